@@ -1,0 +1,123 @@
+"""Every refusal of the service.
+
+    BoError
+    ├── InvalidArgument        a request that can never succeed: each fault names field, given, allowed, fix
+    ├── RequestIdReused        a request id that belongs to another request
+    ├── NotFound               no such study or trial
+    ├── AlreadyExists          the id is taken by something else
+    ├── WrongState             right request, wrong moment: the trial has ended, the study is not active …
+    ├── WrongLease             a lease token that was never given out for this trial
+    ├── NotEnoughData          the surrogate knows too little to answer
+    ├── LimitExceeded          a bound of this server
+    ├── NotSupportedYet        in the contract, not in this server
+    ├── StorageUnavailable     the database does not answer; nothing was changed
+    └── StartupError           the server cannot start: a port in use, a file that is locked, a newer schema
+
+Adapters turn leaves into statuses (`adapters/grpc/status.py`); `reason` is what programs compare.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+class BoError(Exception):
+    """Anything that this service refuses. Its message is written for the person who has to mend it."""
+
+    reason = "ERROR"
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata: Mapping[str, str] = metadata
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One field at fault."""
+
+    field: str
+    """Path in the request, such as `study.spec.space.parameters[2].low`."""
+    description: str
+    """What was given, what is allowed, and what to do."""
+
+    def inside(self, prefix: str) -> "Violation":
+        """The same fault, seen from the message that holds the field's owner as `prefix`."""
+        separator = "" if not self.field or self.field.startswith("[") or not prefix else "."
+        return Violation(f"{prefix}{separator}{self.field}", self.description)
+
+
+class InvalidArgument(BoError):
+    """A request that can't succeed as it is."""
+
+    reason = "INVALID_ARGUMENT"
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+        self.violations = tuple(violations)
+
+    @classmethod
+    def of(cls, field: str, description: str) -> "InvalidArgument":
+        return cls([Violation(field, description)])
+
+    def inside(self, prefix: str) -> "InvalidArgument":
+        return type(self)([v.inside(prefix) for v in self.violations])
+
+
+class RequestIdReused(BoError):
+    """A request id belongs to one request: choose a new id for a new request."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
+class NotFound(BoError):
+    """There is no such study or trial."""
+
+    reason = "NOT_FOUND"
+
+
+class AlreadyExists(BoError):
+    """The id is taken by something else."""
+
+    reason = "ALREADY_EXISTS"
+
+
+class WrongState(BoError):
+    """Right request, wrong moment."""
+
+    reason = "WRONG_STATE"
+
+
+class WrongLease(BoError):
+    """A lease token that was never given out for this trial."""
+
+    reason = "WRONG_LEASE"
+
+
+class NotEnoughData(BoError):
+    """The surrogate knows too little to answer."""
+
+    reason = "NOT_ENOUGH_DATA"
+
+
+class LimitExceeded(BoError):
+    """A bound of this server."""
+
+    reason = "LIMIT_EXCEEDED"
+
+
+class NotSupportedYet(BoError):
+    """Part of the contract, not yet of this server."""
+
+    reason = "NOT_SUPPORTED_YET"
+
+
+class StorageUnavailable(BoError):
+    """The database doesn't answer. Nothing was changed: try again."""
+
+    reason = "STORAGE_UNAVAILABLE"
+
+
+class StartupError(BoError):
+    """The server can't start."""
+
+    reason = "STARTUP"

@@ -1,0 +1,236 @@
+"""A trial and its life: QUEUED → RUNNING → SUCCEEDED | FAILED | INFEASIBLE | STOPPED.
+
+Trials are values: each verb returns the trial as it is afterwards, or raises. A lease is a fencing token with an
+expiry; whoever got the trial first may still deliver a late result, as long as nobody has ended the trial.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+from bo_service.core.constraints import Configuration
+from bo_service.core.errors import InvalidArgument, WrongState
+from bo_service.core.study import Metric, MetricRole
+
+
+class TrialState(Enum):
+    """Where a trial is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INFEASIBLE = "infeasible"
+    STOPPED = "stopped"
+
+    @property
+    def is_ended(self) -> bool:
+        return self not in (TrialState.QUEUED, TrialState.RUNNING)
+
+
+class FailureReason(Enum):
+    """Why a trial didn't succeed."""
+
+    OUT_OF_MEMORY = "out_of_memory"
+    DIVERGED = "diverged"
+    INVALID_CONFIGURATION = "invalid_configuration"
+    CRASHED = "crashed"
+    PREEMPTED = "preempted"
+    TIMEOUT = "timeout"
+
+    @property
+    def blames_parameters(self) -> bool:
+        """Whether another attempt would fail again: the parameters are at fault, not the machine."""
+        return self in (FailureReason.OUT_OF_MEMORY, FailureReason.DIVERGED, FailureReason.INVALID_CONFIGURATION)
+
+
+class Origin(Enum):
+    """Where a trial's parameters come from."""
+
+    DEFAULT = "default"
+    QUASI_RANDOM = "quasi_random"
+    SURROGATE = "surrogate"
+    USER = "user"
+
+
+class Intent(Enum):
+    """What a suggestion is after."""
+
+    EXPLORE = "explore"
+    EXPLOIT = "exploit"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The metrics of a trial at one step."""
+
+    metrics: Mapping[str, float]
+    step: int = 0
+    elapsed: timedelta | None = None
+    receive_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failure, as reported."""
+
+    reason: FailureReason
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A worker's hold on a running trial."""
+
+    token: str
+    worker_id: str
+    expire_time: datetime
+
+
+@dataclass(frozen=True)
+class StopRequest:
+    """A request that a running trial should end early."""
+
+    reason: str
+    create_time: datetime
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the surrogate says of one configuration about one metric, in the metric's own units."""
+
+    metric: str
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a configuration was suggested. `nearest_trial` is a trial's number."""
+
+    summary: str
+    predictions: tuple[Prediction, ...] = ()
+    acquisition: str = ""
+    acquisition_value: float | None = None
+    intent: Intent | None = None
+    nearest_trial: int | None = None
+    nearest_distance: float | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluation of the objective."""
+
+    study_id: str
+    number: int
+    parameters: Configuration
+    create_time: datetime
+    origin: Origin
+    state: TrialState = TrialState.QUEUED
+    latest_measurement: Measurement | None = None
+    final_measurement: Measurement | None = None
+    failure: Failure | None = None
+    lease: Lease | None = None
+    attempt: int = 0
+    checkpoint_uri: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    explanation: Explanation | None = None
+    stop_request: StopRequest | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    revision: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"studies/{self.study_id}/trials/{self.number}"
+
+    def start(self, lease: Lease, at: datetime) -> "Trial":
+        """Hands a queued trial to a worker. Raises WrongState."""
+        self._require(TrialState.QUEUED, "be started")
+        return replace(self, state=TrialState.RUNNING, lease=lease, attempt=self.attempt + 1, start_time=at)
+
+    def is_held_by(self, token: str) -> bool:
+        return self.state is TrialState.RUNNING and self.lease is not None and self.lease.token == token
+
+    def renew(self, expire_time: datetime) -> "Trial":
+        """Extends the lease. Raises WrongState."""
+        self._require(TrialState.RUNNING, "renew its lease")
+        assert self.lease is not None
+        return replace(self, lease=replace(self.lease, expire_time=max(expire_time, self.lease.expire_time)))
+
+    def report(self, measurements: Sequence[Measurement], checkpoint_uri: str = "") -> "Trial":
+        """Takes in new measurements. Raises WrongState."""
+        self._require(TrialState.RUNNING, "take measurements")
+        latest = self.latest_measurement
+        for measurement in measurements:
+            if latest is None or measurement.step >= latest.step:
+                latest = measurement
+        return replace(self, latest_measurement=latest, checkpoint_uri=checkpoint_uri or self.checkpoint_uri)
+
+    def complete(self, measurement: Measurement, at: datetime) -> "Trial":
+        """Ends with what it achieved: SUCCEEDED, or STOPPED where that was asked for. Raises WrongState."""
+        self._require_open("be completed")
+        state = TrialState.STOPPED if self.stop_request else TrialState.SUCCEEDED
+        return self._end(state, at, final_measurement=measurement, latest_measurement=measurement)
+
+    def fail(self, failure: Failure, max_attempts: int, at: datetime) -> "Trial":
+        """Ends, or queues another attempt where a machine is to blame and attempts are left. Raises WrongState."""
+        self._require_open("fail")
+        if failure.reason.blames_parameters:
+            return self._end(TrialState.INFEASIBLE, at, failure=failure)
+        if self.stop_request:
+            return self._end(TrialState.STOPPED, at, failure=failure)
+        if self.attempt >= max_attempts:
+            return self._end(TrialState.FAILED, at, failure=failure)
+        return replace(self, state=TrialState.QUEUED, lease=None, failure=failure)
+
+    def expire(self, max_attempts: int, at: datetime) -> "Trial":
+        """Takes the trial from a worker that has gone silent. Raises WrongState."""
+        self._require(TrialState.RUNNING, "lose its lease")
+        assert self.lease is not None
+        gone = (
+            f"worker {self.lease.worker_id!r} gave no sign of life until {self.lease.expire_time:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        return self.fail(Failure(FailureReason.PREEMPTED, gone), max_attempts, at)
+
+    def stop(self, reason: str, at: datetime) -> "Trial":
+        """Ends a queued trial; asks a running one's worker to end it. Raises WrongState."""
+        self._require_open("be stopped")
+        asked = replace(self, stop_request=self.stop_request or StopRequest(reason, at))
+        return asked._end(TrialState.STOPPED, at) if self.state is TrialState.QUEUED else asked
+
+    def _end(self, state: TrialState, at: datetime, **changes: object) -> "Trial":
+        return replace(self, state=state, lease=None, end_time=at, **changes)  # type: ignore[arg-type]
+
+    def _require(self, state: TrialState, verb: str) -> None:
+        if self.state is not state:
+            raise WrongState(
+                f"{self.name} can't {verb}: it is {self.state.name}, not {state.name}", state=self.state.name
+            )
+
+    def _require_open(self, verb: str) -> None:
+        if self.state.is_ended:
+            raise WrongState(f"{self.name} can't {verb}: it has ended as {self.state.name}", state=self.state.name)
+
+
+def check_final(measurement: Measurement, metrics: Sequence[Metric]) -> None:
+    """Refuses a final measurement that lacks an objective metric or isn't finite.
+
+    Raises:
+        InvalidArgument: with the metric's name and what to do.
+    """
+    for metric in metrics:
+        if metric.role is MetricRole.INFORMATION:
+            continue
+        value = measurement.metrics.get(metric.name)
+        if value is None:
+            raise InvalidArgument.of(
+                f"final_measurement.metrics[{metric.name!r}]", "is missing; a final measurement needs it"
+            )
+        if not math.isfinite(value):
+            raise InvalidArgument.of(
+                f"final_measurement.metrics[{metric.name!r}]",
+                f"is {value!r}; a result must be finite: complete the trial with failure DIVERGED instead",
+            )

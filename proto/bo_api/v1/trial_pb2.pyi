@@ -1,0 +1,196 @@
+import datetime
+
+from bo_api.v1 import space_pb2 as _space_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TrialState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRIAL_STATE_UNSPECIFIED: _ClassVar[TrialState]
+    TRIAL_STATE_QUEUED: _ClassVar[TrialState]
+    TRIAL_STATE_RUNNING: _ClassVar[TrialState]
+    TRIAL_STATE_SUCCEEDED: _ClassVar[TrialState]
+    TRIAL_STATE_FAILED: _ClassVar[TrialState]
+    TRIAL_STATE_INFEASIBLE: _ClassVar[TrialState]
+    TRIAL_STATE_STOPPED: _ClassVar[TrialState]
+
+class FailureReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FAILURE_REASON_UNSPECIFIED: _ClassVar[FailureReason]
+    FAILURE_REASON_OUT_OF_MEMORY: _ClassVar[FailureReason]
+    FAILURE_REASON_DIVERGED: _ClassVar[FailureReason]
+    FAILURE_REASON_INVALID_CONFIGURATION: _ClassVar[FailureReason]
+    FAILURE_REASON_CRASHED: _ClassVar[FailureReason]
+    FAILURE_REASON_PREEMPTED: _ClassVar[FailureReason]
+    FAILURE_REASON_TIMEOUT: _ClassVar[FailureReason]
+
+class Origin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ORIGIN_UNSPECIFIED: _ClassVar[Origin]
+    ORIGIN_DEFAULT: _ClassVar[Origin]
+    ORIGIN_QUASI_RANDOM: _ClassVar[Origin]
+    ORIGIN_SURROGATE: _ClassVar[Origin]
+    ORIGIN_USER: _ClassVar[Origin]
+
+class Intent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INTENT_UNSPECIFIED: _ClassVar[Intent]
+    INTENT_EXPLORE: _ClassVar[Intent]
+    INTENT_EXPLOIT: _ClassVar[Intent]
+TRIAL_STATE_UNSPECIFIED: TrialState
+TRIAL_STATE_QUEUED: TrialState
+TRIAL_STATE_RUNNING: TrialState
+TRIAL_STATE_SUCCEEDED: TrialState
+TRIAL_STATE_FAILED: TrialState
+TRIAL_STATE_INFEASIBLE: TrialState
+TRIAL_STATE_STOPPED: TrialState
+FAILURE_REASON_UNSPECIFIED: FailureReason
+FAILURE_REASON_OUT_OF_MEMORY: FailureReason
+FAILURE_REASON_DIVERGED: FailureReason
+FAILURE_REASON_INVALID_CONFIGURATION: FailureReason
+FAILURE_REASON_CRASHED: FailureReason
+FAILURE_REASON_PREEMPTED: FailureReason
+FAILURE_REASON_TIMEOUT: FailureReason
+ORIGIN_UNSPECIFIED: Origin
+ORIGIN_DEFAULT: Origin
+ORIGIN_QUASI_RANDOM: Origin
+ORIGIN_SURROGATE: Origin
+ORIGIN_USER: Origin
+INTENT_UNSPECIFIED: Intent
+INTENT_EXPLORE: Intent
+INTENT_EXPLOIT: Intent
+
+class Failure(_message.Message):
+    __slots__ = ("reason", "message")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    reason: FailureReason
+    message: str
+    def __init__(self, reason: _Optional[_Union[FailureReason, str]] = ..., message: _Optional[str] = ...) -> None: ...
+
+class Measurement(_message.Message):
+    __slots__ = ("step", "metrics", "elapsed", "receive_time")
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    ELAPSED_FIELD_NUMBER: _ClassVar[int]
+    RECEIVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    metrics: _containers.ScalarMap[str, float]
+    elapsed: _duration_pb2.Duration
+    receive_time: _timestamp_pb2.Timestamp
+    def __init__(self, step: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., elapsed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Lease(_message.Message):
+    __slots__ = ("token", "worker_id", "expire_time")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    worker_id: str
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, token: _Optional[str] = ..., worker_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Prediction(_message.Message):
+    __slots__ = ("metric", "mean", "std")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    STD_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    mean: float
+    std: float
+    def __init__(self, metric: _Optional[str] = ..., mean: _Optional[float] = ..., std: _Optional[float] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("summary", "predictions", "acquisition", "acquisition_value", "intent", "nearest_trial", "nearest_distance")
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
+    ACQUISITION_FIELD_NUMBER: _ClassVar[int]
+    ACQUISITION_VALUE_FIELD_NUMBER: _ClassVar[int]
+    INTENT_FIELD_NUMBER: _ClassVar[int]
+    NEAREST_TRIAL_FIELD_NUMBER: _ClassVar[int]
+    NEAREST_DISTANCE_FIELD_NUMBER: _ClassVar[int]
+    summary: str
+    predictions: _containers.RepeatedCompositeFieldContainer[Prediction]
+    acquisition: str
+    acquisition_value: float
+    intent: Intent
+    nearest_trial: str
+    nearest_distance: float
+    def __init__(self, summary: _Optional[str] = ..., predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., acquisition: _Optional[str] = ..., acquisition_value: _Optional[float] = ..., intent: _Optional[_Union[Intent, str]] = ..., nearest_trial: _Optional[str] = ..., nearest_distance: _Optional[float] = ...) -> None: ...
+
+class StopRequest(_message.Message):
+    __slots__ = ("reason", "create_time")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Trial(_message.Message):
+    __slots__ = ("name", "parameters", "state", "measurements", "latest_measurement", "final_measurement", "failure", "lease", "attempt", "checkpoint_uri", "labels", "origin", "explanation", "stop_request", "create_time", "start_time", "end_time", "revision")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _space_pb2.ParameterValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_space_pb2.ParameterValue, _Mapping]] = ...) -> None: ...
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MEASUREMENTS_FIELD_NUMBER: _ClassVar[int]
+    LATEST_MEASUREMENT_FIELD_NUMBER: _ClassVar[int]
+    FINAL_MEASUREMENT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_URI_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    STOP_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    parameters: _containers.MessageMap[str, _space_pb2.ParameterValue]
+    state: TrialState
+    measurements: _containers.RepeatedCompositeFieldContainer[Measurement]
+    latest_measurement: Measurement
+    final_measurement: Measurement
+    failure: Failure
+    lease: Lease
+    attempt: int
+    checkpoint_uri: str
+    labels: _containers.ScalarMap[str, str]
+    origin: Origin
+    explanation: Explanation
+    stop_request: StopRequest
+    create_time: _timestamp_pb2.Timestamp
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    revision: int
+    def __init__(self, name: _Optional[str] = ..., parameters: _Optional[_Mapping[str, _space_pb2.ParameterValue]] = ..., state: _Optional[_Union[TrialState, str]] = ..., measurements: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., latest_measurement: _Optional[_Union[Measurement, _Mapping]] = ..., final_measurement: _Optional[_Union[Measurement, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., attempt: _Optional[int] = ..., checkpoint_uri: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., origin: _Optional[_Union[Origin, str]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., stop_request: _Optional[_Union[StopRequest, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
