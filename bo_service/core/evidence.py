@@ -6,7 +6,8 @@ the sign, once, on the way in and on the way out.
 
 from dataclasses import dataclass
 
-from bo_service.core.space import Configuration, SearchSpace
+from bo_service.core.constraints import Configuration
+from bo_service.core.space import SearchSpace
 from bo_service.core.study import SuggestionSettings
 from bo_service.core.trial import Intent, Origin
 
