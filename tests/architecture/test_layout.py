@@ -1,0 +1,48 @@
+"""The house as DESIGN draws it: what imports what, at run time as well as on paper."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+HEAVY = ["numpy", "scipy", "sklearn", "sqlalchemy", "keras", "tensorflow", "jax", "torch", "matplotlib"]
+
+
+def modules_after(statement: str) -> set[str]:
+    """The top-level packages loaded after `statement` in a fresh interpreter."""
+    code = f"{statement}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import bo_client", "import bo_client.cli", "import bo_client.testing", "import bo_objectives", "import bo_objectives.cli"],
+)
+def test_clients_and_workers_load_nothing_heavy(statement: str) -> None:
+    loaded = modules_after(statement)
+    assert not loaded & {*HEAVY, "bo_service"}
+
+
+def test_the_servers_main_process_loads_no_scikit_learn() -> None:
+    assert not modules_after("import bo_service.cli, bo_service.bootstrap") & {"sklearn", "scipy", "keras", "bo_client"}
+
+
+def test_the_cores_values_need_no_numerics() -> None:
+    assert not modules_after("import bo_service.core.evidence, bo_service.core.trial") & set(HEAVY)
+
+
+@pytest.mark.parametrize("path", sorted(p for p in (ROOT / "scripts").iterdir()), ids=lambda p: p.name)
+def test_scripts_are_executable(path: Path) -> None:
+    assert path.stat().st_mode & 0o100
+
+
+def test_no_module_outgrows_a_head() -> None:
+    """A module past 400 lines holds more than one idea."""
+    packages = ["bo_service", "objectives/bo_objectives", "clients/python/bo_client"]
+    sources = [p for package in packages for p in (ROOT / package).rglob("*.py")]
+    assert len(sources) > 20
+    assert {str(p.relative_to(ROOT)): n for p in sources if (n := len(p.read_text().splitlines())) > 400} == {}
