@@ -13,7 +13,7 @@ BUF = Path(sys.executable).with_name("buf")
 
 
 @pytest.fixture
-def call(server: str):  # noqa: ANN201
+def call(server: str):
     def call(method: str, body: dict[str, Any]) -> dict[str, Any]:
         url = f"http://{server}/bo_api.v1.OptimizationService/{method}"
         buf = str(BUF) if BUF.exists() else shutil.which("buf") or "buf"
