@@ -20,7 +20,13 @@ def modules_after(statement: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import bo_client", "import bo_client.cli", "import bo_client.testing", "import bo_objectives", "import bo_objectives.cli"],
+    [
+        "import bo_client",
+        "import bo_client.cli",
+        "import bo_client.testing",
+        "import bo_objectives",
+        "import bo_objectives.cli",
+    ],
 )
 def test_clients_and_workers_load_nothing_heavy(statement: str) -> None:
     loaded = modules_after(statement)
