@@ -47,7 +47,7 @@ class Parameter:
         if not NAME.fullmatch(self.name):
             yield Violation(
                 "name",
-                f"is {self.name[:140]!r}; give a letter or '_', then letters, digits, '_', '.', '-' or '/', at most 128",
+                f"is {self.name[:140]!r}; give a letter or '_', then letters, digits, or any of '_.-/', at most 128",
             )
         wrong = list(self.domain.faults())
         yield from wrong
