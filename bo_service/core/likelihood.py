@@ -1,0 +1,74 @@
+"""The surrogate's hyperparameters: maximum a posteriori, by scipy's L-BFGS-B from several starts.
+
+n observations X (n, f), y (n,); d varying parameters; N = n (n - 1) / 2 pairs i < j.
+theta (d + 2,) = log length scales, log s², log noise variance v.
+
+    K = s² k(X, X) + v I        log p(y | theta) = -1/2 yᵀ K⁻¹ y - 1/2 log |K| - n/2 log 2π
+    ∂/∂theta_k = 1/2 tr((a aᵀ - K⁻¹) ∂K/∂theta_k),   a = K⁻¹ y      (Rasmussen and Williams 2006, equation 5.9)
+
+Squared distances are kept by parameter and for each pair once: (d, N). A step costs O(n³ + d N), in a few calls.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from bo_service.core.axes import Array
+from bo_service.core.climb import descend
+from bo_service.core.kernels import matern52, squared_by_owner
+from bo_service.core.priors import Prior
+
+STARTS = 6
+FIRST_STEPS, LAST_STEPS = 12, 60
+FINISHERS = 2
+
+
+class Likelihood:
+    """The log marginal likelihood of some observations as a function of theta."""
+
+    def __init__(self, X: Array, y: Array, owner: NDArray[np.intp], d: int) -> None:
+        self.y, self.d, self.n = y, d, len(y)
+        self.rows, self.columns = np.tril_indices(self.n, -1)
+        self.parts = squared_by_owner(X, owner, d)[:, self.rows, self.columns]
+
+    def value(self, theta: Array) -> tuple[float, Array]:
+        """log p(y | theta) and its gradient (d + 2,); -inf and zeros where K can't be factored."""
+        weights = np.exp(-2.0 * theta[: self.d])
+        scale, noise = np.exp(theta[self.d :])
+        k, slope = matern52(weights @ self.parts)
+        K = np.zeros((self.n, self.n), order="F")
+        K[self.rows, self.columns] = scale * k
+        np.fill_diagonal(K, scale + noise)
+        L, info = lapack.dpotrf(K, lower=1, overwrite_a=1)
+        if info:
+            return -np.inf, np.zeros_like(theta)
+        a, _ = lapack.dpotrs(L, self.y, lower=1)
+        value = -0.5 * float(self.y @ a) - float(np.log(np.diag(L)).sum()) - 0.5 * self.n * np.log(2.0 * np.pi)
+        inverse, _ = lapack.dpotri(L, lower=1)
+        pairs = a[self.rows] * a[self.columns] - inverse[self.rows, self.columns]
+        own = 0.5 * float((a * a - np.diag(inverse)).sum())
+        gradient = np.empty_like(theta)
+        gradient[: self.d] = 2.0 * scale * weights * (self.parts @ (pairs * slope))
+        gradient[self.d] = scale * (float(pairs @ k) + own)
+        gradient[self.d + 1] = noise * own
+        return value, gradient
+
+
+def fit_hyperparameters(likelihood: Likelihood, prior: Prior, rng: np.random.Generator) -> Array:
+    """theta (d + 2,) of the highest posterior density found.
+
+    The density has several modes, so that climbing begins at several places; the most promising are climbed to the end.
+    """
+
+    def loss(theta: Array) -> tuple[float, Array]:
+        value, gradient = likelihood.value(theta)
+        log_prior, slope = prior.log_density(theta)
+        if not np.isfinite(value):
+            return 1e25, np.zeros_like(theta)
+        return -(value + log_prior), -(gradient + slope)
+
+    def climb(theta: Array, steps: int) -> tuple[float, Array]:
+        return descend(loss, theta, prior.low, prior.high, steps)
+
+    first = sorted((climb(start, FIRST_STEPS) for start in prior.starts(STARTS, rng)), key=lambda pair: pair[0])
+    return min((climb(theta, LAST_STEPS) for _, theta in first[:FINISHERS]), key=lambda pair: pair[0])[1]

@@ -1,0 +1,98 @@
+"""From evidence to suggestions: what to try next, and why.
+
+Every function is pure: the same evidence, in any order, gives the same answer in any process. Larger objective values
+are better.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bo_service.core.constraints import Configuration
+from bo_service.core.errors import NotEnoughData
+from bo_service.core.evidence import Evidence, PointPrediction, Predictions, Suggestion
+from bo_service.core.explain import explain, explain_blind
+from bo_service.core.initial import default_row, every_row, next_rows
+from bo_service.core.maximize import Search, best_new_row
+from bo_service.core.model import Model
+from bo_service.core.study import Algorithm
+from bo_service.core.trial import Origin
+from bo_service.core.workbench import Workbench
+
+
+def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
+    """The next configurations to try, best first, all different from each other and from everything tried or pending.
+
+    Fewer than `count` only where nothing is left: a finite space is exhausted, or no configuration fulfills the
+    constraints. The first are the defaults, then scrambled Sobol points, until `initial_trials` are past or pending;
+    then the surrogate chooses, as soon as two different values are known.
+    """
+    bench = Workbench(evidence)
+    blind = count if not _is_modeled(bench) else min(count, max(0, bench.initial_trials - bench.begun))
+    found = _without_model(bench, blind)
+    if len(found) < blind or len(found) == count:
+        return found
+    return found + _with_model(bench, count - len(found))
+
+
+def quasi_random(evidence: Evidence, count: int) -> list[Suggestion]:
+    """As `suggest`, but at once and blind to results: the defaults, then scrambled Sobol points."""
+    return _without_model(Workbench(evidence), count)
+
+
+def predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Predictions:
+    """What the surrogate expects of valid configurations.
+
+    Raises:
+        NotEnoughData: below two observations with values.
+    """
+    bench = Workbench(evidence)
+    if len(bench.values) < 2:
+        raise NotEnoughData(
+            f"the study has {len(bench.values)} finished trials with a value; predictions need at least 2: "
+            "complete more trials first"
+        )
+    model = Model.of(bench)
+    X = bench.encoding.features(bench.encoding.encode(configurations))
+    posterior = model.surrogate.posterior(X)
+    worth = model.criterion(posterior.mean, posterior.std).value
+    mean, std = model.warp.moments(posterior.mean, posterior.std)
+    points = tuple(PointPrediction(float(m), float(s), float(w)) for m, s, w in zip(mean, std, worth, strict=True))
+    return Predictions(points, model.criterion.kind.value, len(bench.values))
+
+
+def _is_modeled(bench: Workbench) -> bool:
+    asked = bench.evidence.settings.algorithm is Algorithm.GAUSSIAN_PROCESS
+    return asked and len(np.unique(bench.values)) >= 2
+
+
+def _without_model(bench: Workbench, count: int) -> list[Suggestion]:
+    found: list[Suggestion] = []
+    if count and bench.begun < bench.initial_trials:
+        row = default_row(bench.encoding)
+        if bench.region.holds(row[None])[0] and not bench.seen.has(row):
+            bench.seen.add(row)
+            found.append(explain_blind(bench, row, Origin.DEFAULT))
+    if len(found) < count:
+        rows = next_rows(bench.encoding, bench.region, bench.seen, count - len(found), bench.evidence.seed)
+        found += [explain_blind(bench, row, Origin.QUASI_RANDOM) for row in rows]
+    return found
+
+
+def _with_model(bench: Workbench, count: int) -> list[Suggestion]:
+    model = Model.of(bench)
+    listed = every_row(bench.encoding)
+    anchors = bench.region.anchors(bench.seen.Z, bench.rng(2))
+    best = bench.best_rows()
+    found: list[Suggestion] = []
+    for i in range(count):
+        search = Search(bench.encoding, bench.region, model.surrogate, model.criterion, anchors, bench.rng(3, i))
+        row = best_new_row(search, best, bench.seen, listed)
+        if row is None:
+            break
+        bench.seen.add(row)
+        found.append(explain(bench, model, row))
+        model = model.believe(bench, row)
+    if len(found) < count and listed is None:
+        found += _without_model(bench, count - len(found))
+    return found
