@@ -1,0 +1,105 @@
+"""The Python client: create studies, ask for suggestions, report and complete trials, look at what came of it.
+
+    client = bo_client.connect("127.0.0.1:50051")
+    study = client.create_study("first", space, "loss", goal="minimize", max_trials=20)
+    best = study.optimize(lambda parameters: train(**parameters))
+
+`bo_client.testing` has a server in memory for tests; `bo_client.specfile` reads studies from YAML and JSON files.
+"""
+
+from bo_client.client import Client, connect
+from bo_client.constraints import Configuration, Constraint, ForbiddenCombination, LinearConstraint
+from bo_client.errors import (
+    AlreadyExists,
+    BoClientError,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InvalidRequest,
+    LimitExceeded,
+    NotFound,
+    NotSupported,
+    PermissionDenied,
+    ServerUnavailable,
+    StopTrial,
+    UnexpectedError,
+    Violation,
+)
+from bo_client.parameters import (
+    Activation,
+    CategoricalParameter,
+    DiscreteParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Value,
+)
+from bo_client.running import RunningTrial, Suggestions
+from bo_client.space import SearchSpace
+from bo_client.study import Study
+from bo_client.values import (
+    Change,
+    ConfigurationPrediction,
+    Explanation,
+    Failure,
+    FailureReason,
+    Heartbeat,
+    Measurement,
+    Metric,
+    Origin,
+    Prediction,
+    Shortfall,
+    StudyInfo,
+    StudySettings,
+    StudyState,
+    Trial,
+    TrialState,
+)
+
+__all__ = [
+    "Activation",
+    "AlreadyExists",
+    "BoClientError",
+    "CategoricalParameter",
+    "Change",
+    "Client",
+    "Configuration",
+    "ConfigurationPrediction",
+    "Constraint",
+    "DeadlineExceeded",
+    "DiscreteParameter",
+    "Explanation",
+    "FailedPrecondition",
+    "Failure",
+    "FailureReason",
+    "FloatParameter",
+    "ForbiddenCombination",
+    "Heartbeat",
+    "IntParameter",
+    "InvalidRequest",
+    "LimitExceeded",
+    "LinearConstraint",
+    "Measurement",
+    "Metric",
+    "NotFound",
+    "NotSupported",
+    "Origin",
+    "Parameter",
+    "PermissionDenied",
+    "Prediction",
+    "RunningTrial",
+    "SearchSpace",
+    "ServerUnavailable",
+    "Shortfall",
+    "StopTrial",
+    "Study",
+    "StudyInfo",
+    "StudySettings",
+    "StudyState",
+    "Suggestions",
+    "Trial",
+    "TrialState",
+    "UnexpectedError",
+    "Value",
+    "Violation",
+    "connect",
+]

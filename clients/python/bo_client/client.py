@@ -1,0 +1,163 @@
+"""The client: one server, and the studies on it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
+
+from bo_api.v1 import optimization_service_pb2 as pb
+from google.protobuf.message import Message
+
+from bo_client import codec
+from bo_client.errors import InvalidRequest
+from bo_client.retries import new_request_id, patiently
+from bo_client.space import SearchSpace
+from bo_client.study import Study
+from bo_client.values import Goal, Metric, StudyInfo, StudySettings
+
+if TYPE_CHECKING:
+    from bo_client.transport import Transport
+
+R = TypeVar("R", bound=Message)
+
+
+def connect(server: str = "127.0.0.1:50051", timeout: float = 30.0, patience: float = 60.0) -> "Client":
+    """A client of the server at HOST:PORT; the connection is made at the first call.
+
+    Args:
+        server: HOST:PORT.
+        timeout: seconds that one call may take.
+        patience: seconds for which calls are tried again while nobody answers, as during a restart of the server.
+
+    Raises:
+        InvalidRequest: the address has no port.
+    """
+    from bo_client.transport import GrpcTransport  # gRPC is loaded by those who call a server
+
+    return Client(GrpcTransport(server), timeout, patience)
+
+
+class Client:
+    """Studies on one server. Threads may share a client."""
+
+    def __init__(self, transport: "Transport", timeout: float = 30.0, patience: float = 60.0) -> None:
+        self.transport = transport
+        self.timeout = timeout
+        self.patience = patience
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.transport.close()
+
+    def create_study(
+        self,
+        study_id: str,
+        space: SearchSpace,
+        metrics: str | Sequence[Metric],
+        goal: Goal | None = None,
+        *,
+        max_trials: int | None = None,
+        lease_duration: float | None = None,
+        max_attempts: int | None = None,
+        seed: int | None = None,
+        algorithm: Literal["gaussian_process", "quasi_random"] | None = None,
+        acquisition: Literal["log_ei", "ucb"] | None = None,
+        initial_trials: int | None = None,
+        beta: float | None = None,
+        xi: float | None = None,
+        display_name: str = "",
+        labels: Mapping[str, str] | None = None,
+    ) -> Study:
+        """Creates a study, or finds the one that has this id and the same spec.
+
+        Args:
+            study_id: 1 to 63 letters, digits, '-', '_' or '.', beginning with a letter or digit.
+            space: what may be tried.
+            metrics: the name of the one to optimize, with its `goal`; or Metric values, which say their own goals.
+            lease_duration: seconds for which a worker owns a trial after each sign of life.
+
+        Raises:
+            InvalidRequest: naming each field at fault.
+            AlreadyExists: the id has another spec.
+        """
+        settings = {
+            "max_trials": max_trials,
+            "lease_duration": lease_duration,
+            "max_attempts": max_attempts,
+            "seed": seed,
+            "algorithm": algorithm,
+            "acquisition": acquisition,
+            "initial_trials": initial_trials,
+            "beta": beta,
+            "xi": xi,
+        }
+        given = cast(StudySettings, {name: value for name, value in settings.items() if value is not None})
+        request = pb.CreateStudyRequest(study_id=study_id)
+        request.study.spec.CopyFrom(codec.spec_to_wire(space, metric_list(metrics, goal), given))
+        request.study.display_name = display_name
+        request.study.labels.update(labels or {})
+        answer = self.ask(request, pb.CreateStudyResponse)
+        return Study(self, codec.study_from_wire(answer.study))
+
+    def study(self, study_id: str) -> Study:
+        """The study of that id. Raises NotFound."""
+        return Study(self, self.study_info(study_id))
+
+    def study_info(self, study_id: str) -> StudyInfo:
+        """What the server knows of the study now. Raises NotFound."""
+        answer = self.ask(pb.GetStudyRequest(name=f"studies/{study_id}"), pb.GetStudyResponse)
+        return codec.study_from_wire(answer.study)
+
+    def studies(self) -> Iterator[StudyInfo]:
+        """All studies, by id."""
+        token = ""
+        while True:
+            page = self.ask(pb.ListStudiesRequest(page_token=token), pb.ListStudiesResponse)
+            yield from (codec.study_from_wire(study) for study in page.studies)
+            token = page.next_page_token
+            if not token:
+                return
+
+    def delete_study(self, study_id: str) -> None:
+        """Deletes a study with all of its trials. Raises NotFound."""
+        request = pb.DeleteStudyRequest(name=f"studies/{study_id}", request_id=new_request_id())
+        self.ask(request, pb.DeleteStudyResponse)
+
+    def ask(
+        self, request: Message, response: type[R], timeout: float | None = None, patience: float | None = None
+    ) -> R:
+        """`call`, where the answer's type names the method."""
+        answer = self.call(response.__name__.removesuffix("Response"), request, timeout, patience)
+        assert isinstance(answer, response)
+        return answer
+
+    def call(
+        self, method: str, request: Message, timeout: float | None = None, patience: float | None = None
+    ) -> Message:
+        """The answer to any request of the contract, tried again with the same request id while nobody answers.
+
+        Raises:
+            BoClientError: the leaf that fits.
+        """
+        limit = self.timeout if timeout is None else timeout
+        return patiently(
+            lambda: self.transport.call(method, request, limit), self.patience if patience is None else patience
+        )
+
+
+def metric_list(metrics: str | Sequence[Metric], goal: Goal | None) -> list[Metric]:
+    """The metrics of a study, from the name of one or from values. Raises InvalidRequest."""
+    if isinstance(metrics, str):
+        if goal is None:
+            raise InvalidRequest.of("goal", f'is missing; is {metrics!r} to "minimize" or "maximize"?')
+        return [Metric(metrics, goal)]
+    if goal is not None:
+        raise InvalidRequest.of("goal", "is for a single metric given by name; Metric values say their own")
+    return list(metrics)

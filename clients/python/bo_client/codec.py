@@ -1,0 +1,290 @@
+"""Studies, trials and reports on the wire, and back. Wire messages are seen through `pb`, ours stand bare."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar, cast
+
+from bo_api.v1 import optimization_service_pb2 as service_pb
+from bo_api.v1 import study_pb2, trial_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from bo_client.codec_space import built, space_from_wire, space_to_wire, values_from_wire
+from bo_client.errors import InvalidRequest, UnexpectedError
+from bo_client.space import SearchSpace
+from bo_client.values import (
+    Change,
+    ConfigurationPrediction,
+    Explanation,
+    Failure,
+    FailureReason,
+    Heartbeat,
+    Measurement,
+    Metric,
+    Origin,
+    Prediction,
+    Shortfall,
+    StudyInfo,
+    StudySettings,
+    StudyState,
+    Trial,
+    TrialState,
+)
+
+E = TypeVar("E", bound=str)
+
+SETTING_PATHS = {
+    "algorithm": "spec.suggestion.algorithm",
+    "acquisition": "spec.suggestion.acquisition",
+    "beta": "spec.suggestion.beta",
+    "xi": "spec.suggestion.xi",
+    "initial_trials": "spec.suggestion.initial_trials",
+    "seed": "spec.suggestion.seed",
+    "lease_duration": "spec.execution.lease_duration",
+    "max_attempts": "spec.execution.max_attempts",
+    "max_trials": "spec.execution.max_trials",
+}
+"""Where each of StudySettings is in a Study message."""
+
+_SUGGESTION_NUMBERS = ("beta", "xi", "initial_trials", "seed")
+_EXECUTION_NUMBERS = ("max_attempts", "max_trials")
+
+
+def enum_to_wire(enum: Any, prefix: str, value: str, field: str) -> Any:
+    """The number of an enum's value, whose name on the wire is `prefix` and `value`. Raises InvalidRequest."""
+    name = f"{prefix}_{value.upper()}"
+    if name not in enum.keys() or name.endswith("_UNSPECIFIED"):  # noqa: SIM118 - an EnumTypeWrapper isn't iterable
+        allowed = ", ".join(k.removeprefix(f"{prefix}_") for k in enum.keys() if not k.endswith("_UNSPECIFIED"))  # noqa: SIM118
+        raise InvalidRequest.of(field, f"is {value!r}; give one of {allowed}")
+    return enum.Value(name)
+
+
+def enum_from_wire(enum: Any, prefix: str, number: int, ours: type[E]) -> E | None:
+    """Our name of an enum's value; None where it is unspecified. Raises UnexpectedError for one we don't know."""
+    if number == 0:
+        return None
+    try:
+        return ours(enum.Name(number).removeprefix(f"{prefix}_"))
+    except ValueError:
+        raise UnexpectedError(f"the server sent {prefix} {number}, which is new; upgrade the client") from None
+
+
+def duration_to_wire(seconds: float, field: str) -> Duration:
+    """Raises InvalidRequest."""
+
+    def build() -> Duration:
+        duration = Duration()
+        duration.FromTimedelta(timedelta(seconds=seconds))
+        return duration
+
+    return built(field, seconds, build)
+
+
+def seconds_of(owner: Message, field: str) -> float | None:
+    """A duration field in seconds; None where it is absent."""
+    duration: Duration = getattr(owner, field)
+    return duration.ToTimedelta().total_seconds() if owner.HasField(field) else None
+
+
+def moment_of(owner: Message, field: str) -> datetime | None:
+    """A timestamp field in UTC; None where it is absent."""
+    timestamp: Timestamp = getattr(owner, field)
+    return timestamp.ToDatetime(tzinfo=UTC) if owner.HasField(field) else None
+
+
+def spec_to_wire(space: SearchSpace, metrics: Sequence[Metric], settings: StudySettings) -> study_pb2.StudySpec:
+    """Raises InvalidRequest, naming the field, for what the wire can't carry."""
+    spec = study_pb2.StudySpec(space=space_to_wire(space), metrics=[metric_to_wire(m) for m in metrics])
+    settings_to_wire(settings, spec)
+    return spec
+
+
+def settings_to_wire(settings: StudySettings, spec: study_pb2.StudySpec) -> None:
+    """Writes what is given into `spec`. Raises InvalidRequest."""
+    unknown = sorted(set(settings) - set(SETTING_PATHS))
+    if unknown:
+        raise InvalidRequest.of(unknown[0], f"is no setting of a study; there are {', '.join(SETTING_PATHS)}")
+    if "algorithm" in settings:
+        spec.suggestion.algorithm = enum_to_wire(
+            study_pb2.Algorithm, "ALGORITHM", settings["algorithm"], SETTING_PATHS["algorithm"]
+        )
+    if "acquisition" in settings:
+        spec.suggestion.acquisition = enum_to_wire(
+            study_pb2.Acquisition, "ACQUISITION", settings["acquisition"], SETTING_PATHS["acquisition"]
+        )
+    if "lease_duration" in settings:
+        lease = duration_to_wire(settings["lease_duration"], SETTING_PATHS["lease_duration"])
+        spec.execution.lease_duration.CopyFrom(lease)
+    for owner, names in ((spec.suggestion, _SUGGESTION_NUMBERS), (spec.execution, _EXECUTION_NUMBERS)):
+        for name in names:
+            if name in settings:
+                _set_number(owner, name, cast(Mapping[str, float], settings)[name])
+
+
+def _set_number(owner: Message, name: str, value: float) -> None:
+    built(SETTING_PATHS[name], value, lambda: setattr(owner, name, value))
+
+
+def settings_from_wire(spec: study_pb2.StudySpec) -> StudySettings:
+    """What the study has, and nothing of what was left to the server."""
+    found: dict[str, Any] = {}
+    if spec.suggestion.algorithm:
+        found["algorithm"] = study_pb2.Algorithm.Name(spec.suggestion.algorithm).removeprefix("ALGORITHM_").lower()
+    if spec.suggestion.acquisition:
+        found["acquisition"] = (
+            study_pb2.Acquisition.Name(spec.suggestion.acquisition).removeprefix("ACQUISITION_").lower()
+        )
+    lease = seconds_of(spec.execution, "lease_duration")
+    if lease is not None:
+        found["lease_duration"] = lease
+    for owner, names in ((spec.suggestion, _SUGGESTION_NUMBERS), (spec.execution, _EXECUTION_NUMBERS)):
+        found.update({name: getattr(owner, name) for name in names if owner.HasField(name)})
+    return cast(StudySettings, found)
+
+
+def metric_to_wire(metric: Metric) -> study_pb2.Metric:
+    """Raises InvalidRequest."""
+    at = f"metrics[{metric.name!r}]"
+    goal = enum_to_wire(study_pb2.Goal, "GOAL", metric.goal, f"{at}.goal") if metric.goal else None
+    role = enum_to_wire(study_pb2.MetricRole, "METRIC_ROLE", metric.role, f"{at}.role")
+    return built(
+        at,
+        metric,
+        lambda: study_pb2.Metric(name=metric.name, goal=goal, role=role, bound=metric.bound, unit=metric.unit),
+    )
+
+
+def metric_from_wire(message: study_pb2.Metric) -> Metric:
+    """Raises UnexpectedError."""
+    goal = enum_from_wire(study_pb2.Goal, "GOAL", message.goal, str)
+    role = enum_from_wire(study_pb2.MetricRole, "METRIC_ROLE", message.role, str)
+    return Metric(
+        message.name,
+        cast(Any, goal.lower() if goal else None),
+        cast(Any, role.lower() if role else "objective"),
+        message.bound if message.HasField("bound") else None,
+        message.unit,
+    )
+
+
+def study_from_wire(message: study_pb2.Study) -> StudyInfo:
+    """Raises UnexpectedError."""
+    counts = message.trial_counts
+    return StudyInfo(
+        id=message.name.removeprefix("studies/"),
+        name=message.name,
+        space=space_from_wire(message.spec.space),
+        metrics=tuple(metric_from_wire(m) for m in message.spec.metrics),
+        state=enum_from_wire(study_pb2.StudyState, "STUDY_STATE", message.state, StudyState) or StudyState.ACTIVE,
+        display_name=message.display_name,
+        labels=dict(message.labels),
+        settings=settings_from_wire(message.spec),
+        counts={state: getattr(counts, state.lower()) for state in TrialState},
+        create_time=moment_of(message, "create_time"),
+        update_time=moment_of(message, "update_time"),
+        revision=message.revision,
+    )
+
+
+def measurement_to_wire(
+    metrics: Mapping[str, float], step: int | None = None, elapsed: float | None = None
+) -> trial_pb2.Measurement:
+    """Raises InvalidRequest for what is no number."""
+    message = trial_pb2.Measurement()
+    built("step", step, lambda: setattr(message, "step", step or 0))
+    for name, value in metrics.items():
+        built(f"metrics[{name!r}]", value, lambda name=name, value=value: message.metrics.update({name: float(value)}))  # type: ignore[misc]
+    if elapsed is not None:
+        message.elapsed.CopyFrom(duration_to_wire(elapsed, "elapsed"))
+    return message
+
+
+def measurement_from_wire(message: trial_pb2.Measurement) -> Measurement:
+    """Metrics in the order of their names."""
+    metrics = {name: message.metrics[name] for name in sorted(message.metrics)}
+    return Measurement(metrics, message.step, seconds_of(message, "elapsed"), moment_of(message, "receive_time"))
+
+
+def failure_to_wire(reason: str, message: str) -> trial_pb2.Failure:
+    """Raises InvalidRequest. A long message keeps its end, where the cause is."""
+    number = enum_to_wire(trial_pb2.FailureReason, "FAILURE_REASON", reason, "failure.reason")
+    return trial_pb2.Failure(reason=number, message=message[-10_000:])
+
+
+def failure_from_wire(message: trial_pb2.Failure) -> Failure:
+    """Raises UnexpectedError."""
+    reason = enum_from_wire(trial_pb2.FailureReason, "FAILURE_REASON", message.reason, FailureReason)
+    return Failure(reason or FailureReason.CRASHED, message.message)
+
+
+def _predictions(messages: Iterable[trial_pb2.Prediction]) -> tuple[Prediction, ...]:
+    return tuple(Prediction(p.metric, p.mean, p.std) for p in messages)
+
+
+def explanation_from_wire(message: trial_pb2.Explanation) -> Explanation:
+    """Raises UnexpectedError."""
+    return Explanation(
+        summary=message.summary,
+        predictions=_predictions(message.predictions),
+        acquisition=message.acquisition,
+        acquisition_value=message.acquisition_value if message.HasField("acquisition_value") else None,
+        intent=cast(Any, enum_from_wire(trial_pb2.Intent, "INTENT", message.intent, str)),
+        nearest_trial=message.nearest_trial,
+        nearest_distance=message.nearest_distance if message.HasField("nearest_distance") else None,
+    )
+
+
+def _measurement(owner: trial_pb2.Trial, field: str) -> Measurement | None:
+    return measurement_from_wire(getattr(owner, field)) if owner.HasField(field) else None
+
+
+def trial_from_wire(message: trial_pb2.Trial) -> Trial:
+    """Raises UnexpectedError."""
+    return Trial(
+        number=int(message.name.rpartition("/")[2]),
+        name=message.name,
+        parameters=values_from_wire(message.parameters),
+        state=enum_from_wire(trial_pb2.TrialState, "TRIAL_STATE", message.state, TrialState) or TrialState.QUEUED,
+        measurements=tuple(measurement_from_wire(m) for m in message.measurements),
+        latest_measurement=_measurement(message, "latest_measurement"),
+        final_measurement=_measurement(message, "final_measurement"),
+        failure=failure_from_wire(message.failure) if message.HasField("failure") else None,
+        worker_id=message.lease.worker_id,
+        attempt=message.attempt,
+        checkpoint_uri=message.checkpoint_uri,
+        labels=dict(message.labels),
+        origin=enum_from_wire(trial_pb2.Origin, "ORIGIN", message.origin, Origin),
+        explanation=explanation_from_wire(message.explanation) if message.HasField("explanation") else None,
+        stop_reason=message.stop_request.reason if message.HasField("stop_request") else None,
+        create_time=moment_of(message, "create_time"),
+        start_time=moment_of(message, "start_time"),
+        end_time=moment_of(message, "end_time"),
+        revision=message.revision,
+    )
+
+
+def shortfall_from_wire(message: service_pb.SuggestTrialsResponse) -> Shortfall | None:
+    """Raises UnexpectedError."""
+    return enum_from_wire(service_pb.Shortfall, "SHORTFALL", message.shortfall, Shortfall)
+
+
+def heartbeat_from_wire(message: service_pb.ReportMeasurementsResponse) -> Heartbeat:
+    """The server's answer to a report."""
+    remaining = seconds_of(message, "lease_remaining") or 0.0
+    return Heartbeat(message.should_stop, message.stop_reason, message.lease_valid, remaining)
+
+
+def prediction_from_wire(message: service_pb.ConfigurationPrediction) -> ConfigurationPrediction:
+    """For one configuration."""
+    return ConfigurationPrediction(_predictions(message.predictions), message.acquisition_value)
+
+
+def change_from_wire(message: service_pb.WatchStudyResponse) -> Change:
+    """Raises UnexpectedError."""
+    return Change(
+        study_from_wire(message.study),
+        tuple(trial_from_wire(t) for t in message.trials),
+        tuple(message.deleted_trials),
+        message.revision,
+    )

@@ -1,0 +1,246 @@
+"""A study: ask for trials, look at what came of them."""
+
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bo_api.v1 import optimization_service_pb2 as pb
+from bo_api.v1 import space_pb2, study_pb2, trial_pb2
+
+from bo_client import codec
+from bo_client.codec_space import values_to_wire
+from bo_client.errors import InvalidRequest
+from bo_client.optimize import optimize
+from bo_client.parameters import plain
+from bo_client.retries import new_request_id
+from bo_client.running import RunningTrial, Suggestions
+from bo_client.values import (
+    Change,
+    ConfigurationPrediction,
+    FailureReason,
+    StudyInfo,
+    StudySettings,
+    StudyState,
+    Trial,
+    TrialState,
+)
+from bo_client.watch import watch
+
+if TYPE_CHECKING:
+    from bo_client.client import Client
+
+FULL_PAGE = 20
+"""Trials a page where each brings its learning curve."""
+
+
+def default_worker_id() -> str:
+    """Host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"[:128]
+
+
+class Study:
+    """One study on one server. Threads may share it."""
+
+    def __init__(self, client: "Client", info: StudyInfo) -> None:
+        self.client = client
+        self.definition = info
+        """The study as it was when this handle was made; its id, space and metrics never change."""
+
+    def __repr__(self) -> str:
+        return f"Study({self.id!r})"
+
+    @property
+    def id(self) -> str:
+        """The last part of its name."""
+        return self.definition.id
+
+    @property
+    def name(self) -> str:
+        """`studies/{study}`."""
+        return self.definition.name
+
+    def info(self) -> StudyInfo:
+        """The study as it is now. Raises NotFound."""
+        return self.client.study_info(self.id)
+
+    def suggest(self, count: int = 1, worker_id: str | None = None, timeout: float | None = None) -> Suggestions:
+        """Trials to run now, each under a lease; fewer than `count` where `shortfall` says why.
+
+        Args:
+            count: 1 to 100.
+            worker_id: who will run them; by default this host and process.
+            timeout: seconds to wait; the server answers in time, if need be without its surrogate.
+
+        Raises:
+            InvalidRequest, NotFound.
+        """
+        request = pb.SuggestTrialsRequest(
+            parent=self.name, count=count, worker_id=worker_id or default_worker_id(), request_id=new_request_id()
+        )
+        answer = self.client.ask(request, pb.SuggestTrialsResponse, timeout)
+        trials = [RunningTrial.from_wire(self, message, message.lease.token) for message in answer.trials]
+        return Suggestions(trials, codec.shortfall_from_wire(answer), codec.seconds_of(answer, "retry_delay"))
+
+    def attach(self, number: int, lease_token: str) -> RunningTrial:
+        """A trial that another process was given, as when a shell script completes it. Raises NotFound."""
+        return RunningTrial.from_wire(self, self._get(number, pb.TRIAL_VIEW_BASIC), lease_token)
+
+    def trials(self, states: Iterable[TrialState | str] | None = None, full: bool = False) -> Iterator[Trial]:
+        """The trials in the order of their numbers; with their learning curves where `full`. Raises NotFound."""
+        request = pb.ListTrialsRequest(parent=self.name, view=_view(full), page_size=FULL_PAGE if full else 0)
+        for state in states or ():
+            request.states.append(codec.enum_to_wire(trial_pb2.TrialState, "TRIAL_STATE", state, "states"))
+        while True:
+            page = self.client.ask(request, pb.ListTrialsResponse)
+            yield from (codec.trial_from_wire(message) for message in page.trials)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def trial(self, number: int, full: bool = True) -> Trial:
+        """One trial. Raises NotFound."""
+        return codec.trial_from_wire(self._get(number, _view(full)))
+
+    def best(self) -> Trial | None:
+        """The best trial; None while none has a result."""
+        return next(iter(self.best_trials(1)), None)
+
+    def best_trials(self, count: int) -> list[Trial]:
+        """With one objective metric the best trials, the best first; with several the Pareto set."""
+        answer = self.client.ask(pb.GetBestTrialsRequest(parent=self.name, count=count), pb.GetBestTrialsResponse)
+        return [codec.trial_from_wire(message) for message in answer.trials]
+
+    def enqueue(self, parameters: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> Trial:
+        """Puts a configuration in the queue, to be handed out before any suggestion. Raises InvalidRequest."""
+        return self._create(trial_pb2.Trial(parameters=self._configuration(parameters), labels=labels or {}))
+
+    def add(
+        self,
+        parameters: Mapping[str, Any],
+        metrics: float | Mapping[str, float] | None = None,
+        failure: FailureReason | str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Trial:
+        """Records an evaluation made elsewhere: either its final metrics or why it failed. Raises InvalidRequest."""
+        if (metrics is None) == (failure is None):
+            raise InvalidRequest.of("metrics", "and failure: give exactly one of them")
+        trial = trial_pb2.Trial(parameters=self._configuration(parameters), labels=labels or {})
+        if metrics is not None:
+            trial.final_measurement.CopyFrom(codec.measurement_to_wire(self.metrics_of(metrics)))
+        if failure is not None:
+            trial.failure.CopyFrom(codec.failure_to_wire(failure, ""))
+        return self._create(trial)
+
+    def stop_trial(self, number: int, reason: str = "") -> Trial:
+        """Ends a queued trial at once, or asks the worker of a running one to stop. Raises FailedPrecondition."""
+        request = pb.StopTrialRequest(name=self._trial_name(number), reason=reason, request_id=new_request_id())
+        return codec.trial_from_wire(self.client.ask(request, pb.StopTrialResponse).trial)
+
+    def delete_trial(self, number: int) -> None:
+        """Deletes a trial that is not running; the surrogate forgets it. Raises FailedPrecondition, NotFound."""
+        request = pb.DeleteTrialRequest(name=self._trial_name(number), request_id=new_request_id())
+        self.client.ask(request, pb.DeleteTrialResponse)
+
+    def update(
+        self,
+        *,
+        state: StudyState | str | None = None,
+        display_name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        settings: StudySettings | None = None,
+        max_trials: int | None = None,
+    ) -> StudyInfo:
+        """Changes what is given, and leaves the rest. Raises InvalidRequest."""
+        study = study_pb2.Study(name=self.name)
+        request = pb.UpdateStudyRequest(study=study, request_id=new_request_id())
+        given: StudySettings = {**(settings or {})}
+        if max_trials is not None:
+            given["max_trials"] = max_trials
+        codec.settings_to_wire(given, request.study.spec)
+        paths = [codec.SETTING_PATHS[name] for name in given]
+        if state is not None:
+            request.study.state = codec.enum_to_wire(study_pb2.StudyState, "STUDY_STATE", state, "state")
+            paths.append("state")
+        if display_name is not None:
+            request.study.display_name = display_name
+            paths.append("display_name")
+        if labels is not None:
+            request.study.labels.update(labels)
+            paths.append("labels")
+        request.update_mask.paths.extend(paths)
+        return codec.study_from_wire(self.client.ask(request, pb.UpdateStudyResponse).study)
+
+    def predict(self, configurations: Sequence[Mapping[str, Any]]) -> list[ConfigurationPrediction]:
+        """What the surrogate says of each configuration. Raises FailedPrecondition with too few results."""
+        request = pb.PredictRequest(
+            parent=self.name,
+            configurations=[space_pb2.Configuration(parameters=self._configuration(c)) for c in configurations],
+        )
+        answer = self.client.ask(request, pb.PredictResponse)
+        return [codec.prediction_from_wire(message) for message in answer.predictions]
+
+    def watch(self, after_revision: int = 0, full: bool = False, patience: float | None = None) -> Iterator[Change]:
+        """Every change from `after_revision` on, as it happens; goes on by itself where the connection breaks.
+
+        Args:
+            after_revision: the last one seen; 0 begins with the whole study.
+            full: with learning curves.
+            patience: seconds for which nobody may answer; by default the client's.
+
+        Raises:
+            NotFound: the study is gone.
+            ServerUnavailable: patience has run out.
+        """
+        limit = self.client.patience if patience is None else patience
+        request = pb.WatchStudyRequest(name=self.name, after_revision=after_revision, view=_view(full))
+        return watch(self.client.transport, request, limit)
+
+    def optimize(
+        self,
+        objective: Callable[..., Any],
+        n_trials: int | None = None,
+        worker_id: str | None = None,
+        raise_errors: bool = False,
+    ) -> Trial | None:
+        """Runs trials until the study is completed, or `n_trials` of them; returns the best trial.
+
+        A thread sends signs of life meanwhile. A result that is not finite is failed as DIVERGED; an exception as
+        CRASHED (MemoryError as OUT_OF_MEMORY), and it is raised again with `raise_errors`, or when it is the third
+        in a row.
+
+        Args:
+            objective: called with the parameters, or with the parameters and the trial, whose `report` raises StopTrial
+                when the trial is told to stop. Returns the objective metric, or metrics by name.
+            n_trials: how many to run here; may be left out where the study has `max_trials`.
+            worker_id: by default this host and process.
+        """
+        optimize(self, objective, n_trials, worker_id, raise_errors)
+        return self.best()
+
+    def metrics_of(self, given: float | Mapping[str, float]) -> Mapping[str, float]:
+        """Metrics by name, where a number alone is the objective metric. Raises InvalidRequest for anything else."""
+        named = given if isinstance(given, Mapping) else {self.definition.objective.name: given}
+        numbers = {name: plain(f"metrics[{name!r}]", value) for name, value in named.items()}
+        for name, number in numbers.items():
+            if isinstance(number, str):
+                raise InvalidRequest.of(f"metrics[{name!r}]", f"is {number!r}; it must be a number")
+        return {name: float(number) for name, number in numbers.items()}
+
+    def _configuration(self, parameters: Mapping[str, Any]) -> dict[str, space_pb2.ParameterValue]:
+        return values_to_wire(self.definition.space.conform(parameters))
+
+    def _create(self, trial: trial_pb2.Trial) -> Trial:
+        request = pb.CreateTrialRequest(parent=self.name, trial=trial, request_id=new_request_id())
+        return codec.trial_from_wire(self.client.ask(request, pb.CreateTrialResponse).trial)
+
+    def _get(self, number: int, view: pb.TrialView) -> trial_pb2.Trial:
+        request = pb.GetTrialRequest(name=self._trial_name(number), view=view)
+        return self.client.ask(request, pb.GetTrialResponse).trial
+
+    def _trial_name(self, number: int) -> str:
+        return f"{self.name}/trials/{number}"
+
+
+def _view(full: bool) -> pb.TrialView:
+    return pb.TRIAL_VIEW_FULL if full else pb.TRIAL_VIEW_BASIC

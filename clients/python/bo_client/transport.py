@@ -1,0 +1,101 @@
+"""The seam between the client and whatever answers it: one method wide, and a second one for streams."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import grpc
+from bo_api.v1 import optimization_service_pb2 as pb
+from google.protobuf.message import Message
+
+from bo_client.errors import InvalidRequest
+from bo_client.status import error_of
+
+SERVICE = "bo_api.v1.OptimizationService"
+
+KEEPALIVE = 30.0
+"""Seconds of silence in a call after which the connection is probed; servers must allow it."""
+
+OPTIONS: list[tuple[str, int]] = [
+    ("grpc.keepalive_time_ms", int(KEEPALIVE * 1000)),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.enable_retries", 0),  # the client retries, so that its patience is the only one
+]
+
+
+class Transport(Protocol):
+    """Carries one request to a server. A program's own tests use `bo_client.testing.FakeServer` instead."""
+
+    def call(self, method: str, request: Message, timeout: float | None) -> Message:
+        """The answer to `request`, within `timeout` seconds. Raises BoClientError."""
+        ...
+
+    def stream(self, method: str, request: Message) -> Iterator[Message]:
+        """The answers to `request` as they come; closing the iterator ends the call. Raises BoClientError."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of whatever is held."""
+        ...
+
+
+class GrpcTransport:
+    """A gRPC channel to HOST:PORT, opened at the first call. Threads may share it."""
+
+    def __init__(self, address: str) -> None:
+        """Raises InvalidRequest where the address has no port."""
+        if ":" not in address:
+            raise InvalidRequest.of("server", f"is {address!r}; give HOST:PORT, such as 127.0.0.1:50051")
+        self.address = address
+        self._lock = threading.Lock()
+        self._opened: grpc.Channel | None = None
+        self._methods: dict[str, Any] = {}
+
+    def call(self, method: str, request: Message, timeout: float | None) -> Message:
+        """The answer to `request`, within `timeout` seconds. Raises BoClientError."""
+        try:
+            answer: Message = self._method(method, streaming=False)(request, timeout=timeout)
+        except grpc.RpcError as error:
+            raise error_of(error, self.address, timeout) from None
+        return answer
+
+    def stream(self, method: str, request: Message) -> Iterator[Message]:
+        """The answers to `request` as they come; closing the iterator ends the call. Raises BoClientError."""
+        call = self._method(method, streaming=True)(request)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise error_of(error, self.address, None) from None
+        finally:
+            call.cancel()
+
+    def close(self) -> None:
+        """Closes the channel; calls in progress end as cancelled."""
+        with self._lock:
+            channel, self._opened = self._opened, None
+            self._methods.clear()
+        if channel is not None:
+            channel.close()
+
+    def _method(self, method: str, streaming: bool) -> Any:
+        with self._lock:
+            if method not in self._methods:
+                self._opened = self._opened or grpc.insecure_channel(self.address, options=_options(self.address))
+                make = self._opened.unary_stream if streaming else self._opened.unary_unary
+                self._methods[method] = make(
+                    f"/{SERVICE}/{method}",
+                    request_serializer=lambda message: message.SerializeToString(),
+                    response_deserializer=getattr(pb, f"{method}Response").FromString,
+                )
+            return self._methods[method]
+
+
+def _options(address: str) -> list[tuple[str, int]]:
+    """A proxy from the environment is never the way to this very machine."""
+    host = address.rpartition(":")[0].strip("[]")
+    local = host in ("localhost", "::1") or host.startswith("127.")
+    return [*OPTIONS, ("grpc.enable_http_proxy", 0)] if local else OPTIONS

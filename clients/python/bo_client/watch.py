@@ -1,0 +1,34 @@
+"""Watching a study: a stream that goes on where it broke."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bo_api.v1 import optimization_service_pb2 as pb
+
+from bo_client import codec
+from bo_client.errors import ServerUnavailable
+from bo_client.retries import delays
+from bo_client.values import Change
+
+if TYPE_CHECKING:
+    from bo_client.transport import Transport
+
+
+def watch(transport: "Transport", request: pb.WatchStudyRequest, patience: float) -> Iterator[Change]:
+    """Changes from the request's revision on. Raises ServerUnavailable after `patience` seconds without an answer."""
+    heard, waits = time.monotonic(), delays()
+    while True:
+        try:
+            for message in transport.stream("WatchStudy", request):
+                assert isinstance(message, pb.WatchStudyResponse)
+                heard, waits = time.monotonic(), delays()
+                if message.revision > request.after_revision:
+                    request.after_revision = message.revision
+                    yield codec.change_from_wire(message)
+            raise ServerUnavailable("the server has ended the stream, as it does when it shuts down")
+        except ServerUnavailable:
+            delay = next(waits)
+            if time.monotonic() + delay > heard + patience:
+                raise
+            time.sleep(delay)
