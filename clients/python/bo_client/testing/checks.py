@@ -1,0 +1,93 @@
+"""The server's refusals, as far as a test of a program meets them."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+
+from bo_api.v1 import space_pb2, study_pb2, trial_pb2
+
+from bo_client.codec import metric_from_wire
+from bo_client.codec_space import space_from_wire, values_from_wire
+from bo_client.errors import InvalidRequest, NotSupported, Violation
+from bo_client.parameters import NAME
+from bo_client.values import Metric, StudyInfo
+
+STUDY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+
+def check_study_id(study_id: str) -> None:
+    """Raises InvalidRequest."""
+    if not STUDY_ID.fullmatch(study_id):
+        allowed = "give 1 to 63 letters, digits, '-', '_' or '.', beginning with a letter or digit"
+        raise InvalidRequest.of("study_id", f"is {study_id[:80]!r}; {allowed}")
+
+
+def check_spec(spec: study_pb2.StudySpec) -> None:
+    """Raises InvalidRequest, naming every field at fault; NotSupported for several objectives."""
+    metrics = [metric_from_wire(m) for m in spec.metrics]
+    faults = [
+        *(f.inside("space") for f in space_from_wire(spec.space).faults()),
+        *_metric_faults(metrics),
+        *_setting_faults(spec),
+    ]
+    if faults:
+        raise InvalidRequest.listing([f.inside("study.spec") for f in faults])
+    if sum(m.role == "objective" for m in metrics) > 1 or any(m.role == "constraint" for m in metrics):
+        raise NotSupported("this server optimizes one objective metric without constraint metrics")
+
+
+def _metric_faults(metrics: list[Metric]) -> Iterator[Violation]:
+    if not any(m.role == "objective" for m in metrics):
+        yield Violation("metrics", "has none of METRIC_ROLE_OBJECTIVE; one must be optimized")
+    for i, metric in enumerate(metrics):
+        if not NAME.fullmatch(metric.name):
+            yield Violation(f"metrics[{i}].name", f"is {metric.name!r}; it needs the form of a parameter's name")
+        if metric.name in [m.name for m in metrics[:i]]:
+            yield Violation(f"metrics[{i}].name", f"{metric.name!r} occurs twice; names must be distinct")
+        if metric.goal is None and metric.role != "information":
+            yield Violation(f"metrics[{i}].goal", "is unspecified; say GOAL_MINIMIZE or GOAL_MAXIMIZE")
+
+
+_BOUNDS = (
+    ("suggestion", "beta", 0, 100),
+    ("suggestion", "xi", 0, 10),
+    ("suggestion", "initial_trials", 1, 1000),
+    ("execution", "max_attempts", 1, 100),
+    ("execution", "max_trials", 1, 1_000_000),
+)
+
+
+def _setting_faults(spec: study_pb2.StudySpec) -> Iterator[Violation]:
+    for group, name, low, high in _BOUNDS:
+        owner = getattr(spec, group)
+        if owner.HasField(name) and not low <= getattr(owner, name) <= high:
+            yield Violation(f"{group}.{name}", f"is {getattr(owner, name)}; it must be from {low} to {high}")
+    if spec.execution.HasField("lease_duration"):
+        seconds = spec.execution.lease_duration.ToTimedelta().total_seconds()
+        if not 1 <= seconds <= 24 * 3600:
+            yield Violation("execution.lease_duration", f"is {seconds:g} s; it must be from 1 s to 24 h")
+
+
+def check_configuration(given: Mapping[str, space_pb2.ParameterValue], study: StudyInfo, field: str) -> None:
+    """Raises InvalidRequest for values that are missing, unknown or not allowed."""
+    configuration = values_from_wire(given)
+    faults = study.space.configuration_faults(configuration)
+    if faults:
+        raise InvalidRequest.listing([Violation(f"{field}[{f.field!r}]", f.description) for f in faults])
+    broken = [c for c in study.space.constraints if not c.holds(configuration)]
+    if broken:
+        raise InvalidRequest.of(field, f"break a constraint: {broken[0].description or broken[0]}")
+
+
+def check_final(measurement: trial_pb2.Measurement, study: StudyInfo, field: str = "final_measurement") -> None:
+    """Raises InvalidRequest for a metric that is missing or not finite."""
+    for metric in study.metrics:
+        if metric.role == "information":
+            continue
+        at = f"{field}.metrics[{metric.name!r}]"
+        value = measurement.metrics.get(metric.name)
+        if value is None:
+            raise InvalidRequest.of(at, "is missing; a final measurement needs it")
+        if not math.isfinite(value):
+            fix = "a result must be finite: complete the trial with failure DIVERGED instead"
+            raise InvalidRequest.of(at, f"is {value!r}; {fix}")

@@ -1,0 +1,91 @@
+"""Configurations of a space: the default one, random ones, and all of them where they are few."""
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+
+from bo_client.constraints import Configuration
+from bo_client.parameters import (
+    CategoricalParameter,
+    DiscreteParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Value,
+)
+from bo_client.space import SearchSpace, is_active
+
+DRAWS = 200
+"""Random tries for a new valid configuration before a finite space is searched in order."""
+MOST = 10_000
+"""Configurations of a finite space that are looked at."""
+
+
+def default_configuration(space: SearchSpace) -> dict[str, Value]:
+    """Defaults, and centers where there are none."""
+    found: dict[str, Value] = {}
+    for parameter in space.parameters:
+        if is_active(parameter, found):
+            found[parameter.name] = parameter.default if parameter.default is not None else _at(parameter, 0.5)
+    return found
+
+
+def new_configuration(
+    space: SearchSpace, known: Sequence[Configuration], rng: random.Random
+) -> dict[str, Value] | None:
+    """A valid configuration that isn't among `known`; None where there is no other."""
+    for _ in range(DRAWS):
+        drawn = random_configuration(space, rng)
+        if space.is_feasible(drawn) and drawn not in known:
+            return drawn
+    for count, listed in enumerate(every_configuration(space)):
+        if count == MOST:
+            break
+        if space.is_feasible(listed) and listed not in known:
+            return listed
+    return None
+
+
+def random_configuration(space: SearchSpace, rng: random.Random) -> dict[str, Value]:
+    """Uniform along each active parameter's scale."""
+    found: dict[str, Value] = {}
+    for parameter in space.parameters:
+        if is_active(parameter, found):
+            found[parameter.name] = _at(parameter, rng.random())
+    return found
+
+
+def every_configuration(space: SearchSpace) -> Iterator[dict[str, Value]]:
+    """All configurations of a finite space, none of one with floats."""
+    if not any(isinstance(p, FloatParameter) for p in space.parameters):
+        yield from _extensions({}, tuple(space.parameters))
+
+
+def _extensions(found: dict[str, Value], rest: tuple[Parameter, ...]) -> Iterator[dict[str, Value]]:
+    if not rest:
+        yield found
+    elif not is_active(rest[0], found):
+        yield from _extensions(found, rest[1:])
+    else:
+        for value in _values(rest[0]):
+            yield from _extensions({**found, rest[0].name: value}, rest[1:])
+
+
+def _values(parameter: Parameter) -> Sequence[Value]:
+    if isinstance(parameter, CategoricalParameter | DiscreteParameter):
+        return parameter.values
+    assert isinstance(parameter, IntParameter)
+    return range(parameter.low, parameter.high + 1)
+
+
+def _at(parameter: Parameter, share: float) -> Value:
+    """The value at `share`, from 0 to 1, of the way along the parameter's scale."""
+    if isinstance(parameter, CategoricalParameter | DiscreteParameter):
+        return parameter.values[min(int(share * len(parameter.values)), len(parameter.values) - 1)]
+    low, high = float(parameter.low), float(parameter.high)
+    if parameter.scale == "log":
+        value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
+    else:
+        value = low + share * (high - low)
+    value = min(max(value, low), high)
+    return value if isinstance(parameter, FloatParameter) else round(value)

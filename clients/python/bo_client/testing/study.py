@@ -1,0 +1,278 @@
+"""One study of the fake server: its trials and their lives."""
+
+import random
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from bo_api.v1 import optimization_service_pb2 as pb
+from bo_api.v1 import study_pb2, trial_pb2
+
+from bo_client.codec import study_from_wire
+from bo_client.codec_space import values_from_wire, values_to_wire
+from bo_client.errors import FailedPrecondition, NotFound
+from bo_client.parameters import Value
+from bo_client.testing.answers import counted, trial_number
+from bo_client.testing.checks import check_configuration, check_final
+from bo_client.testing.sampling import default_configuration, new_configuration
+
+DEFAULT_LEASE, DEFAULT_ATTEMPTS = 60.0, 3
+RETRY_DELAY = timedelta(seconds=1)
+
+PARAMETERS_AT_FAULT = (
+    trial_pb2.FAILURE_REASON_OUT_OF_MEMORY,
+    trial_pb2.FAILURE_REASON_DIVERGED,
+    trial_pb2.FAILURE_REASON_INVALID_CONFIGURATION,
+)
+OPEN = (trial_pb2.TRIAL_STATE_QUEUED, trial_pb2.TRIAL_STATE_RUNNING)
+
+
+class FakeStudy:
+    """Not safe for threads: the server holds a lock."""
+
+    def __init__(self, message: study_pb2.Study, rng: random.Random) -> None:
+        self.message = message
+        self.definition = study_from_wire(message)
+        self.trials: dict[int, trial_pb2.Trial] = {}
+        self.deleted: dict[int, int] = {}
+        """Revision at which each deleted trial went."""
+        self._tokens: dict[int, list[str]] = {}
+        self._rng = rng
+        self._made = 0
+
+    def snapshot(self) -> study_pb2.Study:
+        """The study with its counts."""
+        return counted(self.message, self.trials.values())
+
+    def trial(self, number: int) -> trial_pb2.Trial:
+        """Raises NotFound."""
+        if number not in self.trials:
+            raise NotFound(f"{self.message.name} has no trial {number}")
+        return self.trials[number]
+
+    def suggest(self, count: int, worker_id: str, now: datetime) -> pb.SuggestTrialsResponse:
+        """Queued trials first, then new ones."""
+        answer = pb.SuggestTrialsResponse()
+        while len(answer.trials) < count:
+            trial, shortfall = self._next(now)
+            if trial is None:
+                answer.shortfall = shortfall
+                if shortfall in (pb.SHORTFALL_ALL_IN_PROGRESS, pb.SHORTFALL_PAUSED):
+                    answer.retry_delay.FromTimedelta(RETRY_DELAY)
+                break
+            self._start(trial, worker_id, now)
+            answer.trials.append(trial)
+            answer.trials[-1].lease.token = self._tokens[trial_number(trial.name)][-1]
+        return answer
+
+    def _next(self, now: datetime) -> tuple[trial_pb2.Trial | None, pb.Shortfall]:
+        if self.message.state == study_pb2.STUDY_STATE_COMPLETED:
+            return None, pb.SHORTFALL_COMPLETED
+        if self.message.state == study_pb2.STUDY_STATE_PAUSED:
+            return None, pb.SHORTFALL_PAUSED
+        queued = [t for t in self.trials.values() if t.state == trial_pb2.TRIAL_STATE_QUEUED]
+        if queued:
+            return queued[0], pb.SHORTFALL_UNSPECIFIED
+        execution = self.message.spec.execution
+        if execution.HasField("max_trials") and self._made >= execution.max_trials:
+            return None, pb.SHORTFALL_ALL_IN_PROGRESS
+        found = self._suggestion()
+        if found is None:
+            return None, pb.SHORTFALL_SPACE_EXHAUSTED
+        configuration, origin = found
+        trial = trial_pb2.Trial(parameters=values_to_wire(configuration), origin=origin)
+        trial.explanation.summary = "a fake server's suggestion: the default configuration first, then at random"
+        return self._add(trial, now), pb.SHORTFALL_UNSPECIFIED
+
+    def _suggestion(self) -> tuple[dict[str, Value], trial_pb2.Origin] | None:
+        space = self.definition.space
+        known = [values_from_wire(t.parameters) for t in self.trials.values()]
+        default = default_configuration(space)
+        if not known and space.is_feasible(default):
+            return default, trial_pb2.ORIGIN_DEFAULT
+        drawn = new_configuration(space, known, self._rng)
+        return None if drawn is None else (drawn, trial_pb2.ORIGIN_QUASI_RANDOM)
+
+    def change(self, message: study_pb2.Study, now: datetime) -> None:
+        """Takes new settings, labels or another state."""
+        self.message = message
+        self.definition = study_from_wire(message)
+        self._changed(now)
+
+    def create(self, given: trial_pb2.Trial, now: datetime) -> trial_pb2.Trial:
+        """Queues a configuration, or records an ended trial. Raises InvalidRequest."""
+        check_configuration(given.parameters, self.definition, "trial.parameters")
+        trial = trial_pb2.Trial(
+            parameters=given.parameters,
+            labels=given.labels,
+            measurements=given.measurements,
+            checkpoint_uri=given.checkpoint_uri,
+            origin=trial_pb2.ORIGIN_USER,
+        )
+        if given.HasField("final_measurement"):
+            check_final(given.final_measurement, self.definition, "trial.final_measurement")
+        self._add(trial, now)
+        if given.HasField("final_measurement"):
+            self._succeed(trial, given.final_measurement, now)
+        elif given.HasField("failure"):
+            self._fail(trial, given.failure, now, again=False)
+        return trial
+
+    def report(self, request: pb.ReportMeasurementsRequest, now: datetime) -> pb.ReportMeasurementsResponse:
+        """Raises FailedPrecondition where the token was never given out for the trial."""
+        trial = self.trial(trial_number(request.name))
+        tokens = self._require_token(trial, request.lease_token)
+        answer = pb.ReportMeasurementsResponse()
+        if trial.state != trial_pb2.TRIAL_STATE_RUNNING or request.lease_token != tokens[-1]:
+            answer.should_stop = True
+            answer.stop_reason = "the trial has ended, or another worker holds it"
+            return answer
+        if request.measurements or request.checkpoint_uri:
+            _record(trial, request.measurements, now)
+            trial.checkpoint_uri = request.checkpoint_uri or trial.checkpoint_uri
+            self._changed(now, trial)
+        self._renew(trial, now)
+        answer.lease_valid = True
+        answer.lease_expire_time.CopyFrom(trial.lease.expire_time)
+        answer.lease_remaining.FromTimedelta(self._lease)
+        answer.should_stop = trial.HasField("stop_request")
+        answer.stop_reason = trial.stop_request.reason
+        return answer
+
+    def complete(self, request: pb.CompleteTrialRequest, now: datetime) -> trial_pb2.Trial:
+        """Raises InvalidRequest and FailedPrecondition."""
+        trial = self.trial(trial_number(request.name))
+        self._require_token(trial, request.lease_token)
+        _require_open(trial, "be completed")
+        if request.HasField("failure"):
+            self._fail(trial, request.failure, now, again=True)
+        else:
+            check_final(request.final_measurement, self.definition)
+            self._succeed(trial, request.final_measurement, now)
+        return trial
+
+    def stop(self, number: int, reason: str, now: datetime) -> trial_pb2.Trial:
+        """Raises FailedPrecondition where it has ended."""
+        trial = self.trial(number)
+        _require_open(trial, "be stopped")
+        if not trial.HasField("stop_request"):
+            trial.stop_request.reason = reason
+            trial.stop_request.create_time.FromDatetime(now)
+        if trial.state == trial_pb2.TRIAL_STATE_QUEUED:
+            self._end(trial, trial_pb2.TRIAL_STATE_STOPPED, now)
+        self._changed(now, trial)
+        return trial
+
+    def delete(self, number: int, now: datetime) -> None:
+        """Raises FailedPrecondition where it is running."""
+        trial = self.trial(number)
+        if trial.state == trial_pb2.TRIAL_STATE_RUNNING:
+            raise FailedPrecondition(f"{trial.name} can't be deleted: it is RUNNING; stop it first")
+        del self.trials[number]
+        self.deleted[number] = self._changed(now)
+
+    def expire(self, now: datetime) -> None:
+        """Takes trials from workers that have gone silent."""
+        for trial in list(self.trials.values()):
+            running = trial.state == trial_pb2.TRIAL_STATE_RUNNING
+            if running and trial.lease.expire_time.ToDatetime(tzinfo=now.tzinfo) < now:
+                gone = trial_pb2.Failure(
+                    reason=trial_pb2.FAILURE_REASON_PREEMPTED,
+                    message=f"worker {trial.lease.worker_id!r} gave no sign of life",
+                )
+                self._fail(trial, gone, now, again=True)
+
+    @property
+    def _lease(self) -> timedelta:
+        execution = self.message.spec.execution
+        given = execution.HasField("lease_duration")
+        return execution.lease_duration.ToTimedelta() if given else timedelta(seconds=DEFAULT_LEASE)
+
+    def _add(self, trial: trial_pb2.Trial, now: datetime) -> trial_pb2.Trial:
+        self._made += 1
+        trial.name = f"{self.message.name}/trials/{self._made}"
+        trial.state = trial_pb2.TRIAL_STATE_QUEUED
+        trial.create_time.FromDatetime(now)
+        self.trials[self._made] = trial
+        self._changed(now, trial)
+        return trial
+
+    def _start(self, trial: trial_pb2.Trial, worker_id: str, now: datetime) -> None:
+        trial.state = trial_pb2.TRIAL_STATE_RUNNING
+        trial.attempt += 1
+        trial.start_time.FromDatetime(now)
+        trial.lease.worker_id = worker_id
+        tokens = self._tokens.setdefault(trial_number(trial.name), [])
+        tokens.append(f"fake-lease-{trial_number(trial.name)}-{trial.attempt}")
+        self._renew(trial, now)
+        self._changed(now, trial)
+
+    def _renew(self, trial: trial_pb2.Trial, now: datetime) -> None:
+        trial.lease.expire_time.FromDatetime(now + self._lease)
+
+    def _succeed(self, trial: trial_pb2.Trial, final: trial_pb2.Measurement, now: datetime) -> None:
+        trial.final_measurement.CopyFrom(final)
+        if not final.step and trial.HasField("latest_measurement"):
+            trial.final_measurement.step = trial.latest_measurement.step
+        trial.final_measurement.receive_time.FromDatetime(now)
+        trial.latest_measurement.CopyFrom(trial.final_measurement)
+        stopped = trial.HasField("stop_request")
+        self._end(trial, trial_pb2.TRIAL_STATE_STOPPED if stopped else trial_pb2.TRIAL_STATE_SUCCEEDED, now)
+
+    def _fail(self, trial: trial_pb2.Trial, failure: trial_pb2.Failure, now: datetime, again: bool) -> None:
+        execution = self.message.spec.execution
+        attempts = execution.max_attempts if execution.HasField("max_attempts") else DEFAULT_ATTEMPTS
+        trial.failure.CopyFrom(failure)
+        if failure.reason in PARAMETERS_AT_FAULT:
+            self._end(trial, trial_pb2.TRIAL_STATE_INFEASIBLE, now)
+        elif trial.HasField("stop_request"):
+            self._end(trial, trial_pb2.TRIAL_STATE_STOPPED, now)
+        elif not again or trial.attempt >= attempts:
+            self._end(trial, trial_pb2.TRIAL_STATE_FAILED, now)
+        else:
+            trial.state = trial_pb2.TRIAL_STATE_QUEUED
+            trial.ClearField("lease")
+            self._changed(now, trial)
+
+    def _end(self, trial: trial_pb2.Trial, state: trial_pb2.TrialState, now: datetime) -> None:
+        trial.state = state
+        trial.ClearField("lease")
+        trial.end_time.FromDatetime(now)
+        execution = self.message.spec.execution
+        all_made = execution.HasField("max_trials") and self._made >= execution.max_trials
+        if all_made and all(t.state not in OPEN for t in self.trials.values()):
+            self.message.state = study_pb2.STUDY_STATE_COMPLETED
+        self._changed(now, trial)
+
+    def _changed(self, now: datetime, trial: trial_pb2.Trial | None = None) -> int:
+        self.message.revision += 1
+        self.message.update_time.FromDatetime(now)
+        if trial is not None:
+            trial.revision = self.message.revision
+        return self.message.revision
+
+    def _require_token(self, trial: trial_pb2.Trial, token: str) -> list[str]:
+        tokens = self._tokens.get(trial_number(trial.name), [])
+        if token not in tokens:
+            raise FailedPrecondition(f"lease_token was never given out for {trial.name}", "WRONG_LEASE")
+        return tokens
+
+
+def _require_open(trial: trial_pb2.Trial, verb: str) -> None:
+    if trial.state not in OPEN:
+        state = trial_pb2.TrialState.Name(trial.state).removeprefix("TRIAL_STATE_")
+        raise FailedPrecondition(f"{trial.name} can't {verb}: it has ended as {state}", "WRONG_STATE")
+
+
+def _record(trial: trial_pb2.Trial, measurements: Iterable[trial_pb2.Measurement], now: datetime) -> None:
+    """Adds to the learning curve; a step reported before is replaced."""
+    curve = {m.step: m for m in trial.measurements}
+    for given in measurements:
+        kept = trial_pb2.Measurement()
+        kept.CopyFrom(given)
+        kept.receive_time.FromDatetime(now)
+        curve[kept.step] = kept
+    ordered = [curve[step] for step in sorted(curve)]
+    del trial.measurements[:]
+    trial.measurements.extend(ordered)
+    if ordered:
+        trial.latest_measurement.CopyFrom(ordered[-1])
