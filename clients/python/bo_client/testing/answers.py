@@ -24,7 +24,7 @@ def counted(study: study_pb2.Study, trials: Trials) -> study_pb2.Study:
     """A copy of the study with its trials counted by state."""
     copied = study_pb2.Study()
     copied.CopyFrom(study)
-    states = [trial.state for trial in trials]
+    states: list[int] = [trial.state for trial in trials]
     for state in TrialState:
         setattr(copied.trial_counts, state.lower(), states.count(trial_pb2.TrialState.Value(f"TRIAL_STATE_{state}")))
     return copied

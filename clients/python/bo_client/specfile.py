@@ -1,0 +1,261 @@
+"""Studies in files: what is tuned and measured, as YAML or JSON.
+
+    parameters:
+      lr: {type: float, low: 1e-5, high: 0.1, scale: log, default: 1e-3}
+      layers: {type: int, low: 1, high: 4}
+      optimizer: {type: categorical, values: [adam, sgd]}
+      batch_size: {type: discrete, values: [16, 32, 64]}
+      momentum: {type: float, low: 0.0, high: 0.99, when: {optimizer: [sgd]}}
+    constraints:
+      - linear: {coefficients: {layers: 1, momentum: 2}, upper_bound: 5}
+      - forbidden: {optimizer: sgd, batch_size: 64}
+    metrics: {loss: minimize, accuracy: information}
+    settings: {max_trials: 30, seed: 1, lease_duration: 60}
+
+`constraints` and `settings` may be left out. Every mistake in a file is told at once, each with its place.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from bo_client.constraints import Constraint, ForbiddenCombination, LinearConstraint
+from bo_client.errors import InvalidRequest, Violation
+from bo_client.parameters import (
+    Activation,
+    CategoricalParameter,
+    DiscreteParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Value,
+    listed,
+)
+from bo_client.space import SearchSpace
+from bo_client.textfile import read
+from bo_client.values import Metric, StudySettings
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """What a file says."""
+
+    space: SearchSpace
+    metrics: tuple[Metric, ...]
+    settings: StudySettings
+    """Keyword arguments of Client.create_study."""
+
+
+def load(path: str | Path) -> StudyFile:
+    """Reads a study's file. Raises InvalidRequest, whose violations have paths such as `parameters.lr.low`."""
+    reader = _Reader()
+    found = reader.study(read(path))
+    if reader.faults or found is None:
+        faults = reader.faults
+        raise InvalidRequest("; ".join(f"{path}: {f.field}: {f.description}" for f in faults), violations=faults)
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class _Field:
+    """One key of a mapping: what it may hold."""
+
+    allowed: str
+    fits: Callable[[object], bool]
+    required: bool = False
+
+    @property
+    def needed(self) -> "_Field":
+        return _Field(self.allowed, self.fits, required=True)
+
+
+def _choice(*options: str) -> _Field:
+    return _Field(f"one of {', '.join(options)}", lambda given: given in options)
+
+
+_NUMBER = _Field("a number", _is_number)
+_WHOLE = _Field("a whole number", _is_whole)
+_TEXT = _Field("text", lambda given: isinstance(given, str))
+_LIST = _Field("a list such as [a, b]", lambda given: isinstance(given, list))
+_MAPPING = _Field("a mapping such as {name: …}", lambda given: isinstance(given, dict))
+_ANY = _Field("a value", lambda given: isinstance(given, int | float | str))
+_SCALE = _choice("linear", "log")
+_COMMON = {"type": _ANY, "default": _ANY, "when": _MAPPING, "description": _TEXT, "unit": _TEXT}
+_KINDS: dict[str, dict[str, _Field]] = {
+    "float": {**_COMMON, "low": _NUMBER.needed, "high": _NUMBER.needed, "scale": _SCALE, "default": _NUMBER},
+    "int": {**_COMMON, "low": _WHOLE.needed, "high": _WHOLE.needed, "scale": _SCALE, "default": _WHOLE},
+    "categorical": {**_COMMON, "values": _LIST.needed},
+    "discrete": {**_COMMON, "values": _LIST.needed, "scale": _SCALE},
+}
+_LINEAR = {"coefficients": _MAPPING.needed, "upper_bound": _NUMBER.needed}
+_METRIC = {
+    "goal": _choice("minimize", "maximize"),
+    "role": _choice("objective", "constraint", "information"),
+    "bound": _NUMBER,
+    "unit": _TEXT,
+}
+_SETTINGS = {
+    "max_trials": _WHOLE,
+    "lease_duration": _Field("a number of seconds", _is_number),
+    "max_attempts": _WHOLE,
+    "seed": _WHOLE,
+    "algorithm": _choice("gaussian_process", "quasi_random"),
+    "acquisition": _choice("log_ei", "ucb"),
+    "initial_trials": _WHOLE,
+    "beta": _NUMBER,
+    "xi": _NUMBER,
+}
+_FILE = {"parameters": _MAPPING.needed, "metrics": _MAPPING.needed, "constraints": _LIST, "settings": _MAPPING}
+
+
+class _Reader:
+    """Reads on after a mistake, so that all are told."""
+
+    def __init__(self) -> None:
+        self.faults: list[Violation] = []
+
+    def study(self, given: object) -> StudyFile | None:
+        self._fields("the file", given, _FILE)
+        whole = given if isinstance(given, dict) else {}
+        content = {key: whole[key] for key, field in _FILE.items() if key in whole and field.fits(whole[key])}
+        parameters = [self._parameter(name, raw) for name, raw in content.get("parameters", {}).items()]
+        constraints = [self._constraint(i, raw) for i, raw in enumerate(content.get("constraints", []))]
+        metrics = [self._metric(name, raw) for name, raw in content.get("metrics", {}).items()]
+        settings = self._fields("settings", content.get("settings", {}), _SETTINGS) or {}
+        if self.faults:
+            return None
+        space = SearchSpace([p for p in parameters if p], [c for c in constraints if c])
+        self.faults += [Violation(_place(f.field, space), f.description) for f in space.faults()]
+        if not any(m is not None and m.role == "objective" for m in metrics):
+            self._fault("metrics", "names none to optimize; say `loss: minimize` or `accuracy: maximize`")
+        return StudyFile(space, tuple(m for m in metrics if m), cast(StudySettings, settings))
+
+    def _parameter(self, name: object, given: object) -> Parameter | None:
+        at = f"parameters.{name}"
+        kind = given.get("type") if isinstance(given, dict) else None
+        if not isinstance(kind, str) or kind not in _KINDS:
+            self._fault(
+                f"{at}.type", f"is {'missing' if kind is None else _shown(kind)}; give one of {', '.join(_KINDS)}"
+            )
+            return None
+        fields = self._fields(at, given, _KINDS[kind])
+        rule = self._activation(f"{at}.when", fields["when"]) if fields and "when" in fields else None
+        if fields is None:
+            return None
+        if not isinstance(name, str):
+            self._fault(at, "has a name that is no text; put it in quotes")
+            return None
+        rest = {"activation": rule, "description": fields.get("description", ""), "unit": fields.get("unit", "")}
+        return _built(kind, name, fields, rest)
+
+    def _activation(self, at: str, given: Mapping[Any, Any]) -> Activation | None:
+        if len(given) != 1:
+            self._fault(at, f"names {len(given)} parameters; give one, as in `when: {{optimizer: [sgd]}}`")
+            return None
+        ((name, values),) = given.items()
+        return Activation(str(name), values if isinstance(values, list) else [values])
+
+    def _constraint(self, number: int, given: object) -> Constraint | None:
+        at = f"constraints[{number}]"
+        fields = self._fields(at, given, {"linear": _MAPPING, "forbidden": _MAPPING, "description": _TEXT})
+        if fields is None:
+            return None
+        if ("linear" in fields) == ("forbidden" in fields):
+            self._fault(at, "must have either `linear` or `forbidden`")
+            return None
+        description = fields.get("description", "")
+        if "forbidden" in fields:
+            return ForbiddenCombination(fields["forbidden"], description)
+        linear = self._fields(f"{at}.linear", fields["linear"], _LINEAR)
+        if linear is None:
+            return None
+        wild = [name for name, value in linear["coefficients"].items() if not _is_number(value)]
+        if wild:
+            term = linear["coefficients"][wild[0]]
+            self._fault(f"{at}.linear.coefficients.{wild[0]}", f"is {_shown(term)}; give a number")
+            return None
+        return LinearConstraint(linear["coefficients"], linear["upper_bound"], description)
+
+    def _metric(self, name: object, given: object) -> Metric | None:
+        at = f"metrics.{name}"
+        if isinstance(given, str):
+            if given not in ("minimize", "maximize", "information"):
+                self._fault(at, f"is {_shown(given)}; give one of minimize, maximize, information")
+                return None
+            given = {"role": given} if given == "information" else {"goal": given}
+        fields = self._fields(at, given, _METRIC)
+        if fields is None:
+            return None
+        if "goal" not in fields and fields.get("role") != "information":
+            self._fault(f"{at}.goal", "is missing; give minimize or maximize")
+            return None
+        return Metric(str(name), **fields)
+
+    def _fields(self, at: str, given: object, allowed: Mapping[str, _Field]) -> dict[str, Any] | None:
+        """The mapping, where every key is known and fits and none is missing."""
+        before = len(self.faults)
+        if not isinstance(given, dict):
+            self._fault(at, f"is {_shown(given)}; give a mapping with {', '.join(allowed)}")
+            return None
+        for key, value in given.items():
+            place = key if at == "the file" else f"{at}.{key}"
+            if key not in allowed:
+                self._fault(str(place), f"is not known here; there are {', '.join(allowed)}")
+            elif not allowed[key].fits(value):
+                self._fault(str(place), f"is {_shown(value)}; give {allowed[key].allowed}")
+        for key, field in allowed.items():
+            if field.required and key not in given:
+                self._fault(key if at == "the file" else f"{at}.{key}", f"is missing; give {field.allowed}")
+        return given if len(self.faults) == before else None
+
+    def _fault(self, at: str, description: str) -> None:
+        self.faults.append(Violation(at, description))
+
+
+def _built(kind: str, name: str, fields: Mapping[str, Any], rest: Mapping[str, Any]) -> Parameter:
+    scale, default = fields.get("scale", "linear"), fields.get("default")
+    if kind == "float":
+        center = None if default is None else float(default)
+        return FloatParameter(name, float(fields["low"]), float(fields["high"]), scale, center, **rest)
+    if kind == "int":
+        return IntParameter(name, fields["low"], fields["high"], scale, default, **rest)
+    if kind == "categorical":
+        return CategoricalParameter(name, fields["values"], default, **rest)
+    values = _alike(fields["values"])
+    if default is not None and isinstance(values[0] if values else None, float) and _is_whole(default):
+        default = float(default)
+    return DiscreteParameter(name, values, scale, default, **rest)
+
+
+def _alike(values: Sequence[Value]) -> Sequence[Value]:
+    """Numbers are all floats as soon as one is."""
+    if all(_is_number(v) for v in values) and any(isinstance(v, float) for v in values):
+        return [float(v) for v in values]
+    return values
+
+
+_PLACES = {"default_value": "default", "activation.parameter": "when", "activation.values": "when"}
+
+
+def _place(field: str, space: SearchSpace) -> str:
+    """The place in the file of a field such as `parameters[0].default_value`."""
+    found = re.fullmatch(r"parameters\[(\d+)\]\.(.+)", field)
+    if found is None:
+        return field
+    return f"parameters.{space.parameters[int(found[1])].name}.{_PLACES.get(found[2], found[2])}"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "empty"
+    return listed(value) if isinstance(value, list) else repr(value)
