@@ -1,0 +1,1 @@
+"""Fine-tuning EfficientNet: the bundled objective. Importing it loads neither Keras nor a backend."""

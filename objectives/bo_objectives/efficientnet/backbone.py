@@ -1,0 +1,144 @@
+"""The pretrained networks: what they are made of, where they are cut, and how images are prepared for them.
+
+k: number of MBConv blocks, counted from the top, that are trained; the final convolution above them is trained too.
+A network is cut below them: `bottom` makes what can be cached, `top` is what fine-tuning trains.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from bo_objectives.efficientnet.errors import SetupError
+from bo_objectives.efficientnet.lite0 import lite0
+from bo_objectives.efficientnet.names import IMAGENET, LITE0, RANDOM
+from bo_objectives.efficientnet.weight_files import LITE0_SHA256, file_sha256, find
+from bo_objectives.efficientnet.weights import Origin, arrays_sha256, load_torch_lite0
+
+BLOCK = re.compile(r"(block\d+[a-z]+)_")
+IMAGENET_STD = (0.229, 0.224, 0.225)  # of pixels in [0, 1], by channel
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network without its classifier. `prepare` maps pixels 0–255 to what `network` was trained on."""
+
+    name: str
+    network: keras.Model
+    prepare: keras.Layer | None
+    origin: Origin
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Names of the MBConv blocks, the lowest first."""
+        return tuple(dict.fromkeys(found[1] for layer in self.network.layers if (found := BLOCK.match(layer.name))))
+
+    def cut(self, k: int) -> str:
+        """The name of the layer whose output is cached when the top k blocks are trained (k = 0: none).
+
+        Raises:
+            SetupError: it has no more than k blocks.
+        """
+        if k == 0:
+            return str(self.network.layers[-1].name)
+        blocks = self.blocks
+        if not 0 < k < len(blocks):
+            raise SetupError(f"unfreeze_top is {k}; {self.name} has {len(blocks)} blocks: give 1 to {len(blocks) - 1}")
+        below = blocks[-k - 1] + "_"
+        return str([layer.name for layer in self.network.layers if layer.name.startswith(below)][-1])
+
+    def bottom(self, k: int) -> keras.Model:
+        """Pixels (B, s, s, 3) in 0–255 to the cut's features, in inference; nothing of it is trained."""
+        at = self.network.get_layer(self.cut(k)).output
+        pixels = keras.Input(self.network.input_shape[1:])
+        prepared = pixels if self.prepare is None else self.prepare(pixels)
+        bottom = keras.Model(pixels, keras.Model(self.network.input, at)(prepared, training=False))
+        bottom.trainable = False
+        return bottom
+
+    def top(self, k: int) -> keras.Model | None:
+        """A fresh copy of the cut's features to the last features; None where nothing is trained.
+
+        Batch normalizations aren't trainable: their statistics and scales stay those of ImageNet.
+        """
+        if k == 0:
+            return None
+        shared = keras.Model(self.network.get_layer(self.cut(k)).output, self.network.output)
+        copy = keras.models.clone_model(shared)
+        copy.set_weights(shared.get_weights())
+        for layer in copy.layers:
+            layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+        return copy
+
+
+def load(name: str, weights: str, image_size: int) -> Backbone:
+    """The named network with the weights asked for: `imagenet`, a local file, or `random`.
+
+    Raises:
+        SetupError: the weights are missing or belong to another network.
+    """
+    path = find(name, weights)
+    return _lite0(weights, path, image_size) if name == LITE0 else _of_keras(name, weights, path, image_size)
+
+
+def _lite0(weights: str, path: Path | None, image_size: int) -> Backbone:
+    network = lite0(image_size)
+    prepare = keras.layers.Rescaling(1 / 128, offset=-127 / 128)
+    if path is None:
+        return Backbone(LITE0, network, prepare, Origin(RANDOM, arrays_sha256(network.get_weights())))
+    sha256 = file_sha256(path)
+    if weights == IMAGENET and sha256 != LITE0_SHA256:
+        raise SetupError(f"{path} has the SHA-256 {sha256}, not {LITE0_SHA256}: install it anew")
+    load_torch_lite0(network, path)
+    return Backbone(LITE0, network, prepare, Origin(path.name, sha256))
+
+
+def _of_keras(name: str, weights: str, path: Path | None, image_size: int) -> Backbone:
+    network = _built(name, weights, path, image_size)
+    if path is not None:
+        return Backbone(name, network, missing_rescaling(network), Origin(path.name, file_sha256(path)))
+    source = RANDOM if weights == RANDOM else f"Keras applications, {keras.version()}"
+    return Backbone(name, network, None, Origin(source, arrays_sha256(network.get_weights())))
+
+
+def _built(name: str, weights: str, path: Path | None, image_size: int) -> keras.Model:
+    build = getattr(keras.applications, class_name(name))
+    source = str(path) if path else None if weights == RANDOM else weights
+    try:
+        return build(include_top=False, weights=source, input_shape=(image_size, image_size, 3))
+    except Exception as error:  # Keras raises bare Exception for downloads, and what h5py raises for files
+        remedy = (
+            "its download failed: give weights=PATH of a downloaded file, or backbone=efficientnet_lite0, "
+            "whose weights come from the package registry"
+            if weights == IMAGENET
+            else "give the file without the classifier (its name ends in _notop.h5) of this very network"
+        )
+        raise SetupError(f"weights of {name} can't be loaded: {remedy} ({error})") from error
+
+
+def missing_rescaling(network: keras.Model) -> keras.Layer | None:
+    """What Keras leaves out for a version 1 network whose ImageNet file is given by path.
+
+    The files' Normalization divides by √std, and Keras divides by √std once more only for the literal "imagenet". With
+    r = 1/√std and the mean m, the same is had by moving the input: pixel → r·pixel + 255·m·(1 − r).
+    Networks of version 2 do their preprocessing alike in both cases: None.
+    """
+    if "v2" in network.name:
+        return None
+    normalization = next(layer for layer in network.layers if isinstance(layer, keras.layers.Normalization))
+    mean = keras.ops.convert_to_numpy(normalization.mean).reshape(-1).astype("float64")
+    r = np.array([1 / math.sqrt(std) for std in IMAGENET_STD])
+    return keras.layers.Rescaling(_floats(r), offset=_floats(255 * mean * (1 - r)))
+
+
+def _floats(values: NDArray[np.float64]) -> list[float]:
+    return [float(v) for v in values]
+
+
+def class_name(name: str) -> str:
+    """`efficientnet_b0` → EfficientNetB0, `efficientnet_v2_s` → EfficientNetV2S."""
+    return "EfficientNet" + name.removeprefix("efficientnet_").replace("_", "").upper()

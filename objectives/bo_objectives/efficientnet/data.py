@@ -1,0 +1,88 @@
+"""Images in memory, and their split in three.
+
+n images of side s: pixels (n, s, s, 3) uint8, labels (n,) int64 into `classes`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bo_objectives.efficientnet.errors import SetupError
+
+Pixels = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+PARTS = {"train": 0.6, "validation": 0.2, "test": 0.2}
+FEWEST_PER_CLASS = 5  # so that each part has at least one
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labeled images of one size."""
+
+    pixels: Pixels
+    labels: Labels
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[Any]) -> "Images":
+        return Images(self.pixels[indices], self.labels[indices], self.classes)
+
+    @property
+    def pixels_sha256(self) -> str:
+        return hashlib.sha256(f"{self.pixels.shape}".encode() + np.ascontiguousarray(self.pixels).tobytes()).hexdigest()
+
+    @property
+    def one_hot(self) -> NDArray[np.float32]:
+        """(n, number of classes)."""
+        return np.eye(len(self.classes), dtype=np.float32)[self.labels]
+
+
+@dataclass(frozen=True)
+class Split:
+    """What is trained on, what is tuned on, and what is touched once, at the end."""
+
+    train: Images
+    validation: Images
+    test: Images
+
+
+def split(images: Images) -> Split:
+    """Three ways by class (60, 20 and 20 % of each), the same at every call and for every seed of a study.
+
+    Raises:
+        SetupError: fewer than two classes, or a class too small for three parts.
+    """
+    check_classes(images.labels, images.classes)
+    places = split_indices(images.labels)
+    return Split(*(images.take(places[part]) for part in PARTS))
+
+
+def split_indices(labels: Labels) -> dict[str, NDArray[np.int64]]:
+    """Part → indices, increasing; every class with at least FEWEST_PER_CLASS images is in every part."""
+    parts: dict[str, list[NDArray[np.int64]]] = {part: [] for part in PARTS}
+    for label in np.unique(labels):
+        members = np.random.default_rng([0, int(label)]).permutation(np.flatnonzero(labels == label))
+        held = {part: max(1, round(PARTS[part] * len(members))) for part in ("validation", "test")}
+        ends = (held["validation"], held["validation"] + held["test"])
+        for part, chosen in zip(("validation", "test", "train"), np.split(members, ends), strict=True):
+            parts[part].append(chosen)
+    return {part: np.sort(np.concatenate(chosen)) for part, chosen in parts.items()}
+
+
+def check_classes(labels: Labels, classes: tuple[str, ...]) -> None:
+    """Raises SetupError where no classifier can be trained and tested on these."""
+    if len(classes) < 2:
+        raise SetupError(f"the data has {len(classes)} class{'' if classes else 'es'}; a classifier needs at least 2")
+    counts = np.bincount(labels, minlength=len(classes))
+    small = [f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < FEWEST_PER_CLASS]
+    if small:
+        raise SetupError(
+            f"too few images in {', '.join(small)}: a class needs at least {FEWEST_PER_CLASS} "
+            "for training, validation and test; add images or remove the class"
+        )

@@ -1,0 +1,75 @@
+"""Features below the trained blocks, computed once for each set of images and kept in memory and on disk.
+
+The name on disk is a hash of everything that the features depend on: network, weights, preprocessing, cut, pixels.
+Processes may share the folder: a file appears whole or not at all.
+"""
+
+import hashlib
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from bo_objectives.efficientnet.backbone import Backbone
+from bo_objectives.efficientnet.data import Images
+
+Features = NDArray[np.float32]
+
+BATCH = 64
+MOST_BYTES_IN_MEMORY = 2**30
+
+
+class FeatureCache:
+    """Features (n, h, w, C) by key; the least recently used leave memory first."""
+
+    def __init__(self, directory: Path, most_bytes: int = MOST_BYTES_IN_MEMORY) -> None:
+        self._directory = directory
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[str, Features] = OrderedDict()
+
+    def get(self, backbone: Backbone, k: int, images: Images) -> Features:
+        """What `backbone.bottom(k)` makes of the images."""
+        key = _key(backbone, k, images)
+        if key not in self._kept:
+            self._kept[key] = self._load_or_make(key, backbone, k, images)
+        self._kept.move_to_end(key)
+        while len(self._kept) > 1 and sum(f.nbytes for f in self._kept.values()) > self._most_bytes:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def _load_or_make(self, key: str, backbone: Backbone, k: int, images: Images) -> Features:
+        path = self._directory / f"{key}.npy"
+        try:
+            kept: Features = np.load(path, allow_pickle=False)
+            return kept
+        except (OSError, ValueError, EOFError):  # not there, or damaged: made anew
+            features = compute(backbone, k, images)
+        _write(path, features)
+        return features
+
+
+def compute(backbone: Backbone, k: int, images: Images) -> Features:
+    """The features, in inference, batch by batch."""
+    bottom: Any = backbone.bottom(k)
+    features: Features = np.asarray(bottom.predict(images.pixels, batch_size=BATCH, verbose=0), np.float32)
+    return features
+
+
+def _key(backbone: Backbone, k: int, images: Images) -> str:
+    parts = (
+        backbone.name, backbone.origin.sha256, repr(backbone.prepare and backbone.prepare.get_config()),
+        backbone.cut(k), images.pixels_sha256, keras.backend.backend(),
+    )  # fmt: skip
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _write(path: Path, features: Features) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        np.save(file, features, allow_pickle=False)
+    partial.replace(path)

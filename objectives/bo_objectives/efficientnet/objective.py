@@ -1,0 +1,71 @@
+"""The objective as a worker sees it. Keras is loaded when the first trial is evaluated, not before."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bo_client import Value
+
+from bo_objectives.base import Definition, Run
+from bo_objectives.efficientnet import runtime
+from bo_objectives.efficientnet.settings import Settings
+from bo_objectives.efficientnet.space import METRICS, TEXTBOOK, default_space
+
+if TYPE_CHECKING:
+    from bo_objectives.efficientnet.bench import Bench
+
+
+class EfficientNetObjective:
+    """The validation loss of an EfficientNet fine-tuned with the given parameters.
+
+    Options are those of `Settings`, as texts: data, backbone, weights, image_size, epochs, head_width, cache,
+    cache_dir, seed, backend.
+
+    Raises:
+        SetupError: an unknown option, a value that isn't allowed, or data that isn't there.
+    """
+
+    def __init__(self, **options: str) -> None:
+        self.settings = Settings.from_options(options)
+        self._bench: Bench | None = None
+
+    def define(self) -> Definition:
+        """The search space, the metrics and the textbook configuration.
+
+        Raises:
+            SetupError: the data or the weights that the options name aren't there.
+        """
+        self.settings.check()
+        return Definition(default_space(self.settings.head_width), METRICS, TEXTBOOK)
+
+    def evaluate(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
+        """Trains once, reporting after each epoch; the metrics of the epoch with the least validation loss.
+
+        Raises:
+            TrialFailed: DIVERGED, OUT_OF_MEMORY or INVALID_CONFIGURATION.
+        """
+        with runtime.failures_told():
+            from bo_objectives.efficientnet.bench import Choice
+
+            bench, choice = self._ready(), Choice.of(parameters)
+            metrics = bench.train(choice, run.report).metrics
+            bench.record(run.directory, choice, metrics)
+        return metrics
+
+    def examine(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
+        """Trains once more with the same seed, and looks at the test images once: test_loss and test_accuracy."""
+        with runtime.failures_told():
+            from bo_objectives.efficientnet import training
+            from bo_objectives.efficientnet.bench import Choice
+
+            bench, choice = self._ready(), Choice.of(parameters)
+            trained = bench.train(choice, run.report)
+            loss, accuracy = training.evaluate(trained.network, bench.labeled(choice, bench.split.test))
+        return {**trained.metrics, "test_loss": loss, "test_accuracy": accuracy}
+
+    def _ready(self) -> "Bench":
+        runtime.start(self.settings.backend)
+        if self._bench is None:
+            from bo_objectives.efficientnet.bench import Bench
+
+            self._bench = Bench(self.settings)
+        return self._bench

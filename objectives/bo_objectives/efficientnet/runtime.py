@@ -1,0 +1,55 @@
+"""Keras's backend: chosen, quieted and seeded before the first use; and what its out-of-memory errors look like."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bo_client import FailureReason
+
+from bo_objectives.base import TrialFailed
+from bo_objectives.efficientnet.errors import SetupError
+
+OUT_OF_MEMORY = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")
+OUT_OF_MEMORY_TEXT = "RESOURCE_EXHAUSTED"
+
+
+def start(backend: str) -> None:
+    """Loads Keras on the backend, or on its own choice where that is empty. Later calls only check.
+
+    Raises:
+        SetupError: Keras is already loaded on another backend, or it or the backend isn't installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    loaded = "keras" in sys.modules
+    if backend and not loaded:
+        os.environ["KERAS_BACKEND"] = backend
+    try:
+        import keras
+    except ImportError as error:
+        raise SetupError(f"Keras can't be loaded ({error}): pip install 'bo-service[tensorflow-cpu]'") from error
+    running = keras.backend.backend()
+    if backend and running != backend:
+        raise SetupError(f"option backend is {backend!r}, but this process already runs Keras on {running}")
+    if running == "tensorflow" and not loaded:
+        _grow_memory()
+
+
+def _grow_memory() -> None:
+    """Takes GPU memory as it is needed, so that parallel workers fit on one GPU."""
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """Turns a backend's out-of-memory error into a failure with that reason."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ in OUT_OF_MEMORY or OUT_OF_MEMORY_TEXT in str(error):
+            first_line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise TrialFailed(FailureReason.OUT_OF_MEMORY, first_line) from error
+        raise

@@ -1,0 +1,160 @@
+"""Where images come from: the bundled set, a folder with a subfolder for each class, an .npz, or `tfds:NAME`."""
+
+import importlib.util
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from bo_objectives.efficientnet.data import Images, Pixels, check_classes
+from bo_objectives.efficientnet.errors import SetupError
+from bo_objectives.efficientnet.make_emoji import on_white
+
+EMOJI = "emoji"
+TFDS = "tfds:"
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
+LAYOUT = "give a folder that has one subfolder of images for each class"
+NPZ_NAMES = (("images", "labels"), ("x", "y"))
+
+
+def load(data: str, image_size: int) -> Images:
+    """All images of the source at image_size × image_size pixels, in an order that doesn't depend on the machine.
+
+    Raises:
+        SetupError: the source is missing, or is laid out in a way that isn't supported.
+    """
+    check(data)
+    if data == EMOJI:
+        with (resources.files("bo_objectives.efficientnet") / "data_files" / "emoji.zip").open("rb") as archive:
+            return _from_archive(archive, image_size)
+    if data.startswith(TFDS):
+        return _from_tfds(data.removeprefix(TFDS), image_size)
+    path = Path(data).expanduser()
+    return _from_folder(path, image_size) if path.is_dir() else _from_npz(path, image_size)
+
+
+def check(data: str) -> None:
+    """Raises SetupError where the source is surely missing; reads no image."""
+    if data == EMOJI:
+        return
+    if data.startswith(TFDS):
+        if importlib.util.find_spec("tensorflow_datasets") is None:
+            raise SetupError(f"data is {data!r}, which needs TensorFlow Datasets: pip install tensorflow-datasets")
+        return
+    path = Path(data).expanduser()
+    if path.is_dir():
+        _class_folders(path)
+    elif not path.is_file():
+        raise SetupError(f"data is {data!r}, which doesn't exist; give emoji, a folder, an .npz file, or tfds:NAME")
+    elif path.suffix != ".npz":
+        raise SetupError(f"data is {data!r}; of files, only .npz is read; or {LAYOUT}")
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    found = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not found:
+        loose = " (there are images right in it)" if any(p.suffix.lower() in SUFFIXES for p in folder.iterdir()) else ""
+        raise SetupError(f"{folder} has no subfolders{loose}: {LAYOUT}")
+    if len(found) < 2:
+        raise SetupError(
+            f"{folder} has one subfolder, {found[0].name}; a classifier needs at least 2 classes: {LAYOUT}"
+        )
+    empty = [p.name for p in found if not _image_files(p)]
+    if empty:
+        raise SetupError(f"no images in {', '.join(empty)} of {folder}; images end in {', '.join(sorted(SUFFIXES))}")
+    return found
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+
+
+def _from_folder(folder: Path, image_size: int) -> Images:
+    paths = [(sub.name, path) for sub in _class_folders(folder) for path in _image_files(sub)]
+    return _images(((label, _decoded(path, path.name, image_size)) for label, path in paths))
+
+
+def _from_archive(archive: IO[bytes], image_size: int) -> Images:
+    with zipfile.ZipFile(archive) as content:
+        names = sorted(content.namelist())
+        return _images(
+            (name.split("/")[0], _decoded(io.BytesIO(content.read(name)), name, image_size)) for name in names
+        )
+
+
+def _images(labeled: Iterable[tuple[str, Pixels]]) -> Images:
+    names, pixels = zip(*labeled, strict=True)
+    classes = tuple(sorted(set(names)))
+    return Images(np.stack(pixels), np.array([classes.index(name) for name in names], np.int64), classes)
+
+
+def _decoded(file: Path | IO[bytes], name: str, image_size: int) -> Pixels:
+    try:
+        with Image.open(file) as picture:
+            return resized(on_white(ImageOps.exif_transpose(picture)), image_size)
+    except (UnidentifiedImageError, OSError) as error:
+        raise SetupError(f"{name} can't be read as an image ({error}); repair or remove it") from error
+
+
+def resized(picture: Image.Image, image_size: int) -> Pixels:
+    """(image_size, image_size, 3): scaled with its proportions kept, cropped at the center."""
+    return np.asarray(ImageOps.fit(picture, (image_size, image_size), Image.Resampling.BICUBIC), np.uint8)
+
+
+def _from_npz(path: Path, image_size: int) -> Images:
+    try:
+        content = np.load(path, allow_pickle=False)
+        arrays = {name: content[name] for name in content.files}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise SetupError(f"{path} can't be read as an .npz of plain arrays ({error})") from error
+    for images, labels in NPZ_NAMES:
+        if images in arrays and labels in arrays:
+            return from_arrays(arrays[images], arrays[labels], image_size, arrays.get("classes"))
+    raise SetupError(f"{path} holds {', '.join(arrays) or 'nothing'}; it needs images and labels (or x and y)")
+
+
+def from_arrays(
+    images: NDArray[Any], labels: NDArray[Any], image_size: int, classes: NDArray[Any] | None = None
+) -> Images:
+    """Images (n, h, w), (n, h, w, 1) or (n, h, w, 3) of uint8, or of floats in [0, 1]; labels (n,) or (n, 1).
+
+    Raises:
+        SetupError: other shapes or types, or as many labels as images are not there.
+    """
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 3)):
+        raise SetupError(f"images have the shape {images.shape}; give (n, height, width), with 1 or 3 channels last")
+    if np.issubdtype(images.dtype, np.floating) and images.size and 0 <= images.min() <= images.max() <= 1:
+        images = np.rint(images * 255).astype(np.uint8)
+    if images.dtype != np.uint8:
+        raise SetupError(f"images are {images.dtype}; give uint8 from 0 to 255, or floats from 0 to 1")
+    labels = labels.reshape(-1)
+    if len(labels) != len(images):
+        raise SetupError(f"there are {len(images)} images and {len(labels)} labels; give one label for each image")
+    values, indices = np.unique(labels, return_inverse=True)
+    names = tuple(str(v if classes is None else classes[int(v)]) for v in values)
+    check_classes(indices, names)
+    pictures = (Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image) for image in images)
+    return Images(np.stack([resized(p.convert("RGB"), image_size) for p in pictures]), indices.astype(np.int64), names)
+
+
+def _from_tfds(name: str, image_size: int) -> Images:
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder(name)
+    builder.download_and_prepare()
+    labels = builder.info.features["label"].names
+    return _images(_examples(tfds.as_numpy(builder.as_dataset(split="all", as_supervised=True)), labels, image_size))
+
+
+def _examples(
+    examples: Iterable[tuple[NDArray[Any], Any]], names: list[str], image_size: int
+) -> Iterator[tuple[str, Pixels]]:
+    for image, label in examples:
+        picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+        yield names[int(label)], resized(picture.convert("RGB"), image_size)
