@@ -22,7 +22,11 @@ class LinearConstraint:
     def holds(self, configuration: Configuration) -> bool:
         if any(name not in configuration for name in self.coefficients):
             return True
-        total = math.fsum(c * float(configuration[name]) for name, c in self.coefficients.items())
+        terms = [c * float(configuration[name]) for name, c in self.coefficients.items()]
+        try:
+            total = math.fsum(terms)
+        except (OverflowError, ValueError):  # beyond the range of floats: inf, or nan, which fulfills nothing
+            total = sum(terms)
         return total <= self.upper_bound + 1e-9 * max(1.0, abs(self.upper_bound))
 
 
