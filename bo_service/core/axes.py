@@ -6,6 +6,7 @@ every level of a stepped axis is drawn equally often on its scale.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -44,8 +45,8 @@ class Axis(Protocol):
     def value(self, z: float) -> Value:
         """The value at a valid z."""
 
-    def position(self, value: Value) -> float:
-        """z of a value."""
+    def positions(self, values: Sequence[Value]) -> Array:
+        """z (m,) of values."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ class FloatAxis:
     def value(self, z: float) -> float:
         return float(self.ruler.read(np.array(z)))
 
-    def position(self, value: Value) -> float:
-        return float(self.ruler.place(np.array(float(value))))
+    def positions(self, values: Sequence[Value]) -> Array:
+        return self.ruler.place(np.array(values, dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,8 @@ class IntAxis:
     def value(self, z: float) -> int:
         return int(self.numbers(np.array(z)))
 
-    def position(self, value: Value) -> float:
-        return float(self.ruler.place(np.array(float(value))))
+    def positions(self, values: Sequence[Value]) -> Array:
+        return self.ruler.place(np.array(values, dtype=np.float64))
 
     def _whole(self, values: Array) -> Array:
         return np.clip(np.round(values), self.ruler.low, self.ruler.high)
@@ -181,8 +182,12 @@ class ListAxis:
     def value(self, z: float) -> Value:
         return self.values[int(self._index(np.array([z]))[0])]
 
-    def position(self, value: Value) -> float:
-        return self.places[self.values.index(value)]
+    def positions(self, values: Sequence[Value]) -> Array:
+        return self._places[[self._rank[v] for v in values]]
+
+    @cached_property
+    def _rank(self) -> dict[Value, int]:
+        return {v: i for i, v in enumerate(self.values)}
 
     def _index(self, z: Array) -> NDArray[np.intp]:
         middles = (self._places[1:] + self._places[:-1]) / 2.0

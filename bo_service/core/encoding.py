@@ -119,10 +119,10 @@ class Encoding:
     def encode(self, configurations: Sequence[Configuration]) -> Array:
         """Z (m, p) of valid configurations."""
         Z = np.tile(self.centers, (len(configurations), 1))
-        for i, configuration in enumerate(configurations):
-            for name, value in configuration.items():
-                j = self._index[name]
-                Z[i, j] = self.axes[j].position(value)
+        for j, parameter in enumerate(self.space.parameters):
+            rows = [i for i, c in enumerate(configurations) if parameter.name in c]
+            if rows:
+                Z[rows, j] = self.axes[j].positions([configurations[i][parameter.name] for i in rows])
         return self._without_inactive(Z)
 
     def decode(self, z: Array) -> dict[str, Value]:
@@ -138,4 +138,4 @@ class Encoding:
         if rule is None:
             return None
         decider = self._index[rule.parameter]
-        return decider, np.array([self.axes[decider].position(v) for v in rule.values])
+        return decider, self.axes[decider].positions(rule.values)

@@ -25,7 +25,7 @@ def default_row(encoding: Encoding) -> Array:
     z = encoding.centers.copy()
     for j, parameter in enumerate(encoding.space.parameters):
         if parameter.default is not None:
-            z[j] = encoding.axes[j].position(parameter.default)
+            z[j] = encoding.axes[j].positions([parameter.default])[0]
     return np.asarray(encoding.snap(z[None])[0])
 
 

@@ -78,7 +78,10 @@ class Region:
         drawn = self.encoding.spread(rng.random((2048, self.encoding.width)))
         hit = drawn[self.holds(drawn)][:ENOUGH_ANCHORS]
         inside = np.vstack([known[self.holds(known)][:ENOUGH_ANCHORS], hit])
-        return inside if len(hit) >= 4 else np.vstack([inside, self._solved(drawn[:PROGRAMS])])
+        if len(hit) >= 4:
+            return inside
+        corners = self._cornered(drawn[:PROGRAMS])
+        return np.vstack([inside, self._solved(drawn[:PROGRAMS]), corners[self.holds(corners)]])
 
     def pull(self, Z: Array, anchors: Array, rng: np.random.Generator, inward: bool = False) -> Array:
         """Rows inside: those outside moved towards an anchor, to the border, or with `inward` some way past it."""
@@ -107,6 +110,14 @@ class Region:
         t = share[:, None]
         mixed = np.where(self.encoding.is_category, np.where(t > when, far, near), near + t * (far - near))
         return self.encoding.snap(mixed)
+
+    def _cornered(self, drawn: Array) -> Array:
+        """The draws with every number of a linear constraint at the end that lowers the sum."""
+        cornered = drawn.copy()
+        for rule in self._rules:
+            if isinstance(rule, _Linear):
+                cornered[:, rule.columns] = np.where(rule.coefficients > 0.0, 0.0, 1.0)
+        return self.encoding.snap(cornered)
 
     def _solved(self, drawn: Array) -> Array:
         """Rows inside by linear programs: values of lists from the draws, the other numbers solved for."""
@@ -140,8 +151,11 @@ class Region:
         for rule in rules:
             terms = dict(zip(rule.columns.tolist(), rule.coefficients, strict=True))
             row = np.array([terms.get(j, 0.0) for j in free])
-            fixed = sum(c * float(axes[j].numbers(z[j : j + 1])[0]) for j, c in terms.items() if j not in free)
-            span = float(np.abs(row) @ (high - low)) or 1.0
+            with np.errstate(over="ignore", invalid="ignore"):
+                fixed = sum(c * float(axes[j].numbers(z[j : j + 1])[0]) for j, c in terms.items() if j not in free)
+                span = float(np.abs(row) @ (high - low)) or 1.0
+            if not (np.isfinite(span) and np.isfinite(fixed)):
+                return None
             rows.append(np.append(row / span, 1.0))
             uppers.append((rule.upper - fixed) / span)
         found = optimize.milp(
@@ -159,5 +173,7 @@ class Region:
             columns = np.array([encoding.index(name) for name in constraint.coefficients], dtype=np.intp)
             return _Linear(encoding, columns, np.array(list(constraint.coefficients.values())), constraint.upper_bound)
         columns = np.array([encoding.index(name) for name in constraint.parameters], dtype=np.intp)
-        places = [encoding.axes[j].position(v) for j, v in zip(columns, constraint.parameters.values(), strict=True)]
+        places = [
+            encoding.axes[j].positions([v])[0] for j, v in zip(columns, constraint.parameters.values(), strict=True)
+        ]
         return _Forbidden(columns, np.array(places))

@@ -28,6 +28,10 @@ class Workbench:
         self.past: tuple[PastTrial, ...] = tuple(sorted(evidence.past, key=_order))
         self.pending: tuple[Configuration, ...] = tuple(sorted(evidence.pending, key=_name))
         self.seen = Seen(self.encoding, [*(t.configuration for t in self.past), *self.pending])
+        self.past_rows: Array = self.seen.Z[: len(self.past)]
+        """Z (n, p) of the past trials."""
+        self.pending_rows: Array = self.seen.Z[len(self.past) :]
+        """Z (b, p) of the pending configurations."""
 
     @property
     def begun(self) -> int:
@@ -51,16 +55,6 @@ class Workbench:
         worst = float(self.values.min()) if len(self.values) else 0.0
         given = (t.value for t in self.past)
         return np.array([v if v is not None and math.isfinite(v) else worst for v in given])
-
-    @cached_property
-    def past_rows(self) -> Array:
-        """Z (n, p) of the past trials."""
-        return self.encoding.encode([t.configuration for t in self.past])
-
-    @cached_property
-    def pending_rows(self) -> Array:
-        """Z (b, p) of the pending configurations."""
-        return self.encoding.encode(self.pending)
 
     def best_rows(self) -> Array:
         """Z of the past trials, best first."""
