@@ -1,0 +1,65 @@
+"""The command `bo`."""
+
+import importlib.metadata
+from typing import Any
+
+import click
+
+from bo_client.client import Client, connect
+from bo_client.commands_read import READING
+from bo_client.commands_write import WRITING
+from bo_client.errors import BoClientError
+
+PATIENCE = 3.0
+"""Seconds for which a person at a prompt waits for a server that doesn't answer."""
+
+
+class Group(click.Group):
+    """Says what went wrong in one line, and ends with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except BoClientError as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
+
+
+def version() -> str:
+    """Of the distribution; it is absent where the source runs uninstalled."""
+    try:
+        return importlib.metadata.version("bo-service")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--server",
+    metavar="HOST:PORT",
+    envvar="BO_SERVER",
+    default="127.0.0.1:50051",
+    show_default=True,
+    show_envvar=True,
+    help="Where the server listens.",
+)
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds that one call may take.")
+@click.option("--patience", default=PATIENCE, show_default=True, help="Seconds to keep trying while no server answers.")
+@click.version_option(version=version(), prog_name="bo")
+@click.pass_context
+def main(ctx: click.Context, server: str, timeout: float, patience: float) -> None:
+    """Create studies, run their trials from a shell, and look at what came of them.
+
+    STUDY is a study's id and TRIAL a trial's number. Errors are one line on standard error and exit code 1.
+    """
+    if not isinstance(ctx.obj, Client):
+        ctx.obj = connect(server, timeout, patience)
+        ctx.call_on_close(ctx.obj.close)
+
+
+for _command in (*WRITING, *READING):
+    main.add_command(_command)
+
+
+if __name__ == "__main__":
+    main()

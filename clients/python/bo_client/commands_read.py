@@ -1,0 +1,165 @@
+"""The commands of `bo` that only look."""
+
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from bo_client.arguments import json_option, parameters_argument, pass_client, study_argument
+from bo_client.client import Client
+from bo_client.records import as_csv, as_json, study_record, trial_record
+
+WATCH_PATIENCE = 60.0
+"""Seconds for which a watched server may be away, as during a restart."""
+
+
+@click.command()
+@json_option
+@pass_client
+def studies(client: Client, as_json_: bool) -> None:
+    """List the studies."""
+    found = list(client.studies())
+    if as_json_:
+        click.echo(as_json([study_record(info) for info in found]))
+        return
+    from bo_client import tables  # rich is loaded by those who draw
+
+    tables.console().print(tables.studies_table(found))
+
+
+@click.command()
+@study_argument
+@json_option
+@pass_client
+def show(client: Client, study_id: str, as_json_: bool) -> None:
+    """Show a study and its trials; a star marks the best."""
+    study = client.study(study_id)
+    trials = list(study.trials(full=as_json_))
+    if as_json_:
+        records = [trial_record(trial, study.definition) for trial in trials]
+        click.echo(as_json({"study": study_record(study.definition), "trials": records}))
+        return
+    from bo_client import tables
+
+    best = study.best()
+    out = tables.console()
+    out.print(tables.study_text(study.definition, best))
+    if trials:
+        out.print()
+        out.print(tables.trials_table(study.definition, trials, best))
+
+
+@click.command()
+@study_argument
+@click.option("--count", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many, the best first.")
+@json_option
+@pass_client
+def best(client: Client, study_id: str, count: int, as_json_: bool) -> None:
+    """Show the best trials; exit code 1 where none has a result."""
+    study = client.study(study_id)
+    found = study.best_trials(count)
+    if not found:
+        raise click.ClickException(f"no trial of {study_id} has a result yet")
+    if as_json_:
+        click.echo(as_json([trial_record(trial, study.definition) for trial in found]))
+        return
+    from bo_client import tables
+
+    for trial in found:
+        tables.console().print(tables.trial_text(study.definition, trial))
+
+
+@click.command()
+@study_argument
+@click.option(
+    "--exit-when-done/--keep-watching",
+    default=True,
+    show_default=True,
+    help="Whether to end when the study is completed and nothing runs.",
+)
+@pass_client
+def watch(client: Client, study_id: str, exit_when_done: bool) -> None:
+    """Follow a study: a live picture on a terminal, a line for each ended trial elsewhere."""
+    from bo_client import live
+
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # the terminal's cursor comes back
+    study = client.study(study_id)
+    try:
+        live.watch(study.definition, study.watch(patience=max(client.patience, WATCH_PATIENCE)), exit_when_done)
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+@click.command()
+@study_argument
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help=".png, .svg or .pdf"
+)
+@click.option(
+    "--kind",
+    default="convergence",
+    show_default=True,
+    type=click.Choice(["convergence", "curves"]),
+    help="The best value so far by trial, or the trials' learning curves.",
+)
+@pass_client
+def plot(client: Client, study_id: str, output: Path, kind: str) -> None:
+    """Draw a study. Needs matplotlib: pip install "bo-service[plot]"."""
+    from bo_client import plot as pictures
+
+    study = client.study(study_id)
+    draw = pictures.curves if kind == "curves" else pictures.convergence
+    draw(study.definition, list(study.trials(full=kind == "curves")), output)
+    click.echo(str(output))
+
+
+@click.command()
+@study_argument
+@click.option("--format", "form", required=True, type=click.Choice(["csv", "json"]), help="JSON has the curves too.")
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help="By default the standard output.",
+)
+@pass_client
+def export(client: Client, study_id: str, form: str, output: str) -> None:
+    """Write a study and all of its trials."""
+    study = client.study(study_id)
+    trials = list(study.trials(full=form == "json"))
+    if form == "csv":
+        text = as_csv(study.definition, trials)
+    else:
+        records = [trial_record(trial, study.definition) for trial in trials]
+        text = as_json({"study": study_record(study.definition), "trials": records}) + "\n"
+    if output == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{output}: can't be written: {error.strerror}") from None
+
+
+@click.command()
+@study_argument
+@parameters_argument
+@json_option
+@pass_client
+def predict(client: Client, study_id: str, parameters: tuple[tuple[str, str], ...], as_json_: bool) -> None:
+    """Say what the surrogate expects of a configuration."""
+    study = client.study(study_id)
+    (prediction,) = study.predict([study.definition.space.parse(dict(parameters))])
+    if as_json_:
+        told = {p.metric: {"mean": p.mean, "std": p.std} for p in prediction.predictions}
+        click.echo(as_json({"predictions": told, "acquisition_value": prediction.acquisition_value}))
+        return
+    from bo_client import tables
+
+    tables.console().print(tables.prediction_text(study.definition, prediction))
+
+
+READING = (studies, show, best, watch, plot, export, predict)

@@ -1,0 +1,132 @@
+"""`bo watch`: a live picture on a terminal, one plain line for each ended trial elsewhere."""
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import click
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bo_client.progress import Progress
+from bo_client.records import in_order
+from bo_client.tables import assignments, best_line, clock, console, short
+from bo_client.values import Change, StudyInfo, Trial
+
+BAR_WIDTH = 32
+REFRESHES = 4
+"""A second."""
+MOST_RUNNING = 16
+"""Running trials that are shown one by one."""
+
+
+def watch(study: StudyInfo, changes: Iterator[Change], exit_when_done: bool) -> None:
+    """Shows changes until the study is done, or for ever."""
+    show = _on_terminal if sys.stdout.isatty() else _as_lines
+    show(Progress(study), changes, exit_when_done)
+
+
+def _on_terminal(progress: Progress, changes: Iterator[Change], exit_when_done: bool) -> None:
+    current = [progress]  # replaced as a whole: the refreshing thread always sees one state
+
+    def picture() -> RenderableType:
+        return render(current[0], datetime.now(UTC))
+
+    with Live(get_renderable=picture, console=console(), refresh_per_second=REFRESHES):
+        for change in changes:
+            current[0] = current[0].after(change)
+            if exit_when_done and current[0].is_done:
+                return
+
+
+def _as_lines(progress: Progress, changes: Iterator[Change], exit_when_done: bool) -> None:
+    for change in changes:
+        before, progress = progress, progress.after(change)
+        for trial in change.trials:
+            known = before.trials.get(trial.number)
+            if trial.state.is_ended and not (known and known.state.is_ended):
+                click.echo(ended_line(progress, trial))
+        if exit_when_done and progress.is_done:
+            click.echo(f"{progress.study.id} is completed: {best_line(progress.study, progress.best)}")
+            return
+
+
+def ended_line(progress: Progress, trial: Trial) -> str:
+    """An ended trial in one line."""
+    study, best = progress.study, progress.best
+    name = study.objective.name
+    value = trial.value(name)
+    result = f"{name} {short(value)}" if value is not None else (trial.failure.reason.value if trial.failure else "")
+    total = f" of {study.max_trials}" if study.max_trials else ""
+    so_far = f"best {short(best.value(name) or 0.0)} in trial {best.number}" if best else "no result yet"
+    told = f"{progress.ended}{total} ended", so_far, assignments(in_order(trial.parameters, study.space))
+    return f"trial {trial.number} {trial.state.lower()}  {result}  ({'; '.join(told)})"
+
+
+def render(progress: Progress, now: datetime) -> RenderableType:
+    """The picture of a study at a moment."""
+    head = Text(progress.study.id, style="bold")
+    head.append(f"  {progress.study.state.lower()}", style="dim")
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="dim", no_wrap=True)
+    rows.add_column(ratio=1)
+    rows.add_row("trials", _bar(progress))
+    rows.add_row("time", _times(progress, now))
+    rows.add_row("best so far", _best(progress))
+    rows.add_row("running", _running(progress, now))
+    return Group(head, rows)
+
+
+def _bar(progress: Progress) -> RenderableType:
+    total = progress.study.max_trials
+    if total is None:
+        return Text(f"{progress.ended} ended")
+    line = Table.grid(padding=(0, 2))
+    line.add_row(ProgressBar(total, progress.ended, width=BAR_WIDTH), Text(f"{progress.ended} of {total} ended"))
+    return line
+
+
+def _times(progress: Progress, now: datetime) -> Text:
+    text = Text(f"{clock(progress.elapsed(now))} elapsed")
+    left = progress.left(now)
+    if left is not None and not progress.is_done:
+        text.append(f", about {clock(left)} left")
+    return text
+
+
+def _best(progress: Progress) -> Text:
+    best, name = progress.best, progress.study.objective.name
+    if best is None:
+        return Text("no trial has a result yet", style="dim")
+    text = Text(f"{name} {short(best.value(name) or 0.0)}", style="bold green")
+    text.append(f" in trial {best.number}", style="default")
+    defaults = progress.defaults
+    value = defaults.value(name) if defaults else None
+    if value is not None:
+        text.append(f"; textbook defaults {short(value)}", style="default")
+    text.append(f"\n{assignments(in_order(best.parameters, progress.study.space))}", style="default not bold dim")
+    return text
+
+
+def _running(progress: Progress, now: datetime) -> RenderableType:
+    running = progress.running
+    if not running:
+        return Text("nothing" if progress.is_done else "waiting for a worker", style="dim")
+    table = Table.grid(padding=(0, 2))
+    for trial in running[:MOST_RUNNING]:
+        begun = clock((now - trial.start_time).total_seconds()) if trial.start_time else ""
+        table.add_row(f"trial {trial.number}", *_latest(progress, trial), begun)
+    if len(running) > MOST_RUNNING:
+        table.add_row(f"and {len(running) - MOST_RUNNING} more")
+    return table
+
+
+def _latest(progress: Progress, trial: Trial) -> tuple[str, str]:
+    latest, name = trial.latest_measurement, progress.study.objective.name
+    if latest is None:
+        return "starting", ""
+    shown = {name: latest.metrics[name]} if name in latest.metrics else dict(list(latest.metrics.items())[:2])
+    return f"step {latest.step}", "  ".join(f"{metric} {short(value)}" for metric, value in shown.items())

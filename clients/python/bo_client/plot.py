@@ -1,0 +1,181 @@
+"""Pictures of a study, on matplotlib: how the best value fell, and the trials' learning curves."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bo_client.errors import BoClientError
+from bo_client.progress import is_better, is_defaults
+from bo_client.tables import short, with_unit
+from bo_client.values import StudyInfo, Trial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIZE, DPI = (8.0, 4.8), 150
+"""In inches, and pixels to an inch."""
+LOG_RATIO = 50.0
+"""Values above 0 whose largest is so many times the smallest are drawn on a log axis."""
+
+BLUE, ORANGE, GRAY, RED = "#0b63a5", "#c8590a", "#8a8f98", "#b3261e"
+
+
+class PlotError(BoClientError):
+    """There is nothing to draw, or nothing to draw with."""
+
+
+def convergence(study: StudyInfo, trials: Sequence[Trial], path: Path) -> None:
+    """Each trial's value by its number, the best so far as a step line, the textbook defaults as a level line.
+
+    Raises:
+        PlotError: no trial has a result, or matplotlib is missing.
+    """
+    metric = study.objective
+    seen = [(t.number, v) for t in trials if (v := t.value(metric.name)) is not None]
+    if not seen:
+        raise PlotError(f"no trial of {study.id} has a result yet; there is nothing to draw")
+    axes = _axes()
+    numbers, values = [n for n, _ in seen], [v for _, v in seen]
+    axes.scatter(numbers, values, s=34, color=GRAY, label="trial", zorder=2)
+    best = _best_so_far(values, metric.goal)
+    last = max(t.number for t in trials)
+    axes.step(
+        [*numbers, last], [*best, best[-1]], where="post", color=BLUE, linewidth=2.2, label="best so far", zorder=3
+    )
+    winner = numbers[values.index(best[-1])]
+    axes.scatter([winner], [best[-1]], s=110, marker="*", color=BLUE, zorder=4)
+    axes.annotate(
+        f"{short(best[-1])}, trial {winner}",
+        (winner, best[-1]),
+        textcoords="offset points",
+        xytext=(0, -16 if metric.goal == "minimize" else 9),
+        ha="center",
+        color=BLUE,
+    )
+    _mark_defaults(axes, study, trials)
+    _mark_lost(axes, trials)
+    _scale(axes, values)
+    axes.set_xlabel("trial")
+    _whole_numbers(axes)
+    axes.set_ylabel(f"{with_unit(metric)}, {'lower' if metric.goal == 'minimize' else 'higher'} is better")
+    axes.set_title(f"{study.display_name or study.id}: {len(seen)} of {len(trials)} trials have a result", loc="left")
+    _save(axes, path)
+
+
+def curves(study: StudyInfo, trials: Sequence[Trial], path: Path) -> None:
+    """The objective metric of each trial by step, the best trial highlighted; `trials` with their measurements.
+
+    Raises:
+        PlotError: no trial has reported the objective metric, or matplotlib is missing.
+    """
+    metric = study.objective
+    drawn = {t.number: points for t in trials if (points := _curve(t, metric.name))}
+    if not drawn:
+        raise PlotError(f"no trial of {study.id} has reported {metric.name!r} while it ran; there is nothing to draw")
+    axes = _axes()
+    best = _best_trial(study, trials)
+    for trial in sorted(trials, key=lambda t: (t is best, is_defaults(t))):
+        if trial.number in drawn:
+            steps, values = zip(*drawn[trial.number], strict=True)
+            axes.plot(steps, values, **_style(trial, best))
+    _scale(axes, [value for points in drawn.values() for _, value in points])
+    _once_in_legend(axes)
+    axes.set_xlabel("step")
+    _whole_numbers(axes)
+    axes.set_ylabel(f"{with_unit(metric)}, {'lower' if metric.goal == 'minimize' else 'higher'} is better")
+    axes.set_title(f"{study.display_name or study.id}: learning curves of {len(drawn)} trials", loc="left")
+    _save(axes, path)
+
+
+def _axes() -> "Axes":
+    try:
+        from matplotlib.figure import Figure  # optional; a Figure of its own needs no display
+    except ImportError:
+        raise PlotError('plots need matplotlib: pip install "bo-service[plot]"') from None
+    axes = Figure(figsize=SIZE, dpi=DPI, layout="constrained").add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e4e6ea", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=10.5)
+    axes.xaxis.label.set_fontsize(12)
+    axes.yaxis.label.set_fontsize(12)
+    return axes
+
+
+def _save(axes: "Axes", path: Path) -> None:
+    axes.title.set_fontsize(12)
+    handles, labels = axes.get_legend_handles_labels()
+    if len(handles) > 1:
+        axes.legend(handles, labels, frameon=False, fontsize=10.5)
+    figure: Any = axes.figure
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise PlotError(f"{path}: the picture can't be written: {error}") from None
+
+
+def _best_so_far(values: Sequence[float], goal: str | None) -> list[float]:
+    best = [values[0]]
+    for value in values[1:]:
+        best.append(value if is_better(value, best[-1], goal) else best[-1])
+    return best
+
+
+def _best_trial(study: StudyInfo, trials: Sequence[Trial]) -> Trial | None:
+    best: Trial | None = None
+    top = 0.0
+    for trial in trials:
+        value = trial.value(study.objective.name)
+        if value is not None and (best is None or is_better(value, top, study.objective.goal)):
+            best, top = trial, value
+    return best
+
+
+def _curve(trial: Trial, metric: str) -> list[tuple[int, float]]:
+    return [(m.step, m.metrics[metric]) for m in trial.measurements if metric in m.metrics]
+
+
+def _style(trial: Trial, best: Trial | None) -> dict[str, Any]:
+    marked = {"marker": "o", "markersize": 4.5, "linewidth": 2.4}
+    if trial is best:
+        return {**marked, "color": BLUE, "zorder": 4, "label": f"best, trial {trial.number}"}
+    if is_defaults(trial):
+        return {**marked, "color": ORANGE, "zorder": 3, "label": f"textbook defaults, trial {trial.number}"}
+    return {"color": GRAY, "alpha": 0.55, "linewidth": 1.2, "marker": ".", "zorder": 2, "label": "other trials"}
+
+
+def _mark_defaults(axes: "Axes", study: StudyInfo, trials: Sequence[Trial]) -> None:
+    for trial in trials:
+        value = trial.value(study.objective.name)
+        if is_defaults(trial) and value is not None:
+            label = f"textbook defaults, {short(value)}"
+            axes.axhline(value, color=ORANGE, linewidth=1.6, linestyle="--", label=label, zorder=1)
+            return
+
+
+def _mark_lost(axes: "Axes", trials: Sequence[Trial]) -> None:
+    """Trials that ended without a result, at the foot of the picture."""
+    lost = [t.number for t in trials if t.state.is_ended and t.final_measurement is None]
+    if lost:
+        foot = axes.get_xaxis_transform()
+        axes.scatter(lost, [0.02] * len(lost), marker="x", color=RED, transform=foot, label="ended without a result")
+
+
+def _scale(axes: "Axes", values: Sequence[float]) -> None:
+    if min(values) > 0 and max(values) / min(values) >= LOG_RATIO:
+        axes.set_yscale("log")
+
+
+def _once_in_legend(axes: "Axes") -> None:
+    seen: set[str] = set()
+    for line in axes.get_lines():
+        label = str(line.get_label())
+        if label in seen:
+            line.set_label("_" + label)
+        seen.add(label)
+
+
+def _whole_numbers(axes: "Axes") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,0 +1,87 @@
+"""Where a watched study stands: pure values, made from changes one after the other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bo_client.records import duration
+from bo_client.values import Change, StudyInfo, StudyState, Trial, TrialState
+
+DEFAULTS_LABEL = ("role", "textbook-defaults")
+"""The label of the trial that others are compared with."""
+
+
+def is_better(value: float, than: float, goal: str | None) -> bool:
+    """Whether `value` beats `than`."""
+    return value > than if goal == "maximize" else value < than
+
+
+def is_defaults(trial: Trial) -> bool:
+    """Whether this is the trial that others are compared with."""
+    return trial.labels.get(DEFAULTS_LABEL[0]) == DEFAULTS_LABEL[1]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A study and its trials by number, as last told."""
+
+    study: StudyInfo
+    trials: Mapping[int, Trial] = field(default_factory=dict)
+
+    def after(self, change: Change) -> "Progress":
+        """With a change taken in."""
+        trials = {**self.trials, **{trial.number: trial for trial in change.trials}}
+        return Progress(change.study, {n: t for n, t in trials.items() if n not in change.deleted_trials})
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing more will come."""
+        return self.study.state is StudyState.COMPLETED and not self.running
+
+    @property
+    def ended(self) -> int:
+        """How many trials have ended."""
+        return sum(trial.state.is_ended for trial in self.trials.values())
+
+    @property
+    def running(self) -> list[Trial]:
+        """Those that a worker holds."""
+        return [t for _, t in sorted(self.trials.items()) if t.state is TrialState.RUNNING]
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial with a result."""
+        metric, best, top = self.study.objective, None, 0.0
+        for _, trial in sorted(self.trials.items()):
+            value = trial.value(metric.name)
+            if value is not None and (best is None or is_better(value, top, metric.goal)):
+                best, top = trial, value
+        return best
+
+    @property
+    def defaults(self) -> Trial | None:
+        """The trial that others are compared with."""
+        return next((t for _, t in sorted(self.trials.items()) if is_defaults(t)), None)
+
+    def elapsed(self, now: datetime) -> float:
+        """Seconds since the first trial began, until now or until the last one ended."""
+        starts = [t.start_time for t in self.trials.values() if t.start_time]
+        ends = [t.end_time for t in self.trials.values() if t.end_time]
+        if not starts:
+            return 0.0
+        return max(0.0, ((max(ends) if self.is_done and ends else now) - min(starts)).total_seconds())
+
+    def left(self, now: datetime) -> float | None:
+        """Seconds until all trials have ended, if they go on as they went; None where nobody can say.
+
+        Mean duration of the trials that ran to their end, times the trials left, less what the running ones have behind
+        them, over the number that run at once.
+        """
+        took = [s for t in self.trials.values() if t.state is TrialState.SUCCEEDED and (s := duration(t)) is not None]
+        if self.study.max_trials is None or not took:
+            return None
+        mean = sum(took) / len(took)
+        begun = [(now - t.start_time).total_seconds() for t in self.running if t.start_time]
+        behind = sum(min(max(0.0, seconds), mean) for seconds in begun)
+        trials_left = max(0, self.study.max_trials - self.ended)
+        return max(0.0, trials_left * mean - behind) / max(1, len(begun))

@@ -1,0 +1,136 @@
+"""Studies and trials as plain dicts, lists and strings, for JSON and CSV."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from io import StringIO
+from typing import Any
+
+from bo_client.parameters import Value
+from bo_client.space import SearchSpace
+from bo_client.values import Measurement, StudyInfo, Trial
+
+
+def in_order(parameters: Mapping[str, Value], space: SearchSpace) -> dict[str, Value]:
+    """The configuration in the order of the space."""
+    return {name: parameters[name] for name in space.names if name in parameters}
+
+
+def number(value: float) -> float | str:
+    """As JSON can hold it: NaN and infinities are strings, as in protobuf's JSON."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+
+
+def study_record(info: StudyInfo) -> dict[str, Any]:
+    """All that is known of a study."""
+    return {
+        "id": info.id,
+        "name": info.name,
+        "display_name": info.display_name,
+        "state": info.state.value,
+        "labels": dict(info.labels),
+        "metrics": [_filled(asdict(m)) for m in info.metrics],
+        "parameters": [{"type": _kind(p), **_filled(asdict(p))} for p in info.space.parameters],
+        "constraints": [{"type": _kind(c), **_filled(asdict(c))} for c in info.space.constraints],
+        "settings": dict(info.settings),
+        "trial_counts": {state.value: count for state, count in info.counts.items()},
+        "create_time": _moment(info.create_time),
+        "update_time": _moment(info.update_time),
+    }
+
+
+def trial_record(trial: Trial, study: StudyInfo) -> dict[str, Any]:
+    """All that is known of a trial; what is absent is left out."""
+    record = {
+        "number": trial.number,
+        "name": trial.name,
+        "state": trial.state.value,
+        "parameters": in_order(trial.parameters, study.space),
+        "origin": trial.origin.value if trial.origin else None,
+        "attempt": trial.attempt,
+        "worker_id": trial.worker_id,
+        "final_measurement": _measurement(trial.final_measurement),
+        "latest_measurement": _measurement(trial.latest_measurement),
+        "measurements": [_measurement(m) for m in trial.measurements],
+        "failure": asdict(trial.failure) if trial.failure else None,
+        "explanation": _filled(asdict(trial.explanation)) if trial.explanation else None,
+        "labels": dict(trial.labels),
+        "checkpoint_uri": trial.checkpoint_uri,
+        "stop_reason": trial.stop_reason,
+        "create_time": _moment(trial.create_time),
+        "start_time": _moment(trial.start_time),
+        "end_time": _moment(trial.end_time),
+    }
+    return _filled(record)
+
+
+def as_json(record: object) -> str:
+    """Indented, in UTF-8."""
+    return json.dumps(record, indent=2, ensure_ascii=False)
+
+
+def as_csv(study: StudyInfo, trials: Sequence[Trial]) -> str:
+    """One line a trial: its state, parameters, final metrics, and how it went."""
+    metrics = _metric_names(study, trials)
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    about = ["trial", "state", "origin", "attempt"]
+    writer.writerow([*about, *study.space.names, *metrics, "failure", "labels", "start_time", "end_time", "seconds"])
+    for trial in trials:
+        final = trial.final_measurement.metrics if trial.final_measurement else {}
+        writer.writerow(
+            [
+                trial.number,
+                trial.state.value,
+                trial.origin or "",
+                trial.attempt,
+                *(trial.parameters.get(name, "") for name in study.space.names),
+                *(final.get(name, "") for name in metrics),
+                trial.failure.reason.value if trial.failure else "",
+                " ".join(f"{k}={v}" for k, v in sorted(trial.labels.items())),
+                _moment(trial.start_time) or "",
+                _moment(trial.end_time) or "",
+                "" if (seconds := duration(trial)) is None else round(seconds, 3),
+            ]
+        )
+    return text.getvalue()
+
+
+def duration(trial: Trial) -> float | None:
+    """Seconds that the last attempt took; None where it hasn't ended."""
+    if trial.start_time is None or trial.end_time is None:
+        return None
+    return (trial.end_time - trial.start_time).total_seconds()
+
+
+def _metric_names(study: StudyInfo, trials: Iterable[Trial]) -> list[str]:
+    """Those declared, then those that were reported besides."""
+    declared = [m.name for m in study.metrics]
+    reported = {name for t in trials if t.final_measurement for name in t.final_measurement.metrics}
+    return [*declared, *sorted(reported - set(declared))]
+
+
+def _kind(definition: object) -> str:
+    name = type(definition).__name__
+    return name.removesuffix("Parameter").removesuffix("Constraint").removesuffix("Combination").lower()
+
+
+def _measurement(measurement: Measurement | None) -> dict[str, Any] | None:
+    if measurement is None:
+        return None
+    metrics = {name: number(value) for name, value in measurement.metrics.items()}
+    return _filled({"step": measurement.step, "metrics": metrics, "elapsed": measurement.elapsed})
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="milliseconds") if moment else None
+
+
+def _filled(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is empty."""
+    return {key: value for key, value in record.items() if value is not None and value not in ("", [], (), {})}
