@@ -1,0 +1,82 @@
+"""The protocol of objectives: what may be tuned, and how good a configuration is.
+
+An objective is made by a factory, `factory(**options)`, where options are texts. The worker asks for its definition once,
+then evaluates configurations, each in a process that lives on for several trials.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from bo_client import FailureReason, Metric, SearchSpace, Value
+
+TEXTBOOK_ROLE = {"role": "textbook-defaults"}
+"""Labels of the trial that runs `Definition.defaults`."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What an objective tunes and measures."""
+
+    space: SearchSpace
+    metrics: tuple[Metric, ...]
+    defaults: Mapping[str, Value] | None = None
+    """The textbook configuration, in its active parameters; the worker that creates the study queues it first."""
+
+
+class Run(Protocol):
+    """One trial, as the objective sees it."""
+
+    @property
+    def number(self) -> int:
+        """The trial's number in its study, from 1."""
+
+    @property
+    def attempt(self) -> int:
+        """1, or more where earlier attempts at this trial were lost."""
+
+    @property
+    def checkpoint_uri(self) -> str:
+        """What an earlier attempt reported last; empty when there is none."""
+
+    @property
+    def directory(self) -> Path:
+        """A folder of this trial's own, kept between attempts on one machine."""
+
+    def report(self, step: int, metrics: Mapping[str, float], checkpoint_uri: str = "") -> None:
+        """Adds a point to the learning curve.
+
+        Raises:
+            bo_client.StopTrial: the trial should end now; let it pass through.
+        """
+
+
+class Objective(Protocol):
+    """What a worker can run."""
+
+    def define(self) -> Definition:
+        """What is tuned and measured."""
+
+    def evaluate(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
+        """The final metrics. Raises TrialFailed; any other exception counts as a crash."""
+
+
+@runtime_checkable
+class Examinable(Objective, Protocol):
+    """An objective with data held back for the end."""
+
+    def examine(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
+        """Metrics on data that no trial has seen, beside those of `evaluate`."""
+
+
+class TrialFailed(Exception):
+    """A trial that can't be brought to an end, and why."""
+
+    def __init__(self, reason: FailureReason, message: str) -> None:
+        super().__init__(f"{reason.name}: {message}")
+        self.reason = reason
+        self.message = message
+
+    def __reduce__(self) -> tuple[type["TrialFailed"], tuple[FailureReason, str]]:
+        return type(self), (self.reason, self.message)
