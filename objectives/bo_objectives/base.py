@@ -1,7 +1,7 @@
 """The protocol of objectives: what may be tuned, and how good a configuration is.
 
-An objective is made by a factory, `factory(**options)`, where options are texts. The worker asks for its definition once,
-then evaluates configurations, each in a process that lives on for several trials.
+An objective is made by a factory, `factory(**options)`, where options are texts. The worker asks for its definition
+once, then evaluates configurations in processes that each live on for several trials.
 """
 
 from collections.abc import Mapping
