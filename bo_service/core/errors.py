@@ -9,6 +9,7 @@
     ├── WrongLease             a lease token that was never given out for this trial
     ├── NotEnoughData          the surrogate knows too little to answer
     ├── LimitExceeded          a bound of this server
+    ├── DeadlinePassed         the answer could not be computed in the time that the caller gave
     ├── NotSupportedYet        in the contract, not in this server
     ├── StorageUnavailable     the database does not answer; nothing was changed
     └── StartupError           the server cannot start: a port in use, a file that is locked, a newer schema
@@ -103,6 +104,12 @@ class LimitExceeded(BoError):
     """A bound of this server."""
 
     reason = "LIMIT_EXCEEDED"
+
+
+class DeadlinePassed(BoError):
+    """The answer could not be computed in the time that the caller gave."""
+
+    reason = "DEADLINE_PASSED"
 
 
 class NotSupportedYet(BoError):

@@ -35,6 +35,12 @@ def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
     return found + _with_model(bench, count - len(found))
 
 
+def needs_surrogate(evidence: Evidence) -> bool:
+    """Whether `suggest` would ask the surrogate for the next configuration."""
+    bench = Workbench(evidence)
+    return _is_modeled(bench) and bench.begun >= bench.initial_trials
+
+
 def quasi_random(evidence: Evidence, count: int) -> list[Suggestion]:
     """As `suggest`, but at once and blind to results: the defaults, then scrambled Sobol points."""
     return _without_model(Workbench(evidence), count)
