@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
+from typing import ClassVar
 
 from bo_service.core.errors import Violation
 
@@ -32,6 +33,7 @@ class FloatDomain:
     low: float
     high: float
     scale: Scale = Scale.LINEAR
+    is_float: ClassVar[bool] = True
 
     def faults(self) -> Iterator[Violation]:
         for field, bound in (("low", self.low), ("high", self.high)):
@@ -58,6 +60,7 @@ class IntDomain:
     low: int
     high: int
     scale: Scale = Scale.LINEAR
+    is_float: ClassVar[bool] = False
 
     def faults(self) -> Iterator[Violation]:
         for field, bound in (("low", self.low), ("high", self.high)):
@@ -80,6 +83,7 @@ class CategoricalDomain:
     """One of several unordered values, all strings or all booleans."""
 
     values: tuple[Value, ...]
+    is_float: ClassVar[bool] = False
 
     def faults(self) -> Iterator[Violation]:
         yield from _list_faults(self.values, kinds=(str, bool), named="strings or all booleans")
@@ -97,6 +101,10 @@ class DiscreteDomain:
 
     values: tuple[Value, ...]
     scale: Scale = Scale.LINEAR
+
+    @property
+    def is_float(self) -> bool:
+        return isinstance(self.values[0], float)
 
     def faults(self) -> Iterator[Violation]:
         wrong = list(_list_faults(self.values, kinds=(float, int, str), named="floats, all ints or all strings"))

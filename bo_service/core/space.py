@@ -93,6 +93,11 @@ class SearchSpace:
         """The configuration without the values of parameters that are not active in it, in the space's order."""
         return {p.name: configuration[p.name] for p in self.active(configuration) if p.name in configuration}
 
+    def coerce(self, configuration: Configuration) -> dict[str, Value]:
+        """The configuration with whole numbers made floats where the parameter holds floats."""
+        floats = {p.name for p in self.parameters if p.domain.is_float}
+        return {n: float(v) if n in floats and type(v) is int else v for n, v in configuration.items()}
+
     def faults(self, configuration: Configuration) -> list[Violation]:
         """Why this is no configuration of the space: missing, unknown, inactive and invalid values."""
         faults = []

@@ -1,0 +1,129 @@
+"""Suggestions computed in processes of their own, so that the threads that answer calls only wait.
+
+Processes are spawned, never forked: a fork of a process with gRPC's threads hangs.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any
+
+from bo_service.core.constraints import Configuration
+from bo_service.core.errors import DeadlinePassed
+from bo_service.core.evidence import Evidence, Predictions, Suggestion
+
+logger = logging.getLogger("bo_service.compute")
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class PoolOptimizer:
+    """The optimizer in a pool of processes, which start in the background.
+
+    Quick questions are answered in this process, and never wait for the pool.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._guard = threading.Lock()
+        self._pool = self._started()
+
+    def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:
+        try:
+            found: list[Suggestion] = self._run(patience, _suggest, evidence, count)
+        except DeadlinePassed:
+            return None
+        except Exception:
+            logger.exception("the surrogate failed on a study of %d observations", len(evidence.past))
+            return None
+        return found
+
+    def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
+        from bo_service.core.suggest import quasi_random
+
+        return quasi_random(evidence, count)
+
+    def needs_surrogate(self, evidence: Evidence) -> bool:
+        from bo_service.core.suggest import needs_surrogate
+
+        return needs_surrogate(evidence)
+
+    def predict(self, evidence: Evidence, configurations: Sequence[Configuration], patience: float) -> Predictions:
+        found: Predictions = self._run(patience, _predict, evidence, tuple(configurations))
+        return found
+
+    def close(self) -> None:
+        """Ends the processes, whatever they are at."""
+        with self._guard:
+            pool, processes = self._pool, list((self._pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+
+    def _run(self, patience: float, task: Callable[..., Any], *arguments: object) -> Any:
+        future = self._submitted(task, *arguments)
+        try:
+            return future.result(max(0.0, patience))
+        except FutureTimeout as error:
+            future.cancel()
+            raise DeadlinePassed("the surrogate took longer than the call's deadline; allow more time") from error
+        except BrokenExecutor as error:
+            raise DeadlinePassed("a process that computes was killed; try again") from error
+
+    def _submitted(self, task: Callable[..., Any], *arguments: object) -> "Future[Any]":
+        with self._guard:
+            try:
+                return self._pool.submit(task, *arguments)
+            except BrokenExecutor:
+                logger.warning("a process that computes was killed; starting anew")
+                self._pool = self._started()
+                return self._pool.submit(task, *arguments)
+
+    def _started(self) -> ProcessPoolExecutor:
+        for variable in THREAD_VARIABLES:  # read by the numeric libraries when the processes load them
+            os.environ.setdefault(variable, "1")
+        spawn = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self._processes, mp_context=spawn, initializer=_enter)
+        for _ in range(self._processes):
+            pool.submit(_load)
+        return pool
+
+
+def _enter() -> None:
+    """Leaves Ctrl-C to the parent, and dies with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True, name="follow-parent").start()
+
+
+def _load() -> None:
+    import bo_service.core.suggest  # noqa: F401 - takes a second; better now than at the first call
+
+
+def _suggest(evidence: Evidence, count: int) -> list[Suggestion]:
+    from threadpoolctl import threadpool_limits
+
+    from bo_service.core.suggest import suggest
+
+    with threadpool_limits(1):
+        return suggest(evidence, count)
+
+
+def _predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Predictions:
+    from threadpoolctl import threadpool_limits
+
+    from bo_service.core.suggest import predict
+
+    with threadpool_limits(1):
+        return predict(evidence, configurations)

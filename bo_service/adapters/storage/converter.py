@@ -1,0 +1,42 @@
+"""The core's values as JSON text, and back. Fields that an older text lacks get their defaults."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import cattrs
+from cattrs.preconf.json import JsonConverter, make_converter
+from cattrs.strategies import configure_tagged_union
+
+from bo_service.core.constraints import Constraint
+from bo_service.core.domains import Domain, Value
+
+T = TypeVar("T")
+
+
+def _converter() -> JsonConverter:
+    converter = make_converter(omit_if_default=True)
+    for union in (Domain, Constraint):
+        configure_tagged_union(union, converter, tag_name="kind")
+    converter.register_structure_hook_func(lambda kind: kind == Value, lambda value, _: value)
+    converter.register_unstructure_hook(timedelta, lambda span: span.total_seconds())
+    converter.register_structure_hook(timedelta, lambda seconds, _: timedelta(seconds=seconds))
+    converter.register_unstructure_hook(datetime, lambda moment: moment.isoformat())
+    converter.register_structure_hook(datetime, lambda text, _: datetime.fromisoformat(text))
+    return converter
+
+
+_CONVERTER = _converter()
+
+
+def to_text(value: object, kind: Any) -> str:
+    """JSON, with NaN and Infinity as Python writes them."""
+    return json.dumps(_CONVERTER.unstructure(value, unstructure_as=kind), separators=(",", ":"))
+
+
+def from_text(text: str, kind: type[T]) -> T:
+    """Raises ValueError where the text holds no such value."""
+    try:
+        return _CONVERTER.structure(json.loads(text), kind)
+    except (cattrs.BaseValidationError, KeyError, TypeError) as error:
+        raise ValueError(f"{text[:200]!r} is no {kind}: {error}") from error

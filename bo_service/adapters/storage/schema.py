@@ -1,0 +1,117 @@
+"""The tables as they are now; `migrations/` says how older files come to them."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import Enum as PythonEnum
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Enum,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from bo_service.adapters.storage.columns import Json, Moment
+from bo_service.core.domains import Value
+from bo_service.core.study import StudySpec, StudyState
+from bo_service.core.trial import Explanation, Failure, Lease, Measurement, Origin, StopRequest, TrialState
+
+Labels = Mapping[str, str]
+metadata = MetaData()
+
+
+def _enum(kind: type[PythonEnum]) -> Enum:
+    return Enum(kind, native_enum=False, length=32, values_callable=lambda e: [member.value for member in e])
+
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("study_id", String(63), primary_key=True),
+    Column("spec", Json(StudySpec), nullable=False),
+    Column("create_time", Moment, nullable=False),
+    Column("update_time", Moment, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("labels", Json(Labels), nullable=False),
+    Column("state", _enum(StudyState), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("last_number", BigInteger, nullable=False, server_default="0"),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("study_id", String(63), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("parameters", Json(Mapping[str, Value]), nullable=False),
+    Column("create_time", Moment, nullable=False),
+    Column("origin", _enum(Origin), nullable=False),
+    Column("state", _enum(TrialState), nullable=False),
+    Column("latest_measurement", Json(Measurement)),
+    Column("final_measurement", Json(Measurement)),
+    Column("failure", Json(Failure)),
+    Column("lease", Json(Lease)),
+    Column("lease_expire_time", Moment),
+    Column("attempt", Integer, nullable=False),
+    Column("checkpoint_uri", Text, nullable=False),
+    Column("labels", Json(Labels), nullable=False),
+    Column("explanation", Json(Explanation)),
+    Column("stop_request", Json(StopRequest)),
+    Column("start_time", Moment),
+    Column("end_time", Moment),
+    Column("revision", BigInteger, nullable=False),
+    ForeignKeyConstraint(["study_id"], ["studies.study_id"], ondelete="CASCADE"),
+    Index("trials_by_state", "study_id", "state"),
+    Index("trials_by_revision", "study_id", "revision"),
+    Index("trials_by_lease", "lease_expire_time"),
+)
+
+deleted_trials = Table(
+    "deleted_trials",
+    metadata,
+    Column("study_id", String(63), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    ForeignKeyConstraint(["study_id"], ["studies.study_id"], ondelete="CASCADE"),
+)
+
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("study_id", String(63), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("step", BigInteger, primary_key=True),
+    Column("metrics", Json(Mapping[str, float]), nullable=False),
+    Column("elapsed", Json(timedelta)),
+    Column("receive_time", Moment),
+    ForeignKeyConstraint(["study_id", "number"], ["trials.study_id", "trials.number"], ondelete="CASCADE"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("token", String(64), primary_key=True),
+    Column("study_id", String(63), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("worker_id", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    ForeignKeyConstraint(["study_id", "number"], ["trials.study_id", "trials.number"], ondelete="CASCADE"),
+    Index("leases_by_trial", "study_id", "number"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("request_id", String(128), primary_key=True),
+    Column("method", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("create_time", Moment, nullable=False),
+    Index("answers_by_time", "create_time"),
+)

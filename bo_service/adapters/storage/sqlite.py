@@ -1,0 +1,108 @@
+"""SQLite: one file, one process, one writer.
+
+WAL with synchronous=FULL: what has been acknowledged survives a power cut. Writes go through one connection, one at a
+time, so that only this process ever checkpoints; reads go through connections that can't write.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from bo_service.adapters.storage.records import SqlRecords
+from bo_service.adapters.storage.upgrade import upgrade
+from bo_service.core.errors import StartupError, StorageUnavailable
+
+BUSY_TIMEOUT_MS = 10_000
+READERS = 16
+
+
+class SqliteStore:
+    """The store over one file, which no other process may open while this one has it.
+
+    Raises:
+        StartupError: another server has the file, or it can't be opened, is no database, or is of a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.parent.is_dir():
+            raise StartupError(f"--storage: there is no folder {path.parent}; create it, or name another file")
+        self._lock = FileLock(f"{path}.lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StartupError(
+                f"--storage: another server has {path}; stop it, or name another file (each file has one server)"
+            ) from error
+        except OSError as error:
+            raise StartupError(f"--storage: {path}.lock can't be written: {error}") from error
+        self._writing = threading.Lock()
+        self._writer = _engine(path, "BEGIN IMMEDIATE", ("journal_mode=WAL", "synchronous=FULL"), poolclass=StaticPool)
+        self._reader = _engine(
+            path, "BEGIN", ("query_only=ON",), poolclass=QueuePool, pool_size=READERS, max_overflow=0
+        )
+        try:
+            with self._writer.begin() as connection:
+                upgrade(connection, str(path))
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            self.close()
+            raise StartupError(f"--storage: {path} can't be opened as a SQLite database: {_cause(error)}") from error
+        except StartupError:
+            self.close()
+            raise
+
+    @contextmanager
+    def read(self) -> Iterator[SqlRecords]:
+        with _told(), self._reader.begin() as connection:
+            yield SqlRecords(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[SqlRecords]:
+        with _told(), self._writing, self._writer.begin() as connection:
+            yield SqlRecords(connection)
+
+    def close(self) -> None:
+        """Gives the file back."""
+        self._reader.dispose()
+        self._writer.dispose()
+        self._lock.release()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StorageUnavailable(
+            f"the database doesn't answer ({_cause(error)}); nothing was changed: try again, and see the server's log"
+        ) from error
+
+
+def _cause(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error)
+
+
+def _engine(path: Path, begin: str, pragmas: tuple[str, ...], **options: Any) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)), connect_args={"check_same_thread": False}, **options
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # transactions begin where SQLAlchemy says, not at the first write
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON", *pragmas):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,163 @@
+"""What the use cases need of the world outside: a store, a clock, an optimizer, fresh tokens."""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from bo_service.core.constraints import Configuration
+from bo_service.core.evidence import Evidence, Predictions, Suggestion
+from bo_service.core.study import Study
+from bo_service.core.trial import Measurement, Trial, TrialState
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """The server's time."""
+
+    def now(self) -> datetime:
+        """In UTC, with its zone."""
+
+
+class Optimizer(Protocol):
+    """Computes suggestions, off the threads that answer calls."""
+
+    def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:
+        """As `core.suggest.suggest`; None where it isn't done within `patience` seconds."""
+
+    def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
+        """As `core.suggest.quasi_random`: within milliseconds."""
+
+    def needs_surrogate(self, evidence: Evidence) -> bool:
+        """As `core.suggest.needs_surrogate`: within milliseconds."""
+
+    def predict(self, evidence: Evidence, configurations: Sequence[Configuration], patience: float) -> Predictions:
+        """As `core.suggest.predict`.
+
+        Raises:
+            NotEnoughData: below two observations.
+            DeadlinePassed: not done within `patience` seconds.
+        """
+
+
+@dataclass(frozen=True)
+class RequestKey:
+    """What makes a call safe to repeat: the caller's id for it, and what was asked."""
+
+    request_id: str
+    method: str
+    digest: str
+    """Of the whole request."""
+
+
+class Studies(Protocol):
+    """The studies, as one transaction sees them."""
+
+    def find(self, study_id: str) -> Study | None: ...
+
+    def get(self, study_id: str) -> Study:
+        """Raises NotFound."""
+
+    def page(self, after: str, limit: int) -> list[Study]:
+        """In the order of their ids, those after `after`."""
+
+    def add(self, study: Study) -> None: ...
+
+    def save(self, study: Study) -> None: ...
+
+    def delete(self, study_id: str) -> None:
+        """With everything that belongs to it."""
+
+
+class Trials(Protocol):
+    """The trials, as one transaction sees them."""
+
+    def get(self, study_id: str, number: int) -> Trial:
+        """Raises NotFound."""
+
+    def select(
+        self, study_id: str, states: Collection[TrialState] = (), after: int = 0, limit: int | None = None
+    ) -> list[Trial]:
+        """In the order of their numbers, those after `after` in one of the states; in any when there are none."""
+
+    def changed(self, study_id: str, after_revision: int, limit: int) -> list[Trial]:
+        """In the order of their last changes."""
+
+    def deleted(self, study_id: str, after_revision: int, up_to: int) -> list[int]:
+        """Numbers of those deleted between two revisions, the second included."""
+
+    def expired(self, at: datetime, limit: int) -> list[Trial]:
+        """Running trials whose lease ran out before `at`."""
+
+    def running(self) -> list[Trial]:
+        """Of all studies."""
+
+    def counts(self, study_id: str) -> Mapping[TrialState, int]:
+        """How many there are in each state; states without trials may be absent."""
+
+    def next_number(self, study_id: str) -> int:
+        """One that has never been used in the study, not even by a trial deleted since."""
+
+    def save(self, trial: Trial) -> None:
+        """Adds it, or replaces what was saved under its number."""
+
+    def delete(self, trial: Trial, revision: int) -> None: ...
+
+
+class Measurements(Protocol):
+    """The learning curves, as one transaction sees them."""
+
+    def of(self, study_id: str, numbers: Collection[int]) -> dict[int, list[Measurement]]:
+        """By trial number, in the order of steps."""
+
+    def count(self, study_id: str, number: int) -> int: ...
+
+    def save(self, study_id: str, number: int, measurements: Sequence[Measurement]) -> None:
+        """A step that was saved before is replaced."""
+
+
+class Leases(Protocol):
+    """Every lease token ever given out."""
+
+    def add(self, trial: Trial) -> None:
+        """That of a trial that was just started."""
+
+    def was_given(self, token: str, study_id: str, number: int) -> bool: ...
+
+
+class Answers(Protocol):
+    """The answers to calls that carried a request id."""
+
+    def find(self, key: RequestKey, kind: type[T]) -> T | None:
+        """Raises RequestIdReused where the id belongs to another request."""
+
+    def remember(self, key: RequestKey, answer: object, at: datetime) -> None: ...
+
+    def forget_before(self, at: datetime) -> None: ...
+
+
+class Records(Protocol):
+    """Everything stored, as one transaction sees it."""
+
+    @property
+    def studies(self) -> Studies: ...
+    @property
+    def trials(self) -> Trials: ...
+    @property
+    def measurements(self) -> Measurements: ...
+    @property
+    def leases(self) -> Leases: ...
+    @property
+    def answers(self) -> Answers: ...
+
+
+class Store(Protocol):
+    """Transactions. Every call may raise StorageUnavailable."""
+
+    def read(self) -> AbstractContextManager[Records]:
+        """One consistent moment."""
+
+    def write(self) -> AbstractContextManager[Records]:
+        """One at a time; all of it or, after an exception, nothing. Durable once the block has been left."""

@@ -1,0 +1,142 @@
+"""Running trials: reports, results, and leases that run out."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from bo_service.application.ports import RequestKey
+from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.trials import check_length
+from bo_service.application.views import Heartbeat
+from bo_service.core.errors import NotFound, WrongLease
+from bo_service.core.trial import Failure, Measurement, Trial, TrialState, check_final
+
+SWEEP = 100
+KEPT_ANSWERS = timedelta(days=7)
+
+
+def report_measurements(
+    services: Services,
+    study_id: str,
+    number: int,
+    token: str,
+    measurements: Sequence[Measurement],
+    checkpoint_uri: str = "",
+) -> Heartbeat:
+    """Renews the lease and adds to the learning curve; under a lease that was lost, says so and records nothing.
+
+    Raises:
+        NotFound: no such trial.
+        WrongLease: the token was never given out for it.
+        LimitExceeded: too many measurements.
+    """
+    with changing(services, study_id) as ledger:
+        trial = _owned(ledger, number, token)
+        if not trial.is_held_by(token):
+            return Heartbeat(lease_valid=False, should_stop=True, stop_reason=_why_lost(trial))
+        duration = ledger.study.spec.execution.lease_duration
+        if measurements:
+            check_length(ledger.records.measurements.count(study_id, number) + len(measurements))
+            ledger.measure(trial, list(measurements))
+            received = [replace(m, receive_time=ledger.at) for m in measurements]
+            trial = trial.report(received, checkpoint_uri)
+        elif checkpoint_uri:
+            trial = trial.report((), checkpoint_uri)
+        trial = trial.renew(ledger.at + duration)
+        if measurements or checkpoint_uri:
+            trial = ledger.save(trial)
+        else:
+            ledger.records.trials.save(trial)  # a heartbeat alone is nothing that watchers want to hear of
+        assert trial.lease is not None
+        asked = trial.stop_request
+        return Heartbeat(
+            lease_valid=True,
+            lease_expire_time=trial.lease.expire_time,
+            lease_remaining=trial.lease.expire_time - ledger.at,
+            should_stop=asked is not None,
+            stop_reason=asked.reason if asked else "",
+        )
+
+
+def complete_trial(
+    services: Services, study_id: str, number: int, token: str, outcome: Measurement | Failure, key: RequestKey | None
+) -> Trial:
+    """The trial after its result. A result under a lease that was lost counts too, unless the trial has ended.
+
+    Raises:
+        NotFound: no such trial.
+        WrongLease: the token was never given out for it.
+        WrongState: it has ended.
+        InvalidArgument: a final measurement that lacks a metric or isn't finite.
+    """
+    with changing(services, study_id) as ledger:
+
+        def complete() -> Trial:
+            trial = _owned(ledger, number, token)
+            if isinstance(outcome, Measurement):
+                return ledger.save(_succeed(ledger, trial, outcome))
+            is_lost = not trial.is_held_by(token) and not trial.state.is_ended
+            if is_lost and not outcome.reason.blames_parameters:
+                return trial  # the next attempt is already queued or running
+            return ledger.save(trial.fail(outcome, ledger.study.spec.execution.max_attempts, ledger.at))
+
+        return once(ledger.records, key, Trial, ledger.at, complete)
+
+
+def _succeed(ledger: Ledger, trial: Trial, final: Measurement) -> Trial:
+    check_final(final, ledger.study.spec.metrics)
+    last = trial.latest_measurement
+    step = last.step if last is not None and final.step == 0 else final.step
+    return trial.complete(replace(final, step=step, receive_time=ledger.at), ledger.at)
+
+
+def _owned(ledger: Ledger, number: int, token: str) -> Trial:
+    trial = ledger.records.trials.get(ledger.study.study_id, number)
+    if not ledger.records.leases.was_given(token, trial.study_id, number):
+        raise WrongLease(
+            f"lease_token is not one that was given out for {trial.name}; send the token that SuggestTrials returned",
+            trial=trial.name,
+        )
+    return trial
+
+
+def _why_lost(trial: Trial) -> str:
+    if trial.state.is_ended:
+        return f"{trial.name} has ended as {trial.state.name}"
+    holder = f"was given to worker {trial.lease.worker_id!r}" if trial.lease else "went back to the queue"
+    return f"the lease ran out, and {trial.name} {holder}"
+
+
+def expire_leases(services: Services) -> int:
+    """Takes trials from workers that have gone silent; how many."""
+    with services.store.read() as records:
+        silent = records.trials.expired(services.clock.now(), SWEEP)
+    return sum(_expire(services, trial) for trial in silent)
+
+
+def _expire(services: Services, seen: Trial) -> bool:
+    try:
+        with changing(services, seen.study_id) as ledger:
+            trial = ledger.records.trials.get(seen.study_id, seen.number)
+            if trial.state is not TrialState.RUNNING or trial.lease is None or trial.lease.expire_time > ledger.at:
+                return False  # it was renewed or ended meanwhile
+            ledger.save(trial.expire(ledger.study.spec.execution.max_attempts, ledger.at))
+            return True
+    except NotFound:
+        return False  # it was deleted meanwhile
+
+
+def renew_every_lease(services: Services) -> int:
+    """After the server was away: every running trial has its full lease again, since nobody could renew it."""
+    with services.store.write() as records:
+        running = records.trials.running()
+        for trial in running:
+            duration = records.studies.get(trial.study_id).spec.execution.lease_duration
+            records.trials.save(trial.renew(services.clock.now() + duration))
+    return len(running)
+
+
+def forget_old_answers(services: Services) -> None:
+    """Calls are safe to repeat for a week."""
+    with services.store.write() as records:
+        records.answers.forget_before(services.clock.now() - KEPT_ANSWERS)

@@ -1,0 +1,109 @@
+"""Studies: create, look at, change, delete."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bo_service.application.ports import RequestKey
+from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.views import Done, StudyView, view_study
+from bo_service.core.errors import AlreadyExists
+from bo_service.core.study import Study, StudySpec, StudyState
+
+
+@dataclass(frozen=True)
+class NewStudy:
+    """A study to be created."""
+
+    study_id: str
+    spec: StudySpec
+    display_name: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StudyUpdate:
+    """Changes of a study; None leaves a field as it is."""
+
+    revise: Callable[[StudySpec], StudySpec] | None = None
+    """From the present spec to the new one, which differs in settings alone."""
+    display_name: str | None = None
+    labels: Mapping[str, str] | None = None
+    state: StudyState | None = None
+
+
+def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> StudyView:
+    """The study as created, or as it is where it exists with the same spec.
+
+    Raises:
+        AlreadyExists: the id belongs to a study with another spec.
+    """
+    with services.store.write() as records:
+        now = services.clock.now()
+
+        def create() -> StudyView:
+            found = records.studies.find(new.study_id)
+            if found is None:
+                found = Study(new.study_id, new.spec, now, now, new.display_name or new.study_id, new.labels)
+                records.studies.add(found)
+            elif found.spec != new.spec:
+                raise AlreadyExists(
+                    f"{found.name} exists with another spec; choose another study_id, use the study as it is, "
+                    "or change its settings with UpdateStudy",
+                    study=found.name,
+                )
+            return view_study(records, found)
+
+        return once(records, key, StudyView, now, create)
+
+
+def get_study(services: Services, study_id: str) -> StudyView:
+    """Raises NotFound."""
+    with services.store.read() as records:
+        return view_study(records, records.studies.get(study_id))
+
+
+def list_studies(services: Services, after: str, limit: int) -> tuple[list[StudyView], str]:
+    """Up to `limit` studies with ids after `after`, and the last one's id where there are more, else ""."""
+    with services.store.read() as records:
+        found = records.studies.page(after, limit + 1)
+        more = found[limit - 1].study_id if len(found) > limit else ""
+        return [view_study(records, study) for study in found[:limit]], more
+
+
+def update_study(services: Services, study_id: str, change: StudyUpdate, key: RequestKey | None) -> StudyView:
+    """The study as changed. Raises NotFound."""
+    with changing(services, study_id) as ledger:
+
+        def update() -> StudyView:
+            given = {"display_name": change.display_name, "labels": change.labels, "state": change.state}
+            fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+            if change.revise is not None:
+                spec = fields["spec"] = change.revise(ledger.study.spec)
+                if _is_reopened(ledger, spec):
+                    fields.setdefault("state", StudyState.ACTIVE)
+            ledger.update(**fields)
+            ledger.close()
+            return view_study(ledger.records, ledger.study)
+
+        return once(ledger.records, key, StudyView, ledger.at, update)
+
+
+def _is_reopened(ledger: Ledger, spec: StudySpec) -> bool:
+    """Whether a study that was completed by its `max_trials` goes on because these were raised."""
+    made = sum(ledger.records.trials.counts(ledger.study.study_id).values())
+    old, new = ledger.study.spec.execution.max_trials, spec.execution.max_trials
+    was_full = ledger.study.state is StudyState.COMPLETED and old is not None and made >= old
+    return was_full and (new is None or new > made)
+
+
+def delete_study(services: Services, study_id: str, key: RequestKey | None) -> None:
+    """Deletes it with its trials. Raises NotFound."""
+    with services.store.write() as records:
+
+        def delete() -> Done:
+            records.studies.delete(records.studies.get(study_id).study_id)
+            return Done()
+
+        once(records, key, Done, services.clock.now(), delete)
+    services.changes.announce(study_id)

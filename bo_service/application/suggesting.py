@@ -1,0 +1,157 @@
+"""Handing out trials: those in the queue first, then new suggestions."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from bo_service.application.ports import Records, RequestKey
+from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.views import Handout, Shortfall
+from bo_service.core.evidence import Evidence, PastTrial, Suggestion
+from bo_service.core.study import Metric, Study, StudyState
+from bo_service.core.trial import Explanation, Prediction, Trial, TrialState
+
+OPEN = (TrialState.QUEUED, TrialState.RUNNING)
+RETRY_DELAY = timedelta(seconds=2)
+TOO_LATE = "The surrogate was not ready within the time that the caller gave. "
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a worker asks for."""
+
+    study_id: str
+    count: int
+    worker_id: str
+    patience: float
+    """How many seconds the surrogate may take."""
+
+
+def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Handout:
+    """Trials, RUNNING under leases. What isn't ready in time is filled up from the space-filling sequence.
+
+    Raises:
+        NotFound: no such study.
+    """
+    deadline = time.monotonic() + ask.patience
+    with services.suggesting.hold(ask.study_id, ask.patience) as alone:
+        ready = _prepare(services, ask, key, deadline) if alone else None
+        with changing(services, ask.study_id) as ledger:
+            return once(ledger.records, key, Handout, ledger.at, lambda: _hand_out(services, ledger, ask, ready))
+
+
+def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: float) -> list[Suggestion] | None:
+    """What the surrogate suggests beyond the queue; None where it isn't needed or isn't ready in time."""
+    with services.store.read() as records:
+        study = records.studies.get(ask.study_id)
+        if key is not None and records.answers.find(key, Handout) is not None:
+            return None
+        queued = len(records.trials.select(ask.study_id, (TrialState.QUEUED,), limit=ask.count))
+        wanted = min(ask.count - queued, _room(records, study))
+        if wanted <= 0 or study.state is not StudyState.ACTIVE:
+            return None
+        evidence = evidence_of(records, study)
+    if not services.optimizer.needs_surrogate(evidence):
+        return None
+    return services.optimizer.suggest(evidence, wanted, deadline - time.monotonic())
+
+
+def _hand_out(services: Services, ledger: Ledger, ask: Ask, ready: list[Suggestion] | None) -> Handout:
+    closed = {StudyState.PAUSED: Shortfall.PAUSED, StudyState.COMPLETED: Shortfall.COMPLETED}.get(ledger.study.state)
+    if closed is not None:
+        return Handout((), closed, RETRY_DELAY if closed is Shortfall.PAUSED else None)
+    study_id = ledger.study.study_id
+    queued = ledger.records.trials.select(study_id, (TrialState.QUEUED,), limit=ask.count)
+    room = _room(ledger.records, ledger.study)
+    fresh = _fresh(services, ledger, min(ask.count - len(queued), room), ready)
+    made = [_queue(ledger, suggestion) for suggestion in fresh]
+    started = tuple(ledger.start(trial, ask.worker_id) for trial in [*queued, *made])
+    if len(started) == ask.count:
+        return Handout(started)
+    return _shortfall(ledger, started)
+
+
+def _fresh(services: Services, ledger: Ledger, count: int, ready: list[Suggestion] | None) -> list[Suggestion]:
+    """So many suggestions that no trial has: the surrogate's, then quick ones."""
+    if count <= 0:
+        return []
+    evidence = evidence_of(ledger.records, ledger.study)
+    known = [*(t.configuration for t in evidence.past), *evidence.pending]
+    kept = [s for s in ready or () if s.configuration not in known][:count]
+    if len(kept) == count:
+        return kept
+    evidence = replace(evidence, pending=(*evidence.pending, *(s.configuration for s in kept)))
+    quick = services.optimizer.suggest_blind(evidence, count - len(kept))
+    if services.optimizer.needs_surrogate(evidence):
+        quick = [replace(s, summary=TOO_LATE + s.summary) for s in quick]
+    return kept + quick
+
+
+def _queue(ledger: Ledger, suggestion: Suggestion) -> Trial:
+    study = ledger.study
+    number = ledger.records.trials.next_number(study.study_id)
+    why = explanation_of(suggestion, study.spec.objective)
+    return Trial(study.study_id, number, suggestion.configuration, ledger.at, suggestion.origin, explanation=why)
+
+
+def _shortfall(ledger: Ledger, started: tuple[Trial, ...]) -> Handout:
+    counts = ledger.records.trials.counts(ledger.study.study_id)
+    if any(counts.get(state) for state in OPEN):  # one of these may come back to the queue
+        return Handout(started, Shortfall.ALL_IN_PROGRESS, RETRY_DELAY)
+    is_full = _room(ledger.records, ledger.study) <= 0
+    return Handout(started, Shortfall.COMPLETED if is_full else Shortfall.SPACE_EXHAUSTED)
+
+
+def _room(records: Records, study: Study) -> int:
+    limit = study.spec.execution.max_trials
+    return 10**9 if limit is None else limit - sum(records.trials.counts(study.study_id).values())
+
+
+def evidence_of(records: Records, study: Study) -> Evidence:
+    """What the optimizer may know of a study; here, and in `explanation_of`, the objective's sign is turned."""
+    trials = records.trials.select(study.study_id)
+    settings = study.spec.suggestion
+    return Evidence(
+        space=study.spec.space,
+        settings=settings,
+        seed=seed_of(study.study_id) if settings.seed is None else settings.seed,
+        past=past_trials(trials, study.spec.objective),
+        pending=tuple(t.parameters for t in trials if t.state in OPEN),
+    )
+
+
+def past_trials(trials: Sequence[Trial], metric: Metric) -> tuple[PastTrial, ...]:
+    """Those that say something about their parameters; machines' failures don't."""
+    assert metric.goal is not None
+    found = []
+    for trial in trials:
+        if trial.state is TrialState.INFEASIBLE:
+            found.append(PastTrial(trial.number, trial.parameters, None))
+        elif trial.state.is_ended and trial.final_measurement is not None:
+            value = metric.goal.sign * trial.final_measurement.metrics[metric.name]
+            found.append(PastTrial(trial.number, trial.parameters, value))
+    return tuple(found)
+
+
+def seed_of(study_id: str) -> int:
+    """The seed of a study that has none of its own: from 0 to 2^63 - 1."""
+    return int.from_bytes(hashlib.sha256(study_id.encode()).digest()[:8], "big") >> 1
+
+
+def explanation_of(suggestion: Suggestion, metric: Metric) -> Explanation:
+    """Why it was suggested, in the metric's own direction."""
+    assert metric.goal is not None
+    predictions: tuple[Prediction, ...] = ()
+    if suggestion.mean is not None and suggestion.std is not None:
+        predictions = (Prediction(metric.name, metric.goal.sign * suggestion.mean, suggestion.std),)
+    return Explanation(
+        summary=suggestion.summary,
+        predictions=predictions,
+        acquisition=suggestion.acquisition,
+        acquisition_value=suggestion.acquisition_value,
+        intent=suggestion.intent,
+        nearest_trial=suggestion.nearest_trial,
+        nearest_distance=suggestion.nearest_distance,
+    )
