@@ -13,11 +13,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_objectives.efficientnet.errors import SetupError
 from bo_objectives.efficientnet.lite0 import lite0
 from bo_objectives.efficientnet.names import IMAGENET, LITE0, RANDOM
 from bo_objectives.efficientnet.weight_files import LITE0_SHA256, file_sha256, find
 from bo_objectives.efficientnet.weights import Origin, arrays_sha256, load_torch_lite0
+from bo_objectives.errors import SetupError
 
 BLOCK = re.compile(r"(block\d+[a-z]+)_")
 IMAGENET_STD = (0.229, 0.224, 0.225)  # of pixels in [0, 1], by channel
@@ -38,16 +38,10 @@ class Backbone:
         return tuple(dict.fromkeys(found[1] for layer in self.network.layers if (found := BLOCK.match(layer.name))))
 
     def cut(self, k: int) -> str:
-        """The name of the layer whose output is cached when the top k blocks are trained (k = 0: none).
-
-        Raises:
-            SetupError: it has no more than k blocks.
-        """
+        """The name of the layer whose output is cached when the top k blocks (fewer than all) are trained."""
         if k == 0:
             return str(self.network.layers[-1].name)
         blocks = self.blocks
-        if not 0 < k < len(blocks):
-            raise SetupError(f"unfreeze_top is {k}; {self.name} has {len(blocks)} blocks: give 1 to {len(blocks) - 1}")
         below = blocks[-k - 1] + "_"
         return str([layer.name for layer in self.network.layers if layer.name.startswith(below)][-1])
 

@@ -12,8 +12,7 @@ from bo_client import FailureReason, Value
 from bo_objectives.base import TrialFailed
 from bo_objectives.efficientnet import backbone, data, features, model, sources, training
 from bo_objectives.efficientnet.data import Images, Split
-from bo_objectives.efficientnet.errors import SetupError
-from bo_objectives.efficientnet.names import FINE_TUNE
+from bo_objectives.efficientnet.names import FROZEN, GROUP, INITIALIZERS, MODES, NORMS
 from bo_objectives.efficientnet.settings import Settings
 from bo_objectives.efficientnet.space import FALLBACKS
 from bo_objectives.efficientnet.training import Labeled, Plan, Report
@@ -36,15 +35,26 @@ class Choice:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Value]) -> "Choice":
-        """Parameters that the study's space lacks are the textbook's. Raises TrialFailed for unknown ones."""
+        """Parameters that the study's space lacks are the textbook's.
+
+        Raises:
+            TrialFailed: INVALID_CONFIGURATION, for a name or a category that isn't known.
+        """
         unknown = sorted(set(parameters) - set(FALLBACKS))
         if unknown:
-            message = f"efficientnet has no parameter {', '.join(unknown)}; it has {', '.join(FALLBACKS)}"
-            raise TrialFailed(FailureReason.INVALID_CONFIGURATION, message)
+            raise invalid(f"efficientnet has no parameter {', '.join(unknown)}; it has {', '.join(FALLBACKS)}")
         values = {**FALLBACKS, **parameters}
-        if values["mode"] != FINE_TUNE:
+        for name, allowed in {"mode": MODES, "kernel_initializer": INITIALIZERS, "norm": NORMS}.items():
+            if values[name] not in allowed:
+                raise invalid(f"{name} is {values[name]!r}; it must be one of {', '.join(allowed)}")
+        if values["mode"] == FROZEN:
             values["unfreeze_top"] = 0
         return cls(**values)  # type: ignore[arg-type]  # the study's space has checked them
+
+
+def invalid(message: str) -> TrialFailed:
+    """The failure of a trial whose parameters can't be trained with."""
+    return TrialFailed(FailureReason.INVALID_CONFIGURATION, message)
 
 
 @dataclass(frozen=True)
@@ -80,15 +90,24 @@ class Bench:
         Raises:
             TrialFailed: DIVERGED, or INVALID_CONFIGURATION where the parameters don't fit the network.
         """
+        self.check(choice)
         parts = (self.labeled(choice, self.split.train), self.labeled(choice, self.split.validation))
         keras.utils.clear_session()
         keras.utils.set_random_seed(self._settings.seed)
-        network = self._network(choice)
+        network = self.network(choice)
         lr_backbone = choice.lr_head * choice.lr_backbone_ratio if choice.unfreeze_top else None
         optimizer = model.optimizer(choice.lr_head, lr_backbone)
         plan = Plan(self._settings.epochs, choice.batch_size, choice.label_smoothing)
         watch = training.train(network, optimizer, plan, parts, report)
         return Trained(network, {**watch.best, "best_epoch": float(watch.best_epoch), **self._counts(network)})
+
+    def check(self, choice: Choice) -> None:
+        """Raises TrialFailed, INVALID_CONFIGURATION, where the parameters don't fit the network."""
+        blocks, width = len(self.backbone.blocks), self._settings.head_width
+        if not 0 <= choice.unfreeze_top < blocks:
+            raise invalid(f"unfreeze_top is {choice.unfreeze_top}; {self.backbone.name} allows 1 to {blocks - 1}")
+        if choice.norm == GROUP and (choice.groups < 1 or width % choice.groups):
+            raise invalid(f"groups is {choice.groups}, which doesn't divide the head's {width} channels")
 
     def labeled(self, choice: Choice, images: Images) -> Labeled:
         """What the network is fed: cached features, or the pixels where the cache is off."""
@@ -96,14 +115,13 @@ class Bench:
         inputs = self._features.get(self.backbone, choice.unfreeze_top, images) if cached else images.pixels
         return Labeled(inputs, images.one_hot)
 
-    def _network(self, choice: Choice) -> keras.Model:
-        try:
-            bottom, top = self.backbone.bottom(choice.unfreeze_top), self.backbone.top(choice.unfreeze_top)
-            below = ([] if self._settings.cache == "on" else [bottom]) + ([] if top is None else [top])
-            shape = bottom.output_shape if self._settings.cache == "on" else bottom.input_shape
-            return model.network(shape[1:], below, self._head(choice), self._settings.seed)
-        except SetupError as error:
-            raise TrialFailed(FailureReason.INVALID_CONFIGURATION, str(error)) from error
+    def network(self, choice: Choice) -> keras.Model:
+        """The network of a trial before training; its inputs are what `labeled` gives."""
+        bottom, top = self.backbone.bottom(choice.unfreeze_top), self.backbone.top(choice.unfreeze_top)
+        cached = self._settings.cache == "on"
+        below = [part for part in (None if cached else bottom, top) if part is not None]
+        shape = bottom.output_shape if cached else bottom.input_shape
+        return model.network(shape[1:], below, self._head(choice), self._settings.seed)
 
     def _head(self, choice: Choice) -> model.Head:
         return model.Head(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_objectives.efficientnet.errors import SetupError
+from bo_objectives.errors import SetupError
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from bo_client import FailureReason
 
 from bo_objectives.base import TrialFailed
-from bo_objectives.efficientnet.errors import SetupError
+from bo_objectives.errors import SetupError
 
 OUT_OF_MEMORY = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")
 OUT_OF_MEMORY_TEXT = "RESOURCE_EXHAUSTED"
@@ -32,13 +32,14 @@ def start(backend: str) -> None:
     if backend and running != backend:
         raise SetupError(f"option backend is {backend!r}, but this process already runs Keras on {running}")
     if running == "tensorflow" and not loaded:
-        _grow_memory()
+        _tame_tensorflow()
 
 
-def _grow_memory() -> None:
-    """Takes GPU memory as it is needed, so that parallel workers fit on one GPU."""
+def _tame_tensorflow() -> None:
+    """Warnings are left out, and GPU memory is taken as it is needed, so that parallel workers fit on one GPU."""
     import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
 

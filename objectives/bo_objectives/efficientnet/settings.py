@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bo_objectives.efficientnet import sources, weight_files
-from bo_objectives.efficientnet.errors import SetupError
 from bo_objectives.efficientnet.names import BACKBONES, IMAGENET, LITE0
+from bo_objectives.errors import SetupError
 
 BACKENDS = ("tensorflow", "jax", "torch")
 CACHES = ("on", "off")

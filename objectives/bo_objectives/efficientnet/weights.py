@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_objectives.efficientnet.errors import SetupError
 from bo_objectives.efficientnet.lite0 import torch_names
 from bo_objectives.efficientnet.torch_file import read_tensors
+from bo_objectives.errors import SetupError
 
 Array = NDArray[Any]
 
