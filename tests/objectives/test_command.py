@@ -1,0 +1,364 @@
+"""Programs as objectives, run for real: small scripts of this interpreter and of the shell."""
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bo_client import FailureReason, StopTrial
+from bo_objectives.base import TrialFailed
+from bo_objectives.command import CommandObjective
+from bo_objectives.errors import SetupError
+
+SPACE = """
+parameters:
+  lr: {type: float, low: 1.0e-5, high: 0.1, scale: log}
+  optimizer: {type: categorical, values: [adam, sgd]}
+  momentum: {type: float, low: 0.0, high: 0.99, when: {optimizer: [sgd]}}
+  head.dropout: {type: float, low: 0.0, high: 0.5}
+  nesterov: {type: categorical, values: [true, false]}
+metrics: {loss: minimize, accuracy: information}
+"""
+PARAMETERS = {"lr": 1e-05, "optimizer": "adam", "head.dropout": 0.25, "nesterov": True}
+GOOD = "import json; print(json.dumps({'step': 1, 'loss': 0.5}))"
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> str:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    return str(tmp_path / "space.yaml")
+
+
+@pytest.fixture
+def python(space: str) -> Callable[..., CommandObjective]:
+    """An objective that runs Python code with arguments."""
+
+    def make(code: str, *arguments: str, **options: str) -> CommandObjective:
+        head = "import json, os, signal, sys, time\ndef say(**line): print(json.dumps(line))\n"
+        literal = (head + code).replace("{", "{{").replace("}", "}}")
+        return CommandObjective(space, [sys.executable, "-S", "-c", literal, *arguments], **options)
+
+    return make
+
+
+def failure(objective: CommandObjective, run) -> TrialFailed:
+    with pytest.raises(TrialFailed) as caught:
+        objective.evaluate(PARAMETERS, run)
+    return caught.value
+
+
+def is_running(pid: int) -> bool:
+    """Zombies, which nobody may reap here, have ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_the_file_defines_the_study(space: str) -> None:
+    definition = CommandObjective(space, ["sh"]).define()
+    assert definition.space.names == ("lr", "optimizer", "momentum", "head.dropout", "nesterov")
+    assert [(m.name, m.goal, m.role) for m in definition.metrics] == [
+        ("loss", "minimize", "objective"),
+        ("accuracy", None, "information"),
+    ]
+
+
+def test_values_arrive_in_arguments(python, run) -> None:
+    objective = python(
+        "say(loss=1.0); open(os.environ['BO_TRIAL_DIRECTORY'] + '/argv', 'w').write(json.dumps(sys.argv[1:]))",
+        "--lr={lr}", "{optimizer}", "[{momentum}]", "{head.dropout}{nesterov}", "{{lr}} }}", "; $HOME *",
+    )  # fmt: skip
+    objective.define()
+    assert objective.evaluate(PARAMETERS, run) == {"loss": 1.0}
+    given = json.loads((run.directory / "argv").read_text())
+    assert given == ["--lr=1e-05", "adam", "[]", "0.25true", "{lr} }", "; $HOME *"]
+
+
+def test_values_arrive_in_the_environment(python, make_run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BO_PARAM_MOMENTUM", "of another trial")
+    monkeypatch.setenv("UNRELATED", "kept")
+    run = make_run(number=12, attempt=3, checkpoint_uri="file:///c/3")
+    code = "say(loss=1); json.dump(dict(os.environ), open(os.environ['BO_TRIAL_DIRECTORY'] + '/env', 'w'))"
+    python(code).evaluate(PARAMETERS, run)
+    given = json.loads((run.directory / "env").read_text())
+    assert json.loads(given["BO_PARAMETERS"]) == PARAMETERS
+    assert {name: value for name, value in given.items() if name.startswith("BO_PARAM_")} == {
+        "BO_PARAM_LR": "1e-05",
+        "BO_PARAM_OPTIMIZER": "adam",
+        "BO_PARAM_HEAD_DROPOUT": "0.25",
+        "BO_PARAM_NESTEROV": "true",
+    }
+    assert (given["BO_TRIAL_NUMBER"], given["BO_ATTEMPT"]) == ("12", "3")
+    assert given["BO_CHECKPOINT_URI"] == "file:///c/3"
+    assert given["BO_TRIAL_DIRECTORY"] == str(run.directory)
+    assert given["UNRELATED"] == "kept"
+
+
+def test_it_runs_in_the_current_directory(python, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").write_text("0.25")
+    monkeypatch.chdir(tmp_path)
+    assert python("say(loss=float(open('here').read()))").evaluate(PARAMETERS, run) == {"loss": 0.25}
+
+
+def test_the_curve_is_reported_while_the_program_runs(python, make_run) -> None:
+    """It waits for a file that comes with the first report, and would time out without it."""
+    run = make_run()
+    code = """
+say(step=0, loss=2.0)
+while not os.path.exists(os.environ['BO_TRIAL_DIRECTORY'] + '/seen'): time.sleep(0.01)
+say(step=1, loss=1.0, accuracy=0.5)
+"""
+    keep = run.report
+
+    def report(step, metrics, checkpoint_uri="") -> None:
+        keep(step, metrics, checkpoint_uri)
+        (run.directory / "seen").touch()
+
+    run.report = report
+    assert python(code, timeout="20").evaluate(PARAMETERS, run) == {"loss": 1.0, "accuracy": 0.5}
+    assert run.reports == [(0, {"loss": 2.0}, ""), (1, {"loss": 1.0, "accuracy": 0.5}, "")]
+
+
+def test_final_wins_over_the_last_point(python, run) -> None:
+    code = "say(step=1, loss=2.0); say(final={'loss': 0.5, 'accuracy': 1}); say(step=2, loss=3.0)"
+    assert python(code).evaluate(PARAMETERS, run) == {"loss": 0.5, "accuracy": 1.0}
+    assert [step for step, _, _ in run.reports] == [1, 2]
+
+
+def test_checkpoints_go_along_with_their_steps_metrics(python, run) -> None:
+    code = "say(step=0, checkpoint_uri='a'); say(step=3, loss=2.0); say(step=3, checkpoint_uri='b'); say(loss=1.0)"
+    assert python(code).evaluate(PARAMETERS, run) == {"loss": 1.0}
+    assert run.reports == [(0, {}, "a"), (3, {"loss": 2.0}, ""), (3, {"loss": 2.0}, "b")]
+
+
+def test_all_output_is_kept_and_what_is_no_metric_does_no_harm(python, run) -> None:
+    code = """
+print('hello'); print('{broken'); print('[1]'); print('{"event": "start"}'); print('{"step": 1}')
+print('\\r 50 %\\r100 %\\r' + json.dumps({'step': 1, 'loss': 0.5}))
+print('bye', end='', file=sys.stderr)
+"""
+    assert python(code).evaluate(PARAMETERS, run) == {"loss": 0.5}
+    assert run.reports == [(1, {"loss": 0.5}, "")]
+    output = (run.directory / "stdout.log").read_bytes().decode()
+    assert output.startswith("hello\n{broken\n")
+    assert "50 %\r100" in output
+    assert (run.directory / "stderr.log").read_text() == "bye"
+
+
+def test_a_last_line_without_its_end_counts(python, run) -> None:
+    assert python("sys.stdout.write(json.dumps({'loss': 0.25}))").evaluate(PARAMETERS, run) == {"loss": 0.25}
+
+
+def test_a_flood_on_both_outputs_holds_nothing_up(python, run) -> None:
+    code = "sys.stderr.write('e' * 3_000_000); print('o' * 3_000_000); say(loss=1.0); sys.stderr.write('e' * 1_000_000)"
+    assert python(code, timeout="20").evaluate(PARAMETERS, run) == {"loss": 1.0}
+    assert (run.directory / "stderr.log").stat().st_size == 4_000_000
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "null", "1e999"])
+def test_a_final_value_that_is_not_finite_is_diverged(python, run, value: str) -> None:
+    failed = failure(python(f'print(\'{{"step": 2, "loss": {value}}}\')'), run)
+    assert failed.reason == FailureReason.DIVERGED
+    assert "loss" in failed.message
+    assert not math.isfinite(run.reports[0][1]["loss"])
+
+
+def test_information_that_is_not_finite_is_left_out(python, run) -> None:
+    assert python("say(loss=1.0, accuracy=float('nan'))").evaluate(PARAMETERS, run) == {"loss": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "words"),
+    [
+        ("say(failure='OUT_OF_MEMORY', message='24 GiB'); sys.exit(3)", "OUT_OF_MEMORY", ["24 GiB"]),
+        ("say(failure='INVALID_CONFIGURATION')", "INVALID_CONFIGURATION", ["no message"]),
+        ("say(failure='OOM', message='card full')", "CRASHED", ["card full", "OOM", "OUT_OF_MEMORY"]),
+        ("say(loss=1.0); print('why it was', file=sys.stderr); sys.exit(3)", "CRASHED", ["exit code 3", "why it was"]),
+        ("raise ValueError('no such layer')", "CRASHED", ["exit code 1", "ValueError: no such layer"]),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "CRASHED", ["SIGKILL", "memory"]),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "CRASHED", ["signal 11"]),
+        ("sys.exit(137)", "CRASHED", ["137", "SIGKILL", "memory"]),
+        ("print('done')", "CRASHED", ["printed no metrics", '{"step": 1, "loss": 0.5}', "stdout.log"]),
+        ("say(accuracy=0.9)", "CRASHED", ["lack loss", '"accuracy": 0.9']),
+        ("say(loss='low')", "CRASHED", ['loss is "low"', "must be a number"]),
+        ("say(loss=True)", "CRASHED", ["loss is true", "must be a number"]),
+        ("say(step=1.5, loss=1)", "CRASHED", ["step is 1.5", "whole number"]),
+        ("say(step=10**400, loss=1)", "CRASHED", ["step is 1000", "whole number"]),
+        ("say(step=-1, loss=1)", "CRASHED", ["step is -1"]),
+        ("say(final=0.5)", "CRASHED", ["final is 0.5", "by name"]),
+        ("say(checkpoint_uri=5)", "CRASHED", ["checkpoint_uri is 5"]),
+    ],
+)
+def test_failures_are_told_with_their_reason(python, run, code: str, reason: str, words: list[str]) -> None:
+    failed = failure(python(code), run)
+    assert failed.reason == FailureReason[reason]
+    for word in words:
+        assert word in failed.message
+
+
+def test_the_errors_quoted_are_this_attempts_last_lines(python, run) -> None:
+    (run.directory / "stderr.log").write_text("of the attempt before\n")
+    failed = failure(python("print(*range(5000), sep='\\n', file=sys.stderr); sys.exit(1)"), run)
+    assert failed.message.endswith("\n4998\n4999")
+    assert len(failed.message) < 5000
+    assert "attempt before" not in failure(python("sys.exit(1)"), run).message
+    assert (run.directory / "stderr.log").read_text().startswith("of the attempt before\n0\n")
+
+
+FAMILY = """
+import subprocess
+child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(60)'])
+open(os.environ['BO_TRIAL_DIRECTORY'] + '/pids', 'w').write(f'{os.getpid()} {child.pid}')
+"""
+DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+
+
+def family(run) -> list[int]:
+    return [int(pid) for pid in (run.directory / "pids").read_text().split()]
+
+
+def gone(pids: list[int]) -> bool:
+    deadline = time.monotonic() + 5
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not any(map(is_running, pids))
+
+
+@pytest.mark.parametrize("deaf", ["", DEAF], ids=["obedient", "deaf"])
+def test_a_silent_program_is_timed_out_with_all_that_it_started(python, run, deaf: str) -> None:
+    begin = time.monotonic()
+    failed = failure(python(deaf + FAMILY + "time.sleep(60)", timeout="1", grace="0.3"), run)
+    assert failed.reason == FailureReason.TIMEOUT
+    assert "after 1 s" in failed.message
+    assert time.monotonic() - begin < 10
+    assert gone(family(run))
+
+
+def test_a_chatty_program_is_timed_out_too(python, run) -> None:
+    failed = failure(python("while True: say(step=1, loss=1.0); time.sleep(0.01)", timeout="0.5", grace="0.3"), run)
+    assert failed.reason == FailureReason.TIMEOUT
+    assert run.reports
+
+
+def test_stop_asks_first_and_passes_on(python, make_run) -> None:
+    run = make_run(stop_at=2)
+    code = """
+def stop(*_):
+    open(os.environ['BO_TRIAL_DIRECTORY'] + '/saved', 'w').write('model')
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+for step in range(100): say(step=step, loss=1.0); time.sleep(0.05)
+"""
+    begin = time.monotonic()
+    with pytest.raises(StopTrial):
+        python(FAMILY + code).evaluate(PARAMETERS, run)
+    assert time.monotonic() - begin < 4
+    assert (run.directory / "saved").read_text() == "model"
+    assert [step for step, _, _ in run.reports] == [0, 1, 2]
+    assert gone(family(run))
+
+
+def test_a_program_that_does_not_hear_the_stop_is_killed_after_the_grace(python, make_run) -> None:
+    run = make_run(stop_at=0)
+    with pytest.raises(StopTrial):
+        python(DEAF + FAMILY + "say(step=0, loss=1.0); time.sleep(60)", grace="0.3").evaluate(PARAMETERS, run)
+    assert gone(family(run))
+
+
+def test_what_a_program_leaves_behind_is_ended_and_not_waited_for(python, run) -> None:
+    begin = time.monotonic()
+    assert python(FAMILY + "say(loss=1.0)").evaluate(PARAMETERS, run) == {"loss": 1.0}
+    assert time.monotonic() - begin < 8
+    assert gone(family(run))
+
+
+def test_a_failed_program_may_end_by_itself(python, run) -> None:
+    code = "say(failure='DIVERGED', message='loss'); time.sleep(0.3); open(sys.argv[1], 'w').close()"
+    failure(python(code, str(run.directory / "ended")), run)
+    assert (run.directory / "ended").exists()
+
+
+def test_a_shell_script_takes_part(space: str, run) -> None:
+    script = """echo "starting with $BO_PARAM_LR"; echo '{"step": 1, "loss": '"$1"'}'"""
+    objective = CommandObjective(space, ["sh", "-c", script.replace("{", "{{").replace("}", "}}"), "sh", "{lr}"])
+    objective.define()
+    assert objective.evaluate(PARAMETERS, run) == {"loss": 1e-05}
+    assert (run.directory / "stdout.log").read_text().startswith("starting with 1e-05\n")
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (["sh", "{rate}"], r"asks for \{rate\}.*lr, optimizer, momentum"),
+        (["sh", '{"lr": 1}'], r"asks for \{\"lr\": 1\}.*write \{\{ and \}\}"),
+        (["sh", "{lr"], r"lone '\{'.*'\{\{'"),
+        (["sh", "}"], r"lone '\}'"),
+        (["absent-program", "{lr}"], r"no program 'absent-program'"),
+        (["./space.yaml"], r"no program './space.yaml'.*executable"),
+    ],
+)
+def test_a_mistake_in_the_arguments_is_told_before_any_trial(space: str, program: list[str], words: str) -> None:
+    with pytest.raises(SetupError, match=words):
+        CommandObjective(space, program).define()
+
+
+def test_a_program_whose_name_is_a_parameters_is_looked_for_when_it_is_run(space: str, run) -> None:
+    objective = CommandObjective(space, ["./absent-{optimizer}"])
+    objective.define()
+    with pytest.raises(SetupError, match=r"no program './absent-adam'"):
+        objective.evaluate(PARAMETERS, run)
+
+
+def test_a_script_whose_interpreter_is_missing_is_told_apart(space: str, run) -> None:
+    script = run.directory / "train"
+    script.write_text("#!/absent/interpreter\n")
+    script.chmod(0o755)
+    with pytest.raises(SetupError, match=r"can't be run"):
+        CommandObjective(space, [str(script)]).evaluate(PARAMETERS, run)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"program": ["sh"]}, "needs the space.*--space FILE"),
+        ({"space": "space.yaml"}, "needs the program.*after --"),
+        ({"space": "space.yaml", "program": "sh run"}, "one text"),
+        ({"space": "space.yaml", "program": ["sh"], "timeout": "soon"}, "timeout is 'soon'.*seconds"),
+        ({"space": "space.yaml", "program": ["sh"], "timeout": "0"}, "timeout is '0'"),
+        ({"space": "space.yaml", "program": ["sh"], "grace": "nan"}, "grace is 'nan'"),
+    ],
+)
+def test_wrong_options_are_named(given, words: str) -> None:
+    with pytest.raises(SetupError, match=words):
+        CommandObjective(**given)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("parameters: {x: {type: float, low: 0, high: 1}}", "metrics"),
+        ("parameters: {x: {type: float, low: 1, high: 0}}\nmetrics: {loss: minimize}", r"parameters\.x\.low"),
+        ("parameters: {x: {type: float, low: 0, high: 1}}\nmetrics: {step: minimize}", "metric step"),
+        (
+            "parameters: {a.b: {type: int, low: 0, high: 1}, A_B: {type: int, low: 0, high: 1}}\n"
+            "metrics: {loss: minimize}",
+            "a.b and A_B would both be BO_PARAM_A_B",
+        ),
+    ],
+)
+def test_a_faulty_file_is_told(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "faulty.yaml").write_text(text)
+    with pytest.raises(SetupError, match=words):
+        CommandObjective(str(tmp_path / "faulty.yaml"), ["sh"]).define()
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"absent\.yaml: there is no such file"):
+        CommandObjective(str(tmp_path / "absent.yaml"), ["sh"]).define()
