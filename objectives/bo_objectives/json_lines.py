@@ -119,7 +119,7 @@ def _number(given: Any) -> float | None:
     try:
         return float(given)
     except OverflowError:
-        return math.copysign(math.inf, given)
+        return math.inf if given > 0 else -math.inf
 
 
 def _malformed(line: str, fault: str) -> TrialFailed:
