@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bo_objectives import lifeline
+
 POLL = 0.1
 """Seconds within which the end of a silent program is noticed."""
 CHUNK = 65536
@@ -24,7 +26,7 @@ TAIL = 4096
 
 
 class Program:
-    """Runs until it ends or is stopped; leaving the context stops it.
+    """Runs until it ends or is stopped; leaving the context stops it, and so does the death of this process.
 
     Standard output goes to stdout.log and standard error to stderr.log in `directory`, after what is there already; a
     program can't be held up by a pipe that nobody empties.
@@ -43,6 +45,7 @@ class Program:
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment,
                 process_group=0, bufsize=0,
             )  # fmt: skip
+        self._lifeline = lifeline.Lifeline(self._process.pid, grace)
         assert self._process.stdout is not None
         self._pipe = self._process.stdout
         self._log = (directory / "stdout.log").open("ab", buffering=0)
@@ -92,10 +95,11 @@ class Program:
     def stop(self) -> None:
         """Asks the program and what it has started to end, and kills what is left after the grace."""
         if self.exit_code is None or self._is_open:
-            self._signal(signal.SIGTERM)
+            lifeline.end(self._process.pid, signal.SIGTERM)
             self.linger()
-        self._signal(signal.SIGKILL)
+        lifeline.end(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._lifeline.let_go()
 
     def last_errors(self) -> str:
         """The end of standard error, in whole lines where possible."""
@@ -125,7 +129,3 @@ class Program:
         *whole, rest = re.split(rb"[\r\n]", self._rest + chunk)
         self._rest = rest[:MAX_LINE]
         return [line.decode(errors="replace") for line in whole if line]
-
-    def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):  # macOS: a group of which only zombies are left
-            os.killpg(self._process.pid, number)

@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -276,6 +278,29 @@ def test_what_a_program_leaves_behind_is_ended_and_not_waited_for(python, run) -
     begin = time.monotonic()
     assert python(FAMILY + "say(loss=1.0)").evaluate(PARAMETERS, run) == {"loss": 1.0}
     assert time.monotonic() - begin < 8
+    assert gone(family(run))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_program_ends_with_its_worker_even_one_that_is_killed(space: str, run, number: signal.Signals) -> None:
+    program = "import os, sys, time\n" + FAMILY.replace("{", "{{").replace("}", "}}") + "time.sleep(60)"
+    code = f"""
+from pathlib import Path
+from types import SimpleNamespace
+from bo_objectives.command import CommandObjective
+objective = CommandObjective({space!r}, [{sys.executable!r}, "-S", "-c", {program!r}], grace="0.3")
+run = SimpleNamespace(number=1, attempt=1, checkpoint_uri="", directory=Path({str(run.directory)!r}))
+objective.evaluate({PARAMETERS!r}, run)
+"""
+    worker = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 20
+    while not (run.directory / "pids").exists() or len(family(run)) < 2:
+        assert worker.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert all(map(is_running, family(run)))
+    worker.send_signal(number)
+    worker.wait()
     assert gone(family(run))
 
 
