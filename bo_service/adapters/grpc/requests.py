@@ -1,0 +1,78 @@
+"""The parts that many requests share: request ids, pages, counts, deadlines."""
+
+import hashlib
+from collections.abc import Callable
+
+import grpc
+from bo_api.v1 import optimization_service_pb2 as pb
+from google.protobuf.message import Message
+
+from bo_service.application.ports import RequestKey
+from bo_service.core.errors import InvalidArgument
+
+MAX_REQUEST_ID = 128
+MAX_WORKER_ID = 128
+DEFAULT_PAGE, MAX_PAGE = 100, 1000
+PATIENCE_S = 30.0
+"""For the surrogate, where the caller set no deadline."""
+MARGIN_S = 0.5
+"""Kept of a deadline for what comes after the surrogate: a quick suggestion, the commit, the way back."""
+
+
+def request_key(method: str, request: Message, request_id: str) -> RequestKey | None:
+    """None without a request id. Raises InvalidArgument where it is too long."""
+    if len(request_id) > MAX_REQUEST_ID:
+        raise InvalidArgument.of("request_id", f"has {len(request_id)} characters; at most {MAX_REQUEST_ID}")
+    if not request_id:
+        return None
+    return RequestKey(request_id, method, hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest())
+
+
+def page_size(asked: int) -> int:
+    """Raises InvalidArgument below zero; larger pages than there are are cut."""
+    if asked < 0:
+        raise InvalidArgument.of("page_size", f"is {asked}; give 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}")
+    return min(asked or DEFAULT_PAGE, MAX_PAGE)
+
+
+def number_token(token: str) -> int:
+    """The trial number after which a page begins. Raises InvalidArgument."""
+    if not token:
+        return 0
+    if not (token.isascii() and token.isdigit() and len(token) < 19):
+        raise InvalidArgument.of("page_token", f"is {token[:80]!r}; give next_page_token of the page before, unchanged")
+    return int(token)
+
+
+def count_of(asked: int, most: int) -> int:
+    """1 where the caller gave none. Raises InvalidArgument."""
+    if not 0 <= asked <= most:
+        raise InvalidArgument.of("count", f"is {asked}; give 1 to {most}")
+    return asked or 1
+
+
+def worker_id_of(given: str) -> str:
+    """Raises InvalidArgument."""
+    if not 1 <= len(given) <= MAX_WORKER_ID or not given.isprintable():
+        raise InvalidArgument.of(
+            "worker_id", f"is {given[:140]!r}; give 1 to {MAX_WORKER_ID} printable characters, such as host and process"
+        )
+    return given
+
+
+def is_full(view: "pb.TrialView") -> bool:
+    """Whether learning curves are asked for."""
+    return view == pb.TRIAL_VIEW_FULL
+
+
+def patience(context: grpc.ServicerContext) -> float:
+    """Seconds that the surrogate may take."""
+    remaining: float | None = context.time_remaining()
+    if remaining is None:
+        return PATIENCE_S
+    return max(0.0, remaining - min(MARGIN_S, remaining / 3))
+
+
+def is_heard(context: grpc.ServicerContext, is_stopping: Callable[[], bool]) -> Callable[[], bool]:
+    """Whether somebody still listens to a stream, and the server goes on."""
+    return lambda: bool(context.is_active()) and not is_stopping()

@@ -1,0 +1,30 @@
+"""Does something again and again, on a thread of its own."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+logger = logging.getLogger("bo_service.ticker")
+
+
+class Ticker:
+    """Calls `act` every `seconds`, until stopped. A failure is logged, and the next call comes all the same."""
+
+    def __init__(self, name: str, seconds: float, act: Callable[[], object]) -> None:
+        self._seconds = seconds
+        self._act = act
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when the last call has."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            try:
+                self._act()
+            except Exception:
+                logger.exception("%s failed; trying again in %g s", self._thread.name, self._seconds)

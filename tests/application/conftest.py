@@ -1,0 +1,87 @@
+"""Use cases over a real store, with a clock that tests turn and an optimizer in this process."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bo_service.adapters.storage.sqlite import SqliteStore
+from bo_service.application import studies
+from bo_service.application.services import Services
+from bo_service.core import suggest as core
+from bo_service.core.domains import CategoricalDomain, FloatDomain, Scale
+from bo_service.core.errors import DeadlinePassed
+from bo_service.core.evidence import Evidence, Predictions, Suggestion
+from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.study import ExecutionSettings, Goal, Metric, StudySpec
+
+
+class TurnedClock:
+    def __init__(self) -> None:
+        self._now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self._now
+
+    def turn(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+
+class LocalOptimizer:
+    """The core, called here; `too_slow` makes the surrogate miss every deadline."""
+
+    def __init__(self) -> None:
+        self.too_slow = False
+        self.asked: list[Evidence] = []
+
+    def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:
+        self.asked.append(evidence)
+        return None if self.too_slow else core.suggest(evidence, count)
+
+    def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
+        return core.quasi_random(evidence, count)
+
+    def needs_surrogate(self, evidence: Evidence) -> bool:
+        return core.needs_surrogate(evidence)
+
+    def predict(self, evidence: Evidence, configurations: Sequence[object], patience: float) -> Predictions:
+        if self.too_slow:
+            raise DeadlinePassed("too slow")
+        return core.predict(evidence, configurations)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def clock() -> TurnedClock:
+    return TurnedClock()
+
+
+@pytest.fixture
+def optimizer() -> LocalOptimizer:
+    return LocalOptimizer()
+
+
+@pytest.fixture
+def services(tmp_path: Path, clock: TurnedClock, optimizer: LocalOptimizer) -> Iterator[Services]:
+    store = SqliteStore(tmp_path / "bo.db")
+    yield Services(store, clock, optimizer)
+    store.close()
+
+
+@pytest.fixture
+def make_study(services: Services) -> Callable[..., str]:
+    """Creates a study over lr and norm; takes a goal, settings of execution, and a space."""
+
+    def make(study_id: str = "s", goal: Goal = Goal.MINIMIZE, space: SearchSpace | None = None, **execution) -> str:
+        space = space or SearchSpace(
+            (
+                Parameter("lr", FloatDomain(1e-4, 1.0, Scale.LOG)),
+                Parameter("norm", CategoricalDomain(("batch", "layer"))),
+            )
+        )
+        metrics = (Metric("loss", goal),)
+        spec = StudySpec(space, metrics, execution=ExecutionSettings(**execution))
+        studies.create_study(services, studies.NewStudy(study_id, spec, "", {}), None)
+        return study_id
+
+    return make
