@@ -3,35 +3,77 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 
-@contextmanager
-def running_server(storage: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", f"sqlite:///{storage}"]
-    process = subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("listening on "), line
-        yield line.split()[2]
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        assert process.stdout is not None
-        process.stdout.close()
+class ServerProcess:
+    """`bo-service serve` over one file. It can be killed and started again, on the same port."""
+
+    def __init__(self, storage: Path) -> None:
+        self.storage = storage
+        self.address = "127.0.0.1:0"
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> str:
+        """Returns when it listens; the address."""
+        command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", f"sqlite:///{self.storage}"]
+        log = self.storage.with_suffix(".log").open("a")
+        with log:
+            self.process = subprocess.Popen(
+                [*command, "--listen", self.address], stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("listening on "), self.storage.with_suffix(".log").read_text()
+        self.address = line.split()[2]
+        return self.address
+
+    def kill(self) -> None:
+        """As `kill -9`."""
+        assert self.process is not None
+        self.process.kill()
+        self._wait()
+
+    def stop(self) -> int:
+        """As SIGTERM; the exit status."""
+        assert self.process is not None
+        self.process.terminate()
+        return self._wait()
+
+    def _wait(self) -> int:
+        assert self.process is not None
+        status = self.process.wait(timeout=30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
 
 
 @pytest.fixture
-def start_server(tmp_path: Path) -> Callable[[], object]:
-    return lambda: running_server(tmp_path / "bo.db")
+def make_server(tmp_path: Path) -> Iterator[Callable[[], ServerProcess]]:
+    """Makes servers over one file; those still running at the end are stopped."""
+    made: list[ServerProcess] = []
+
+    def make() -> ServerProcess:
+        made.append(ServerProcess(tmp_path / "bo.db"))
+        return made[-1]
+
+    yield make
+    for server in made:
+        if server.process is not None and server.process.poll() is None:
+            server.stop()
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
+def server_process(make_server: Callable[[], ServerProcess]) -> ServerProcess:
+    """A running server that can be killed."""
+    process = make_server()
+    process.start()
+    return process
+
+
+@pytest.fixture
+def server(server_process: ServerProcess) -> str:
     """Address of a fresh server."""
-    with running_server(tmp_path / "bo.db") as address:
-        yield address
+    return server_process.address

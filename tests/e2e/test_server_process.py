@@ -1,0 +1,146 @@
+"""The server as a process: how it starts, what it refuses, how it ends."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import bo_client
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
+SERVE = [sys.executable, "-m", "bo_service.cli", "serve"]
+
+
+def serve(*options: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([*SERVE, *options], capture_output=True, text=True, timeout=60)
+
+
+def test_a_port_in_use_is_named(server_process, tmp_path: Path) -> None:
+    done = serve("--storage", f"sqlite:///{tmp_path}/other.db", "--listen", server_process.address)
+    assert done.returncode == 1
+    assert server_process.address in done.stderr.splitlines()[-1]
+    assert "in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_server_over_one_file_is_refused(server_process) -> None:
+    done = serve("--storage", f"sqlite:///{server_process.storage}", "--listen", "127.0.0.1:0")
+    assert done.returncode == 1
+    assert "another server has" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (("--storage", "postgres://host/db"), "sqlite:///FILE"),
+        (("--storage", "sqlite:////nowhere/at/all/bo.db"), "there is no folder"),
+        (("--listen", "50051"), "HOST:PORT"),
+        (("--listen", "127.0.0.1:99999"), "HOST:PORT"),
+        (("--listen", "0.0.0.0:0"), "--insecure"),
+        (("--processes", "0"), "1 or more"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_in_one_line(tmp_path: Path, options: tuple[str, ...], hint: str) -> None:
+    done = serve("--storage", f"sqlite:///{tmp_path}/bo.db", *options)
+    assert done.returncode == 1
+    assert hint in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_health_says_serving(server: str) -> None:
+    with grpc.insecure_channel(server) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        for name in ("", "bo_api.v1.OptimizationService"):
+            answer = stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=10)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_gracefully_with_its_processes(server_process, number: signal.Signals) -> None:
+    with bo_client.connect(server_process.address, patience=0.0) as client:
+        study = client.create_study("s", SPACE, "loss", goal="minimize")
+        stream = study.watch()
+        next(stream)
+        children = _children(server_process.process.pid)
+        assert children
+        began = time.monotonic()
+        server_process.process.send_signal(number)
+        assert server_process.process.wait(timeout=20) == 0
+        assert time.monotonic() - began < 15
+        with pytest.raises(bo_client.ServerUnavailable):
+            study.info()
+    assert not [pid for pid in children if Path(f"/proc/{pid}/status").exists() and not _is_zombie(pid)]
+
+
+def test_its_processes_die_with_it(server_process) -> None:
+    children = _children(server_process.process.pid)
+    server_process.kill()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() and not _is_zombie(pid) for pid in children):
+        assert time.monotonic() < deadline, "a process outlives its server"
+        time.sleep(0.1)
+
+
+def test_a_suggestion_comes_within_the_deadline_whatever_the_surrogate_does(server: str) -> None:
+    space = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(8)])
+    with bo_client.connect(server) as client:
+        study = client.create_study("s", space, "loss", goal="minimize", seed=1)
+        for i in range(30):
+            (trial,) = study.suggest()
+            trial.complete({"loss": float(i % 7)})
+        began = time.monotonic()
+        suggested = study.suggest(20, timeout=0.6)
+        assert time.monotonic() - began < 0.8
+        assert len(suggested) == 20
+        blind = [t for t in suggested if t.origin is bo_client.Origin.QUASI_RANDOM]
+        assert blind
+        assert all("not ready" in t.explanation.summary for t in blind)
+
+
+def test_heartbeats_are_answered_while_many_wait_for_suggestions(server: str) -> None:
+    space = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(10)])
+    with bo_client.connect(server) as client:
+        study = client.create_study("s", space, "loss", goal="minimize", seed=1)
+        (held,) = study.suggest()
+        for i in range(15):
+            study.add({f"x{k}": (i * 7 + k) % 11 / 11 for k in range(10)}, {"loss": float(i % 5)})
+        askers = [threading.Thread(target=lambda: study.suggest(3)) for _ in range(12)]
+        for asker in askers:
+            asker.start()
+        slowest = 0.0
+        while any(a.is_alive() for a in askers):
+            began = time.monotonic()
+            assert held.heartbeat().lease_valid
+            slowest = max(slowest, time.monotonic() - began)
+        assert slowest < 2.0
+
+
+def test_it_speaks_only_to_this_machine_unless_told_otherwise(server: str) -> None:
+    assert server.startswith("127.0.0.1:")
+    with socket.create_connection(("127.0.0.1", int(server.split(":")[1])), timeout=5):
+        pass
+
+
+def _children(pid: int) -> list[int]:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        listed = Path(f"/proc/{pid}/task").glob("*/children")
+        found = [int(child) for listing in listed for child in listing.read_text().split()]
+        if found:
+            return found
+        time.sleep(0.05)
+    return []
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
