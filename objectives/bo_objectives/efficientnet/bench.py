@@ -7,54 +7,13 @@ from functools import cached_property
 from pathlib import Path
 
 import keras
-from bo_client import FailureReason, Value
 
-from bo_objectives.base import TrialFailed
 from bo_objectives.efficientnet import backbone, data, features, model, sources, training
+from bo_objectives.efficientnet.choice import Choice, invalid
 from bo_objectives.efficientnet.data import Images, Split
-from bo_objectives.efficientnet.names import FROZEN, GROUP, INITIALIZERS, MODES, NORMS
+from bo_objectives.efficientnet.names import GROUP
 from bo_objectives.efficientnet.settings import Settings
-from bo_objectives.efficientnet.space import FALLBACKS
 from bo_objectives.efficientnet.training import Labeled, Plan, Report
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A trial's parameters, complete. `unfreeze_top` is 0 where the backbone is frozen."""
-
-    mode: str
-    kernel_initializer: str
-    norm: str
-    groups: int
-    lr_head: float
-    lr_backbone_ratio: float
-    unfreeze_top: int
-    dropout: float
-    label_smoothing: float
-    batch_size: int
-
-    @classmethod
-    def of(cls, parameters: Mapping[str, Value]) -> "Choice":
-        """Parameters that the study's space lacks are the textbook's.
-
-        Raises:
-            TrialFailed: INVALID_CONFIGURATION, for a name or a category that isn't known.
-        """
-        unknown = sorted(set(parameters) - set(FALLBACKS))
-        if unknown:
-            raise invalid(f"efficientnet has no parameter {', '.join(unknown)}; it has {', '.join(FALLBACKS)}")
-        values = {**FALLBACKS, **parameters}
-        for name, allowed in {"mode": MODES, "kernel_initializer": INITIALIZERS, "norm": NORMS}.items():
-            if values[name] not in allowed:
-                raise invalid(f"{name} is {values[name]!r}; it must be one of {', '.join(allowed)}")
-        if values["mode"] == FROZEN:
-            values["unfreeze_top"] = 0
-        return cls(**values)  # type: ignore[arg-type]  # the study's space has checked them
-
-
-def invalid(message: str) -> TrialFailed:
-    """The failure of a trial whose parameters can't be trained with."""
-    return TrialFailed(FailureReason.INVALID_CONFIGURATION, message)
 
 
 @dataclass(frozen=True)
@@ -101,12 +60,17 @@ class Bench:
         watch = training.train(network, optimizer, plan, parts, report)
         return Trained(network, {**watch.best, "best_epoch": float(watch.best_epoch), **self._counts(network)})
 
+    def test(self, choice: Choice, trained: Trained) -> dict[str, float]:
+        """The metrics on the test images, which nothing else looks at."""
+        loss, accuracy = training.evaluate(trained.network, self.labeled(choice, self.split.test))
+        return {"test_loss": loss, "test_accuracy": accuracy}
+
     def check(self, choice: Choice) -> None:
         """Raises TrialFailed, INVALID_CONFIGURATION, where the parameters don't fit the network."""
         blocks, width = len(self.backbone.blocks), self._settings.head_width
         if not 0 <= choice.unfreeze_top < blocks:
             raise invalid(f"unfreeze_top is {choice.unfreeze_top}; {self.backbone.name} allows 1 to {blocks - 1}")
-        if choice.norm == GROUP and (choice.groups < 1 or width % choice.groups):
+        if choice.norm == GROUP and width % choice.groups:
             raise invalid(f"groups is {choice.groups}, which doesn't divide the head's {width} channels")
 
     def labeled(self, choice: Choice, images: Images) -> Labeled:

@@ -17,6 +17,8 @@ from typing import Any
 
 from PIL import Image
 
+from bo_objectives.efficientnet.sources import on_white
+
 CLASSES = {
     "Activities": "activities",
     "Animals & Nature": "animals",
@@ -29,12 +31,6 @@ CLASSES = {
 MOST_PER_CLASS = 140
 JOINER = "200D"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip file: archives are equal byte by byte
-
-
-def on_white(picture: Image.Image) -> Image.Image:
-    """The picture in RGB, transparent parts white."""
-    rgba = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
 def chosen(emoji: list[dict[str, Any]], category: str) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from bo_client import Value
 
 from bo_objectives.base import Definition, Run
 from bo_objectives.efficientnet import runtime
+from bo_objectives.efficientnet.choice import Choice
 from bo_objectives.efficientnet.settings import Settings
 from bo_objectives.efficientnet.space import METRICS, TEXTBOOK, default_space
 
@@ -43,26 +44,23 @@ class EfficientNetObjective:
         Raises:
             TrialFailed: DIVERGED, OUT_OF_MEMORY or INVALID_CONFIGURATION.
         """
+        choice = Choice.of(parameters)
         with runtime.failures_told():
-            from bo_objectives.efficientnet.bench import Choice
-
-            bench, choice = self._ready(), Choice.of(parameters)
+            bench = self._ready()
             metrics = bench.train(choice, run.report).metrics
             bench.record(run.directory, choice, metrics)
-        return metrics
+            return metrics
 
     def examine(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
         """Trains once more with the same seed, and looks at the test images once: test_loss and test_accuracy."""
+        choice = Choice.of(parameters)
         with runtime.failures_told():
-            from bo_objectives.efficientnet import training
-            from bo_objectives.efficientnet.bench import Choice
-
-            bench, choice = self._ready(), Choice.of(parameters)
+            bench = self._ready()
             trained = bench.train(choice, run.report)
-            loss, accuracy = training.evaluate(trained.network, bench.labeled(choice, bench.split.test))
-        return {**trained.metrics, "test_loss": loss, "test_accuracy": accuracy}
+            return {**trained.metrics, **bench.test(choice, trained)}
 
     def _ready(self) -> "Bench":
+        """The bench, made at the first call. What imports Keras is imported after its backend was chosen."""
         runtime.start(self.settings.backend)
         if self._bench is None:
             from bo_objectives.efficientnet.bench import Bench

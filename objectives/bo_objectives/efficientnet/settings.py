@@ -39,7 +39,7 @@ class Settings:
     backbone: str = LITE0
     weights: str = IMAGENET
     image_size: int = 96
-    epochs: int = 8
+    epochs: int = 6
     head_width: int = 128
     cache: str = "on"
     cache_dir: str = ""

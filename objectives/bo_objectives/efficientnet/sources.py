@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bo_objectives.efficientnet.data import Images, Pixels, check_classes
-from bo_objectives.efficientnet.make_emoji import on_white
 from bo_objectives.errors import SetupError
 
 EMOJI = "emoji"
@@ -56,7 +55,8 @@ def check(data: str) -> None:
         raise SetupError(f"data is {data!r}; of files, only .npz is read; or {LAYOUT}")
 
 
-def _class_folders(folder: Path) -> list[Path]:
+def _class_folders(folder: Path) -> dict[str, list[Path]]:
+    """Class → its images, both sorted. Raises SetupError where the layout is another, or a class is too small."""
     found = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not found:
         loose = " (there are images right in it)" if any(p.suffix.lower() in SUFFIXES for p in folder.iterdir()) else ""
@@ -65,10 +65,12 @@ def _class_folders(folder: Path) -> list[Path]:
         raise SetupError(
             f"{folder} has one subfolder, {found[0].name}; a classifier needs at least 2 classes: {LAYOUT}"
         )
-    empty = [p.name for p in found if not _image_files(p)]
+    images = {p.name: _image_files(p) for p in found}
+    empty = [name for name, files in images.items() if not files]
     if empty:
         raise SetupError(f"no images in {', '.join(empty)} of {folder}; images end in {', '.join(sorted(SUFFIXES))}")
-    return found
+    check_classes(np.repeat(np.arange(len(images)), [len(files) for files in images.values()]), tuple(images))
+    return images
 
 
 def _image_files(folder: Path) -> list[Path]:
@@ -76,8 +78,8 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def _from_folder(folder: Path, image_size: int) -> Images:
-    paths = [(sub.name, path) for sub in _class_folders(folder) for path in _image_files(sub)]
-    return _images(((label, _decoded(path, path.name, image_size)) for label, path in paths))
+    paths = [(label, path) for label, paths in _class_folders(folder).items() for path in paths]
+    return _images((label, _decoded(path, str(path), image_size)) for label, path in paths)
 
 
 def _from_archive(archive: IO[bytes], image_size: int) -> Images:
@@ -100,6 +102,12 @@ def _decoded(file: Path | IO[bytes], name: str, image_size: int) -> Pixels:
             return resized(on_white(ImageOps.exif_transpose(picture)), image_size)
     except (UnidentifiedImageError, OSError) as error:
         raise SetupError(f"{name} can't be read as an image ({error}); repair or remove it") from error
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """The picture in RGB, transparent parts white."""
+    rgba = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
 def resized(picture: Image.Image, image_size: int) -> Pixels:
@@ -147,8 +155,11 @@ def _from_tfds(name: str, image_size: int) -> Images:
     import tensorflow_datasets as tfds
 
     builder = tfds.builder(name)
+    features = builder.info.features
+    if not {"image", "label"} <= set(features):
+        raise SetupError(f"data is 'tfds:{name}', which has {', '.join(features)}; it needs image and label")
     builder.download_and_prepare()
-    labels = builder.info.features["label"].names
+    labels = features["label"].names
     return _images(_examples(tfds.as_numpy(builder.as_dataset(split="all", as_supervised=True)), labels, image_size))
 
 
