@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 from bo_service.adapters.compute.pool import PoolOptimizer
 from bo_service.adapters.grpc.server import GrpcServer
@@ -42,5 +43,5 @@ def running_server(config: Config) -> Iterator[int]:
         server = GrpcServer(services, config.host, config.port)
         stack.callback(server.stop, GRACE_S)
         for name, seconds, act in (("leases", SWEEP_S, expire_leases), ("answers", FORGET_S, forget_old_answers)):
-            stack.callback(Ticker(name, seconds, lambda act=act: act(services)).stop)
+            stack.callback(Ticker(name, seconds, partial(act, services)).stop)
         yield server.port

@@ -37,12 +37,12 @@ class Config:
             raise StartupError(f"--storage: is {self.storage!r}; give sqlite:///FILE, such as sqlite:///bo.db")
         if self.processes < 1:
             raise StartupError(f"--processes: is {self.processes}; give 1 or more")
+        self.port  # noqa: B018 - checked at once
         if not self.insecure and not _is_loopback(self.host):
             raise StartupError(
                 f"--listen: {self.host} can be reached from other machines, and calls are neither encrypted nor "
                 "authenticated; listen on 127.0.0.1, or accept that with --insecure"
             )
-        self.port  # noqa: B018 - checked at once
 
     @property
     def path(self) -> Path:

@@ -1,5 +1,6 @@
 """A real server in a process of its own, on a port of the system's choosing."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -36,10 +37,10 @@ class ServerProcess:
         self.process.kill()
         self._wait()
 
-    def stop(self) -> int:
-        """As SIGTERM; the exit status."""
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Asks it to end; the exit status."""
         assert self.process is not None
-        self.process.terminate()
+        self.process.send_signal(number)
         return self._wait()
 
     def _wait(self) -> int:

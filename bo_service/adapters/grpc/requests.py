@@ -15,6 +15,7 @@ MAX_WORKER_ID = 128
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 PATIENCE_S = 30.0
 """For the surrogate, where the caller set no deadline."""
+FAR_S = 3600.0
 MARGIN_S = 0.5
 """Kept of a deadline for what comes after the surrogate: a quick suggestion, the commit, the way back."""
 
@@ -68,7 +69,7 @@ def is_full(view: "pb.TrialView") -> bool:
 def patience(context: grpc.ServicerContext) -> float:
     """Seconds that the surrogate may take."""
     remaining: float | None = context.time_remaining()
-    if remaining is None:
+    if remaining is None or remaining > FAR_S:  # without a deadline it is far beyond
         return PATIENCE_S
     return max(0.0, remaining - min(MARGIN_S, remaining / 3))
 

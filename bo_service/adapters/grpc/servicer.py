@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import grpc
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import optimization_service_pb2_grpc as rpc
+from bo_api.v1 import study_pb2, trial_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from bo_service.adapters.grpc import names, requests, space_codec, study_codec, trial_codec
+from bo_service.adapters.grpc import decoding, names, requests, space_codec, study_codec, trial_codec
 from bo_service.application import predicting, running, studies, suggesting, trials, watching
 from bo_service.application.services import Services
 from bo_service.application.views import Handout, Shortfall, StudyChanges, StudyView, TrialView
@@ -51,7 +52,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
             study_id,
             study_codec.spec_from_wire(request.study.spec, "study.spec"),
             study_codec.display_name_from_wire(request.study.display_name, "study.display_name"),
-            study_codec.labels_from_wire(request.study.labels, "study.labels"),
+            decoding.labels_from_wire(request.study.labels, "study.labels"),
         )
         key = requests.request_key("CreateStudy", request, request.request_id)
         return pb.CreateStudyResponse(study=_study(studies.create_study(self._services, new, key)))
@@ -198,15 +199,15 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
             self._watching.release()
 
 
-def _study(view: StudyView) -> pb.study__pb2.Study:
+def _study(view: StudyView) -> study_pb2.Study:
     return study_codec.study_to_wire(view.study, view.counts)
 
 
-def _trial(trial: Trial) -> pb.trial__pb2.Trial:
+def _trial(trial: Trial) -> trial_pb2.Trial:
     return trial_codec.trial_to_wire(trial, None, token_visible=False)
 
 
-def _trial_view(view: TrialView) -> pb.trial__pb2.Trial:
+def _trial_view(view: TrialView) -> trial_pb2.Trial:
     return trial_codec.trial_to_wire(view.trial, view.measurements, token_visible=False)
 
 

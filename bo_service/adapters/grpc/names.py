@@ -1,0 +1,40 @@
+"""Resource names: `studies/{study}` and `studies/{study}/trials/{trial}`."""
+
+import re
+
+from bo_service.core.errors import InvalidArgument
+
+STUDY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+TRIAL = re.compile(r"studies/([^/]*)/trials/([1-9][0-9]{0,17})")
+
+
+def check_study_id(study_id: str, field: str) -> str:
+    """Raises InvalidArgument."""
+    if not STUDY_ID.fullmatch(study_id):
+        raise InvalidArgument.of(
+            field,
+            f"is {study_id[:80]!r}; give 1 to 63 letters, digits, '-', '_' or '.', beginning with a letter or digit",
+        )
+    return study_id
+
+
+def study_id_of(name: str, field: str) -> str:
+    """The id in `studies/{study}`. Raises InvalidArgument."""
+    collection, _, study_id = name.partition("/")
+    if collection != "studies" or not STUDY_ID.fullmatch(study_id):
+        raise InvalidArgument.of(field, f"is {name[:120]!r}; give studies/STUDY, such as studies/first")
+    return study_id
+
+
+def trial_of(name: str, field: str) -> tuple[str, int]:
+    """The study's id and the number in `studies/{study}/trials/{trial}`. Raises InvalidArgument."""
+    found = TRIAL.fullmatch(name)
+    if not found or not STUDY_ID.fullmatch(found[1]):
+        raise InvalidArgument.of(
+            field, f"is {name[:160]!r}; give studies/STUDY/trials/NUMBER, such as studies/first/trials/1"
+        )
+    return found[1], int(found[2])
+
+
+def trial_name(study_id: str, number: int) -> str:
+    return f"studies/{study_id}/trials/{number}"

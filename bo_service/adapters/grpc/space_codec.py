@@ -1,0 +1,182 @@
+"""Search spaces and configurations on the wire, and back. Wire messages are seen through `pb`, ours stand bare."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from bo_api.v1 import space_pb2 as pb
+
+from bo_service.adapters.grpc.decoding import choice, each, each_value, text
+from bo_service.core.constraints import Configuration, Constraint, ForbiddenCombination, LinearConstraint
+from bo_service.core.domains import CategoricalDomain, DiscreteDomain, Domain, FloatDomain, IntDomain, Scale, Value
+from bo_service.core.errors import InvalidArgument, Violation
+from bo_service.core.space import MAX_CONSTRAINTS, MAX_PARAMETERS, Activation, Parameter, SearchSpace
+
+MAX_DESCRIPTION, MAX_UNIT = 1000, 32
+
+SCALES = {pb.SCALE_UNSPECIFIED: Scale.LINEAR, pb.SCALE_LINEAR: Scale.LINEAR, pb.SCALE_LOG: Scale.LOG}
+SCALES_TO_WIRE = {Scale.LINEAR: pb.SCALE_LINEAR, Scale.LOG: pb.SCALE_LOG}
+INSIDE_KIND = re.compile(r"parameters\[(\d+)\]\.(low|high|values|scale)\b")
+
+
+def value_to_wire(value: Value) -> pb.ParameterValue:
+    if isinstance(value, bool):
+        return pb.ParameterValue(bool_value=value)
+    if isinstance(value, int):
+        return pb.ParameterValue(int_value=value)
+    if isinstance(value, float):
+        return pb.ParameterValue(float_value=value)
+    return pb.ParameterValue(string_value=value)
+
+
+def value_from_wire(message: pb.ParameterValue, field: str) -> Value:
+    """Raises InvalidArgument where there is none."""
+    kind = message.WhichOneof("value")
+    if kind is None:
+        raise InvalidArgument.of(field, "is empty; set float_value, int_value, string_value or bool_value")
+    value: Value = getattr(message, kind)
+    return value
+
+
+def configuration_to_wire(configuration: Configuration) -> dict[str, pb.ParameterValue]:
+    return {name: value_to_wire(value) for name, value in configuration.items()}
+
+
+def configuration_from_wire(messages: Mapping[str, pb.ParameterValue], field: str) -> dict[str, Value]:
+    """Values by name; whether a space has them is for the space to say. Raises InvalidArgument."""
+    if len(messages) > MAX_PARAMETERS:
+        raise InvalidArgument.of(field, f"has {len(messages)} values; a space has at most {MAX_PARAMETERS} parameters")
+    return each_value(messages, field, value_from_wire)
+
+
+def space_to_wire(space: SearchSpace) -> pb.SearchSpace:
+    return pb.SearchSpace(
+        parameters=[_parameter_to_wire(p) for p in space.parameters],
+        constraints=[_constraint_to_wire(c) for c in space.constraints],
+    )
+
+
+def space_from_wire(message: pb.SearchSpace, field: str) -> SearchSpace:
+    """Raises InvalidArgument, with the path of every field at fault."""
+    for name, given, most in (
+        ("parameters", message.parameters, MAX_PARAMETERS),
+        ("constraints", message.constraints, MAX_CONSTRAINTS),
+    ):
+        if len(given) > most:
+            raise InvalidArgument.of(f"{field}.{name}", f"has {len(given)}; at most {most} are allowed")
+    parameters = each(message.parameters, f"{field}.parameters", _parameter_from_wire)
+    floats = {p.name for p in parameters if p.domain.is_float}
+    constraints = each(message.constraints, f"{field}.constraints", lambda m, at: _constraint_from_wire(m, at, floats))
+    try:
+        return SearchSpace(tuple(_with_float_rule(p, floats) for p in parameters), constraints)
+    except InvalidArgument as error:
+        raise InvalidArgument([_on_the_wire(v, message).inside(field) for v in error.violations]) from error
+
+
+def _on_the_wire(violation: Violation, message: pb.SearchSpace) -> Violation:
+    """With the message of a parameter's kind in the path, which the core doesn't know."""
+
+    def add_kind(found: re.Match[str]) -> str:
+        kind = message.parameters[int(found[1])].WhichOneof("kind")
+        return f"parameters[{found[1]}].{kind}.{found[2]}"
+
+    return Violation(INSIDE_KIND.sub(add_kind, violation.field), violation.description)
+
+
+def _parameter_to_wire(parameter: Parameter) -> pb.Parameter:
+    message = pb.Parameter(name=parameter.name, description=parameter.description, unit=parameter.unit)
+    match parameter.domain:
+        case FloatDomain(low, high, scale):
+            message.float_parameter.CopyFrom(pb.FloatParameter(low=low, high=high, scale=SCALES_TO_WIRE[scale]))
+        case IntDomain(low, high, scale):
+            message.int_parameter.CopyFrom(pb.IntParameter(low=low, high=high, scale=SCALES_TO_WIRE[scale]))
+        case CategoricalDomain(values):
+            message.categorical_parameter.CopyFrom(pb.CategoricalParameter(values=_list_to_wire(values)))
+        case DiscreteDomain(values, scale):
+            ordered = pb.DiscreteParameter(values=_list_to_wire(values), scale=SCALES_TO_WIRE[scale])
+            message.discrete_parameter.CopyFrom(ordered)
+    if parameter.default is not None:
+        message.default_value.CopyFrom(value_to_wire(parameter.default))
+    if parameter.activation is not None:
+        rule = parameter.activation
+        message.activation.CopyFrom(pb.Activation(parameter=rule.parameter, values=_list_to_wire(rule.values)))
+    return message
+
+
+def _parameter_from_wire(message: pb.Parameter, field: str) -> Parameter:
+    domain = _domain_from_wire(message, field)
+    default = None
+    if message.HasField("default_value"):
+        default = _as_float(value_from_wire(message.default_value, f"{field}.default_value"), domain.is_float)
+    activation = None
+    if message.HasField("activation"):
+        rule = message.activation
+        activation = Activation(rule.parameter, each(rule.values, f"{field}.activation.values", value_from_wire))
+    return Parameter(
+        message.name,
+        domain,
+        default,
+        activation,
+        text(message.description, f"{field}.description", MAX_DESCRIPTION),
+        text(message.unit, f"{field}.unit", MAX_UNIT),
+    )
+
+
+def _domain_from_wire(message: pb.Parameter, field: str) -> Domain:
+    kind = message.WhichOneof("kind")
+    at = f"{field}.{kind}"
+    match kind:
+        case "float_parameter":
+            real = message.float_parameter
+            return FloatDomain(real.low, real.high, choice(real.scale, f"{at}.scale", SCALES))
+        case "int_parameter":
+            whole = message.int_parameter
+            return IntDomain(whole.low, whole.high, choice(whole.scale, f"{at}.scale", SCALES))
+        case "categorical_parameter":
+            return CategoricalDomain(each(message.categorical_parameter.values, f"{at}.values", value_from_wire))
+        case "discrete_parameter":
+            ordered = message.discrete_parameter
+            values = each(ordered.values, f"{at}.values", value_from_wire)
+            return DiscreteDomain(values, choice(ordered.scale, f"{at}.scale", SCALES))
+    raise InvalidArgument.of(
+        field, "says no kind; set float_parameter, int_parameter, categorical_parameter or discrete_parameter"
+    )
+
+
+def _constraint_to_wire(constraint: Constraint) -> pb.Constraint:
+    if isinstance(constraint, LinearConstraint):
+        linear = pb.LinearConstraint(coefficients=constraint.coefficients, upper_bound=constraint.upper_bound)
+        return pb.Constraint(linear=linear, description=constraint.description)
+    forbidden = pb.ForbiddenCombination(parameters=configuration_to_wire(constraint.parameters))
+    return pb.Constraint(forbidden=forbidden, description=constraint.description)
+
+
+def _constraint_from_wire(message: pb.Constraint, field: str, floats: set[str]) -> Constraint:
+    description = text(message.description, f"{field}.description", MAX_DESCRIPTION)
+    match message.WhichOneof("kind"):
+        case "linear":
+            terms = message.linear.coefficients
+            return LinearConstraint(
+                {name: terms[name] for name in sorted(terms)}, message.linear.upper_bound, description
+            )
+        case "forbidden":
+            given = configuration_from_wire(message.forbidden.parameters, f"{field}.forbidden.parameters")
+            values = {name: _as_float(value, name in floats) for name, value in given.items()}
+            return ForbiddenCombination(values, description)
+    raise InvalidArgument.of(field, "says no kind; set linear or forbidden")
+
+
+def _with_float_rule(parameter: Parameter, floats: set[str]) -> Parameter:
+    rule = parameter.activation
+    if rule is None or rule.parameter not in floats:
+        return parameter
+    values = tuple(_as_float(value, True) for value in rule.values)
+    return Parameter(**{**vars(parameter), "activation": Activation(rule.parameter, values)})
+
+
+def _as_float(value: Value, is_float: bool) -> Value:
+    """Whole numbers count where floats are asked for."""
+    return float(value) if is_float and type(value) is int else value
+
+
+def _list_to_wire(values: Iterable[Value]) -> list[pb.ParameterValue]:
+    return [value_to_wire(value) for value in values]

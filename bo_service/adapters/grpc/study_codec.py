@@ -1,0 +1,221 @@
+"""Studies on the wire, and back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from bo_api.v1 import optimization_service_pb2 as service_pb
+from bo_api.v1 import study_pb2 as pb
+
+from bo_service.adapters.grpc.decoding import Faults, choice, each, labels_from_wire, seconds, text
+from bo_service.adapters.grpc.space_codec import MAX_UNIT, space_from_wire, space_to_wire
+from bo_service.application.studies import StudyUpdate
+from bo_service.core.errors import InvalidArgument
+from bo_service.core.study import (
+    MAX_METRICS,
+    Acquisition,
+    Algorithm,
+    ExecutionSettings,
+    Goal,
+    Metric,
+    MetricRole,
+    Study,
+    StudySpec,
+    StudyState,
+    SuggestionSettings,
+)
+from bo_service.core.trial import TrialState
+
+MAX_DISPLAY_NAME = 200
+
+GOALS = {pb.GOAL_UNSPECIFIED: None, pb.GOAL_MINIMIZE: Goal.MINIMIZE, pb.GOAL_MAXIMIZE: Goal.MAXIMIZE}
+ROLES = {
+    pb.METRIC_ROLE_OBJECTIVE: MetricRole.OBJECTIVE,
+    pb.METRIC_ROLE_CONSTRAINT: MetricRole.CONSTRAINT,
+    pb.METRIC_ROLE_INFORMATION: MetricRole.INFORMATION,
+}
+ALGORITHMS = {
+    pb.ALGORITHM_GAUSSIAN_PROCESS: Algorithm.GAUSSIAN_PROCESS,
+    pb.ALGORITHM_QUASI_RANDOM: Algorithm.QUASI_RANDOM,
+}
+ACQUISITIONS = {
+    pb.ACQUISITION_UNSPECIFIED: None,
+    pb.ACQUISITION_LOG_EI: Acquisition.LOG_EI,
+    pb.ACQUISITION_UCB: Acquisition.UCB,
+}
+STOPPING_RULES = {pb.STOPPING_RULE_UNSPECIFIED: None, pb.STOPPING_RULE_NONE: None}
+STATES = {
+    pb.STUDY_STATE_ACTIVE: StudyState.ACTIVE,
+    pb.STUDY_STATE_PAUSED: StudyState.PAUSED,
+    pb.STUDY_STATE_COMPLETED: StudyState.COMPLETED,
+}
+GOALS_TO_WIRE = {ours: number for number, ours in GOALS.items()}
+ROLES_TO_WIRE = {ours: number for number, ours in ROLES.items()}
+ALGORITHMS_TO_WIRE = {ours: number for number, ours in ALGORITHMS.items()}
+ACQUISITIONS_TO_WIRE = {ours: number for number, ours in ACQUISITIONS.items()}
+STATES_TO_WIRE = {ours: number for number, ours in STATES.items()}
+
+SETTINGS = {
+    "spec.suggestion": pb.SuggestionSettings.DESCRIPTOR,
+    "spec.stopping": pb.StoppingSettings.DESCRIPTOR,
+    "spec.execution": pb.ExecutionSettings.DESCRIPTOR,
+}
+CHANGEABLE = {
+    "display_name",
+    "labels",
+    "state",
+    *SETTINGS,
+    *(f"{path}.{field.name}" for path, settings in SETTINGS.items() for field in settings.fields),
+}
+"""What UpdateStudy's mask may name."""
+
+
+def spec_from_wire(message: pb.StudySpec, field: str) -> StudySpec:
+    """Raises InvalidArgument, with the path of every field at fault; NotSupportedYet."""
+    if len(message.metrics) > MAX_METRICS:
+        raise InvalidArgument.of(f"{field}.metrics", f"has {len(message.metrics)}; at most {MAX_METRICS} are allowed")
+    faults = Faults()
+    space = faults.attempt(lambda: space_from_wire(message.space, f"{field}.space"))
+    metrics = faults.attempt(lambda: each(message.metrics, f"{field}.metrics", _metric_from_wire))
+    suggestion = faults.attempt(lambda: _suggestion_from_wire(message.suggestion, f"{field}.suggestion"))
+    execution = faults.attempt(lambda: _execution_from_wire(message.execution, f"{field}.execution"))
+    faults.attempt(lambda: choice(message.stopping.rule, f"{field}.stopping.rule", STOPPING_RULES))
+    if space is not None and metrics is not None and suggestion is not None and execution is not None:
+        spec = faults.attempt(lambda: _spec(field, space, metrics, suggestion, execution))
+    faults.check()
+    assert spec is not None
+    return spec
+
+
+def _spec(field: str, *parts: Any) -> StudySpec:
+    try:
+        return StudySpec(*parts)
+    except InvalidArgument as error:
+        raise error.inside(field) from error
+
+
+def spec_to_wire(spec: StudySpec) -> pb.StudySpec:
+    return pb.StudySpec(
+        space=space_to_wire(spec.space),
+        metrics=[_metric_to_wire(metric) for metric in spec.metrics],
+        suggestion=_suggestion_to_wire(spec.suggestion),
+        stopping=pb.StoppingSettings(rule=pb.STOPPING_RULE_NONE),
+        execution=_execution_to_wire(spec.execution),
+    )
+
+
+def study_to_wire(study: Study, counts: Mapping[TrialState, int]) -> pb.Study:
+    message = pb.Study(
+        name=study.name,
+        spec=spec_to_wire(study.spec),
+        display_name=study.display_name,
+        labels=study.labels,
+        state=STATES_TO_WIRE[study.state],
+        trial_counts=pb.TrialCounts(**{state.value: count for state, count in counts.items()}),
+        revision=study.revision,
+    )
+    message.create_time.FromDatetime(study.create_time)
+    message.update_time.FromDatetime(study.update_time)
+    return message
+
+
+def display_name_from_wire(given: str, field: str) -> str:
+    """Raises InvalidArgument."""
+    return text(given, field, MAX_DISPLAY_NAME)
+
+
+def update_from_wire(request: service_pb.UpdateStudyRequest) -> StudyUpdate:
+    """The fields that the mask names. Raises InvalidArgument."""
+    paths, study = list(request.update_mask.paths), request.study
+    if not paths:
+        raise InvalidArgument.of("update_mask", f"is empty; name what changes: {', '.join(sorted(CHANGEABLE))}")
+    unknown = sorted(set(paths) - CHANGEABLE)
+    if unknown:
+        raise InvalidArgument.of("update_mask", f"names {unknown}; these may change: {', '.join(sorted(CHANGEABLE))}")
+    settings = [path for path in paths if path.startswith("spec.")]
+    return StudyUpdate(
+        revise=(lambda spec: revised(spec, study, settings)) if settings else None,
+        display_name=display_name_from_wire(study.display_name, "study.display_name")
+        if "display_name" in paths
+        else None,
+        labels=labels_from_wire(study.labels, "study.labels") if "labels" in paths else None,
+        state=choice(study.state, "study.state", STATES) if "state" in paths else None,
+    )
+
+
+def revised(spec: StudySpec, given: pb.Study, paths: Sequence[str]) -> StudySpec:
+    """The spec with the settings at these paths taken from `given`; those unset there get their defaults.
+
+    Raises:
+        InvalidArgument: a setting that isn't allowed.
+    """
+    merged = pb.Study(spec=spec_to_wire(spec))
+    for path in paths:
+        *owners, name = path.split(".")
+        target: Any = merged
+        source: Any = given
+        for owner in owners:
+            target, source = getattr(target, owner), getattr(source, owner)
+        target.ClearField(name)
+        if not target.DESCRIPTOR.fields_by_name[name].has_presence:
+            setattr(target, name, getattr(source, name))
+        elif source.HasField(name):
+            target.MergeFrom(type(target)(**{name: getattr(source, name)}))
+    found = spec_from_wire(merged.spec, "study.spec")
+    return replace(spec, suggestion=found.suggestion, execution=found.execution)
+
+
+def _metric_from_wire(message: pb.Metric, field: str) -> Metric:
+    role = choice(message.role or pb.METRIC_ROLE_OBJECTIVE, f"{field}.role", ROLES)
+    bound = message.bound if message.HasField("bound") else None
+    goal = choice(message.goal, f"{field}.goal", GOALS)
+    return Metric(message.name, goal, role, bound, text(message.unit, f"{field}.unit", MAX_UNIT))
+
+
+def _metric_to_wire(metric: Metric) -> pb.Metric:
+    return pb.Metric(
+        name=metric.name,
+        goal=GOALS_TO_WIRE[metric.goal],
+        role=ROLES_TO_WIRE[metric.role],
+        bound=metric.bound,
+        unit=metric.unit,
+    )
+
+
+def _suggestion_from_wire(message: pb.SuggestionSettings, field: str) -> SuggestionSettings:
+    algorithm = message.algorithm or pb.ALGORITHM_GAUSSIAN_PROCESS
+    return SuggestionSettings(
+        choice(algorithm, f"{field}.algorithm", ALGORITHMS),
+        choice(message.acquisition, f"{field}.acquisition", ACQUISITIONS),
+        message.beta if message.HasField("beta") else None,
+        message.xi if message.HasField("xi") else None,
+        message.initial_trials if message.HasField("initial_trials") else None,
+        message.seed if message.HasField("seed") else None,
+    )
+
+
+def _suggestion_to_wire(settings: SuggestionSettings) -> pb.SuggestionSettings:
+    return pb.SuggestionSettings(
+        algorithm=ALGORITHMS_TO_WIRE[settings.algorithm],
+        acquisition=ACQUISITIONS_TO_WIRE[settings.acquisition],
+        beta=settings.beta,
+        xi=settings.xi,
+        initial_trials=settings.initial_trials,
+        seed=settings.seed,
+    )
+
+
+def _execution_from_wire(message: pb.ExecutionSettings, field: str) -> ExecutionSettings:
+    given: dict[str, Any] = {
+        name: getattr(message, name) for name in ("max_attempts", "max_trials") if message.HasField(name)
+    }
+    if message.HasField("lease_duration"):
+        given["lease_duration"] = timedelta(seconds=seconds(message.lease_duration, f"{field}.lease_duration"))
+    return ExecutionSettings(**given)
+
+
+def _execution_to_wire(settings: ExecutionSettings) -> pb.ExecutionSettings:
+    message = pb.ExecutionSettings(max_attempts=settings.max_attempts, max_trials=settings.max_trials)
+    message.lease_duration.FromTimedelta(settings.lease_duration)
+    return message
