@@ -117,9 +117,9 @@ def resized(picture: Image.Image, image_size: int) -> Pixels:
 
 def _from_npz(path: Path, image_size: int) -> Images:
     try:
-        content = np.load(path, allow_pickle=False)
-        arrays = {name: content[name] for name in content.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+    except (ValueError, TypeError, OSError, zipfile.BadZipFile) as error:  # TypeError: a single array
         raise SetupError(f"{path} can't be read as an .npz of plain arrays ({error})") from error
     for images, labels in NPZ_NAMES:
         if images in arrays and labels in arrays:

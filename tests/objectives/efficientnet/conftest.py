@@ -1,0 +1,46 @@
+"""Small images that a network can learn, and objectives that train on them in a second or two."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bo_objectives.efficientnet.objective import EfficientNetObjective
+
+SIDE = 32
+PER_CLASS = 15
+COLORS = {"blue": (40, 40, 200), "green": (40, 200, 40), "red": (200, 40, 40)}
+
+
+@pytest.fixture(scope="session")
+def colored_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of noisy images, told apart by their color."""
+    rng = np.random.default_rng(0)
+    images = np.concatenate([rng.normal(c, 40, (PER_CLASS, SIDE, SIDE, 3)) for c in COLORS.values()])
+    path = tmp_path_factory.mktemp("images") / "colored.npz"
+    labels = np.repeat(np.arange(len(COLORS)), PER_CLASS)
+    np.savez(path, images=np.clip(images, 0, 255).astype(np.uint8), labels=labels, classes=np.array(list(COLORS)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def features_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared by all tests, as by all processes of a machine."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def make_objective(colored_npz: Path, features_folder: Path) -> Callable[..., EfficientNetObjective]:
+    """An objective on the colored images with the options given, or with quick ones."""
+
+    def make(**options: str) -> EfficientNetObjective:
+        quick = {"data": str(colored_npz), "image_size": str(SIDE), "epochs": "2", "head_width": "8"}
+        return EfficientNetObjective(**{**quick, "cache_dir": str(features_folder), **options})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def objective(make_objective: Callable[..., EfficientNetObjective]) -> EfficientNetObjective:
+    """One whose images, backbone and features are loaded once for all tests."""
+    return make_objective()

@@ -1,0 +1,207 @@
+"""Where images come from, what is refused, and that the three parts never meet."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from bo_objectives.efficientnet import data, sources
+from bo_objectives.efficientnet.objective import EfficientNetObjective
+from bo_objectives.errors import SetupError
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """A folder with a subfolder of so many gray pictures for each class."""
+
+    def make(counts: dict[str, int], suffix: str = ".png") -> Path:
+        folder = tmp_path / "pictures"
+        for shade, (label, count) in enumerate(counts.items()):
+            (folder / label).mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (48, 32), (60 * shade, i, 0)).save(folder / label / f"{i}{suffix}")
+        return folder
+
+    return make
+
+
+# ── the three parts
+
+
+@given(counts=st.lists(st.integers(data.FEWEST_PER_CLASS, 40), min_size=2, max_size=5), seed=st.integers(0, 99))
+def test_the_parts_are_disjoint_and_hold_everything_and_every_class(counts: list[int], seed: int) -> None:
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    parts = data.split_indices(labels)
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(len(labels)))
+    for part, indices in parts.items():
+        held = np.bincount(labels[indices], minlength=len(counts))
+        assert all(held >= 1)
+        assert held == pytest.approx(data.PARTS[part] * np.array(counts), abs=1.01)
+
+
+def test_the_bundled_images_are_split_alike_each_time_and_no_picture_is_in_two_parts() -> None:
+    first, second = (data.split(sources.load("emoji", 32)) for _ in range(2))
+    assert len(first.train.classes) == 7
+    pictures = {part: {p.tobytes() for p in getattr(first, part).pixels} for part in data.PARTS}
+    assert not pictures["train"] & pictures["validation"]
+    assert not (pictures["train"] | pictures["validation"]) & pictures["test"]
+    for part in data.PARTS:
+        assert getattr(first, part).pixels_sha256 == getattr(second, part).pixels_sha256
+        assert len(pictures[part]) >= 0.9 * len(getattr(first, part))
+
+
+# ── sources
+
+
+def test_a_folder_with_a_subfolder_for_each_class(make_folder) -> None:
+    images = sources.load(str(make_folder({"cat": 5, "dog": 7})), 32)
+    assert images.classes == ("cat", "dog")
+    assert images.pixels.shape == (12, 32, 32, 3)
+    assert list(np.bincount(images.labels)) == [5, 7]
+    assert images.pixels[images.labels == 1].mean(axis=(0, 1, 2))[0] == 60
+    assert images.one_hot.sum(axis=0).tolist() == [5, 7]
+
+
+def test_transparent_and_gray_pictures_become_rgb_on_white(tmp_path: Path) -> None:
+    for label, mode in {"clear": "RGBA", "gray": "L"}.items():
+        (tmp_path / label).mkdir()
+        for i in range(5):
+            Image.new(mode, (32, 32), (0, 0, 0, 0) if mode == "RGBA" else 9).save(tmp_path / label / f"{i}.png")
+    images = sources.load(str(tmp_path), 32)
+    assert images.pixels[images.labels == 0].min() == 255
+    assert set(images.pixels[images.labels == 1].reshape(-1)) == {9}
+
+
+@pytest.mark.parametrize("names", [("images", "labels"), ("x", "y")])
+@pytest.mark.parametrize("shape", [(10, 40, 50), (10, 40, 50, 1), (10, 40, 50, 3)])
+def test_an_npz(tmp_path: Path, names: tuple[str, str], shape: tuple[int, ...]) -> None:
+    pixels = np.full(shape, 255, np.uint8)
+    for kind, arrays in {"bytes": pixels, "floats": pixels / np.float32(255)}.items():
+        path = tmp_path / f"{kind}.npz"
+        np.savez(path, **dict(zip(names, (arrays, np.repeat([3, 8], 5)), strict=True)))
+        images = sources.load(str(path), 32)
+        assert images.classes == ("3", "8")
+        assert images.pixels.shape == (10, 32, 32, 3)
+        assert images.pixels.min() == 255
+
+
+def test_tensorflow_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for the package, which is large and downloads."""
+    features = {"image": None, "label": SimpleNamespace(names=["ant", "bee"])}
+
+    class Builder:
+        info = SimpleNamespace(features=features)
+
+        def download_and_prepare(self) -> None: ...
+
+        def as_dataset(self, split: str, as_supervised: bool):
+            assert (split, as_supervised) == ("all", True)
+            return [(np.full((20, 30, 1), 200, np.uint8), i % 2) for i in range(10)]
+
+    module = ModuleType("tensorflow_datasets")
+    module.__spec__ = SimpleNamespace()  # type: ignore[assignment]  # so that it counts as installed
+    module.builder = lambda name: Builder()  # type: ignore[attr-defined]
+    module.as_numpy = iter  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
+    images = sources.load("tfds:insects", 32)
+    assert images.classes == ("ant", "bee")
+    assert set(images.pixels.reshape(-1)) == {200}
+    del features["label"]
+    with pytest.raises(SetupError, match=r"'tfds:insects', which has image; it needs image and label"):
+        sources.load("tfds:insects", 32)
+
+
+# ── what is refused, before a study is made
+
+
+def told(source: Path | str) -> str:
+    """The message when the objective is defined on the source."""
+    with pytest.raises(SetupError) as caught:
+        EfficientNetObjective(data=str(source)).define()
+    return str(caught.value)
+
+
+def test_a_missing_source_is_told_with_what_is_allowed(tmp_path: Path) -> None:
+    message = told(tmp_path / "absent")
+    assert "absent', which doesn't exist; give emoji, a folder, an .npz file, or tfds:NAME" in message
+
+
+def test_a_file_of_another_kind(tmp_path: Path) -> None:
+    (tmp_path / "images.csv").touch()
+    assert "of files, only .npz is read" in told(tmp_path / "images.csv")
+
+
+def test_images_right_in_the_folder(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    message = told(tmp_path)
+    assert "has no subfolders (there are images right in it)" in message
+    assert "one subfolder of images for each class" in message
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    assert "has no subfolders: give a folder that has one subfolder" in told(tmp_path)
+
+
+def test_one_class(make_folder) -> None:
+    assert "has one subfolder, cat; a classifier needs at least 2" in told(make_folder({"cat": 9}))
+
+
+def test_a_class_without_images_of_a_known_kind(make_folder) -> None:
+    folder = make_folder({"cat": 5, "dog": 5}, suffix=".tiff")
+    assert "no images in cat, dog" in told(folder)
+    assert ".jpeg, .jpg, .png" in told(folder)
+
+
+def test_a_class_that_is_too_small(make_folder) -> None:
+    assert "too few images in dog (4): a class needs at least 5" in told(make_folder({"cat": 5, "dog": 4}))
+
+
+def test_tensorflow_datasets_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    assert "needs TensorFlow Datasets: pip install tensorflow-datasets" in told("tfds:mnist")
+
+
+# ── what is refused on reading
+
+
+def test_a_damaged_picture_is_named(make_folder) -> None:
+    folder = make_folder({"cat": 5, "dog": 5})
+    (folder / "dog" / "3.png").write_bytes(b"no picture")
+    with pytest.raises(SetupError, match=r"dog.3\.png can't be read as an image .*repair or remove it"):
+        sources.load(str(folder), 32)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"a": np.zeros(3)}, r"holds a; it needs images and labels"),
+        ({"images": np.zeros((10, 4, 4, 2), np.uint8)}, r"shape \(10, 4, 4, 2\).*1 or 3 channels last"),
+        ({"images": np.zeros((10, 4), np.uint8)}, r"shape \(10, 4\)"),
+        ({"images": np.full((10, 4, 4), 300.0)}, r"are float64; give uint8 from 0 to 255, or floats from 0 to 1"),
+        ({"images": np.zeros((9, 4, 4), np.uint8)}, r"9 images and 10 labels"),
+        ({"images": np.zeros((10, 4, 4), np.uint8), "labels": np.zeros(10)}, r"has 1 class; .*at least 2"),
+        ({"images": np.array([None] * 10)}, r"can't be read as an \.npz of plain arrays"),
+    ],
+)
+def test_an_npz_of_another_kind(tmp_path: Path, arrays: dict[str, np.ndarray], words: str) -> None:
+    if "images" in arrays:
+        arrays = {"labels": np.repeat([0, 1], 5), **arrays}
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(SetupError, match=words):
+        sources.load(str(tmp_path / "a.npz"), 32)
+
+
+def test_a_broken_npz_and_a_single_array(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(SetupError, match=r"can't be read as an \.npz"):
+        sources.load(str(path), 32)
+    with path.open("wb") as file:
+        np.save(file, np.zeros((10, 4, 4), np.uint8))
+    with pytest.raises(SetupError, match=r"can't be read as an \.npz"):
+        sources.load(str(path), 32)
