@@ -98,6 +98,10 @@ class RunningTrial:
         measurement = codec.measurement_to_wire(self.study.metrics_of(metrics), step, elapsed)
         return self._report([measurement], checkpoint_uri)
 
+    def checkpoint(self, uri: str) -> Heartbeat:
+        """Keeps where the next attempt could go on, and renews the lease. Raises as `report`."""
+        return self._report([], uri)
+
     def heartbeat(self, patience: float | None = None) -> Heartbeat:
         """Renews the lease. Raises NotFound, FailedPrecondition (reason WRONG_LEASE)."""
         return self._report([], "", patience)

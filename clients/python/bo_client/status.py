@@ -1,7 +1,7 @@
 """gRPC's statuses, turned into this client's errors with all that google.rpc's details tell."""
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2
 
 from bo_client.errors import (
     AlreadyExists,

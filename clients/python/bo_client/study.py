@@ -111,9 +111,21 @@ class Study:
         answer = self.client.ask(pb.GetBestTrialsRequest(parent=self.name, count=count), pb.GetBestTrialsResponse)
         return [codec.trial_from_wire(message) for message in answer.trials]
 
-    def enqueue(self, parameters: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> Trial:
-        """Puts a configuration in the queue, to be handed out before any suggestion. Raises InvalidRequest."""
-        return self._create(trial_pb2.Trial(parameters=self._configuration(parameters), labels=labels or {}))
+    def enqueue(
+        self, parameters: Mapping[str, Any], labels: Mapping[str, str] | None = None, request_id: str | None = None
+    ) -> Trial:
+        """Puts a configuration in the queue, to be handed out before any suggestion.
+
+        Args:
+            parameters: a value for each active parameter.
+            labels: the user's own marks.
+            request_id: several programs that give the same one queue one trial together.
+
+        Raises:
+            InvalidRequest: no configuration of the study.
+        """
+        trial = trial_pb2.Trial(parameters=self._configuration(parameters), labels=labels or {})
+        return self._create(trial, request_id)
 
     def add(
         self,
@@ -230,8 +242,8 @@ class Study:
     def _configuration(self, parameters: Mapping[str, Any]) -> dict[str, space_pb2.ParameterValue]:
         return values_to_wire(self.definition.space.conform(parameters))
 
-    def _create(self, trial: trial_pb2.Trial) -> Trial:
-        request = pb.CreateTrialRequest(parent=self.name, trial=trial, request_id=new_request_id())
+    def _create(self, trial: trial_pb2.Trial, request_id: str | None = None) -> Trial:
+        request = pb.CreateTrialRequest(parent=self.name, trial=trial, request_id=request_id or new_request_id())
         return codec.trial_from_wire(self.client.ask(request, pb.CreateTrialResponse).trial)
 
     def _get(self, number: int, view: pb.TrialView) -> trial_pb2.Trial:

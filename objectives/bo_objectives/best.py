@@ -1,0 +1,112 @@
+"""The best configuration beside the textbook's, on data that no trial has seen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bo_client import Study, Trial, Value
+from rich.table import Table
+
+from bo_objectives.base import TEXTBOOK_ROLE, Examinable
+from bo_objectives.errors import SetupError
+from bo_objectives.evaluation import Failed, Recipe, Report, Stopped, Task
+from bo_objectives.evaluators import ChildEvaluator
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One configuration, what it reached as a trial, and what it reaches on data held back."""
+
+    title: str
+    trial: Trial
+    held_back: Mapping[str, float]
+
+    def as_json(self) -> dict[str, object]:
+        final = self.trial.final_measurement
+        return {
+            "trial": self.trial.number,
+            "parameters": dict(self.trial.parameters),
+            "metrics": dict(final.metrics) if final else {},
+            "held_back": dict(self.held_back),
+        }
+
+
+class Quiet:
+    """Nobody is told of an examination."""
+
+    stop_reason = None
+    is_over = False
+
+    def report(self, report: Report) -> None:
+        """Dropped."""
+
+    def beat(self) -> None:
+        """Nothing is leased."""
+
+
+def contenders(study: Study) -> dict[str, Trial]:
+    """By title: the best trial, and that of the textbook defaults where there is one.
+
+    Raises:
+        SetupError: no trial has a result yet.
+    """
+    best = study.best()
+    if best is None:
+        raise SetupError(f"{study.name} has no result yet; run trials first")
+    found = {"best": best}
+    textbook = next((t for t in study.trials() if dict(t.labels) == TEXTBOOK_ROLE), None)
+    if textbook is not None:
+        found["textbook defaults"] = textbook
+    return found
+
+
+def examine(study: Study, recipe: Recipe, directory: Path) -> list[Examined]:
+    """Each contender, trained anew in a process of its own and measured once on the data held back.
+
+    Raises:
+        SetupError: no trial has a result yet, or an examination failed.
+    """
+    found = contenders(study)
+    if not isinstance(recipe.make(), Examinable):
+        return [Examined(title, trial, {}) for title, trial in found.items()]
+    return [Examined(title, trial, _held_back(study, trial, recipe, directory)) for title, trial in found.items()]
+
+
+def _held_back(study: Study, trial: Trial, recipe: Recipe, directory: Path) -> dict[str, float]:
+    """What `examine` measures beyond the study's own metrics."""
+    evaluator = ChildEvaluator(recipe, trials_per_process=1)
+    where = directory / f"examination-{trial.number:04d}"
+    task = Task(trial.number, trial.attempt, "", where, dict(trial.parameters), is_examined=True)
+    outcome = evaluator.evaluate(task, Quiet())
+    if isinstance(outcome, Failed | Stopped):
+        why = outcome.message if isinstance(outcome, Failed) else "it was stopped"
+        raise SetupError(f"trial {trial.number} could not be examined: {why}")
+    own = {metric.name for metric in study.definition.metrics}
+    return {name: value for name, value in outcome.metrics.items() if name not in own}
+
+
+def table(study: Study, rows: list[Examined]) -> Table:
+    """Configurations side by side, then what they reached."""
+    found = Table(title=f"{study.id}: {study.definition.objective.name}", title_justify="left")
+    found.add_column("")
+    for row in rows:
+        found.add_column(f"{row.title} (trial {row.trial.number})", justify="right")
+    for parameter in study.definition.space.parameters:
+        found.add_row(parameter.name, *(_shown(row.trial.parameters.get(parameter.name)) for row in rows))
+    found.add_section()
+    for metric in study.definition.metrics:
+        found.add_row(metric.name, *(_shown(row.trial.value(metric.name)) for row in rows))
+    held_back = sorted({name for row in rows for name in row.held_back})
+    if held_back:
+        found.add_section()
+    for name in held_back:
+        found.add_row(f"{name} (held back)", *(_shown(row.held_back.get(name)) for row in rows))
+    return found
+
+
+def _shown(value: Value | None) -> str:
+    if value is None:
+        return DASH
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

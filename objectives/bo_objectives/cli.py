@@ -1,0 +1,206 @@
+"""The command `bo-worker`."""
+
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from bo_client import BoClientError, connect
+from rich.console import Console
+
+from bo_objectives.discovery import available
+from bo_objectives.enrollment import Enrollment
+from bo_objectives.errors import SetupError
+from bo_objectives.evaluation import Recipe
+
+BEGIN_PATIENCE_S = 10.0
+"""For a server that isn't there when the worker begins."""
+
+
+class Group(click.Group):
+    """Says what went wrong in one line, and ends with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except (SetupError, BoClientError) as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="bo-service", prog_name="bo-worker")
+def main() -> None:
+    """Evaluate objectives with the configurations that a server suggests."""
+
+
+def _pairs(_: click.Context, parameter: click.Parameter, given: Iterable[str]) -> dict[str, str]:
+    """KEY=VALUE, repeated."""
+    found: dict[str, str] = {}
+    for pair in given:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{pair!r} must have the form KEY=VALUE", param=parameter)
+        found[key] = value
+    return found
+
+
+server_option = click.option(
+    "--server",
+    metavar="HOST:PORT",
+    envvar="BO_SERVER",
+    default="127.0.0.1:50051",
+    show_envvar=True,
+    help="Where the server listens.",
+)
+study_option = click.option("--study", required=True, metavar="ID", help="The study; run creates it if need be.")
+objective_option = click.option(
+    "--objective", required=True, metavar="NAME", help="One of `bo-worker objectives`, or module:attribute."
+)
+options_option = click.option(
+    "--option", "options", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="Of the objective; repeatable."
+)
+space_option = click.option(
+    "--space",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A YAML or JSON file with the search space, the metrics and settings.",
+)
+directory_option = click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where trials keep their files.  [default: bo-worker/STUDY]",
+)
+program_argument = click.argument("program", nargs=-1, type=click.UNPROCESSED)
+
+
+@main.command("run")
+@server_option
+@study_option
+@objective_option
+@options_option
+@click.option(
+    "--pin",
+    "pins",
+    multiple=True,
+    callback=_pairs,
+    metavar="NAME=VALUE",
+    help="Makes a parameter constant; repeatable.",
+)
+@space_option
+@click.option("--max-trials", type=click.IntRange(min=1), help="Trials of the study in all.")
+@click.option("--parallel", type=click.IntRange(min=1), default=1, help="Trials at once, each in its own process.")
+@directory_option
+@click.option("--worker-id", help="Who runs the trials, for people.  [default: host:process]")
+@click.option("--trials-per-process", type=click.IntRange(min=1), default=10, help="Then a fresh one is started.")
+@click.option(
+    "--max-failures", type=click.IntRange(min=1), default=5, help="Broken trials in a row that end the worker."
+)
+@click.option("--in-process", is_flag=True, help="Evaluate in the worker's own process, as for debugging.")
+@program_argument
+@click.pass_context
+def run_command(
+    ctx: click.Context,
+    server: str,
+    study: str,
+    objective: str,
+    options: dict[str, str],
+    pins: dict[str, str],
+    space: Path | None,
+    max_trials: int | None,
+    parallel: int,
+    directory: Path | None,
+    worker_id: str | None,
+    trials_per_process: int,
+    max_failures: int,
+    in_process: bool,
+    program: tuple[str, ...],
+) -> None:
+    """Run the trials of a study until there are none left.
+
+    The study is created where it doesn't exist. After --, the PROGRAM that the objective `command` runs. SIGTERM and
+    Ctrl-C give running trials back to the server.
+    """
+    from bo_objectives.worker import WorkerSettings, run
+
+    if in_process and parallel > 1:
+        raise click.UsageError("--in-process runs one trial at a time; leave --parallel out")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    settings = WorkerSettings(
+        worker_id or f"{socket.gethostname()}:{os.getpid()}",
+        _directory(directory, study),
+        parallel,
+        trials_per_process,
+        max_failures,
+        in_process,
+    )
+    with connect(server, patience=BEGIN_PATIENCE_S) as client:
+        asked = Enrollment(study, pins, space, max_trials)
+        ctx.exit(run(client, _recipe(objective, options, space, program), asked, settings))
+
+
+@main.command("best")
+@server_option
+@study_option
+@objective_option
+@options_option
+@space_option
+@directory_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@program_argument
+def best_command(
+    server: str,
+    study: str,
+    objective: str,
+    options: dict[str, str],
+    space: Path | None,
+    directory: Path | None,
+    as_json: bool,
+    program: tuple[str, ...],
+) -> None:
+    """Show the best configuration beside the textbook defaults.
+
+    Where the objective holds data back, both are trained once more and measured on it.
+    """
+    from bo_objectives.best import examine, table
+
+    with connect(server, patience=BEGIN_PATIENCE_S) as client:
+        found = client.study(study)
+        rows = examine(found, _recipe(objective, options, space, program), _directory(directory, study))
+        if as_json:
+            click.echo(json.dumps({row.title: row.as_json() for row in rows}, indent=2))
+        else:
+            Console(file=sys.stdout, highlight=False).print(table(found, rows))
+
+
+@main.command("objectives")
+def objectives_command() -> None:
+    """List the objectives that can be named."""
+    for found in available():
+        click.echo(f"{found.name:14} {found.description}")
+
+
+def _recipe(name: str, options: dict[str, str], space: Path | None, program: tuple[str, ...]) -> Recipe:
+    """The objective `command` needs the file and the program as well."""
+    given: dict[str, str | tuple[str, ...]] = dict(options)
+    if name == "command":
+        if space is not None:
+            given["space"] = str(space)
+        given["program"] = program
+    elif program:
+        raise click.UsageError(
+            f"unexpected arguments: {' '.join(program)}; only the objective `command` runs a program"
+        )
+    return Recipe(name, tuple(given.items()))
+
+
+def _directory(given: Path | None, study: str) -> Path:
+    return (given or Path("bo-worker") / study).absolute()
+
+
+if __name__ == "__main__":
+    main()

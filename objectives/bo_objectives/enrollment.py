@@ -1,0 +1,105 @@
+"""The study that a worker runs: created where it doesn't exist, checked where it does."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bo_client import BoClientError, Client, InvalidRequest, Metric, NotFound, SearchSpace, Study, StudySettings, Value
+from bo_client.specfile import load
+
+from bo_objectives.base import TEXTBOOK_ROLE, Definition
+from bo_objectives.errors import SetupError
+
+logger = logging.getLogger("bo_objectives")
+
+
+@dataclass(frozen=True)
+class Enrollment:
+    """What the worker was told about the study."""
+
+    study_id: str
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that are constants, as texts."""
+    file: Path | None = None
+    """A space, metrics and settings instead of the objective's own."""
+    max_trials: int | None = None
+
+
+def enroll(client: Client, definition: Definition, asked: Enrollment) -> Study:
+    """The study, ready to run.
+
+    Raises:
+        SetupError: the study exists with another space or other metrics, or a pin or the file is wrong.
+        BoClientError: the server refuses or isn't there.
+    """
+    try:
+        wanted, settings = _wanted(definition, asked)
+        space, constants = _pinned(wanted.space, asked.pins)
+    except InvalidRequest as error:
+        raise SetupError(str(error)) from error
+    try:
+        study = client.study(asked.study_id)
+    except NotFound:
+        study = client.create_study(asked.study_id, space, wanted.metrics, **settings)
+        logger.info("created %s: %d parameters, max_trials %s", study.name, len(space.parameters), asked.max_trials)
+    _check(study, space, wanted.metrics)
+    _extend(study, asked.max_trials)
+    if wanted.defaults is not None and not sum(study.info().counts.values()):
+        _enqueue_textbook(study, space, {**wanted.defaults, **constants})
+    return study
+
+
+def _wanted(definition: Definition, asked: Enrollment) -> tuple[Definition, StudySettings]:
+    """What the study would be, and its settings."""
+    settings = StudySettings()
+    if asked.file is not None:
+        file = load(asked.file)
+        settings = file.settings
+        definition = replace(definition, space=file.space, metrics=file.metrics or definition.metrics)
+    if asked.max_trials is not None:
+        settings = {**settings, "max_trials": asked.max_trials}
+    return definition, settings
+
+
+def _pinned(space: SearchSpace, pins: Mapping[str, str]) -> tuple[SearchSpace, dict[str, Value]]:
+    constants = space.parse(pins)
+    return (space.pin(constants) if constants else space), constants
+
+
+def _check(study: Study, space: SearchSpace, metrics: tuple[Metric, ...]) -> None:
+    found = study.definition
+    if found.space != space:
+        raise SetupError(
+            f"{study.name} exists with another search space ({_difference(found.space, space)}); choose another "
+            "--study, or the same --objective, --option, --pin and --space as before"
+        )
+    if [(m.name, m.goal, m.role) for m in found.metrics] != [(m.name, m.goal, m.role) for m in metrics]:
+        names = ", ".join(m.name for m in found.metrics)
+        raise SetupError(f"{study.name} exists with other metrics ({names}); choose another --study")
+
+
+def _difference(there: SearchSpace, here: SearchSpace) -> str:
+    theirs, ours = ({p.name: p for p in space.parameters} for space in (there, here))
+    names = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
+    return f"they differ in {', '.join(names)}" if names else "they differ in order or constraints"
+
+
+def _extend(study: Study, max_trials: int | None) -> None:
+    if max_trials is not None and study.definition.max_trials != max_trials:
+        study.update(max_trials=max_trials)
+        logger.info("%s now has max_trials %d", study.name, max_trials)
+
+
+def _enqueue_textbook(study: Study, space: SearchSpace, defaults: Mapping[str, Value]) -> None:
+    """Once, however many workers begin at the same time: they make the same request."""
+    names = {p.name for p in space.parameters}
+    fitting = {name: value for name, value in defaults.items() if name in names}
+    begun = study.definition.create_time
+    request_id = f"textbook-{study.id}-{begun.timestamp() if begun else 0:.6f}"
+    try:
+        study.enqueue(fitting, TEXTBOOK_ROLE, request_id)
+    except InvalidRequest as error:
+        logger.warning("the textbook defaults are no configuration of %s, and are left out: %s", study.name, error)
+    except BoClientError as error:
+        logger.warning("the textbook defaults were not queued: %s", error)

@@ -1,0 +1,130 @@
+"""One evaluation of an objective: what is asked, how it may end, and what happens to exceptions."""
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bo_client import FailureReason, StopTrial, Value
+
+from bo_objectives.base import Examinable, Objective, Run, TrialFailed
+from bo_objectives.discovery import make
+from bo_objectives.errors import SetupError
+
+logger = logging.getLogger("bo_objectives")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an objective is made, in any process."""
+
+    name: str
+    options: tuple[tuple[str, str | tuple[str, ...]], ...] = ()
+    """Each with its value."""
+
+    def make(self) -> Objective:
+        """Raises SetupError."""
+        return make(self.name, dict(self.options))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be evaluated."""
+
+    number: int
+    attempt: int
+    checkpoint_uri: str
+    directory: Path
+    parameters: Mapping[str, Value]
+    is_examined: bool = False
+    """On the data that is held back, rather than as a trial."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A point of the learning curve."""
+
+    step: int
+    metrics: Mapping[str, float]
+    checkpoint_uri: str = ""
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """The final metrics."""
+
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why there are none."""
+
+    reason: FailureReason
+    message: str
+    is_setup: bool = False
+    """Every trial would fail so: the worker lacks something."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """It ended early because it was told to, or because the worker ends."""
+
+
+Outcome = Succeeded | Failed | Stopped
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """The run that an objective is given."""
+
+    task: Task
+    send: Callable[[Report], None]
+    """Raises StopTrial."""
+
+    @property
+    def number(self) -> int:
+        return self.task.number
+
+    @property
+    def attempt(self) -> int:
+        return self.task.attempt
+
+    @property
+    def checkpoint_uri(self) -> str:
+        return self.task.checkpoint_uri
+
+    @property
+    def directory(self) -> Path:
+        return self.task.directory
+
+    def report(self, step: int, metrics: Mapping[str, float], checkpoint_uri: str = "") -> None:
+        self.send(Report(int(step), {name: float(value) for name, value in metrics.items()}, checkpoint_uri))
+
+
+def evaluate(objective: Objective, task: Task, send: Callable[[Report], None]) -> Outcome:
+    """Runs the objective; every exception becomes an outcome."""
+    try:
+        task.directory.mkdir(parents=True, exist_ok=True)
+        metrics = _call(objective, task, TaskRun(task, send))
+        return Succeeded({name: float(value) for name, value in metrics.items()})
+    except StopTrial:
+        return Stopped()
+    except TrialFailed as failure:
+        return Failed(failure.reason, failure.message)
+    except SetupError as error:
+        return Failed(FailureReason.CRASHED, str(error), is_setup=True)
+    except MemoryError as error:
+        return Failed(FailureReason.OUT_OF_MEMORY, str(error) or "out of memory")
+    except Exception as error:
+        logger.exception("trial %d failed", task.number)
+        return Failed(FailureReason.CRASHED, "".join(traceback.format_exception_only(error)).strip())
+
+
+def _call(objective: Objective, task: Task, run: Run) -> Mapping[str, float]:
+    if not task.is_examined:
+        return objective.evaluate(task.parameters, run)
+    if not isinstance(objective, Examinable):
+        raise SetupError("the objective has no examine(parameters, run)")
+    return objective.examine(task.parameters, run)

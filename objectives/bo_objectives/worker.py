@@ -1,0 +1,101 @@
+"""The worker: slots that run trials side by side, until the study is done or somebody ends it."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from bo_client import Client, Study
+
+from bo_objectives.enrollment import Enrollment, enroll
+from bo_objectives.errors import SetupError
+from bo_objectives.evaluation import Recipe
+from bo_objectives.evaluators import ChildEvaluator, Evaluator, LocalEvaluator
+from bo_objectives.slot import Ending, Slot
+
+logger = logging.getLogger("bo_objectives")
+
+PATIENCE_S = 600.0
+"""How long a result is kept for a server that is away."""
+HASTE_S = 5.0
+END_S = 30.0
+"""How long slots have to end."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """How trials are run."""
+
+    worker_id: str
+    directory: Path
+    parallel: int = 1
+    trials_per_process: int = 10
+    max_failures: int = 5
+    """Broken trials in a row after which the worker ends."""
+    is_local: bool = False
+    """Whether trials are evaluated in this process."""
+
+
+def run(client: Client, recipe: Recipe, asked: Enrollment, settings: WorkerSettings) -> int:
+    """Runs trials until there are none left; the exit code: 0, or 128 + the signal that ended it.
+
+    Raises:
+        SetupError: the objective or the study can't be run, or too many trials broke down.
+        BoClientError: the server refuses, or isn't there when the worker begins.
+    """
+    study = enroll(client, recipe.make().define(), asked)
+    ending = Ending(settings.max_failures)
+    with _signals(ending) as caught:
+        threads = [
+            threading.Thread(target=slot.run, name=f"slot-{i}", daemon=True)
+            for i, slot in enumerate(_slots(client, study, recipe, settings, ending))
+        ]
+        for thread in threads:
+            thread.start()
+        _join(threads, ending)
+    if ending.error:
+        raise SetupError(ending.error)
+    return 128 + caught[0] if caught else 0
+
+
+def _slots(client: Client, study: Study, recipe: Recipe, settings: WorkerSettings, ending: Ending) -> Iterator[Slot]:
+    patient = Study(Client(client.transport, client.timeout, PATIENCE_S), study.definition)
+    impatient = Study(Client(client.transport, HASTE_S, 0.0), study.definition)
+    for i in range(settings.parallel):
+        name = settings.worker_id if settings.parallel == 1 else f"{settings.worker_id}/{i + 1}"
+        evaluator: Evaluator = ChildEvaluator(recipe, settings.trials_per_process)
+        if settings.is_local:
+            evaluator = LocalEvaluator(recipe)
+        yield Slot(patient, impatient, evaluator, name, settings.directory, ending)
+
+
+def _join(threads: list[threading.Thread], ending: Ending) -> None:
+    """Waits for all; once the worker should end, no longer than they may take for that."""
+    while any(thread.is_alive() for thread in threads) and not ending.wait(0.2):
+        pass
+    deadline = time.monotonic() + END_S
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+@contextmanager
+def _signals(ending: Ending) -> Iterator[list[int]]:
+    """SIGTERM and SIGINT ask the worker to end; yields those that came."""
+    caught: list[int] = []
+
+    def catch(number: int, _: FrameType | None) -> None:
+        logger.warning("%s: giving trials back and ending", signal.Signals(number).name)
+        caught.append(number)
+        ending.ask()
+
+    before = [(number, signal.signal(number, catch)) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        yield caught
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
