@@ -15,6 +15,8 @@ from bo_objectives.watch import TrialWatch
 
 logger = logging.getLogger("bo_objectives")
 
+PATIENCE_S = 600.0
+"""How long a result is kept for a server that is away."""
 PAUSE_S = 2.0
 
 
@@ -104,7 +106,7 @@ class Slot:
         if watch.is_lost:
             logger.warning("trial %d is no longer ours: %s", trial.number, watch.stop_reason or "it has ended")
             return
-        watch.flush()
+        watch.deliver(PATIENCE_S, self.ending.wait)
         final = settled(outcome, watch, self.study.definition.metrics)
         self._end(trial, watch, final)
         self._account(final)

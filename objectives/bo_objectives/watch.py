@@ -23,6 +23,8 @@ from bo_objectives.evaluation import Report
 
 logger = logging.getLogger("bo_objectives")
 
+RETRY_S = 0.5
+
 
 class TrialWatch:
     """The watch over one running trial, whose client must not be patient. Threads may share it."""
@@ -67,10 +69,14 @@ class TrialWatch:
             else:
                 self._listen(self._trial.heartbeat)
 
-    def flush(self) -> None:
-        """Sends what is kept."""
-        with self._guard:
-            self._send()
+    def deliver(self, patience: float, wait: Callable[[float], bool]) -> None:
+        """Sends what is kept; waits up to `patience` seconds for a server that is away, or until `wait` is true."""
+        deadline = time.monotonic() + patience
+        while True:
+            with self._guard:
+                self._send()
+            if not self._unsent or self.is_lost or time.monotonic() > deadline or wait(RETRY_S):
+                return
 
     def _send(self) -> None:
         while self._unsent and not self.is_lost:

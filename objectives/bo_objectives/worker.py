@@ -16,12 +16,10 @@ from bo_objectives.enrollment import Enrollment, enroll
 from bo_objectives.errors import SetupError
 from bo_objectives.evaluation import Recipe
 from bo_objectives.evaluators import ChildEvaluator, Evaluator, LocalEvaluator
-from bo_objectives.slot import Ending, Slot
+from bo_objectives.slot import PATIENCE_S, Ending, Slot
 
 logger = logging.getLogger("bo_objectives")
 
-PATIENCE_S = 600.0
-"""How long a result is kept for a server that is away."""
 HASTE_S = 5.0
 END_S = 30.0
 """How long slots have to end."""
@@ -85,8 +83,11 @@ def _join(threads: list[threading.Thread], ending: Ending) -> None:
 
 @contextmanager
 def _signals(ending: Ending) -> Iterator[list[int]]:
-    """SIGTERM and SIGINT ask the worker to end; yields those that came."""
+    """SIGTERM and SIGINT ask the worker to end; yields those that came. Signals belong to the main thread."""
     caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
 
     def catch(number: int, _: FrameType | None) -> None:
         logger.warning("%s: giving trials back and ending", signal.Signals(number).name)

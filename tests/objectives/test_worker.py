@@ -1,0 +1,335 @@
+"""The worker over a server in memory, with child processes that are real."""
+
+import os
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import bo_client
+import pytest
+from bo_client.testing import FakeServer
+from bo_objectives import evaluators
+from bo_objectives.base import TEXTBOOK_ROLE
+from bo_objectives.enrollment import Enrollment, enroll
+from bo_objectives.errors import SetupError
+from bo_objectives.evaluation import Recipe
+from bo_objectives.worker import WorkerSettings, run
+
+SAMPLES = '''
+"""Objectives of one parameter x, each with its own way to end."""
+import os, signal, sys, time
+import bo_client
+from bo_objectives.base import Definition, TrialFailed
+from bo_objectives.errors import SetupError
+
+class Base:
+    def define(self):
+        space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
+        return Definition(space, (bo_client.Metric("loss", "minimize"),), {"x": 0.125})
+
+class Good(Base):
+    def evaluate(self, parameters, run):
+        (run.directory / "pid").write_text(str(os.getpid()))
+        run.report(1, {"loss": 1.0}, "gs://checkpoint")
+        return {"loss": parameters["x"]}
+
+class Nan(Base):
+    def evaluate(self, parameters, run):
+        return {"loss": float("nan")}
+
+class Forgetful(Base):
+    def evaluate(self, parameters, run):
+        return {"accuracy": 1.0}
+
+class Diverging(Base):
+    def evaluate(self, parameters, run):
+        raise TrialFailed(bo_client.FailureReason.DIVERGED, "the loss is infinite")
+
+class Hungry(Base):
+    def evaluate(self, parameters, run):
+        raise MemoryError("9 GB")
+
+class Crashing(Base):
+    def evaluate(self, parameters, run):
+        raise ZeroDivisionError("by nothing")
+
+class Unready(Base):
+    def evaluate(self, parameters, run):
+        raise SetupError("weights are missing; download them")
+
+class Killed(Base):
+    def evaluate(self, parameters, run):
+        if run.attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"loss": 0.5}
+
+class Leaving(Base):
+    def evaluate(self, parameters, run):
+        sys.exit(3)
+
+class Long(Base):
+    def evaluate(self, parameters, run):
+        (run.directory / "pid").write_text(str(os.getpid()))
+        for step in range(1, 2000):
+            run.report(step, {"loss": 1.0 / step})
+            time.sleep(0.05)
+        return {"loss": 0.0}
+
+class Silent(Base):
+    def evaluate(self, parameters, run):
+        run.report(1, {"loss": 0.75})
+        time.sleep(3600)
+
+class Printing(Base):
+    def evaluate(self, parameters, run):
+        print("chatter of the objective")
+        return {"loss": 0.5}
+'''
+
+
+@pytest.fixture
+def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    (folder / "sample_objectives.py").write_text(textwrap.dedent(SAMPLES))
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.fixture
+def server() -> FakeServer:
+    return FakeServer()
+
+
+@pytest.fixture
+def work(server: FakeServer, samples: Path, tmp_path: Path) -> Callable[..., int]:
+    """Runs a worker on the study "s"."""
+
+    def work(name: str, max_trials: int | None = 3, **settings) -> int:
+        recipe = Recipe(f"sample_objectives:{name}")
+        given = WorkerSettings(**{"worker_id": "w", "directory": tmp_path / "trials", **settings})
+        return run(server.client(), recipe, Enrollment("s", max_trials=max_trials), given)
+
+    return work
+
+
+@pytest.fixture
+def trials(server: FakeServer) -> Callable[[], list[bo_client.Trial]]:
+    return lambda: list(server.client().study("s").trials(full=True))
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("how", [{}, {"is_local": True}, {"parallel": 2}], ids=["child", "in process", "parallel"])
+def test_a_study_is_made_run_and_ended(work, trials, server, tmp_path: Path, how) -> None:
+    assert work("Good", **how) == 0
+    found = trials()
+    assert [t.state for t in found] == [bo_client.TrialState.SUCCEEDED] * 3
+    assert [t.final_measurement.metrics["loss"] for t in found] == [t.parameters["x"] for t in found]
+    assert [[(m.step, m.metrics) for m in t.measurements] for t in found] == [[(1, {"loss": 1.0})]] * 3
+    assert {t.checkpoint_uri for t in found} == {"gs://checkpoint"}
+    assert (found[0].parameters, found[0].labels) == ({"x": 0.125}, TEXTBOOK_ROLE)
+    assert (tmp_path / "trials" / "trial-0003" / "pid").exists()
+    assert server.client().study("s").info().state is bo_client.StudyState.COMPLETED
+
+
+def test_processes_are_replaced_after_some_trials(work, tmp_path: Path) -> None:
+    work("Good", max_trials=5, trials_per_process=2)
+    pids = [(tmp_path / "trials" / f"trial-{i:04d}" / "pid").read_text() for i in range(1, 6)]
+    assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4]
+    assert str(os.getpid()) not in pids
+    until(lambda: not any(is_running(int(pid)) for pid in pids))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "hint"),
+    [
+        ("Nan", "DIVERGED", "loss is nan"),
+        ("Diverging", "DIVERGED", "the loss is infinite"),
+        ("Hungry", "OUT_OF_MEMORY", "9 GB"),
+    ],
+)
+def test_parameters_that_are_to_blame(work, trials, name, reason, hint) -> None:
+    assert work(name) == 0
+    for trial in trials():
+        assert trial.state is bo_client.TrialState.INFEASIBLE
+        assert (trial.failure.reason, trial.attempt) == (reason, 1)
+        assert hint in trial.failure.message
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("Crashing", "ZeroDivisionError: by nothing"), ("Leaving", "exit code 3"), ("Forgetful", "without loss")],
+)
+def test_a_broken_objective_ends_the_worker_before_it_burns_the_study(work, trials, name, hint) -> None:
+    with pytest.raises(SetupError, match="4 trials in a row broke down") as ended:
+        work(name, max_trials=20, max_failures=4)
+    assert hint in str(ended.value)
+    found = trials()
+    assert len(found) <= 2  # each has three attempts
+    assert found[0].state is bo_client.TrialState.FAILED
+    assert hint in found[0].failure.message
+
+
+def test_a_missing_setup_ends_the_worker_at_once(work) -> None:
+    with pytest.raises(SetupError, match="download them"):
+        work("Unready")
+
+
+def test_a_killed_process_costs_one_attempt(work, trials) -> None:
+    assert work("Killed") == 0
+    for trial in trials():
+        assert (trial.state, trial.attempt) == (bo_client.TrialState.SUCCEEDED, 2)
+        assert "SIGKILL" in trial.failure.message
+
+
+def curve(server: FakeServer) -> tuple[bo_client.Measurement, ...]:
+    """Of the first trial; empty while there is none."""
+    try:
+        return server.client().study("s").trial(1).measurements
+    except bo_client.NotFound:
+        return ()
+
+
+def in_background(work, *arguments, **settings) -> threading.Thread:
+    def target() -> None:
+        with suppress(SetupError):
+            work(*arguments, **settings)
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    return thread
+
+
+def test_a_stopped_trial_keeps_its_last_measurement(work, trials, server) -> None:
+    worker = in_background(work, "Long", 1)
+    until(lambda: curve(server))
+    server.client().study("s").stop_trial(1, "enough")
+    worker.join(30)
+    (trial,) = trials()
+    assert trial.state is bo_client.TrialState.STOPPED
+    assert trial.final_measurement.metrics == trial.measurements[-1].metrics
+    assert len(trial.measurements) < 1000
+
+
+def test_a_stopped_trial_that_keeps_silent_is_ended(work, trials, server, monkeypatch) -> None:
+    monkeypatch.setattr(evaluators, "STOP_GRACE_S", 1.0)
+    server.client().create_study("s", *definition(), max_trials=1, lease_duration=1.0)
+    worker = in_background(work, "Silent", 1)
+    until(lambda: curve(server))
+    server.client().study("s").stop_trial(1, "enough")
+    worker.join(30)
+    (trial,) = trials()
+    assert (trial.state, trial.final_measurement.metrics) == (bo_client.TrialState.STOPPED, {"loss": 0.75})
+
+
+def test_a_trial_that_was_lost_is_left_to_its_new_owner(work, trials, server, tmp_path) -> None:
+    worker = in_background(work, "Long", 1)
+    until(lambda: curve(server))
+    server.advance(1000.0)
+    client = server.client()
+    study = client.study("s")
+    until(lambda: study.suggest(1, "other"))
+    until(lambda: not is_running(int((tmp_path / "trials" / "trial-0001" / "pid").read_text())))
+    (trial,) = trials()
+    assert (trial.state, trial.worker_id, trial.attempt) == (bo_client.TrialState.RUNNING, "other", 2)
+    client.delete_study("s")
+    worker.join(30)
+    assert not worker.is_alive()
+
+
+def test_reports_and_results_outlast_an_outage(work, trials, server, samples) -> None:
+    (samples / "slow_objectives.py").write_text(
+        "import time\nfrom sample_objectives import Base\n"
+        "class Slow(Base):\n    def evaluate(self, parameters, run):\n"
+        "        for step in range(1, 11):\n"
+        "            run.report(step, {'loss': 1.0 / step})\n            time.sleep(0.2)\n"
+        "        return {'loss': 0.05}\n"
+    )
+    server.client().create_study("s", *definition(), max_trials=1)
+    worker = threading.Thread(
+        target=run,
+        args=(
+            server.client(),
+            Recipe("slow_objectives:Slow"),
+            Enrollment("s", max_trials=1),
+            WorkerSettings("w", samples / "trials"),
+        ),
+    )
+    worker.start()
+    until(lambda: curve(server))
+    with server.outage():
+        time.sleep(4.0)  # the trial ends meanwhile
+    worker.join(30)
+    (trial,) = trials()
+    assert (trial.state, trial.attempt) == (bo_client.TrialState.SUCCEEDED, 1)
+    assert [m.step for m in trial.measurements] == list(range(1, 11))
+
+
+def definition():
+    return bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)]), (bo_client.Metric("loss", "minimize"),)
+
+
+def test_what_an_objective_prints_is_no_output_of_the_worker(work, capfd) -> None:
+    work("Printing", 1)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "chatter of the objective" in err
+
+
+class TestEnrollment:
+    @pytest.fixture
+    def wanted(self, samples):
+        return Recipe("sample_objectives:Good").make().define()
+
+    def test_workers_that_begin_together_queue_the_textbook_once(self, server, wanted) -> None:
+        for _ in range(3):
+            enroll(server.client(), wanted, Enrollment("s"))
+        assert [t.labels for t in server.client().study("s").trials()] == [TEXTBOOK_ROLE]
+
+    def test_another_space_is_refused_by_name(self, server, wanted) -> None:
+        space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 2.0)])
+        server.client().create_study("s", space, "loss", goal="minimize")
+        with pytest.raises(SetupError, match=r"another search space \(they differ in x\)"):
+            enroll(server.client(), wanted, Enrollment("s"))
+
+    def test_other_metrics_are_refused(self, server, wanted) -> None:
+        server.client().create_study("s", wanted.space, "loss", goal="maximize")
+        with pytest.raises(SetupError, match="other metrics"):
+            enroll(server.client(), wanted, Enrollment("s"))
+
+    def test_a_pinned_parameter_is_constant(self, server, wanted) -> None:
+        study = enroll(server.client(), wanted, Enrollment("s", pins={"x": "0.5"}))
+        assert next(study.trials()).parameters == {"x": 0.5}
+        assert study.suggest()[0].parameters == {"x": 0.5}
+
+    @pytest.mark.parametrize("pins", [{"y": "1"}, {"x": "7"}, {"x": "much"}])
+    def test_a_pin_that_cannot_be_is_refused(self, server, wanted, pins) -> None:
+        with pytest.raises(SetupError, match=next(iter(pins))):
+            enroll(server.client(), wanted, Enrollment("s", pins=pins))
+
+    def test_a_file_says_space_metrics_and_settings(self, server, wanted, tmp_path: Path) -> None:
+        file = tmp_path / "space.yaml"
+        file.write_text(
+            "parameters: {y: {type: int, low: 1, high: 3}}\nmetrics: {loss: maximize}\nsettings: {max_trials: 9}\n"
+        )
+        study = enroll(server.client(), wanted, Enrollment("s", file=file))
+        assert (study.info().max_trials, [p.name for p in study.info().space.parameters]) == (9, ["y"])
+        assert study.info().objective.goal == "maximize"
+
+    def test_more_trials_may_be_asked_for(self, server, wanted) -> None:
+        enroll(server.client(), wanted, Enrollment("s", max_trials=3))
+        assert enroll(server.client(), wanted, Enrollment("s", max_trials=5)).info().max_trials == 5
