@@ -29,7 +29,7 @@ class Backbone:
 
     name: str
     network: keras.Model
-    prepare: keras.Layer | None
+    prepare: keras.layers.Rescaling | None
     origin: Origin
 
     @property
@@ -114,7 +114,7 @@ def _built(name: str, weights: str, path: Path | None, image_size: int) -> keras
         raise SetupError(f"weights of {name} can't be loaded: {remedy} ({error})") from error
 
 
-def missing_rescaling(network: keras.Model) -> keras.Layer | None:
+def missing_rescaling(network: keras.Model) -> keras.layers.Rescaling | None:
     """What Keras leaves out for a version 1 network whose ImageNet file is given by path.
 
     The files' Normalization divides by √std, and Keras divides by √std once more only for the literal "imagenet". With

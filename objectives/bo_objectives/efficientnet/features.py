@@ -60,9 +60,10 @@ def compute(backbone: Backbone, k: int, images: Images) -> Features:
 
 
 def _key(backbone: Backbone, k: int, images: Images) -> str:
+    rescaling = backbone.prepare and (backbone.prepare.scale, backbone.prepare.offset)
     parts = (
-        backbone.name, backbone.origin.sha256, repr(backbone.prepare and backbone.prepare.get_config()),
-        backbone.cut(k), images.pixels_sha256, keras.backend.backend(),
+        backbone.name, backbone.origin.sha256, repr(rescaling), backbone.cut(k), images.pixels_sha256,
+        keras.backend.backend(),
     )  # fmt: skip
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 

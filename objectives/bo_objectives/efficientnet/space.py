@@ -22,12 +22,17 @@ TEXTBOOK: Mapping[str, Value] = {
     "norm": BATCH,
     "lr_head": 1e-3,
     "dropout": 0.0,
-    "label_smoothing": 0.0,
     "batch_size": 32,
 }
 
-# What parameters that exist only sometimes are where a user's own space leaves them out.
-FALLBACKS: Mapping[str, Value] = {**TEXTBOOK, "groups": 8, "lr_backbone_ratio": 0.1, "unfreeze_top": 2}
+# Every parameter that can be tuned, and what it is where a configuration leaves it out.
+FALLBACKS: Mapping[str, Value] = {
+    **TEXTBOOK,
+    "groups": 8,
+    "lr_backbone_ratio": 0.1,
+    "unfreeze_top": 2,
+    "label_smoothing": 0.0,
+}
 
 METRICS = (
     Metric("val_loss", goal="minimize", unit="nats"),
@@ -44,7 +49,7 @@ def default_space(head_width: int = 128) -> SearchSpace:
     """Initializer, normalization, the two learning rates, how much of the backbone is trained, and regularization.
 
     Group counts are powers of two from 2 that divide the head's width and leave two channels or more in a group; the
-    norm "group" is left out where there are none.
+    norm "group" is left out where there are none. `label_smoothing` can be tuned too, in a space of one's own.
     """
     groups = [g for g in (2, 4, 8, 16, 32) if head_width % g == 0 and head_width // g >= 2]
     norms = NORMS if groups else tuple(norm for norm in NORMS if norm != GROUP)
@@ -62,7 +67,7 @@ def default_space(head_width: int = 128) -> SearchSpace:
         ),
         CategoricalParameter("norm", norms, default=BATCH, description="normalization in the head"),
         *([grouped] if groups else []),
-        FloatParameter("lr_head", 1e-4, 3e-2, scale="log", default=1e-3, description="Adam's learning rate, head"),
+        FloatParameter("lr_head", 1e-4, 1e-2, scale="log", default=1e-3, description="Adam's learning rate, head"),
         FloatParameter(
             "lr_backbone_ratio", 1e-2, 1.0, scale="log", default=0.1, activation=fine_tuned,
             description="learning rate of the unfrozen blocks, divided by lr_head",
@@ -72,6 +77,5 @@ def default_space(head_width: int = 128) -> SearchSpace:
             description="MBConv blocks trained, from the top, with the final convolution",
         ),
         FloatParameter("dropout", 0.0, 0.7, default=0.0, description="fraction of the pooled features dropped"),
-        FloatParameter("label_smoothing", 0.0, 0.2, default=0.0, description="of the training loss alone"),
         DiscreteParameter("batch_size", [16, 32, 64], scale="log", default=32, unit="images"),
     ])  # fmt: skip

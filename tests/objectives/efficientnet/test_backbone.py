@@ -108,7 +108,7 @@ def test_a_local_file_makes_the_features_that_keras_makes_of_its_download(
     local = backbone.load("efficientnet_b0", str(b0_file), 32)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     expected = np.asarray(downloaded.bottom(0)(pixels))
-    largest = np.abs(expected).max()  # random weights make it tiny
+    largest = float(np.abs(expected).max())  # random weights make it tiny
     assert np.asarray(local.bottom(0)(pixels)) == pytest.approx(expected, abs=1e-3 * largest)
     bare = np.asarray(local.network(pixels.astype(np.float32), training=False))
     assert np.abs(bare - expected).max() > 0.1 * largest
@@ -126,7 +126,7 @@ def test_b0_is_cut_like_lite0(b0_file: Path) -> None:
     assert top is not None
     whole = np.asarray(loaded.bottom(0)(pixels))
     halves = np.asarray(top(loaded.bottom(2)(pixels), training=False))
-    assert halves == pytest.approx(whole, abs=1e-3 * np.abs(whole).max())
+    assert halves == pytest.approx(whole, abs=1e-3 * float(np.abs(whole).max()))
 
 
 def test_a_download_that_fails_says_what_else_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

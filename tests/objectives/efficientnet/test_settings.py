@@ -45,7 +45,7 @@ def test_the_space_holds_all_that_is_named() -> None:
     )
     assert set(space["norm"].values) == {"none", "batch", "layer", "instance", "group"}
     assert set(space["mode"].values) == set(MODES) == {"frozen", "fine_tune"}
-    assert {p.name for p in space.parameters} == set(FALLBACKS)
+    assert {p.name for p in space.parameters} == set(FALLBACKS) - {"label_smoothing"}
 
 
 def test_both_learning_rates_exist_only_where_the_backbone_is_trained() -> None:
