@@ -18,6 +18,8 @@ from bo_service.core.domains import CategoricalDomain, DiscreteDomain, Domain, F
 
 Array = NDArray[np.float64]
 
+GAP = 1e-8
+"""Between neighboring levels, at least: larger than what counts as the same."""
 SMOOTH_LEVELS = 50
 """A stepped axis with more levels than this is climbed by gradient and rounded afterwards."""
 
@@ -221,4 +223,11 @@ def _ordered(values: tuple[Value, ...], scale: Scale) -> ListAxis:
     else:
         numeric = tuple(float(v) for v in values)
     places = Ruler(numeric[0], numeric[-1], scale).place(np.array(numeric))
-    return ListAxis(values, tuple(float(p) for p in places), numeric)
+    return ListAxis(values, _told_apart([float(p) for p in places]), numeric)
+
+
+def _told_apart(places: list[float]) -> tuple[float, ...]:
+    """Increasing places in [0, 1] with a gap between neighbors, so that the smallest difference is kept."""
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + GAP)
+    return tuple(min(place, 1.0 - (len(places) - 1 - i) * GAP) for i, place in enumerate(places))

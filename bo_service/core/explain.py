@@ -5,7 +5,7 @@ from scipy.special import ndtr
 
 from bo_service.core.axes import Array
 from bo_service.core.evidence import Suggestion
-from bo_service.core.model import Model
+from bo_service.core.fitted import Fitted
 from bo_service.core.trial import Intent, Origin
 from bo_service.core.workbench import Workbench
 
@@ -19,15 +19,15 @@ def explain_blind(bench: Workbench, row: Array, origin: Origin) -> Suggestion:
     return Suggestion(bench.encoding.decode(row), origin, summary, nearest_trial=nearest, nearest_distance=distance)
 
 
-def explain(bench: Workbench, model: Model, row: Array) -> Suggestion:
+def explain(bench: Workbench, fitted: Fitted, row: Array) -> Suggestion:
     """The suggestion of a row (p,) that the surrogate chose.
 
     It exploits where the incumbent is within one standard deviation of what is expected here, or below; it explores
     where it takes more luck than that to do better, so that mostly the uncertainty makes it worth trying.
     """
-    posterior = model.surrogate.posterior(bench.encoding.features(row[None]))
-    z = float((posterior.mean[0] - model.criterion.best) / posterior.std[0])
-    mean, std = model.warp.moments(posterior.mean, posterior.std)
+    posterior = fitted.surrogate.posterior(bench.encoding.features(row[None]))
+    z = float((posterior.mean[0] - fitted.criterion.best) / posterior.std[0])
+    mean, std = fitted.warp.moments(posterior.mean, posterior.std)
     intent = Intent.EXPLOIT if z >= -1.0 else Intent.EXPLORE
     nearest, distance = _nearest(bench, row)
     return Suggestion(
@@ -36,8 +36,8 @@ def explain(bench: Workbench, model: Model, row: Array) -> Suggestion:
         summary=_sentence(intent, float(ndtr(z)), nearest, distance),
         mean=float(mean[0]),
         std=float(std[0]),
-        acquisition=model.criterion.kind.value,
-        acquisition_value=float(model.criterion(posterior.mean, posterior.std).value[0]),
+        acquisition=fitted.criterion.kind.value,
+        acquisition_value=float(fitted.criterion(posterior.mean, posterior.std).value[0]),
         intent=intent,
         nearest_trial=nearest,
         nearest_distance=distance,

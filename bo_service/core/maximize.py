@@ -69,11 +69,11 @@ def best_new_row(search: Search, best: Array, seen: Seen, listed: Array | None) 
 
 
 def _first_new(search: Search, Z: Array, seen: Seen) -> Array | None:
+    """The best row that is new and keeps its distance from what is pending; where none does, the best that is new."""
     values = search.score(Z) if len(Z) else np.empty(0)
-    for i in np.argsort(-values, kind="stable"):
-        if not seen.has(Z[i]):
-            return np.asarray(Z[i])
-    return None
+    new = [Z[i] for i in np.argsort(-values, kind="stable") if not seen.has(Z[i])]
+    apart = next((z for z in new if not seen.crowds(z)), None)
+    return apart if apart is not None else next(iter(new), None)
 
 
 def _candidates(search: Search, best: Array) -> Array:

@@ -1,6 +1,6 @@
 """What has been tried or is being tried, so that nothing is suggested twice."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -10,16 +10,20 @@ from bo_service.core.encoding import Encoding
 
 CLOSEST = 1e-9
 """Rows closer than this in every coordinate count as the same."""
+CROWD = 0.02
+"""Rows closer than this in every coordinate tell little more than one of them."""
 
 
 class Seen:
     """A growing set of configurations, known exactly and as rows Z (n, p)."""
 
-    def __init__(self, encoding: Encoding, configurations: Iterable[Configuration] = ()) -> None:
-        listed = list(configurations)
+    def __init__(
+        self, encoding: Encoding, past: Sequence[Configuration] = (), pending: Sequence[Configuration] = ()
+    ) -> None:
         self.encoding = encoding
-        self.Z: Array = encoding.encode(listed)
-        self._keys = {_key(c) for c in listed}
+        self.Z: Array = encoding.encode([*past, *pending])
+        self._past = len(past)
+        self._keys = {_key(c) for c in (*past, *pending)}
 
     def __len__(self) -> int:
         return len(self.Z)
@@ -30,8 +34,12 @@ class Seen:
             return True
         return _key(self.encoding.decode(z)) in self._keys
 
+    def crowds(self, z: Array) -> bool:
+        """Whether something that is pending is so near that its result should be awaited first."""
+        return bool((np.abs(self.Z[self._past :] - z) < CROWD).all(axis=1).any())
+
     def add(self, z: Array) -> None:
-        """Takes in a valid row (p,)."""
+        """Takes in a valid row (p,), which is pending from now on."""
         self.Z = np.vstack([self.Z, z])
         self._keys.add(_key(self.encoding.decode(z)))
 

@@ -12,9 +12,9 @@ from bo_service.core.constraints import Configuration
 from bo_service.core.errors import NotEnoughData
 from bo_service.core.evidence import Evidence, PointPrediction, Predictions, Suggestion
 from bo_service.core.explain import explain, explain_blind
+from bo_service.core.fitted import Fitted
 from bo_service.core.initial import default_row, every_row, next_rows
 from bo_service.core.maximize import Search, best_new_row
-from bo_service.core.model import Model
 from bo_service.core.study import Algorithm
 from bo_service.core.trial import Origin
 from bo_service.core.workbench import Workbench
@@ -28,22 +28,22 @@ def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
     then the surrogate chooses, as soon as two different values are known.
     """
     bench = Workbench(evidence)
-    blind = count if not _is_modeled(bench) else min(count, max(0, bench.initial_trials - bench.begun))
-    found = _without_model(bench, blind)
+    blind = count if not _can_fit(bench) else min(count, max(0, bench.initial_trials - bench.begun))
+    found = _without_surrogate(bench, blind)
     if len(found) < blind or len(found) == count:
         return found
-    return found + _with_model(bench, count - len(found))
+    return found + _with_surrogate(bench, count - len(found))
 
 
 def needs_surrogate(evidence: Evidence) -> bool:
     """Whether `suggest` would ask the surrogate for the next configuration."""
     bench = Workbench(evidence)
-    return _is_modeled(bench) and bench.begun >= bench.initial_trials
+    return _can_fit(bench) and bench.begun >= bench.initial_trials
 
 
 def quasi_random(evidence: Evidence, count: int) -> list[Suggestion]:
     """As `suggest`, but at once and blind to results: the defaults, then scrambled Sobol points."""
-    return _without_model(Workbench(evidence), count)
+    return _without_surrogate(Workbench(evidence), count)
 
 
 def predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Predictions:
@@ -58,21 +58,21 @@ def predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Pred
             f"the study has {len(bench.values)} finished trials with a value; predictions need at least 2: "
             "complete more trials first"
         )
-    model = Model.of(bench)
+    fitted = Fitted.of(bench)
     X = bench.encoding.features(bench.encoding.encode(configurations))
-    posterior = model.surrogate.posterior(X)
-    worth = model.criterion(posterior.mean, posterior.std).value
-    mean, std = model.warp.moments(posterior.mean, posterior.std)
+    posterior = fitted.surrogate.posterior(X)
+    worth = fitted.criterion(posterior.mean, posterior.std).value
+    mean, std = fitted.warp.moments(posterior.mean, posterior.std)
     points = tuple(PointPrediction(float(m), float(s), float(w)) for m, s, w in zip(mean, std, worth, strict=True))
-    return Predictions(points, model.criterion.kind.value, len(bench.values))
+    return Predictions(points, fitted.criterion.kind.value, len(bench.values))
 
 
-def _is_modeled(bench: Workbench) -> bool:
+def _can_fit(bench: Workbench) -> bool:
     asked = bench.evidence.settings.algorithm is Algorithm.GAUSSIAN_PROCESS
     return asked and len(np.unique(bench.values)) >= 2
 
 
-def _without_model(bench: Workbench, count: int) -> list[Suggestion]:
+def _without_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
     found: list[Suggestion] = []
     if count and bench.begun < bench.initial_trials:
         row = default_row(bench.encoding)
@@ -85,20 +85,20 @@ def _without_model(bench: Workbench, count: int) -> list[Suggestion]:
     return found
 
 
-def _with_model(bench: Workbench, count: int) -> list[Suggestion]:
-    model = Model.of(bench)
+def _with_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
+    fitted = Fitted.of(bench)
     listed = every_row(bench.encoding)
     anchors = bench.region.anchors(bench.seen.Z, bench.rng(2))
     best = bench.best_rows()
     found: list[Suggestion] = []
     for i in range(count):
-        search = Search(bench.encoding, bench.region, model.surrogate, model.criterion, anchors, bench.rng(3, i))
+        search = Search(bench.encoding, bench.region, fitted.surrogate, fitted.criterion, anchors, bench.rng(3, i))
         row = best_new_row(search, best, bench.seen, listed)
         if row is None:
             break
         bench.seen.add(row)
-        found.append(explain(bench, model, row))
-        model = model.believe(bench, row)
+        found.append(explain(bench, fitted, row))
+        fitted = fitted.believe(bench, row)
     if len(found) < count and listed is None:
-        found += _without_model(bench, count - len(found))
+        found += _without_surrogate(bench, count - len(found))
     return found

@@ -10,7 +10,7 @@ from bo_service.core.workbench import Workbench
 
 
 @dataclass(frozen=True)
-class Model:
+class Fitted:
     """Everything that judges a point."""
 
     warp: Warp
@@ -18,7 +18,7 @@ class Model:
     criterion: Criterion
 
     @classmethod
-    def of(cls, bench: Workbench) -> "Model":
+    def of(cls, bench: Workbench) -> "Fitted":
         """Fitted to the past trials; pending ones are believed to give what is expected of them."""
         encoding = bench.encoding
         warp = Warp.fit(bench.targets)
@@ -27,7 +27,7 @@ class Model:
         surrogate = surrogate.believe(encoding.features(bench.pending_rows))
         return cls(warp, surrogate, Criterion.of(bench.evidence.settings, surrogate.incumbent()))
 
-    def believe(self, bench: Workbench, row: Array) -> "Model":
-        """The model once the row (p,) is pending as well."""
+    def believe(self, bench: Workbench, row: Array) -> "Fitted":
+        """The same once the row (p,) is pending as well."""
         surrogate = self.surrogate.believe(bench.encoding.features(row[None]))
         return replace(self, surrogate=surrogate, criterion=replace(self.criterion, best=surrogate.incumbent()))
