@@ -59,11 +59,6 @@ def test_branin() -> None:
     assert median(best_of(space, branin, 30, seed) for seed in range(3)) < 0.397887 + 0.05
 
 
-def test_hartmann6() -> None:
-    space = SearchSpace(tuple(Parameter(f"x{i}", FloatDomain(0.0, 1.0)) for i in range(6)))
-    assert median(best_of(space, hartmann6, 60, seed) for seed in range(3)) < -3.32237 + 0.13
-
-
 def test_a_mixed_space(mixed_space: SearchSpace) -> None:
     assert median(best_of(mixed_space, training, 40, seed) for seed in range(3)) < 0.03
 
