@@ -53,7 +53,7 @@ class Bench:
         parts = (self.labeled(choice, self.split.train), self.labeled(choice, self.split.validation))
         keras.utils.clear_session()
         keras.utils.set_random_seed(self._settings.seed)
-        network = self.network(choice)
+        network = self.network(choice, parts[0].inputs.shape[1:])
         lr_backbone = choice.lr_head * choice.lr_backbone_ratio if choice.unfreeze_top else None
         optimizer = model.optimizer(choice.lr_head, lr_backbone)
         plan = Plan(self._settings.epochs, choice.batch_size, choice.label_smoothing)
@@ -79,13 +79,12 @@ class Bench:
         inputs = self._features.get(self.backbone, choice.unfreeze_top, images) if cached else images.pixels
         return Labeled(inputs, images.one_hot)
 
-    def network(self, choice: Choice) -> keras.Model:
-        """The network of a trial before training; its inputs are what `labeled` gives."""
-        bottom, top = self.backbone.bottom(choice.unfreeze_top), self.backbone.top(choice.unfreeze_top)
-        cached = self._settings.cache == "on"
-        below = [part for part in (None if cached else bottom, top) if part is not None]
-        shape = bottom.output_shape if cached else bottom.input_shape
-        return model.network(shape[1:], below, self._head(choice), self._settings.seed)
+    def network(self, choice: Choice, shape: tuple[int, ...]) -> keras.Model:
+        """The network of a trial before training, for inputs (B, *shape) that `labeled` gives."""
+        below = [] if self._settings.cache == "on" else [self.backbone.bottom(choice.unfreeze_top)]
+        if (top := self.backbone.top(choice.unfreeze_top)) is not None:
+            below.append(top)
+        return model.network(shape, below, self._head(choice), self._settings.seed)
 
     def _head(self, choice: Choice) -> model.Head:
         return model.Head(

@@ -65,6 +65,7 @@ class Choice:
         for name, (allowed, words) in RULES.items():
             if not _obeys(values[name], allowed, like=FALLBACKS[name]):
                 raise invalid(f"{name} is {values[name]!r}; it must be {words}")
+            values[name] = type(FALLBACKS[name])(values[name])
         if values["mode"] == FROZEN:
             values["unfreeze_top"] = 0
         return cls(**values)

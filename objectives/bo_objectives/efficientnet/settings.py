@@ -22,7 +22,8 @@ def default_cache() -> Path:
 
 @dataclass(frozen=True)
 class Settings:
-    """Attributes:
+    """What holds for every trial of a study.
+
     data: emoji (the bundled images), a folder with a subfolder for each class, an .npz file, or tfds:NAME.
     backbone: one of `names.BACKBONES`.
     weights: imagenet, the path of a weights file, or random (which is asked for, never fallen back to).

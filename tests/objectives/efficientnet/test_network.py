@@ -114,10 +114,10 @@ def bench(make_objective) -> Bench:
 def one_step(bench: Bench, **parameters) -> dict[str, np.ndarray]:
     """How far each weight moves in one step of training on one batch, by its path."""
     choice = Choice.of({"norm": "none", **parameters})
-    network = bench.network(choice)
+    part = bench.labeled(choice, bench.split.train)
+    network = bench.network(choice, part.inputs.shape[1:])
     lr_backbone = choice.lr_head * choice.lr_backbone_ratio if choice.unfreeze_top else None
     before = network.get_weights()
-    part = bench.labeled(choice, bench.split.train)
     training.compiled(network, model.optimizer(choice.lr_head, lr_backbone), 0.0)
     network.train_on_batch(part.inputs[:16], part.one_hot[:16])
     moves = (after - b for after, b in zip(network.get_weights(), before, strict=True))

@@ -118,3 +118,8 @@ def test_parameters_that_are_left_out_are_the_textbooks() -> None:
     assert choice.unfreeze_top == 0
     assert Choice.of({"mode": "fine_tune", "unfreeze_top": 3}).unfreeze_top == 3
     assert Choice.of({"mode": "frozen", "unfreeze_top": 3}).unfreeze_top == 0
+
+
+def test_whole_numbers_and_floats_are_told_apart_by_the_parameter_not_by_how_they_are_written() -> None:
+    choice = Choice.of({"batch_size": 16.0, "groups": 4.0, "lr_head": 1})
+    assert [type(v) for v in (choice.batch_size, choice.groups, choice.lr_head)] == [int, int, float]
