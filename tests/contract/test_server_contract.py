@@ -1,0 +1,321 @@
+"""What a client may rely on: the same of the server in memory, which users test with, as of the real one."""
+
+import math
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import bo_client
+import pytest
+from bo_api.v1 import optimization_service_pb2 as pb
+from bo_client.testing import FakeServer
+
+SPACE = bo_client.SearchSpace(
+    [
+        bo_client.FloatParameter("lr", 1e-4, 1.0, scale="log"),
+        bo_client.IntParameter("layers", 1, 8),
+        bo_client.CategoricalParameter("norm", ["batch", "group"]),
+        bo_client.DiscreteParameter("batch", [16, 32, 64]),
+        bo_client.IntParameter("groups", 1, 4, activation=bo_client.Activation("norm", ["group"])),
+    ],
+    [bo_client.ForbiddenCombination({"norm": "group", "batch": 64})],
+)
+GOOD = {"lr": 0.01, "layers": 2, "norm": "batch", "batch": 16}
+State = bo_client.TrialState
+
+
+class ServerContract:
+    """Subclasses give a client of a fresh server."""
+
+    @pytest.fixture
+    def study(self, client: bo_client.Client) -> bo_client.Study:
+        return client.create_study("s", SPACE, "loss", goal="minimize", max_attempts=2)
+
+    def test_a_study_is_kept_as_it_was_given(self, client: bo_client.Client) -> None:
+        metrics = [bo_client.Metric("loss", "minimize", unit="nats"), bo_client.Metric("time", role="information")]
+        settings = {"max_trials": 9, "seed": 3, "lease_duration": 12.5, "acquisition": "ucb", "beta": 1.5}
+        client.create_study("s", SPACE, metrics, labels={"team": "vision"}, display_name="A study", **settings)
+        found = client.study("s").info()
+        assert found.space == SPACE
+        assert list(found.metrics) == metrics
+        assert {k: found.settings[k] for k in settings} == settings
+        assert (found.labels, found.display_name, found.state) == (
+            {"team": "vision"},
+            "A study",
+            bo_client.StudyState.ACTIVE,
+        )
+
+    def test_creating_again_is_safe_and_another_spec_is_refused(self, client, study) -> None:
+        assert client.create_study("s", SPACE, "loss", goal="minimize", max_attempts=2).id == "s"
+        with pytest.raises(bo_client.AlreadyExists, match="s"):
+            client.create_study("s", SPACE, "loss", goal="maximize", max_attempts=2)
+
+    def test_studies_are_listed_and_deleted(self, client) -> None:
+        for name in ("b", "a"):
+            client.create_study(name, SPACE, "loss", goal="minimize")
+        assert [info.id for info in client.studies()] == ["a", "b"]
+        client.delete_study("a")
+        assert [info.id for info in client.studies()] == ["b"]
+        for call in (lambda: client.study("a"), lambda: client.delete_study("a")):
+            with pytest.raises(bo_client.NotFound, match="a"):
+                call()
+
+    def test_a_trial_from_suggestion_to_result(self, study) -> None:
+        (trial,) = study.suggest(worker_id="me")
+        assert set(trial.parameters) >= {"lr", "layers", "norm", "batch"}
+        assert (trial.number, trial.attempt, trial.lease_seconds) == (1, 1, 60.0)
+        assert study.trial(1).state is State.RUNNING
+        assert study.trial(1).worker_id == "me"
+        told = trial.report({"loss": 0.5, "extra": 1.0}, step=1, elapsed=2.0, checkpoint_uri="gs://a")
+        assert (told.should_stop, told.lease_valid) == (False, True)
+        assert 50 < told.lease_remaining <= 60
+        trial.report({"loss": 0.4}, step=2)
+        done = trial.complete({"loss": 0.3})
+        assert (done.state, done.final_measurement.metrics, done.final_measurement.step) == (
+            State.SUCCEEDED,
+            {"loss": 0.3},
+            2,
+        )
+        kept = study.trial(1)
+        assert [(m.step, m.metrics) for m in kept.measurements] == [
+            (1, {"loss": 0.5, "extra": 1.0}),
+            (2, {"loss": 0.4}),
+        ]
+        assert kept.checkpoint_uri == "gs://a"
+        with pytest.raises(bo_client.FailedPrecondition) as ended:
+            trial.complete({"loss": 0.1})
+        assert ended.value.reason == "WRONG_STATE"
+
+    def test_suggestions_are_valid_and_distinct(self, study) -> None:
+        trials = study.suggest(20)
+        for trial in trials:
+            assert ("groups" in trial.parameters) == (trial.parameters["norm"] == "group")
+            assert not (trial.parameters["norm"] == "group" and trial.parameters["batch"] == 64)
+            assert 1e-4 <= trial.parameters["lr"] <= 1.0
+        assert len({tuple(sorted(t.parameters.items())) for t in trials}) == 20
+
+    def test_a_machines_failure_is_tried_again_and_then_final(self, study) -> None:
+        (first,) = study.suggest()
+        assert first.fail("CRASHED", "boom").state is State.QUEUED
+        (second,) = study.suggest()
+        assert (second.number, second.attempt, second.parameters) == (1, 2, first.parameters)
+        assert second.fail("TIMEOUT").state is State.FAILED
+        assert study.trial(1).failure == bo_client.Failure(bo_client.FailureReason.TIMEOUT, "")
+
+    @pytest.mark.parametrize("reason", ["OUT_OF_MEMORY", "DIVERGED", "INVALID_CONFIGURATION"])
+    def test_parameters_to_blame_end_the_trial(self, study, reason) -> None:
+        assert study.suggest()[0].fail(reason, "why").state is State.INFEASIBLE
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_a_result_that_is_not_finite_is_refused(self, study, value) -> None:
+        (trial,) = study.suggest()
+        with pytest.raises(bo_client.InvalidRequest, match="DIVERGED"):
+            trial.complete({"loss": value})
+        assert trial.heartbeat().lease_valid
+        trial.report({"loss": value}, step=1)
+
+    def test_a_result_without_the_metric_is_refused(self, study) -> None:
+        with pytest.raises(bo_client.InvalidRequest, match="loss"):
+            study.suggest()[0].complete({"accuracy": 1.0})
+
+    def test_a_token_that_was_never_given_is_refused(self, study) -> None:
+        (trial,) = study.suggest()
+        stranger = study.attach(trial.number, "invented")
+        for call in (stranger.heartbeat, lambda: stranger.complete(1.0)):
+            with pytest.raises(bo_client.FailedPrecondition) as refusal:
+                call()
+            assert refusal.value.reason == "WRONG_LEASE"
+
+    def test_queued_configurations_go_first(self, study) -> None:
+        queued = study.enqueue(GOOD, {"role": "mine"})
+        (trial,) = study.suggest()
+        assert (trial.number, trial.parameters, trial.labels) == (queued.number, GOOD, {"role": "mine"})
+        assert trial.origin is bo_client.Origin.USER
+
+    def test_one_request_id_queues_one_trial(self, study) -> None:
+        first, second = (study.enqueue(GOOD, request_id="once") for _ in range(2))
+        assert first == second
+        assert len(list(study.trials())) == 1
+
+    @pytest.mark.parametrize(
+        ("changes", "name"),
+        [({"lr": 7.0}, "lr"), ({"norm": "none"}, "norm"), ({"groups": 1}, "groups"), ({"depth": 1}, "depth")],
+    )
+    def test_a_wrong_configuration_names_its_parameter(self, study, changes, name) -> None:
+        with pytest.raises(bo_client.InvalidRequest, match=name):
+            study.enqueue({**GOOD, **changes})
+        assert list(study.trials()) == []
+
+    def test_results_from_elsewhere_are_recorded(self, study) -> None:
+        assert study.add(GOOD, 0.5).state is State.SUCCEEDED
+        assert study.add({**GOOD, "lr": 1.0}, failure="DIVERGED").state is State.INFEASIBLE
+        assert study.best().final_measurement.metrics == {"loss": 0.5}
+
+    def test_the_best_first(self, study) -> None:
+        assert study.best() is None
+        for value in (3.0, 1.0, 2.0):
+            study.suggest()[0].complete(value)
+        assert [t.number for t in study.best_trials(2)] == [2, 3]
+
+    def test_max_trials(self, client) -> None:
+        study = client.create_study("s", SPACE, "loss", goal="minimize", max_trials=2)
+        handed = study.suggest(3)
+        assert (len(handed), handed.shortfall) == (2, bo_client.Shortfall.ALL_IN_PROGRESS)
+        assert study.suggest().shortfall is bo_client.Shortfall.ALL_IN_PROGRESS
+        for trial in handed:
+            trial.complete(1.0)
+        assert study.suggest().shortfall is bo_client.Shortfall.COMPLETED
+        assert study.info().state is bo_client.StudyState.COMPLETED
+        assert study.update(max_trials=3).max_trials == 3
+
+    def test_a_paused_study_waits(self, study) -> None:
+        study.update(state="PAUSED")
+        assert study.suggest().shortfall is bo_client.Shortfall.PAUSED
+        study.update(state="ACTIVE")
+        assert len(study.suggest()) == 1
+
+    def test_updates_change_what_they_name(self, study) -> None:
+        study.update(display_name="new", labels={"a": "b"}, settings={"beta": 4.0})
+        found = study.info()
+        assert (found.display_name, found.labels, found.settings["beta"]) == ("new", {"a": "b"}, 4.0)
+        assert found.settings["max_attempts"] == 2
+
+    def test_stopping(self, study) -> None:
+        queued = study.enqueue(GOOD)
+        assert study.stop_trial(queued.number).state is State.STOPPED
+        (running,) = study.suggest()
+        assert study.stop_trial(running.number, "enough").state is State.RUNNING
+        told = running.report(0.5, step=1)
+        assert (told.should_stop, told.reason, told.lease_valid) == (True, "enough", True)
+        assert running.complete(0.5).state is State.STOPPED
+        with pytest.raises(bo_client.FailedPrecondition):
+            study.stop_trial(running.number)
+
+    def test_deleting_trials(self, study) -> None:
+        (running,) = study.suggest()
+        with pytest.raises(bo_client.FailedPrecondition):
+            study.delete_trial(running.number)
+        running.complete(1.0)
+        study.delete_trial(running.number)
+        with pytest.raises(bo_client.NotFound):
+            study.trial(running.number)
+        assert study.suggest()[0].number == 2
+
+    def test_pages(self, study) -> None:
+        for _ in range(3):
+            study.suggest(100)
+        assert [t.number for t in study.trials()] == list(range(1, 301))
+        assert list(study.trials(states=["SUCCEEDED"])) == []
+
+    def test_predictions(self, study) -> None:
+        with pytest.raises(bo_client.FailedPrecondition) as early:
+            study.predict([GOOD])
+        assert early.value.reason == "NOT_ENOUGH_DATA"
+        for i in range(4):
+            study.add({**GOOD, "lr": 10.0**-i}, float(i))
+        (first, second) = study.predict([{**GOOD, "lr": 1.0}, {**GOOD, "lr": 0.001}])
+        assert first.predictions[0].metric == "loss"
+        assert all(p.std >= 0 and math.isfinite(p.mean) for p in (first, second))
+        with pytest.raises(bo_client.InvalidRequest, match="lr"):
+            study.predict([{**GOOD, "lr": 99.0}])
+
+    def test_a_watch_tells_everything_and_then_what_is_new(self, study) -> None:
+        study.suggest()[0].complete(1.0)
+        changes = study.watch()
+        first = next(changes)
+        assert [t.state for t in first.trials] == [State.SUCCEEDED]
+        assert first.study.revision == first.revision
+        threading.Timer(0.2, lambda: study.enqueue(GOOD)).start()
+        second = next(c for c in changes if c.trials)
+        assert [(t.number, t.state) for t in second.trials] == [(2, State.QUEUED)]
+        study.stop_trial(2)
+        study.delete_trial(2)
+        resumed = next(study.watch(after_revision=second.revision))
+        assert resumed.deleted_trials == (2,)
+        assert resumed.trials == ()
+
+    def test_a_repeated_request_gets_the_first_answer(self, client, study) -> None:
+        request = pb.SuggestTrialsRequest(parent="studies/s", worker_id="w", request_id="again")
+        first = client.call("SuggestTrials", request)
+        assert client.call("SuggestTrials", request) == first
+        with pytest.raises(bo_client.InvalidRequest) as reused:
+            client.call("SuggestTrials", pb.SuggestTrialsRequest(parent="studies/s", worker_id="x", request_id="again"))
+        assert reused.value.reason == "REQUEST_ID_REUSED"
+
+    @pytest.mark.parametrize(
+        ("parameter", "hint"),
+        [
+            (bo_client.FloatParameter("x", 1.0, 0.0), "low"),
+            (bo_client.FloatParameter("x", 0.0, 1.0, scale="log"), "low"),
+            (bo_client.CategoricalParameter("x", []), "values"),
+            (bo_client.FloatParameter("x", 0.0, 1.0, default=2.0), "default"),
+            (bo_client.FloatParameter("x y", 0.0, 1.0), "name"),
+        ],
+    )
+    def test_a_wrong_space_names_the_field(self, client, parameter, hint) -> None:
+        with pytest.raises(bo_client.InvalidRequest) as refusal:
+            client.create_study("s", bo_client.SearchSpace([parameter]), "loss", goal="minimize")
+        assert any(hint in v.field and "parameters[0]" in v.field for v in refusal.value.violations)
+        assert list(client.studies()) == []
+
+    def test_optimize(self, client) -> None:
+        study = client.create_study("s", SPACE, "loss", goal="minimize", max_trials=8, seed=1)
+        best = study.optimize(lambda parameters: abs(math.log10(parameters["lr"]) + 2))
+        assert study.info().state is bo_client.StudyState.COMPLETED
+        values = [t.final_measurement.metrics["loss"] for t in study.trials()]
+        assert len(values) == 8
+        assert best.final_measurement.metrics["loss"] == min(values)
+
+
+class TestFakeServer(ServerContract):
+    @pytest.fixture
+    def client(self) -> bo_client.Client:
+        return FakeServer().client()
+
+    def test_a_silent_workers_trial_goes_to_the_next(self) -> None:
+        server = FakeServer()
+        study = server.client().create_study("s", SPACE, "loss", goal="minimize", lease_duration=30)
+        (lost,) = study.suggest()
+        server.advance(31)
+        (again,) = study.suggest()
+        assert (again.number, again.attempt) == (lost.number, 2)
+        assert not lost.heartbeat().lease_valid
+        assert lost.complete(0.5).state is State.SUCCEEDED
+        assert not again.heartbeat().lease_valid
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    storage: Path = tmp_path_factory.mktemp("contract") / "bo.db"
+    command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", f"sqlite:///{storage}"]
+    with storage.with_suffix(".log").open("w") as log:
+        process = subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
+    yield process.stdout.readline().split()[2]
+    process.terminate()
+    process.wait(timeout=30)
+    process.stdout.close()
+
+
+class TestRealServer(ServerContract):
+    @pytest.fixture
+    def client(self, address: str) -> Iterator[bo_client.Client]:
+        with bo_client.connect(address) as client:
+            for info in client.studies():
+                client.delete_study(info.id)
+            yield client
+
+    def test_a_silent_workers_trial_goes_to_the_next(self, client: bo_client.Client) -> None:
+        study = client.create_study("s", SPACE, "loss", goal="minimize", lease_duration=1)
+        (lost,) = study.suggest()
+        deadline = time.monotonic() + 15
+        while study.trial(1).state is not State.QUEUED and time.monotonic() < deadline:
+            time.sleep(0.1)
+        (again,) = study.suggest()
+        assert (again.number, again.attempt) == (lost.number, 2)
+        assert not lost.heartbeat().lease_valid
+        assert lost.complete(0.5).state is State.SUCCEEDED
+        assert not again.heartbeat().lease_valid
