@@ -2,8 +2,8 @@
 
 d varying parameters. theta (d + 2,) = log length scales (d,), log output scale s², log noise variance.
 
-The length scales grow with √d because distances do (Hvarfner et al. 2024, arXiv 2402.02746); the width of 1 keeps the
-likelihood in charge. The noise is relative to values of variance 1.
+The length scales grow with √d because distances do (Hvarfner et al. 2024, arXiv 2402.02746); their width of 1 keeps the
+likelihood in charge. The observed values have variance 1, and so has s², about. The noise is given a wide prior.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Prior:
         log = np.log
         return cls(
             mean=vector(log(0.5 * np.sqrt(max(d, 1))), 0.0, log(1e-4)),
-            std=vector(1.0, 1.0, 3.0),
+            std=vector(1.0, 0.3, 3.0),
             low=vector(log(LENGTH_BOUNDS[0]), log(SCALE_BOUNDS[0]), log(NOISE_BOUNDS[0])),
             high=vector(log(LENGTH_BOUNDS[1]), log(SCALE_BOUNDS[1]), log(NOISE_BOUNDS[1])),
         )

@@ -13,7 +13,7 @@ import numpy as np
 from bo_service.core.axes import Array
 
 POWERS = np.linspace(-2.0, 4.0, 121)
-POWER_PRIOR_STD = 1.0
+POWER_PRIOR_STD = 0.5
 FARTHEST = 1e4
 """Values further than so many spreads from the median count as so far: they are bad, and how bad is of no interest."""
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
