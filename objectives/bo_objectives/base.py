@@ -23,6 +23,10 @@ class Definition:
     metrics: tuple[Metric, ...]
     defaults: Mapping[str, Value] | None = None
     """The textbook configuration, in its active parameters; the worker that creates the study queues it first."""
+    step: str = "step"
+    """What a step of the learning curve is called: kept in the study's labels, for those who watch."""
+    steps: int | None = None
+    """How many there usually are."""
 
 
 class Run(Protocol):

@@ -41,7 +41,7 @@ def enroll(client: Client, definition: Definition, asked: Enrollment) -> Study:
     try:
         study = client.study(asked.study_id)
     except NotFound:
-        study = client.create_study(asked.study_id, space, wanted.metrics, **settings)
+        study = client.create_study(asked.study_id, space, wanted.metrics, labels=_labels(wanted), **settings)
         logger.info("created %s: %d parameters, max_trials %s", study.name, len(space.parameters), asked.max_trials)
     _check(study, space, wanted.metrics)
     _extend(study, asked.max_trials)
@@ -60,6 +60,11 @@ def _wanted(definition: Definition, asked: Enrollment) -> tuple[Definition, Stud
     if asked.max_trials is not None:
         settings = {**settings, "max_trials": asked.max_trials}
     return definition, settings
+
+
+def _labels(definition: Definition) -> dict[str, str]:
+    steps = {} if definition.steps is None else {"steps": str(definition.steps)}
+    return {"step": definition.step, **steps}
 
 
 def _pinned(space: SearchSpace, pins: Mapping[str, str]) -> tuple[SearchSpace, dict[str, Value]]:

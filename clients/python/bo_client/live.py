@@ -129,4 +129,8 @@ def _latest(progress: Progress, trial: Trial) -> tuple[str, str]:
     if latest is None:
         return "starting", ""
     shown = {name: latest.metrics[name]} if name in latest.metrics else dict(list(latest.metrics.items())[:2])
-    return f"step {latest.step}", "  ".join(f"{metric} {short(value)}" for metric, value in shown.items())
+    labels = progress.study.labels
+    step, steps = labels.get("step", "step"), labels.get("steps")
+    return f"{step} {latest.step}" + (f" of {steps}" if steps else ""), "  ".join(
+        f"{metric} {short(value)}" for metric, value in shown.items()
+    )

@@ -36,7 +36,14 @@ def convergence(study: StudyInfo, trials: Sequence[Trial], path: Path) -> None:
         raise PlotError(f"no trial of {study.id} has a result yet; there is nothing to draw")
     axes = _axes()
     numbers, values = [n for n, _ in seen], [v for _, v in seen]
-    axes.scatter(numbers, values, s=34, color=GRAY, label="trial", zorder=2)
+    worst = _worst_shown(values, metric.goal)
+    inside = [(n, v) for n, v in seen if not is_better(worst, v, metric.goal)]
+    axes.scatter([n for n, _ in inside], [v for _, v in inside], s=34, color=GRAY, label="trial", zorder=2)
+    beyond = [n for n, v in seen if is_better(worst, v, metric.goal)]
+    if beyond:
+        marker = "^" if metric.goal == "minimize" else "v"
+        label = f"worse than {short(worst)}"
+        axes.scatter(beyond, [worst] * len(beyond), s=34, marker=marker, color=GRAY, label=label, zorder=2)
     best = _best_so_far(values, metric.goal)
     last = max(t.number for t in trials)
     axes.step(
@@ -49,12 +56,13 @@ def convergence(study: StudyInfo, trials: Sequence[Trial], path: Path) -> None:
         (winner, best[-1]),
         textcoords="offset points",
         xytext=(0, -16 if metric.goal == "minimize" else 9),
-        ha="center",
+        ha="right" if winner > 0.8 * last else "center",
         color=BLUE,
     )
     _mark_defaults(axes, study, trials)
     _mark_lost(axes, trials)
-    _scale(axes, values)
+    _scale(axes, [v for _, v in inside])
+    axes.margins(y=0.12)
     axes.set_xlabel("trial")
     _whole_numbers(axes)
     axes.set_ylabel(f"{with_unit(metric)}, {'lower' if metric.goal == 'minimize' else 'higher'} is better")
@@ -78,9 +86,14 @@ def curves(study: StudyInfo, trials: Sequence[Trial], path: Path) -> None:
         if trial.number in drawn:
             steps, values = zip(*drawn[trial.number], strict=True)
             axes.plot(steps, values, **_style(trial, best))
-    _scale(axes, [value for points in drawn.values() for _, value in points])
+    worst = _worst_shown([points[-1][1] for points in drawn.values()], metric.goal)
+    shown = [v for points in drawn.values() for _, v in points if not is_better(worst, v, metric.goal)]
+    _scale(axes, shown)
+    if len(shown) < sum(len(points) for points in drawn.values()) and axes.get_yscale() == "linear":
+        margin = 0.05 * (max(shown) - min(shown))
+        axes.set_ylim(min(shown) - margin, max(shown) + margin)
     _once_in_legend(axes)
-    axes.set_xlabel("step")
+    axes.set_xlabel(study.labels.get("step", "step"))
     _whole_numbers(axes)
     axes.set_ylabel(f"{with_unit(metric)}, {'lower' if metric.goal == 'minimize' else 'higher'} is better")
     axes.set_title(f"{study.display_name or study.id}: learning curves of {len(drawn)} trials", loc="left")
@@ -112,6 +125,14 @@ def _save(axes: "Axes", path: Path) -> None:
         figure.savefig(path)
     except (OSError, ValueError) as error:
         raise PlotError(f"{path}: the picture can't be written: {error}") from None
+
+
+def _worst_shown(values: Sequence[float], goal: str | None) -> float:
+    """The worst value that gets its own height: a few very bad ones would flatten all others."""
+    ordered = sorted(values, reverse=goal == "maximize")
+    usual = ordered[3 * (len(ordered) - 1) // 4]
+    limit = usual + 2.0 * (usual - ordered[0])
+    return limit if is_better(limit, ordered[-1], goal) and usual != ordered[0] else ordered[-1]
 
 
 def _best_so_far(values: Sequence[float], goal: str | None) -> list[float]:

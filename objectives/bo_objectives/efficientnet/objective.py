@@ -36,7 +36,8 @@ class EfficientNetObjective:
             SetupError: the data or the weights that the options name aren't there.
         """
         self.settings.check()
-        return Definition(default_space(self.settings.head_width), METRICS, TEXTBOOK)
+        space = default_space(self.settings.head_width)
+        return Definition(space, METRICS, TEXTBOOK, step="epoch", steps=self.settings.epochs)
 
     def evaluate(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
         """Trains once, reporting after each epoch; the metrics of the epoch with the least validation loss.
