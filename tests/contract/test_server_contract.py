@@ -136,7 +136,7 @@ class ServerContract:
         assert trial.origin is bo_client.Origin.USER
 
     def test_one_request_id_queues_one_trial(self, study) -> None:
-        first, second = (study.enqueue(GOOD, request_id="once") for _ in range(2))
+        first, second = (study.enqueue(GOOD, request_id="queued-once") for _ in range(2))
         assert first == second
         assert len(list(study.trials())) == 1
 
