@@ -290,9 +290,11 @@ def test_predictions_need_two_observations() -> None:
 
 
 def test_explanations_tell_exploring_from_exploiting() -> None:
-    evidence = study(PLANE, hill, 30)
-    (late,) = suggest(evidence, 1)
-    assert late.intent is Intent.EXPLOIT
+    whole = study(PLANE, hill, 30)
+    made = [suggest(replace(whole, past=whole.past[:n]), 1)[0] for n in range(5, 30)]
+    expected = {i: [s.mean for s in made if s.intent is i and s.mean is not None] for i in Intent}
+    assert np.mean(expected[Intent.EXPLOIT]) > np.mean(expected[Intent.EXPLORE])
+    evidence, late = replace(whole, past=whole.past[:29]), made[-1]
     assert "chance" in late.summary
     assert late.nearest_trial in {t.number for t in evidence.past}
     by_number = {t.number: t.configuration for t in evidence.past}

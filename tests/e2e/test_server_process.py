@@ -88,15 +88,15 @@ def test_its_processes_die_with_it(server_process) -> None:
 
 
 def test_a_suggestion_comes_within_the_deadline_whatever_the_surrogate_does(server: str) -> None:
-    space = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(8)])
+    space = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(16)])
     with bo_client.connect(server) as client:
         study = client.create_study("s", space, "loss", goal="minimize", seed=1)
         for i in range(30):
             (trial,) = study.suggest()
             trial.complete({"loss": float(i % 7)})
         began = time.monotonic()
-        suggested = study.suggest(100, timeout=0.5)
-        assert time.monotonic() - began < 0.7
+        suggested = study.suggest(100, timeout=2.0)
+        assert time.monotonic() - began < 2.0
         assert len(suggested) == 100
         blind = [t for t in suggested if t.origin is bo_client.Origin.QUASI_RANDOM]
         assert blind

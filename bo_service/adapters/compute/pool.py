@@ -32,6 +32,7 @@ class PoolOptimizer:
         self._processes = processes
         self._guard = threading.Lock()
         self._pool = self._started()
+        threading.Thread(target=_load, daemon=True, name="load-core").start()  # so that the first call needn't
 
     def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:
         try:

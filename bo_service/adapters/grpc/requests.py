@@ -16,8 +16,8 @@ DEFAULT_PAGE, MAX_PAGE = 100, 1000
 PATIENCE_S = 30.0
 """For the surrogate, where the caller set no deadline."""
 FAR_S = 3600.0
-MARGIN_S = 0.5
-"""Kept of a deadline for what comes after the surrogate: a quick suggestion, the commit, the way back."""
+MARGIN_S, MARGIN_EACH_S = 0.3, 0.005
+"""Kept of a deadline for what comes after the surrogate: quick suggestions, the commit, the way back."""
 
 
 def request_key(method: str, request: Message, request_id: str) -> RequestKey | None:
@@ -66,12 +66,12 @@ def is_full(view: "pb.TrialView") -> bool:
     return view == pb.TRIAL_VIEW_FULL
 
 
-def patience(context: grpc.ServicerContext) -> float:
-    """Seconds that the surrogate may take."""
+def patience(context: grpc.ServicerContext, count: int = 0) -> float:
+    """Seconds that the surrogate may take, before `count` trials are stored."""
     remaining: float | None = context.time_remaining()
     if remaining is None or remaining > FAR_S:  # without a deadline it is far beyond
         return PATIENCE_S
-    return max(0.0, remaining - min(MARGIN_S, remaining / 3))
+    return max(0.0, remaining - min(MARGIN_S + MARGIN_EACH_S * count, remaining / 2))
 
 
 def is_heard(context: grpc.ServicerContext, is_stopping: Callable[[], bool]) -> Callable[[], bool]:

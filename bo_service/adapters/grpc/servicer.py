@@ -88,7 +88,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         key = requests.request_key("SuggestTrials", request, request.request_id)
         may_wait = self._waiting.acquire(blocking=False)
         try:
-            patience = requests.patience(context) if may_wait else 0.0
+            patience = requests.patience(context, count) if may_wait else 0.0
             ask = suggesting.Ask(study_id, count, worker_id, patience)
             return _handout(suggesting.suggest_trials(self._services, ask, key))
         finally:

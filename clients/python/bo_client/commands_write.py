@@ -118,7 +118,8 @@ def _suggestion(trial: RunningTrial) -> dict[str, object]:
 @pass_client
 def report(client: Client, study_id: str, number: int, token: str, step: int, checkpoint: str, metrics: Pairs) -> None:
     """Report progress of a trial and renew its lease; prints `go on`, or `stop` and why."""
-    answer = client.study(study_id).attach(number, token).report(numbers(metrics), step, checkpoint_uri=checkpoint)
+    given = numbers(metrics)
+    answer = client.study(study_id).attach(number, token).report(given, step, checkpoint_uri=checkpoint)
     stop = answer.should_stop or not answer.lease_valid
     click.echo(f"stop: {answer.reason}" if stop else f"go on, leased for {answer.lease_remaining:g} s")
 
@@ -132,7 +133,8 @@ def report(client: Client, study_id: str, number: int, token: str, step: int, ch
 @pass_client
 def complete(client: Client, study_id: str, number: int, token: str, step: int | None, metrics: Pairs) -> None:
     """Complete a trial with its final metrics."""
-    _ended(client.study(study_id).attach(number, token).complete(numbers(metrics), step))
+    given = numbers(metrics)
+    _ended(client.study(study_id).attach(number, token).complete(given, step))
 
 
 @click.command()

@@ -1,0 +1,191 @@
+"""Every command of `bo`, as people and scripts use it."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import bo_client
+import pytest
+from bo_client.cli import main
+from click.testing import CliRunner
+
+State = bo_client.TrialState
+
+FILE = """
+parameters:
+  lr: {type: float, low: 1.0e-5, high: 0.1, scale: log}
+  layers: {type: int, low: 1, high: 4}
+metrics: {loss: minimize}
+settings: {max_trials: 30}
+"""
+
+
+def test_create(bo, fake, tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(FILE)
+    done = bo("create", "new", "--space", file, "--seed", 5, "--label", "team=vision")
+    assert done.output == "studies/new: 2 parameters, minimize loss\n"
+    info = fake.client().study("new").info()
+    assert (info.settings["max_trials"], info.settings["seed"], info.labels) == (30, 5, {"team": "vision"})
+
+
+def test_create_tells_every_mistake_in_the_file(bo, tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text("parameters: {lr: {type: flot, low: 1}}\nmetrics: {loss: downwards}\n")
+    done = bo("create", "new", "--space", file)
+    assert done.exit_code == 1
+    assert "parameters.lr" in done.stderr
+    assert "metrics.loss" in done.stderr
+
+
+def test_studies(bo, seen) -> None:
+    assert re.search(r"^s +ACTIVE +3 of 6 +1 +minimize loss", bo("studies").output, re.MULTILINE)
+    assert [s["id"] for s in json.loads(bo("studies", "--json").output)] == ["s"]
+
+
+def test_show(bo, seen) -> None:
+    text = bo("show", "s").output
+    assert "0.75 in trial 2" in text
+    assert re.search(r"^2 \* +SUCCEEDED +0\.75", text, re.MULTILINE)
+    assert re.search(r"^3 +INFEASIBLE", text, re.MULTILINE)
+    record = json.loads(bo("show", "s", "--json").output)
+    assert [t["state"] for t in record["trials"]] == ["SUCCEEDED", "SUCCEEDED", "INFEASIBLE", "RUNNING", "QUEUED"]
+    assert [m["metrics"]["loss"] for m in record["trials"][0]["measurements"]] == [2.0, 1.5]
+
+
+def test_best(bo, seen) -> None:
+    assert "0.75" in bo("best", "s").output
+    assert [t["number"] for t in json.loads(bo("best", "s", "--count", 2, "--json").output)] == [2, 1]
+
+
+def test_best_without_results(bo, study) -> None:
+    done = bo("best", "s")
+    assert (done.exit_code, "no trial of s has a result yet" in done.stderr) == (1, True)
+
+
+def test_a_trial_from_the_shell(bo, study) -> None:
+    suggested = json.loads(bo("suggest", "s", "--json").output)[0]
+    lease = ("--lease", suggested["lease_token"])
+    assert bo("report", "s", 1, *lease, "--step", 1, "loss=0.5").output.startswith("go on, leased for")
+    assert bo("complete", "s", 1, *lease, "loss=0.25", "accuracy=0.9").output == "trial 1 SUCCEEDED\n"
+    assert study.trial(1).final_measurement.metrics == {"loss": 0.25, "accuracy": 0.9}
+
+
+def test_the_printed_command_completes_the_trial(bo, study) -> None:
+    text = bo("suggest", "s").output
+    command = next(line for line in text.splitlines() if "bo complete" in line)
+    assert bo(*command.replace("VALUE", "0.5").split()[1:]).exit_code == 0
+    assert study.trial(1).state is State.SUCCEEDED
+
+
+def test_failing_and_stopping(bo, study) -> None:
+    suggested = json.loads(bo("suggest", "s", "--json").output)[0]
+    done = bo("fail", "s", 1, "--lease", suggested["lease_token"], "--reason", "diverged", "--message", "nan")
+    assert done.output == "trial 1 INFEASIBLE\n"
+    suggested = json.loads(bo("suggest", "s", "--json").output)[0]
+    assert bo("stop", "s", 2, "--reason", "enough").output == "trial 2 is asked to stop\n"
+    told = bo("report", "s", 2, "--lease", suggested["lease_token"], "--step", 1, "loss=1").output
+    assert told == "stop: enough\n"
+
+
+def test_enqueue_reads_values_by_the_space(bo, study) -> None:
+    assert bo("enqueue", "s", "lr=1e-3", "norm=group", "groups=2", "--label", "by=me").output == "trial 1 QUEUED\n"
+    assert (study.trial(1).parameters, study.trial(1).labels) == (
+        {"lr": 1e-3, "norm": "group", "groups": 2},
+        {"by": "me"},
+    )
+
+
+def test_pause_resume_finish(bo, study) -> None:
+    bo("pause", "s")
+    waiting = bo("suggest", "s")
+    assert (waiting.exit_code, "bo resume s" in waiting.stderr) == (1, True)
+    assert bo("resume", "s").output == "study s is ACTIVE\n"
+    bo("finish", "s")
+    assert "completed" in bo("suggest", "s").stderr
+
+
+def test_delete_asks_first(bo, seen, fake) -> None:
+    assert bo("delete", "s", input="n\n").exit_code == 1
+    assert [i.id for i in fake.client().studies()] == ["s"]
+    assert bo("delete", "s", "--trial", 1, "--yes").output == "deleted trial 1 of s\n"
+    assert bo("delete", "s", "--yes").exit_code == 0
+    assert list(fake.client().studies()) == []
+
+
+def test_export_csv(bo, seen, tmp_path: Path) -> None:
+    bo("export", "s", "--format", "csv", "-o", tmp_path / "s.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "s.csv").read_text())))
+    assert [r["trial"] for r in rows] == ["1", "2", "3", "4", "5"]
+    assert [r["loss"] for r in rows] == ["1.25", "0.75", "", "", ""]
+    assert (rows[0]["labels"], rows[2]["failure"], rows[4]["groups"]) == ("role=textbook-defaults", "DIVERGED", "2")
+    assert float(rows[0]["lr"]) == 0.01
+
+
+def test_export_json(bo, seen) -> None:
+    record = json.loads(bo("export", "s", "--format", "json").output)
+    assert record["study"]["id"] == "s"
+    assert record["trials"][1]["final_measurement"]["metrics"] == {"loss": 0.75, "accuracy": 0.8}
+
+
+@pytest.mark.parametrize("kind", ["convergence", "curves"])
+def test_plot(bo, seen, tmp_path: Path, kind) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "p.png"
+    assert bo("plot", "s", "--kind", kind, "-o", picture).exit_code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_plot_of_nothing(bo, study, tmp_path: Path) -> None:
+    done = bo("plot", "s", "-o", tmp_path / "p.png")
+    assert (done.exit_code, "nothing to draw" in done.stderr) == (1, True)
+
+
+def test_plot_into_no_folder(bo, seen, tmp_path: Path) -> None:
+    done = bo("plot", "s", "-o", tmp_path / "no" / "p.png")
+    assert (done.exit_code, "can't be written" in done.stderr) == (1, True)
+
+
+def test_predict(bo, seen) -> None:
+    told = json.loads(bo("predict", "s", "lr=0.01", "norm=batch", "--json").output)
+    assert set(told["predictions"]["loss"]) == {"mean", "std"}
+    assert "loss" in bo("predict", "s", "lr=0.01", "norm=batch").output
+
+
+def test_watch_without_a_terminal(bo, fake, study) -> None:
+    for value in (3.0, 2.0, 1.0, 4.0, 5.0):
+        study.suggest()[0].complete({"loss": value})
+    study.suggest()[0].fail("DIVERGED")
+    lines = bo("watch", "s").output.splitlines()
+    assert len(lines) == 7
+    assert lines[2].startswith("trial 3 succeeded  loss 1 ")
+    assert lines[5].startswith("trial 6 infeasible  DIVERGED")
+    assert "completed" in lines[-1]
+    assert "trial 3" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("show", "nobody"), "nobody"),
+        (("complete", "s", 1, "--lease", "x", "loss=much"), "a metric is a number"),
+        (("complete", "s", 99, "--lease", "x", "loss=1"), "99"),
+        (("enqueue", "s", "lr=7", "norm=batch"), "lr"),
+        (("enqueue", "s", "lr=fast", "norm=batch"), "lr"),
+        (("predict", "s", "depth=1"), "depth"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(bo, study, arguments, hint) -> None:
+    done = bo(*arguments)
+    assert done.exit_code == 1
+    assert hint in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_server_that_is_not_there() -> None:
+    done = CliRunner().invoke(main, ["--server", "127.0.0.1:1", "--patience", "0", "studies"])
+    assert done.exit_code == 1
+    assert "127.0.0.1:1" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
