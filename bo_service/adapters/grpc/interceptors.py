@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 from grpc_status import rpc_status
 
-from bo_service.adapters.grpc.status import status_of
+from bo_service.adapters.grpc.status import to_status
 
 logger = logging.getLogger("bo_service.grpc")
 
@@ -53,7 +53,7 @@ class ErrorsToStatus(Surrounding):
         try:
             yield
         except Exception as error:
-            context.abort_with_status(rpc_status.to_status(status_of(error)))
+            context.abort_with_status(rpc_status.to_status(to_status(error)))
 
 
 class RequestLog(Surrounding):

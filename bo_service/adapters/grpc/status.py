@@ -2,6 +2,8 @@
 
 import logging
 import secrets
+from collections.abc import Callable
+from itertools import accumulate
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -16,9 +18,13 @@ logger = logging.getLogger("bo_service.grpc")
 
 DOMAIN = "bo_api.v1"
 MAX_VIOLATIONS = 20
-MAX_TEXT = 1000
-"""Details travel in trailers, which clients take up to 8 KiB of."""
-MAX_DETAIL_BYTES = 4000
+# Clients refuse trailers beyond 8 KiB, and with them the answer. Two trailers are long: the message, in which each
+# byte that isn't printable ASCII takes three, and the serialized status, of which base64 takes four bytes for three.
+MAX_MESSAGE_BYTES = 1000
+MAX_STATUS_BYTES = 5000
+MAX_FIELD_BYTES = 200
+MAX_DESCRIPTION_BYTES = 1000
+ANY_BYTES = 64  # around a packed BadRequest
 
 STATUS: dict[type[BoError], grpc.StatusCode] = {
     errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
@@ -36,26 +42,48 @@ STATUS: dict[type[BoError], grpc.StatusCode] = {
 }
 
 
-def status_of(error: Exception) -> Status:
+def to_status(error: Exception) -> Status:
     """The status that tells a refusal; a fault of ours is logged, and told by a number alone."""
     if not isinstance(error, BoError):
         return _internal(error)
-    status = Status(code=_number(STATUS[type(error)]), message=error.message[:MAX_TEXT])
+    status = Status(code=_number(STATUS[type(error)]), message=_cut(error.message, MAX_MESSAGE_BYTES, _percent_encoded))
     _add(status, ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))
     if isinstance(error, InvalidArgument):
-        _add(status, _bad_request(error))
+        _add(status, _bad_request(error, MAX_STATUS_BYTES - status.ByteSize()))
     return status
 
 
-def _bad_request(error: InvalidArgument) -> BadRequest:
-    """As many violations as fit."""
+def _bad_request(error: InvalidArgument, most: int) -> BadRequest:
+    """As many violations as fit into so many bytes; the first does."""
     found = BadRequest()
     for violation in error.violations[:MAX_VIOLATIONS]:
-        told = BadRequest.FieldViolation(field=violation.field[:200], description=violation.description[:MAX_TEXT])
-        if found.ByteSize() + told.ByteSize() > MAX_DETAIL_BYTES:
+        told = found.field_violations.add(
+            field=_cut(violation.field, MAX_FIELD_BYTES, _utf8),
+            description=_cut(violation.description, MAX_DESCRIPTION_BYTES, _utf8),
+        )
+        if found.ByteSize() > most - ANY_BYTES:
+            found.field_violations.remove(told)
             break
-        found.field_violations.append(told)
     return found
+
+
+def _cut(text: str, most: int, cost: Callable[[str], int]) -> str:
+    """The text where its characters cost at most so much, else its beginning with a mark."""
+    head = text[: most + 1]  # no character costs less than 1
+    if sum(map(cost, head)) <= most and len(head) == len(text):
+        return text
+    mark = "…"
+    kept = sum(1 for total in accumulate(map(cost, head)) if total <= most - cost(mark))
+    return text[:kept] + mark
+
+
+def _utf8(character: str) -> int:
+    return len(character.encode())
+
+
+def _percent_encoded(character: str) -> int:
+    """Bytes in the trailer `grpc-message`."""
+    return 1 if " " <= character <= "~" and character != "%" else 3 * _utf8(character)
 
 
 def _internal(error: Exception) -> Status:

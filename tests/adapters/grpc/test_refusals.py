@@ -1,16 +1,13 @@
 """Every refusal names the field in the request, what was given and what to do."""
 
-import grpc
 import pytest
 from bo_api.v1 import optimization_service_pb2 as service_pb
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 from google.protobuf import json_format
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 
 from bo_service.adapters.grpc import decoding, names, requests, space_codec, study_codec, trial_codec
-from bo_service.adapters.grpc.status import STATUS, status_of
 from bo_service.core import errors
-from bo_service.core.errors import BoError, InvalidArgument, Violation
+from bo_service.core.errors import InvalidArgument
 
 
 def spec(*parameters, **more):
@@ -153,48 +150,3 @@ def test_what_may_not_be_updated(path) -> None:
     request.update_mask.paths.append(path)
     with pytest.raises(InvalidArgument, match="these may change"):
         study_codec.update_from_wire(request)
-
-
-def leaves(kind: type[BoError]) -> set[type[BoError]]:
-    below = kind.__subclasses__()
-    return {kind} if not below else set().union(*(leaves(k) for k in below))
-
-
-def test_every_error_has_a_status() -> None:
-    assert set(STATUS) == leaves(BoError)
-
-
-def details(status):
-    found = {}
-    for detail in status.details:
-        for kind in (ErrorInfo, BadRequest):
-            if detail.Is(kind.DESCRIPTOR):
-                message = kind()
-                detail.Unpack(message)
-                found[kind] = message
-    return found
-
-
-def test_a_refusal_in_detail() -> None:
-    status = status_of(InvalidArgument([Violation("a.b", "is 3; give 4")]))
-    assert status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
-    found = details(status)
-    assert (found[ErrorInfo].reason, found[ErrorInfo].domain) == ("INVALID_ARGUMENT", "bo_api.v1")
-    assert [(v.field, v.description) for v in found[BadRequest].field_violations] == [("a.b", "is 3; give 4")]
-
-
-def test_refusals_fit_into_trailers() -> None:
-    many = InvalidArgument([Violation(f"field[{i}]", "wrong " * 200) for i in range(300)])
-    assert 200 < status_of(many).ByteSize() < 8192
-
-
-def test_faults_of_ours_are_logged_and_told_by_a_number(caplog) -> None:
-    try:
-        raise KeyError("secret")
-    except KeyError as error:
-        status = status_of(error)
-    number = details(status)[ErrorInfo].metadata["fault"]
-    assert number in status.message
-    assert "secret" not in status.message
-    assert number in caplog.text
-    assert "secret" in caplog.text
