@@ -14,8 +14,8 @@ from bo_service.adapters.grpc.status import to_status
 
 logger = logging.getLogger("bo_service.grpc")
 
-FREQUENT = ("ReportMeasurements", "Check", "Watch", "ServerReflectionInfo")
-"""Methods that are logged at level debug."""
+FREQUENT = ("ReportMeasurements", "WatchStudy", "Check")
+"""Methods that are logged at level debug, unless they are refused."""
 
 
 class Surrounding(grpc.ServerInterceptor, ABC):
@@ -27,7 +27,7 @@ class Surrounding(grpc.ServerInterceptor, ABC):
 
     def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
         handler = continuation(details)
-        if handler is None or handler.request_streaming:  # the latter is reflection, which is not ours
+        if handler is None or _is_left_alone(handler):
             return handler
         method = str(details.method).rpartition("/")[2]
 
@@ -43,6 +43,11 @@ class Surrounding(grpc.ServerInterceptor, ABC):
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(stream, *coding)
         return grpc.unary_unary_rpc_method_handler(answer, *coding)
+
+
+def _is_left_alone(handler: Any) -> bool:
+    """Reflection's stream of requests, and health's watch, which holds no thread as long as nothing is around it."""
+    return handler.request_streaming or getattr(handler.unary_stream, "experimental_non_blocking", False)
 
 
 class ErrorsToStatus(Surrounding):
@@ -68,10 +73,10 @@ class RequestLog(Surrounding):
             code = context.code()  # type: ignore[attr-defined]  # missing in the stubs
             level = logging.DEBUG if method in FREQUENT and code is None else logging.INFO
             took = (time.perf_counter() - began) * 1000
-            logger.log(level, "%s %s %.1f ms", method, "OK" if code is None else _name(code), took)
+            logger.log(level, "%s %s %.1f ms", method, _outcome(code, context), took)
 
 
-def _name(code: grpc.StatusCode | int) -> str:
-    if isinstance(code, grpc.StatusCode):
+def _outcome(code: grpc.StatusCode | None, context: grpc.ServicerContext) -> str:
+    if code is not None:
         return code.name
-    return next((known.name for known in grpc.StatusCode if known.value[0] == code), str(code))
+    return "OK" if context.is_active() else "CANCELLED"
