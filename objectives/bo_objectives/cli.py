@@ -14,9 +14,9 @@ from bo_client import BoClientError, connect
 from rich.console import Console
 
 from bo_objectives.discovery import available
-from bo_objectives.enrollment import Enrollment
 from bo_objectives.errors import SetupError
-from bo_objectives.evaluation import Recipe
+from bo_objectives.worker.enrollment import Enrollment
+from bo_objectives.worker.evaluation import Recipe
 
 BEGIN_PATIENCE_S = 10.0
 """For a server that isn't there when the worker begins."""
@@ -125,7 +125,7 @@ def run_command(
     The study is created where it doesn't exist. After --, the PROGRAM that the objective `command` runs. SIGTERM and
     Ctrl-C give running trials back to the server.
     """
-    from bo_objectives.worker import WorkerSettings, run
+    from bo_objectives.worker.worker import WorkerSettings, run
 
     if in_process and parallel > 1:
         raise click.UsageError("--in-process runs one trial at a time; leave --parallel out")
@@ -166,7 +166,7 @@ def best_command(
 
     Where the objective holds data back, both are trained once more and measured on it.
     """
-    from bo_objectives.best import examine, table
+    from bo_objectives.worker.best import examine, table
 
     with connect(server, patience=BEGIN_PATIENCE_S) as client:
         found = client.study(study)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from bo_client import FailureReason, StopTrial
 from bo_objectives.base import TrialFailed
-from bo_objectives.command import CommandObjective
+from bo_objectives.command.objective import CommandObjective
 from bo_objectives.errors import SetupError
 
 SPACE = """
@@ -287,7 +287,7 @@ def test_the_program_ends_with_its_worker_even_one_that_is_killed(space: str, ru
     code = f"""
 from pathlib import Path
 from types import SimpleNamespace
-from bo_objectives.command import CommandObjective
+from bo_objectives.command.objective import CommandObjective
 objective = CommandObjective({space!r}, [{sys.executable!r}, "-S", "-c", {program!r}], grace="0.3")
 run = SimpleNamespace(number=1, attempt=1, checkpoint_uri="", directory=Path({str(run.directory)!r}))
 objective.evaluate({PARAMETERS!r}, run)

@@ -5,8 +5,8 @@ import math
 from contextlib import suppress
 
 import pytest
-from bo_objectives import json_lines, templates
 from bo_objectives.base import TrialFailed
+from bo_objectives.command import json_lines, templates
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import bo_client
 import pytest
 from bo_client.testing import FakeServer
-from bo_objectives import evaluators
 from bo_objectives.base import TEXTBOOK_ROLE
-from bo_objectives.enrollment import Enrollment, enroll
 from bo_objectives.errors import SetupError
-from bo_objectives.evaluation import Recipe
-from bo_objectives.worker import WorkerSettings, run
+from bo_objectives.worker import evaluators
+from bo_objectives.worker.enrollment import Enrollment, enroll
+from bo_objectives.worker.evaluation import Recipe
+from bo_objectives.worker.worker import WorkerSettings, run
 
 SAMPLES = '''
 """Objectives of one parameter x, each with its own way to end."""

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from bo_objectives.base import TEXTBOOK_ROLE, Examinable
 from bo_objectives.errors import SetupError
-from bo_objectives.evaluation import Failed, Recipe, Report, Stopped, Task
-from bo_objectives.evaluators import ChildEvaluator
+from bo_objectives.worker.evaluation import Failed, Recipe, Report, Stopped, Task
+from bo_objectives.worker.evaluators import ChildEvaluator
 
 DASH = "–"
 

@@ -7,8 +7,8 @@ from typing import Protocol
 from bo_client import StopTrial
 
 from bo_objectives.base import Objective
-from bo_objectives.child import Answer, Child
-from bo_objectives.evaluation import Outcome, Recipe, Report, Stopped, Succeeded, Task, evaluate
+from bo_objectives.worker.child import Answer, Child
+from bo_objectives.worker.evaluation import Outcome, Recipe, Report, Stopped, Succeeded, Task, evaluate
 
 TICK_S = 0.5
 STOP_GRACE_S = 60.0

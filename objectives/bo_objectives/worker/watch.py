@@ -19,7 +19,7 @@ from bo_client import (
     ServerUnavailable,
 )
 
-from bo_objectives.evaluation import Report
+from bo_objectives.worker.evaluation import Report
 
 logger = logging.getLogger("bo_objectives")
 

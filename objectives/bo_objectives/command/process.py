@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bo_objectives import lifeline
+from bo_objectives.command import lifeline
 
 POLL = 0.1
 """Seconds within which the end of a silent program is noticed."""

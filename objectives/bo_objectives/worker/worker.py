@@ -12,11 +12,11 @@ from types import FrameType
 
 from bo_client import Client, Study
 
-from bo_objectives.enrollment import Enrollment, enroll
 from bo_objectives.errors import SetupError
-from bo_objectives.evaluation import Recipe
-from bo_objectives.evaluators import ChildEvaluator, Evaluator, LocalEvaluator
-from bo_objectives.slot import PATIENCE_S, Ending, Slot
+from bo_objectives.worker.enrollment import Enrollment, enroll
+from bo_objectives.worker.evaluation import Recipe
+from bo_objectives.worker.evaluators import ChildEvaluator, Evaluator, LocalEvaluator
+from bo_objectives.worker.slot import PATIENCE_S, Ending, Slot
 
 logger = logging.getLogger("bo_objectives")
 

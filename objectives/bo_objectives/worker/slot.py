@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bo_client import FailedPrecondition, FailureReason, Metric, NotFound, RunningTrial, Study, Suggestions, Value
 
-from bo_objectives.evaluation import Failed, Outcome, Stopped, Task
-from bo_objectives.evaluators import Evaluator
-from bo_objectives.watch import TrialWatch
+from bo_objectives.worker.evaluation import Failed, Outcome, Stopped, Task
+from bo_objectives.worker.evaluators import Evaluator
+from bo_objectives.worker.watch import TrialWatch
 
 logger = logging.getLogger("bo_objectives")
 

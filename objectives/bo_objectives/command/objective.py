@@ -12,10 +12,10 @@ from functools import cached_property
 import bo_client
 from bo_client import FailureReason, Value, specfile
 
-from bo_objectives import json_lines, templates
 from bo_objectives.base import Definition, Run, TrialFailed
+from bo_objectives.command import json_lines, templates
+from bo_objectives.command.process import Program
 from bo_objectives.errors import SetupError
-from bo_objectives.process import Program
 
 PREFIX = "BO_PARAM_"
 USAGE = "--space FILE and, after --, the program: bo-worker run … --space space.yaml -- python train.py {lr}"

@@ -18,7 +18,7 @@ from bo_client import FailureReason, StopTrial
 
 from bo_objectives.base import Objective
 from bo_objectives.errors import SetupError
-from bo_objectives.evaluation import Failed, Outcome, Recipe, Report, Task, evaluate
+from bo_objectives.worker.evaluation import Failed, Outcome, Recipe, Report, Task, evaluate
 
 ANSWER_PATIENCE_S = 1.0
 """How long training waits for the answer to a report; a stop that comes later ends it at the next one."""
