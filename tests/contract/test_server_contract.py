@@ -5,12 +5,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bo_client
 import pytest
 from bo_api.v1 import optimization_service_pb2 as pb
+from bo_api.v1 import study_pb2
 from bo_client.testing import FakeServer
 
 SPACE = bo_client.SearchSpace(
@@ -33,6 +34,11 @@ class ServerContract:
     @pytest.fixture
     def study(self, client: bo_client.Client) -> bo_client.Study:
         return client.create_study("s", SPACE, "loss", goal="minimize", max_attempts=2)
+
+    @pytest.fixture
+    def short(self, client: bo_client.Client) -> bo_client.Study:
+        """A study whose leases last a second; `run_out` waits until the first trial's has run out."""
+        return client.create_study("s", SPACE, "loss", goal="minimize", lease_duration=1)
 
     def test_a_study_is_kept_as_it_was_given(self, client: bo_client.Client) -> None:
         metrics = [bo_client.Metric("loss", "minimize", unit="nats"), bo_client.Metric("time", role="information")]
@@ -269,22 +275,182 @@ class ServerContract:
         assert len(values) == 8
         assert best.final_measurement.metrics["loss"] == min(values)
 
+    def test_a_silent_workers_trial_goes_to_the_next(self, short, run_out) -> None:
+        (lost,) = short.suggest()
+        run_out(short)
+        assert short.trial(1).failure.reason is bo_client.FailureReason.PREEMPTED
+        (again,) = short.suggest()
+        assert (again.number, again.attempt, again.parameters) == (1, 2, lost.parameters)
+        told = lost.report(0.9, step=1)
+        assert (told.should_stop, told.lease_valid) == (True, False)
+        assert short.trial(1).measurements == ()
+        assert again.heartbeat().lease_valid
+
+    def test_a_late_result_counts_and_the_new_holder_is_told(self, short, run_out) -> None:
+        (lost,) = short.suggest()
+        run_out(short)
+        (again,) = short.suggest()
+        assert lost.complete(0.5).state is State.SUCCEEDED
+        told = again.heartbeat()
+        assert (told.should_stop, told.lease_valid) == (True, False)
+        with pytest.raises(bo_client.FailedPrecondition) as ended:
+            again.complete(0.4)
+        assert ended.value.reason == "WRONG_STATE"
+        assert short.best().final_measurement.metrics == {"loss": 0.5}
+
+    def test_a_late_machines_failure_takes_nothing_from_the_new_holder(self, short, run_out) -> None:
+        (lost,) = short.suggest()
+        run_out(short)
+        (again,) = short.suggest()
+        assert lost.fail("CRASHED").state is State.RUNNING
+        assert again.heartbeat().lease_valid
+        assert lost.fail("DIVERGED").state is State.INFEASIBLE
+
+    def test_an_attempt_begins_where_the_last_one_left_off(self, study) -> None:
+        (first,) = study.suggest()
+        first.checkpoint("gs://half")
+        first.fail("PREEMPTED")
+        assert study.suggest()[0].checkpoint_uri == "gs://half"
+
+    def test_a_step_reported_again_is_replaced(self, study) -> None:
+        (trial,) = study.suggest()
+        for step, value in ((2, 0.2), (1, 0.1), (2, 0.3)):
+            trial.report(value, step)
+        kept = study.trial(1)
+        assert [(m.step, m.metrics["loss"]) for m in kept.measurements] == [(1, 0.1), (2, 0.3)]
+        assert kept.latest_measurement.metrics == {"loss": 0.3}
+        assert study.trial(1, full=False).measurements == ()
+
+    def test_a_full_study_takes_no_more_and_goes_on_with_more_room(self, client) -> None:
+        study = client.create_study("s", SPACE, "loss", goal="minimize", max_trials=1)
+        study.add(GOOD, 1.0)
+        assert study.info().state is bo_client.StudyState.COMPLETED
+        with pytest.raises(bo_client.FailedPrecondition) as completed:
+            study.enqueue({**GOOD, "layers": 3})
+        assert completed.value.reason == "WRONG_STATE"
+        with pytest.raises(bo_client.LimitExceeded):
+            study.add({**GOOD, "layers": 3}, 2.0)
+        assert study.update(max_trials=2).state is bo_client.StudyState.ACTIVE
+        assert len(study.suggest()) == 1
+        assert study.update(max_trials=1).state is bo_client.StudyState.ACTIVE
+
+    def test_a_finite_space_is_exhausted(self, client) -> None:
+        space = bo_client.SearchSpace([bo_client.CategoricalParameter("x", ["a", "b"])])
+        study = client.create_study("s", space, "loss", goal="minimize")
+        trials = study.suggest(3)
+        assert {t.parameters["x"] for t in trials} == {"a", "b"}
+        assert trials.shortfall is bo_client.Shortfall.ALL_IN_PROGRESS
+        assert trials.retry_delay > 0
+        for trial in trials:
+            trial.complete(1.0)
+        done = study.suggest()
+        assert (done.shortfall, done.retry_delay) == (bo_client.Shortfall.SPACE_EXHAUSTED, None)
+
+    def test_constraints_bind_what_will_be_run_and_not_what_was(self, study) -> None:
+        forbidden = {"lr": 0.01, "layers": 2, "norm": "group", "batch": 64, "groups": 1}
+        with pytest.raises(bo_client.InvalidRequest, match="constraint"):
+            study.enqueue(forbidden)
+        assert study.add(forbidden, 1.0).state is State.SUCCEEDED
+
+    def test_the_larger_is_the_better_where_that_is_the_goal(self, client) -> None:
+        study = client.create_study("s", SPACE, "accuracy", goal="maximize")
+        for value in (0.2, 0.9, 0.9):
+            study.suggest()[0].complete(value)
+        assert study.best().number == 2
+
+    def test_a_result_sent_twice_counts_once(self, client, study) -> None:
+        (trial,) = study.suggest()
+        request = pb.CompleteTrialRequest(name=trial.name, lease_token=trial.lease_token, request_id="ended-once")
+        request.final_measurement.metrics["loss"] = 1.0
+        assert client.call("CompleteTrial", request) == client.call("CompleteTrial", request)
+
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            pb.SuggestTrialsRequest(parent="studies/none", worker_id="w"),
+            pb.CreateTrialRequest(parent="studies/none"),
+            pb.ReportMeasurementsRequest(name="studies/none/trials/1", lease_token="t"),
+            pb.StopTrialRequest(name="studies/none/trials/1"),
+            pb.GetTrialRequest(name="studies/s/trials/7"),
+            pb.ListTrialsRequest(parent="studies/none"),
+            pb.DeleteTrialRequest(name="studies/s/trials/7"),
+            pb.GetBestTrialsRequest(parent="studies/none"),
+        ],
+        ids=lambda request: type(request).__name__,
+    )
+    def test_what_is_not_there_is_not_found(self, client, study, request_) -> None:
+        if isinstance(request_, pb.CreateTrialRequest):
+            request_.trial.parameters["lr"].float_value = 0.1
+        with pytest.raises(bo_client.NotFound, match=r"none|7"):
+            client.call(type(request_).__name__.removesuffix("Request"), request_)
+
+    @pytest.mark.parametrize(
+        ("request_", "field"),
+        [
+            (pb.SuggestTrialsRequest(parent="studies/s"), "worker_id"),
+            (pb.SuggestTrialsRequest(parent="studies/s", worker_id="w", count=101), "count"),
+            (pb.SuggestTrialsRequest(parent="s", worker_id="w"), "parent"),
+            (pb.ListTrialsRequest(parent="studies/s", page_size=-1), "page_size"),
+            (pb.ListTrialsRequest(parent="studies/s", page_token="?"), "page_token"),
+            (pb.GetTrialRequest(name="studies/s/trials/x"), "name"),
+            (pb.GetBestTrialsRequest(parent="studies/s", count=-1), "count"),
+            (pb.PredictRequest(parent="studies/s"), "configurations"),
+            (pb.UpdateStudyRequest(study=study_pb2.Study(name="studies/s")), "update_mask"),
+            (pb.CompleteTrialRequest(name="studies/s/trials/1", lease_token="t"), "outcome"),
+            (pb.CreateStudyRequest(study_id="a b"), "study_id"),
+        ],
+        ids=lambda value: type(value).__name__ if not isinstance(value, str) else value,
+    )
+    def test_a_request_out_of_bounds_names_the_field(self, client, study, request_, field) -> None:
+        with pytest.raises(bo_client.InvalidRequest) as refusal:
+            client.call(type(request_).__name__.removesuffix("Request"), request_)
+        assert field in refusal.value.violations[0].field
+        assert refusal.value.violations[0].description
+
+    @pytest.mark.parametrize(
+        ("settings", "name"),
+        [({"beta": 0.0}, "beta"), ({"max_trials": 0}, "max_trials"), ({"lease_duration": 0.5}, "lease_duration")],
+    )
+    def test_settings_out_of_bounds_name_the_field(self, client, study, settings, name) -> None:
+        for call in (
+            lambda: client.create_study("other", SPACE, "loss", goal="minimize", **settings),
+            lambda: study.update(settings=settings),
+        ):
+            with pytest.raises(bo_client.InvalidRequest) as refusal:
+                call()
+            assert refusal.value.violations[0].field.endswith(name)
+
+    def test_several_objectives_are_not_supported_yet(self, client) -> None:
+        with pytest.raises(bo_client.NotSupported, match="one objective"):
+            client.create_study("s", SPACE, [bo_client.Metric(n, "minimize") for n in ("a", "b")])
+
+    def test_a_watch_ends_where_the_study_is_deleted(self, client, study) -> None:
+        changes = study.watch()
+        next(changes)
+        client.delete_study("s")
+        with pytest.raises(bo_client.NotFound):
+            next(changes)
+
+    def test_a_watch_begins_anew_where_another_study_has_the_name(self, client, study) -> None:
+        study.suggest(5)
+        seen = study.info().revision
+        client.delete_study("s")
+        client.create_study("s", SPACE, "loss", goal="minimize").enqueue(GOOD)
+        assert [t.number for t in next(study.watch(after_revision=seen)).trials] == [1]
+
 
 class TestFakeServer(ServerContract):
     @pytest.fixture
-    def client(self) -> bo_client.Client:
-        return FakeServer().client()
+    def server(self) -> FakeServer:
+        return FakeServer()
 
-    def test_a_silent_workers_trial_goes_to_the_next(self) -> None:
-        server = FakeServer()
-        study = server.client().create_study("s", SPACE, "loss", goal="minimize", lease_duration=30)
-        (lost,) = study.suggest()
-        server.advance(31)
-        (again,) = study.suggest()
-        assert (again.number, again.attempt) == (lost.number, 2)
-        assert not lost.heartbeat().lease_valid
-        assert lost.complete(0.5).state is State.SUCCEEDED
-        assert not again.heartbeat().lease_valid
+    @pytest.fixture
+    def client(self, server: FakeServer) -> bo_client.Client:
+        return server.client()
+
+    @pytest.fixture
+    def run_out(self, server: FakeServer) -> Callable[[bo_client.Study], None]:
+        return lambda study: server.advance(2)
 
 
 @pytest.fixture(scope="module")
@@ -308,14 +474,12 @@ class TestRealServer(ServerContract):
                 client.delete_study(info.id)
             yield client
 
-    def test_a_silent_workers_trial_goes_to_the_next(self, client: bo_client.Client) -> None:
-        study = client.create_study("s", SPACE, "loss", goal="minimize", lease_duration=1)
-        (lost,) = study.suggest()
-        deadline = time.monotonic() + 15
-        while study.trial(1).state is not State.QUEUED and time.monotonic() < deadline:
-            time.sleep(0.1)
-        (again,) = study.suggest()
-        assert (again.number, again.attempt) == (lost.number, 2)
-        assert not lost.heartbeat().lease_valid
-        assert lost.complete(0.5).state is State.SUCCEEDED
-        assert not again.heartbeat().lease_valid
+    @pytest.fixture
+    def run_out(self) -> Callable[[bo_client.Study], None]:
+        def wait(study: bo_client.Study) -> None:
+            deadline = time.monotonic() + 15
+            while study.trial(1).state is not State.QUEUED:
+                assert time.monotonic() < deadline, "the lease doesn't run out"
+                time.sleep(0.05)
+
+        return wait

@@ -29,8 +29,9 @@ class Progress:
     trials: Mapping[int, Trial] = field(default_factory=dict)
 
     def after(self, change: Change) -> "Progress":
-        """With a change taken in."""
-        trials = {**self.trials, **{trial.number: trial for trial in change.trials}}
+        """With a change taken in. Where another study has taken the name, nothing of the old one stays."""
+        known = self.trials if change.study.create_time == self.study.create_time else {}
+        trials = {**known, **{trial.number: trial for trial in change.trials}}
         return Progress(change.study, {n: t for n, t in trials.items() if n not in change.deleted_trials})
 
     @property

@@ -23,7 +23,7 @@ def watch(transport: "Transport", request: pb.WatchStudyRequest, patience: float
             for message in transport.stream("WatchStudy", request):
                 assert isinstance(message, pb.WatchStudyResponse)
                 heard, waits = time.monotonic(), delays()
-                if message.revision > request.after_revision:
+                if message.revision != request.after_revision:  # lower where another study took the name
                     request.after_revision = message.revision
                     yield codec.change_from_wire(message)
             raise ServerUnavailable("the server has ended the stream, as it does when it shuts down")

@@ -2,14 +2,20 @@
 
 import statistics
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import study_pb2, trial_pb2
+from google.protobuf.message import Message
 
 from bo_client.errors import FailedPrecondition, InvalidRequest
 from bo_client.values import StudyInfo, TrialState
 
 Trials = Iterable[trial_pb2.Trial]
+M = TypeVar("M", bound=Message)
+
+PAGE, MAX_PAGE = 100, 1000
+"""Items on a page that names no size, and changed trials in one message."""
 
 
 def trial_number(name: str) -> int:
@@ -20,10 +26,27 @@ def trial_number(name: str) -> int:
     return int(number)
 
 
+def copy_of(message: M) -> M:
+    """Another message that says the same."""
+    copied = type(message)()
+    copied.CopyFrom(message)
+    return copied
+
+
+def page_of(items: list[M], size: int, token: str) -> tuple[list[M], str]:
+    """One page, and the token of the next. Raises InvalidRequest."""
+    if size < 0:
+        raise InvalidRequest.of("page_size", f"is {size}; it must be from 1 to {MAX_PAGE}")
+    if token and not token.isdecimal():
+        raise InvalidRequest.of("page_token", f"is {token!r}; give next_page_token of the page before")
+    start = int(token or 0)
+    end = start + min(size or PAGE, MAX_PAGE)
+    return items[start:end], str(end) if end < len(items) else ""
+
+
 def counted(study: study_pb2.Study, trials: Trials) -> study_pb2.Study:
     """A copy of the study with its trials counted by state."""
-    copied = study_pb2.Study()
-    copied.CopyFrom(study)
+    copied = copy_of(study)
     states: list[int] = [trial.state for trial in trials]
     for state in TrialState:
         setattr(copied.trial_counts, state.lower(), states.count(trial_pb2.TrialState.Value(f"TRIAL_STATE_{state}")))
@@ -32,8 +55,7 @@ def counted(study: study_pb2.Study, trials: Trials) -> study_pb2.Study:
 
 def shown(trial: trial_pb2.Trial, view: pb.TrialView) -> trial_pb2.Trial:
     """A copy of the trial, without its learning curve unless asked for."""
-    copied = trial_pb2.Trial()
-    copied.CopyFrom(trial)
+    copied = copy_of(trial)
     if view != pb.TRIAL_VIEW_FULL:
         copied.ClearField("measurements")
     return copied
@@ -63,9 +85,10 @@ def changes(
 ) -> pb.WatchStudyResponse:
     """What came after revision `seen`; `deleted` holds the revision at which each deleted trial went."""
     changed = sorted((t for t in trials if t.revision > seen), key=lambda t: t.revision)
+    revision = study.revision if len(changed) <= PAGE else changed[PAGE - 1].revision
     return pb.WatchStudyResponse(
         study=study,
-        trials=[shown(t, view) for t in changed],
-        deleted_trials=[number for number, revision in deleted.items() if revision > seen],
-        revision=study.revision,
+        trials=[shown(t, view) for t in changed[:PAGE]],
+        deleted_trials=[number for number, gone in deleted.items() if 0 < seen < gone <= revision],
+        revision=revision,
     )

@@ -49,7 +49,6 @@ def _metric_faults(metrics: list[Metric]) -> Iterator[Violation]:
 
 
 _BOUNDS = (
-    ("suggestion", "beta", 0, 100),
     ("suggestion", "xi", 0, 10),
     ("suggestion", "initial_trials", 1, 1000),
     ("execution", "max_attempts", 1, 100),
@@ -62,20 +61,24 @@ def _setting_faults(spec: study_pb2.StudySpec) -> Iterator[Violation]:
         owner = getattr(spec, group)
         if owner.HasField(name) and not low <= getattr(owner, name) <= high:
             yield Violation(f"{group}.{name}", f"is {getattr(owner, name)}; it must be from {low} to {high}")
+    if spec.suggestion.HasField("beta") and not 0 < spec.suggestion.beta <= 100:
+        yield Violation("suggestion.beta", f"is {spec.suggestion.beta}; it must be above 0 and at most 100")
     if spec.execution.HasField("lease_duration"):
         seconds = spec.execution.lease_duration.ToTimedelta().total_seconds()
         if not 1 <= seconds <= 24 * 3600:
             yield Violation("execution.lease_duration", f"is {seconds:g} s; it must be from 1 s to 24 h")
 
 
-def check_configuration(given: Mapping[str, space_pb2.ParameterValue], study: StudyInfo, field: str) -> None:
+def check_configuration(
+    given: Mapping[str, space_pb2.ParameterValue], study: StudyInfo, field: str, must_be_feasible: bool
+) -> None:
     """Raises InvalidRequest for values that are missing, unknown or not allowed."""
     configuration = values_from_wire(given)
     faults = study.space.configuration_faults(configuration)
     if faults:
         raise InvalidRequest.listing([Violation(f"{field}[{f.field!r}]", f.description) for f in faults])
     broken = [c for c in study.space.constraints if not c.holds(configuration)]
-    if broken:
+    if broken and must_be_feasible:
         raise InvalidRequest.of(field, f"break a constraint: {broken[0].description or broken[0]}")
 
 

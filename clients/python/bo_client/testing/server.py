@@ -14,11 +14,10 @@ from google.protobuf.message import Message
 
 from bo_client.client import Client
 from bo_client.errors import AlreadyExists, InvalidRequest, NotFound, ServerUnavailable
-from bo_client.testing.answers import best_trials, changes, prediction, shown, trial_number
+from bo_client.testing.answers import best_trials, changes, copy_of, page_of, prediction, shown, trial_number
 from bo_client.testing.checks import check_configuration, check_spec, check_study_id
 from bo_client.testing.study import FakeStudy
 
-DEFAULT_PAGE = 100
 CHANGEABLE = ("display_name", "labels", "state", "spec.suggestion", "spec.stopping", "spec.execution")
 
 
@@ -79,10 +78,10 @@ class FakeServer:
         """As bo_client.transport.Transport.call; answers at once, whatever `timeout` is."""
         with self._change:
             self._require_up()
-            self.calls.append((method, _copy(request)))
+            self.calls.append((method, copy_of(request)))
             for study in self._studies.values():
                 study.expire(self.now())
-            answer = _copy(self._once(method, _copy(request)))
+            answer = copy_of(self._once(method, copy_of(request)))
             self._change.notify_all()
             return answer
 
@@ -95,7 +94,9 @@ class FakeServer:
                 self._require_up()
                 study = self._study(request.name)
                 study.expire(self.now())
-                if study.message.revision <= seen:
+                if seen > study.message.revision:  # another study had the name
+                    seen = 0
+                if study.message.revision == seen:
                     self._change.wait(timeout=0.1)  # leases run out with nobody calling
                     continue
                 answer = changes(study.snapshot(), study.trials.values(), study.deleted, seen, request.view)
@@ -124,7 +125,7 @@ class FakeServer:
             return self._methods[method](request)
         body = method.encode() + request.SerializeToString(deterministic=True)
         if request_id not in self._answers:
-            self._answers[request_id] = (body, _copy(self._methods[method](request)))
+            self._answers[request_id] = (body, copy_of(self._methods[method](request)))
         first, answer = self._answers[request_id]
         if first != body:
             raise InvalidRequest(
@@ -132,11 +133,11 @@ class FakeServer:
             )
         return answer
 
-    def _study(self, name: str) -> FakeStudy:
+    def _study(self, name: str, field: str = "name") -> FakeStudy:
         """Of a study's name or of one of its trials'. Raises NotFound, InvalidRequest."""
         parts = re.fullmatch(r"studies/([^/]+)(/trials/[^/]+)?", name)
         if parts is None:
-            raise InvalidRequest.of("name", f"is {name!r}; give studies/STUDY or studies/STUDY/trials/NUMBER")
+            raise InvalidRequest.of(field, f"is {name!r}; give studies/STUDY or studies/STUDY/trials/NUMBER")
         if parts[1] not in self._studies:
             raise NotFound(f"there is no study {parts[1]!r}")
         return self._studies[parts[1]]
@@ -173,11 +174,11 @@ class FakeServer:
 
     def _list_studies(self, request: pb.ListStudiesRequest) -> Message:
         ordered = [self._studies[study_id].snapshot() for study_id in sorted(self._studies)]
-        page, token = _page(ordered, request.page_size, request.page_token)
+        page, token = page_of(ordered, request.page_size, request.page_token)
         return pb.ListStudiesResponse(studies=page, next_page_token=token)
 
     def _update_study(self, request: pb.UpdateStudyRequest) -> Message:
-        study = self._study(request.study.name)
+        study = self._study(request.study.name, "study.name")
         paths = list(request.update_mask.paths)
         if not paths:
             raise InvalidRequest.of("update_mask", f"is empty; name at least one of {', '.join(CHANGEABLE)}")
@@ -201,7 +202,7 @@ class FakeServer:
         return pb.DeleteStudyResponse()
 
     def _suggest_trials(self, request: pb.SuggestTrialsRequest) -> Message:
-        study = self._study(request.parent)
+        study = self._study(request.parent, "parent")
         if not request.worker_id:
             raise InvalidRequest.of("worker_id", "is empty; say who will run the trials")
         if not 0 <= request.count <= 100:
@@ -209,7 +210,7 @@ class FakeServer:
         return study.suggest(request.count or 1, request.worker_id, self.now())
 
     def _create_trial(self, request: pb.CreateTrialRequest) -> Message:
-        return pb.CreateTrialResponse(trial=self._study(request.parent).create(request.trial, self.now()))
+        return pb.CreateTrialResponse(trial=self._study(request.parent, "parent").create(request.trial, self.now()))
 
     def _complete_trial(self, request: pb.CompleteTrialRequest) -> Message:
         if request.WhichOneof("outcome") is None:
@@ -221,9 +222,9 @@ class FakeServer:
         return pb.StopTrialResponse(trial=study.stop(trial_number(request.name), request.reason, self.now()))
 
     def _list_trials(self, request: pb.ListTrialsRequest) -> Message:
-        trials = self._study(request.parent).trials
+        trials = self._study(request.parent, "parent").trials
         chosen = [trials[n] for n in sorted(trials) if not request.states or trials[n].state in request.states]
-        page, token = _page([shown(t, request.view) for t in chosen], request.page_size, request.page_token)
+        page, token = page_of([shown(t, request.view) for t in chosen], request.page_size, request.page_token)
         return pb.ListTrialsResponse(trials=page, next_page_token=token)
 
     def _delete_trial(self, request: pb.DeleteTrialRequest) -> Message:
@@ -231,26 +232,16 @@ class FakeServer:
         return pb.DeleteTrialResponse()
 
     def _get_best_trials(self, request: pb.GetBestTrialsRequest) -> Message:
-        study = self._study(request.parent)
+        study = self._study(request.parent, "parent")
+        if not 0 <= request.count <= 1000:
+            raise InvalidRequest.of("count", f"is {request.count}; it must be from 1 to 1000")
         best = best_trials(study.definition, study.trials.values(), request.count or 1)
         return pb.GetBestTrialsResponse(trials=[shown(t, pb.TRIAL_VIEW_BASIC) for t in best])
 
     def _predict(self, request: pb.PredictRequest) -> Message:
-        study = self._study(request.parent)
+        study = self._study(request.parent, "parent")
+        if not 1 <= len(request.configurations) <= 1000:
+            raise InvalidRequest.of("configurations", f"has {len(request.configurations)}; give 1 to 1000")
         for i, configuration in enumerate(request.configurations):
-            check_configuration(configuration.parameters, study.definition, f"configurations[{i}].parameters")
+            check_configuration(configuration.parameters, study.definition, f"configurations[{i}].parameters", False)
         return prediction(study.definition, study.trials.values(), len(request.configurations))
-
-
-def _copy(message: Message) -> Message:
-    copied = type(message)()
-    copied.CopyFrom(message)
-    return copied
-
-
-def _page(items: list[Any], size: int, token: str) -> tuple[list[Any], str]:
-    if not 0 <= size <= 1000:
-        raise InvalidRequest.of("page_size", f"is {size}; it must be from 1 to 1000")
-    start = int(token or 0)
-    end = start + (size or DEFAULT_PAGE)
-    return items[start:end], str(end) if end < len(items) else ""

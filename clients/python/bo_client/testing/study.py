@@ -1,7 +1,6 @@
 """One study of the fake server: its trials and their lives."""
 
 import random
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from bo_api.v1 import optimization_service_pb2 as pb
@@ -9,21 +8,23 @@ from bo_api.v1 import study_pb2, trial_pb2
 
 from bo_client.codec import study_from_wire
 from bo_client.codec_space import values_from_wire, values_to_wire
-from bo_client.errors import FailedPrecondition, NotFound
+from bo_client.errors import FailedPrecondition, LimitExceeded, NotFound
 from bo_client.parameters import Value
 from bo_client.testing.answers import counted, trial_number
 from bo_client.testing.checks import check_configuration, check_final
+from bo_client.testing.lives import (
+    OPEN,
+    PARAMETERS_AT_FAULT,
+    after_failure,
+    conclude,
+    record,
+    require_open,
+    users_trial,
+)
 from bo_client.testing.sampling import default_configuration, new_configuration
 
 DEFAULT_LEASE, DEFAULT_ATTEMPTS = 60.0, 3
 RETRY_DELAY = timedelta(seconds=1)
-
-PARAMETERS_AT_FAULT = (
-    trial_pb2.FAILURE_REASON_OUT_OF_MEMORY,
-    trial_pb2.FAILURE_REASON_DIVERGED,
-    trial_pb2.FAILURE_REASON_INVALID_CONFIGURATION,
-)
-OPEN = (trial_pb2.TRIAL_STATE_QUEUED, trial_pb2.TRIAL_STATE_RUNNING)
 
 
 class FakeStudy:
@@ -72,12 +73,9 @@ class FakeStudy:
         queued = [t for t in self.trials.values() if t.state == trial_pb2.TRIAL_STATE_QUEUED]
         if queued:
             return queued[0], pb.SHORTFALL_UNSPECIFIED
-        execution = self.message.spec.execution
-        if execution.HasField("max_trials") and self._made >= execution.max_trials:
-            return None, pb.SHORTFALL_ALL_IN_PROGRESS
-        found = self._suggestion()
+        found = None if self._is_full else self._suggestion()
         if found is None:
-            return None, pb.SHORTFALL_SPACE_EXHAUSTED
+            return None, pb.SHORTFALL_ALL_IN_PROGRESS if self._has_open else pb.SHORTFALL_SPACE_EXHAUSTED
         configuration, origin = found
         trial = trial_pb2.Trial(parameters=values_to_wire(configuration), origin=origin)
         trial.explanation.summary = "a fake server's suggestion: the default configuration first, then at random"
@@ -93,41 +91,40 @@ class FakeStudy:
         return None if drawn is None else (drawn, trial_pb2.ORIGIN_QUASI_RANDOM)
 
     def change(self, message: study_pb2.Study, now: datetime) -> None:
-        """Takes new settings, labels or another state."""
+        """Takes new settings, labels or another state; with room for more trials a full study is active again."""
+        was_full = self._is_full and self.message.state == study_pb2.STUDY_STATE_COMPLETED
         self.message = message
         self.definition = study_from_wire(message)
+        if was_full and not self._is_full:
+            self.message.state = study_pb2.STUDY_STATE_ACTIVE
+        self._close()
         self._changed(now)
 
     def create(self, given: trial_pb2.Trial, now: datetime) -> trial_pb2.Trial:
-        """Queues a configuration, or records an ended trial. Raises InvalidRequest."""
-        check_configuration(given.parameters, self.definition, "trial.parameters")
-        trial = trial_pb2.Trial(
-            parameters=given.parameters,
-            labels=given.labels,
-            measurements=given.measurements,
-            checkpoint_uri=given.checkpoint_uri,
-            origin=trial_pb2.ORIGIN_USER,
-        )
+        """Queues a configuration, or records an ended trial. Raises what the real server does."""
+        ended = given.HasField("final_measurement") or given.HasField("failure")
+        check_configuration(given.parameters, self.definition, "trial.parameters", must_be_feasible=not ended)
         if given.HasField("final_measurement"):
             check_final(given.final_measurement, self.definition, "trial.final_measurement")
-        self._add(trial, now)
+        self._require_room(ended)
+        trial = self._add(users_trial(given), now)
         if given.HasField("final_measurement"):
-            self._succeed(trial, given.final_measurement, now)
+            self._end(trial, conclude(trial, given.final_measurement, now), now)
         elif given.HasField("failure"):
-            self._fail(trial, given.failure, now, again=False)
+            self._fail(trial, given.failure, 0, now)
         return trial
 
     def report(self, request: pb.ReportMeasurementsRequest, now: datetime) -> pb.ReportMeasurementsResponse:
         """Raises FailedPrecondition where the token was never given out for the trial."""
         trial = self.trial(trial_number(request.name))
-        tokens = self._require_token(trial, request.lease_token)
+        is_held = self._is_held(trial, request.lease_token)
         answer = pb.ReportMeasurementsResponse()
-        if trial.state != trial_pb2.TRIAL_STATE_RUNNING or request.lease_token != tokens[-1]:
+        if not is_held:
             answer.should_stop = True
             answer.stop_reason = "the trial has ended, or another worker holds it"
             return answer
         if request.measurements or request.checkpoint_uri:
-            _record(trial, request.measurements, now)
+            record(trial, request.measurements, now)
             trial.checkpoint_uri = request.checkpoint_uri or trial.checkpoint_uri
             self._changed(now, trial)
         self._renew(trial, now)
@@ -141,19 +138,20 @@ class FakeStudy:
     def complete(self, request: pb.CompleteTrialRequest, now: datetime) -> trial_pb2.Trial:
         """Raises InvalidRequest and FailedPrecondition."""
         trial = self.trial(trial_number(request.name))
-        self._require_token(trial, request.lease_token)
-        _require_open(trial, "be completed")
+        is_held = self._is_held(trial, request.lease_token)
+        require_open(trial, "be completed")
         if request.HasField("failure"):
-            self._fail(trial, request.failure, now, again=True)
+            if is_held or request.failure.reason in PARAMETERS_AT_FAULT:
+                self._fail(trial, request.failure, self._attempts, now)
         else:
             check_final(request.final_measurement, self.definition)
-            self._succeed(trial, request.final_measurement, now)
+            self._end(trial, conclude(trial, request.final_measurement, now), now)
         return trial
 
     def stop(self, number: int, reason: str, now: datetime) -> trial_pb2.Trial:
         """Raises FailedPrecondition where it has ended."""
         trial = self.trial(number)
-        _require_open(trial, "be stopped")
+        require_open(trial, "be stopped")
         if not trial.HasField("stop_request"):
             trial.stop_request.reason = reason
             trial.stop_request.create_time.FromDatetime(now)
@@ -179,7 +177,28 @@ class FakeStudy:
                     reason=trial_pb2.FAILURE_REASON_PREEMPTED,
                     message=f"worker {trial.lease.worker_id!r} gave no sign of life",
                 )
-                self._fail(trial, gone, now, again=True)
+                self._fail(trial, gone, self._attempts, now)
+
+    def _require_room(self, ended: bool) -> None:
+        if not ended and self.message.state == study_pb2.STUDY_STATE_COMPLETED:
+            raise FailedPrecondition(f"{self.message.name} is completed: nobody would run the trial", "WRONG_STATE")
+        if self._is_full:
+            limit = self.message.spec.execution.max_trials
+            raise LimitExceeded(f"{self.message.name} has all of its {limit} trials; raise max_trials")
+
+    @property
+    def _is_full(self) -> bool:
+        execution = self.message.spec.execution
+        return execution.HasField("max_trials") and len(self.trials) >= execution.max_trials
+
+    @property
+    def _has_open(self) -> bool:
+        return any(trial.state in OPEN for trial in self.trials.values())
+
+    @property
+    def _attempts(self) -> int:
+        execution = self.message.spec.execution
+        return execution.max_attempts if execution.HasField("max_attempts") else DEFAULT_ATTEMPTS
 
     @property
     def _lease(self) -> timedelta:
@@ -209,39 +228,25 @@ class FakeStudy:
     def _renew(self, trial: trial_pb2.Trial, now: datetime) -> None:
         trial.lease.expire_time.FromDatetime(now + self._lease)
 
-    def _succeed(self, trial: trial_pb2.Trial, final: trial_pb2.Measurement, now: datetime) -> None:
-        trial.final_measurement.CopyFrom(final)
-        if not final.step and trial.HasField("latest_measurement"):
-            trial.final_measurement.step = trial.latest_measurement.step
-        trial.final_measurement.receive_time.FromDatetime(now)
-        trial.latest_measurement.CopyFrom(trial.final_measurement)
-        stopped = trial.HasField("stop_request")
-        self._end(trial, trial_pb2.TRIAL_STATE_STOPPED if stopped else trial_pb2.TRIAL_STATE_SUCCEEDED, now)
-
-    def _fail(self, trial: trial_pb2.Trial, failure: trial_pb2.Failure, now: datetime, again: bool) -> None:
-        execution = self.message.spec.execution
-        attempts = execution.max_attempts if execution.HasField("max_attempts") else DEFAULT_ATTEMPTS
-        trial.failure.CopyFrom(failure)
-        if failure.reason in PARAMETERS_AT_FAULT:
-            self._end(trial, trial_pb2.TRIAL_STATE_INFEASIBLE, now)
-        elif trial.HasField("stop_request"):
-            self._end(trial, trial_pb2.TRIAL_STATE_STOPPED, now)
-        elif not again or trial.attempt >= attempts:
-            self._end(trial, trial_pb2.TRIAL_STATE_FAILED, now)
-        else:
-            trial.state = trial_pb2.TRIAL_STATE_QUEUED
-            trial.ClearField("lease")
-            self._changed(now, trial)
+    def _fail(self, trial: trial_pb2.Trial, failure: trial_pb2.Failure, max_attempts: int, now: datetime) -> None:
+        state = after_failure(trial, failure, max_attempts)
+        if state != trial_pb2.TRIAL_STATE_QUEUED:
+            self._end(trial, state, now)
+            return
+        trial.state = state
+        trial.ClearField("lease")
+        self._changed(now, trial)
 
     def _end(self, trial: trial_pb2.Trial, state: trial_pb2.TrialState, now: datetime) -> None:
         trial.state = state
         trial.ClearField("lease")
         trial.end_time.FromDatetime(now)
-        execution = self.message.spec.execution
-        all_made = execution.HasField("max_trials") and self._made >= execution.max_trials
-        if all_made and all(t.state not in OPEN for t in self.trials.values()):
-            self.message.state = study_pb2.STUDY_STATE_COMPLETED
+        self._close()
         self._changed(now, trial)
+
+    def _close(self) -> None:
+        if self._is_full and not self._has_open:
+            self.message.state = study_pb2.STUDY_STATE_COMPLETED
 
     def _changed(self, now: datetime, trial: trial_pb2.Trial | None = None) -> int:
         self.message.revision += 1
@@ -250,29 +255,9 @@ class FakeStudy:
             trial.revision = self.message.revision
         return self.message.revision
 
-    def _require_token(self, trial: trial_pb2.Trial, token: str) -> list[str]:
+    def _is_held(self, trial: trial_pb2.Trial, token: str) -> bool:
+        """Whether it runs under this token. Raises FailedPrecondition where the token was never given out for it."""
         tokens = self._tokens.get(trial_number(trial.name), [])
         if token not in tokens:
             raise FailedPrecondition(f"lease_token was never given out for {trial.name}", "WRONG_LEASE")
-        return tokens
-
-
-def _require_open(trial: trial_pb2.Trial, verb: str) -> None:
-    if trial.state not in OPEN:
-        state = trial_pb2.TrialState.Name(trial.state).removeprefix("TRIAL_STATE_")
-        raise FailedPrecondition(f"{trial.name} can't {verb}: it has ended as {state}", "WRONG_STATE")
-
-
-def _record(trial: trial_pb2.Trial, measurements: Iterable[trial_pb2.Measurement], now: datetime) -> None:
-    """Adds to the learning curve; a step reported before is replaced."""
-    curve = {m.step: m for m in trial.measurements}
-    for given in measurements:
-        kept = trial_pb2.Measurement()
-        kept.CopyFrom(given)
-        kept.receive_time.FromDatetime(now)
-        curve[kept.step] = kept
-    ordered = [curve[step] for step in sorted(curve)]
-    del trial.measurements[:]
-    trial.measurements.extend(ordered)
-    if ordered:
-        trial.latest_measurement.CopyFrom(ordered[-1])
+        return trial.state == trial_pb2.TRIAL_STATE_RUNNING and token == tokens[-1]
