@@ -1,15 +1,28 @@
 """Search spaces and configurations on the wire, and back. Wire messages are seen through `pb`, ours stand bare."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from bo_api.v1 import space_pb2 as pb
 
-from bo_service.adapters.grpc.decoding import choice, each, each_value, text
+from bo_service.adapters.grpc.decoding import Faults, choice, each, each_value, text
 from bo_service.core.constraints import Configuration, Constraint, ForbiddenCombination, LinearConstraint
-from bo_service.core.domains import CategoricalDomain, DiscreteDomain, Domain, FloatDomain, IntDomain, Scale, Value
+from bo_service.core.domains import (
+    MAX_VALUES,
+    CategoricalDomain,
+    DiscreteDomain,
+    Domain,
+    FloatDomain,
+    IntDomain,
+    Scale,
+    Value,
+)
 from bo_service.core.errors import InvalidArgument, Violation
 from bo_service.core.space import MAX_CONSTRAINTS, MAX_PARAMETERS, Activation, Parameter, SearchSpace
+
+T = TypeVar("T")
 
 MAX_DESCRIPTION, MAX_UNIT = 1000, 32
 
@@ -55,21 +68,54 @@ def space_to_wire(space: SearchSpace) -> pb.SearchSpace:
     )
 
 
+def or_else(faults: Faults, read: Callable[[], T], stand_in: T) -> T:
+    """What `read` returns; the stand-in where it refuses, which is kept, so that the rest is judged all the same."""
+    try:
+        return read()
+    except InvalidArgument as error:
+        add_all(faults, error.violations)
+        return stand_in
+
+
+def add_all(faults: Faults, violations: Iterable[Violation]) -> None:
+    for violation in violations:
+        faults.add(violation.field, violation.description)
+
+
 def space_from_wire(message: pb.SearchSpace, field: str) -> SearchSpace:
-    """Raises InvalidArgument, with the path of every field at fault."""
+    """Raises InvalidArgument, with the path of every field at fault.
+
+    What depends on a parameter that can't be read at all is judged once it can.
+    """
     for name, given, most in (
         ("parameters", message.parameters, MAX_PARAMETERS),
         ("constraints", message.constraints, MAX_CONSTRAINTS),
     ):
         if len(given) > most:
             raise InvalidArgument.of(f"{field}.{name}", f"has {len(given)}; at most {most} are allowed")
-    parameters = each(message.parameters, f"{field}.parameters", _parameter_from_wire)
-    floats = {p.name for p in parameters if p.domain.is_float}
-    constraints = each(message.constraints, f"{field}.constraints", lambda m, at: _constraint_from_wire(m, at, floats))
+    faults = Faults()
+    parameters = [_parameter_from_wire(m, f"{field}.parameters[{i}]", faults) for i, m in enumerate(message.parameters)]
+    floats = {p.name for p in parameters if p is not None and p.domain.is_float}
+    constraints = [
+        _constraint_from_wire(m, f"{field}.constraints[{i}]", floats, faults) for i, m in enumerate(message.constraints)
+    ]
     try:
-        return SearchSpace(tuple(_with_float_rule(p, floats) for p in parameters), constraints)
+        space = _judged([p and _with_float_rule(p, floats) for p in parameters], constraints)
     except InvalidArgument as error:
-        raise InvalidArgument([_on_the_wire(v, message).inside(field) for v in error.violations]) from error
+        add_all(faults, (_on_the_wire(v, message).inside(field) for v in error.violations))
+    faults.check()
+    return space
+
+
+def _judged(parameters: Sequence[Parameter | None], constraints: Sequence[Constraint | None]) -> SearchSpace:
+    """Raises InvalidArgument. What lacks a part is refused anyway: here, whatever else can be said of the rest."""
+    known = [p for p in parameters if p is not None]
+    if len(known) < len(parameters):
+        own = [f.inside(f"parameters[{i}]") for i, p in enumerate(parameters) if p is not None for f in p.faults()]
+        raise InvalidArgument(own)
+    readable = [c for c in constraints if c is not None]
+    # Without one of the constraints the others' numbers would be wrong.
+    return SearchSpace(tuple(known), tuple(readable) if len(readable) == len(constraints) else ())
 
 
 def _on_the_wire(violation: Violation, message: pb.SearchSpace) -> Violation:
@@ -102,44 +148,56 @@ def _parameter_to_wire(parameter: Parameter) -> pb.Parameter:
     return message
 
 
-def _parameter_from_wire(message: pb.Parameter, field: str) -> Parameter:
-    domain = _domain_from_wire(message, field)
-    default = None
-    if message.HasField("default_value"):
-        default = _as_float(value_from_wire(message.default_value, f"{field}.default_value"), domain.is_float)
-    activation = None
-    if message.HasField("activation"):
-        rule = message.activation
-        activation = Activation(rule.parameter, each(rule.values, f"{field}.activation.values", value_from_wire))
-    return Parameter(
-        message.name,
-        domain,
-        default,
-        activation,
-        text(message.description, f"{field}.description", MAX_DESCRIPTION),
-        text(message.unit, f"{field}.unit", MAX_UNIT),
-    )
+def _parameter_from_wire(message: pb.Parameter, field: str, faults: Faults) -> Parameter | None:
+    """None where its domain can't be read."""
+    domain = faults.attempt(lambda: _domain_from_wire(message, field, faults))
+    default = faults.attempt(lambda: _default_from_wire(message, f"{field}.default_value"))
+    activation = faults.attempt(lambda: _activation_from_wire(message, f"{field}.activation"))
+    description = or_else(faults, lambda: text(message.description, f"{field}.description", MAX_DESCRIPTION), "")
+    unit = or_else(faults, lambda: text(message.unit, f"{field}.unit", MAX_UNIT), "")
+    if domain is None:
+        return None
+    if default is not None:
+        default = _as_float(default, domain.is_float)
+    return Parameter(message.name, domain, default, activation, description, unit)
 
 
-def _domain_from_wire(message: pb.Parameter, field: str) -> Domain:
+def _default_from_wire(message: pb.Parameter, field: str) -> Value | None:
+    return value_from_wire(message.default_value, field) if message.HasField("default_value") else None
+
+
+def _activation_from_wire(message: pb.Parameter, field: str) -> Activation | None:
+    if not message.HasField("activation"):
+        return None
+    return Activation(message.activation.parameter, _list_from_wire(message.activation.values, f"{field}.values"))
+
+
+def _domain_from_wire(message: pb.Parameter, field: str, faults: Faults) -> Domain:
     kind = message.WhichOneof("kind")
     at = f"{field}.{kind}"
     match kind:
         case "float_parameter":
             real = message.float_parameter
-            return FloatDomain(real.low, real.high, choice(real.scale, f"{at}.scale", SCALES))
+            return FloatDomain(real.low, real.high, _scale_from_wire(real.scale, at, faults))
         case "int_parameter":
             whole = message.int_parameter
-            return IntDomain(whole.low, whole.high, choice(whole.scale, f"{at}.scale", SCALES))
+            return IntDomain(whole.low, whole.high, _scale_from_wire(whole.scale, at, faults))
         case "categorical_parameter":
-            return CategoricalDomain(each(message.categorical_parameter.values, f"{at}.values", value_from_wire))
+            return CategoricalDomain(_list_from_wire(message.categorical_parameter.values, f"{at}.values"))
         case "discrete_parameter":
             ordered = message.discrete_parameter
-            values = each(ordered.values, f"{at}.values", value_from_wire)
-            return DiscreteDomain(values, choice(ordered.scale, f"{at}.scale", SCALES))
+            scale = _scale_from_wire(ordered.scale, at, faults)
+            domain = DiscreteDomain(_list_from_wire(ordered.values, f"{at}.values"), scale)
+            if not domain.values:  # nobody could say whether it is of floats
+                raise InvalidArgument([fault.inside(at) for fault in domain.faults()])
+            return domain
     raise InvalidArgument.of(
         field, "says no kind; set float_parameter, int_parameter, categorical_parameter or discrete_parameter"
     )
+
+
+def _scale_from_wire(given: int, at: str, faults: Faults) -> Scale:
+    return or_else(faults, lambda: choice(given, f"{at}.scale", SCALES), Scale.LINEAR)
 
 
 def _constraint_to_wire(constraint: Constraint) -> pb.Constraint:
@@ -150,8 +208,9 @@ def _constraint_to_wire(constraint: Constraint) -> pb.Constraint:
     return pb.Constraint(forbidden=forbidden, description=constraint.description)
 
 
-def _constraint_from_wire(message: pb.Constraint, field: str, floats: set[str]) -> Constraint:
-    description = text(message.description, f"{field}.description", MAX_DESCRIPTION)
+def _constraint_from_wire(message: pb.Constraint, field: str, floats: set[str], faults: Faults) -> Constraint | None:
+    """None where its condition can't be read."""
+    description = or_else(faults, lambda: text(message.description, f"{field}.description", MAX_DESCRIPTION), "")
     match message.WhichOneof("kind"):
         case "linear":
             terms = message.linear.coefficients
@@ -159,10 +218,14 @@ def _constraint_from_wire(message: pb.Constraint, field: str, floats: set[str]) 
                 {name: terms[name] for name in sorted(terms)}, message.linear.upper_bound, description
             )
         case "forbidden":
-            given = configuration_from_wire(message.forbidden.parameters, f"{field}.forbidden.parameters")
+            at = f"{field}.forbidden.parameters"
+            given = faults.attempt(lambda: configuration_from_wire(message.forbidden.parameters, at))
+            if given is None:
+                return None
             values = {name: _as_float(value, name in floats) for name, value in given.items()}
             return ForbiddenCombination(values, description)
-    raise InvalidArgument.of(field, "says no kind; set linear or forbidden")
+    faults.add(field, "says no kind; set linear or forbidden")
+    return None
 
 
 def _with_float_rule(parameter: Parameter, floats: set[str]) -> Parameter:
@@ -170,7 +233,7 @@ def _with_float_rule(parameter: Parameter, floats: set[str]) -> Parameter:
     if rule is None or rule.parameter not in floats:
         return parameter
     values = tuple(_as_float(value, True) for value in rule.values)
-    return Parameter(**{**vars(parameter), "activation": Activation(rule.parameter, values)})
+    return replace(parameter, activation=Activation(rule.parameter, values))
 
 
 def _as_float(value: Value, is_float: bool) -> Value:
@@ -180,3 +243,9 @@ def _as_float(value: Value, is_float: bool) -> Value:
 
 def _list_to_wire(values: Iterable[Value]) -> list[pb.ParameterValue]:
     return [value_to_wire(value) for value in values]
+
+
+def _list_from_wire(messages: Sequence[pb.ParameterValue], field: str) -> tuple[Value, ...]:
+    if len(messages) > MAX_VALUES:
+        raise InvalidArgument.of(field, f"has {len(messages)}; at most {MAX_VALUES} values are allowed")
+    return each(messages, field, value_from_wire)
