@@ -57,12 +57,12 @@ def _bad_request(error: InvalidArgument, most: int) -> BadRequest:
     """As many violations as fit into so many bytes; the first does."""
     found = BadRequest()
     for violation in error.violations[:MAX_VIOLATIONS]:
-        told = found.field_violations.add(
+        found.field_violations.add(
             field=_cut(violation.field, MAX_FIELD_BYTES, _utf8),
             description=_cut(violation.description, MAX_DESCRIPTION_BYTES, _utf8),
         )
         if found.ByteSize() > most - ANY_BYTES:
-            found.field_violations.remove(told)
+            del found.field_violations[-1]
             break
     return found
 

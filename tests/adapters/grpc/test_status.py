@@ -84,7 +84,9 @@ def test_refusals_fit_into_trailers_and_name_the_first_field(violations) -> None
     status = to_status(InvalidArgument(violations))
     told = details(status)[BadRequest].field_violations
     assert size_of_trailers(status) <= CLIENTS_LIMIT
-    assert violations[0].field.startswith(told[0].field.removesuffix("…"))
+    assert told
+    for violation, seen in zip(violations, told, strict=False):
+        assert seen.field == violation.field or violation.field.startswith(seen.field[:-1])
 
 
 @given(long_texts)
