@@ -8,10 +8,12 @@ from typing import Any
 from bo_api.v1 import optimization_service_pb2 as service_pb
 from bo_api.v1 import study_pb2 as pb
 
-from bo_service.adapters.grpc.decoding import Faults, choice, each, labels_from_wire, seconds, text
-from bo_service.adapters.grpc.space_codec import MAX_UNIT, space_from_wire, space_to_wire
+from bo_service.adapters.grpc.decoding import Faults, choice, labels_from_wire, seconds, text
+from bo_service.adapters.grpc.space_codec import MAX_UNIT, add_all, or_else, space_from_wire, space_to_wire
 from bo_service.application.studies import StudyUpdate
-from bo_service.core.errors import InvalidArgument
+from bo_service.core.domains import FloatDomain
+from bo_service.core.errors import InvalidArgument, NotSupportedYet
+from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import (
     MAX_METRICS,
     Acquisition,
@@ -28,6 +30,10 @@ from bo_service.core.study import (
 from bo_service.core.trial import TrialState
 
 MAX_DISPLAY_NAME = 200
+
+ANY_SPACE = SearchSpace((Parameter("any", FloatDomain(0.0, 1.0)),))
+ANY_METRICS: tuple[Metric, ...] = (Metric("any", Goal.MINIMIZE),)
+"""Stand in for what was refused, so that the rest of a spec is judged all the same."""
 
 GOALS = {pb.GOAL_UNSPECIFIED: None, pb.GOAL_MINIMIZE: Goal.MINIMIZE, pb.GOAL_MAXIMIZE: Goal.MAXIMIZE}
 ROLES = {
@@ -73,26 +79,21 @@ CHANGEABLE = {
 
 def spec_from_wire(message: pb.StudySpec, field: str) -> StudySpec:
     """Raises InvalidArgument, with the path of every field at fault; NotSupportedYet."""
-    if len(message.metrics) > MAX_METRICS:
-        raise InvalidArgument.of(f"{field}.metrics", f"has {len(message.metrics)}; at most {MAX_METRICS} are allowed")
     faults = Faults()
-    space = faults.attempt(lambda: space_from_wire(message.space, f"{field}.space"))
-    metrics = faults.attempt(lambda: each(message.metrics, f"{field}.metrics", _metric_from_wire))
-    suggestion = faults.attempt(lambda: _suggestion_from_wire(message.suggestion, f"{field}.suggestion"))
-    execution = faults.attempt(lambda: _execution_from_wire(message.execution, f"{field}.execution"))
+    space = or_else(faults, lambda: space_from_wire(message.space, f"{field}.space"), ANY_SPACE)
+    metrics = or_else(faults, lambda: _metrics_from_wire(message, f"{field}.metrics", faults), ANY_METRICS)
+    suggestion = _suggestion_from_wire(message.suggestion, f"{field}.suggestion", faults)
+    execution = _execution_from_wire(message.execution, f"{field}.execution", faults)
     faults.attempt(lambda: choice(message.stopping.rule, f"{field}.stopping.rule", STOPPING_RULES))
-    if space is not None and metrics is not None and suggestion is not None and execution is not None:
-        spec = faults.attempt(lambda: _spec(field, space, metrics, suggestion, execution))
-    faults.check()
-    assert spec is not None
-    return spec
-
-
-def _spec(field: str, *parts: Any) -> StudySpec:
     try:
-        return StudySpec(*parts)
+        spec = StudySpec(space, metrics, suggestion, execution)
     except InvalidArgument as error:
-        raise error.inside(field) from error
+        add_all(faults, error.inside(field).violations)
+    except NotSupportedYet:
+        faults.check()  # what is wrong comes before what is right and too early
+        raise
+    faults.check()
+    return spec
 
 
 def spec_to_wire(spec: StudySpec) -> pb.StudySpec:
@@ -133,26 +134,33 @@ def update_from_wire(request: service_pb.UpdateStudyRequest) -> StudyUpdate:
     unknown = sorted(set(paths) - CHANGEABLE)
     if unknown:
         raise InvalidArgument.of("update_mask", f"names {unknown}; these may change: {', '.join(sorted(CHANGEABLE))}")
+    faults = Faults()
     settings = [path for path in paths if path.startswith("spec.")]
-    return StudyUpdate(
-        revise=(lambda spec: revised(spec, study, settings)) if settings else None,
-        display_name=display_name_from_wire(study.display_name, "study.display_name")
-        if "display_name" in paths
-        else None,
-        labels=labels_from_wire(study.labels, "study.labels") if "labels" in paths else None,
-        state=choice(study.state, "study.state", STATES) if "state" in paths else None,
-    )
+    if settings:  # each is judged by itself, so that any spec will do; the study's own is known later
+        faults.attempt(lambda: merge_settings(StudySpec(ANY_SPACE, ANY_METRICS), study.spec, settings))
+    name = labels = state = None
+    if "display_name" in paths:
+        name = faults.attempt(lambda: display_name_from_wire(study.display_name, "study.display_name"))
+    if "labels" in paths:
+        labels = faults.attempt(lambda: labels_from_wire(study.labels, "study.labels"))
+    if "state" in paths:
+        state = faults.attempt(lambda: choice(study.state, "study.state", STATES))
+    faults.check()
+    revise = (lambda spec: merge_settings(spec, study.spec, settings)) if settings else None
+    return StudyUpdate(revise, name, labels, state)
 
 
-def revised(spec: StudySpec, given: pb.Study, paths: Sequence[str]) -> StudySpec:
+def merge_settings(spec: StudySpec, given: pb.StudySpec, paths: Sequence[str]) -> StudySpec:
     """The spec with the settings at these paths taken from `given`; those unset there get their defaults.
+
+    Paths are those of a study, such as `spec.suggestion` and `spec.suggestion.beta`.
 
     Raises:
         InvalidArgument: a setting that isn't allowed.
     """
-    merged = pb.Study(spec=spec_to_wire(spec))
+    merged = spec_to_wire(spec)
     for path in paths:
-        *owners, name = path.split(".")
+        *owners, name = path.split(".")[1:]
         target: Any = merged
         source: Any = given
         for owner in owners:
@@ -162,15 +170,25 @@ def revised(spec: StudySpec, given: pb.Study, paths: Sequence[str]) -> StudySpec
             setattr(target, name, getattr(source, name))
         elif source.HasField(name):
             target.MergeFrom(type(target)(**{name: getattr(source, name)}))
-    found = spec_from_wire(merged.spec, "study.spec")
+    found = spec_from_wire(merged, "study.spec")
     return replace(spec, suggestion=found.suggestion, execution=found.execution)
 
 
-def _metric_from_wire(message: pb.Metric, field: str) -> Metric:
-    role = choice(message.role or pb.METRIC_ROLE_OBJECTIVE, f"{field}.role", ROLES)
-    bound = message.bound if message.HasField("bound") else None
-    goal = choice(message.goal, f"{field}.goal", GOALS)
-    return Metric(message.name, goal, role, bound, text(message.unit, f"{field}.unit", MAX_UNIT))
+def _metrics_from_wire(message: pb.StudySpec, field: str, faults: Faults) -> tuple[Metric, ...]:
+    if len(message.metrics) > MAX_METRICS:
+        raise InvalidArgument.of(field, f"has {len(message.metrics)}; at most {MAX_METRICS} are allowed")
+    return tuple(_metric_from_wire(m, f"{field}[{i}]", faults) for i, m in enumerate(message.metrics))
+
+
+def _metric_from_wire(message: pb.Metric, field: str, faults: Faults) -> Metric:
+    role = message.role or pb.METRIC_ROLE_OBJECTIVE
+    return Metric(
+        message.name,
+        or_else(faults, lambda: choice(message.goal, f"{field}.goal", GOALS), ANY_METRICS[0].goal),
+        or_else(faults, lambda: choice(role, f"{field}.role", ROLES), ANY_METRICS[0].role),
+        message.bound if message.HasField("bound") else None,
+        or_else(faults, lambda: text(message.unit, f"{field}.unit", MAX_UNIT), ""),
+    )
 
 
 def _metric_to_wire(metric: Metric) -> pb.Metric:
@@ -183,11 +201,11 @@ def _metric_to_wire(metric: Metric) -> pb.Metric:
     )
 
 
-def _suggestion_from_wire(message: pb.SuggestionSettings, field: str) -> SuggestionSettings:
+def _suggestion_from_wire(message: pb.SuggestionSettings, field: str, faults: Faults) -> SuggestionSettings:
     algorithm = message.algorithm or pb.ALGORITHM_GAUSSIAN_PROCESS
     return SuggestionSettings(
-        choice(algorithm, f"{field}.algorithm", ALGORITHMS),
-        choice(message.acquisition, f"{field}.acquisition", ACQUISITIONS),
+        or_else(faults, lambda: choice(algorithm, f"{field}.algorithm", ALGORITHMS), Algorithm.GAUSSIAN_PROCESS),
+        faults.attempt(lambda: choice(message.acquisition, f"{field}.acquisition", ACQUISITIONS)),
         message.beta if message.HasField("beta") else None,
         message.xi if message.HasField("xi") else None,
         message.initial_trials if message.HasField("initial_trials") else None,
@@ -206,12 +224,14 @@ def _suggestion_to_wire(settings: SuggestionSettings) -> pb.SuggestionSettings:
     )
 
 
-def _execution_from_wire(message: pb.ExecutionSettings, field: str) -> ExecutionSettings:
+def _execution_from_wire(message: pb.ExecutionSettings, field: str, faults: Faults) -> ExecutionSettings:
     given: dict[str, Any] = {
         name: getattr(message, name) for name in ("max_attempts", "max_trials") if message.HasField(name)
     }
     if message.HasField("lease_duration"):
-        given["lease_duration"] = timedelta(seconds=seconds(message.lease_duration, f"{field}.lease_duration"))
+        lease = faults.attempt(lambda: seconds(message.lease_duration, f"{field}.lease_duration"))
+        if lease is not None:
+            given["lease_duration"] = timedelta(seconds=lease)
     return ExecutionSettings(**given)
 
 
