@@ -1,102 +1,197 @@
-"""What the client sends comes back the same, and what the wire can't carry is refused by name."""
+"""What goes over the wire comes back the same; what can't go over it is refused with its field."""
 
 import math
+from datetime import UTC, datetime
 
 import bo_client
 import pytest
+from bo_api.v1 import optimization_service_pb2 as service_pb
+from bo_api.v1 import study_pb2, trial_pb2
 from bo_client import codec, codec_space
 from hypothesis import given
 from hypothesis import strategies as st
 
-names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_./-]{0,20}", fullmatch=True)
-words = st.text(max_size=10)
-numbers = st.floats(allow_nan=False, allow_infinity=False)
-wholes = st.integers(-(2**63), 2**63 - 1)
-scales = st.sampled_from(["linear", "log"])
-
-
-@st.composite
-def parameters(draw, name, earlier):
-    rule = draw(st.none() | st.sampled_from(earlier)) if earlier else None
-    activation = bo_client.Activation(rule.name, draw(st.lists(words, min_size=1, max_size=3))) if rule else None
-    rest = {"activation": activation, "description": draw(words), "unit": draw(words)}
-    match draw(st.sampled_from(["float", "int", "categorical", "discrete"])):
-        case "float":
-            default = draw(st.none() | numbers)
-            return bo_client.FloatParameter(name, draw(numbers), draw(numbers), draw(scales), default, **rest)
-        case "int":
-            return bo_client.IntParameter(
-                name, draw(wholes), draw(wholes), draw(scales), draw(st.none() | wholes), **rest
-            )
-        case "categorical":
-            values = draw(st.lists(words | st.booleans(), max_size=4))
-            return bo_client.CategoricalParameter(name, values, draw(st.none() | words), **rest)
-        case _:
-            values = draw(st.lists(numbers, max_size=4) | st.lists(wholes, max_size=4) | st.lists(words, max_size=4))
-            return bo_client.DiscreteParameter(name, values, draw(scales), **rest)
-
-
-@st.composite
-def spaces(draw):
-    """Also such as a server would refuse: saying so is the server's part."""
-    made: list[bo_client.Parameter] = []
-    for name in draw(st.lists(names, max_size=4, unique=True)):
-        made.append(draw(parameters(name, list(made))))
-    constraints = draw(
-        st.lists(
-            st.builds(bo_client.LinearConstraint, st.dictionaries(names, numbers, max_size=3), numbers, words)
-            | st.builds(
-                bo_client.ForbiddenCombination,
-                st.dictionaries(names, numbers | wholes | words | st.booleans(), max_size=3),
-                words,
-            ),
-            max_size=2,
-        )
-    )
-    return bo_client.SearchSpace(made, constraints)
-
-
-@given(spaces())
-def test_spaces(space) -> None:
-    assert codec_space.space_from_wire(codec_space.space_to_wire(space)) == space
-
-
-settings = st.fixed_dictionaries(
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_./-]{0,12}", fullmatch=True)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
+FLOATS = st.floats(allow_nan=False)
+INTS = st.integers(-(2**53), 2**53)
+SCALES = st.sampled_from(["linear", "log"])
+VALUES = st.one_of(FLOATS, st.integers(-(2**63), 2**63 - 1), TEXTS, st.booleans())
+LISTS = st.lists(VALUES, max_size=4)
+ABOUT = {
+    "name": NAMES,
+    "activation": st.none() | st.builds(bo_client.Activation, NAMES, LISTS),
+    "description": TEXTS,
+    "unit": TEXTS,
+}
+PARAMETERS = st.one_of(
+    st.builds(bo_client.FloatParameter, low=FLOATS, high=FLOATS, scale=SCALES, default=st.none() | FLOATS, **ABOUT),
+    st.builds(bo_client.IntParameter, low=INTS, high=INTS, scale=SCALES, default=st.none() | INTS, **ABOUT),
+    st.builds(bo_client.CategoricalParameter, values=LISTS, default=st.none() | VALUES, **ABOUT),
+    st.builds(bo_client.DiscreteParameter, values=LISTS, scale=SCALES, default=st.none() | VALUES, **ABOUT),
+)
+CONSTRAINTS = st.one_of(
+    st.builds(bo_client.LinearConstraint, st.dictionaries(NAMES, FLOATS, max_size=3), FLOATS, TEXTS),
+    st.builds(bo_client.ForbiddenCombination, st.dictionaries(NAMES, VALUES, max_size=3), TEXTS),
+)
+SPACES = st.builds(bo_client.SearchSpace, st.lists(PARAMETERS, max_size=4), st.lists(CONSTRAINTS, max_size=2))
+METRICS = st.builds(
+    bo_client.Metric,
+    NAMES,
+    st.sampled_from([None, "minimize", "maximize"]),
+    st.sampled_from(["objective", "constraint", "information"]),
+    st.none() | FLOATS,
+    TEXTS,
+)
+SETTINGS = st.fixed_dictionaries(
     {},
     optional={
-        "max_trials": st.integers(-5, 2**40),
-        "lease_duration": st.floats(0, 1e6),
-        "max_attempts": st.integers(-5, 200),
-        "seed": wholes,
+        "max_trials": st.integers(0, 2**63 - 1),
+        "lease_duration": st.integers(0, 10**9).map(lambda micros: micros / 1e6),
+        "max_attempts": st.integers(0, 2**31 - 1),
+        "seed": st.integers(-(2**63), 2**63 - 1),
         "algorithm": st.sampled_from(["gaussian_process", "quasi_random"]),
         "acquisition": st.sampled_from(["log_ei", "ucb"]),
-        "initial_trials": st.integers(-5, 2000),
-        "beta": numbers,
-        "xi": numbers,
+        "initial_trials": st.integers(0, 2**31 - 1),
+        "beta": FLOATS,
+        "xi": FLOATS,
     },
 )
 
 
-@given(settings)
-def test_settings(given_settings) -> None:
-    spec = codec.spec_to_wire(bo_client.SearchSpace([]), [], given_settings)
-    found = codec.settings_from_wire(spec)
-    assert found.pop("lease_duration", 0.0) == pytest.approx(given_settings.pop("lease_duration", 0.0), abs=1e-6)
-    assert found == given_settings
+def over_the_wire(message):
+    """Through bytes, as a real message goes."""
+    return type(message).FromString(message.SerializeToString())
 
 
-@given(st.dictionaries(names, st.floats(), max_size=4), st.integers(0, 2**53), st.none() | st.floats(0, 1e6))
-def test_measurements(metrics, step, elapsed) -> None:
-    found = codec.measurement_from_wire(codec.measurement_to_wire(metrics, step, elapsed))
-    assert found.step == step
-    assert found.metrics.keys() == metrics.keys()
-    assert all(found.metrics[k] == v or math.isnan(v) for k, v in metrics.items())
-    assert found.elapsed == (None if elapsed is None else pytest.approx(elapsed, abs=1e-6))
+@given(st.dictionaries(NAMES, VALUES, max_size=5))
+def test_values(values: dict[str, bo_client.Value]) -> None:
+    wire = over_the_wire(trial_pb2.Trial(parameters=codec_space.values_to_wire(values)))
+    back = codec_space.values_from_wire(wire.parameters)
+    assert back == values
+    assert {name: type(value) for name, value in back.items()} == {n: type(v) for n, v in values.items()}
 
 
-@pytest.mark.parametrize("reason", bo_client.FailureReason)
-def test_failures(reason) -> None:
-    assert codec.failure_from_wire(codec.failure_to_wire(reason, "why")) == bo_client.Failure(reason, "why")
+@given(SPACES)
+def test_spaces(space: bo_client.SearchSpace) -> None:
+    assert codec_space.space_from_wire(over_the_wire(codec_space.space_to_wire(space))) == space
+
+
+@given(METRICS)
+def test_metrics(metric: bo_client.Metric) -> None:
+    assert codec.metric_from_wire(over_the_wire(codec.metric_to_wire(metric))) == metric
+
+
+@given(SETTINGS)
+def test_settings(settings: bo_client.StudySettings) -> None:
+    spec = codec.spec_to_wire(bo_client.SearchSpace([]), [], settings)
+    assert codec.settings_from_wire(over_the_wire(spec)) == settings
+
+
+@given(SETTINGS)
+def test_every_setting_has_its_path(settings: bo_client.StudySettings) -> None:
+    """UpdateStudy changes what its mask names: each setting must be where SETTING_PATHS says."""
+    study = study_pb2.Study(spec=codec.spec_to_wire(bo_client.SearchSpace([]), [], settings))
+    for name in settings:
+        owner, field = study, codec.SETTING_PATHS[name].split(".")
+        for part in field[:-1]:
+            owner = getattr(owner, part)
+        assert field[-1] in {descriptor.name for descriptor, _ in owner.ListFields()}
+
+
+@given(
+    st.dictionaries(NAMES, st.floats(allow_nan=False), max_size=4),
+    st.integers(0, 2**63 - 1),
+    st.none() | st.integers(0, 10**12).map(lambda micros: micros / 1e6),
+)
+def test_measurements(metrics: dict[str, float], step: int, elapsed: float | None) -> None:
+    back = codec.measurement_from_wire(over_the_wire(codec.measurement_to_wire(metrics, step, elapsed)))
+    assert (back.metrics, back.step) == (metrics, step)
+    assert back.elapsed == (None if elapsed is None else pytest.approx(elapsed, abs=1e-6))
+
+
+def test_curves_may_hold_what_is_not_finite() -> None:
+    assert math.isnan(codec.measurement_from_wire(codec.measurement_to_wire({"loss": math.nan})).metrics["loss"])
+
+
+@given(st.sampled_from(list(bo_client.FailureReason)), TEXTS)
+def test_failures(reason: bo_client.FailureReason, message: str) -> None:
+    back = codec.failure_from_wire(over_the_wire(codec.failure_to_wire(reason, message)))
+    assert back == bo_client.Failure(reason, message)
+
+
+def test_a_long_failure_keeps_its_end() -> None:
+    assert codec.failure_to_wire("CRASHED", "x" * 20_000 + "the cause").message.endswith("the cause")
+    assert len(codec.failure_to_wire("CRASHED", "x" * 20_000).message) == 10_000
+
+
+def test_every_name_on_the_wire_is_known() -> None:
+    """An enum that grows must grow here too."""
+    for enum, prefix, ours in (
+        (trial_pb2.TrialState, "TRIAL_STATE", bo_client.TrialState),
+        (trial_pb2.FailureReason, "FAILURE_REASON", bo_client.FailureReason),
+        (trial_pb2.Origin, "ORIGIN", bo_client.Origin),
+        (study_pb2.StudyState, "STUDY_STATE", bo_client.StudyState),
+        (service_pb.Shortfall, "SHORTFALL", bo_client.Shortfall),
+    ):
+        named = {name.removeprefix(f"{prefix}_") for name in enum.keys()} - {"UNSPECIFIED"}  # noqa: SIM118
+        assert named == set(ours), prefix
+
+
+def test_a_whole_trial() -> None:
+    message = trial_pb2.Trial(
+        name="studies/s/trials/12",
+        parameters=codec_space.values_to_wire({"lr": 0.1, "norm": "batch"}),
+        state=trial_pb2.TRIAL_STATE_RUNNING,
+        lease=trial_pb2.Lease(worker_id="w", token="secret"),
+        attempt=2,
+        checkpoint_uri="gs://a",
+        labels={"a": "b"},
+        origin=trial_pb2.ORIGIN_SURROGATE,
+        failure=trial_pb2.Failure(reason=trial_pb2.FAILURE_REASON_TIMEOUT, message="slow"),
+        explanation=trial_pb2.Explanation(
+            summary="why", predictions=[trial_pb2.Prediction(metric="loss", mean=1.0, std=0.5)], nearest_distance=0.25
+        ),
+        stop_request=trial_pb2.StopRequest(),
+        revision=7,
+    )
+    message.start_time.FromDatetime(datetime(2030, 1, 2, tzinfo=UTC))
+    trial = codec.trial_from_wire(over_the_wire(message))
+    assert trial == bo_client.Trial(
+        number=12,
+        name="studies/s/trials/12",
+        parameters={"lr": 0.1, "norm": "batch"},
+        state=bo_client.TrialState.RUNNING,
+        worker_id="w",
+        attempt=2,
+        checkpoint_uri="gs://a",
+        labels={"a": "b"},
+        origin=bo_client.Origin.SURROGATE,
+        failure=bo_client.Failure(bo_client.FailureReason.TIMEOUT, "slow"),
+        explanation=bo_client.Explanation("why", (bo_client.Prediction("loss", 1.0, 0.5),), nearest_distance=0.25),
+        stop_reason="",
+        start_time=datetime(2030, 1, 2, tzinfo=UTC),
+        revision=7,
+    )
+
+
+@pytest.mark.parametrize(
+    ("space", "field"),
+    [
+        ([bo_client.FloatParameter("x", "low", 1.0)], "parameters[0].low"),
+        ([bo_client.IntParameter("x", 0.5, 1)], "parameters[0].low"),
+        ([bo_client.IntParameter("x", 0, 2**64)], "parameters[0].low"),
+        ([bo_client.FloatParameter("x", 0.0, 1.0, scale="cube")], "parameters[0].scale"),
+        ([bo_client.IntParameter("x", 0, 1, default=2**70)], "parameters[0].default"),
+        ([bo_client.CategoricalParameter("x", [None])], "parameters[0].values[0]"),
+        ([bo_client.FloatParameter(7, 0.0, 1.0)], "parameters[0]"),
+        (["x"], "parameters[0]"),
+    ],
+)
+def test_what_the_wire_cannot_carry_is_refused(space: list, field: str) -> None:
+    with pytest.raises(bo_client.InvalidRequest) as refusal:
+        codec_space.space_to_wire(bo_client.SearchSpace(space))
+    assert field in refusal.value.violations[0].field
 
 
 @pytest.mark.parametrize(
@@ -106,18 +201,22 @@ def test_failures(reason) -> None:
         (lambda: codec_space.value_to_wire(2**70, "n"), "n"),
         (lambda: codec_space.value_to_wire([1], "list"), "list"),
         (lambda: codec.failure_to_wire("BORED", ""), "reason"),
-        (lambda: codec.spec_to_wire(bo_client.SearchSpace([]), [], {"speed": 3}), "speed"),
-        (lambda: codec.spec_to_wire(bo_client.SearchSpace([]), [], {"max_trials": "many"}), "max_trials"),
-        (
-            lambda: codec_space.space_to_wire(bo_client.SearchSpace([bo_client.FloatParameter("x", "low", 1)])),
-            "space.parameters[0]",
-        ),
+        (lambda: codec.measurement_to_wire({"loss": "low"}), "loss"),
+        (lambda: codec.measurement_to_wire({"loss": 1.0}, step=0.5), "step"),
     ],
 )
-def test_what_the_wire_cannot_carry(make, field) -> None:
+def test_values_that_the_wire_cannot_carry_are_refused(make, field: str) -> None:
     with pytest.raises(bo_client.InvalidRequest) as refusal:
         make()
     assert any(field in violation.field for violation in refusal.value.violations)
+
+
+def test_a_whole_number_is_a_fine_default_of_a_float() -> None:
+    message = codec_space.space_to_wire(
+        bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 2.0, default=1), bo_client.IntParameter("n", 0, 1)])
+    )
+    assert message.parameters[0].default_value.float_value == 1.0
+    assert not message.parameters[1].HasField("default_value")
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
@@ -125,3 +224,32 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert codec_space.value_to_wire(numpy.float32(0.5)).float_value == 0.5
     assert codec_space.value_to_wire(numpy.int64(3)).int_value == 3
     assert codec_space.value_to_wire(numpy.bool_(True)).bool_value is True
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"seed": 2**70}, "seed"),
+        ({"max_trials": "many"}, "max_trials"),
+        ({"algorithm": "magic"}, "algorithm"),
+        ({"lease_duration": "1 min"}, "lease_duration"),
+        ({"lease_duration": math.inf}, "lease_duration"),
+        ({"tries": 3}, "tries"),
+    ],
+)
+def test_wrong_settings_are_refused(settings: dict, field: str) -> None:
+    with pytest.raises(bo_client.InvalidRequest) as refusal:
+        codec.spec_to_wire(bo_client.SearchSpace([]), [], settings)
+    assert field in refusal.value.violations[0].field
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        trial_pb2.Trial(name="studies/s/trials/1", state=99),
+        trial_pb2.Trial(name="studies/s/trials/1", parameters={"x": codec_space.pb.ParameterValue()}),
+    ],
+)
+def test_what_is_newer_than_this_client_says_so(message: trial_pb2.Trial) -> None:
+    with pytest.raises(bo_client.UnexpectedError, match="upgrade the client"):
+        codec.trial_from_wire(message)

@@ -16,6 +16,7 @@ from bo_client.parameters import (
     Parameter,
     Scale,
     Value,
+    conform,
     plain,
 )
 from bo_client.space import SearchSpace
@@ -27,7 +28,7 @@ def built(field: str, given: object, build: Callable[[], T]) -> T:
     """What `build` makes; values that the wire can't carry become InvalidRequest for `field`."""
     try:
         return build()
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise InvalidRequest.of(field, f"is {given!r}, which has the wrong type or size: {error}") from error
 
 
@@ -100,8 +101,7 @@ def _parameter_to_wire(parameter: Parameter, at: str) -> pb.Parameter:
         case _:
             raise InvalidRequest.of(at, f"is {parameter!r}; give a Float-, Int-, Categorical- or DiscreteParameter")
     if parameter.default is not None:
-        default = float(parameter.default) if isinstance(parameter, FloatParameter) else parameter.default
-        message.default_value.CopyFrom(value_to_wire(default, f"{at}.default_value"))
+        message.default_value.CopyFrom(value_to_wire(conform(parameter, parameter.default), f"{at}.default_value"))
     if parameter.activation is not None:
         rule = parameter.activation
         message.activation.CopyFrom(pb.Activation(parameter=rule.parameter, values=_list_to_wire(rule.values, at)))

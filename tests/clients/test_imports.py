@@ -1,0 +1,33 @@
+"""The client is light: what it doesn't need isn't loaded."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("sklearn", "scipy", "numpy", "keras", "tensorflow", "matplotlib", "pandas", "bo_service", "bo_objectives")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level modules in a fresh interpreter after the statement."""
+    code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import bo_client",
+        "import bo_client.cli",
+        "import bo_client.testing, bo_client.specfile",
+        "import bo_client; bo_client.connect('127.0.0.1:1').close()",
+        "from bo_client import live, plot, tables",
+    ],
+)
+def test_nothing_heavy_is_loaded(statement: str) -> None:
+    assert loaded_by(statement).isdisjoint(HEAVY)
+
+
+def test_a_program_that_only_tests_opens_no_channel() -> None:
+    assert "grpc" not in loaded_by("from bo_client.testing import FakeServer; FakeServer().client()")
