@@ -77,6 +77,10 @@ def failure_from_wire(message: pb.Failure, field: str) -> Failure:
     return Failure(REASONS[message.reason], text(message.message, f"{field}.message", MAX_FAILURE_MESSAGE))
 
 
+def failure_to_wire(failure: Failure) -> pb.Failure:
+    return pb.Failure(reason=REASONS_TO_WIRE[failure.reason], message=failure.message)
+
+
 def outcome_from_wire(request: service_pb.CompleteTrialRequest) -> Measurement | Failure:
     """Raises InvalidArgument."""
     kind = request.WhichOneof("outcome")
@@ -139,7 +143,7 @@ def trial_to_wire(trial: Trial, measurements: Sequence[Measurement] | None, toke
     _add_results(message, trial)
     _add_lease(message, trial, token_visible)
     if trial.explanation is not None:
-        message.explanation.CopyFrom(_explanation_to_wire(trial.explanation, trial.study_id))
+        message.explanation.CopyFrom(explanation_to_wire(trial.explanation, trial.study_id))
     return message
 
 
@@ -149,8 +153,7 @@ def _add_results(message: pb.Trial, trial: Trial) -> None:
     if trial.final_measurement is not None:
         message.final_measurement.CopyFrom(measurement_to_wire(trial.final_measurement))
     if trial.failure is not None:
-        reason = REASONS_TO_WIRE[trial.failure.reason]
-        message.failure.CopyFrom(pb.Failure(reason=reason, message=trial.failure.message))
+        message.failure.CopyFrom(failure_to_wire(trial.failure))
 
 
 def _add_lease(message: pb.Trial, trial: Trial, token_visible: bool) -> None:
@@ -163,7 +166,8 @@ def _add_lease(message: pb.Trial, trial: Trial, token_visible: bool) -> None:
         message.stop_request.create_time.FromDatetime(trial.stop_request.create_time)
 
 
-def _explanation_to_wire(explanation: Explanation, study_id: str) -> pb.Explanation:
+def explanation_to_wire(explanation: Explanation, study_id: str) -> pb.Explanation:
+    """`study_id` is that of the trial explained, and so of the nearest one."""
     number = explanation.nearest_trial
     return pb.Explanation(
         summary=explanation.summary,

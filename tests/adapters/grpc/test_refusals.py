@@ -57,18 +57,106 @@ def categories(*values, name="c"):
 def test_a_spec_at_fault(message, field, hint) -> None:
     with pytest.raises(InvalidArgument) as refusal:
         study_codec.spec_from_wire(message, "study.spec")
-    told = {v.field: v.description for v in refusal.value.violations}
-    assert f"study.spec.{field}" in told
-    assert hint in told[f"study.spec.{field}"]
+    hints = {v.field: v.description for v in refusal.value.violations}
+    assert f"study.spec.{field}" in hints
+    assert hint in hints[f"study.spec.{field}"]
 
 
-def test_all_faults_are_told_at_once() -> None:
-    message = spec(real(low=2.0), categories("a", "a"), metrics=[{"name": "loss"}], suggestion={"beta": -1})
+def told(read):
     with pytest.raises(InvalidArgument) as refusal:
-        study_codec.spec_from_wire(message, "spec")
-    assert {v.field for v in refusal.value.violations} >= {
+        read()
+    return [v.field for v in refusal.value.violations]
+
+
+def test_all_faults_of_a_spec_are_told_at_once() -> None:
+    message = spec(
+        {**real(low=2.0), "unit": "u" * 33},
+        categories("a", "a"),
+        metrics=[{"name": "loss", "unit": "u" * 33}],
+        suggestion={"beta": -1, "xi": 11},
+        execution={"leaseDuration": "-1s", "maxAttempts": 0},
+    )
+    message.suggestion.algorithm = 99
+    message.stopping.rule = 99
+    assert set(told(lambda: study_codec.spec_from_wire(message, "spec"))) == {
+        "spec.space.parameters[0].unit",
         "spec.space.parameters[0].float_parameter.low",
         "spec.space.parameters[1].categorical_parameter.values",
+        "spec.metrics[0].unit",
+        "spec.metrics[0].goal",
+        "spec.suggestion.algorithm",
+        "spec.suggestion.beta",
+        "spec.suggestion.xi",
+        "spec.stopping.rule",
+        "spec.execution.lease_duration",
+        "spec.execution.max_attempts",
+    }
+
+
+def test_a_parameter_that_cannot_be_read_hides_nothing_of_the_others() -> None:
+    message = spec({"name": "x"}, real("y", low=2.0), {"name": "1z", "discreteParameter": {}})
+    assert set(told(lambda: study_codec.spec_from_wire(message, "spec"))) == {
+        "spec.space.parameters[0]",
+        "spec.space.parameters[1].float_parameter.low",
+        "spec.space.parameters[2].discrete_parameter.values",
+    }
+
+
+def test_a_constraint_that_cannot_be_read_hides_nothing_of_the_parameters() -> None:
+    message = spec(real(), real())
+    message.space.constraints.add(description="d" * 1001)
+    message.space.constraints.add().forbidden.parameters["x"].SetInParent()
+    assert set(told(lambda: study_codec.spec_from_wire(message, "spec"))) == {
+        "spec.space.constraints[0]",
+        "spec.space.constraints[0].description",
+        'spec.space.constraints[1].forbidden.parameters["x"]',
+        "spec.space.parameters[1].name",
+    }
+
+
+def test_faults_come_before_what_is_not_supported_yet() -> None:
+    metrics = [{"name": n, "goal": "GOAL_MINIMIZE"} for n in ("a", "b")]
+    message = spec(real(), metrics=metrics)
+    message.stopping.rule = 99
+    assert told(lambda: study_codec.spec_from_wire(message, "spec")) == ["spec.stopping.rule"]
+
+
+def test_all_faults_of_an_update_are_told_at_once() -> None:
+    request = service_pb.UpdateStudyRequest()
+    request.study.display_name = "x" * 201
+    request.study.labels["k"] = "v" * 257
+    request.study.spec.suggestion.beta = -1
+    request.study.spec.execution.max_trials = 0
+    request.update_mask.paths.extend(["state", "labels", "display_name", "spec.suggestion.beta", "spec.execution"])
+    assert set(told(lambda: study_codec.update_from_wire(request))) == {
+        "study.display_name",
+        'study.labels["k"]',
+        "study.state",
+        "study.spec.suggestion.beta",
+        "study.spec.execution.max_trials",
+    }
+    request.update_mask.paths[:] = ["spec.suggestion.xi"]
+    assert study_codec.update_from_wire(request).revise is not None  # what the mask doesn't name may be anything
+
+
+def test_all_faults_of_a_trial_are_told_at_once() -> None:
+    message = trial_pb2.Trial(checkpoint_uri="x" * 2049, labels={"": "v"}, failure=trial_pb2.Failure())
+    message.parameters["lr"].SetInParent()
+    message.measurements.add(step=-1, metrics={"loss": float("nan")})
+    message.measurements.add(step=1)
+    message.final_measurement.step = 2
+    message.final_measurement.metrics["1x"] = 1.0
+    message.final_measurement.elapsed.seconds = -1
+    assert set(told(lambda: trial_codec.new_trial_from_wire(message, "trial"))) == {
+        'trial.parameters["lr"]',
+        "trial.labels",
+        "trial.checkpoint_uri",
+        "trial.measurements[0].step",
+        "trial.measurements[1].metrics",
+        "trial.final_measurement.metrics",
+        "trial.final_measurement.elapsed",
+        "trial.failure",
+        "trial.failure.reason",
     }
 
 
