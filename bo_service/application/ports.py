@@ -30,9 +30,6 @@ class Optimizer(Protocol):
     def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
         """As `core.suggest.quasi_random`: within milliseconds."""
 
-    def needs_surrogate(self, evidence: Evidence) -> bool:
-        """As `core.suggest.needs_surrogate`: within milliseconds."""
-
     def predict(self, evidence: Evidence, configurations: Sequence[Configuration], patience: float) -> Predictions:
         """As `core.suggest.predict`.
 
@@ -50,6 +47,16 @@ class RequestKey:
     method: str
     digest: str
     """Of the whole request."""
+
+
+@dataclass(frozen=True)
+class TrialOutline:
+    """What the optimizer needs of a trial: there may be thousands."""
+
+    number: int
+    state: TrialState
+    parameters: Configuration
+    final_measurement: Measurement | None
 
 
 class Studies(Protocol):
@@ -81,6 +88,9 @@ class Trials(Protocol):
         self, study_id: str, states: Collection[TrialState] = (), after: int = 0, limit: int | None = None
     ) -> list[Trial]:
         """In the order of their numbers, those after `after` in one of the states; in any when there are none."""
+
+    def outlines(self, study_id: str) -> list[TrialOutline]:
+        """Of all trials, in the order of their numbers."""
 
     def changed(self, study_id: str, after_revision: int, limit: int) -> list[Trial]:
         """In the order of their last changes."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bo_service.application.ports import Records, RequestKey
+from bo_service.application.ports import Records, RequestKey, TrialOutline
 from bo_service.application.services import Ledger, Services, changing, once
 from bo_service.application.views import Handout, Shortfall
 from bo_service.core.evidence import Evidence, PastTrial, Suggestion
@@ -29,6 +29,17 @@ class Ask:
     """How many seconds the surrogate may take."""
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What was found out before the transaction."""
+
+    revision: int
+    """Of the study, when the evidence was gathered."""
+    evidence: Evidence
+    suggestions: list[Suggestion] | None
+    """The surrogate's; None where it isn't needed or wasn't ready in time."""
+
+
 def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Handout:
     """Trials, RUNNING under leases. What isn't ready in time is filled up from the space-filling sequence.
 
@@ -37,13 +48,13 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
     """
     deadline = time.monotonic() + ask.patience
     with services.suggesting.hold(ask.study_id, ask.patience) as alone:
-        ready = _prepare(services, ask, key, deadline) if alone else None
+        prepared = _prepare(services, ask, key, deadline) if alone else None
         with changing(services, ask.study_id) as ledger:
-            return once(ledger.records, key, Handout, ledger.at, lambda: _hand_out(services, ledger, ask, ready))
+            return once(ledger.records, key, Handout, ledger.at, lambda: _hand_out(services, ledger, ask, prepared))
 
 
-def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: float) -> list[Suggestion] | None:
-    """What the surrogate suggests beyond the queue; None where it isn't needed or isn't ready in time."""
+def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: float) -> Prepared | None:
+    """What is suggested beyond the queue; None where that is nothing."""
     with services.store.read() as records:
         study = records.studies.get(ask.study_id)
         if key is not None and records.answers.find(key, Handout) is not None:
@@ -53,19 +64,20 @@ def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: flo
         if wanted <= 0 or study.state is not StudyState.ACTIVE:
             return None
         evidence = evidence_of(records, study)
-    if not services.optimizer.needs_surrogate(evidence):
-        return None
-    return services.optimizer.suggest(evidence, wanted, deadline - time.monotonic())
+    found = None
+    if evidence.needs_surrogate:
+        found = services.optimizer.suggest(evidence, wanted, deadline - time.monotonic())
+    return Prepared(study.revision, evidence, found)
 
 
-def _hand_out(services: Services, ledger: Ledger, ask: Ask, ready: list[Suggestion] | None) -> Handout:
+def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared | None) -> Handout:
     closed = {StudyState.PAUSED: Shortfall.PAUSED, StudyState.COMPLETED: Shortfall.COMPLETED}.get(ledger.study.state)
     if closed is not None:
         return Handout((), closed, RETRY_DELAY if closed is Shortfall.PAUSED else None)
     study_id = ledger.study.study_id
     queued = ledger.records.trials.select(study_id, (TrialState.QUEUED,), limit=ask.count)
     room = _room(ledger.records, ledger.study)
-    fresh = _fresh(services, ledger, min(ask.count - len(queued), room), ready)
+    fresh = _fresh(services, ledger, min(ask.count - len(queued), room), prepared)
     made = [_queue(ledger, suggestion) for suggestion in fresh]
     started = tuple(ledger.start(trial, ask.worker_id) for trial in [*queued, *made])
     if len(started) == ask.count:
@@ -73,20 +85,23 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, ready: list[Suggesti
     return _shortfall(ledger, started)
 
 
-def _fresh(services: Services, ledger: Ledger, count: int, ready: list[Suggestion] | None) -> list[Suggestion]:
+def _fresh(services: Services, ledger: Ledger, count: int, prepared: Prepared | None) -> list[Suggestion]:
     """So many suggestions that no trial has: the surrogate's, then quick ones."""
     if count <= 0:
         return []
-    evidence = evidence_of(ledger.records, ledger.study)
-    known = [*(t.configuration for t in evidence.past), *evidence.pending]
-    kept = [s for s in ready or () if s.configuration not in known][:count]
+    if prepared is not None and prepared.revision == ledger.study.revision:
+        evidence, kept = prepared.evidence, (prepared.suggestions or [])[:count]
+    else:  # trials have been added meanwhile
+        evidence = evidence_of(ledger.records, ledger.study)
+        known = [*(t.configuration for t in evidence.past), *evidence.pending]
+        offered = prepared.suggestions or [] if prepared else []
+        kept = [s for s in offered if s.configuration not in known][:count]
     if len(kept) == count:
         return kept
+    is_late = evidence.needs_surrogate
     evidence = replace(evidence, pending=(*evidence.pending, *(s.configuration for s in kept)))
     quick = services.optimizer.suggest_blind(evidence, count - len(kept))
-    if services.optimizer.needs_surrogate(evidence):
-        quick = [replace(s, summary=TOO_LATE + s.summary) for s in quick]
-    return kept + quick
+    return kept + [replace(s, summary=TOO_LATE + s.summary) if is_late else s for s in quick]
 
 
 def _queue(ledger: Ledger, suggestion: Suggestion) -> Trial:
@@ -111,7 +126,7 @@ def _room(records: Records, study: Study) -> int:
 
 def evidence_of(records: Records, study: Study) -> Evidence:
     """What the optimizer may know of a study; here, and in `explanation_of`, the objective's sign is turned."""
-    trials = records.trials.select(study.study_id)
+    trials = records.trials.outlines(study.study_id)
     settings = study.spec.suggestion
     return Evidence(
         space=study.spec.space,
@@ -122,7 +137,7 @@ def evidence_of(records: Records, study: Study) -> Evidence:
     )
 
 
-def past_trials(trials: Sequence[Trial], metric: Metric) -> tuple[PastTrial, ...]:
+def past_trials(trials: Sequence[TrialOutline], metric: Metric) -> tuple[PastTrial, ...]:
     """Those that say something about their parameters; machines' failures don't."""
     assert metric.goal is not None
     found = []

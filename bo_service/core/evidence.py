@@ -4,12 +4,15 @@ Everything is in the user's units, except that objective values are turned so th
 the sign, once, on the way in and on the way out.
 """
 
+import math
 from dataclasses import dataclass
 
 from bo_service.core.constraints import Configuration
 from bo_service.core.space import SearchSpace
-from bo_service.core.study import SuggestionSettings
+from bo_service.core.study import Algorithm, SuggestionSettings
 from bo_service.core.trial import Intent, Origin
+
+LEAST_INITIAL, MOST_INITIAL = 3, 10
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,28 @@ class Evidence:
     past: tuple[PastTrial, ...] = ()
     pending: tuple[Configuration, ...] = ()
     """Configurations that are queued or running."""
+
+    @property
+    def begun(self) -> int:
+        """How many trials are past or pending."""
+        return len(self.past) + len(self.pending)
+
+    @property
+    def initial_trials(self) -> int:
+        """How many trials come before the surrogate."""
+        default = min(max(len(self.space.parameters), LEAST_INITIAL), MOST_INITIAL)
+        return self.settings.initial_trials or default
+
+    @property
+    def can_be_fitted(self) -> bool:
+        """Whether a surrogate is wanted, and two different values are known."""
+        wanted = self.settings.algorithm is Algorithm.GAUSSIAN_PROCESS
+        return wanted and len({t.value for t in self.past if t.value is not None and math.isfinite(t.value)}) >= 2
+
+    @property
+    def needs_surrogate(self) -> bool:
+        """Whether the surrogate is to choose the next configuration."""
+        return self.begun >= self.initial_trials and self.can_be_fitted
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,6 @@ are better.
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import NotEnoughData
 from bo_service.core.evidence import Evidence, PointPrediction, Predictions, Suggestion
@@ -15,7 +13,6 @@ from bo_service.core.explain import explain, explain_blind
 from bo_service.core.fitted import Fitted
 from bo_service.core.initial import default_row, every_row, next_rows
 from bo_service.core.maximize import Search, best_new_row
-from bo_service.core.study import Algorithm
 from bo_service.core.trial import Origin
 from bo_service.core.workbench import Workbench
 
@@ -28,17 +25,11 @@ def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
     then the surrogate chooses, as soon as two different values are known.
     """
     bench = Workbench(evidence)
-    blind = count if not _can_fit(bench) else min(count, max(0, bench.initial_trials - bench.begun))
+    blind = min(count, max(0, evidence.initial_trials - evidence.begun)) if evidence.can_be_fitted else count
     found = _without_surrogate(bench, blind)
     if len(found) < blind or len(found) == count:
         return found
     return found + _with_surrogate(bench, count - len(found))
-
-
-def needs_surrogate(evidence: Evidence) -> bool:
-    """Whether `suggest` would ask the surrogate for the next configuration."""
-    bench = Workbench(evidence)
-    return _can_fit(bench) and bench.begun >= bench.initial_trials
 
 
 def quasi_random(evidence: Evidence, count: int) -> list[Suggestion]:
@@ -67,14 +58,9 @@ def predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Pred
     return Predictions(points, fitted.criterion.kind.value, len(bench.values))
 
 
-def _can_fit(bench: Workbench) -> bool:
-    asked = bench.evidence.settings.algorithm is Algorithm.GAUSSIAN_PROCESS
-    return asked and len(np.unique(bench.values)) >= 2
-
-
 def _without_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
     found: list[Suggestion] = []
-    if count and bench.begun < bench.initial_trials:
+    if count and bench.evidence.begun < bench.evidence.initial_trials:
         row = default_row(bench.encoding)
         if bench.region.holds(row[None])[0] and not bench.seen.has(row):
             bench.seen.add(row)

@@ -15,8 +15,6 @@ from bo_service.core.evidence import Evidence, PastTrial
 from bo_service.core.region import Region
 from bo_service.core.seen import Seen
 
-LEAST_INITIAL, MOST_INITIAL = 3, 10
-
 
 class Workbench:
     """One request's view of its evidence. `seen` grows with what is suggested."""
@@ -32,17 +30,6 @@ class Workbench:
         """Z (n, p) of the past trials."""
         self.pending_rows: Array = self.seen.Z[len(self.past) :]
         """Z (b, p) of the pending configurations."""
-
-    @property
-    def begun(self) -> int:
-        """How many trials are past or pending."""
-        return len(self.past) + len(self.pending)
-
-    @cached_property
-    def initial_trials(self) -> int:
-        """How many trials come before the surrogate."""
-        asked = self.evidence.settings.initial_trials
-        return asked or min(max(self.encoding.width, LEAST_INITIAL), MOST_INITIAL)
 
     @cached_property
     def values(self) -> Array:

@@ -42,9 +42,6 @@ class LocalOptimizer:
     def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
         return core.quasi_random(evidence, count)
 
-    def needs_surrogate(self, evidence: Evidence) -> bool:
-        return core.needs_surrogate(evidence)
-
     def predict(self, evidence: Evidence, configurations: Sequence[object], patience: float) -> Predictions:
         if self.too_slow:
             raise DeadlinePassed("too slow")

@@ -49,11 +49,6 @@ class PoolOptimizer:
 
         return quasi_random(evidence, count)
 
-    def needs_surrogate(self, evidence: Evidence) -> bool:
-        from bo_service.core.suggest import needs_surrogate
-
-        return needs_surrogate(evidence)
-
     def predict(self, evidence: Evidence, configurations: Sequence[Configuration], patience: float) -> Predictions:
         found: Predictions = self._run(patience, _predict, evidence, tuple(configurations))
         return found

@@ -2,7 +2,8 @@
 
 import json
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any
 
 import cattrs
 from cattrs.preconf.json import JsonConverter, make_converter
@@ -10,8 +11,6 @@ from cattrs.strategies import configure_tagged_union
 
 from bo_service.core.constraints import Constraint
 from bo_service.core.domains import Domain, Value
-
-T = TypeVar("T")
 
 
 def _converter() -> JsonConverter:
@@ -34,8 +33,13 @@ def to_text(value: object, kind: Any) -> str:
     return json.dumps(_CONVERTER.unstructure(value, unstructure_as=kind), separators=(",", ":"))
 
 
-def from_text(text: str, kind: type[T]) -> T:
-    """Raises ValueError where the text holds no such value."""
+@lru_cache(maxsize=20_000)  # a study's parameters are read over and over
+def from_text(text: str, kind: Any) -> Any:
+    """A value of that kind, which nobody changes: the same text may give the same one again.
+
+    Raises:
+        ValueError: the text holds no such value.
+    """
     try:
         return _CONVERTER.structure(json.loads(text), kind)
     except (cattrs.BaseValidationError, KeyError, TypeError) as error:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.converter import from_text, to_text
-from bo_service.application.ports import RequestKey
+from bo_service.application.ports import RequestKey, TrialOutline
 from bo_service.core.errors import NotFound, RequestIdReused
 from bo_service.core.study import Study
 from bo_service.core.trial import Measurement, Trial, TrialState
@@ -84,6 +84,11 @@ class SqlTrials:
         if states:
             query = query.where(table.c.state.in_(list(states)))
         return self._all(query.order_by(table.c.number).limit(limit))
+
+    def outlines(self, study_id: str) -> list[TrialOutline]:
+        table = schema.trials
+        query = select(*(table.c[field.name] for field in fields(TrialOutline))).where(table.c.study_id == study_id)
+        return [TrialOutline(*row) for row in self._connection.execute(query.order_by(table.c.number))]
 
     def changed(self, study_id: str, after_revision: int, limit: int) -> list[Trial]:
         table = schema.trials
@@ -197,7 +202,8 @@ class SqlAnswers:
                 f"request_id {key.request_id!r} belongs to another {row.method} request; choose a new one for each "
                 "logical call, and keep it for the retries of that call alone"
             )
-        return from_text(row.answer, kind)
+        answer: T = from_text(row.answer, kind)
+        return answer
 
     def remember(self, key: RequestKey, answer: object, at: datetime) -> None:
         row = {**vars(key), "answer": to_text(answer, type(answer)), "create_time": at}
