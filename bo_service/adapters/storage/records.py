@@ -202,7 +202,8 @@ class SqlAnswers:
                 f"request_id {key.request_id!r} belongs to another {row.method} request; choose a new one for each "
                 "logical call, and keep it for the retries of that call alone"
             )
-        answer: T = from_text(row.answer, kind)
+        wanted: Any = kind
+        answer: T = from_text(row.answer, wanted)
         return answer
 
     def remember(self, key: RequestKey, answer: object, at: datetime) -> None:
