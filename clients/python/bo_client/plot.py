@@ -1,13 +1,14 @@
 """Pictures of a study, on matplotlib: how the best value fell, and the trials' learning curves."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bo_client.errors import BoClientError
 from bo_client.progress import is_better, is_defaults
-from bo_client.tables import short, with_unit
-from bo_client.values import StudyInfo, Trial
+from bo_client.tables import with_unit
+from bo_client.values import Metric, StudyInfo, Trial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +17,8 @@ SIZE, DPI = (8.0, 4.8), 150
 """In inches, and pixels to an inch."""
 LOG_RATIO = 50.0
 """Values above 0 whose largest is so many times the smallest are drawn on a log axis."""
+
+Points = Sequence[tuple[int, float]]
 
 BLUE, ORANGE, GRAY, RED = "#0b63a5", "#c8590a", "#8a8f98", "#b3261e"
 
@@ -35,37 +38,13 @@ def convergence(study: StudyInfo, trials: Sequence[Trial], path: Path) -> None:
     if not seen:
         raise PlotError(f"no trial of {study.id} has a result yet; there is nothing to draw")
     axes = _axes()
-    numbers, values = [n for n, _ in seen], [v for _, v in seen]
-    worst = _worst_shown(values, metric.goal)
-    inside = [(n, v) for n, v in seen if not is_better(worst, v, metric.goal)]
-    axes.scatter([n for n, _ in inside], [v for _, v in inside], s=34, color=GRAY, label="trial", zorder=2)
-    beyond = [n for n, v in seen if is_better(worst, v, metric.goal)]
-    if beyond:
-        marker = "^" if metric.goal == "minimize" else "v"
-        label = f"worse than {short(worst)}"
-        axes.scatter(beyond, [worst] * len(beyond), s=34, marker=marker, color=GRAY, label=label, zorder=2)
-    best = _best_so_far(values, metric.goal)
-    last = max(t.number for t in trials)
-    axes.step(
-        [*numbers, last], [*best, best[-1]], where="post", color=BLUE, linewidth=2.2, label="best so far", zorder=3
-    )
-    winner = numbers[values.index(best[-1])]
-    axes.scatter([winner], [best[-1]], s=110, marker="*", color=BLUE, zorder=4)
-    axes.annotate(
-        f"{short(best[-1])}, trial {winner}",
-        (winner, best[-1]),
-        textcoords="offset points",
-        xytext=(0, -16 if metric.goal == "minimize" else 9),
-        ha="right" if winner > 0.8 * last else "center",
-        color=BLUE,
-    )
+    _mark_trials(axes, seen, metric.goal)
+    _mark_best(axes, seen, metric.goal, last=max(t.number for t in trials))
     _mark_defaults(axes, study, trials)
     _mark_lost(axes, trials)
-    _scale(axes, [v for _, v in inside])
     axes.margins(y=0.12)
-    axes.set_xlabel("trial")
-    _whole_numbers(axes)
-    axes.set_ylabel(f"{with_unit(metric)}, {'lower' if metric.goal == 'minimize' else 'higher'} is better")
+    axes.set_xlim(min(t.number for t in trials) - 0.6, max(t.number for t in trials) + 0.6)
+    _label(axes, "trial", metric)
     axes.set_title(f"{study.display_name or study.id}: {len(seen)} of {len(trials)} trials have a result", loc="left")
     _save(axes, path)
 
@@ -82,20 +61,14 @@ def curves(study: StudyInfo, trials: Sequence[Trial], path: Path) -> None:
         raise PlotError(f"no trial of {study.id} has reported {metric.name!r} while it ran; there is nothing to draw")
     axes = _axes()
     best = _best_trial(study, trials)
+    marked = {t.number for t in trials if t is best or is_defaults(t)}
     for trial in sorted(trials, key=lambda t: (t is best, is_defaults(t))):
         if trial.number in drawn:
             steps, values = zip(*drawn[trial.number], strict=True)
             axes.plot(steps, values, **_style(trial, best))
-    worst = _worst_shown([points[-1][1] for points in drawn.values()], metric.goal)
-    shown = [v for points in drawn.values() for _, v in points if not is_better(worst, v, metric.goal)]
-    _scale(axes, shown)
-    if len(shown) < sum(len(points) for points in drawn.values()) and axes.get_yscale() == "linear":
-        margin = 0.05 * (max(shown) - min(shown))
-        axes.set_ylim(min(shown) - margin, max(shown) + margin)
+    _frame(axes, [p for n, p in drawn.items() if n in marked], list(drawn.values()), metric.goal)
     _once_in_legend(axes)
-    axes.set_xlabel(study.labels.get("step", "step"))
-    _whole_numbers(axes)
-    axes.set_ylabel(f"{with_unit(metric)}, {'lower' if metric.goal == 'minimize' else 'higher'} is better")
+    _label(axes, study.labels.get("step", "step"), metric)
     axes.set_title(f"{study.display_name or study.id}: learning curves of {len(drawn)} trials", loc="left")
     _save(axes, path)
 
@@ -117,10 +90,11 @@ def _axes() -> "Axes":
 
 def _save(axes: "Axes", path: Path) -> None:
     axes.title.set_fontsize(12)
+    figure: Any = axes.figure
     handles, labels = axes.get_legend_handles_labels()
     if len(handles) > 1:
-        axes.legend(handles, labels, frameon=False, fontsize=10.5)
-    figure: Any = axes.figure
+        columns = len(handles) if len(handles) <= 4 else 3
+        figure.legend(handles, labels, frameon=False, fontsize=10.5, loc="outside lower center", ncols=columns)
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
@@ -133,6 +107,55 @@ def _worst_shown(values: Sequence[float], goal: str | None) -> float:
     usual = ordered[3 * (len(ordered) - 1) // 4]
     limit = usual + 2.0 * (usual - ordered[0])
     return limit if is_better(limit, ordered[-1], goal) and usual != ordered[0] else ordered[-1]
+
+
+def _mark_trials(axes: "Axes", seen: Sequence[tuple[int, float]], goal: str | None) -> None:
+    """A dot for each trial; those far beyond the others are arrows at the edge."""
+    worst = _worst_shown([v for _, v in seen], goal)
+    inside = [(n, v) for n, v in seen if not is_better(worst, v, goal)]
+    beyond = [n for n, v in seen if is_better(worst, v, goal)]
+    axes.scatter([n for n, _ in inside], [v for _, v in inside], s=34, color=GRAY, label="trial", zorder=2)
+    if beyond:
+        marker = "^" if goal == "minimize" else "v"
+        label = f"worse than {worst:.3g}"
+        axes.scatter(beyond, [worst] * len(beyond), s=34, marker=marker, color=GRAY, label=label, zorder=2)
+    _scale(axes, [v for _, v in inside])
+
+
+def _mark_best(axes: "Axes", seen: Sequence[tuple[int, float]], goal: str | None, last: int) -> None:
+    """The best so far as a step line to trial `last`, and a star with its value where the best was found."""
+    numbers, best = [n for n, _ in seen], _best_so_far([v for _, v in seen], goal)
+    steps, levels = [*numbers, last], [*best, best[-1]]
+    axes.step(steps, levels, where="post", color=BLUE, linewidth=2.2, label="best so far", zorder=3)
+    winner = numbers[best.index(best[-1])]
+    axes.scatter([winner], [best[-1]], s=110, marker="*", color=BLUE, zorder=4)
+    axes.annotate(
+        f"{best[-1]:.4g}, trial {winner}",
+        (winner, best[-1]),
+        textcoords="offset points",
+        xytext=(0, -16 if goal == "minimize" else 9),
+        ha="right" if winner > 0.8 * last else "left" if winner < 0.2 * last else "center",
+        color=BLUE,
+    )
+
+
+def _frame(axes: "Axes", marked: Sequence[Points], drawn: Sequence[Points], goal: str | None) -> None:
+    """A window with the whole of the marked curves, which the worst of the others may leave."""
+    worst = _worst_shown([points[-1][1] for points in drawn], goal)
+    every = [v for points in drawn for _, v in points]
+    shown = [v for points in marked for _, v in points] + [v for v in every if not is_better(worst, v, goal)]
+    _scale(axes, shown)
+    low, high = min(shown), max(shown)
+    if low < high and axes.get_yscale() == "linear":
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+
+
+def _label(axes: "Axes", steps: str, metric: Metric) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel(steps)
+    axes.set_ylabel(f"{with_unit(metric)}, {'lower' if metric.goal == 'minimize' else 'higher'} is better")
 
 
 def _best_so_far(values: Sequence[float], goal: str | None) -> list[float]:
@@ -152,24 +175,30 @@ def _best_trial(study: StudyInfo, trials: Sequence[Trial]) -> Trial | None:
     return best
 
 
-def _curve(trial: Trial, metric: str) -> list[tuple[int, float]]:
-    return [(m.step, m.metrics[metric]) for m in trial.measurements if metric in m.metrics]
+def _curve(trial: Trial, metric: str) -> Points:
+    """Steps and finite values: a curve may end in NaN."""
+    seen = ((m.step, m.metrics.get(metric, math.nan)) for m in trial.measurements)
+    return [(step, value) for step, value in seen if math.isfinite(value)]
 
 
 def _style(trial: Trial, best: Trial | None) -> dict[str, Any]:
     marked = {"marker": "o", "markersize": 4.5, "linewidth": 2.4}
     if trial is best:
-        return {**marked, "color": BLUE, "zorder": 4, "label": f"best, trial {trial.number}"}
+        return {**marked, "color": BLUE, "zorder": 4, "label": f"best, {_named(trial)}"}
     if is_defaults(trial):
-        return {**marked, "color": ORANGE, "zorder": 3, "label": f"textbook defaults, trial {trial.number}"}
+        return {**marked, "color": ORANGE, "zorder": 3, "label": _named(trial)}
     return {"color": GRAY, "alpha": 0.55, "linewidth": 1.2, "marker": ".", "zorder": 2, "label": "other trials"}
+
+
+def _named(trial: Trial) -> str:
+    return f"textbook defaults, trial {trial.number}" if is_defaults(trial) else f"trial {trial.number}"
 
 
 def _mark_defaults(axes: "Axes", study: StudyInfo, trials: Sequence[Trial]) -> None:
     for trial in trials:
         value = trial.value(study.objective.name)
         if is_defaults(trial) and value is not None:
-            label = f"textbook defaults, {short(value)}"
+            label = f"textbook defaults, {value:.4g}"
             axes.axhline(value, color=ORANGE, linewidth=1.6, linestyle="--", label=label, zorder=1)
             return
 
@@ -194,9 +223,3 @@ def _once_in_legend(axes: "Axes") -> None:
         if label in seen:
             line.set_label("_" + label)
         seen.add(label)
-
-
-def _whole_numbers(axes: "Axes") -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
