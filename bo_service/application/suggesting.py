@@ -65,7 +65,7 @@ def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: flo
             return None
         evidence = evidence_of(records, study)
     found = None
-    if evidence.needs_surrogate:
+    if evidence.needs_surrogate(wanted):
         found = services.optimizer.suggest(evidence, wanted, deadline - time.monotonic())
     return Prepared(study.revision, evidence, found)
 
@@ -98,7 +98,7 @@ def _fresh(services: Services, ledger: Ledger, count: int, prepared: Prepared | 
         kept = [s for s in offered if s.configuration not in known][:count]
     if len(kept) == count:
         return kept
-    is_late = evidence.needs_surrogate
+    is_late = evidence.needs_surrogate(count) and (prepared is None or prepared.suggestions is None)
     evidence = replace(evidence, pending=(*evidence.pending, *(s.configuration for s in kept)))
     quick = services.optimizer.suggest_blind(evidence, count - len(kept))
     return kept + [replace(s, summary=TOO_LATE + s.summary) if is_late else s for s in quick]

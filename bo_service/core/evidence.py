@@ -53,10 +53,9 @@ class Evidence:
         wanted = self.settings.algorithm is Algorithm.GAUSSIAN_PROCESS
         return wanted and len({t.value for t in self.past if t.value is not None and math.isfinite(t.value)}) >= 2
 
-    @property
-    def needs_surrogate(self) -> bool:
-        """Whether the surrogate is to choose the next configuration."""
-        return self.begun >= self.initial_trials and self.can_be_fitted
+    def needs_surrogate(self, count: int) -> bool:
+        """Whether the surrogate is to choose the last of the next `count` configurations."""
+        return self.begun + count > self.initial_trials and self.can_be_fitted
 
 
 @dataclass(frozen=True)

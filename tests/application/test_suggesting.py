@@ -56,6 +56,14 @@ def test_a_late_surrogate_is_replaced_by_the_sequence_and_the_trial_says_so(serv
     assert trial.explanation.summary.startswith("The surrogate was not ready")
 
 
+def test_many_at_once_are_shared_by_the_sequence_and_the_surrogate(services, make_study) -> None:
+    make_study()
+    for i in range(2):
+        finish(services, ask(services).trials[0], float(i))
+    origins = [t.origin for t in ask(services, count=4).trials]
+    assert origins == [Origin.QUASI_RANDOM, *[Origin.SURROGATE] * 3]
+
+
 def test_what_is_queued_or_running_is_known_to_the_surrogate(services, make_study, optimizer) -> None:
     make_study()
     for i in range(4):
