@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
@@ -38,20 +39,26 @@ def _on_terminal(progress: Progress, changes: Iterator[Change], exit_when_done: 
     with Live(get_renderable=picture, console=console(), refresh_per_second=REFRESHES):
         for change in changes:
             current[0] = current[0].after(change)
-            if exit_when_done and current[0].is_done:
+            if exit_when_done and _is_last(current[0], change):
                 return
 
 
 def _as_lines(progress: Progress, changes: Iterator[Change], exit_when_done: bool) -> None:
     for change in changes:
-        before, progress = progress, progress.after(change)
-        for trial in change.trials:
-            known = before.trials.get(trial.number)
+        for trial in change.trials:  # one by one: each line tells the best until then
+            known = progress.trials.get(trial.number)
+            progress = progress.after(replace(change, trials=(trial,)))
             if trial.state.is_ended and not (known and known.state.is_ended):
                 click.echo(ended_line(progress, trial))
-        if exit_when_done and progress.is_done:
+        progress = progress.after(change)
+        if exit_when_done and _is_last(progress, change):
             click.echo(f"{progress.study.id} is completed: {best_line(progress.study, progress.best)}")
             return
+
+
+def _is_last(progress: Progress, change: Change) -> bool:
+    """Whether the study is done, and all of it has been told."""
+    return progress.is_done and change.revision >= change.study.revision
 
 
 def ended_line(progress: Progress, trial: Trial) -> str:

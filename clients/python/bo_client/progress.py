@@ -75,14 +75,14 @@ class Progress:
     def left(self, now: datetime) -> float | None:
         """Seconds until all trials have ended, if they go on as they went; None where nobody can say.
 
-        Mean duration of the trials that ran to their end, times the trials left, less what the running ones have behind
-        them, over the number that run at once.
+        Mean duration of the trials that ended, times the trials left, less what the running ones have behind them, over
+        the number that run at once: on average until now, or at this moment where that is more.
         """
-        took = [s for t in self.trials.values() if t.state is TrialState.SUCCEEDED and (s := duration(t)) is not None]
+        took = [s for t in self.trials.values() if (s := duration(t)) is not None]
         if self.study.max_trials is None or not took:
             return None
         mean = sum(took) / len(took)
-        begun = [(now - t.start_time).total_seconds() for t in self.running if t.start_time]
-        behind = sum(min(max(0.0, seconds), mean) for seconds in begun)
-        trials_left = max(0, self.study.max_trials - self.ended)
-        return max(0.0, trials_left * mean - behind) / max(1, len(begun))
+        begun = [max(0.0, (now - t.start_time).total_seconds()) for t in self.running if t.start_time]
+        work = max(0, self.study.max_trials - self.ended) * mean - sum(min(seconds, mean) for seconds in begun)
+        average = (sum(took) + sum(begun)) / max(self.elapsed(now), 1e-3)
+        return max(0.0, work) / max(1.0, float(len(begun)), average)

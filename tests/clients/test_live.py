@@ -1,0 +1,207 @@
+"""`bo watch`: what a person sees on a terminal, and what goes into a log."""
+
+import io
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import bo_client
+import pytest
+from bo_client import live
+from bo_client.progress import Progress
+from rich.console import Console
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+State = bo_client.TrialState
+SPACE = bo_client.SearchSpace([bo_client.FloatParameter("lr", 0.0, 1.0)])
+
+
+def trial(number: int, began: float, ended: float | None = None, loss: float | None = None, **more) -> bo_client.Trial:
+    """One that began and ended so many seconds from NOW."""
+    final = None if loss is None else bo_client.Measurement({"loss": loss})
+    state = State.RUNNING if ended is None else State.INFEASIBLE if loss is None else State.SUCCEEDED
+    return bo_client.Trial(
+        number,
+        f"studies/s/trials/{number}",
+        {"lr": 0.5},
+        state,
+        final_measurement=final,
+        start_time=NOW + timedelta(seconds=began),
+        end_time=None if ended is None else NOW + timedelta(seconds=ended),
+        **more,
+    )
+
+
+def progress(*trials: bo_client.Trial, state: str = "ACTIVE", max_trials: int | None = 10, goal="minimize", **more):
+    settings = {} if max_trials is None else {"max_trials": max_trials}
+    metrics = (bo_client.Metric("loss", goal),)
+    info = bo_client.StudyInfo("s", "studies/s", SPACE, metrics, bo_client.StudyState(state), settings=settings, **more)
+    return Progress(info, {t.number: t for t in trials})
+
+
+def seen(shown: Progress, width: int = 90) -> str:
+    console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
+    console.print(live.render(shown, NOW))
+    return console.export_text()
+
+
+def test_the_time_left_is_what_is_left_of_the_work() -> None:
+    one_at_a_time = progress(trial(1, -20, -10, 1.0), trial(2, -10, 0, 1.0))
+    assert one_at_a_time.left(NOW) == pytest.approx(8 * 10)
+    half_way = progress(trial(1, -15, -5, 1.0), trial(2, -5))
+    assert half_way.left(NOW) == pytest.approx(9 * 10 - 5)
+
+
+def test_workers_share_the_work_that_is_left() -> None:
+    two = progress(trial(1, -10, 0, 1.0), trial(2, -10, 0, 1.0), trial(3, 0), trial(4, 0))
+    assert two.left(NOW) == pytest.approx(8 * 10 / 2)
+    between_two_trials = progress(trial(1, -10, 0, 1.0), trial(2, -10, 0, 1.0), trial(3, 0))
+    assert between_two_trials.left(NOW) == pytest.approx(8 * 10 / 2)
+
+
+def test_a_night_without_workers_makes_nothing_slower() -> None:
+    resumed = progress(trial(1, -36000, -35990, 1.0), trial(2, 0))
+    assert resumed.left(NOW) == pytest.approx(9 * 10)
+
+
+def test_nobody_can_say_how_long_an_endless_or_unbegun_study_takes() -> None:
+    assert progress(trial(1, -10, 0, 1.0), max_trials=None).left(NOW) is None
+    assert progress(trial(1, -10)).left(NOW) is None
+
+
+def test_a_trial_that_takes_longer_than_usual_leaves_no_negative_time() -> None:
+    assert progress(trial(1, -100, -90, 1.0), trial(2, -90), max_trials=2).left(NOW) == 0.0
+
+
+def test_the_picture() -> None:
+    running = trial(3, -5, latest_measurement=bo_client.Measurement({"loss": 0.75, "accuracy": 0.5}, step=2))
+    shown = progress(
+        trial(1, -30, -20, 1.25, labels={"role": "textbook-defaults"}),
+        trial(2, -20, -10, 0.5),
+        running,
+        labels={"step": "epoch", "steps": "6"},
+    )
+    text = seen(shown)
+    assert "2 of 10 ended" in text
+    assert "0:00:30 elapsed, about 0:01:15 left" in text
+    assert "loss 0.5 in trial 2; textbook defaults 1.25" in text
+    assert "lr=0.5" in text
+    assert re.search(r"trial 3 +epoch 2 of 6 +loss 0\.75 +0:00:05", text)
+
+
+def test_the_picture_of_a_study_that_has_just_begun() -> None:
+    text = seen(progress(trial(1, 0)))
+    assert "no trial has a result yet" in text
+    assert re.search(r"trial 1 +starting", text)
+    assert "left" not in text
+    assert "waiting for a worker" in seen(progress())
+
+
+def test_the_picture_of_a_study_that_is_done() -> None:
+    text = seen(progress(trial(1, -10, 0, 1.0), state="COMPLETED", max_trials=1))
+    assert "1 of 1 ended" in text
+    assert "completed" in text
+    assert "left" not in text
+
+
+def test_the_picture_without_a_limit_and_with_many_workers() -> None:
+    text = seen(progress(*(trial(n, -1) for n in range(1, 40)), max_trials=None))
+    assert "0 ended" in text
+    assert "and 23 more" in text
+
+
+@pytest.mark.parametrize("width", [30, 60, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    text = seen(progress(trial(1, -20, -10, 0.123456789), trial(2, -10)), width)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+
+
+def test_the_larger_is_the_better_where_that_is_the_goal() -> None:
+    assert progress(trial(1, -2, -1, 0.5), trial(2, -1, 0, 0.75), goal="maximize").best.number == 2
+
+
+def test_lines_tell_what_was_known_then(bo, study) -> None:
+    for value in (3.0, 1.0, 2.0, 5.0, 4.0, 0.5):
+        study.suggest()[0].complete({"loss": value})
+    lines = bo("watch", "s").output.splitlines()
+    assert "1 of 6 ended; best 3 in trial 1" in lines[0]
+    assert "3 of 6 ended; best 1 in trial 2" in lines[2]
+    assert len(lines) == 7
+
+
+def test_a_long_study_is_told_to_its_end(bo, fake, space) -> None:
+    """More trials than one message holds."""
+    study = fake.client().create_study("long", space, "loss", goal="minimize", max_trials=250)
+    for count in (100, 100, 50):
+        for one in study.suggest(count):
+            one.complete(float(one.number))
+    assert len(bo("watch", "long").output.splitlines()) == 251
+
+
+PROGRAM = """
+import threading, time, bo_client
+from bo_client.cli import main
+from bo_client.testing import FakeServer
+client = FakeServer().client()
+space = bo_client.SearchSpace([bo_client.FloatParameter("lr", 0.0, 1.0)])
+study = client.create_study("s", space, "loss", goal="minimize", max_trials={max_trials})
+def objective(parameters, trial):
+    time.sleep(0.4)
+    trial.report(0.5, step=3)
+    time.sleep(0.4)
+    return 0.25
+threading.Thread(target=study.optimize, args=(objective,), daemon=True).start()
+main(["watch", "s"], obj=client)
+"""
+
+
+@pytest.fixture
+def terminal() -> Callable[..., tuple[str, int]]:
+    """Runs the program on a terminal of its own; what it wrote there, and its exit code."""
+
+    def run(max_trials: int, interrupt: signal.Signals | None = None) -> tuple[str, int]:
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-c", PROGRAM.format(max_trials=max_trials)]
+        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "30"}
+        process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+        os.close(theirs)
+        text = b""
+        while True:
+            try:
+                chunk = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            text += chunk
+            if interrupt is not None and b"step 3" in text:
+                process.send_signal(interrupt)
+                interrupt = None
+            if not chunk:
+                break
+        os.close(ours)
+        return text.decode(), process.wait(timeout=30)
+
+    return run
+
+
+def test_on_a_terminal_it_moves_and_ends_by_itself(terminal) -> None:
+    text, code = terminal(max_trials=2)
+    assert code == 0
+    assert all(part in text for part in ("starting", "step 3", "0 of 2 ended", "1 of 2 ended", "2 of 2 ended"))
+    assert "\x1b[?25l" in text
+    assert text.rindex("\x1b[?25h") > text.rindex("2 of 2 ended")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_it_gives_the_cursor_back(terminal, number, code) -> None:
+    began = time.monotonic()
+    text, found = terminal(max_trials=1000, interrupt=number)
+    assert found == code
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+    assert "Traceback" not in text
+    assert time.monotonic() - began < 20
