@@ -189,3 +189,139 @@ def test_a_server_that_is_not_there() -> None:
     assert done.exit_code == 1
     assert "127.0.0.1:1" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+EVERY = [
+    ("show",),
+    ("best",),
+    ("suggest",),
+    ("report", 1, "--lease", "x", "--step", 1, "loss=1"),
+    ("complete", 1, "--lease", "x", "loss=1"),
+    ("fail", 1, "--lease", "x", "--reason", "CRASHED"),
+    ("enqueue", "lr=0.1"),
+    ("stop", 1),
+    ("pause",),
+    ("resume",),
+    ("finish",),
+    ("delete", "--yes"),
+    ("watch",),
+    ("plot", "-o", "p.png"),
+    ("export", "--format", "csv"),
+    ("predict", "lr=0.1"),
+]
+
+
+def test_no_command_is_forgotten() -> None:
+    assert {command for command, *_ in EVERY} | {"studies", "create"} == set(main.commands)
+
+
+@pytest.mark.parametrize("command", EVERY, ids=lambda command: command[0])
+def test_an_unknown_study_is_told_in_one_line(bo, command) -> None:
+    name, *rest = command
+    done = bo(name, "nobody", *rest)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Error: there is no study 'nobody'\n"
+
+
+@pytest.mark.parametrize("command", EVERY, ids=lambda command: command[0])
+def test_a_server_that_does_not_answer_is_told_in_one_line(bo, fake, study, command) -> None:
+    name, *rest = command
+    with fake.outage():
+        done = bo(name, "s", *rest)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: no server answers")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("show",), "STUDY"),
+        (("enqueue", "s", "lr"), "no NAME=VALUE"),
+        (("enqueue", "s"), "PARAMETER=VALUE"),
+        (("suggest", "s", "--count", 0), "1<=x<=100"),
+        (("suggest", "s", "--count", "many"), "many"),
+        (("complete", "s", 0, "--lease", "x", "loss=1"), "x>=1"),
+        (("complete", "s", 1, "loss=1"), "--lease"),
+        (("fail", "s", 1, "--lease", "x", "--reason", "bored"), "out_of_memory"),
+        (("plot", "s", "-o", "p.png", "--kind", "pie"), "convergence"),
+        (("export", "s", "--format", "xml"), "csv"),
+        (("forget", "s"), "forget"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_ends_with_2(bo, study, arguments, hint) -> None:
+    done = bo(*arguments)
+    assert done.exit_code == 2
+    assert hint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("complete", "s", 1, "--lease", "x", "loss=1"), "lease_token"),
+        (("complete", "s", 1, "--lease", "LEASE", "loss=nan"), "DIVERGED"),
+        (("complete", "s", 1, "--lease", "LEASE", "accuracy=1"), "loss"),
+        (("delete", "s", "--trial", 1, "--yes"), "RUNNING"),
+        (("delete", "s", "--trial", 7, "--yes"), "7"),
+        (("predict", "s", "lr=0.1", "norm=batch"), "two results"),
+        (("create", "s", "--space", "nowhere.yaml"), "nowhere.yaml"),
+    ],
+)
+def test_what_the_server_refuses_is_told_in_one_line(bo, study, arguments, hint) -> None:
+    (trial,) = study.suggest()
+    done = bo(*(trial.lease_token if a == "LEASE" else a for a in arguments))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert hint in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_creating_again_finds_the_study_or_says_that_it_differs(bo, tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(FILE)
+    assert bo("create", "new", "--space", file).output == bo("create", "new", "--space", file).output
+    other = bo("create", "new", "--space", file, "--max-trials", 3)
+    assert (other.exit_code, "exists with another spec" in other.stderr) == (1, True)
+
+
+def test_a_csv_has_a_column_for_each_parameter_and_metric(bo, seen) -> None:
+    head, *rows = csv.reader(io.StringIO(bo("export", "s", "--format", "csv").output))
+    about, parameters, metrics = ["trial", "state", "origin", "attempt"], ["lr", "norm", "groups"], ["loss", "accuracy"]
+    assert head == [*about, *parameters, *metrics, "failure", "labels", "start_time", "end_time", "seconds"]
+    assert {len(row) for row in rows} == {len(head)}
+    first = dict(zip(head, rows[0], strict=True))
+    assert (first["state"], first["origin"], first["norm"], first["groups"]) == ("SUCCEEDED", "USER", "batch", "")
+    assert float(first["seconds"]) >= 0
+
+
+def test_json_is_the_same_from_show_and_export(bo, seen) -> None:
+    assert json.loads(bo("show", "s", "--json").output) == json.loads(bo("export", "s", "--format", "json").output)
+    record = json.loads(bo("show", "s", "--json").output)
+    assert [p["name"] for p in record["study"]["parameters"]] == ["lr", "norm", "groups"]
+    assert record["study"]["trial_counts"]["SUCCEEDED"] == 2
+    assert record["trials"][2]["failure"] == {"reason": "DIVERGED", "message": "the loss is nan"}
+    assert record["trials"][0]["labels"] == {"role": "textbook-defaults"}
+
+
+def test_json_holds_curves_that_are_not_finite(bo, study) -> None:
+    study.suggest()[0].report({"loss": float("nan"), "accuracy": float("-inf")}, 1)
+    (trial,) = json.loads(bo("show", "s", "--json").output, parse_constant=lambda name: pytest.fail(name))["trials"]
+    assert trial["measurements"][0]["metrics"] == {"loss": "NaN", "accuracy": "-Infinity"}
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+@pytest.mark.parametrize("command", [(), *((name,) for name in sorted(main.commands))], ids=" ".join)
+def test_help(bo, command, option) -> None:
+    done = bo(*command, option)
+    assert (done.exit_code, done.output.startswith("Usage: bo")) == (0, True)
+    assert max(len(line) for line in done.output.splitlines()) <= 80
+
+
+def test_the_server_may_come_from_the_environment() -> None:
+    done = CliRunner().invoke(main, ["--patience", "0", "studies"], env={"BO_SERVER": "127.0.0.1:2"})
+    assert (done.exit_code, "127.0.0.1:2" in done.stderr) == (1, True)
+
+
+def test_an_address_without_a_port_is_told_in_one_line() -> None:
+    done = CliRunner().invoke(main, ["--server", "localhost", "studies"])
+    assert done.exit_code == 1
+    assert "HOST:PORT" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

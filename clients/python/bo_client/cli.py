@@ -33,7 +33,7 @@ def version() -> str:
         return "unknown"
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("bo", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--server",
     metavar="HOST:PORT",

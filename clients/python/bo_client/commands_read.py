@@ -80,7 +80,10 @@ def best(client: Client, study_id: str, count: int, as_json_: bool) -> None:
 )
 @pass_client
 def watch(client: Client, study_id: str, exit_when_done: bool) -> None:
-    """Follow a study: a live picture on a terminal, a line for each ended trial elsewhere."""
+    """Follow a study: a live picture on a terminal, else lines.
+
+    A line tells of an ended trial. It ends when the study is completed.
+    """
     from bo_client import live
 
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # the terminal's cursor comes back

@@ -32,7 +32,7 @@ Pairs = tuple[tuple[str, str], ...]
 def create(
     client: Client, study_id: str, path: str, max_trials: int | None, seed: int | None, display_name: str, labels: Pairs
 ) -> None:
-    """Create a study from a file, or find the one that was created from it.
+    """Create a study from a file, or find the one created from it.
 
     \b
     parameters:
@@ -117,7 +117,10 @@ def _suggestion(trial: RunningTrial) -> dict[str, object]:
 @metrics_argument
 @pass_client
 def report(client: Client, study_id: str, number: int, token: str, step: int, checkpoint: str, metrics: Pairs) -> None:
-    """Report progress of a trial and renew its lease; prints `go on`, or `stop` and why."""
+    """Report progress of a trial, and renew its lease.
+
+    Prints `go on`, or `stop` and why.
+    """
     given = numbers(metrics)
     answer = client.study(study_id).attach(number, token).report(given, step, checkpoint_uri=checkpoint)
     stop = answer.should_stop or not answer.lease_valid
@@ -144,8 +147,10 @@ def complete(client: Client, study_id: str, number: int, token: str, step: int |
 @click.option(
     "--reason",
     required=True,
+    metavar="REASON",
     type=click.Choice(list(FailureReason), case_sensitive=False),
-    help="The first three blame the parameters, the others the machine: then the trial is tried again.",
+    help="OUT_OF_MEMORY, DIVERGED and INVALID_CONFIGURATION blame the parameters; CRASHED, PREEMPTED and TIMEOUT the "
+    "machine: then the trial is tried again.",
 )
 @click.option("--message", default="", help="What happened, for people.")
 @pass_client
