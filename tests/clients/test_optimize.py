@@ -1,5 +1,6 @@
 """The loop of Study.optimize: what becomes of results, exceptions, stops and silence."""
 
+import threading
 import time
 
 import bo_client
@@ -122,3 +123,123 @@ def test_an_interrupt_gives_the_trial_back(study) -> None:
         study.optimize(interrupted)
     assert states(study) == [State.QUEUED]
     assert study.trial(1).failure.reason is bo_client.FailureReason.PREEMPTED
+
+
+class Model:
+    """Objectives come as methods and objects too."""
+
+    def train(self, parameters):
+        return 1.0
+
+    def train_and_report(self, parameters, trial):
+        trial.report(2.0, step=1)
+        return 1.0
+
+    def __call__(self, parameters, trial):
+        return self.train_and_report(parameters, trial)
+
+
+@pytest.mark.parametrize(
+    ("objective", "reports"),
+    [
+        (Model().train, 0),
+        (Model().train_and_report, 1),
+        (Model(), 1),
+        (lambda parameters, verbose=False: 1.0, 0),
+        (lambda parameters, *rest, **more: 1.0, 0),
+        (lambda parameters, trial, verbose=False: Model()(parameters, trial), 1),
+        (lambda parameters: parameters.get("none", 1.0), 0),
+    ],
+)
+def test_an_objective_gets_the_trial_where_it_takes_two_arguments(study, objective, reports) -> None:
+    study.optimize(objective, n_trials=1)
+    assert study.trial(1).state is State.SUCCEEDED
+    assert len(study.trial(1).measurements) == reports
+
+
+@pytest.mark.parametrize("result", ["low", None, {"accuracy": 0.5}, {"loss": "low"}])
+def test_a_result_that_is_none_is_the_objectives_fault(study, result) -> None:
+    with pytest.raises(bo_client.InvalidRequest):
+        study.optimize(lambda parameters: result, raise_errors=True)
+    assert study.trial(1).failure.reason is bo_client.FailureReason.CRASHED
+
+
+def test_a_trial_stopped_before_its_first_measurement_has_no_result(study) -> None:
+    def stopped(parameters, trial):
+        study.stop_trial(trial.number)
+        raise bo_client.StopTrial("told otherwise")
+
+    assert study.optimize(stopped, n_trials=1) is None
+    assert study.trial(1).state is State.STOPPED
+
+
+def test_an_objective_may_end_its_trial_with_what_it_has(study) -> None:
+    def enough(parameters, trial):
+        trial.report(0.5, step=1)
+        raise bo_client.StopTrial
+
+    assert study.optimize(enough, n_trials=1).final_measurement.metrics == {"loss": 0.5}
+
+
+def test_a_stopped_trial_that_diverged_is_infeasible(study) -> None:
+    def diverging(parameters, trial):
+        study.stop_trial(trial.number)
+        trial.report(float("nan"), step=1)
+
+    study.optimize(diverging, n_trials=1)
+    assert study.trial(1).state is State.INFEASIBLE
+
+
+def test_a_server_that_is_away_for_a_while_costs_nothing(fake, study) -> None:
+    patient = fake.client(patience=20.0).study("s")
+
+    def objective(parameters, trial):
+        fake._set_down(True)
+        threading.Timer(0.3, lambda: fake._set_down(False)).start()
+        trial.report(0.5, step=1)
+        return 0.25
+
+    assert patient.optimize(objective, n_trials=1).measurements == ()
+    assert [m.metrics for m in study.trial(1).measurements] == [{"loss": 0.5}]
+    assert study.trial(1).attempt == 1
+
+
+def test_a_server_that_is_gone_ends_the_loop(fake, study) -> None:
+    def objective(parameters):
+        fake._set_down(True)
+        return 0.25
+
+    with pytest.raises(bo_client.ServerUnavailable):
+        study.optimize(objective)
+
+
+def test_it_waits_for_what_others_may_give_back(fake, space) -> None:
+    study = fake.client().create_study("s", space, "loss", goal="minimize", max_trials=1)
+    (others,) = study.suggest(worker_id="other")
+    threading.Timer(0.3, lambda: others.fail("PREEMPTED")).start()
+    study.optimize(lambda parameters: 1.0)
+    assert (study.trial(1).state, study.trial(1).attempt) == (State.SUCCEEDED, 2)
+
+
+def test_it_ends_where_a_space_is_exhausted(fake) -> None:
+    space = bo_client.SearchSpace([bo_client.IntParameter("n", 1, 3)])
+    study = fake.client().create_study("s", space, "value", goal="maximize")
+    best = study.optimize(lambda parameters: parameters["n"], n_trials=100)
+    assert best.parameters == {"n": 3}
+    assert len(list(study.trials())) == 3
+
+
+def test_workers_in_threads_share_a_study(fake, space) -> None:
+    study = fake.client().create_study("s", space, "loss", goal="minimize", max_trials=12)
+    ran: list[int] = []
+
+    def objective(parameters, trial):
+        ran.append(trial.number)
+        return 1.0
+
+    workers = [threading.Thread(target=study.optimize, args=(objective,)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    assert sorted(ran) == list(range(1, 13))
