@@ -97,3 +97,67 @@ def test_files_that_are_no_studies(load, text) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(bo_client.InvalidRequest, match="nowhere"):
         specfile.load(tmp_path / "nowhere.yaml")
+
+
+SHORT = "parameters: {{lr: {{type: float, low: {low}, high: 1}}}}\nmetrics: {{loss: minimize}}\n"
+
+
+@pytest.mark.parametrize("low", ["1e-3", "1.0e-3", "0.001", ".001", "+1E-3"])
+def test_numbers_are_read_as_people_write_them(load, low) -> None:
+    assert load(SHORT.format(low=low)).space["lr"].low == 0.001
+
+
+def test_words_stay_words(load) -> None:
+    found = load("parameters: {x: {type: categorical, values: [on, off, yes, no]}}\nmetrics: {loss: minimize}")
+    assert found.space["x"].values == ("on", "off", "yes", "no")
+
+
+def test_numbers_of_a_discrete_parameter_are_of_one_kind(load) -> None:
+    found = load("parameters: {x: {type: discrete, values: [1, 2.5], default: 1}}\nmetrics: {loss: minimize}")
+    assert [type(v) for v in (*found.space["x"].values, found.space["x"].default)] == [float, float, float]
+
+
+def test_every_mistake_is_told_at_once(load) -> None:
+    text = """
+        parameters:
+          lr: {type: float, low: 1}
+          norm: {type: categorical, values: batch}
+        metrics: {loss: downwards}
+        settings: {seed: many}
+        extra: 1
+    """
+    with pytest.raises(bo_client.InvalidRequest) as refusal:
+        load(text)
+    places = {violation.field for violation in refusal.value.violations}
+    assert places == {"parameters.lr.high", "parameters.norm.values", "metrics.loss", "settings.seed", "extra"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("twice.yaml", "parameters: {}\nparameters: {}\n"),
+        ("twice.yaml", "parameters:\n  lr: {type: int, low: 1, low: 2}\n"),
+        ("twice.json", '{"parameters": {}, "parameters": {}}'),
+    ],
+)
+def test_a_key_that_occurs_twice_is_told(load, name, text) -> None:
+    with pytest.raises(bo_client.InvalidRequest, match="occurs twice"):
+        load(text, name)
+
+
+def test_a_broken_file_is_told_with_its_line(load) -> None:
+    with pytest.raises(bo_client.InvalidRequest, match=r"line 2"):
+        load("parameters: {a: 1}\nmetrics: }\n")
+    with pytest.raises(bo_client.InvalidRequest, match=r"no valid JSON.*line 1"):
+        load("{'parameters'}", "broken.json")
+
+
+def test_what_is_no_text_is_told(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(bo_client.InvalidRequest, match="can't be read as text"):
+        specfile.load(tmp_path / "space.yaml")
+
+
+def test_no_object_is_made_from_a_file(load) -> None:
+    with pytest.raises(bo_client.InvalidRequest, match="no valid YAML"):
+        load("parameters: !!python/object/apply:os.system [echo]\n")
