@@ -155,7 +155,8 @@ def _parameter_from_wire(message: pb.Parameter, field: str, faults: Faults) -> P
     activation = faults.attempt(lambda: _activation_from_wire(message, f"{field}.activation"))
     description = or_else(faults, lambda: text(message.description, f"{field}.description", MAX_DESCRIPTION), "")
     unit = or_else(faults, lambda: text(message.unit, f"{field}.unit", MAX_UNIT), "")
-    if domain is None:
+    if domain is None:  # its name is judged beside any domain
+        add_all(faults, (f.inside(field) for f in Parameter(message.name, FloatDomain(0.0, 1.0)).faults()))
         return None
     if default is not None:
         default = _as_float(default, domain.is_float)

@@ -98,6 +98,7 @@ def test_a_parameter_that_cannot_be_read_hides_nothing_of_the_others() -> None:
     assert set(told(lambda: study_codec.spec_from_wire(message, "spec"))) == {
         "spec.space.parameters[0]",
         "spec.space.parameters[1].float_parameter.low",
+        "spec.space.parameters[2].name",
         "spec.space.parameters[2].discrete_parameter.values",
     }
 
