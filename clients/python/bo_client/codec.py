@@ -1,17 +1,15 @@
 """Studies, trials and reports on the wire, and back. Wire messages are seen through `pb`, ours stand bare."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from bo_api.v1 import optimization_service_pb2 as service_pb
 from bo_api.v1 import study_pb2, trial_pb2
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from bo_client.codec_space import built, space_from_wire, space_to_wire, values_from_wire
-from bo_client.errors import InvalidRequest, UnexpectedError
+from bo_client.codec_plain import built, duration_to_wire, enum_from_wire, enum_to_wire, moment_of, seconds_of
+from bo_client.codec_space import space_from_wire, space_to_wire, values_from_wire
+from bo_client.errors import InvalidRequest
 from bo_client.space import SearchSpace
 from bo_client.values import (
     Change,
@@ -32,8 +30,6 @@ from bo_client.values import (
     TrialState,
 )
 
-E = TypeVar("E", bound=str)
-
 SETTING_PATHS = {
     "algorithm": "spec.suggestion.algorithm",
     "acquisition": "spec.suggestion.acquisition",
@@ -49,48 +45,6 @@ SETTING_PATHS = {
 
 _SUGGESTION_NUMBERS = ("beta", "xi", "initial_trials", "seed")
 _EXECUTION_NUMBERS = ("max_attempts", "max_trials")
-
-
-def enum_to_wire(enum: Any, prefix: str, value: str, field: str) -> Any:
-    """The number of an enum's value, whose name on the wire is `prefix` and `value`. Raises InvalidRequest."""
-    name = f"{prefix}_{value.upper()}"
-    if name not in enum.keys() or name.endswith("_UNSPECIFIED"):  # noqa: SIM118 - an EnumTypeWrapper isn't iterable
-        allowed = ", ".join(k.removeprefix(f"{prefix}_") for k in enum.keys() if not k.endswith("_UNSPECIFIED"))  # noqa: SIM118
-        raise InvalidRequest.of(field, f"is {value!r}; give one of {allowed}")
-    return enum.Value(name)
-
-
-def enum_from_wire(enum: Any, prefix: str, number: int, ours: type[E]) -> E | None:
-    """Our name of an enum's value; None where it is unspecified. Raises UnexpectedError for one we don't know."""
-    if number == 0:
-        return None
-    try:
-        return ours(enum.Name(number).removeprefix(f"{prefix}_"))
-    except ValueError:
-        raise UnexpectedError(f"the server sent {prefix} {number}, which is new; upgrade the client") from None
-
-
-def duration_to_wire(seconds: float, field: str) -> Duration:
-    """Raises InvalidRequest."""
-
-    def build() -> Duration:
-        duration = Duration()
-        duration.FromTimedelta(timedelta(seconds=seconds))
-        return duration
-
-    return built(field, seconds, build)
-
-
-def seconds_of(owner: Message, field: str) -> float | None:
-    """A duration field in seconds; None where it is absent."""
-    duration: Duration = getattr(owner, field)
-    return duration.ToTimedelta().total_seconds() if owner.HasField(field) else None
-
-
-def moment_of(owner: Message, field: str) -> datetime | None:
-    """A timestamp field in UTC; None where it is absent."""
-    timestamp: Timestamp = getattr(owner, field)
-    return timestamp.ToDatetime(tzinfo=UTC) if owner.HasField(field) else None
 
 
 def spec_to_wire(space: SearchSpace, metrics: Sequence[Metric], settings: StudySettings) -> study_pb2.StudySpec:

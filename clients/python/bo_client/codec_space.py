@@ -1,10 +1,10 @@
 """Search spaces on the wire, and back. Names of wire messages are seen through `pb`, ours stand bare."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
 
 from bo_api.v1 import space_pb2 as pb
 
+from bo_client.codec_plain import built
 from bo_client.constraints import Constraint, ForbiddenCombination, LinearConstraint
 from bo_client.errors import InvalidRequest, UnexpectedError
 from bo_client.parameters import (
@@ -20,16 +20,6 @@ from bo_client.parameters import (
     plain,
 )
 from bo_client.space import SearchSpace
-
-T = TypeVar("T")
-
-
-def built(field: str, given: object, build: Callable[[], T]) -> T:
-    """What `build` makes; values that the wire can't carry become InvalidRequest for `field`."""
-    try:
-        return build()
-    except (TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise InvalidRequest.of(field, f"is {given!r}, which has the wrong type or size: {error}") from error
 
 
 def value_to_wire(value: Value, field: str = "value") -> pb.ParameterValue:

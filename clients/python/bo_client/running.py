@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import trial_pb2
 
-from bo_client import codec
+from bo_client import codec, codec_plain
 from bo_client.parameters import Value
 from bo_client.retries import new_request_id
 from bo_client.values import Explanation, FailureReason, Heartbeat, Origin, Shortfall, Trial
@@ -165,5 +165,5 @@ class Suggestions(list[RunningTrial]):
 
 def _lease_seconds(message: trial_pb2.Trial) -> float:
     """From the server's clock on both sides: ours may differ."""
-    end, start = codec.moment_of(message.lease, "expire_time"), codec.moment_of(message, "start_time")
+    end, start = codec_plain.moment_of(message.lease, "expire_time"), codec_plain.moment_of(message, "start_time")
     return (end - start).total_seconds() if end and start else DEFAULT_LEASE

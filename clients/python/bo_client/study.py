@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 
-from bo_client import codec
+from bo_client import codec, codec_plain
 from bo_client.codec_space import values_to_wire
 from bo_client.errors import InvalidRequest
 from bo_client.optimize import optimize
@@ -80,7 +80,7 @@ class Study:
         )
         answer = self.client.ask(request, pb.SuggestTrialsResponse, timeout)
         trials = [RunningTrial.from_wire(self, message, message.lease.token) for message in answer.trials]
-        return Suggestions(trials, codec.shortfall_from_wire(answer), codec.seconds_of(answer, "retry_delay"))
+        return Suggestions(trials, codec.shortfall_from_wire(answer), codec_plain.seconds_of(answer, "retry_delay"))
 
     def attach(self, number: int, lease_token: str) -> RunningTrial:
         """A trial that another process was given, as when a shell script completes it. Raises NotFound."""
@@ -90,7 +90,7 @@ class Study:
         """The trials in the order of their numbers; with their learning curves where `full`. Raises NotFound."""
         request = pb.ListTrialsRequest(parent=self.name, view=_view(full), page_size=FULL_PAGE if full else 0)
         for state in states or ():
-            request.states.append(codec.enum_to_wire(trial_pb2.TrialState, "TRIAL_STATE", state, "states"))
+            request.states.append(codec_plain.enum_to_wire(trial_pb2.TrialState, "TRIAL_STATE", state, "states"))
         while True:
             page = self.client.ask(request, pb.ListTrialsResponse)
             yield from (codec.trial_from_wire(message) for message in page.trials)
@@ -172,7 +172,7 @@ class Study:
         codec.settings_to_wire(given, request.study.spec)
         paths = [codec.SETTING_PATHS[name] for name in given]
         if state is not None:
-            request.study.state = codec.enum_to_wire(study_pb2.StudyState, "STUDY_STATE", state, "state")
+            request.study.state = codec_plain.enum_to_wire(study_pb2.StudyState, "STUDY_STATE", state, "state")
             paths.append("state")
         if display_name is not None:
             request.study.display_name = display_name
