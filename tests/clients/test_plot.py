@@ -90,6 +90,13 @@ def test_a_few_bad_trials_flatten_nothing(study, drawn) -> None:
     assert axes.get_ylim()[1] < 10
 
 
+def test_trials_not_far_beyond_the_others_keep_their_height(study, drawn) -> None:
+    for value in (0.25, 0.35, 0.32, 0.30, 0.33, 0.5500001):
+        run(study, value)
+    _, legend = drawn("convergence", study)
+    assert legend == ["trial", "best so far"]
+
+
 def test_the_marked_curves_are_seen_whole(study, drawn) -> None:
     run(study, 5.0, 0.9, labels=DEFAULTS)
     for value in (0.8, 0.85, 0.83, 0.82):

@@ -106,7 +106,8 @@ def _worst_shown(values: Sequence[float], goal: str | None) -> float:
     ordered = sorted(values, reverse=goal == "maximize")
     usual = ordered[3 * (len(ordered) - 1) // 4]
     limit = usual + 2.0 * (usual - ordered[0])
-    return limit if is_better(limit, ordered[-1], goal) and usual != ordered[0] else ordered[-1]
+    far = usual != ordered[0] and abs(ordered[-1] - ordered[0]) > 1.5 * abs(limit - ordered[0])
+    return limit if far else ordered[-1]
 
 
 def _mark_trials(axes: "Axes", seen: Sequence[tuple[int, float]], goal: str | None) -> None:

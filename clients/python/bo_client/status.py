@@ -65,7 +65,8 @@ def _message(kind: type[BoClientError], details: str, address: str, timeout: flo
     if by_server:
         return details
     if kind is ServerUnavailable:
-        return f"no server answers at {address}; is it running, and is the address right? ({details})"
+        cause = details.rpartition(": ")[2] if "last error" in details else details  # gRPC tells its whole way there
+        return f"no server answers at {address}; is it running, and is the address right? ({cause})"
     if kind is DeadlineExceeded:
         return f"no answer from {address} within {timeout:g} s; the call may still have had its effect"
     return details or f"{address} gave no details"

@@ -95,7 +95,7 @@ def best_line(info: StudyInfo, best: Trial | None) -> str:
 def trials_table(info: StudyInfo, trials: Iterable[Trial], best: Trial | None) -> RenderableType:
     """One line a trial; a star marks the best."""
     name = info.objective.name
-    table = _table("trial", "state", name, "time", "from", "parameters", "")
+    table = _table("trial", "state", name, "time", "from", "parameters")
     for trial in trials:
         value, seconds = trial.value(name), duration(trial)
         starred = best is not None and trial.number == best.number
@@ -105,8 +105,7 @@ def trials_table(info: StudyInfo, trials: Iterable[Trial], best: Trial | None) -
             "" if value is None else short(value),
             "" if seconds is None else clock(seconds),
             (trial.origin or "").lower(),
-            Text(assignments(in_order(trial.parameters, info.space))),
-            Text(_remark(trial), style="dim"),
+            Text(assignments(in_order(trial.parameters, info.space))).append(_remark(trial), style="dim"),
             style="bold" if starred else "",
         )
     return table
@@ -138,11 +137,12 @@ def _remark(trial: Trial) -> str:
     said = [trial.failure.reason.value] if trial.failure else []
     if trial.attempt > 1:
         said.append(f"attempt {trial.attempt}")
-    return " ".join([*said, *(f"{k}={v}" for k, v in sorted(trial.labels.items()))])
+    return "".join(f"  {mark}" for mark in [*said, *(f"{k}={v}" for k, v in sorted(trial.labels.items()))])
 
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(Text(column), overflow="fold")
+    for column in columns[:-1]:
+        table.add_column(Text(column), no_wrap=True)
+    table.add_column(Text(columns[-1]), overflow="fold")
     return table
