@@ -61,7 +61,7 @@ def constraint_faults(constraint: Constraint, known: Mapping[str, Domain]) -> It
             if not domain.admits(constraint.parameters[name]):
                 yield Violation(field, f"holds {given!r} for {name!r}, which is {domain}")
         elif isinstance(domain, CategoricalDomain) or (
-            isinstance(domain, DiscreteDomain) and isinstance(domain.values[0], str)
+            isinstance(domain, DiscreteDomain) and any(isinstance(v, str) for v in domain.values)
         ):
             yield Violation(field, f"names {name!r}, which is not numeric")
         elif not math.isfinite(constraint.coefficients[name]):

@@ -104,7 +104,7 @@ class DiscreteDomain:
 
     @property
     def is_float(self) -> bool:
-        return isinstance(self.values[0], float)
+        return bool(self.values) and isinstance(self.values[0], float)
 
     def faults(self) -> Iterator[Violation]:
         wrong = list(_list_faults(self.values, kinds=(float, int, str), named="floats, all ints or all strings"))

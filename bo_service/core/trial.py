@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from bo_service.core.constraints import Configuration
-from bo_service.core.errors import InvalidArgument, WrongState
+from bo_service.core.errors import InvalidArgument, Violation, WrongState
 from bo_service.core.study import Metric, MetricRole
 
 
@@ -216,21 +216,19 @@ class Trial:
 
 
 def check_final(measurement: Measurement, metrics: Sequence[Metric]) -> None:
-    """Refuses a final measurement that lacks an objective metric or isn't finite.
+    """Refuses a final measurement that lacks an objective or constraint metric, or isn't finite.
 
     Raises:
-        InvalidArgument: with the metric's name and what to do.
+        InvalidArgument: with each metric's name and what to do.
     """
-    for metric in metrics:
-        if metric.role is MetricRole.INFORMATION:
-            continue
-        value = measurement.metrics.get(metric.name)
+    faults = []
+    for name in (m.name for m in metrics if m.role is not MetricRole.INFORMATION):
+        value = measurement.metrics.get(name)
+        field = f'final_measurement.metrics["{name}"]'
         if value is None:
-            raise InvalidArgument.of(
-                f"final_measurement.metrics[{metric.name!r}]", "is missing; a final measurement needs it"
-            )
-        if not math.isfinite(value):
-            raise InvalidArgument.of(
-                f"final_measurement.metrics[{metric.name!r}]",
-                f"is {value!r}; a result must be finite: complete the trial with failure DIVERGED instead",
-            )
+            faults.append(Violation(field, "is missing; a final measurement needs it"))
+        elif not math.isfinite(value):
+            what = "a result must be finite: complete the trial with failure DIVERGED instead"
+            faults.append(Violation(field, f"is {value!r}; {what}"))
+    if faults:
+        raise InvalidArgument(faults)

@@ -103,7 +103,7 @@ def test_a_token_of_another_trial_is_refused(services, trial) -> None:
 def test_a_result_that_is_none_is_refused_and_the_trial_goes_on(services, trial, metrics, hint) -> None:
     with pytest.raises(InvalidArgument, match=hint) as refusal:
         complete(services, trial, Measurement(metrics))
-    assert refusal.value.violations[0].field == "final_measurement.metrics['loss']"
+    assert refusal.value.violations[0].field == 'final_measurement.metrics["loss"]'
     assert report(services, trial).lease_valid
 
 

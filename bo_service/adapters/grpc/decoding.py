@@ -1,6 +1,7 @@
 """Reading requests so that every fault is told, not only the first."""
 
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
 
@@ -64,8 +65,12 @@ def text(given: str, field: str, most: int) -> str:
 def choice(given: int, field: str, choices: Mapping[Any, T]) -> T:
     """What an enum's number stands for. Raises InvalidArgument for numbers that this server doesn't know."""
     if given not in choices:
-        raise InvalidArgument.of(field, f"is {given}; this server knows {', '.join(str(k) for k in choices)}")
+        raise InvalidArgument.of(field, f"is {given}; this server knows {_listed(choices)}")
     return choices[given]
+
+
+def _listed(choices: Mapping[Any, object]) -> str:
+    return ", ".join(f"{n} ({ours.name})" if isinstance(ours, Enum) else str(n) for n, ours in choices.items())
 
 
 def seconds(given: Duration, field: str) -> float:

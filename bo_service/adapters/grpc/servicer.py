@@ -108,9 +108,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         if len(request.measurements) > MOST_MEASUREMENTS:
             given = len(request.measurements)
             raise InvalidArgument.of("measurements", f"has {given}; a call takes at most {MOST_MEASUREMENTS}")
-        measurements = [
-            trial_codec.measurement_from_wire(m, f"measurements[{i}]") for i, m in enumerate(request.measurements)
-        ]
+        measurements = decoding.each(request.measurements, "measurements", trial_codec.measurement_from_wire)
         uri = trial_codec.checkpoint_uri_from_wire(request.checkpoint_uri, "checkpoint_uri")
         told = running.report_measurements(self._services, study_id, number, request.lease_token, measurements, uri)
         response = pb.ReportMeasurementsResponse(
@@ -174,10 +172,11 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         if not 1 <= len(request.configurations) <= MOST_CONFIGURATIONS:
             given = len(request.configurations)
             raise InvalidArgument.of("configurations", f"has {given}; give 1 to {MOST_CONFIGURATIONS}")
-        asked = [
-            space_codec.configuration_from_wire(c.parameters, f"configurations[{i}].parameters")
-            for i, c in enumerate(request.configurations)
-        ]
+        asked = decoding.each(
+            request.configurations,
+            "configurations",
+            lambda c, at: space_codec.configuration_from_wire(c.parameters, f"{at}.parameters"),
+        )
         metric, found = predicting.predict(self._services, study_id, asked, requests.patience(context))
         predictions = [trial_codec.point_prediction_to_wire(metric, point) for point in found.points]
         return pb.PredictResponse(

@@ -1,0 +1,177 @@
+"""A trial's life: whatever happens in whatever order, the rules hold."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bo_service.core.errors import InvalidArgument, WrongState
+from bo_service.core.study import Goal, Metric, MetricRole
+from bo_service.core.trial import Failure, FailureReason, Lease, Measurement, Origin, Trial, TrialState, check_final
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+MAX_ATTEMPTS = 3
+OPEN = (TrialState.QUEUED, TrialState.RUNNING)
+MACHINES = [r for r in FailureReason if not r.blames_parameters]
+PARAMETERS = [r for r in FailureReason if r.blames_parameters]
+
+
+class Life(RuleBasedStateMachine):
+    """Tries every verb in every state, and keeps beside the trial what must be true of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trial = Trial("s", 1, {"x": 1.0}, BEGIN, Origin.SURROGATE)
+        self.now = BEGIN
+        self.is_stopped = False
+        self.tokens: list[str] = []
+
+    def is_open(self) -> bool:
+        return self.trial.state in OPEN
+
+    def is_in(self, state: TrialState) -> bool:
+        return self.trial.state is state
+
+    @rule(seconds=st.integers(0, 100))
+    def time_passes(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @precondition(lambda self: self.is_in(TrialState.QUEUED))
+    @rule()
+    def start(self) -> None:
+        before = self.trial
+        self.tokens.append(f"token {len(self.tokens)}")
+        self.trial = before.start(Lease(self.tokens[-1], "w", self.now + timedelta(seconds=60)), self.now)
+        assert (self.trial.attempt, self.trial.start_time) == (before.attempt + 1, self.now)
+        assert self.trial.is_held_by(self.tokens[-1])
+        assert not any(self.trial.is_held_by(token) for token in self.tokens[:-1])
+
+    @precondition(lambda self: self.is_in(TrialState.RUNNING))
+    @rule(step=st.integers(0, 20))
+    def report(self, step: int) -> None:
+        last = self.trial.latest_measurement
+        self.trial = self.trial.report([Measurement({"loss": 1.0}, step)], "gs://a")
+        assert self.trial.latest_measurement.step == max(step, last.step if last else 0)
+        assert self.trial.checkpoint_uri == "gs://a"
+
+    @precondition(lambda self: self.is_in(TrialState.RUNNING))
+    @rule(seconds=st.integers(-100, 100))
+    def renew(self, seconds: int) -> None:
+        before = self.trial.lease.expire_time
+        self.trial = self.trial.renew(before + timedelta(seconds=seconds))
+        assert self.trial.lease.expire_time >= before  # a lease never shrinks
+
+    @precondition(is_open)
+    @rule()
+    def complete(self) -> None:
+        self.trial = self.trial.complete(Measurement({"loss": 0.5}, 3), self.now)
+        assert self.trial.state is (TrialState.STOPPED if self.is_stopped else TrialState.SUCCEEDED)
+        assert self.trial.final_measurement == self.trial.latest_measurement
+
+    @precondition(is_open)
+    @rule(reason=st.sampled_from(PARAMETERS))
+    def fail_by_parameters(self, reason: FailureReason) -> None:
+        self.trial = self.trial.fail(Failure(reason), MAX_ATTEMPTS, self.now)
+        assert self.trial.state is TrialState.INFEASIBLE
+
+    @precondition(is_open)
+    @rule(reason=st.sampled_from(MACHINES))
+    def fail_by_machine(self, reason: FailureReason) -> None:
+        attempts = self.trial.attempt
+        self.trial = self.trial.fail(Failure(reason), MAX_ATTEMPTS, self.now)
+        if self.is_stopped:
+            assert self.trial.state is TrialState.STOPPED
+        else:
+            assert self.trial.state is (TrialState.FAILED if attempts >= MAX_ATTEMPTS else TrialState.QUEUED)
+        assert self.trial.failure == Failure(reason)
+
+    @precondition(lambda self: self.is_in(TrialState.RUNNING))
+    @rule()
+    def expire(self) -> None:
+        attempts = self.trial.attempt
+        self.trial = self.trial.expire(MAX_ATTEMPTS, self.now)
+        assert self.trial.failure.reason is FailureReason.PREEMPTED
+        assert self.trial.state is not TrialState.QUEUED or attempts < MAX_ATTEMPTS
+
+    @precondition(is_open)
+    @rule()
+    def stop(self) -> None:
+        was = self.trial.state
+        self.trial = self.trial.stop("enough", self.now)
+        self.is_stopped = True
+        assert self.trial.state is (TrialState.STOPPED if was is TrialState.QUEUED else TrialState.RUNNING)
+
+    @precondition(lambda self: not self.is_in(TrialState.RUNNING))
+    @rule()
+    def only_running_trials_report(self) -> None:
+        for call in (lambda: self.trial.report([]), lambda: self.trial.renew(self.now)):
+            with pytest.raises(WrongState, match="studies/s/trials/1"):
+                call()
+
+    @precondition(lambda self: not self.is_in(TrialState.QUEUED))
+    @rule()
+    def only_queued_trials_start(self) -> None:
+        with pytest.raises(WrongState, match=self.trial.state.name):
+            self.trial.start(Lease("t", "w", self.now), self.now)
+
+    @precondition(lambda self: not self.is_open())
+    @rule()
+    def nothing_happens_to_an_ended_trial(self) -> None:
+        for call in (
+            lambda: self.trial.complete(Measurement({"loss": 1.0}), self.now),
+            lambda: self.trial.fail(Failure(FailureReason.DIVERGED), 9, self.now),
+            lambda: self.trial.stop("", self.now),
+            lambda: self.trial.expire(9, self.now),
+        ):
+            with pytest.raises(WrongState, match=self.trial.state.name):
+                call()
+
+    @invariant()
+    def leases_belong_to_running_trials(self) -> None:
+        assert (self.trial.lease is not None) == self.is_in(TrialState.RUNNING)
+
+    @invariant()
+    def ends_have_a_time(self) -> None:
+        assert (self.trial.end_time is not None) == (not self.is_open())
+
+    @invariant()
+    def attempts_are_bounded(self) -> None:
+        assert 0 <= self.trial.attempt <= MAX_ATTEMPTS
+
+    @invariant()
+    def success_has_a_result(self) -> None:
+        assert not self.is_in(TrialState.SUCCEEDED) or self.trial.final_measurement is not None
+
+    @invariant()
+    def what_it_is_never_changes(self) -> None:
+        assert (self.trial.name, self.trial.parameters, self.trial.create_time) == (
+            "studies/s/trials/1",
+            {"x": 1.0},
+            BEGIN,
+        )
+
+
+TestLife = Life.TestCase
+
+METRICS = (
+    Metric("loss", Goal.MINIMIZE),
+    Metric("memory", Goal.MINIMIZE, MetricRole.CONSTRAINT, 3.0),
+    Metric("time", None, MetricRole.INFORMATION),
+)
+
+
+def test_a_result_needs_every_metric_that_counts_and_all_faults_are_told() -> None:
+    check_final(Measurement({"loss": 1.0, "memory": 2.0}), METRICS)
+    with pytest.raises(InvalidArgument) as refusal:
+        check_final(Measurement({"loss": float("nan"), "time": float("inf")}), METRICS)
+    told = {v.field: v.description for v in refusal.value.violations}
+    assert set(told) == {'final_measurement.metrics["loss"]', 'final_measurement.metrics["memory"]'}
+    assert "DIVERGED" in told['final_measurement.metrics["loss"]']
+
+
+def test_an_earlier_report_is_not_the_latest() -> None:
+    running = replace(Trial("s", 1, {}, BEGIN, Origin.USER), state=TrialState.RUNNING, lease=Lease("t", "w", BEGIN))
+    reported = running.report([Measurement({"loss": 2.0}, 5), Measurement({"loss": 1.0}, 3)])
+    assert reported.latest_measurement == Measurement({"loss": 2.0}, 5)
