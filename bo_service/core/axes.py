@@ -106,7 +106,11 @@ class FloatAxis:
         return self.ruler.read(z)
 
     def value(self, z: float) -> float:
-        return float(self.ruler.read(np.array(z)))
+        """With twelve digits, so that people don't read 0.0010000000000000002."""
+        exact = float(self.ruler.read(np.array(z)))
+        shown = float(f"{exact:.12g}")
+        is_near = abs(shown - exact) <= 1e-9 * abs(self.ruler.high - self.ruler.low)
+        return shown if is_near and self.ruler.low <= shown <= self.ruler.high else exact
 
     def positions(self, values: Sequence[Value]) -> Array:
         return self.ruler.place(np.array(values, dtype=np.float64))

@@ -7,7 +7,7 @@ import bo_client
 import pytest
 from bo_api.v1 import optimization_service_pb2 as service_pb
 from bo_api.v1 import study_pb2, trial_pb2
-from bo_client import codec, codec_space
+from bo_client.wire import codec, codec_space
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -22,7 +22,7 @@ def loaded_by(statement: str) -> set[str]:
         "import bo_client.cli",
         "import bo_client.testing, bo_client.specfile",
         "import bo_client; bo_client.connect('127.0.0.1:1').close()",
-        "from bo_client import live, plot, tables",
+        "from bo_client.commands import live, plot, tables",
     ],
 )
 def test_nothing_heavy_is_loaded(statement: str) -> None:

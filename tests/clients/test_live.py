@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 import bo_client
 import pytest
-from bo_client import live
-from bo_client.progress import Progress
+from bo_client.commands import live
+from bo_client.commands.progress import Progress
 from rich.console import Console
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import bo_client
 import pytest
-from bo_client import plot
+from bo_client.commands import plot
 from matplotlib.axes import Axes
 
 DEFAULTS = {"role": "textbook-defaults"}

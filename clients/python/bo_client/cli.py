@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from bo_client.client import Client, connect
-from bo_client.commands_read import READING
-from bo_client.commands_write import WRITING
+from bo_client.commands.reading import READING
+from bo_client.commands.writing import WRITING
 from bo_client.errors import BoClientError
 
 PATIENCE = 3.0

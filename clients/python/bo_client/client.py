@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from bo_api.v1 import optimization_service_pb2 as pb
 from google.protobuf.message import Message
 
-from bo_client import codec
 from bo_client.errors import InvalidRequest
 from bo_client.retries import new_request_id, patiently
 from bo_client.space import SearchSpace
 from bo_client.study import Study
 from bo_client.values import Goal, Metric, StudyInfo, StudySettings
+from bo_client.wire import codec
 
 if TYPE_CHECKING:
-    from bo_client.transport import Transport
+    from bo_client.wire.transport import Transport
 
 R = TypeVar("R", bound=Message)
 
@@ -31,7 +31,7 @@ def connect(server: str = "127.0.0.1:50051", timeout: float = 30.0, patience: fl
     Raises:
         InvalidRequest: the address has no port.
     """
-    from bo_client.transport import GrpcTransport  # gRPC is loaded by those who call a server
+    from bo_client.wire.transport import GrpcTransport  # gRPC is loaded by those who call a server
 
     return Client(GrpcTransport(server), timeout, patience)
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import trial_pb2
 
-from bo_client import codec, codec_plain
 from bo_client.parameters import Value
 from bo_client.retries import new_request_id
 from bo_client.values import Explanation, FailureReason, Heartbeat, Origin, Shortfall, Trial
+from bo_client.wire import codec, codec_plain
 
 if TYPE_CHECKING:
     from bo_client.study import Study

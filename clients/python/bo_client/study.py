@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 
-from bo_client import codec, codec_plain
-from bo_client.codec_space import values_to_wire
 from bo_client.errors import InvalidRequest
 from bo_client.optimize import optimize
 from bo_client.parameters import plain
@@ -26,6 +24,8 @@ from bo_client.values import (
     TrialState,
 )
 from bo_client.watch import watch
+from bo_client.wire import codec, codec_plain
+from bo_client.wire.codec_space import values_to_wire
 
 if TYPE_CHECKING:
     from bo_client.client import Client

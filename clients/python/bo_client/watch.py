@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from bo_api.v1 import optimization_service_pb2 as pb
 
-from bo_client import codec
 from bo_client.errors import ServerUnavailable
 from bo_client.retries import delays
 from bo_client.values import Change
+from bo_client.wire import codec
 
 if TYPE_CHECKING:
-    from bo_client.transport import Transport
+    from bo_client.wire.transport import Transport
 
 
 def watch(transport: "Transport", request: pb.WatchStudyRequest, patience: float) -> Iterator[Change]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from bo_api.v1 import optimization_service_pb2 as service_pb
 from bo_api.v1 import trial_pb2
-from bo_client import codec, codec_space
+from bo_client.wire import codec, codec_space
 from hypothesis import given
 from hypothesis import strategies as st
 

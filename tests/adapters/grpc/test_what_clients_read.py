@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import bo_client
 import pytest
-from bo_client import codec
-from bo_client.status import error_of
+from bo_client.wire import codec
+from bo_client.wire.status import error_of
 from grpc import Call, RpcError
 from grpc_status import rpc_status
 from hypothesis import given

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 
-from bo_client.codec import metric_from_wire
-from bo_client.codec_space import space_from_wire, values_from_wire
 from bo_client.errors import InvalidRequest, NotSupported, Violation
 from bo_client.parameters import NAME
 from bo_client.values import Metric, StudyInfo
+from bo_client.wire.codec import metric_from_wire
+from bo_client.wire.codec_space import space_from_wire, values_from_wire
 
 STUDY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 

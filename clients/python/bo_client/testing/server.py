@@ -75,7 +75,7 @@ class FakeServer:
             self._set_down(False)
 
     def call(self, method: str, request: Message, timeout: float | None) -> Message:  # noqa: ARG002 - the seam's shape
-        """As bo_client.transport.Transport.call; answers at once, whatever `timeout` is."""
+        """As bo_client.wire.transport.Transport.call; answers at once, whatever `timeout` is."""
         with self._change:
             self._require_up()
             self.calls.append((method, copy_of(request)))
@@ -86,7 +86,7 @@ class FakeServer:
             return answer
 
     def stream(self, method: str, request: Message) -> Iterator[Message]:
-        """As bo_client.transport.Transport.stream, for WatchStudy."""
+        """As bo_client.wire.transport.Transport.stream, for WatchStudy."""
         assert isinstance(request, pb.WatchStudyRequest), method
         seen = request.after_revision
         while True:

@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import study_pb2, trial_pb2
 
-from bo_client.codec import study_from_wire
-from bo_client.codec_space import values_from_wire, values_to_wire
 from bo_client.errors import FailedPrecondition, LimitExceeded, NotFound
 from bo_client.parameters import Value
 from bo_client.testing.answers import counted, trial_number
@@ -22,6 +20,8 @@ from bo_client.testing.lives import (
     users_trial,
 )
 from bo_client.testing.sampling import default_configuration, new_configuration
+from bo_client.wire.codec import study_from_wire
+from bo_client.wire.codec_space import values_from_wire, values_to_wire
 
 DEFAULT_LEASE, DEFAULT_ATTEMPTS = 60.0, 3
 RETRY_DELAY = timedelta(seconds=1)

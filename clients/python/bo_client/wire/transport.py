@@ -9,7 +9,7 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from google.protobuf.message import Message
 
 from bo_client.errors import InvalidRequest
-from bo_client.status import error_of
+from bo_client.wire.status import error_of
 
 SERVICE = "bo_api.v1.OptimizationService"
 

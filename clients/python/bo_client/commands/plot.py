@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bo_client.commands.progress import is_better, is_defaults
+from bo_client.commands.tables import with_unit
 from bo_client.errors import BoClientError
-from bo_client.progress import is_better, is_defaults
-from bo_client.tables import with_unit
 from bo_client.values import Metric, StudyInfo, Trial
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bo_client.commands.records import duration, in_order
 from bo_client.parameters import Value
-from bo_client.records import duration, in_order
 from bo_client.values import ConfigurationPrediction, Metric, StudyInfo, Trial, TrialState
 
 STYLES = {

@@ -2,7 +2,8 @@
 
 import click
 
-from bo_client.arguments import (
+from bo_client.client import Client
+from bo_client.commands.arguments import (
     json_option,
     label_option,
     lease_option,
@@ -13,8 +14,7 @@ from bo_client.arguments import (
     study_argument,
     trial_argument,
 )
-from bo_client.client import Client
-from bo_client.records import as_json, in_order
+from bo_client.commands.records import as_json, in_order
 from bo_client.running import RunningTrial
 from bo_client.values import FailureReason, Shortfall, StudyState, Trial
 

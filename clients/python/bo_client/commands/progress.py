@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bo_client.records import duration
+from bo_client.commands.records import duration
 from bo_client.values import Change, StudyInfo, StudyState, Trial, TrialState
 
 DEFAULTS_LABEL = ("role", "textbook-defaults")

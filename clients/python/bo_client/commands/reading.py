@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from bo_client.arguments import json_option, parameters_argument, pass_client, study_argument
 from bo_client.client import Client
-from bo_client.records import as_csv, as_json, study_record, trial_record
+from bo_client.commands.arguments import json_option, parameters_argument, pass_client, study_argument
+from bo_client.commands.records import as_csv, as_json, study_record, trial_record
 
 WATCH_PATIENCE = 60.0
 """Seconds for which a watched server may be away, as during a restart."""
@@ -23,7 +23,7 @@ def studies(client: Client, as_json_: bool) -> None:
     if as_json_:
         click.echo(as_json([study_record(info) for info in found]))
         return
-    from bo_client import tables  # rich is loaded by those who draw
+    from bo_client.commands import tables  # rich is loaded by those who draw
 
     tables.console().print(tables.studies_table(found))
 
@@ -40,7 +40,7 @@ def show(client: Client, study_id: str, as_json_: bool) -> None:
         records = [trial_record(trial, study.definition) for trial in trials]
         click.echo(as_json({"study": study_record(study.definition), "trials": records}))
         return
-    from bo_client import tables
+    from bo_client.commands import tables
 
     best = study.best()
     out = tables.console()
@@ -64,7 +64,7 @@ def best(client: Client, study_id: str, count: int, as_json_: bool) -> None:
     if as_json_:
         click.echo(as_json([trial_record(trial, study.definition) for trial in found]))
         return
-    from bo_client import tables
+    from bo_client.commands import tables
 
     for trial in found:
         tables.console().print(tables.trial_text(study.definition, trial))
@@ -84,7 +84,7 @@ def watch(client: Client, study_id: str, exit_when_done: bool) -> None:
 
     A line tells of an ended trial. It ends when the study is completed.
     """
-    from bo_client import live
+    from bo_client.commands import live
 
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # the terminal's cursor comes back
     study = client.study(study_id)
@@ -109,7 +109,7 @@ def watch(client: Client, study_id: str, exit_when_done: bool) -> None:
 @pass_client
 def plot(client: Client, study_id: str, output: Path, kind: str) -> None:
     """Draw a study. Needs matplotlib: pip install "bo-service[plot]"."""
-    from bo_client import plot as pictures
+    from bo_client.commands import plot as pictures
 
     study = client.study(study_id)
     draw = pictures.curves if kind == "curves" else pictures.convergence
@@ -160,7 +160,7 @@ def predict(client: Client, study_id: str, parameters: tuple[tuple[str, str], ..
         told = {p.metric: {"mean": p.mean, "std": p.std} for p in prediction.predictions}
         click.echo(as_json({"predictions": told, "acquisition_value": prediction.acquisition_value}))
         return
-    from bo_client import tables
+    from bo_client.commands import tables
 
     tables.console().print(tables.prediction_text(study.definition, prediction))
 

@@ -12,9 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bo_client.progress import Progress
-from bo_client.records import in_order
-from bo_client.tables import assignments, best_line, clock, console, short
+from bo_client.commands.progress import Progress
+from bo_client.commands.records import in_order
+from bo_client.commands.tables import assignments, best_line, clock, console, short
 from bo_client.values import Change, StudyInfo, Trial
 
 BAR_WIDTH = 32

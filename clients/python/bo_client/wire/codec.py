@@ -7,8 +7,6 @@ from bo_api.v1 import optimization_service_pb2 as service_pb
 from bo_api.v1 import study_pb2, trial_pb2
 from google.protobuf.message import Message
 
-from bo_client.codec_plain import built, duration_to_wire, enum_from_wire, enum_to_wire, moment_of, seconds_of
-from bo_client.codec_space import space_from_wire, space_to_wire, values_from_wire
 from bo_client.errors import InvalidRequest
 from bo_client.space import SearchSpace
 from bo_client.values import (
@@ -29,6 +27,8 @@ from bo_client.values import (
     Trial,
     TrialState,
 )
+from bo_client.wire.codec_plain import built, duration_to_wire, enum_from_wire, enum_to_wire, moment_of, seconds_of
+from bo_client.wire.codec_space import space_from_wire, space_to_wire, values_from_wire
 
 SETTING_PATHS = {
     "algorithm": "spec.suggestion.algorithm",

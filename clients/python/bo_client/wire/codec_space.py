@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bo_api.v1 import space_pb2 as pb
 
-from bo_client.codec_plain import built
 from bo_client.constraints import Constraint, ForbiddenCombination, LinearConstraint
 from bo_client.errors import InvalidRequest, UnexpectedError
 from bo_client.parameters import (
@@ -20,6 +19,7 @@ from bo_client.parameters import (
     plain,
 )
 from bo_client.space import SearchSpace
+from bo_client.wire.codec_plain import built
 
 
 def value_to_wire(value: Value, field: str = "value") -> pb.ParameterValue:

@@ -1,0 +1,1 @@
+"""The contract as this client speaks it: messages, statuses, and the seam through which they pass."""
