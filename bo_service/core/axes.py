@@ -18,6 +18,8 @@ from bo_service.core.domains import CategoricalDomain, DiscreteDomain, Domain, F
 
 Array = NDArray[np.float64]
 
+SAME = 1e-12
+"""Positions closer than this are one value."""
 GAP = 1e-8
 """Between neighboring levels, at least: larger than what counts as the same."""
 SMOOTH_LEVELS = 50
@@ -89,9 +91,10 @@ class Ruler:
 
 @dataclass(frozen=True)
 class FloatAxis:
-    """A real number."""
+    """A real number. `named` are values that the user wrote, which are given back to the last digit."""
 
     ruler: Ruler
+    named: tuple[float, ...] = ()
 
     levels = math.inf
     center = 0.5
@@ -107,6 +110,10 @@ class FloatAxis:
 
     def value(self, z: float) -> float:
         """With twelve digits, so that people don't read 0.0010000000000000002."""
+        named = (self.ruler.low, self.ruler.high, *self.named)
+        distance, nearest = min((abs(self.ruler.place(np.array(v)) - z), v) for v in named)
+        if distance < SAME:
+            return nearest
         exact = float(self.ruler.read(np.array(z)))
         shown = float(f"{exact:.12g}")
         is_near = abs(shown - exact) <= 1e-9 * abs(self.ruler.high - self.ruler.low)
@@ -206,11 +213,11 @@ def every_place(axis: Axis) -> Array:
     return axis.spread((np.arange(count, dtype=np.float64) + 0.5) / count)
 
 
-def axis_of(domain: Domain) -> Axis:
-    """The axis of a domain."""
+def axis_of(domain: Domain, named: Sequence[Value] = ()) -> Axis:
+    """The axis of a domain, of which the space names some values."""
     match domain:
         case FloatDomain(low, high, scale):
-            return FloatAxis(Ruler(float(low), float(high), scale))
+            return FloatAxis(Ruler(float(low), float(high), scale), tuple(float(v) for v in named))
         case IntDomain(low, high, scale):
             return IntAxis(Ruler(float(low), float(high), scale))
         case CategoricalDomain(values):

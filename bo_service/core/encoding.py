@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_service.core.axes import Array, Axis, axis_of
+from bo_service.core.axes import SAME, Array, Axis, axis_of
 from bo_service.core.constraints import Configuration
 from bo_service.core.domains import CategoricalDomain, Value
 from bo_service.core.space import SearchSpace
@@ -42,7 +42,7 @@ class Encoding:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        self.axes: tuple[Axis, ...] = tuple(axis_of(p.domain) for p in space.parameters)
+        self.axes: tuple[Axis, ...] = tuple(axis_of(p.domain, space.named(p)) for p in space.parameters)
         self.is_category = np.array([isinstance(p.domain, CategoricalDomain) for p in space.parameters])
         self.centers: Array = np.array([axis.center for axis in self.axes])
         self._index = {p.name: j for j, p in enumerate(space.parameters)}
@@ -90,7 +90,7 @@ class Encoding:
         for j, rule in enumerate(self._rules):
             if rule is not None:
                 decider, places = rule
-                mask[:, j] = mask[:, decider] & (np.abs(Z[:, decider, None] - places) < 1e-12).any(axis=1)
+                mask[:, j] = mask[:, decider] & (np.abs(Z[:, decider, None] - places) < SAME).any(axis=1)
         return mask
 
     def spread(self, U: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from bo_service.core.axes import Array, FloatAxis, IntAxis
+from bo_service.core.axes import SAME, Array, FloatAxis, IntAxis
 from bo_service.core.constraints import Constraint, LinearConstraint
 from bo_service.core.encoding import Encoding, Mask
 
@@ -46,7 +46,7 @@ class _Forbidden:
     places: Array
 
     def holds(self, Z: Array, active: Mask) -> Mask:
-        met = active[:, self.columns] & (np.abs(Z[:, self.columns] - self.places) < 1e-12)
+        met = active[:, self.columns] & (np.abs(Z[:, self.columns] - self.places) < SAME)
         return np.asarray(~met.all(axis=1))
 
 

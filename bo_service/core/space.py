@@ -119,6 +119,12 @@ class SearchSpace:
                 )
         return faults
 
+    def named(self, parameter: Parameter) -> tuple[Value, ...]:
+        """The values of a parameter that the space itself names: its default, and those that decide on others."""
+        rules = [p.activation for p in self.parameters if p.activation and p.activation.parameter == parameter.name]
+        default = () if parameter.default is None else (parameter.default,)
+        return (*default, *(v for rule in rules for v in rule.values))
+
     def is_feasible(self, configuration: Configuration) -> bool:
         """Whether the configuration fulfills every constraint."""
         return all(c.holds(configuration) for c in self.constraints)

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -145,7 +146,8 @@ def test_a_long_study_is_told_to_its_end(bo, fake, space) -> None:
 
 
 PROGRAM = """
-import threading, time, bo_client
+import signal, threading, time, bo_client
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 from bo_client.cli import main
 from bo_client.testing import FakeServer
 client = FakeServer().client()
@@ -169,22 +171,25 @@ def terminal() -> Callable[..., tuple[str, int]]:
         ours, theirs = pty.openpty()
         command = [sys.executable, "-c", PROGRAM.format(max_trials=max_trials)]
         environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "30"}
-        process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-        os.close(theirs)
         text = b""
-        while True:
-            try:
-                chunk = os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-            text += chunk
-            if interrupt is not None and b"step 3" in text:
-                process.send_signal(interrupt)
-                interrupt = None
-            if not chunk:
-                break
-        os.close(ours)
-        return text.decode(), process.wait(timeout=30)
+        with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+            os.close(theirs)
+            late = threading.Timer(60.0, process.kill)
+            late.start()
+            while True:
+                try:
+                    chunk = os.read(ours, 65536)
+                except OSError:  # the other end is closed
+                    break
+                text += chunk
+                if interrupt is not None and b"step 3" in text:
+                    process.send_signal(interrupt)
+                    interrupt = None
+                if not chunk:
+                    break
+            os.close(ours)
+            late.cancel()
+        return text.decode(), process.returncode
 
     return run
 

@@ -123,3 +123,12 @@ def test_whole_numbers_keep_every_digit(low: int, span: int) -> None:
     axis = axis_of(IntDomain(low, low + span))
     for value in (low, low + span // 3, low + span):
         assert axis.value(float(axis.positions([value])[0])) == value
+
+
+def test_values_that_the_user_wrote_come_back_to_the_last_digit() -> None:
+    written = 0.12345678901234567
+    decider = Parameter("p", FloatDomain(1e-3, 1.0, Scale.LOG), default=written)
+    space = SearchSpace((decider, Parameter("q", IntDomain(1, 2), activation=Activation("p", (written,)))))
+    encoding = Encoding(space)
+    assert encoding.decode(encoding.encode([{"p": written, "q": 2}])[0]) == {"p": written, "q": 2}
+    assert encoding.decode(encoding.encode([{"p": 0.5}])[0]) == {"p": 0.5}
