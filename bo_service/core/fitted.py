@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 from bo_service.core.acquisition import Criterion
 from bo_service.core.axes import Array
-from bo_service.core.surrogate import Surrogate, fit
+from bo_service.core.gaussian_process import fit
+from bo_service.core.surrogate import Surrogate
 from bo_service.core.warping import Warp
 from bo_service.core.workbench import Workbench
 

@@ -5,11 +5,11 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, WhiteKernel
 
-from bo_service.core import surrogate as surrogates
+from bo_service.core import gaussian_process
+from bo_service.core.gaussian_process import GaussianProcess, condition, fit
 from bo_service.core.kernels import GroupedMatern
 from bo_service.core.likelihood import Likelihood, fit_hyperparameters
 from bo_service.core.priors import Prior
-from bo_service.core.surrogate import Surrogate, condition, fit
 
 OWNER = np.array([0, 1, 1])
 THETA = np.array([np.log(0.4), np.log(0.9), 0.3, np.log(1e-2)])
@@ -68,7 +68,7 @@ def test_posterior_agrees_with_scikit_learn() -> None:
     np.testing.assert_allclose(ours.std**2, std**2 - np.exp(THETA[3]), rtol=1e-7)  # theirs counts the noise in
 
 
-def assert_slopes(model: Surrogate) -> None:
+def assert_slopes(model: GaussianProcess) -> None:
     x = np.array([0.31, 0.62, 0.17])
     at = model.slope(x)
     here = model.posterior(x[None])
@@ -134,8 +134,8 @@ def test_a_matrix_that_is_singular_is_mended() -> None:
 
 
 def test_many_observations_are_thinned_with_the_best_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surrogates, "FIT_MOST", 10)
-    monkeypatch.setattr(surrogates, "KEEP_MOST", 20)
+    monkeypatch.setattr(gaussian_process, "FIT_MOST", 10)
+    monkeypatch.setattr(gaussian_process, "KEEP_MOST", 20)
     X, y = data(50)
     model = fit(X, y, OWNER, 2, np.random.default_rng(0))
     assert len(model.X) == 20

@@ -1,0 +1,110 @@
+"""A Gaussian process with zero mean over features X, of warped values y.
+
+n observations and b believed points X (n + b, f); m queries; L the Cholesky factor of K = s² k(X, X) + v I.
+
+    mean(x) = s² k(x, X) K⁻¹ y        var(x) = s² - |L⁻¹ s² k(X, x)|²      (Rasmussen and Williams 2006, algorithm 2.1)
+
+A pending configuration is believed to give what is expected of it (the kriging believer of Ginsbourger et al. 2010).
+Conditioning on the posterior mean leaves the mean as it is everywhere, so that only the variance hears of it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cholesky, lapack, solve_triangular
+
+from bo_service.core.axes import Array
+from bo_service.core.kernels import GroupedMatern
+from bo_service.core.likelihood import Likelihood, fit_hyperparameters
+from bo_service.core.priors import Prior
+from bo_service.core.surrogate import Posterior, Slope
+
+FIT_MOST = 200
+"""The hyperparameters are learned from at most so many observations: by then they hardly change."""
+KEEP_MOST = 1500
+"""The posterior rests on at most so many."""
+LEAST_VARIANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class GaussianProcess:
+    """A fitted Gaussian process."""
+
+    kernel: GroupedMatern
+    scale: float
+    noise: float
+    X: Array
+    L: Array
+    a: Array
+    """K⁻¹ y (n,) of the n observations, the believed points apart."""
+
+    def posterior(self, Q: Array) -> Posterior:
+        """At queries Q (m, f)."""
+        k = self.scale * self.kernel(self.X, Q)
+        explained = solve_triangular(self.L, k, lower=True, check_finite=False)
+        variance = self.scale - np.einsum("ij,ij->j", explained, explained)
+        return Posterior(self.a @ k[: len(self.a)], np.sqrt(np.maximum(variance, LEAST_VARIANCE * self.scale)))
+
+    def slope(self, x: Array) -> Slope:
+        """At one query x (f,), with gradients."""
+        k, by_x = self.kernel.with_gradient(x, self.X)
+        k, by_x = self.scale * k, self.scale * by_x
+        w, _ = lapack.dpotrs(self.L, k, lower=1)
+        variance = max(self.scale - float(k @ w), LEAST_VARIANCE * self.scale)
+        std = float(np.sqrt(variance))
+        count = len(self.a)
+        return Slope(float(self.a @ k[:count]), std, self.a @ by_x[:count], -(w @ by_x) / std)
+
+    def believe(self, Q: Array) -> "GaussianProcess":
+        """The process as if queries Q (b, f) had given what is expected of them."""
+        if not len(Q):
+            return self
+        cross = solve_triangular(self.L, self.scale * self.kernel(self.X, Q), lower=True, check_finite=False)
+        own = self.scale * self.kernel(Q) + self.noise * np.eye(len(Q)) - cross.T @ cross
+        n, b = len(self.X), len(Q)
+        L = np.zeros((n + b, n + b), order="F")
+        L[:n, :n], L[n:, :n] = self.L, cross.T
+        L[n:, n:] = _factor(own, 1e-8 * self.scale)
+        return GaussianProcess(self.kernel, self.scale, self.noise, np.vstack([self.X, Q]), L, self.a)
+
+    def incumbent(self) -> float:
+        """The highest posterior mean at the points observed or believed: no lucky draw of the noise."""
+        return float(self.posterior(self.X).mean.max())
+
+
+def fit(X: Array, y: Array, owner: NDArray[np.intp], d: int, rng: np.random.Generator) -> GaussianProcess:
+    """The process fitted to observations X (n, f), y (n,) of mean 0 and variance 1, n >= 1."""
+    few = _telling(y, FIT_MOST)
+    theta = fit_hyperparameters(Likelihood(X[few], y[few], owner, d), Prior.over(d), rng)
+    keep = _telling(y, KEEP_MOST)
+    return condition(theta, X[keep], y[keep], owner)
+
+
+def condition(theta: Array, X: Array, y: Array, owner: NDArray[np.intp]) -> GaussianProcess:
+    """The process with given hyperparameters theta (d + 2,); see `likelihood.py`."""
+    kernel = GroupedMatern(np.exp(theta[:-2]), owner)
+    scale, noise = (float(v) for v in np.exp(theta[-2:]))
+    L = _factor(scale * kernel(X) + noise * np.eye(len(X)), 1e-8 * scale)
+    a, _ = lapack.dpotrs(L, y, lower=1)
+    return GaussianProcess(kernel, scale, noise, X, L, a)
+
+
+def _telling(y: Array, most: int) -> NDArray[np.intp]:
+    """Indices of at most so many observations: the better half by value, the rest evenly over the others."""
+    if len(y) <= most:
+        return np.arange(len(y))
+    order = np.argsort(-y, kind="stable")
+    best, others = order[: most // 2], np.sort(order[most // 2 :])
+    spaced = others[np.linspace(0, len(others) - 1, most - most // 2).round().astype(np.intp)]
+    return np.sort(np.concatenate([best, spaced]))
+
+
+def _factor(K: Array, jitter: float) -> Array:
+    """The lower Cholesky factor, with as little added to the diagonal as makes it exist."""
+    added = 0.0
+    while True:
+        try:
+            return np.asfortranarray(cholesky(K + added * np.eye(len(K)), lower=True, check_finite=False))
+        except np.linalg.LinAlgError:
+            added = max(10.0 * added, jitter)
