@@ -1,8 +1,8 @@
 """A Gaussian process with zero mean over features X, of warped values y.
 
-n observations and b believed points X (n + b, f); m queries; L the Cholesky factor of K = s² k(X, X) + v I.
+n observations and b believed points X (n + b, f); m queries; L the Cholesky factor of K = k(X, X) + v I.
 
-    mean(x) = s² k(x, X) K⁻¹ y        var(x) = s² - |L⁻¹ s² k(X, x)|²      (Rasmussen and Williams 2006, algorithm 2.1)
+    mean(x) = k(x, X) K⁻¹ y        var(x) = k(x, x) - |L⁻¹ k(X, x)|²      (Rasmussen and Williams 2006, algorithm 2.1)
 
 A pending configuration is believed to give what is expected of it (the kriging believer of Ginsbourger et al. 2010).
 Conditioning on the posterior mean leaves the mean as it is everywhere, so that only the variance hears of it.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cholesky, lapack, solve_triangular
 
 from bo_service.core.axes import Array
-from bo_service.core.kernels import GroupedMatern
+from bo_service.core.kernels import MainEffectsMatern
 from bo_service.core.likelihood import Likelihood, fit_hyperparameters
 from bo_service.core.priors import Prior
 from bo_service.core.surrogate import Posterior, Slope
@@ -31,8 +31,7 @@ LEAST_VARIANCE = 1e-12
 class GaussianProcess:
     """A fitted Gaussian process."""
 
-    kernel: GroupedMatern
-    scale: float
+    kernel: MainEffectsMatern
     noise: float
     X: Array
     L: Array
@@ -41,17 +40,19 @@ class GaussianProcess:
 
     def posterior(self, Q: Array) -> Posterior:
         """At queries Q (m, f)."""
-        k = self.scale * self.kernel(self.X, Q)
+        k = self.kernel(self.X, Q)
         explained = solve_triangular(self.L, k, lower=True, check_finite=False)
-        variance = self.scale - np.einsum("ij,ij->j", explained, explained)
-        return Posterior(self.a @ k[: len(self.a)], np.sqrt(np.maximum(variance, LEAST_VARIANCE * self.scale)))
+        variance = self.kernel.variance - np.einsum("ij,ij->j", explained, explained)
+        return Posterior(
+            self.a @ k[: len(self.a)], np.sqrt(np.maximum(variance, LEAST_VARIANCE * self.kernel.variance))
+        )
 
     def slope(self, x: Array) -> Slope:
         """At one query x (f,), with gradients."""
         k, by_x = self.kernel.with_gradient(x, self.X)
-        k, by_x = self.scale * k, self.scale * by_x
         w, _ = lapack.dpotrs(self.L, k, lower=1)
-        variance = max(self.scale - float(k @ w), LEAST_VARIANCE * self.scale)
+        prior = self.kernel.variance
+        variance = max(prior - float(k @ w), LEAST_VARIANCE * prior)
         std = float(np.sqrt(variance))
         count = len(self.a)
         return Slope(float(self.a @ k[:count]), std, self.a @ by_x[:count], -(w @ by_x) / std)
@@ -60,13 +61,13 @@ class GaussianProcess:
         """The process as if queries Q (b, f) had given what is expected of them."""
         if not len(Q):
             return self
-        cross = solve_triangular(self.L, self.scale * self.kernel(self.X, Q), lower=True, check_finite=False)
-        own = self.scale * self.kernel(Q) + self.noise * np.eye(len(Q)) - cross.T @ cross
+        cross = solve_triangular(self.L, self.kernel(self.X, Q), lower=True, check_finite=False)
+        own = self.kernel(Q) + self.noise * np.eye(len(Q)) - cross.T @ cross
         n, b = len(self.X), len(Q)
         L = np.zeros((n + b, n + b), order="F")
         L[:n, :n], L[n:, :n] = self.L, cross.T
-        L[n:, n:] = _factor(own, 1e-8 * self.scale)
-        return GaussianProcess(self.kernel, self.scale, self.noise, np.vstack([self.X, Q]), L, self.a)
+        L[n:, n:] = _factor(own, 1e-8 * self.kernel.variance)
+        return GaussianProcess(self.kernel, self.noise, np.vstack([self.X, Q]), L, self.a)
 
     def incumbent(self) -> float:
         """The highest posterior mean at the points observed or believed: no lucky draw of the noise."""
@@ -82,12 +83,12 @@ def fit(X: Array, y: Array, owner: NDArray[np.intp], d: int, rng: np.random.Gene
 
 
 def condition(theta: Array, X: Array, y: Array, owner: NDArray[np.intp]) -> GaussianProcess:
-    """The process with given hyperparameters theta (d + 2,); see `likelihood.py`."""
-    kernel = GroupedMatern(np.exp(theta[:-2]), owner)
-    scale, noise = (float(v) for v in np.exp(theta[-2:]))
-    L = _factor(scale * kernel(X) + noise * np.eye(len(X)), 1e-8 * scale)
+    """The process with given hyperparameters theta (d + 4,); see `likelihood.py`."""
+    kernel = MainEffectsMatern(np.exp(theta[:-4]), owner, *(float(v) for v in np.exp(theta[-4:-1])))
+    noise = float(np.exp(theta[-1]))
+    L = _factor(kernel(X) + noise * np.eye(len(X)), 1e-8 * kernel.variance)
     a, _ = lapack.dpotrs(L, y, lower=1)
-    return GaussianProcess(kernel, scale, noise, X, L, a)
+    return GaussianProcess(kernel, noise, X, L, a)
 
 
 def _telling(y: Array, most: int) -> NDArray[np.intp]:

@@ -1,10 +1,14 @@
 """The surrogate's kernel, as a scikit-learn kernel, with gradients by hyperparameter and by input.
 
-n rows X (n, f), m rows Y (m, f); owner (f,) in 0..d-1; one length scale l for each of d owners.
+n rows X (n, f), m rows Y (m, f); owner (f,) in 0..d-1; one length scale l for each of d owners; γ the stretch.
 
-    r² = Σ_k (x_k - y_k)² / l²_owner(k)        a = √5 r
-    k(x, y) = (1 + a + a²/3) exp(-a)           Matérn 5/2 (Rasmussen and Williams 2006, equation 4.17)
-    ∂k/∂r² = -5/6 (1 + a) exp(-a)
+    r²_i = Σ_{k of owner i} (x_k - y_k)² / l_i²                    r² = Σ_i r²_i
+    k(x, y) = s² M(r²) + t²/d Σ_i R(r²_i / γ²)                     all parameters together, and each for itself
+    M(r²) = (1 + a + a²/3) exp(-a),  a = √5 r                      Matérn 5/2 (Rasmussen and Williams 2006, 4.17)
+    R(r²) = (1 + r²/4)⁻²                                           rational quadratic, α = 2 (the same, 4.19)
+
+The second part is a Gaussian process of main effects (Duvenaud et al. 2011, arXiv 1112.4394): mostly, what a parameter
+does for itself is most of what it does, and that is learned from far fewer trials than what parameters do together.
 """
 
 from collections.abc import Sequence
@@ -13,73 +17,129 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
-from sklearn.gaussian_process.kernels import Hyperparameter, Kernel, NormalizedKernelMixin, StationaryKernelMixin
+from sklearn.gaussian_process.kernels import Hyperparameter, Kernel, StationaryKernelMixin
 
 from bo_service.core.axes import Array
 
 LENGTH_SCALE_BOUNDS = (0.01, 100.0)
+STRETCH_BOUNDS = (0.01, 100.0)
+VARIANCE_BOUNDS = (1e-5, 1e5)
 
 
 def matern52(r2: Array) -> tuple[Array, Array]:
-    """k and -∂k/∂r² at squared scaled distances, of the same shape."""
+    """M and -∂M/∂r² at squared scaled distances, of the same shape."""
     a = np.sqrt(5.0 * r2)
     e = np.exp(-a)
     slope = (1.0 + a) * e
     return slope + (a * a / 3.0) * e, (5.0 / 6.0) * slope
 
 
-class GroupedMatern(StationaryKernelMixin, NormalizedKernelMixin, Kernel):
-    """Matérn 5/2 whose length scales are shared by the features of one parameter.
+def rational(r2: Array) -> tuple[Array, Array]:
+    """R and -∂R/∂r² at squared scaled distances, of the same shape."""
+    inverse = 1.0 / (1.0 + 0.25 * r2)
+    square = inverse * inverse
+    return square, 0.5 * square * inverse
+
+
+class MainEffectsMatern(StationaryKernelMixin, Kernel):
+    """Matérn 5/2 of all parameters and main effects of each; features of one parameter share a length scale.
 
     Made for scikit-learn: it composes with its other kernels and works in its GaussianProcessRegressor.
+
+    Args:
+        length_scale: l (d,).
+        owner: (f,), the parameter of each feature.
+        stretch: γ, the length scales of the main effects in those of the whole.
+        joint: s², the variance of the whole.
+        main: t², the variance of the main effects together.
     """
 
     def __init__(
         self,
         length_scale: Sequence[float] | Array,
         owner: Sequence[int] | NDArray[np.intp],
-        length_scale_bounds: tuple[float, float] = LENGTH_SCALE_BOUNDS,
+        stretch: float = 1.0,
+        joint: float = 1.0,
+        main: float = 1.0,
     ) -> None:
         self.length_scale = length_scale
         self.owner = owner
-        self.length_scale_bounds = length_scale_bounds
+        self.stretch = stretch
+        self.joint = joint
+        self.main = main
 
     @property
     def hyperparameter_length_scale(self) -> Any:
         """scikit-learn's description of the length scales."""
-        return Hyperparameter("length_scale", "numeric", self.length_scale_bounds, len(self.length_scale))
+        return Hyperparameter("length_scale", "numeric", LENGTH_SCALE_BOUNDS, len(self.length_scale))
+
+    @property
+    def hyperparameter_stretch(self) -> Any:
+        """scikit-learn's description of γ."""
+        return Hyperparameter("stretch", "numeric", STRETCH_BOUNDS)
+
+    @property
+    def hyperparameter_joint(self) -> Any:
+        """scikit-learn's description of s²."""
+        return Hyperparameter("joint", "numeric", VARIANCE_BOUNDS)
+
+    @property
+    def hyperparameter_main(self) -> Any:
+        """scikit-learn's description of t²."""
+        return Hyperparameter("main", "numeric", VARIANCE_BOUNDS)
+
+    @property
+    def variance(self) -> float:
+        """k(x, x), the same everywhere."""
+        return float(self.joint + self.main)
+
+    def diag(self, X: Array) -> Array:
+        """k(x, x) (n,) of the rows of X."""
+        return np.full(len(X), self.variance)
 
     def __call__(self, X: Array, Y: Array | None = None, eval_gradient: bool = False) -> Any:
-        """(n, m), and with `eval_gradient` also its gradient (n, n, d) by the logarithms of the length scales."""
+        """(n, m), and with `eval_gradient` also its gradient (n, n, d + 3) by the logarithms, as scikit-learn sorts."""
         if not eval_gradient:
-            return matern52(self._squared(X, X if Y is None else Y))[0]
+            return self._covariance(X, X if Y is None else Y)
         if Y is not None:
             raise ValueError("a gradient by hyperparameter is defined for Y = None alone")
-        k, slope = matern52(self._squared(X, X))
-        length = np.asarray(self.length_scale)
-        parts = squared_by_owner(X, np.asarray(self.owner), len(length))
-        return k, np.moveaxis(2.0 * slope * parts / length[:, None, None] ** 2, 0, 2)
+        weights = self._weights()
+        parts = squared_by_owner(X, np.asarray(self.owner), len(weights)) * weights[:, None, None]
+        whole, slope = matern52(parts.sum(axis=0))
+        each, each_slope = rational(parts / self.stretch**2)
+        share = self.main / len(weights)
+        effects = share * each.sum(axis=0)
+        stretched = 2.0 * share * each_slope * parts / self.stretch**2
+        by_length = 2.0 * self.joint * slope * parts + stretched
+        by_theta = [self.joint * whole, *by_length, effects, stretched.sum(axis=0)]
+        return self.joint * whole + effects, np.stack(by_theta, axis=2)
+
+    def _covariance(self, X: Array, Y: Array) -> Array:
+        weights, owner = self._weights(), np.asarray(self.owner)
+        r2 = np.zeros((len(X), len(Y)))
+        effects = np.zeros_like(r2)
+        for k, weight in enumerate(weights):
+            part = weight * cdist(X[:, owner == k], Y[:, owner == k], "sqeuclidean")
+            r2 += part
+            effects += rational(part / self.stretch**2)[0]
+        return self.joint * matern52(r2)[0] + (self.main / len(weights)) * effects
 
     def with_gradient(self, x: Array, Y: Array) -> tuple[Array, Array]:
         """k(x, Y) (m,) of one row x (f,), and its gradient (m, f) by x."""
-        weights = self._weights()
+        weights, owner = self._weights(), np.asarray(self.owner)
         difference = x - Y
-        k, slope = matern52((difference * difference) @ weights)
-        return k, -2.0 * slope[:, None] * difference * weights
-
-    def _squared(self, X: Array, Y: Array) -> Array:
-        scale = np.sqrt(self._weights())
-        return cdist(X * scale, Y * scale, "sqeuclidean")
+        parts = (difference * difference) @ (np.eye(len(weights))[owner] * weights)
+        whole, slope = matern52(parts.sum(axis=1))
+        each, each_slope = rational(parts / self.stretch**2)
+        share = self.main / len(weights)
+        by_part = self.joint * slope[:, None] + (share / self.stretch**2) * each_slope
+        k = self.joint * whole + share * each.sum(axis=1)
+        return k, -2.0 * by_part[:, owner] * difference * weights[owner]
 
     def _weights(self) -> Array:
-        return 1.0 / np.asarray(self.length_scale)[np.asarray(self.owner)] ** 2
+        return 1.0 / np.asarray(self.length_scale, dtype=np.float64) ** 2
 
 
 def squared_by_owner(X: Array, owner: NDArray[np.intp], count: int) -> Array:
     """(count, n, n): squared distances between the rows of X, by owner of the features."""
-    found = np.zeros((count, len(X), len(X)))
-    for k in range(count):
-        columns = X[:, owner == k]
-        if columns.shape[1]:
-            found[k] = cdist(columns, columns, "sqeuclidean")
-    return found
+    return np.stack([cdist(X[:, owner == k], X[:, owner == k], "sqeuclidean") for k in range(count)])

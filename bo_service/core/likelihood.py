@@ -1,9 +1,9 @@
 """The surrogate's hyperparameters: maximum a posteriori, by scipy's L-BFGS-B from several starts.
 
 n observations X (n, f), y (n,); d varying parameters; N = n (n - 1) / 2 pairs i < j.
-theta (d + 2,) = log length scales, log s², log noise variance v.
+theta (d + 4,) = log length scales, log γ, log s², log t², log noise variance v; see `kernels.py`.
 
-    K = s² k(X, X) + v I        log p(y | theta) = -1/2 yᵀ K⁻¹ y - 1/2 log |K| - n/2 log 2π
+    K = k(X, X) + v I           log p(y | theta) = -1/2 yᵀ K⁻¹ y - 1/2 log |K| - n/2 log 2π
     ∂/∂theta_k = 1/2 tr((a aᵀ - K⁻¹) ∂K/∂theta_k),   a = K⁻¹ y      (Rasmussen and Williams 2006, equation 5.9)
 
 Squared distances are kept by parameter and for each pair once: (d, N). A step costs O(n³ + d N), in a few calls.
@@ -15,7 +15,7 @@ from scipy.linalg import lapack
 
 from bo_service.core.axes import Array
 from bo_service.core.climb import descend
-from bo_service.core.kernels import matern52, squared_by_owner
+from bo_service.core.kernels import matern52, rational, squared_by_owner
 from bo_service.core.priors import Prior
 
 STARTS = 6
@@ -32,13 +32,17 @@ class Likelihood:
         self.parts = squared_by_owner(X, owner, d)[:, self.rows, self.columns]
 
     def value(self, theta: Array) -> tuple[float, Array]:
-        """log p(y | theta) and its gradient (d + 2,); -inf and zeros where K can't be factored."""
-        weights = np.exp(-2.0 * theta[: self.d])
-        scale, noise = np.exp(theta[self.d :])
-        k, slope = matern52(weights @ self.parts)
+        """log p(y | theta) and its gradient (d + 4,); -inf and zeros where K can't be factored."""
+        d = self.d
+        weights = np.exp(-2.0 * theta[:d])
+        narrow = weights * np.exp(-2.0 * theta[d])
+        joint, main, noise = np.exp(theta[d + 1 :])
+        whole, slope = matern52(weights @ self.parts)
+        each, each_slope = rational(narrow[:, None] * self.parts)
+        effects = each.sum(axis=0) / d
         K = np.zeros((self.n, self.n), order="F")
-        K[self.rows, self.columns] = scale * k
-        np.fill_diagonal(K, scale + noise)
+        K[self.rows, self.columns] = joint * whole + main * effects
+        np.fill_diagonal(K, joint + main + noise)
         L, info = lapack.dpotrf(K, lower=1, overwrite_a=1)
         if info:
             return -np.inf, np.zeros_like(theta)
@@ -47,15 +51,18 @@ class Likelihood:
         inverse, _ = lapack.dpotri(L, lower=1)
         pairs = a[self.rows] * a[self.columns] - inverse[self.rows, self.columns]
         own = 0.5 * float((a * a - np.diag(inverse)).sum())
+        stretched = 2.0 * main / d * narrow * np.einsum("ij,ij,j->i", self.parts, each_slope, pairs)
         gradient = np.empty_like(theta)
-        gradient[: self.d] = 2.0 * scale * weights * (self.parts @ (pairs * slope))
-        gradient[self.d] = scale * (float(pairs @ k) + own)
-        gradient[self.d + 1] = noise * own
+        gradient[:d] = 2.0 * joint * weights * (self.parts @ (pairs * slope)) + stretched
+        gradient[d] = stretched.sum()
+        gradient[d + 1] = joint * (float(pairs @ whole) + own)
+        gradient[d + 2] = main * (float(pairs @ effects) + own)
+        gradient[d + 3] = noise * own
         return value, gradient
 
 
 def fit_hyperparameters(likelihood: Likelihood, prior: Prior, rng: np.random.Generator) -> Array:
-    """theta (d + 2,) of the highest posterior density found.
+    """theta (d + 4,) of the highest posterior density found.
 
     The density has several modes, so that climbing begins at several places; the most promising are climbed to the end.
     """

@@ -1,9 +1,11 @@
 """Priors of the surrogate's hyperparameters: normal on their logarithms, so log-normal on themselves.
 
-d varying parameters. theta (d + 2,) = log length scales (d,), log output scale s², log noise variance.
+d varying parameters. theta (d + 4,) = log length scales (d,), log γ, log s², log t², log noise variance, of
+`kernels.py`.
 
 The length scales grow with √d because distances do (Hvarfner et al. 2024, arXiv 2402.02746); their width of 1 keeps the
-likelihood in charge. The observed values have variance 1, and so has s², about. The noise is given a wide prior.
+likelihood in charge. Main effects are distances along one parameter: γ = 1/√d takes the growth back. The observed
+values have variance 1, and so have s² + t², about. The noise is given a wide prior.
 """
 
 from dataclasses import dataclass
@@ -13,8 +15,10 @@ import numpy as np
 from bo_service.core.axes import Array
 
 NOISE_BOUNDS = (1e-8, 1.0)
-SCALE_BOUNDS = (0.05, 50.0)
+JOINT_BOUNDS = (0.02, 50.0)
+MAIN_BOUNDS = (1e-4, 20.0)
 LENGTH_BOUNDS = (0.02, 200.0)
+STRETCH_BOUNDS = (0.02, 50.0)
 
 
 @dataclass(frozen=True)
@@ -30,24 +34,25 @@ class Prior:
     def over(cls, d: int) -> "Prior":
         """The prior for d varying parameters."""
 
-        def vector(length: float, scale: float, noise: float) -> Array:
-            return np.array([*[length] * d, scale, noise])
+        def vector(length: float, stretch: float, joint: float, main: float, noise: float) -> Array:
+            return np.array([*[length] * d, stretch, joint, main, noise])
 
-        log = np.log
+        log, root = np.log, np.sqrt(max(d, 1))
+        bounds = LENGTH_BOUNDS, STRETCH_BOUNDS, JOINT_BOUNDS, MAIN_BOUNDS, NOISE_BOUNDS
         return cls(
-            mean=vector(log(0.5 * np.sqrt(max(d, 1))), 0.0, log(1e-4)),
-            std=vector(1.0, 0.3, 3.0),
-            low=vector(log(LENGTH_BOUNDS[0]), log(SCALE_BOUNDS[0]), log(NOISE_BOUNDS[0])),
-            high=vector(log(LENGTH_BOUNDS[1]), log(SCALE_BOUNDS[1]), log(NOISE_BOUNDS[1])),
+            mean=vector(log(0.5 * root), -log(root), log(0.5), log(0.3), log(1e-4)),
+            std=vector(1.0, 0.7, 0.4, 1.0, 3.0),
+            low=vector(*(log(low) for low, _ in bounds)),
+            high=vector(*(log(high) for _, high in bounds)),
         )
 
     def log_density(self, theta: Array) -> tuple[float, Array]:
-        """Up to a constant, with its gradient (d + 2,)."""
+        """Up to a constant, with its gradient (d + 4,)."""
         t = (theta - self.mean) / self.std
         return -0.5 * float(t @ t), -t / self.std
 
     def starts(self, count: int, rng: np.random.Generator) -> Array:
-        """(count, d + 2) places to climb from: the mean, then draws."""
+        """(count, d + 4) places to climb from: the mean, then draws."""
         draws = self.mean + self.std * rng.standard_normal((count, len(self.mean)))
         draws[0] = self.mean
         return np.clip(draws, self.low, self.high)

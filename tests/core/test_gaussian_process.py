@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, WhiteKernel
+from sklearn.gaussian_process.kernels import WhiteKernel
 
 from bo_service.core import gaussian_process
 from bo_service.core.gaussian_process import GaussianProcess, condition, fit
-from bo_service.core.kernels import GroupedMatern
+from bo_service.core.kernels import MainEffectsMatern
 from bo_service.core.likelihood import Likelihood, fit_hyperparameters
 from bo_service.core.priors import Prior
 
 OWNER = np.array([0, 1, 1])
-THETA = np.array([np.log(0.4), np.log(0.9), 0.3, np.log(1e-2)])
+THETA = np.array([np.log(0.4), np.log(0.9), -0.5, 0.3, -0.2, np.log(1e-2)])
+"""Logarithms of two length scales, the stretch, both variances and the noise's."""
 
 
 def data(n: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -23,8 +24,7 @@ def data(n: int = 12) -> tuple[np.ndarray, np.ndarray]:
 
 
 def oracle(X: np.ndarray, y: np.ndarray) -> GaussianProcessRegressor:
-    kernel = ConstantKernel(np.exp(THETA[2])) * GroupedMatern(np.exp(THETA[:2]), OWNER)
-    noisy = kernel + WhiteKernel(np.exp(THETA[3]))
+    noisy = MainEffectsMatern(np.exp(THETA[:2]), OWNER, *np.exp(THETA[2:5])) + WhiteKernel(np.exp(THETA[5]))
     return GaussianProcessRegressor(noisy, optimizer=None, alpha=0.0).fit(X, y)
 
 
@@ -34,14 +34,14 @@ def test_likelihood_agrees_with_scikit_learn() -> None:
     theirs = oracle(X, y)
     expected, slope = theirs.log_marginal_likelihood(theirs.kernel_.theta, eval_gradient=True)
     assert value == pytest.approx(expected)
-    np.testing.assert_allclose(gradient, slope[[1, 2, 0, 3]], rtol=1e-6)  # theirs: scale, lengths, noise
+    np.testing.assert_allclose(gradient, slope[[1, 2, 4, 0, 3, 5]], rtol=1e-6)  # theirs are sorted by name
 
 
 def test_likelihood_gradient() -> None:
     likelihood = Likelihood(*data(), OWNER, 2)
     step = 1e-5
     numeric = [
-        (likelihood.value(THETA + step * e)[0] - likelihood.value(THETA - step * e)[0]) / (2 * step) for e in np.eye(4)
+        (likelihood.value(THETA + step * e)[0] - likelihood.value(THETA - step * e)[0]) / (2 * step) for e in np.eye(6)
     ]
     np.testing.assert_allclose(likelihood.value(THETA)[1], numeric, rtol=1e-5, atol=1e-6)
 
@@ -49,7 +49,7 @@ def test_likelihood_gradient() -> None:
 def test_prior_gradient() -> None:
     prior = Prior.over(2)
     step = 1e-6
-    moved = [[prior.log_density(THETA + sign * step * e)[0] for sign in (1, -1)] for e in np.eye(4)]
+    moved = [[prior.log_density(THETA + sign * step * e)[0] for sign in (1, -1)] for e in np.eye(6)]
     numeric = [(up - down) / (2 * step) for up, down in moved]
     np.testing.assert_allclose(prior.log_density(THETA)[1], numeric, rtol=1e-5)
 
@@ -65,7 +65,7 @@ def test_posterior_agrees_with_scikit_learn() -> None:
     ours = condition(THETA, X, y, OWNER).posterior(Q)
     mean, std = oracle(X, y).predict(Q, return_std=True)
     np.testing.assert_allclose(ours.mean, mean, rtol=1e-8)
-    np.testing.assert_allclose(ours.std**2, std**2 - np.exp(THETA[3]), rtol=1e-7)  # theirs counts the noise in
+    np.testing.assert_allclose(ours.std**2, std**2 - np.exp(THETA[5]), rtol=1e-7)  # theirs counts the noise in
 
 
 def assert_slopes(model: GaussianProcess) -> None:
@@ -127,7 +127,7 @@ def test_fitting_climbs_above_its_starts() -> None:
 
 
 def test_a_matrix_that_is_singular_is_mended() -> None:
-    theta = np.array([np.log(200.0), np.log(200.0), 0.0, np.log(1e-8)])
+    theta = np.array([np.log(200.0), np.log(200.0), 0.0, 0.0, 0.0, np.log(1e-8)])
     X = np.repeat(data(3)[0], 30, axis=0)
     posterior = condition(theta, X, np.zeros(90), OWNER).posterior(X[:1])
     assert np.isfinite([posterior.mean, posterior.std]).all()

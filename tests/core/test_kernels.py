@@ -1,61 +1,69 @@
-"""The kernel: against scikit-learn's Matérn, its gradients against finite differences."""
+"""The kernel: against scikit-learn's own, its gradients against finite differences."""
 
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, RationalQuadratic
 
-from bo_service.core.kernels import GroupedMatern, matern52
+from bo_service.core.kernels import MainEffectsMatern, matern52, rational
 
 rng = np.random.default_rng(0)
 X, Y = rng.random((7, 4)), rng.random((5, 4))
 LENGTHS = np.array([0.3, 0.8, 2.0])
 OWNER = np.array([0, 1, 1, 2])
+SCALES = {"stretch": 0.6, "joint": 0.7, "main": 0.4}
 
 
-def test_agrees_with_scikit_learns_matern() -> None:
-    theirs = Matern(LENGTHS[OWNER], nu=2.5)
-    ours = GroupedMatern(LENGTHS, OWNER)
-    np.testing.assert_allclose(ours(X, Y), theirs(X, Y))
-    np.testing.assert_allclose(ours(X), theirs(X))
-    np.testing.assert_allclose(ours.diag(X), 1.0)
+def kernel() -> MainEffectsMatern:
+    return MainEffectsMatern(LENGTHS, OWNER, **SCALES)
+
+
+def test_agrees_with_scikit_learns_kernels() -> None:
+    together = 0.7 * Matern(LENGTHS[OWNER], nu=2.5)(X, Y)
+    each = [
+        RationalQuadratic(0.6 * LENGTHS[k], alpha=2.0)(X[:, k == OWNER], Y[:, k == OWNER]) for k in range(len(LENGTHS))
+    ]
+    np.testing.assert_allclose(kernel()(X, Y), together + 0.4 / 3 * sum(each))
+    np.testing.assert_allclose(kernel()(X).diagonal(), kernel().diag(X))
 
 
 def test_gradient_by_hyperparameters() -> None:
-    kernel = GroupedMatern(LENGTHS, OWNER)
-    _, gradient = kernel(X, eval_gradient=True)
+    ours = kernel()
+    value, gradient = ours(X, eval_gradient=True)
+    np.testing.assert_allclose(value, ours(X))
     step = 1e-6
-    for i in range(3):
-        moved = [kernel.clone_with_theta(kernel.theta + sign * step * np.eye(3)[i])(X) for sign in (1, -1)]
+    assert len(ours.theta) == 6
+    for i, unit in enumerate(np.eye(6)):
+        moved = [ours.clone_with_theta(ours.theta + sign * step * unit)(X) for sign in (1, -1)]
         np.testing.assert_allclose(gradient[:, :, i], (moved[0] - moved[1]) / (2 * step), atol=1e-8)
 
 
 def test_gradient_by_input() -> None:
-    kernel = GroupedMatern(LENGTHS, OWNER)
-    value, gradient = kernel.with_gradient(X[0], Y)
-    np.testing.assert_allclose(value, kernel(X[:1], Y)[0])
+    value, gradient = kernel().with_gradient(X[0], Y)
+    np.testing.assert_allclose(value, kernel()(X[:1], Y)[0])
     step = 1e-6
     for i in range(4):
-        moved = [kernel((X[0] + sign * step * np.eye(4)[i])[None], Y)[0] for sign in (1, -1)]
+        moved = [kernel()((X[0] + sign * step * np.eye(4)[i])[None], Y)[0] for sign in (1, -1)]
         np.testing.assert_allclose(gradient[:, i], (moved[0] - moved[1]) / (2 * step), atol=1e-8)
 
 
 def test_the_gradient_vanishes_where_the_points_meet() -> None:
-    value, gradient = GroupedMatern(LENGTHS, OWNER).with_gradient(X[0], X[:1])
-    assert value[0] == 1.0
+    value, gradient = kernel().with_gradient(X[0], X[:1])
+    assert value[0] == pytest.approx(kernel().variance)
     assert np.array_equal(gradient, np.zeros((1, 4)))
 
 
-def test_slope_by_squared_distance() -> None:
+@pytest.mark.parametrize("function", [matern52, rational])
+def test_slope_by_squared_distance(function) -> None:
     r2 = np.array([0.01, 0.5, 3.0])
-    numeric = (matern52(r2 + 1e-6)[0] - matern52(r2 - 1e-6)[0]) / 2e-6
-    np.testing.assert_allclose(-matern52(r2)[1], numeric, rtol=1e-6)
+    numeric = (function(r2 + 1e-6)[0] - function(r2 - 1e-6)[0]) / 2e-6
+    np.testing.assert_allclose(-function(r2)[1], numeric, rtol=1e-6)
 
 
 def test_is_a_scikit_learn_kernel() -> None:
-    kernel = ConstantKernel(2.0) * GroupedMatern(LENGTHS, OWNER)
-    copy = clone(kernel)
-    np.testing.assert_allclose(copy.theta, np.log([2.0, *LENGTHS]))
-    np.testing.assert_allclose(copy(X), kernel(X))
+    product = ConstantKernel(2.0) * kernel()
+    copy = clone(product)
+    np.testing.assert_allclose(copy.theta, np.log([2.0, 0.7, *LENGTHS, 0.4, 0.6]))
+    np.testing.assert_allclose(copy(X), product(X))
     with pytest.raises(ValueError, match="Y = None"):
-        GroupedMatern(LENGTHS, OWNER)(X, Y, eval_gradient=True)
+        kernel()(X, Y, eval_gradient=True)
