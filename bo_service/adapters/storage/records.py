@@ -161,8 +161,8 @@ class SqlMeasurements:
         at = newest.order_by(inner.c.step.desc()).limit(1).scalar_subquery()
         last = select(func.max(inner.c.step)).where(*of_trial).scalar_subquery()
         join = and_(table.c.study_id == study_id, table.c.number == trials.c.number, table.c.step == at)
-        query = select(trials.c.number, table.c.metrics, last).join(table, join).where(trials.c.study_id == study_id)
-        rows = self._connection.execute(query)
+        query = select(trials.c.number, table.c.metrics, last).select_from(trials).join(table, join)
+        rows = self._connection.execute(query.where(trials.c.study_id == study_id))
         return [Reached(number, metrics[metric], last_step) for number, metrics, last_step in rows if metric in metrics]
 
     def count(self, study_id: str, number: int) -> int:
