@@ -155,15 +155,13 @@ class SqlMeasurements:
         return found
 
     def values_at(self, study_id: str, metric: str, step: int) -> list[Reached]:
-        table, inner, trials = schema.measurements, schema.measurements.alias(), schema.trials
-        of_trial = (inner.c.study_id == study_id, inner.c.number == trials.c.number)
-        newest = select(inner.c.step).where(*of_trial, inner.c.step <= step, *_has_finite(inner.c.metrics, metric))
-        at = newest.order_by(inner.c.step.desc()).limit(1).scalar_subquery()
-        last = select(func.max(inner.c.step)).where(*of_trial).scalar_subquery()
-        join = and_(table.c.study_id == study_id, table.c.number == trials.c.number, table.c.step == at)
-        query = select(trials.c.number, table.c.metrics, last).select_from(trials).join(table, join)
-        rows = self._connection.execute(query.where(trials.c.study_id == study_id))
-        return [Reached(number, metrics[metric], last_step) for number, metrics, last_step in rows if metric in metrics]
+        table, trials = schema.measurements, schema.trials
+        mine = and_(table.c.study_id == study_id, table.c.number == trials.c.number)
+        newest = select(table.c.metrics).where(mine, table.c.step <= step, *_has_finite(table.c.metrics, metric))
+        found = newest.order_by(table.c.step.desc()).limit(1).scalar_subquery()  # one seek in the index for each trial
+        last = select(func.max(table.c.step)).where(mine).scalar_subquery()
+        rows = self._connection.execute(select(trials.c.number, found, last).where(trials.c.study_id == study_id))
+        return [Reached(number, metrics[metric], end) for number, metrics, end in rows if metric in (metrics or ())]
 
     def count(self, study_id: str, number: int) -> int:
         table = schema.measurements
