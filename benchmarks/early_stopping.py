@@ -185,11 +185,13 @@ class LocalOptimizer:
         return core.predict(evidence, configurations)
 
 
-def as_given(outlines: Sequence[TrialOutline], metric: Metric) -> dict[int, float]:
+def as_given(outlines: Sequence[TrialOutline], metric: Metric) -> dict[int, tuple[float, float]]:
     """For comparison: a stopped trial counts for what it had."""
     assert metric.goal is not None
     return {
-        t.number: metric.goal.sign * t.final_measurement.metrics[metric.name] for t in outlines if t.final_measurement
+        t.number: (metric.goal.sign * t.final_measurement.metrics[metric.name], 0.0)
+        for t in outlines
+        if t.final_measurement
     }
 
 

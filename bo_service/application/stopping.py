@@ -84,8 +84,9 @@ def _request(ledger: Ledger, metric: Metric, verdict: Verdict, last_step: int | 
     return StopRequest(verdict.reason, ledger.at, rule, expected, last_step if expected else None)
 
 
-def full_values(trials: Sequence[TrialOutline], metric: Metric) -> dict[int, float]:
-    """What trials with a final measurement achieved, by number; larger is better.
+def full_values(trials: Sequence[TrialOutline], metric: Metric) -> dict[int, tuple[float, float]]:
+    """What trials with a final measurement achieved, by number; larger is better. With its standard deviation where
+    it is only expected, else 0.
 
     A trial that a rule cut short counts for what it was expected to achieve, else for what it had; in both cases for no
     more than the best of the others.
@@ -96,9 +97,11 @@ def full_values(trials: Sequence[TrialOutline], metric: Metric) -> dict[int, flo
     given = {n: sign * t.final_measurement.metrics[metric.name] for n, t in ended.items() if t.final_measurement}
     short = {n for n in given if is_short(ended[n].final_measurement, ended[n].stop_request)}
     most = max((v for n, v in given.items() if n not in short), default=math.inf)
-    return {n: min(_expected(ended[n], sign, v), most) if n in short else v for n, v in given.items()}
+    return {n: _expected(ended[n], sign, v, most) if n in short else (v, 0.0) for n, v in given.items()}
 
 
-def _expected(trial: TrialOutline, sign: float, given: float) -> float:
+def _expected(trial: TrialOutline, sign: float, given: float, most: float) -> tuple[float, float]:
     request = trial.stop_request
-    return sign * request.expected.mean if request is not None and request.expected is not None else given
+    if request is None or request.expected is None:
+        return min(given, most), 0.0
+    return min(sign * request.expected.mean, most), request.expected.std

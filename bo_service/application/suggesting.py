@@ -147,7 +147,7 @@ def past_trials(trials: Sequence[TrialOutline], metric: Metric) -> tuple[PastTri
         if trial.state is TrialState.INFEASIBLE:
             found.append(PastTrial(trial.number, trial.parameters, None))
         elif trial.number in values:
-            found.append(PastTrial(trial.number, trial.parameters, values[trial.number]))
+            found.append(PastTrial(trial.number, trial.parameters, *values[trial.number]))
     return tuple(found)
 
 

@@ -27,8 +27,10 @@ class Forecast:
     @property
     def std(self) -> float:
         """By the law of total variance; the variance of a Student-t is s²·v / (v - 2)."""
-        inside = self.scales**2 * self.degrees / (self.degrees - 2)
-        return float(np.sqrt(self.weights @ (inside + (self.centers - self.mean) ** 2)))
+        away = self.centers - self.mean
+        unit = float(max(self.scales.max(), np.abs(away).max()))  # squares of large numbers overflow
+        inside = (self.scales / unit) ** 2 * self.degrees / (self.degrees - 2)
+        return unit * float(np.sqrt(self.weights @ (inside + (away / unit) ** 2)))
 
     def chance_above(self, value: float) -> float:
         """The probability of more than `value`."""

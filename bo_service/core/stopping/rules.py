@@ -59,7 +59,7 @@ class Case:
 def by_median(case: Case) -> str | None:
     """The median rule of Golovin et al., "Google Vizier: a service for black-box optimization" (KDD 2017)."""
     others = case.reached
-    if len(others) < case.settings.min_trials:
+    if not others or len(case.finals) < case.settings.min_trials:
         return None
     middle = median(others)
     if case.best >= middle:

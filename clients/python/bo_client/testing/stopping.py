@@ -40,7 +40,7 @@ def why_stop(study: StudyInfo, trials: Iterable[trial_pb2.Trial], trial: trial_p
     mine = max(_values(trial, metric.name, sign, step), default=math.inf)
     reached = [values[-1] for t in others if _has_reached(t, step) and (values := _values(t, metric.name, sign, step))]
     is_best = mine >= max((sign * m.metrics[metric.name] for m in whole), default=math.inf)
-    few = len(reached) < settings.get("stopping_min_trials", DEFAULT_MIN_TRIALS)
+    few = not reached or len(whole) < settings.get("stopping_min_trials", DEFAULT_MIN_TRIALS)
     if is_best or few or mine >= statistics.median(reached):
         return ""
     best, middle = f"{sign * mine:.4g}", f"{sign * statistics.median(reached):.4g}"
