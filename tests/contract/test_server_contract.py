@@ -230,6 +230,23 @@ class ServerContract:
         cut.complete(0.1)
         assert [t.number for t in study.best_trials(3)] == [1, 2, 3]
 
+    def test_optimize_obeys_a_rule(self, client) -> None:
+        settings = {"stopping": "median", "max_trials": 16, "seed": 1, "algorithm": "quasi_random"}
+        study = client.create_study("s", SPACE, "loss", goal="minimize", **settings)
+
+        def objective(parameters, trial):
+            for step in range(1, 11):
+                loss = abs(math.log10(parameters["lr"]) + 2) + 1.0 / step
+                trial.report(loss, step)
+            return loss
+
+        best = study.optimize(objective)
+        stopped = [t for t in study.trials(full=True) if t.state is State.STOPPED]
+        assert stopped
+        assert all(len(t.measurements) < 10 for t in stopped)
+        assert all(t.value("loss") == t.measurements[-1].metrics["loss"] for t in stopped)
+        assert best.state is State.SUCCEEDED
+
     def test_a_rule_is_chosen_and_changed(self, client) -> None:
         chosen = {"stopping": "successive_halving", "stopping_min_step": 1, "stopping_reduction_factor": 4.0}
         study = client.create_study("s", SPACE, "loss", goal="minimize", **chosen)
