@@ -118,6 +118,10 @@ DIGITS = SearchSpace(
 )
 
 
+DIGITS_BEST = 0.095
+"""A little below the best of four studies of 50 whole trials, 0.0966."""
+
+
 def digits(configuration: Configuration, seed: int) -> tuple[Sequence[float], float]:
     """Validation log-loss of a multilayer perceptron on scikit-learn's digits, after each epoch of SGD."""
     curve = _trained(tuple(sorted(configuration.items())), seed)
@@ -155,16 +159,16 @@ def problems() -> dict[str, Callable[[], Problem]]:
     return {
         "crossing": lambda: scaled(SYNTHETIC, lambda c, s: synthetic(crossing, c, s)),
         "schedule": lambda: scaled(SYNTHETIC, lambda c, s: synthetic(schedule, c, s)),
-        "digits": lambda: scaled(DIGITS, digits, count=60),
+        "digits": lambda: scaled(DIGITS, digits, count=60, best=DIGITS_BEST),
     }
 
 
-def scaled(space: SearchSpace, curve: Callable[..., Any], count: int = 4000) -> Problem:
-    """With the best and the median of random configurations; the best is improved by a thousandth of the range."""
+def scaled(space: SearchSpace, curve: Callable[..., Any], count: int = 4000, best: float | None = None) -> Problem:
+    """With the median of random configurations; without a `best`, theirs less a thousandth of the range."""
     evidence = Evidence(space, SuggestionSettings(), seed=99)
     found = sorted(curve(s.configuration, 0)[1] for s in core.quasi_random(evidence, count))
     median = found[len(found) // 2]
-    return Problem(space, curve, found[0] - 1e-3 * (median - found[0]), median)
+    return Problem(space, curve, found[0] - 1e-3 * (median - found[0]) if best is None else best, median)
 
 
 class Clock:
