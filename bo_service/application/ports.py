@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Evidence, Predictions, Suggestion
 from bo_service.core.study import Study
-from bo_service.core.trial import Measurement, Trial, TrialState
+from bo_service.core.trial import Measurement, StopRequest, Trial, TrialState
 
 T = TypeVar("T")
 
@@ -57,6 +57,18 @@ class TrialOutline:
     state: TrialState
     parameters: Configuration
     final_measurement: Measurement | None
+    stop_request: StopRequest | None
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How a trial did up to some step, by one metric."""
+
+    number: int
+    value: float
+    """The last finite value at or before the step."""
+    last_step: int
+    """The largest step that the trial has measured, be it beyond."""
 
 
 class Studies(Protocol):
@@ -121,6 +133,9 @@ class Measurements(Protocol):
 
     def of(self, study_id: str, numbers: Collection[int]) -> dict[int, list[Measurement]]:
         """By trial number, in the order of steps."""
+
+    def values_at(self, study_id: str, metric: str, step: int) -> list[Reached]:
+        """One for each trial that has a finite value of the metric at or before the step, in no order."""
 
     def count(self, study_id: str, number: int) -> int: ...
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from bo_service.application.ports import RequestKey
 from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.stopping import judged
 from bo_service.application.trials import check_length
 from bo_service.application.views import Heartbeat
 from bo_service.core.errors import NotFound, WrongLease
@@ -39,7 +40,8 @@ def report_measurements(
             check_length(ledger.records.measurements.count(study_id, number) + len(measurements))
             ledger.measure(trial, list(measurements))
             received = [replace(m, receive_time=ledger.at) for m in measurements]
-            trial = trial.report(received, checkpoint_uri)
+            before, trial = trial, trial.report(received, checkpoint_uri)
+            trial = judged(ledger, before, trial, received)
         elif checkpoint_uri:
             trial = trial.report((), checkpoint_uri)
         trial = trial.renew(ledger.at + duration)

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from bo_service.application.ports import Records, RequestKey, TrialOutline
 from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.stopping import full_values
 from bo_service.application.views import Handout, Shortfall
 from bo_service.core.evidence import Evidence, PastTrial, Suggestion
 from bo_service.core.study import Metric, Study, StudyState
@@ -141,12 +142,12 @@ def past_trials(trials: Sequence[TrialOutline], metric: Metric) -> tuple[PastTri
     """Those that say something about their parameters; machines' failures don't."""
     assert metric.goal is not None
     found = []
+    values = full_values(trials, metric)
     for trial in trials:
         if trial.state is TrialState.INFEASIBLE:
             found.append(PastTrial(trial.number, trial.parameters, None))
-        elif trial.state.is_ended and trial.final_measurement is not None:
-            value = metric.goal.sign * trial.final_measurement.metrics[metric.name]
-            found.append(PastTrial(trial.number, trial.parameters, value))
+        elif trial.number in values:
+            found.append(PastTrial(trial.number, trial.parameters, *values[trial.number]))
     return tuple(found)
 
 

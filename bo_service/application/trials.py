@@ -10,7 +10,7 @@ from bo_service.core.constraints import Configuration
 from bo_service.core.errors import InvalidArgument, LimitExceeded, Violation, WrongState
 from bo_service.core.space import SearchSpace
 from bo_service.core.study import StudyState
-from bo_service.core.trial import Failure, Measurement, Origin, Trial, TrialState, check_final
+from bo_service.core.trial import Failure, Measurement, Origin, StopRequest, Trial, TrialState, check_final
 
 MAX_MEASUREMENTS = 10_000
 
@@ -131,7 +131,7 @@ def stop_trial(services: Services, study_id: str, number: int, reason: str, key:
     with changing(services, study_id) as ledger:
 
         def stop() -> Trial:
-            return ledger.save(ledger.records.trials.get(study_id, number).stop(reason, ledger.at))
+            return ledger.save(ledger.records.trials.get(study_id, number).stop(StopRequest(reason, ledger.at)))
 
         return once(ledger.records, key, Trial, ledger.at, stop)
 
@@ -151,11 +151,19 @@ def delete_trial(services: Services, study_id: str, number: int, key: RequestKey
 
 
 def best_trials(services: Services, study_id: str, count: int) -> list[Trial]:
-    """Those with the best final measurements, the best first; the earlier of equals. Raises NotFound."""
+    """Those with the best final measurements, the best first, the earlier of equals; then those cut short by a rule.
+
+    Raises:
+        NotFound: no such study.
+    """
     with services.store.read() as records:
         metric = records.studies.get(study_id).spec.objective
         found = records.trials.select(study_id, (TrialState.SUCCEEDED, TrialState.STOPPED))
     assert metric.goal is not None
     sign = metric.goal.sign
-    worth = [(sign * t.final_measurement.metrics[metric.name], -t.number, t) for t in found if t.final_measurement]
-    return [trial for _, _, trial in sorted(worth, key=lambda w: w[:2], reverse=True)[:count]]
+    worth = [
+        (not t.is_cut_short, sign * t.final_measurement.metrics[metric.name], -t.number, t)
+        for t in found
+        if t.final_measurement
+    ]
+    return [trial for *_, trial in sorted(worth, key=lambda w: w[:3], reverse=True)[:count]]

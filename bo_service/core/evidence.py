@@ -23,6 +23,8 @@ class PastTrial:
     configuration: Configuration
     value: float | None
     """The objective, larger being better; None where the configuration proved infeasible."""
+    std: float = 0.0
+    """Standard deviation of a value that was not measured but expected, as of a trial that was stopped early."""
 
 
 @dataclass(frozen=True)

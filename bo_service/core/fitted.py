@@ -24,7 +24,9 @@ class Fitted:
         encoding = bench.encoding
         warp = Warp.fit(bench.targets)
         X = encoding.features(bench.past_rows)
-        surrogate = fit(X, warp.forward(bench.targets), encoding.owner, max(len(encoding.blocks), 1), bench.rng(1))
+        spread = (warp.forward(bench.targets + bench.doubts) - warp.forward(bench.targets - bench.doubts)) / 2
+        y, d = warp.forward(bench.targets), max(len(encoding.blocks), 1)
+        surrogate = fit(X, y, encoding.owner, d, bench.rng(1), spread**2)
         surrogate = surrogate.believe(encoding.features(bench.pending_rows))
         return cls(warp, surrogate, Criterion.of(bench.evidence.settings, surrogate.incumbent()))
 

@@ -1,6 +1,7 @@
 """A Gaussian process with zero mean over features X, of warped values y.
 
-n observations and b believed points X (n + b, f); m queries; L the Cholesky factor of K = k(X, X) + v I.
+n observations and b believed points X (n + b, f); m queries; L the Cholesky factor of
+K = k(X, X) + v I + diag(w), where w are noise variances that are known beforehand, beside the learned v.
 
     mean(x) = k(x, X) K⁻¹ y        var(x) = k(x, x) - |L⁻¹ k(X, x)|²      (Rasmussen and Williams 2006, algorithm 2.1)
 
@@ -74,19 +75,23 @@ class GaussianProcess:
         return float(self.posterior(self.X).mean.max())
 
 
-def fit(X: Array, y: Array, owner: NDArray[np.intp], d: int, rng: np.random.Generator) -> GaussianProcess:
-    """The process fitted to observations X (n, f), y (n,) of mean 0 and variance 1, n >= 1."""
+def fit(
+    X: Array, y: Array, owner: NDArray[np.intp], d: int, rng: np.random.Generator, known: Array | None = None
+) -> GaussianProcess:
+    """The process fitted to observations X (n, f), y (n,) of mean 0 and variance 1, with w = known (n,), n >= 1."""
+    w = np.zeros(len(y)) if known is None else known
     few = _telling(y, FIT_MOST)
-    theta = fit_hyperparameters(Likelihood(X[few], y[few], owner, d), Prior.over(d), rng)
+    theta = fit_hyperparameters(Likelihood(X[few], y[few], owner, d, w[few]), Prior.over(d), rng)
     keep = _telling(y, KEEP_MOST)
-    return condition(theta, X[keep], y[keep], owner)
+    return condition(theta, X[keep], y[keep], owner, w[keep])
 
 
-def condition(theta: Array, X: Array, y: Array, owner: NDArray[np.intp]) -> GaussianProcess:
+def condition(theta: Array, X: Array, y: Array, owner: NDArray[np.intp], known: Array | None = None) -> GaussianProcess:
     """The process with given hyperparameters theta (d + 4,); see `likelihood.py`."""
     kernel = MainEffectsMatern(np.exp(theta[:-4]), owner, *(float(v) for v in np.exp(theta[-4:-1])))
     noise = float(np.exp(theta[-1]))
-    L = _factor(kernel(X) + noise * np.eye(len(X)), 1e-8 * kernel.variance)
+    w = np.zeros(len(X)) if known is None else known
+    L = _factor(kernel(X) + np.diag(noise + w), 1e-8 * kernel.variance)
     a, _ = lapack.dpotrs(L, y, lower=1)
     return GaussianProcess(kernel, noise, X, L, a)
 

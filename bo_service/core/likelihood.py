@@ -1,9 +1,9 @@
 """The surrogate's hyperparameters: maximum a posteriori, by scipy's L-BFGS-B from several starts.
 
-n observations X (n, f), y (n,); d varying parameters; N = n (n - 1) / 2 pairs i < j.
+n observations X (n, f), y (n,) with known noise variances w (n,); d varying parameters; N = n (n - 1) / 2 pairs i < j.
 theta (d + 4,) = log length scales, log γ, log s², log t², log noise variance v; see `kernels.py`.
 
-    K = k(X, X) + v I           log p(y | theta) = -1/2 yᵀ K⁻¹ y - 1/2 log |K| - n/2 log 2π
+    K = k(X, X) + v I + diag(w)           log p(y | theta) = -1/2 yᵀ K⁻¹ y - 1/2 log |K| - n/2 log 2π
     ∂/∂theta_k = 1/2 tr((a aᵀ - K⁻¹) ∂K/∂theta_k),   a = K⁻¹ y      (Rasmussen and Williams 2006, equation 5.9)
 
 Squared distances are kept by parameter and for each pair once: (d, N). A step costs O(n³ + d N), in a few calls.
@@ -26,8 +26,9 @@ FINISHERS = 2
 class Likelihood:
     """The log marginal likelihood of some observations as a function of theta."""
 
-    def __init__(self, X: Array, y: Array, owner: NDArray[np.intp], d: int) -> None:
+    def __init__(self, X: Array, y: Array, owner: NDArray[np.intp], d: int, known: Array | None = None) -> None:
         self.y, self.d, self.n = y, d, len(y)
+        self.known = np.zeros(self.n) if known is None else known
         self.rows, self.columns = np.tril_indices(self.n, -1)
         self.parts = squared_by_owner(X, owner, d)[:, self.rows, self.columns]
 
@@ -42,7 +43,7 @@ class Likelihood:
         effects = each.sum(axis=0) / d
         K = np.zeros((self.n, self.n), order="F")
         K[self.rows, self.columns] = joint * whole + main * effects
-        np.fill_diagonal(K, joint + main + noise)
+        np.fill_diagonal(K, joint + main + noise + self.known)
         L, info = lapack.dpotrf(K, lower=1, overwrite_a=1)
         if info:
             return -np.inf, np.zeros_like(theta)

@@ -8,6 +8,7 @@ from enum import Enum
 
 from bo_service.core.errors import InvalidArgument, NotSupportedYet, Violation
 from bo_service.core.space import NAME, SearchSpace
+from bo_service.core.stopping.settings import StoppingRule, StoppingSettings
 
 MAX_METRICS = 16
 MIN_LEASE, MAX_LEASE = timedelta(seconds=1), timedelta(hours=24)
@@ -120,6 +121,7 @@ class StudySpec:
     metrics: tuple[Metric, ...]
     suggestion: SuggestionSettings = SuggestionSettings()
     execution: ExecutionSettings = ExecutionSettings()
+    stopping: StoppingSettings = field(default_factory=StoppingSettings)
 
     def __post_init__(self) -> None:
         faults = list(self._faults())
@@ -140,6 +142,10 @@ class StudySpec:
         """The metric that is optimized."""
         return self.objectives[0]
 
+    @property
+    def _has_one_measure(self) -> bool:
+        return len(self.objectives) <= 1 and all(m.role is not MetricRole.CONSTRAINT for m in self.metrics)
+
     def _faults(self) -> Iterator[Violation]:
         if not 1 <= len(self.metrics) <= MAX_METRICS:
             yield Violation("metrics", f"has {len(self.metrics)}; a study has 1 to {MAX_METRICS} metrics")
@@ -153,6 +159,10 @@ class StudySpec:
             names.add(metric.name)
         yield from (f.inside("suggestion") for f in self.suggestion.faults())
         yield from (f.inside("execution") for f in self.execution.faults())
+        yield from (f.inside("stopping") for f in self.stopping.faults())
+        if self.stopping.rule is not StoppingRule.NONE and not self._has_one_measure:
+            rule, fix = self.stopping.rule.name, "choose STOPPING_RULE_NONE, or give the others METRIC_ROLE_INFORMATION"
+            yield Violation("stopping.rule", f"is {rule}, which judges one objective without constraint metrics; {fix}")
 
 
 class StudyState(Enum):

@@ -12,6 +12,7 @@ from enum import Enum
 
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import InvalidArgument, Violation, WrongState
+from bo_service.core.stopping.settings import StoppingRule
 from bo_service.core.study import Metric, MetricRole
 
 
@@ -90,20 +91,26 @@ class Lease:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """What is expected of one metric, in its own units."""
+
+    metric: str
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
 class StopRequest:
     """A request that a running trial should end early."""
 
     reason: str
     create_time: datetime
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the surrogate says of one configuration about one metric, in the metric's own units."""
-
-    metric: str
-    mean: float
-    std: float
+    rule: StoppingRule = StoppingRule.NONE
+    """The rule that made it; NONE where somebody did."""
+    expected: Prediction | None = None
+    """What a rule expected of the trial at its full length."""
+    expected_step: int | None = None
+    """That full length; given with `expected`."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,11 @@ class Trial:
     @property
     def name(self) -> str:
         return f"studies/{self.study_id}/trials/{self.number}"
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether it has a result of less than its full length, because a rule stopped it."""
+        return self.state is TrialState.STOPPED and is_short(self.final_measurement, self.stop_request)
 
     def start(self, lease: Lease, at: datetime) -> "Trial":
         """Hands a queued trial to a worker. Raises WrongState."""
@@ -195,11 +207,11 @@ class Trial:
         )
         return self.fail(Failure(FailureReason.PREEMPTED, gone), max_attempts, at)
 
-    def stop(self, reason: str, at: datetime) -> "Trial":
-        """Ends a queued trial; asks a running one's worker to end it. Raises WrongState."""
+    def stop(self, request: StopRequest) -> "Trial":
+        """Ends a queued trial; asks a running one's worker to end it. The first request counts. Raises WrongState."""
         self._require_open("be stopped")
-        asked = replace(self, stop_request=self.stop_request or StopRequest(reason, at))
-        return asked._end(TrialState.STOPPED, at) if self.state is TrialState.QUEUED else asked
+        asked = replace(self, stop_request=self.stop_request or request)
+        return asked._end(TrialState.STOPPED, request.create_time) if self.state is TrialState.QUEUED else asked
 
     def _end(self, state: TrialState, at: datetime, **changes: object) -> "Trial":
         return replace(self, state=state, lease=None, end_time=at, **changes)  # type: ignore[arg-type]
@@ -213,6 +225,13 @@ class Trial:
     def _require_open(self, verb: str) -> None:
         if self.state.is_ended:
             raise WrongState(f"{self.name} can't {verb}: it has ended as {self.state.name}", state=self.state.name)
+
+
+def is_short(final: Measurement | None, request: StopRequest | None) -> bool:
+    """Whether a rule asked for the end, and the result is of a step before the full length, as far as that is known."""
+    if final is None or request is None or request.rule is StoppingRule.NONE:
+        return False
+    return request.expected_step is None or final.step < request.expected_step
 
 
 def check_final(measurement: Measurement, metrics: Sequence[Metric]) -> None:

@@ -43,6 +43,11 @@ class Workbench:
         given = (t.value for t in self.past)
         return np.array([v if v is not None and math.isfinite(v) else worst for v in given])
 
+    @cached_property
+    def doubts(self) -> Array:
+        """(n,): the standard deviation of each target that was expected rather than measured, else 0."""
+        return np.array([t.std if t.value is not None and math.isfinite(t.value) else 0.0 for t in self.past])
+
     def best_rows(self) -> Array:
         """Z of the past trials, best first."""
         return self.past_rows[np.argsort(-self.targets, kind="stable")]

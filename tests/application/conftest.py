@@ -14,7 +14,10 @@ from bo_service.core.domains import CategoricalDomain, FloatDomain, Scale
 from bo_service.core.errors import DeadlinePassed
 from bo_service.core.evidence import Evidence, Predictions, Suggestion
 from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.stopping.settings import StoppingSettings
 from bo_service.core.study import ExecutionSettings, Goal, Metric, StudySpec
+
+NEVER = StoppingSettings()
 
 
 class TurnedClock:
@@ -67,9 +70,15 @@ def services(tmp_path: Path, clock: TurnedClock, optimizer: LocalOptimizer) -> I
 
 @pytest.fixture
 def make_study(services: Services) -> Callable[..., str]:
-    """Creates a study over lr and norm; takes a goal, settings of execution, and a space."""
+    """Creates a study over lr and norm; takes a goal, a space, settings of stopping and of execution."""
 
-    def make(study_id: str = "s", goal: Goal = Goal.MINIMIZE, space: SearchSpace | None = None, **execution) -> str:
+    def make(
+        study_id: str = "s",
+        goal: Goal = Goal.MINIMIZE,
+        space: SearchSpace | None = None,
+        stopping: StoppingSettings = NEVER,
+        **execution,
+    ) -> str:
         space = space or SearchSpace(
             (
                 Parameter("lr", FloatDomain(1e-4, 1.0, Scale.LOG)),
@@ -77,7 +86,7 @@ def make_study(services: Services) -> Callable[..., str]:
             )
         )
         metrics = (Metric("loss", goal),)
-        spec = StudySpec(space, metrics, execution=ExecutionSettings(**execution))
+        spec = StudySpec(space, metrics, execution=ExecutionSettings(**execution), stopping=stopping)
         studies.create_study(services, studies.NewStudy(study_id, spec, "", {}), None)
         return study_id
 

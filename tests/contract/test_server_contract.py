@@ -200,6 +200,61 @@ class ServerContract:
         with pytest.raises(bo_client.FailedPrecondition):
             study.stop_trial(running.number)
 
+    @pytest.mark.parametrize(("goal", "good", "bad"), [("minimize", 0.5, 2.0), ("maximize", 2.0, 0.5)])
+    def test_a_rule_stops_a_bad_trial_and_says_why(self, client, goal, good, bad) -> None:
+        study = client.create_study("s", SPACE, "score", goal=goal, stopping="median", stopping_min_trials=3)
+        for _ in range(4):
+            (whole,) = study.suggest()
+            for step in range(1, 11):
+                assert not whole.report(good, step).should_stop
+            whole.complete(good)
+        hopeful, hopeless = study.suggest(2)
+        for step in range(1, 5):
+            assert not hopeful.report(good + (0.1 if goal == "maximize" else -0.1), step).should_stop
+        told = hopeless.report(bad, step=1)
+        assert (told.should_stop, told.lease_valid) == (True, True)
+        assert "step 1" in told.reason
+        assert f"score was {bad:g}, worse than" in told.reason
+        assert hopeless.complete(bad).state is State.STOPPED
+        assert study.trial(hopeless.number).stop_reason == told.reason
+
+    def test_a_trial_that_was_cut_short_comes_after_whole_ones(self, client) -> None:
+        study = client.create_study("s", SPACE, "loss", goal="minimize", stopping="median", stopping_min_trials=2)
+        for value in (1.0, 3.0):
+            (whole,) = study.suggest()
+            whole.report(value, step=9)
+            whole.report(value, step=10)
+            whole.complete(value)
+        (cut,) = study.suggest()
+        assert cut.report(5.0, step=9).should_stop
+        cut.complete(0.1)
+        assert [t.number for t in study.best_trials(3)] == [1, 2, 3]
+
+    def test_optimize_obeys_a_rule(self, client) -> None:
+        settings = {"stopping": "median", "max_trials": 16, "seed": 1, "algorithm": "quasi_random"}
+        study = client.create_study("s", SPACE, "loss", goal="minimize", **settings)
+
+        def objective(parameters, trial):
+            for step in range(1, 11):
+                loss = abs(math.log10(parameters["lr"]) + 2) + 1.0 / step
+                trial.report(loss, step)
+            return loss
+
+        best = study.optimize(objective)
+        stopped = [t for t in study.trials(full=True) if t.state is State.STOPPED]
+        assert stopped
+        assert all(len(t.measurements) < 10 for t in stopped)
+        assert all(t.value("loss") == t.measurements[-1].metrics["loss"] for t in stopped)
+        assert best.state is State.SUCCEEDED
+
+    def test_a_rule_is_chosen_and_changed(self, client) -> None:
+        chosen = {"stopping": "successive_halving", "stopping_min_step": 1, "stopping_reduction_factor": 4.0}
+        study = client.create_study("s", SPACE, "loss", goal="minimize", **chosen)
+        assert {k: study.info().settings[k] for k in chosen} == chosen
+        study.update(settings={"stopping": "curve", "stopping_confidence": 0.9})
+        found = study.info().settings
+        assert (found["stopping"], found["stopping_confidence"], found["stopping_min_step"]) == ("curve", 0.9, 1)
+
     def test_deleting_trials(self, study) -> None:
         (running,) = study.suggest()
         with pytest.raises(bo_client.FailedPrecondition):
@@ -409,7 +464,15 @@ class ServerContract:
 
     @pytest.mark.parametrize(
         ("settings", "name"),
-        [({"beta": 0.0}, "beta"), ({"max_trials": 0}, "max_trials"), ({"lease_duration": 0.5}, "lease_duration")],
+        [
+            ({"beta": 0.0}, "beta"),
+            ({"max_trials": 0}, "max_trials"),
+            ({"lease_duration": 0.5}, "lease_duration"),
+            ({"stopping_min_trials": 0}, "stopping.min_trials"),
+            ({"stopping_confidence": 1.0}, "stopping.confidence"),
+            ({"stopping_reduction_factor": 1.0}, "stopping.reduction_factor"),
+            ({"stopping_min_step": 5, "stopping_max_step": 5}, "stopping.min_step"),
+        ],
     )
     def test_settings_out_of_bounds_name_the_field(self, client, study, settings, name) -> None:
         for call in (

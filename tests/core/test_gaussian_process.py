@@ -23,9 +23,12 @@ def data(n: int = 12) -> tuple[np.ndarray, np.ndarray]:
     return X, (y - y.mean()) / y.std()
 
 
-def oracle(X: np.ndarray, y: np.ndarray) -> GaussianProcessRegressor:
+KNOWN = np.random.default_rng(5).random(12)
+
+
+def oracle(X: np.ndarray, y: np.ndarray, known: np.ndarray | float = 0.0) -> GaussianProcessRegressor:
     noisy = MainEffectsMatern(np.exp(THETA[:2]), OWNER, *np.exp(THETA[2:5])) + WhiteKernel(np.exp(THETA[5]))
-    return GaussianProcessRegressor(noisy, optimizer=None, alpha=0.0).fit(X, y)
+    return GaussianProcessRegressor(noisy, optimizer=None, alpha=known).fit(X, y)
 
 
 def test_likelihood_agrees_with_scikit_learn() -> None:
@@ -35,6 +38,20 @@ def test_likelihood_agrees_with_scikit_learn() -> None:
     expected, slope = theirs.log_marginal_likelihood(theirs.kernel_.theta, eval_gradient=True)
     assert value == pytest.approx(expected)
     np.testing.assert_allclose(gradient, slope[[1, 2, 4, 0, 3, 5]], rtol=1e-6)  # theirs are sorted by name
+
+
+def test_known_noise_agrees_with_scikit_learn() -> None:
+    X, y = data()
+    value, gradient = Likelihood(X, y, OWNER, 2, KNOWN).value(THETA)
+    theirs = oracle(X, y, KNOWN)
+    expected, slope = theirs.log_marginal_likelihood(theirs.kernel_.theta, eval_gradient=True)
+    assert value == pytest.approx(expected)
+    np.testing.assert_allclose(gradient, slope[[1, 2, 4, 0, 3, 5]], rtol=1e-6)
+    Q = np.random.default_rng(1).random((9, 3))
+    ours = condition(THETA, X, y, OWNER, KNOWN).posterior(Q)
+    mean, std = theirs.predict(Q, return_std=True)
+    np.testing.assert_allclose(ours.mean, mean, rtol=1e-8)
+    np.testing.assert_allclose(ours.std**2, std**2 - np.exp(THETA[5]), rtol=1e-7)
 
 
 def test_likelihood_gradient() -> None:

@@ -9,7 +9,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bo_service.core.errors import InvalidArgument, WrongState
 from bo_service.core.study import Goal, Metric, MetricRole
-from bo_service.core.trial import Failure, FailureReason, Lease, Measurement, Origin, Trial, TrialState, check_final
+from bo_service.core.trial import (
+    Failure,
+    FailureReason,
+    Lease,
+    Measurement,
+    Origin,
+    StopRequest,
+    Trial,
+    TrialState,
+    check_final,
+)
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_ATTEMPTS = 3
@@ -99,7 +109,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def stop(self) -> None:
         was = self.trial.state
-        self.trial = self.trial.stop("enough", self.now)
+        self.trial = self.trial.stop(StopRequest("enough", self.now))
         self.is_stopped = True
         assert self.trial.state is (TrialState.STOPPED if was is TrialState.QUEUED else TrialState.RUNNING)
 
@@ -122,7 +132,7 @@ class Life(RuleBasedStateMachine):
         for call in (
             lambda: self.trial.complete(Measurement({"loss": 1.0}), self.now),
             lambda: self.trial.fail(Failure(FailureReason.DIVERGED), 9, self.now),
-            lambda: self.trial.stop("", self.now),
+            lambda: self.trial.stop(StopRequest("", self.now)),
             lambda: self.trial.expire(9, self.now),
         ):
             with pytest.raises(WrongState, match=self.trial.state.name):

@@ -10,6 +10,7 @@ from bo_api.v1 import study_pb2 as pb
 
 from bo_service.adapters.grpc.decoding import Faults, choice, labels_from_wire, seconds, text
 from bo_service.adapters.grpc.space_codec import MAX_UNIT, add_all, or_else, space_from_wire, space_to_wire
+from bo_service.adapters.grpc.stopping_codec import stopping_from_wire, stopping_to_wire
 from bo_service.application.studies import StudyUpdate
 from bo_service.core.domains import FloatDomain
 from bo_service.core.errors import InvalidArgument, NotSupportedYet
@@ -50,7 +51,6 @@ ACQUISITIONS = {
     pb.ACQUISITION_LOG_EI: Acquisition.LOG_EI,
     pb.ACQUISITION_UCB: Acquisition.UCB,
 }
-STOPPING_RULES = {pb.STOPPING_RULE_UNSPECIFIED: None, pb.STOPPING_RULE_NONE: None}
 STATES = {
     pb.STUDY_STATE_ACTIVE: StudyState.ACTIVE,
     pb.STUDY_STATE_PAUSED: StudyState.PAUSED,
@@ -84,9 +84,9 @@ def spec_from_wire(message: pb.StudySpec, field: str) -> StudySpec:
     metrics = or_else(faults, lambda: _metrics_from_wire(message, f"{field}.metrics", faults), ANY_METRICS)
     suggestion = _suggestion_from_wire(message.suggestion, f"{field}.suggestion", faults)
     execution = _execution_from_wire(message.execution, f"{field}.execution", faults)
-    faults.attempt(lambda: choice(message.stopping.rule, f"{field}.stopping.rule", STOPPING_RULES))
+    stopping = stopping_from_wire(message.stopping, f"{field}.stopping", faults)
     try:
-        spec = StudySpec(space, metrics, suggestion, execution)
+        spec = StudySpec(space, metrics, suggestion, execution, stopping)
     except InvalidArgument as error:
         add_all(faults, error.inside(field).violations)
     except NotSupportedYet:
@@ -101,7 +101,7 @@ def spec_to_wire(spec: StudySpec) -> pb.StudySpec:
         space=space_to_wire(spec.space),
         metrics=[_metric_to_wire(metric) for metric in spec.metrics],
         suggestion=_suggestion_to_wire(spec.suggestion),
-        stopping=pb.StoppingSettings(rule=pb.STOPPING_RULE_NONE),
+        stopping=stopping_to_wire(spec.stopping),
         execution=_execution_to_wire(spec.execution),
     )
 
@@ -171,7 +171,7 @@ def merge_settings(spec: StudySpec, given: pb.StudySpec, paths: Sequence[str]) -
         elif source.HasField(name):
             target.MergeFrom(type(target)(**{name: getattr(source, name)}))
     found = spec_from_wire(merged, "study.spec")
-    return replace(spec, suggestion=found.suggestion, execution=found.execution)
+    return replace(spec, suggestion=found.suggestion, execution=found.execution, stopping=found.stopping)
 
 
 def _metrics_from_wire(message: pb.StudySpec, field: str, faults: Faults) -> tuple[Metric, ...]:

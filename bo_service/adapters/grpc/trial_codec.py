@@ -10,6 +10,7 @@ from bo_api.v1 import trial_pb2 as pb
 from bo_service.adapters.grpc.decoding import Faults, choice, each, labels_from_wire, seconds, text
 from bo_service.adapters.grpc.names import trial_name
 from bo_service.adapters.grpc.space_codec import configuration_from_wire, configuration_to_wire
+from bo_service.adapters.grpc.stopping_codec import prediction_to_wire, stop_request_to_wire
 from bo_service.application.trials import NewTrial
 from bo_service.core.errors import InvalidArgument
 from bo_service.core.evidence import PointPrediction
@@ -162,8 +163,7 @@ def _add_lease(message: pb.Trial, trial: Trial, token_visible: bool) -> None:
         message.lease.token = trial.lease.token if token_visible else ""
         message.lease.expire_time.FromDatetime(trial.lease.expire_time)
     if trial.stop_request is not None:
-        message.stop_request.reason = trial.stop_request.reason
-        message.stop_request.create_time.FromDatetime(trial.stop_request.create_time)
+        message.stop_request.CopyFrom(stop_request_to_wire(trial.stop_request))
 
 
 def explanation_to_wire(explanation: Explanation, study_id: str) -> pb.Explanation:
@@ -171,7 +171,7 @@ def explanation_to_wire(explanation: Explanation, study_id: str) -> pb.Explanati
     number = explanation.nearest_trial
     return pb.Explanation(
         summary=explanation.summary,
-        predictions=[pb.Prediction(metric=p.metric, mean=p.mean, std=p.std) for p in explanation.predictions],
+        predictions=[prediction_to_wire(p) for p in explanation.predictions],
         acquisition=explanation.acquisition,
         acquisition_value=explanation.acquisition_value,
         intent=INTENTS_TO_WIRE[explanation.intent],

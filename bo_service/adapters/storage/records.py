@@ -5,12 +5,12 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, String, Table, and_, delete, func, insert, select, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.converter import from_text, to_text
-from bo_service.application.ports import RequestKey, TrialOutline
+from bo_service.application.ports import Reached, RequestKey, TrialOutline
 from bo_service.core.errors import NotFound, RequestIdReused
 from bo_service.core.study import Study
 from bo_service.core.trial import Measurement, Trial, TrialState
@@ -154,6 +154,15 @@ class SqlMeasurements:
             found.setdefault(row.number, []).append(measurement)
         return found
 
+    def values_at(self, study_id: str, metric: str, step: int) -> list[Reached]:
+        table, trials = schema.measurements, schema.trials
+        mine = and_(table.c.study_id == study_id, table.c.number == trials.c.number)
+        newest = select(table.c.metrics).where(mine, table.c.step <= step, *_has_finite(table.c.metrics, metric))
+        found = newest.order_by(table.c.step.desc()).limit(1).scalar_subquery()  # one seek in the index for each trial
+        last = select(func.max(table.c.step)).where(mine).scalar_subquery()
+        rows = self._connection.execute(select(trials.c.number, found, last).where(trials.c.study_id == study_id))
+        return [Reached(number, metrics[metric], end) for number, metrics, end in rows if metric in (metrics or ())]
+
     def count(self, study_id: str, number: int) -> int:
         table = schema.measurements
         query = select(func.count()).where(table.c.study_id == study_id, table.c.number == number)
@@ -163,6 +172,13 @@ class SqlMeasurements:
         rows = [{"study_id": study_id, "number": number, **vars(m)} for m in measurements]
         if rows:
             _put(self._connection, schema.measurements, rows)
+
+
+def _has_finite(metrics: ColumnElement[Any], name: str) -> list[ColumnElement[bool]]:
+    """Whether a measurement's text holds a finite value of a metric: numbers that aren't begin with another letter."""
+    text, key = type_coerce(metrics, String), f'"{name}":'
+    wild = [~text.contains(key + begin, autoescape=True) for begin in ("NaN", "Infinity", "-Infinity")]
+    return [text.contains(key, autoescape=True), *wild]
 
 
 class SqlLeases:

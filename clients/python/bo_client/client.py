@@ -72,6 +72,12 @@ class Client:
         initial_trials: int | None = None,
         beta: float | None = None,
         xi: float | None = None,
+        stopping: Literal["none", "median", "successive_halving", "curve"] | None = None,
+        stopping_min_step: int | None = None,
+        stopping_min_trials: int | None = None,
+        stopping_reduction_factor: float | None = None,
+        stopping_max_step: int | None = None,
+        stopping_confidence: float | None = None,
         display_name: str = "",
         labels: Mapping[str, str] | None = None,
     ) -> Study:
@@ -82,6 +88,10 @@ class Client:
             space: what may be tried.
             metrics: the name of the one to optimize, with its `goal`; or Metric values, which say their own goals.
             lease_duration: seconds for which a worker owns a trial after each sign of life.
+            stopping: the rule that tells unpromising trials to stop early, judging what they report at each step.
+            stopping_min_step: no trial is stopped before this step; by default a tenth of `stopping_max_step`.
+            stopping_min_trials: no trial is stopped before so many others can be compared with; by default 5.
+            stopping_max_step: last step of a whole trial; by default the largest at which one has succeeded.
 
         Raises:
             InvalidRequest: naming each field at fault.
@@ -97,6 +107,12 @@ class Client:
             "initial_trials": initial_trials,
             "beta": beta,
             "xi": xi,
+            "stopping": stopping,
+            "stopping_min_step": stopping_min_step,
+            "stopping_min_trials": stopping_min_trials,
+            "stopping_reduction_factor": stopping_reduction_factor,
+            "stopping_max_step": stopping_max_step,
+            "stopping_confidence": stopping_confidence,
         }
         given = cast(StudySettings, {name: value for name, value in settings.items() if value is not None})
         request = pb.CreateStudyRequest(study_id=study_id)

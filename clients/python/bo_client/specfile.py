@@ -10,7 +10,7 @@
       - linear: {coefficients: {layers: 1, momentum: 2}, upper_bound: 5}
       - forbidden: {optimizer: sgd, batch_size: 64}
     metrics: {loss: minimize, accuracy: information}
-    settings: {max_trials: 30, seed: 1, lease_duration: 60}
+    settings: {max_trials: 30, seed: 1, lease_duration: 60, stopping: median}
 
 `constraints` and `settings` may be left out. Every mistake in a file is told at once, each with its place.
 """
@@ -114,6 +114,12 @@ _SETTINGS = {
     "initial_trials": _WHOLE,
     "beta": _NUMBER,
     "xi": _NUMBER,
+    "stopping": _choice("none", "median", "successive_halving", "curve"),
+    "stopping_min_step": _WHOLE,
+    "stopping_min_trials": _WHOLE,
+    "stopping_reduction_factor": _NUMBER,
+    "stopping_max_step": _WHOLE,
+    "stopping_confidence": _NUMBER,
 }
 _FILE = {"parameters": _MAPPING.needed, "metrics": _MAPPING.needed, "constraints": _LIST, "settings": _MAPPING}
 

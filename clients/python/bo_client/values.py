@@ -186,6 +186,18 @@ class StudySettings(TypedDict, total=False):
     initial_trials: int
     beta: float
     xi: float
+    stopping: Literal["none", "median", "successive_halving", "curve"]
+    """Which rule tells running trials to stop early, judging what they report."""
+    stopping_min_step: int
+    """No trial is stopped before this step."""
+    stopping_min_trials: int
+    """No trial is stopped before so many others can be compared with."""
+    stopping_reduction_factor: float
+    """Of how many trials one goes on, for "successive_halving"."""
+    stopping_max_step: int
+    """Last step of a whole trial."""
+    stopping_confidence: float
+    """How sure it must be that a trial won't beat the best, for "curve"."""
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,8 @@ class OptimizationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetBestTrials(self, request, context):
-        """The best trials: with one objective metric the best first, with several the Pareto set.
+        """The best trials: with one objective metric the best first, with several the Pareto set. Trials that a stopping rule
+        cut short come after all that ran to their end, whatever their values.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,6 +41,9 @@ class StoppingRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STOPPING_RULE_UNSPECIFIED: _ClassVar[StoppingRule]
     STOPPING_RULE_NONE: _ClassVar[StoppingRule]
+    STOPPING_RULE_MEDIAN: _ClassVar[StoppingRule]
+    STOPPING_RULE_SUCCESSIVE_HALVING: _ClassVar[StoppingRule]
+    STOPPING_RULE_CURVE: _ClassVar[StoppingRule]
 
 class StudyState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -63,6 +66,9 @@ ACQUISITION_LOG_EI: Acquisition
 ACQUISITION_UCB: Acquisition
 STOPPING_RULE_UNSPECIFIED: StoppingRule
 STOPPING_RULE_NONE: StoppingRule
+STOPPING_RULE_MEDIAN: StoppingRule
+STOPPING_RULE_SUCCESSIVE_HALVING: StoppingRule
+STOPPING_RULE_CURVE: StoppingRule
 STUDY_STATE_UNSPECIFIED: StudyState
 STUDY_STATE_ACTIVE: StudyState
 STUDY_STATE_PAUSED: StudyState
@@ -99,10 +105,20 @@ class SuggestionSettings(_message.Message):
     def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class StoppingSettings(_message.Message):
-    __slots__ = ("rule",)
+    __slots__ = ("rule", "min_step", "min_trials", "reduction_factor", "max_step", "confidence")
     RULE_FIELD_NUMBER: _ClassVar[int]
+    MIN_STEP_FIELD_NUMBER: _ClassVar[int]
+    MIN_TRIALS_FIELD_NUMBER: _ClassVar[int]
+    REDUCTION_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    MAX_STEP_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     rule: StoppingRule
-    def __init__(self, rule: _Optional[_Union[StoppingRule, str]] = ...) -> None: ...
+    min_step: int
+    min_trials: int
+    reduction_factor: float
+    max_step: int
+    confidence: float
+    def __init__(self, rule: _Optional[_Union[StoppingRule, str]] = ..., min_step: _Optional[int] = ..., min_trials: _Optional[int] = ..., reduction_factor: _Optional[float] = ..., max_step: _Optional[int] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class ExecutionSettings(_message.Message):
     __slots__ = ("lease_duration", "max_attempts", "max_trials")

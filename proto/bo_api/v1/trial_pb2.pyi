@@ -1,6 +1,7 @@
 import datetime
 
 from bo_api.v1 import space_pb2 as _space_pb2
+from bo_api.v1 import study_pb2 as _study_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -134,12 +135,18 @@ class Explanation(_message.Message):
     def __init__(self, summary: _Optional[str] = ..., predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., acquisition: _Optional[str] = ..., acquisition_value: _Optional[float] = ..., intent: _Optional[_Union[Intent, str]] = ..., nearest_trial: _Optional[str] = ..., nearest_distance: _Optional[float] = ...) -> None: ...
 
 class StopRequest(_message.Message):
-    __slots__ = ("reason", "create_time")
+    __slots__ = ("reason", "create_time", "rule", "expected", "expected_step")
     REASON_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_STEP_FIELD_NUMBER: _ClassVar[int]
     reason: str
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    rule: _study_pb2.StoppingRule
+    expected: Prediction
+    expected_step: int
+    def __init__(self, reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rule: _Optional[_Union[_study_pb2.StoppingRule, str]] = ..., expected: _Optional[_Union[Prediction, _Mapping]] = ..., expected_step: _Optional[int] = ...) -> None: ...
 
 class Trial(_message.Message):
     __slots__ = ("name", "parameters", "state", "measurements", "latest_measurement", "final_measurement", "failure", "lease", "attempt", "checkpoint_uri", "labels", "origin", "explanation", "stop_request", "create_time", "start_time", "end_time", "revision")

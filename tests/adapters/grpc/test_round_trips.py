@@ -14,6 +14,7 @@ from bo_service.adapters.grpc import space_codec, study_codec, trial_codec
 from bo_service.core.constraints import ForbiddenCombination, LinearConstraint
 from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale
 from bo_service.core.space import Activation, Parameter, SearchSpace
+from bo_service.core.stopping.settings import StoppingRule, StoppingSettings
 from bo_service.core.study import (
     Acquisition,
     Algorithm,
@@ -89,7 +90,15 @@ def specs(draw):
         draw(st.none() | st.integers(1, 10**6)),
     )
     metrics = (Metric("loss", draw(st.sampled_from(Goal)), unit="nats"), Metric("time", None, MetricRole.INFORMATION))
-    return StudySpec(draw(spaces()), metrics, suggestion, execution)
+    stopping = StoppingSettings(
+        draw(st.sampled_from(StoppingRule)),
+        draw(st.none() | st.integers(0, 2**52)),
+        draw(st.integers(1, 1000)),
+        draw(st.floats(1, 100, exclude_min=True)),
+        draw(st.none() | st.integers(2**52 + 1, 2**53)),
+        draw(st.floats(0.5, 1, exclude_max=True)),
+    )
+    return StudySpec(draw(spaces()), metrics, suggestion, execution, stopping)
 
 
 @given(specs())

@@ -23,6 +23,7 @@ from bo_service.core.constraints import ForbiddenCombination, LinearConstraint
 from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale
 from bo_service.core.errors import NotFound, RequestIdReused, StartupError, StorageUnavailable
 from bo_service.core.space import Activation, Parameter, SearchSpace
+from bo_service.core.stopping.settings import StoppingRule, StoppingSettings
 from bo_service.core.study import (
     Acquisition,
     ExecutionSettings,
@@ -67,6 +68,7 @@ SPEC = StudySpec(
     (Metric("loss", Goal.MINIMIZE, unit="nats"), Metric("time", None, MetricRole.INFORMATION)),
     SuggestionSettings(acquisition=Acquisition.UCB, beta=1.5, initial_trials=4, seed=-3),
     ExecutionSettings(timedelta(seconds=12.5), 5, 100),
+    StoppingSettings(StoppingRule.SUCCESSIVE_HALVING, 2, 7, 4.0, 81, 0.9),
 )
 STUDY = Study("s", SPEC, NOW, NOW, "A study", {"team": "vision"})
 TRIAL = Trial(
@@ -83,7 +85,7 @@ TRIAL = Trial(
     checkpoint_uri="gs://a/b",
     labels={"a": "b"},
     explanation=Explanation("why", (Prediction("loss", 0.5, 0.1),), "log_ei", -3.0, Intent.EXPLORE, 7, 0.25),
-    stop_request=StopRequest("enough", NOW),
+    stop_request=StopRequest("enough", NOW, StoppingRule.CURVE, Prediction("loss", 0.4, 0.1), 30),
     start_time=NOW,
     revision=9,
 )
@@ -189,6 +191,32 @@ def test_expired_leases_are_found(store) -> None:
         assert [t.number for t in records.trials.expired(NOW + timedelta(seconds=1), 10)] == [3]
         assert [t.number for t in records.trials.expired(NOW + timedelta(seconds=99), 10)] == [3, 1]
         assert [t.number for t in records.trials.running()] == [1, 3]
+
+
+def test_values_at_a_step_are_the_last_finite_ones_of_each_trial(store) -> None:
+    curves = {
+        1: [(1, {"loss": 0.1}), (5, {"loss": 0.5}), (9, {"loss": 0.9})],
+        2: [(1, {"loss": 1.1}), (3, {"loss": math.nan, "x": 1.0}), (4, {"loss": math.inf}), (5, {"loss": -math.inf})],
+        3: [(2, {"loss": -2.5e-30}), (4, {"val_loss": 7.0, "loss_x": 1.0, "x": 2.0})],
+        4: [(6, {"loss": 4.0})],
+        5: [(1, {"accuracy": 1.0})],
+    }
+    with store.write() as records:
+        records.studies.add(STUDY)
+        records.studies.add(replace(STUDY, study_id="other"))
+        records.trials.save(replace(TRIAL, study_id="other", number=1))
+        records.measurements.save("other", 1, [Measurement({"loss": 77.0}, 1)])
+        for number, curve in curves.items():
+            records.trials.save(replace(TRIAL, number=number))
+            records.measurements.save("s", number, [Measurement(metrics, step) for step, metrics in curve])
+    with store.read() as records:
+        found = {
+            reached.number: (reached.value, reached.last_step)
+            for reached in records.measurements.values_at("s", "loss", 5)
+        }
+        assert found == {1: (0.5, 9), 2: (1.1, 5), 3: (-2.5e-30, 4)}
+        assert records.measurements.values_at("s", "nothing", 5) == []
+        assert records.measurements.values_at("s", "los_", 5) == []  # no pattern
 
 
 def test_a_deleted_study_leaves_nothing(store, file) -> None:

@@ -1,5 +1,7 @@
 """The commands of `bo` that change something."""
 
+from typing import Literal
+
 import click
 
 from bo_client.client import Client
@@ -26,11 +28,23 @@ Pairs = tuple[tuple[str, str], ...]
 @click.option("--space", "path", required=True, type=click.Path(), metavar="FILE", help="YAML or JSON; see below.")
 @click.option("--max-trials", type=click.IntRange(min=1), help="Trials in all; overrides the file's.")
 @click.option("--seed", type=int, help="Makes suggestions reproducible; overrides the file's.")
+@click.option(
+    "--stopping",
+    type=click.Choice(["none", "median", "successive_halving", "curve"]),
+    help="Which rule stops unpromising trials early; overrides the file's.",
+)
 @click.option("--display-name", default="", help="For people.")
 @label_option
 @pass_client
 def create(
-    client: Client, study_id: str, path: str, max_trials: int | None, seed: int | None, display_name: str, labels: Pairs
+    client: Client,
+    study_id: str,
+    path: str,
+    max_trials: int | None,
+    seed: int | None,
+    stopping: Literal["none", "median", "successive_halving", "curve"] | None,
+    display_name: str,
+    labels: Pairs,
 ) -> None:
     """Create a study from a file, or find the one created from it.
 
@@ -52,6 +66,8 @@ def create(
         settings["max_trials"] = max_trials
     if seed is not None:
         settings["seed"] = seed
+    if stopping is not None:
+        settings["stopping"] = stopping
     study = client.create_study(
         study_id, file.space, file.metrics, display_name=display_name, labels=dict(labels), **settings
     )

@@ -62,11 +62,19 @@ def shown(trial: trial_pb2.Trial, view: pb.TrialView) -> trial_pb2.Trial:
 
 
 def best_trials(study: StudyInfo, trials: Trials, count: int) -> list[trial_pb2.Trial]:
-    """The best first; the earlier one where two are equal."""
+    """The best first, the earlier one where two are equal; then those that a rule stopped."""
     metric = study.objective
     sign = -1.0 if metric.goal == "maximize" else 1.0
     done = [t for t in trials if t.HasField("final_measurement")]
-    return sorted(done, key=lambda t: (sign * t.final_measurement.metrics[metric.name], trial_number(t.name)))[:count]
+    return sorted(
+        done, key=lambda t: (_is_cut(t), sign * t.final_measurement.metrics[metric.name], trial_number(t.name))
+    )[:count]
+
+
+def _is_cut(trial: trial_pb2.Trial) -> bool:
+    return (
+        trial.state == trial_pb2.TRIAL_STATE_STOPPED and trial.stop_request.rule != study_pb2.STOPPING_RULE_UNSPECIFIED
+    )
 
 
 def prediction(study: StudyInfo, trials: Trials, count: int) -> pb.PredictResponse:

@@ -8,6 +8,7 @@ from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 
 from bo_client.errors import InvalidRequest, NotSupported, Violation
 from bo_client.parameters import NAME
+from bo_client.testing.stopping import stopping_faults
 from bo_client.values import Metric, StudyInfo
 from bo_client.wire.codec import metric_from_wire
 from bo_client.wire.codec_space import space_from_wire, values_from_wire
@@ -53,6 +54,9 @@ _BOUNDS = (
     ("suggestion", "initial_trials", 1, 1000),
     ("execution", "max_attempts", 1, 100),
     ("execution", "max_trials", 1, 1_000_000),
+    ("stopping", "min_step", 0, 2**53),
+    ("stopping", "max_step", 1, 2**53),
+    ("stopping", "min_trials", 1, 1000),
 )
 
 
@@ -63,6 +67,7 @@ def _setting_faults(spec: study_pb2.StudySpec) -> Iterator[Violation]:
             yield Violation(f"{group}.{name}", f"is {getattr(owner, name)}; it must be from {low} to {high}")
     if spec.suggestion.HasField("beta") and not 0 < spec.suggestion.beta <= 100:
         yield Violation("suggestion.beta", f"is {spec.suggestion.beta}; it must be above 0 and at most 100")
+    yield from stopping_faults(spec.stopping)
     if spec.execution.HasField("lease_duration"):
         seconds = spec.execution.lease_duration.ToTimedelta().total_seconds()
         if not 1 <= seconds <= 24 * 3600:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from bo_api.v1 import trial_pb2
+from bo_api.v1 import study_pb2, trial_pb2
 
 from bo_client.errors import FailedPrecondition
 
@@ -46,6 +46,19 @@ def record(trial: trial_pb2.Trial, measurements: Iterable[trial_pb2.Measurement]
     trial.measurements.extend(ordered)
     if ordered:
         trial.latest_measurement.CopyFrom(ordered[-1])
+
+
+def ask_to_stop(
+    trial: trial_pb2.Trial,
+    reason: str,
+    now: datetime,
+    rule: study_pb2.StoppingRule = study_pb2.STOPPING_RULE_UNSPECIFIED,
+) -> None:
+    """Requests its end, unless that was done before."""
+    if not trial.HasField("stop_request"):
+        trial.stop_request.reason = reason
+        trial.stop_request.rule = rule
+        trial.stop_request.create_time.FromDatetime(now)
 
 
 def conclude(trial: trial_pb2.Trial, final: trial_pb2.Measurement, now: datetime) -> trial_pb2.TrialState:

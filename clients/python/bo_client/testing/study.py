@@ -14,12 +14,14 @@ from bo_client.testing.lives import (
     OPEN,
     PARAMETERS_AT_FAULT,
     after_failure,
+    ask_to_stop,
     conclude,
     record,
     require_open,
     users_trial,
 )
 from bo_client.testing.sampling import default_configuration, new_configuration
+from bo_client.testing.stopping import why_stop
 from bo_client.wire.codec import study_from_wire
 from bo_client.wire.codec_space import values_from_wire, values_to_wire
 
@@ -125,6 +127,9 @@ class FakeStudy:
             return answer
         if request.measurements or request.checkpoint_uri:
             record(trial, request.measurements, now)
+            why = why_stop(self.definition, self.trials.values(), trial) if request.measurements else ""
+            if why:
+                ask_to_stop(trial, why, now, self.message.spec.stopping.rule)
             trial.checkpoint_uri = request.checkpoint_uri or trial.checkpoint_uri
             self._changed(now, trial)
         self._renew(trial, now)
@@ -152,9 +157,7 @@ class FakeStudy:
         """Raises FailedPrecondition where it has ended."""
         trial = self.trial(number)
         require_open(trial, "be stopped")
-        if not trial.HasField("stop_request"):
-            trial.stop_request.reason = reason
-            trial.stop_request.create_time.FromDatetime(now)
+        ask_to_stop(trial, reason, now)
         if trial.state == trial_pb2.TRIAL_STATE_QUEUED:
             self._end(trial, trial_pb2.TRIAL_STATE_STOPPED, now)
         self._changed(now, trial)

@@ -40,11 +40,19 @@ SETTING_PATHS = {
     "lease_duration": "spec.execution.lease_duration",
     "max_attempts": "spec.execution.max_attempts",
     "max_trials": "spec.execution.max_trials",
+    "stopping": "spec.stopping.rule",
+    "stopping_min_step": "spec.stopping.min_step",
+    "stopping_min_trials": "spec.stopping.min_trials",
+    "stopping_reduction_factor": "spec.stopping.reduction_factor",
+    "stopping_max_step": "spec.stopping.max_step",
+    "stopping_confidence": "spec.stopping.confidence",
 }
 """Where each of StudySettings is in a Study message."""
 
-_SUGGESTION_NUMBERS = ("beta", "xi", "initial_trials", "seed")
-_EXECUTION_NUMBERS = ("max_attempts", "max_trials")
+_NUMBERS = (
+    *("beta", "xi", "initial_trials", "seed", "max_attempts", "max_trials", "stopping_min_step", "stopping_min_trials"),
+    *("stopping_reduction_factor", "stopping_max_step", "stopping_confidence"),
+)
 
 
 def spec_to_wire(space: SearchSpace, metrics: Sequence[Metric], settings: StudySettings) -> study_pb2.StudySpec:
@@ -70,14 +78,23 @@ def settings_to_wire(settings: StudySettings, spec: study_pb2.StudySpec) -> None
     if "lease_duration" in settings:
         lease = duration_to_wire(settings["lease_duration"], SETTING_PATHS["lease_duration"])
         spec.execution.lease_duration.CopyFrom(lease)
-    for owner, names in ((spec.suggestion, _SUGGESTION_NUMBERS), (spec.execution, _EXECUTION_NUMBERS)):
-        for name in names:
-            if name in settings:
-                _set_number(owner, name, cast(Mapping[str, float], settings)[name])
+    if "stopping" in settings:
+        spec.stopping.rule = enum_to_wire(
+            study_pb2.StoppingRule, "STOPPING_RULE", settings["stopping"], SETTING_PATHS["stopping"]
+        )
+    for name in _NUMBERS:
+        if name in settings:
+            _set_number(*_place(spec, name), SETTING_PATHS[name], cast(Mapping[str, float], settings)[name])
 
 
-def _set_number(owner: Message, name: str, value: float) -> None:
-    built(SETTING_PATHS[name], value, lambda: setattr(owner, name, value))
+def _place(spec: study_pb2.StudySpec, setting: str) -> tuple[Message, str]:
+    """The message that holds a setting, and the field's name there."""
+    _, owner, field = SETTING_PATHS[setting].split(".")
+    return getattr(spec, owner), field
+
+
+def _set_number(owner: Message, name: str, path: str, value: float) -> None:
+    built(path, value, lambda: setattr(owner, name, value))
 
 
 def settings_from_wire(spec: study_pb2.StudySpec) -> StudySettings:
@@ -92,8 +109,12 @@ def settings_from_wire(spec: study_pb2.StudySpec) -> StudySettings:
     lease = seconds_of(spec.execution, "lease_duration")
     if lease is not None:
         found["lease_duration"] = lease
-    for owner, names in ((spec.suggestion, _SUGGESTION_NUMBERS), (spec.execution, _EXECUTION_NUMBERS)):
-        found.update({name: getattr(owner, name) for name in names if owner.HasField(name)})
+    if spec.stopping.rule:
+        found["stopping"] = study_pb2.StoppingRule.Name(spec.stopping.rule).removeprefix("STOPPING_RULE_").lower()
+    for name in _NUMBERS:
+        owner, field = _place(spec, name)
+        if owner.HasField(field):
+            found[name] = getattr(owner, field)
     return cast(StudySettings, found)
 
 

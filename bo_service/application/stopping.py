@@ -1,0 +1,107 @@
+"""Early stopping: asking the study's rule about a trial that has reported, and what a stopped trial counts for."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from bo_service.application.ports import TrialOutline
+from bo_service.application.services import Ledger
+from bo_service.core.stopping.curves import Curve, Peer
+from bo_service.core.stopping.judge import Verdict, judge, step_to_judge
+from bo_service.core.stopping.rules import Case
+from bo_service.core.stopping.settings import StoppingRule
+from bo_service.core.study import Metric
+from bo_service.core.trial import Measurement, Origin, Prediction, StopRequest, Trial, TrialState, is_short
+
+
+def judged(ledger: Ledger, before: Trial, trial: Trial, received: Sequence[Measurement]) -> Trial:
+    """The trial, asked to stop where the study's rule says so of the measurements that it has just received.
+
+    Args:
+        ledger: of the study; the measurements are stored.
+        before: the trial as it was before these measurements.
+        trial: the trial as it is now.
+        received: the measurements.
+    """
+    settings, metric = ledger.study.spec.stopping, ledger.study.spec.objective
+    known = [m.step for m in received if math.isfinite(m.metrics.get(metric.name, math.nan))]
+    if settings.rule is StoppingRule.NONE or trial.stop_request or trial.origin is Origin.DEFAULT or not known:
+        return trial
+    trials = ledger.records.trials.outlines(trial.study_id)
+    last_step = settings.max_step or _length(trials)
+    seen = before.latest_measurement.step if before.latest_measurement else -1
+    step = step_to_judge(settings, seen, max(known), last_step)
+    if step is None:
+        return trial
+    verdict = judge(_case(ledger, trial, trials, max(known), step, last_step))
+    return trial if verdict is None else trial.stop(_request(ledger, metric, verdict, last_step))
+
+
+def _length(trials: Sequence[TrialOutline]) -> int | None:
+    """The largest step at which a trial has SUCCEEDED; None where that is none above 0."""
+    return max((t.final_measurement.step for t in trials if _is_whole(t) and t.final_measurement), default=0) or None
+
+
+def _is_whole(trial: TrialOutline) -> bool:
+    return trial.state is TrialState.SUCCEEDED
+
+
+def _case(
+    ledger: Ledger, trial: Trial, trials: Sequence[TrialOutline], now: int, step: int, last_step: int | None
+) -> Case:
+    records, metric = ledger.records, ledger.study.spec.objective
+    assert metric.goal is not None
+    sign = metric.goal.sign
+    finals = {
+        t.number: sign * t.final_measurement.metrics[metric.name]
+        for t in trials
+        if _is_whole(t) and t.final_measurement
+    }
+    peers = tuple(
+        Peer(sign * r.value, r.number in finals or r.last_step >= step, finals.get(r.number))
+        for r in records.measurements.values_at(trial.study_id, metric.name, step)
+        if r.number != trial.number
+    )
+    points = records.measurements.of(trial.study_id, [trial.number])[trial.number]
+    curve = Curve.of((m.step, sign * m.metrics[metric.name]) for m in points if metric.name in m.metrics).until(now)
+    return Case(
+        ledger.study.spec.stopping, metric.name, step, curve, peers, tuple(finals.values()), last_step, _say(metric)
+    )
+
+
+def _say(metric: Metric) -> Callable[[float], str]:
+    """A core's value in the user's direction and unit."""
+    assert metric.goal is not None
+    sign, unit = metric.goal.sign, f" {metric.unit}" if metric.unit else ""
+    return lambda value: f"{sign * value:.4g}{unit}"
+
+
+def _request(ledger: Ledger, metric: Metric, verdict: Verdict, last_step: int | None) -> StopRequest:
+    assert metric.goal is not None
+    forecast, expected = verdict.expected, None
+    if forecast is not None and math.isfinite(forecast.mean) and math.isfinite(forecast.std):
+        expected = Prediction(metric.name, metric.goal.sign * forecast.mean, forecast.std)
+    rule = ledger.study.spec.stopping.rule
+    return StopRequest(verdict.reason, ledger.at, rule, expected, last_step if expected else None)
+
+
+def full_values(trials: Sequence[TrialOutline], metric: Metric) -> dict[int, tuple[float, float]]:
+    """What trials with a final measurement achieved, by number; larger is better. With its standard deviation where
+    it is only expected, else 0.
+
+    A trial that a rule cut short counts for what it was expected to achieve, else for what it had; in both cases for no
+    more than the best of the others.
+    """
+    assert metric.goal is not None
+    sign = metric.goal.sign
+    ended = {t.number: t for t in trials if t.state.is_ended and t.state is not TrialState.INFEASIBLE}
+    given = {n: sign * t.final_measurement.metrics[metric.name] for n, t in ended.items() if t.final_measurement}
+    short = {n for n in given if is_short(ended[n].final_measurement, ended[n].stop_request)}
+    most = max((v for n, v in given.items() if n not in short), default=math.inf)
+    return {n: _expected(ended[n], sign, v, most) if n in short else (v, 0.0) for n, v in given.items()}
+
+
+def _expected(trial: TrialOutline, sign: float, given: float, most: float) -> tuple[float, float]:
+    request = trial.stop_request
+    if request is None or request.expected is None:
+        return min(given, most), 0.0
+    return min(sign * request.expected.mean, most), request.expected.std
