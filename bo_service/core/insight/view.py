@@ -1,0 +1,37 @@
+"""The surrogate and the observations that insight rests on. Pending trials are left out: they have told nothing yet.
+
+n past trials, p parameters.
+"""
+
+from dataclasses import dataclass, replace
+
+from bo_service.core.errors import NotEnoughData
+from bo_service.core.evidence import Evidence
+from bo_service.core.fitted import Fitted
+from bo_service.core.gaussian_process import GaussianProcess
+from bo_service.core.warping import Warp
+from bo_service.core.workbench import Workbench
+
+LEAST = 3
+
+
+@dataclass(frozen=True)
+class View:
+    """One metric of a study as its surrogate sees it."""
+
+    bench: Workbench
+    warp: Warp
+    process: GaussianProcess
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "View":
+        """Raises NotEnoughData below three observations with values."""
+        bench = Workbench(replace(evidence, pending=()))
+        if len(bench.values) < LEAST:
+            raise NotEnoughData(
+                f"the study has {len(bench.values)} finished trials with a value; an analysis needs at least {LEAST}: "
+                "complete more trials first"
+            )
+        fitted = Fitted.of(bench)
+        assert isinstance(fitted.surrogate, GaussianProcess)
+        return cls(bench, fitted.warp, fitted.surrogate)
