@@ -57,7 +57,7 @@ def progress(info: StudyInfo) -> str:
 
 def studies_table(studies: Iterable[StudyInfo]) -> RenderableType:
     """One line a study."""
-    table = _table("study", "state", "ended", "running", "goal", "changed (UTC)")
+    table = table_of("study", "state", "ended", "running", "goal", "changed (UTC)")
     for info in studies:
         metric = info.objective
         changed = f"{info.update_time:%Y-%m-%d %H:%M:%S}" if info.update_time else ""
@@ -95,7 +95,7 @@ def best_line(info: StudyInfo, best: Trial | None) -> str:
 def trials_table(info: StudyInfo, trials: Iterable[Trial], best: Trial | None) -> RenderableType:
     """One line a trial; a star marks the best."""
     name = info.objective.name
-    table = _table("trial", "state", name, "time", "from", "parameters")
+    table = table_of("trial", "state", name, "time", "from", "parameters")
     for trial in trials:
         value, seconds = trial.value(name), duration(trial)
         starred = best is not None and trial.number == best.number
@@ -140,7 +140,8 @@ def _remark(trial: Trial) -> str:
     return "".join(f"  {mark}" for mark in [*said, *(f"{k}={v}" for k, v in sorted(trial.labels.items()))])
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
+    """An empty table; the last column folds."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns[:-1]:
         table.add_column(Text(column), no_wrap=True)
