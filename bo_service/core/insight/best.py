@@ -1,14 +1,16 @@
 """Is the best really best? By draws of the noise-free values at all configurations tried, jointly.
 
-g configurations tried, with mean (g,) and covariance C (g, g) of their noise-free values, v the variance of the noise,
-all in warped units; S draws (S, g). The warp is increasing, so that the best is the best in the user's units too.
+g configurations tried; surrogates with hyperparameters drawn from their posterior, each with a mean (g,) and covariance
+C (g, g) of the noise-free values and a variance v of the noise, all in warped units; S draws from each. The warp is
+increasing, so that the best is the best in the user's units too.
 
 Repeating each of k configurations r times turns their posterior mean m into m + G (f - m + e), where
 G = C (C + v/r I)⁻¹ and e ~ N(0, v/r I): what would then look best is truly best with a probability that grows with r.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -24,7 +26,7 @@ MOST_CONFIGURATIONS = 200
 MOST_CONTENDERS = 8
 LEAST_PROBABILITY = 0.001
 MOST_REPEATED = 4
-MOST_REPEATS = 1000
+MOST_REPEATS = 100
 
 
 @dataclass(frozen=True)
@@ -36,65 +38,74 @@ class _Group:
     values: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Belief:
+    """What one surrogate says of k configurations together, and draws of it; variances of the noise in warped units."""
+
+    mean: Array
+    C: Array
+    noise: float
+    normals: Array
+    """(2, S, k) standard normal draws."""
+
+    @cached_property
+    def away(self) -> Array:
+        """(S, k): draws of the values, less their mean."""
+        return np.asarray(self.normals[0] @ root(self.C).T)
+
+    @property
+    def draws(self) -> Array:
+        """(S, k)."""
+        return self.mean + self.away
+
+    def repeated(self, r: int) -> Array:
+        """(S, k): what each draw would make of the posterior mean, were each configuration repeated r times."""
+        share = self.noise / r
+        gain = np.linalg.lstsq(self.C + share * np.eye(len(self.C)), self.C, rcond=None)[0]
+        return np.asarray(self.mean + (self.away + np.sqrt(share) * self.normals[1]) @ gain)
+
+    def of(self, chosen: Sequence[int]) -> "Belief":
+        """About some of them alone."""
+        return Belief(self.mean[chosen], self.C[np.ix_(chosen, chosen)], self.noise, self.normals[:, :, : len(chosen)])
+
+
 def judge_best(view: View) -> BestFinding:
     """The configurations that may be the best of those tried, and what it would take to know."""
-    groups, mean, C = _candidates(view)
-    rng = view.bench.rng(21)
-    normals = rng.standard_normal((2, DRAWS, len(groups)))
-    F = mean + normals[0] @ root(C).T
-    probability = np.bincount(F.argmax(axis=1), minlength=len(groups)) / DRAWS
-    order = sorted(range(len(groups)), key=lambda i: (-probability[i], -mean[i], groups[i].trial))
+    groups = _groups(view)
+    X = view.bench.encoding.features(np.array([g.z for g in groups]))
+    beliefs = _beliefs(view, X)
+    F = np.concatenate([b.draws for b in beliefs])
+    probability = np.bincount(F.argmax(axis=1), minlength=len(groups)) / len(F)
+    order = sorted(range(len(groups)), key=lambda i: (-probability[i], groups[i].trial))
     best = max(range(len(groups)), key=lambda i: (max(groups[i].values), -groups[i].trial))
     kept = [i for i in order[:MOST_CONTENDERS] if probability[i] >= LEAST_PROBABILITY or i == order[0]]
     kept += [] if best in kept else [best]
-    tops = view.warp.backward(F.max(axis=1))
-    centers, stds = view.warp.moments(mean[kept], np.sqrt(np.diag(C)[kept]))
-    noise = view.process.noise
-
-    def repeats(chosen: list[int]) -> int | None:
-        return repeats_to_tell(mean[chosen], C[np.ix_(chosen, chosen)], noise, normals[:, :, : len(chosen)])
-
-    contenders = [
-        Contender(
-            trial=groups[i].trial,
-            observations=len(groups[i].values),
-            value=float(np.mean(groups[i].values)),
-            mean=float(center),
-            std=float(std),
-            probability=float(probability[i]),
-            expected_regret=float((tops - view.warp.backward(F[:, i])).mean()),
-            repeats=0 if i == order[0] else repeats([order[0], i]),
-        )
-        for i, center, std in zip(kept, centers, stds, strict=True)
-    ]
-    few = repeats(order[: min(MOST_REPEATED, len(order))])
-    noise_std = float(view.warp.moments(mean[[order[0]]], np.sqrt(np.array([noise])))[1][0])
-    summary = _sentences(contenders, groups[best].trial)
-    return BestFinding(summary, tuple(contenders), groups[best].trial, noise_std, CONFIDENCE, few)
+    told = _contenders(view, [groups[i] for i in kept], X[kept], F.max(axis=1), F[:, kept], probability[kept])
+    repeats = [0, *(repeats_to_tell([b.of([order[0], i]) for b in beliefs]) for i in kept[1:])]
+    contenders = tuple(replace(c, repeats=r) for c, r in zip(told, repeats, strict=True))
+    few = order[: min(MOST_REPEATED, len(order))]
+    return BestFinding(
+        summary=_sentences(contenders, groups[best].trial),
+        contenders=contenders,
+        observed_best=groups[best].trial,
+        noise_std=_noise_std(view, X[order[0]]),
+        confidence=CONFIDENCE,
+        repeats=repeats_to_tell([b.of(few) for b in beliefs]),
+    )
 
 
-def repeats_to_tell(mean: Array, C: Array, noise: float, normals: Array) -> int | None:
+def repeats_to_tell(beliefs: Sequence[Belief]) -> int | None:
     """How often each of k configurations must be repeated until the best of them is known with CONFIDENCE.
-
-    Args:
-        mean: (k,) of the posterior.
-        C: (k, k) its covariance.
-        noise: variance of one observation.
-        normals: (2, S, k) standard normal draws.
 
     Returns:
         0 where it is known; None where MOST_REPEATS are not enough.
     """
-    away = normals[0] @ root(C).T
-    truly = (mean + away).argmax(axis=1)
+    truly = [b.draws.argmax(axis=1) for b in beliefs]
+    favorite = int(np.mean([b.mean for b in beliefs], axis=0).argmax())
 
     def is_told(r: int) -> bool:
-        if r == 0:
-            return bool((truly == int(mean.argmax())).mean() >= CONFIDENCE)
-        share = noise / r
-        gain = np.linalg.lstsq(C + share * np.eye(len(C)), C, rcond=None)[0]
-        seen = mean + (away + np.sqrt(share) * normals[1]) @ gain
-        return bool((seen.argmax(axis=1) == truly).mean() >= CONFIDENCE)
+        chosen = [b.repeated(r).argmax(axis=1) if r else favorite for b in beliefs]
+        return bool(np.mean([np.mean(t == c) for t, c in zip(truly, chosen, strict=True)]) >= CONFIDENCE)
 
     return _least(is_told)
 
@@ -112,8 +123,8 @@ def _least(is_enough: Callable[[int], bool]) -> int | None:
     return high
 
 
-def _candidates(view: View) -> tuple[list[_Group], Array, Array]:
-    """The configurations with values, in the order of their trials, with mean (g,) and covariance (g, g)."""
+def _groups(view: View) -> list[_Group]:
+    """The configurations with values that may be the best, in the order of their trials."""
     found: dict[bytes, _Group] = {}
     for trial, z in zip(view.bench.past, view.bench.past_rows, strict=True):
         if trial.value is None or not np.isfinite(trial.value):
@@ -123,32 +134,71 @@ def _candidates(view: View) -> tuple[list[_Group], Array, Array]:
         number = trial.number if known is None or is_better else known.trial
         found[z.tobytes()] = _Group(z, number, (*(known.values if known else ()), trial.value))
     groups = sorted(found.values(), key=lambda g: g.trial)
-    X = view.bench.encoding.features(np.array([g.z for g in groups]))
-    if len(groups) > MOST_CONFIGURATIONS:
-        posterior = view.process.posterior(X)
-        hopeful = np.argsort(-(posterior.mean + 3.0 * posterior.std), kind="stable")[:MOST_CONFIGURATIONS]
-        best = int(np.argmax([max(g.values) for g in groups]))
-        kept = np.union1d(hopeful, [best])
-        groups, X = [groups[i] for i in kept], X[kept]
-    return groups, *joint(view.process, X)
+    if len(groups) <= MOST_CONFIGURATIONS:
+        return groups
+    posterior = view.process.posterior(view.bench.encoding.features(np.array([g.z for g in groups])))
+    hopeful = np.argsort(-(posterior.mean + 3.0 * posterior.std), kind="stable")[:MOST_CONFIGURATIONS]
+    best = int(np.argmax([max(g.values) for g in groups]))
+    return [groups[i] for i in np.union1d(hopeful, [best])]
 
 
-def _sentences(contenders: list[Contender], observed_best: int) -> str:
+def _beliefs(view: View, X: Array) -> list[Belief]:
+    """Of every surrogate of the ensemble, about configurations with features X (g, f)."""
+    rng = view.bench.rng(21)
+    return [
+        Belief(*joint(p, X), p.noise, rng.standard_normal((2, DRAWS // len(view.ensemble), len(X))))
+        for p in view.ensemble
+    ]
+
+
+def _contenders(
+    view: View, groups: list[_Group], X: Array, tops: Array, F: Array, probability: Array
+) -> list[Contender]:
+    """With the draws F (S, k) of their values and those of the best, tops (S,); `repeats` is yet to come."""
+    posterior = view.process.posterior(X)
+    means, stds = view.warp.moments(posterior.mean, posterior.std)
+    top = float(view.warp.backward(tops).mean())
+    return [
+        Contender(
+            trial=group.trial,
+            observations=len(group.values),
+            value=float(np.mean(group.values)),
+            mean=float(means[i]),
+            std=float(stds[i]),
+            probability=float(probability[i]),
+            expected_regret=max(0.0, top - float(view.warp.backward(F[:, i]).mean())),
+            repeats=None,
+        )
+        for i, group in enumerate(groups)
+    ]
+
+
+def _noise_std(view: View, x: Array) -> float:
+    """At the configuration with features x (f,), in the user's units."""
+    noise = np.sqrt(np.mean([p.noise for p in view.ensemble]))
+    return float(view.warp.moments(view.process.posterior(x[None]).mean, np.array([noise]))[1][0])
+
+
+def _sentences(contenders: Sequence[Contender], observed_best: int) -> str:
     leader, *others = contenders
     said = f"Trial {leader.trial} is the best of those tried with probability {leader.probability:.2f}"
     rival = next((c for c in others if c.probability >= LEAST_PROBABILITY), None)
     if leader.probability >= CONFIDENCE or rival is None:
         told = f"{said}."
-    elif rival.repeats is None:
-        told = f"{said}; {MOST_REPEATS} repeats of each would not tell it from trial {rival.trial}: equally good."
-    elif rival.repeats == 0:
-        told = f"{said}, and all but certainly better than trial {rival.trial}; the doubt is spread over others."
     else:
-        times = "once" if rival.repeats == 1 else f"{rival.repeats} times"
-        told = f"{said}; to tell it from trial {rival.trial} with {CONFIDENCE:.0%} confidence, repeat each {times}."
+        told = f"{said}, and expected to be {leader.expected_regret:.2g} behind the best. {_to_tell(rival)}"
     if observed_best == leader.trial:
         return told
     lucky = next(c for c in contenders if c.trial == observed_best)
     return (
         f"{told} Trial {observed_best} has the best value seen, and is best with probability {lucky.probability:.2f}."
     )
+
+
+def _to_tell(rival: Contender) -> str:
+    if rival.repeats is None:
+        return f"It can't be told from trial {rival.trial} by {MOST_REPEATS} repeats of each: they are equally good."
+    if rival.repeats == 0:
+        return f"It is better than trial {rival.trial} with {CONFIDENCE:.0%} confidence."
+    times = "once" if rival.repeats == 1 else f"{rival.repeats} times"
+    return f"To tell it from trial {rival.trial} with {CONFIDENCE:.0%} confidence, repeat each {times}."

@@ -10,7 +10,7 @@ tuning among the good is told by the quarter of it with the best predictions.
 
 The error of an index joins what sampling leaves open (from the replicates) and what the
 observations leave open: the root mean square distance to the indices of draws of the posterior (Le Gratiet, Cannamela
-and Iooss 2014).
+and Iooss 2014), hyperparameters included.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from bo_service.core.axes import Array, every_place
 from bo_service.core.encoding import Encoding, Mask
 from bo_service.core.insight import sobol
 from bo_service.core.insight.findings import Estimate, Interaction, ParameterImportance, RegionImportance
-from bo_service.core.insight.joint import surface
+from bo_service.core.insight.joint import paths
 from bo_service.core.insight.view import View
 
 REPLICATES = 8
 POINTS = 1024
-DRAWS = 16
+SURROGATES, DRAWS_EACH = 4, 4
 BETTER = 0.25
 MOST_ROWS = 20_000
 """In the sections of one region, over all parameters and replicates; fewer with many observations."""
@@ -66,8 +66,14 @@ class _Study:
     @classmethod
     def of(cls, view: View) -> "_Study":
         encoding, rng = view.bench.encoding, view.bench.rng(20)
-        evaluate = surface(view.process, DRAWS, rng)
-        return cls(view, encoding, lambda Z: evaluate(encoding.features(Z)), rng)
+        mean = paths(view.process, 0, rng)
+        drawn = [paths(p, DRAWS_EACH, rng) for p in view.ensemble[:: max(1, len(view.ensemble) // SURROGATES)]]
+
+        def f(Z: Array) -> Array:
+            X = encoding.features(Z)
+            return np.column_stack([mean(X), *(part(X)[:, 1:] for part in drawn)])
+
+        return cls(view, encoding, f, rng)
 
     def points(self) -> list[Array]:
         """R arrays of feasible rows; without constraints (N, p) each."""

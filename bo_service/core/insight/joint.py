@@ -19,7 +19,7 @@ from scipy.linalg import cho_solve, lapack, solve_triangular
 from bo_service.core.axes import Array
 from bo_service.core.gaussian_process import GaussianProcess
 
-FEATURES = 512
+FEATURES = 256
 CHUNK = 1 << 21
 """Entries of a matrix that is held at once."""
 
@@ -45,7 +45,7 @@ def leave_one_out(process: GaussianProcess) -> tuple[Array, Array, Array]:
     return y, y - process.a / precision, 1.0 / np.sqrt(precision)
 
 
-def surface(process: GaussianProcess, draws: int, rng: np.random.Generator) -> Callable[[Array], Array]:
+def paths(process: GaussianProcess, draws: int, rng: np.random.Generator) -> Callable[[Array], Array]:
     """A function of Q (m, f): (m, 1 + S), the posterior mean and then S draws of the posterior, at any points."""
     width = process.X.shape[1]
     length = np.asarray(process.kernel.length_scale)[np.asarray(process.kernel.owner)]

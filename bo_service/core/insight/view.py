@@ -9,10 +9,12 @@ from bo_service.core.errors import NotEnoughData
 from bo_service.core.evidence import Evidence
 from bo_service.core.fitted import Fitted
 from bo_service.core.gaussian_process import GaussianProcess
+from bo_service.core.insight.ensemble import draw_surrogates
 from bo_service.core.warping import Warp
 from bo_service.core.workbench import Workbench
 
 LEAST = 3
+ENSEMBLE = 16
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class View:
     bench: Workbench
     warp: Warp
     process: GaussianProcess
+    """With the likeliest hyperparameters: what suggestions and predictions rest on."""
+    ensemble: tuple[GaussianProcess, ...]
+    """With hyperparameters drawn from their posterior: what uncertainty rests on."""
 
     @classmethod
     def of(cls, evidence: Evidence) -> "View":
@@ -34,4 +39,5 @@ class View:
             )
         fitted = Fitted.of(bench)
         assert isinstance(fitted.surrogate, GaussianProcess)
-        return cls(bench, fitted.warp, fitted.surrogate)
+        ensemble = draw_surrogates(fitted.surrogate, ENSEMBLE, bench.rng(22))
+        return cls(bench, fitted.warp, fitted.surrogate, tuple(ensemble))

@@ -66,7 +66,7 @@ class Contender:
     expected_regret: float
     """By how much the truly best is expected to be better, in the metric's own units."""
     repeats: int | None
-    """Repeats of it and of the likeliest, each, that would tell which is better; None where 1000 would not."""
+    """Repeats of it and of the likeliest, each, that would tell which is better; None where 100 would not."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class BestAnalysis:
     """Of one observation of the likeliest around its noise-free value, in the metric's own units."""
     confidence: float
     repeats: int | None
-    """Repeats of each of the four likeliest that would tell the best of them; None where 1000 would not."""
+    """Repeats of each of the four likeliest that would tell the best of them; None where 100 would not."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,66 @@
+"""Surrogates whose hyperparameters are drawn from their posterior, where one best guess would be too sure of itself.
+
+n observations; theta (d + 2,) as in `likelihood.py`. The prior of theta is normal, so that it is drawn by elliptical
+slice sampling (Murray, Adams and MacKay 2010, arXiv 1001.0175), which has nothing to tune, from the best guess on.
+"""
+
+import numpy as np
+from scipy.linalg import lapack
+
+from bo_service.core.axes import Array
+from bo_service.core.gaussian_process import FIT_MOST, GaussianProcess, condition
+from bo_service.core.kernels import matern52
+from bo_service.core.likelihood import Likelihood
+from bo_service.core.priors import Prior
+
+BURN_IN, APART = 24, 8
+"""Steps before the first draw, and between two."""
+
+
+def draw_surrogates(process: GaussianProcess, count: int, rng: np.random.Generator) -> list[GaussianProcess]:
+    """So many surrogates of the observations of `process`, which has no believed points."""
+    lengths, owner = np.asarray(process.kernel.length_scale), np.asarray(process.kernel.owner)
+    y = process.L @ (process.L.T @ process.a)
+    few = rng.permutation(len(y))[:FIT_MOST]
+    likelihood = Likelihood(process.X[few], y[few], owner, len(lengths))
+    theta = np.log(np.array([*lengths, process.scale, process.noise]))
+    drawn = _draws(likelihood, Prior.over(len(lengths)), theta, count, rng)
+    return [condition(theta, process.X, y, owner) for theta in drawn]
+
+
+def _draws(likelihood: Likelihood, prior: Prior, theta: Array, count: int, rng: np.random.Generator) -> list[Array]:
+    def log_likelihood(theta: Array) -> float:
+        within = bool(((theta >= prior.low) & (theta <= prior.high)).all())
+        return _log_likelihood(likelihood, theta) if within else -np.inf
+
+    theta = np.clip(theta, prior.low, prior.high)
+    here, found = log_likelihood(theta), []
+    for step in range(BURN_IN + APART * count):
+        if step >= BURN_IN and (step - BURN_IN) % APART == 0:
+            found.append(theta)
+        ellipse = prior.std * rng.standard_normal(len(theta))
+        least = here + np.log(rng.random())
+        angle = rng.uniform(0.0, 2.0 * np.pi)
+        low, high = angle - 2.0 * np.pi, angle
+        while abs(angle) > 1e-9:
+            moved = prior.mean + (theta - prior.mean) * np.cos(angle) + ellipse * np.sin(angle)
+            there = log_likelihood(moved)
+            if there > least:
+                theta, here = moved, there
+                break
+            low, high = (angle, high) if angle < 0.0 else (low, angle)
+            angle = rng.uniform(low, high)
+    return found
+
+
+def _log_likelihood(likelihood: Likelihood, theta: Array) -> float:
+    """log p(y | theta) up to a constant, without its gradient."""
+    scale, noise = np.exp(theta[-2:])
+    K = np.zeros((likelihood.n, likelihood.n), order="F")
+    K[likelihood.rows, likelihood.columns] = scale * matern52(np.exp(-2.0 * theta[:-2]) @ likelihood.parts)[0]
+    np.fill_diagonal(K, scale + noise)
+    L, info = lapack.dpotrf(K, lower=1, overwrite_a=1)
+    if info:
+        return -np.inf
+    a, _ = lapack.dpotrs(L, likelihood.y, lower=1)
+    return -0.5 * float(likelihood.y @ a) - float(np.log(np.diag(L)).sum())
