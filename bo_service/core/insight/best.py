@@ -17,7 +17,9 @@ import numpy as np
 from bo_service.core.axes import Array
 from bo_service.core.insight.findings import BestFinding, Contender
 from bo_service.core.insight.joint import joint, root
+from bo_service.core.insight.moments import average
 from bo_service.core.insight.view import View
+from bo_service.core.warping import MOST
 
 CONFIDENCE = 0.95
 DRAWS = 8192
@@ -157,16 +159,16 @@ def _contenders(
     """With the draws F (S, k) of their values and those of the best, tops (S,); `repeats` is yet to come."""
     posterior = view.process.posterior(X)
     means, stds = view.warp.moments(posterior.mean, posterior.std)
-    top = float(view.warp.backward(tops).mean())
+    top = average(view.warp.backward(tops))
     return [
         Contender(
             trial=group.trial,
             observations=len(group.values),
-            value=float(np.mean(group.values)),
+            value=average(group.values),
             mean=float(means[i]),
             std=float(stds[i]),
             probability=float(probability[i]),
-            expected_regret=max(0.0, top - float(view.warp.backward(F[:, i]).mean())),
+            expected_regret=min(max(0.0, top - average(view.warp.backward(F[:, i]))), MOST),
             repeats=None,
         )
         for i, group in enumerate(groups)

@@ -22,6 +22,7 @@ from bo_service.core.encoding import Encoding, Mask
 from bo_service.core.insight import sobol
 from bo_service.core.insight.findings import Estimate, Interaction, ParameterImportance, RegionImportance
 from bo_service.core.insight.joint import paths
+from bo_service.core.insight.moments import spread
 from bo_service.core.insight.view import View
 
 REPLICATES = 8
@@ -98,7 +99,7 @@ class _Study:
         order = sorted(range(len(found)), key=lambda i: (-found[i].total.value, -found[i].first.value, i))
         pairs = self._interactions(samples, V, order[:MOST_PAIRED]) if bound is None else ()
         values = self.view.warp.backward(np.concatenate([s.F[:, 0] for s in samples]))
-        return RegionImportance(share, bound, float(values.std()), tuple(found[i] for i in order), pairs)
+        return RegionImportance(share, bound, spread(values), tuple(found[i] for i in order), pairs)
 
     def _interactions(self, samples: list[sobol.Sample], V: Array, chosen: list[int]) -> tuple[Interaction, ...]:
         names = [p.name for p in self.encoding.space.parameters]

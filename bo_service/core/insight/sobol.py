@@ -22,7 +22,6 @@ from bo_service.core.axes import Array
 from bo_service.core.encoding import Mask
 
 NO_VARIANCE = 1e-14
-COARSE = 6
 
 Function = Callable[[Array], Array]
 Labels = NDArray[np.intp]
@@ -64,11 +63,10 @@ def first_order(samples: list[Sample], V: Array) -> Array:
 
 
 def second_order(samples: list[Sample], V: Array, chosen: list[int]) -> dict[tuple[int, int], Array]:
-    """S_ij (R, c) of every pair of the chosen inputs, of which at most COARSE bins are told apart."""
-    coarse = [Sample(s.Z, s.F, s.labels * COARSE // np.maximum(s.labels.max(axis=0) + 1, COARSE)) for s in samples]
-    alone = first_order(coarse, V)
+    """S_ij (R, c) of every pair of the chosen inputs."""
+    alone = first_order(samples, V)
     return {
-        (i, j): np.array([between(s.F, _crossed(s.labels, i, j)) for s in coarse]) / V - alone[:, i] - alone[:, j]
+        (i, j): np.array([between(s.F, _crossed(s.labels, i, j)) for s in samples]) / V - alone[:, i] - alone[:, j]
         for i, j in combinations(chosen, 2)
     }
 
