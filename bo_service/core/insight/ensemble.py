@@ -2,7 +2,12 @@
 
 n observations; theta (d + 2,) as in `likelihood.py`. The prior of theta is normal, so that it is drawn by elliptical
 slice sampling (Murray, Adams and MacKay 2010, arXiv 1001.0175), which has nothing to tune, from the best guess on.
+
+The prior of the noise expects more of it than the one that suggestions are made with: where the observations lie too
+far apart to tell, a search does best to believe them, and a judge to doubt them.
 """
+
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import lapack
@@ -15,6 +20,8 @@ from bo_service.core.priors import Prior
 
 BURN_IN, APART = 24, 8
 """Steps before the first draw, and between two."""
+NOISE_MEDIAN, NOISE_LOG_STD = 1e-2, 2.5
+"""Of the variance of the noise, where the observations have variance 1."""
 
 
 def draw_surrogates(process: GaussianProcess, count: int, rng: np.random.Generator) -> list[GaussianProcess]:
@@ -24,8 +31,14 @@ def draw_surrogates(process: GaussianProcess, count: int, rng: np.random.Generat
     few = rng.permutation(len(y))[:FIT_MOST]
     likelihood = Likelihood(process.X[few], y[few], owner, len(lengths))
     theta = np.log(np.array([*lengths, process.scale, process.noise]))
-    drawn = _draws(likelihood, Prior.over(len(lengths)), theta, count, rng)
+    drawn = _draws(likelihood, _prior(len(lengths)), theta, count, rng)
     return [condition(theta, process.X, y, owner) for theta in drawn]
+
+
+def _prior(d: int) -> Prior:
+    prior = Prior.over(d)
+    mean, std = np.append(prior.mean[:-1], np.log(NOISE_MEDIAN)), np.append(prior.std[:-1], NOISE_LOG_STD)
+    return replace(prior, mean=mean, std=std)
 
 
 def _draws(likelihood: Likelihood, prior: Prior, theta: Array, count: int, rng: np.random.Generator) -> list[Array]:

@@ -68,8 +68,8 @@ def _base(evidence: Evidence, request: SliceRequest) -> tuple[int | None, Config
 def _completed(encoding: Encoding, base: Configuration, varied: Sequence[str]) -> dict[str, Value]:
     """A value for every parameter, with which the varied ones exist."""
     space = encoding.space
-    pairs = zip(space.parameters, encoding.axes, default_row(encoding), strict=True)
-    full = {p.name: axis.value(float(z)) for p, axis, z in pairs} | dict(base)
+    pairs = zip(space.parameters, encoding.axes, strict=True)
+    full = {p.name: axis.value(axis.center) if p.default is None else p.default for p, axis in pairs} | dict(base)
     for name in varied:
         _activate(space, full, name, varied)
     return full

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bo_client.commands.records import in_order
-from bo_client.commands.tables import assignments, short, table_of
+from bo_client.commands.tables import assignments, short, table_of, within
 from bo_client.insight import (
     Analysis,
     BestAnalysis,
@@ -36,7 +36,7 @@ def slice_table(info: StudyInfo, found: Slice) -> RenderableType:
     fixed = {n: v for n, v in in_order(found.base, info.space).items() if n not in names}
     table = table_of(*names, *(p.metric for p in found.points[0].predictions), "")
     for point in found.points:
-        told = [f"{short(p.mean)} ± {short(p.std)}" for p in point.predictions]
+        told = [within(p.mean, p.std) for p in point.predictions]
         values = [Text(short(v)) for v in point.parameters.values()]
         table.add_row(*values, *told, "" if point.feasible else "violates a constraint")
     origin = f"trial {found.base_trial}" if found.base_trial else "given"
@@ -56,7 +56,7 @@ def _metric(info: StudyInfo, found: MetricAnalysis) -> Iterator[RenderableType]:
     yield Text("Is the best really best?", style="bold")
     yield Text(found.best.summary)
     yield _contenders(found.best, unit)
-    yield Text(f"two runs of one configuration differ: {short(found.best.noise_std)}{unit} of noise in each")
+    yield Text(f"Noise of a single run: ± {found.best.noise_std:.2g}{unit}. A star marks the best value observed.")
     yield Text("")
     yield Text("Is this to be trusted?", style="bold")
     yield Text(found.calibration.summary)
@@ -76,8 +76,8 @@ def _importance(regions: tuple[RegionImportance, ...], unit: str) -> Table:
 
 def _heading(region: RegionImportance, unit: str) -> str:
     if region.bound is None:
-        return f"everywhere (± {short(region.std)}{unit})"
-    return f"in the best {region.share:.0%} ({short(region.bound)} or better)"
+        return f"everywhere (± {region.std:.2g}{unit})"
+    return f"in the best {region.share:.0%} ({within(region.bound, region.std)}{unit})"
 
 
 def _share(found: ParameterImportance) -> Text:
@@ -98,7 +98,7 @@ def _contenders(found: BestAnalysis, unit: str) -> Table:
             f"{contender.trial}{' *' if contender.trial == found.observed_best else ''}",
             f"{contender.probability:.0%}",
             f"{short(contender.observed)}{times}",
-            f"{short(prediction.mean)} ± {short(prediction.std)}",
+            within(prediction.mean, prediction.std),
             _repeats(contender, found),
         )
     return table
@@ -108,5 +108,5 @@ def _repeats(contender: Contender, found: BestAnalysis) -> str:
     if contender is found.contenders[0]:
         return ""
     if contender.repeats is None:
-        return "as good as equal"
+        return "equally good"
     return f"repeat both {contender.repeats} ×" if contender.repeats else "known"

@@ -1,5 +1,6 @@
 """What `bo` prints for people: tables and short texts, on rich."""
 
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -33,6 +34,14 @@ def console() -> Console:
 def short(value: Value) -> str:
     """A value with as many digits as one reads."""
     return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def within(value: float, error: float) -> str:
+    """value ± error, with two digits of the error and as many places of the value."""
+    if not (0.0 < error < math.inf and 1e-6 < abs(error) < 1e6):
+        return f"{short(value)} ± {error:.2g}"
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{places}f} ± {error:.{places}f}"
 
 
 def assignments(parameters: Mapping[str, Value]) -> str:
