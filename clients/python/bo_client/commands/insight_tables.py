@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bo_client.commands.records import in_order
-from bo_client.commands.tables import assignments, short, table_of, within
+from bo_client.commands.tables import assignments, short, table_of, with_unit, within
 from bo_client.insight import (
     Analysis,
     BestAnalysis,
@@ -17,9 +17,9 @@ from bo_client.insight import (
     RegionImportance,
     Slice,
 )
-from bo_client.values import StudyInfo
+from bo_client.values import Goal, Metric, StudyInfo
 
-BAR = 16
+BAR = 12
 ALONE, TOGETHER = "█", "░"
 MOST_SHOWN = 20
 """Parameters; the others hardly matter."""
@@ -44,10 +44,13 @@ def slice_table(info: StudyInfo, found: Slice) -> RenderableType:
 
 
 def _metric(info: StudyInfo, found: MetricAnalysis) -> Iterator[RenderableType]:
-    unit = next((f" {m.unit}" for m in info.metrics if m.name == found.metric and m.unit), "")
-    yield Text(f"What matters for {found.metric}", style="bold")
-    yield _importance(found.importance, unit)
-    yield Text(f"{ALONE} by itself, {TOGETHER} together with others; shares of the predicted variation", style="dim")
+    metric = next((m for m in info.metrics if m.name == found.metric), Metric(found.metric))
+    unit = metric.unit and f" {metric.unit}"
+    yield Text(f"What matters for {with_unit(metric)}", style="bold")
+    yield _importance(found.importance, metric.goal)
+    yield Text(
+        f"{ALONE} by itself, {TOGETHER} together with others: shares of the variation (±) predicted", style="dim"
+    )
     interactions = found.importance[0].interactions
     if interactions:
         pairs = (f"{' × '.join(i.parameters)} {i.share.value:.2f} ± {i.share.error:.2f}" for i in interactions)
@@ -55,16 +58,16 @@ def _metric(info: StudyInfo, found: MetricAnalysis) -> Iterator[RenderableType]:
     yield Text("")
     yield Text("Is the best really best?", style="bold")
     yield Text(found.best.summary)
-    yield _contenders(found.best, unit)
+    yield _contenders(found.best)
     yield Text(f"Noise of a single run: ± {found.best.noise_std:.2g}{unit}. A star marks the best value observed.")
     yield Text("")
     yield Text("Is this to be trusted?", style="bold")
     yield Text(found.calibration.summary)
 
 
-def _importance(regions: tuple[RegionImportance, ...], unit: str) -> Table:
+def _importance(regions: tuple[RegionImportance, ...], goal: Goal | None) -> Table:
     """One line a parameter, a column for each region."""
-    table = table_of("parameter", *(_heading(region, unit) for region in regions), "")
+    table = table_of("parameter", *(_heading(region, goal) for region in regions), "")
     columns = [{p.parameter: p for p in region.parameters} for region in regions]
     for name in list(columns[0])[:MOST_SHOWN]:
         table.add_row(Text(name), *(_share(column[name]) for column in columns))
@@ -74,10 +77,11 @@ def _importance(regions: tuple[RegionImportance, ...], unit: str) -> Table:
     return table
 
 
-def _heading(region: RegionImportance, unit: str) -> str:
+def _heading(region: RegionImportance, goal: Goal | None) -> str:
     if region.bound is None:
-        return f"everywhere (± {region.std:.2g}{unit})"
-    return f"in the best {region.share:.0%} ({within(region.bound, region.std)}{unit})"
+        return f"everywhere (± {region.std:.2g})"
+    side = "below" if goal == "minimize" else "above"
+    return f"best {region.share:.0%} ({side} {region.bound:.4g}, ± {region.std:.2g})"
 
 
 def _share(found: ParameterImportance) -> Text:
@@ -87,10 +91,8 @@ def _share(found: ParameterImportance) -> Text:
     return bar.append(f" {found.total.value:.2f} ± {found.total.error:.2f}", style="default")
 
 
-def _contenders(found: BestAnalysis, unit: str) -> Table:
-    table = table_of(
-        "trial", "best with", "observed", f"predicted{unit and ' ('}{unit.strip()}{unit and ')'}", "to tell"
-    )
+def _contenders(found: BestAnalysis) -> Table:
+    table = table_of("trial", "best with", "observed", "predicted", "to tell")
     for contender in found.contenders:
         prediction = contender.prediction
         times = f" (mean of {contender.observation_count})" if contender.observation_count > 1 else ""
