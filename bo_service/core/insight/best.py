@@ -6,6 +6,7 @@ increasing, so that the best is the best in the user's units too.
 
 Repeating each of k configurations r times turns their posterior mean m into m + G (f - m + e), where
 G = C (C + v/r I)⁻¹ and e ~ N(0, v/r I): what would then look best is truly best with a probability that grows with r.
+Differences below half the noise of one run aren't worth telling apart (an indifference zone, as of Bechhofer 1954).
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +14,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bo_service.core.axes import Array
 from bo_service.core.insight.findings import BestFinding, Contender
 from bo_service.core.insight.joint import joint, root
-from bo_service.core.insight.moments import average
+from bo_service.core.insight.moments import average, spread
 from bo_service.core.insight.view import View
 from bo_service.core.warping import MOST
 
@@ -29,6 +31,8 @@ MOST_CONTENDERS = 8
 LEAST_PROBABILITY = 0.001
 MOST_REPEATED = 4
 MOST_REPEATS = 100
+INDIFFERENT = 0.5
+"""In standard deviations of the noise."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,12 @@ class Belief:
         """(S, k)."""
         return self.mean + self.away
 
+    def right(self, chosen: NDArray[np.intp]) -> float:
+        """How often what is chosen (S,) of the draws is the best of them, or as good."""
+        draws = self.draws
+        behind = draws.max(axis=1) - np.take_along_axis(draws, chosen[:, None], axis=1)[:, 0]
+        return float((behind <= INDIFFERENT * np.sqrt(self.noise)).mean())
+
     def repeated(self, r: int) -> Array:
         """(S, k): what each draw would make of the posterior mean, were each configuration repeated r times."""
         share = self.noise / r
@@ -82,7 +92,7 @@ def judge_best(view: View) -> BestFinding:
     best = max(range(len(groups)), key=lambda i: (max(groups[i].values), -groups[i].trial))
     kept = [i for i in order[:MOST_CONTENDERS] if probability[i] >= LEAST_PROBABILITY or i == order[0]]
     kept += [] if best in kept else [best]
-    told = _contenders(view, [groups[i] for i in kept], X[kept], F.max(axis=1), F[:, kept], probability[kept])
+    told = _contenders(view, [groups[i] for i in kept], F.max(axis=1), F[:, kept], probability[kept])
     repeats = [0, *(repeats_to_tell([b.of([order[0], i]) for b in beliefs]) for i in kept[1:])]
     contenders = tuple(replace(c, repeats=r) for c, r in zip(told, repeats, strict=True))
     few = order[: min(MOST_REPEATED, len(order))]
@@ -96,28 +106,24 @@ def judge_best(view: View) -> BestFinding:
     )
 
 
-def repeats_to_tell(beliefs: Sequence[Belief]) -> int | None:
-    """How often each of k configurations must be repeated until the best of them is known with CONFIDENCE.
-
-    Returns:
-        0 where it is known; None where MOST_REPEATS are not enough.
-    """
-    truly = [b.draws.argmax(axis=1) for b in beliefs]
+def repeats_to_tell(beliefs: Sequence[Belief]) -> int:
+    """How often each of k configurations must be repeated until the best is known with CONFIDENCE; 0 if it is."""
     favorite = int(np.mean([b.mean for b in beliefs], axis=0).argmax())
 
     def is_told(r: int) -> bool:
-        chosen = [b.repeated(r).argmax(axis=1) if r else favorite for b in beliefs]
-        return bool(np.mean([np.mean(t == c) for t, c in zip(truly, chosen, strict=True)]) >= CONFIDENCE)
+        if r:
+            shares = [b.right(b.repeated(r).argmax(axis=1)) for b in beliefs]
+        else:
+            shares = [b.right(np.full(len(b.away), favorite)) for b in beliefs]
+        return bool(np.mean(shares) >= CONFIDENCE)
 
     return _least(is_told)
 
 
-def _least(is_enough: Callable[[int], bool]) -> int | None:
-    """The least r from 0 to MOST_REPEATS that is enough, where more is always better; None where none is."""
+def _least(is_enough: Callable[[int], bool]) -> int:
+    """The least r that is enough, where more is always better; at most MOST_REPEATS."""
     if is_enough(0):
         return 0
-    if not is_enough(MOST_REPEATS):
-        return None
     low, high = 0, MOST_REPEATS
     while high - low > 1:
         middle = (low + high) // 2
@@ -153,23 +159,21 @@ def _beliefs(view: View, X: Array) -> list[Belief]:
     ]
 
 
-def _contenders(
-    view: View, groups: list[_Group], X: Array, tops: Array, F: Array, probability: Array
-) -> list[Contender]:
+def _contenders(view: View, groups: list[_Group], tops: Array, F: Array, probability: Array) -> list[Contender]:
     """With the draws F (S, k) of their values and those of the best, tops (S,); `repeats` is yet to come."""
-    posterior = view.process.posterior(X)
-    means, stds = view.warp.moments(posterior.mean, posterior.std)
     top = average(view.warp.backward(tops))
+    drawn = view.warp.backward(F)
+    means = [average(column) for column in drawn.T]
     return [
         Contender(
             trial=group.trial,
             observations=len(group.values),
             value=average(group.values),
-            mean=float(means[i]),
-            std=float(stds[i]),
+            mean=means[i],
+            std=spread(drawn[:, i]),
             probability=float(probability[i]),
-            expected_regret=min(max(0.0, top - average(view.warp.backward(F[:, i]))), MOST),
-            repeats=None,
+            expected_regret=min(max(0.0, top - means[i]), MOST),
+            repeats=0,
         )
         for i, group in enumerate(groups)
     ]
@@ -198,9 +202,7 @@ def _sentences(contenders: Sequence[Contender], observed_best: int) -> str:
 
 
 def _to_tell(rival: Contender) -> str:
-    if rival.repeats is None:
-        return f"It can't be told from trial {rival.trial} by {MOST_REPEATS} repeats of each: they are equally good."
     if rival.repeats == 0:
-        return f"It is better than trial {rival.trial} with {CONFIDENCE:.0%} confidence."
+        return f"Trial {rival.trial} is no better, or by less than half the noise of a run."
     times = "once" if rival.repeats == 1 else f"{rival.repeats} times"
     return f"To tell it from trial {rival.trial} with {CONFIDENCE:.0%} confidence, repeat each {times}."

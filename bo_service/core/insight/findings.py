@@ -65,14 +65,14 @@ class Contender:
     value: float
     """The mean of their values."""
     mean: float
-    """Posterior mean of its noise-free value."""
+    """Expectation of its noise-free value, hyperparameters drawn: less sure of itself than a prediction."""
     std: float
     probability: float
     """That no other configuration tried is better."""
     expected_regret: float
     """By how much the truly best is expected to be better."""
-    repeats: int | None
-    """Of it and of the leader, after which one would know which is better; 0 for the leader, None beyond reason."""
+    repeats: int
+    """Of it and of the leader, each, after which one would know which is better; 0 for the leader."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class BestFinding:
     """Of a single observation of the leader, around its noise-free value."""
     confidence: float
     """What `repeats` stands for, here and in the contenders."""
-    repeats: int | None
-    """Of each of the few likeliest, after which one would know the best of them; None beyond reason."""
+    repeats: int
+    """Of each of the few likeliest, after which one would know the best of them."""
 
 
 @dataclass(frozen=True)

@@ -61,12 +61,13 @@ class Contender:
     observed: float
     """The mean of their values."""
     prediction: Prediction
+    """Of its noise-free value: less sure than Study.predict, as the surrogate's own doubts are counted in."""
     probability: float
     """That no other configuration tried is better."""
     expected_regret: float
     """By how much the truly best is expected to be better, in the metric's own units."""
-    repeats: int | None
-    """Repeats of it and of the likeliest, each, that would tell which is better; None where 100 would not."""
+    repeats: int
+    """Of it and of the likeliest, each, that would tell which is better; 0 where that is known."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ class BestAnalysis:
     noise_std: float
     """Of one observation of the likeliest around its noise-free value, in the metric's own units."""
     confidence: float
-    repeats: int | None
-    """Repeats of each of the four likeliest that would tell the best of them; None where 100 would not."""
+    repeats: int
+    """Of each of the four likeliest, that would tell the best of them; 0 where that is known."""
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,8 @@ regions = st.builds(
     st.lists(st.builds(ParameterImportance, names, estimates, estimates), max_size=3).map(tuple),
     st.lists(st.builds(Interaction, st.tuples(names, names), estimates), max_size=2).map(tuple),
 )
-contenders = st.builds(
-    Contender, trials, counts, finite, finite, finite, finite, finite, st.none() | st.integers(0, 100)
-)
-bests = st.builds(
-    BestFinding, texts, st.lists(contenders, max_size=3).map(tuple), trials, finite, finite, st.none() | counts
-)
+contenders = st.builds(Contender, trials, counts, finite, finite, finite, finite, finite, counts)
+bests = st.builds(BestFinding, texts, st.lists(contenders, max_size=3).map(tuple), trials, finite, finite, counts)
 calibrations = st.builds(Calibration, texts, counts, finite, finite, finite)
 analyses = st.builds(Analysis, st.tuples(regions, regions), bests, calibrations, counts)
 values = finite | st.integers(-(2**53), 2**53) | texts | st.booleans()

@@ -109,6 +109,4 @@ def _contenders(found: BestAnalysis) -> Table:
 def _repeats(contender: Contender, found: BestAnalysis) -> str:
     if contender is found.contenders[0]:
         return ""
-    if contender.repeats is None:
-        return "equally good"
-    return f"repeat both {contender.repeats} ×" if contender.repeats else "known"
+    return f"repeat both {contender.repeats} ×" if contender.repeats else "known, or as good"

@@ -88,7 +88,7 @@ def _best(message: insight_pb2.BestAnalysis) -> BestAnalysis:
         observed_best=_number(message.observed_best),
         noise_std=message.noise_std,
         confidence=message.confidence,
-        repeats=message.repeats if message.HasField("repeats") else None,
+        repeats=message.repeats,
     )
 
 
@@ -100,7 +100,7 @@ def _contender(message: insight_pb2.Contender) -> Contender:
         prediction=_prediction(message.prediction),
         probability=message.probability,
         expected_regret=message.expected_regret,
-        repeats=message.repeats if message.HasField("repeats") else None,
+        repeats=message.repeats,
     )
 
 
