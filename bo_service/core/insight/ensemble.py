@@ -10,6 +10,7 @@ far apart to tell, a search does best to believe them, and a judge to doubt them
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from bo_service.core.axes import Array
@@ -20,19 +21,32 @@ from bo_service.core.priors import Prior
 
 BURN_IN, APART = 24, 8
 """Steps before the first draw, and between two."""
+MOST = 500
+"""Observations that each surrogate rests on, at most."""
 NOISE_MEDIAN, NOISE_LOG_STD = 1e-2, 2.5
 """Of the variance of the noise, where the observations have variance 1."""
 
 
 def draw_surrogates(process: GaussianProcess, count: int, rng: np.random.Generator) -> list[GaussianProcess]:
-    """So many surrogates of the observations of `process`, which has no believed points."""
+    """So many surrogates of the observations of `process`, of at most MOST; it has no believed points."""
     lengths, owner = np.asarray(process.kernel.length_scale), np.asarray(process.kernel.owner)
     y = process.L @ (process.L.T @ process.a)
+    kept = _telling(y)
+    X, y = process.X[kept], y[kept]
     few = rng.permutation(len(y))[:FIT_MOST]
-    likelihood = Likelihood(process.X[few], y[few], owner, len(lengths))
+    likelihood = Likelihood(X[few], y[few], owner, len(lengths))
     theta = np.log(np.array([*lengths, process.scale, process.noise]))
     drawn = _draws(likelihood, _prior(len(lengths)), theta, count, rng)
-    return [condition(theta, process.X, y, owner) for theta in drawn]
+    return [condition(theta, X, y, owner) for theta in drawn]
+
+
+def _telling(y: Array) -> NDArray[np.intp]:
+    """Indices of at most MOST observations: the best, and the others evenly by rank."""
+    if len(y) <= MOST:
+        return np.arange(len(y))
+    order = np.argsort(-y, kind="stable")
+    spaced = np.linspace(MOST // 2, len(y) - 1, MOST - MOST // 2).round().astype(np.intp)
+    return np.sort(np.concatenate([order[: MOST // 2], order[spaced]]))
 
 
 def _prior(d: int) -> Prior:
