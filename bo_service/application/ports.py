@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Evidence, Predictions, Suggestion
+from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
 from bo_service.core.study import Study
 from bo_service.core.trial import Measurement, StopRequest, Trial, TrialState
 
@@ -35,6 +36,17 @@ class Optimizer(Protocol):
 
         Raises:
             NotEnoughData: below two observations.
+            DeadlinePassed: not done within `patience` seconds.
+        """
+
+    def predict_slice(self, evidence: Evidence, request: SliceRequest, patience: float) -> Slice:
+        """As `core.insight.slices.predict_slice`. Raises what `predict` does."""
+
+    def analyze(self, evidence: Evidence, patience: float) -> Analysis:
+        """As `core.insight.analysis.analyze`.
+
+        Raises:
+            NotEnoughData: below three observations.
             DeadlinePassed: not done within `patience` seconds.
         """
 

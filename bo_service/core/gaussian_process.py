@@ -38,6 +38,14 @@ class GaussianProcess:
     L: Array
     a: Array
     """K⁻¹ y (n,) of the n observations, the believed points apart."""
+    known: Array
+    """w (n,)."""
+
+    @property
+    def theta(self) -> Array:
+        """(d + 4,); see `likelihood.py`."""
+        kernel = self.kernel
+        return np.log([*kernel.length_scale, kernel.stretch, kernel.joint, kernel.main, self.noise])
 
     def posterior(self, Q: Array) -> Posterior:
         """At queries Q (m, f)."""
@@ -68,7 +76,7 @@ class GaussianProcess:
         L = np.zeros((n + b, n + b), order="F")
         L[:n, :n], L[n:, :n] = self.L, cross.T
         L[n:, n:] = _factor(own, 1e-8 * self.kernel.variance)
-        return GaussianProcess(self.kernel, self.noise, np.vstack([self.X, Q]), L, self.a)
+        return GaussianProcess(self.kernel, self.noise, np.vstack([self.X, Q]), L, self.a, self.known)
 
     def incumbent(self) -> float:
         """The highest posterior mean at the points observed or believed: no lucky draw of the noise."""
@@ -93,7 +101,7 @@ def condition(theta: Array, X: Array, y: Array, owner: NDArray[np.intp], known: 
     w = np.zeros(len(X)) if known is None else known
     L = _factor(kernel(X) + np.diag(noise + w), 1e-8 * kernel.variance)
     a, _ = lapack.dpotrs(L, y, lower=1)
-    return GaussianProcess(kernel, noise, X, L, a)
+    return GaussianProcess(kernel, noise, X, L, a, w)
 
 
 def _telling(y: Array, most: int) -> NDArray[np.intp]:

@@ -9,6 +9,8 @@ theta (d + 4,) = log length scales, log γ, log s², log t², log noise variance
 Squared distances are kept by parameter and for each pair once: (d, N). A step costs O(n³ + d N), in a few calls.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
@@ -32,34 +34,68 @@ class Likelihood:
         self.rows, self.columns = np.tril_indices(self.n, -1)
         self.parts = squared_by_owner(X, owner, d)[:, self.rows, self.columns]
 
-    def value(self, theta: Array) -> tuple[float, Array]:
+    def value(self, theta: Array) -> float:
+        """log p(y | theta); -inf where K can't be factored."""
+        solved = self._solve(theta, _Pairs.of(theta, self.parts))
+        return -np.inf if solved is None else solved[0]
+
+    def with_gradient(self, theta: Array) -> tuple[float, Array]:
         """log p(y | theta) and its gradient (d + 4,); -inf and zeros where K can't be factored."""
-        d = self.d
-        weights = np.exp(-2.0 * theta[:d])
-        narrow = weights * np.exp(-2.0 * theta[d])
+        d, pairs = self.d, _Pairs.of(theta, self.parts)
+        solved = self._solve(theta, pairs)
+        if solved is None:
+            return -np.inf, np.zeros_like(theta)
+        value, L, a = solved
         joint, main, noise = np.exp(theta[d + 1 :])
-        whole, slope = matern52(weights @ self.parts)
-        each, each_slope = rational(narrow[:, None] * self.parts)
-        effects = each.sum(axis=0) / d
+        inverse, _ = lapack.dpotri(L, lower=1)
+        by_k = a[self.rows] * a[self.columns] - inverse[self.rows, self.columns]
+        own = 0.5 * float((a * a - np.diag(inverse)).sum())
+        stretched = 2.0 * main / d * pairs.narrow * np.einsum("ij,ij,j->i", self.parts, pairs.each_slope, by_k)
+        gradient = np.empty_like(theta)
+        gradient[:d] = 2.0 * joint * pairs.weights * (self.parts @ (by_k * pairs.slope)) + stretched
+        gradient[d] = stretched.sum()
+        gradient[d + 1] = joint * (float(by_k @ pairs.whole) + own)
+        gradient[d + 2] = main * (float(by_k @ pairs.effects) + own)
+        gradient[d + 3] = noise * own
+        return value, gradient
+
+    def _solve(self, theta: Array, pairs: "_Pairs") -> tuple[float, Array, Array] | None:
+        """log p(y | theta), the factor L of K and a = K⁻¹ y; None where K can't be factored."""
+        joint, main, noise = np.exp(theta[self.d + 1 :])
         K = np.zeros((self.n, self.n), order="F")
-        K[self.rows, self.columns] = joint * whole + main * effects
+        K[self.rows, self.columns] = joint * pairs.whole + main * pairs.effects
         np.fill_diagonal(K, joint + main + noise + self.known)
         L, info = lapack.dpotrf(K, lower=1, overwrite_a=1)
         if info:
-            return -np.inf, np.zeros_like(theta)
+            return None
         a, _ = lapack.dpotrs(L, self.y, lower=1)
         value = -0.5 * float(self.y @ a) - float(np.log(np.diag(L)).sum()) - 0.5 * self.n * np.log(2.0 * np.pi)
-        inverse, _ = lapack.dpotri(L, lower=1)
-        pairs = a[self.rows] * a[self.columns] - inverse[self.rows, self.columns]
-        own = 0.5 * float((a * a - np.diag(inverse)).sum())
-        stretched = 2.0 * main / d * narrow * np.einsum("ij,ij,j->i", self.parts, each_slope, pairs)
-        gradient = np.empty_like(theta)
-        gradient[:d] = 2.0 * joint * weights * (self.parts @ (pairs * slope)) + stretched
-        gradient[d] = stretched.sum()
-        gradient[d + 1] = joint * (float(pairs @ whole) + own)
-        gradient[d + 2] = main * (float(pairs @ effects) + own)
-        gradient[d + 3] = noise * own
-        return value, gradient
+        return value, L, a
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """The kernel's terms for every pair, without their variances; see `kernels.py`."""
+
+    weights: Array
+    """1/l² (d,)."""
+    narrow: Array
+    """1/(γ l)² (d,)."""
+    whole: Array
+    slope: Array
+    """M and its slope (N,)."""
+    effects: Array
+    each_slope: Array
+    """The mean of R (N,) over the parameters, and its slopes (d, N)."""
+
+    @classmethod
+    def of(cls, theta: Array, parts: Array) -> "_Pairs":
+        d = len(parts)
+        weights = np.exp(-2.0 * theta[:d])
+        narrow = weights * np.exp(-2.0 * theta[d])
+        whole, slope = matern52(weights @ parts)
+        each, each_slope = rational(narrow[:, None] * parts)
+        return cls(weights, narrow, whole, slope, each.mean(axis=0), each_slope)
 
 
 def fit_hyperparameters(likelihood: Likelihood, prior: Prior, rng: np.random.Generator) -> Array:
@@ -69,7 +105,7 @@ def fit_hyperparameters(likelihood: Likelihood, prior: Prior, rng: np.random.Gen
     """
 
     def loss(theta: Array) -> tuple[float, Array]:
-        value, gradient = likelihood.value(theta)
+        value, gradient = likelihood.with_gradient(theta)
         log_prior, slope = prior.log_density(theta)
         if not np.isfinite(value):
             return 1e25, np.zeros_like(theta)

@@ -13,6 +13,9 @@ from bo_service.core import suggest as core
 from bo_service.core.domains import CategoricalDomain, FloatDomain, Scale
 from bo_service.core.errors import DeadlinePassed
 from bo_service.core.evidence import Evidence, Predictions, Suggestion
+from bo_service.core.insight.analysis import analyze
+from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
+from bo_service.core.insight.slices import predict_slice
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.stopping.settings import StoppingSettings
 from bo_service.core.study import ExecutionSettings, Goal, Metric, StudySpec
@@ -49,6 +52,12 @@ class LocalOptimizer:
         if self.too_slow:
             raise DeadlinePassed("too slow")
         return core.predict(evidence, configurations)  # type: ignore[arg-type]
+
+    def predict_slice(self, evidence: Evidence, request: SliceRequest, patience: float) -> Slice:
+        return predict_slice(evidence, request)
+
+    def analyze(self, evidence: Evidence, patience: float) -> Analysis:
+        return analyze(evidence)
 
 
 @pytest.fixture

@@ -154,6 +154,42 @@ def test_predict(bo, seen) -> None:
     assert "loss" in bo("predict", "s", "lr=0.01", "norm=batch").output
 
 
+@pytest.fixture
+def known(seen) -> bo_client.Study:
+    """The study with a third result."""
+    seen.add({"lr": 0.1, "norm": "group", "groups": 2}, {"loss": 0.9})
+    return seen
+
+
+def test_explain(bo, known) -> None:
+    text = bo("explain", "s").output
+    assert "What matters for loss (nats)" in text
+    assert re.search(r"^groups +█+ +0\.33 ± 0\.00 +█+ +0\.33", text, re.MULTILINE)
+    assert re.search(r"^2 \* +100% +0\.75 +", text, re.MULTILINE)
+    assert known.analyze().best.summary in text
+    told = json.loads(bo("explain", "s", "--json").output)
+    (metric,) = told["metrics"]
+    assert (metric["metric"], told["observation_count"]) == ("loss", 3)
+    assert [c["trial"] for c in metric["best"]["contenders"]] == [2, 6, 1]
+    assert metric["importance"][0]["parameters"][0]["total"] == {"value": 1 / 3, "error": 0.0}
+
+
+def test_slice(bo, known) -> None:
+    lines = bo("slice", "s", "lr", "--grid", 3).output.splitlines()
+    assert lines[0].startswith("others as in trial 2: norm=")
+    assert [line.split()[0] for line in lines[1:]] == ["lr", "0.0001", "0.01", "1"]
+    told = json.loads(bo("slice", "s", "norm", "groups", "--trial", 1, "--json").output)
+    assert [axis["values"] for axis in told["axes"]] == [["batch", "group"], [1, 2, 3, 4]]
+    assert (len(told["points"]), told["base"]["lr"]) == (8, 0.01)
+
+
+@pytest.mark.parametrize("kind", ["importance", "slice"])
+def test_plots_of_the_surrogate(bo, known, tmp_path: Path, kind) -> None:
+    file = tmp_path / "p.png"
+    assert bo("plot", "s", "-o", file, "--kind", kind).output == f"{file}\n"
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
 def test_watch_without_a_terminal(bo, fake, study) -> None:
     for value in (3.0, 2.0, 1.0, 4.0, 5.0):
         study.suggest()[0].complete({"loss": value})
@@ -208,6 +244,8 @@ EVERY = [
     ("plot", "-o", "p.png"),
     ("export", "--format", "csv"),
     ("predict", "lr=0.1"),
+    ("explain",),
+    ("slice", "lr"),
 ]
 
 
@@ -263,6 +301,10 @@ def test_a_command_line_that_makes_no_sense_ends_with_2(bo, study, arguments, hi
         (("delete", "s", "--trial", 1, "--yes"), "RUNNING"),
         (("delete", "s", "--trial", 7, "--yes"), "7"),
         (("predict", "s", "lr=0.1", "norm=batch"), "two results"),
+        (("explain", "s"), "3 results"),
+        (("slice", "s", "lr"), "two results"),
+        (("slice", "s", "depth"), "depth"),
+        (("plot", "s", "-o", "p.png", "--kind", "slice", "--parameter", "depth"), "depth"),
         (("create", "s", "--space", "nowhere.yaml"), "nowhere.yaml"),
     ],
 )

@@ -17,8 +17,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
     def draw(kind: str, study: bo_client.Study) -> tuple[Axes, list[str]]:
         kept: list[Axes] = []
-        save = plot._save
-        monkeypatch.setattr(plot, "_save", lambda axes, path: (kept.append(axes), save(axes, path)))
+        save = plot.save
+        monkeypatch.setattr(plot, "save", lambda axes, path: (kept.append(axes), save(axes, path)))
         getattr(plot, kind)(study.info(), list(study.trials(full=True)), tmp_path / "p.png")
         assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
         (legend,) = kept[0].figure.legends or [None]

@@ -11,7 +11,7 @@ from pathlib import Path
 import bo_client
 import pytest
 from bo_api.v1 import optimization_service_pb2 as pb
-from bo_api.v1 import study_pb2
+from bo_api.v1 import space_pb2, study_pb2
 from bo_client.testing import FakeServer
 
 SPACE = bo_client.SearchSpace(
@@ -25,6 +25,7 @@ SPACE = bo_client.SearchSpace(
     [bo_client.ForbiddenCombination({"norm": "group", "batch": 64})],
 )
 GOOD = {"lr": 0.01, "layers": 2, "norm": "batch", "batch": 16}
+SHORT_OF_NORM = space_pb2.Configuration(parameters={"lr": space_pb2.ParameterValue(float_value=0.1)})
 State = bo_client.TrialState
 
 
@@ -283,6 +284,89 @@ class ServerContract:
         with pytest.raises(bo_client.InvalidRequest, match="lr"):
             study.predict([{**GOOD, "lr": 99.0}])
 
+    @pytest.fixture
+    def learned(self, study) -> bo_client.Study:
+        """Seven results, of which trial 3 has the best, and one configuration that diverged."""
+        for i, lr in enumerate([0.5, 0.1, 0.01, 0.02, 0.05, 0.003, 0.001]):
+            study.add({**GOOD, "lr": lr, "layers": 1 + i % 3}, abs(math.log10(lr) + 2))
+        study.add({**GOOD, "lr": 1.0}, failure="DIVERGED")
+        return study
+
+    def test_a_slice_along_one_parameter(self, learned) -> None:
+        found = learned.slice("lr", grid_size=9)
+        (axis,) = found.axes
+        assert axis.parameter == "lr"
+        assert (axis.values[0], axis.values[-1], len(axis.values)) == (1e-4, 1.0, 9)
+        assert axis.values[4] == pytest.approx(1e-2)  # on its scale
+        assert (found.base_trial, found.base, found.observation_count) == (3, {**GOOD, "layers": 3}, 7)
+        (at,) = learned.predict([{**found.base, **found.points[2].parameters}])
+        assert (found.points[2].mean, found.points[2].std) == (pytest.approx(at.mean), pytest.approx(at.std))
+        assert found.points[2].acquisition_value == pytest.approx(at.acquisition_value)
+
+    def test_a_slice_along_two_parameters(self, learned) -> None:
+        found = learned.slice("norm", "batch", base={**GOOD, "norm": "group", "groups": 2})
+        assert [axis.values for axis in found.axes] == [("batch", "group"), (16, 32, 64)]
+        assert [tuple(p.parameters.values()) for p in found.points][:4] == [
+            *(("batch", b) for b in (16, 32, 64)),
+            ("group", 16),
+        ]
+        assert [p.feasible for p in found.points] == [True] * 5 + [False]
+        assert (found.base_trial, found.base["groups"]) == (None, 2)
+
+    def test_a_slice_along_a_parameter_that_the_base_lacks(self, learned) -> None:
+        found = learned.slice("groups")
+        assert found.axes[0].values == (1, 2, 3, 4)
+        assert (found.base["norm"], found.base["lr"]) == ("group", 0.01)
+
+    def test_a_slice_may_hold_parameters_that_come_and_go(self, learned) -> None:
+        found = learned.slice("norm", "groups")
+        means = [p.mean for p in found.points]
+        assert len(means) == 8
+        assert means[:4] == [means[0]] * 4  # without groups
+
+    def test_an_analysis(self, learned) -> None:
+        found = learned.analyze()
+        (metric,) = found.metrics
+        assert (metric.metric, found.observation_count, found.calibration.observation_count) == ("loss", 7, 7)
+        whole, better = metric.importance
+        assert (whole.share, better.share, whole.bound) == (1.0, 0.25, None)
+        for region in metric.importance:
+            assert {p.parameter for p in region.parameters} == set(SPACE.names)
+            assert all(0 <= share.value <= 1 for p in region.parameters for share in (p.first_order, p.total))
+        totals = [p.total.value for p in found.importance.values()]
+        assert totals == sorted(totals, reverse=True)
+        assert 0.0 <= better.bound <= 2.0
+        assert found.best.observed_best == 3
+        leader = found.best.contenders[0]
+        assert leader.trial == 3
+        assert leader.observed == 0.0
+        assert leader.repeats == 0
+        assert leader.probability == max(c.probability for c in found.best.contenders)
+        assert sum(c.probability for c in found.best.contenders) <= 1.0 + 1e-9
+        assert found.best.summary
+        assert found.calibration.summary
+        assert learned.analyze() == found
+
+    def test_an_analysis_in_the_metrics_own_direction(self, client) -> None:
+        study = client.create_study("up", SPACE, "accuracy", goal="maximize")
+        for lr in (0.5, 0.1, 0.01, 0.02, 0.05):
+            study.add({**GOOD, "lr": lr}, 1.0 - abs(math.log10(lr) + 2) / 4)
+        found = study.analyze()
+        assert found.best.contenders[0].trial == found.best.observed_best == 3
+        assert found.best.contenders[0].prediction.mean == pytest.approx(1.0, abs=0.2)
+        assert found.metrics[0].importance[1].bound > 0.5
+
+    def test_too_few_results_tell_nothing(self, study) -> None:
+        study.add(GOOD, 1.0)
+        for call in (study.analyze, lambda: study.slice("lr")):
+            with pytest.raises(bo_client.FailedPrecondition) as refusal:
+                call()
+            assert refusal.value.reason == "NOT_ENOUGH_DATA"
+        study.add({**GOOD, "lr": 0.1}, 2.0)
+        assert study.slice("lr").observation_count == 2
+        with pytest.raises(bo_client.FailedPrecondition, match="3"):
+            study.analyze()
+
     def test_a_watch_tells_everything_and_then_what_is_new(self, study) -> None:
         study.suggest()[0].complete(1.0)
         changes = study.watch()
@@ -430,6 +514,8 @@ class ServerContract:
             pb.ListTrialsRequest(parent="studies/none"),
             pb.DeleteTrialRequest(name="studies/s/trials/7"),
             pb.GetBestTrialsRequest(parent="studies/none"),
+            pb.PredictSliceRequest(parent="studies/none", parameters=["lr"]),
+            pb.AnalyzeStudyRequest(name="studies/none"),
         ],
         ids=lambda request: type(request).__name__,
     )
@@ -450,6 +536,14 @@ class ServerContract:
             (pb.GetTrialRequest(name="studies/s/trials/x"), "name"),
             (pb.GetBestTrialsRequest(parent="studies/s", count=-1), "count"),
             (pb.PredictRequest(parent="studies/s"), "configurations"),
+            (pb.PredictSliceRequest(parent="studies/s"), "parameters"),
+            (pb.PredictSliceRequest(parent="studies/s", parameters=["lr", "lr"]), "parameters"),
+            (pb.PredictSliceRequest(parent="studies/s", parameters=["lr", "layers", "norm"]), "parameters"),
+            (pb.PredictSliceRequest(parent="studies/s", parameters=["lr", "depth"]), "parameters[1]"),
+            (pb.PredictSliceRequest(parent="studies/s", parameters=["lr"], grid_size=1001), "grid_size"),
+            (pb.PredictSliceRequest(parent="studies/s", parameters=["lr"], grid_size=1), "grid_size"),
+            (pb.PredictSliceRequest(parent="studies/s", parameters=["lr", "norm"], grid_size=101), "grid_size"),
+            (pb.PredictSliceRequest(parent="studies/s", parameters=["lr"], base=SHORT_OF_NORM), "base.parameters"),
             (pb.UpdateStudyRequest(study=study_pb2.Study(name="studies/s")), "update_mask"),
             (pb.CompleteTrialRequest(name="studies/s/trials/1", lease_token="t"), "outcome"),
             (pb.CreateStudyRequest(study_id="a b"), "study_id"),

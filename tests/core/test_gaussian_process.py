@@ -33,7 +33,7 @@ def oracle(X: np.ndarray, y: np.ndarray, known: np.ndarray | float = 0.0) -> Gau
 
 def test_likelihood_agrees_with_scikit_learn() -> None:
     X, y = data()
-    value, gradient = Likelihood(X, y, OWNER, 2).value(THETA)
+    value, gradient = Likelihood(X, y, OWNER, 2).with_gradient(THETA)
     theirs = oracle(X, y)
     expected, slope = theirs.log_marginal_likelihood(theirs.kernel_.theta, eval_gradient=True)
     assert value == pytest.approx(expected)
@@ -42,7 +42,7 @@ def test_likelihood_agrees_with_scikit_learn() -> None:
 
 def test_known_noise_agrees_with_scikit_learn() -> None:
     X, y = data()
-    value, gradient = Likelihood(X, y, OWNER, 2, KNOWN).value(THETA)
+    value, gradient = Likelihood(X, y, OWNER, 2, KNOWN).with_gradient(THETA)
     theirs = oracle(X, y, KNOWN)
     expected, slope = theirs.log_marginal_likelihood(theirs.kernel_.theta, eval_gradient=True)
     assert value == pytest.approx(expected)
@@ -58,9 +58,9 @@ def test_likelihood_gradient() -> None:
     likelihood = Likelihood(*data(), OWNER, 2)
     step = 1e-5
     numeric = [
-        (likelihood.value(THETA + step * e)[0] - likelihood.value(THETA - step * e)[0]) / (2 * step) for e in np.eye(6)
+        (likelihood.value(THETA + step * e) - likelihood.value(THETA - step * e)) / (2 * step) for e in np.eye(6)
     ]
-    np.testing.assert_allclose(likelihood.value(THETA)[1], numeric, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(likelihood.with_gradient(THETA)[1], numeric, rtol=1e-5, atol=1e-6)
 
 
 def test_prior_gradient() -> None:
@@ -137,7 +137,7 @@ def test_fitting_climbs_above_its_starts() -> None:
     likelihood, prior = Likelihood(X, y, OWNER, 2), Prior.over(2)
 
     def density(theta: np.ndarray) -> float:
-        return likelihood.value(theta)[0] + prior.log_density(theta)[0]
+        return likelihood.value(theta) + prior.log_density(theta)[0]
 
     theta = fit_hyperparameters(likelihood, prior, np.random.default_rng(0))
     assert density(theta) > max(density(start) for start in prior.starts(50, np.random.default_rng(1)))

@@ -16,6 +16,7 @@ from typing import Any
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import DeadlinePassed
 from bo_service.core.evidence import Evidence, Predictions, Suggestion
+from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
 
 logger = logging.getLogger("bo_service.compute")
 
@@ -51,6 +52,14 @@ class PoolOptimizer:
 
     def predict(self, evidence: Evidence, configurations: Sequence[Configuration], patience: float) -> Predictions:
         found: Predictions = self._run(patience, _predict, evidence, tuple(configurations))
+        return found
+
+    def predict_slice(self, evidence: Evidence, request: SliceRequest, patience: float) -> Slice:
+        found: Slice = self._run(patience, _predict_slice, evidence, request)
+        return found
+
+    def analyze(self, evidence: Evidence, patience: float) -> Analysis:
+        found: Analysis = self._run(patience, _analyze, evidence)
         return found
 
     def close(self) -> None:
@@ -123,3 +132,21 @@ def _predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Pre
 
     with threadpool_limits(1):
         return predict(evidence, configurations)
+
+
+def _predict_slice(evidence: Evidence, request: SliceRequest) -> Slice:
+    from threadpoolctl import threadpool_limits
+
+    from bo_service.core.insight.slices import predict_slice
+
+    with threadpool_limits(1):
+        return predict_slice(evidence, request)
+
+
+def _analyze(evidence: Evidence) -> Analysis:
+    from threadpoolctl import threadpool_limits
+
+    from bo_service.core.insight.analysis import analyze
+
+    with threadpool_limits(1):
+        return analyze(evidence)

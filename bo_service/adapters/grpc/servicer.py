@@ -10,8 +10,8 @@ from bo_api.v1 import study_pb2, trial_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from bo_service.adapters.grpc import decoding, names, requests, space_codec, study_codec, trial_codec
-from bo_service.application import predicting, running, studies, suggesting, trials, watching
+from bo_service.adapters.grpc import decoding, insight_codec, names, requests, space_codec, study_codec, trial_codec
+from bo_service.application import insight, predicting, running, studies, suggesting, trials, watching
 from bo_service.application.services import Services
 from bo_service.application.views import Handout, Shortfall, StudyChanges, StudyView, TrialView
 from bo_service.core.errors import InvalidArgument, LimitExceeded
@@ -182,6 +182,17 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         return pb.PredictResponse(
             predictions=predictions, acquisition=found.acquisition, observation_count=found.observation_count
         )
+
+    def PredictSlice(self, request: pb.PredictSliceRequest, context: grpc.ServicerContext) -> pb.PredictSliceResponse:
+        study_id = names.study_id_of(request.parent, "parent")
+        ask = insight_codec.slice_from_wire(request)
+        metric, found = insight.predict_slice(self._services, study_id, ask, requests.patience(context))
+        return insight_codec.slice_to_wire(found, metric, study_id)
+
+    def AnalyzeStudy(self, request: pb.AnalyzeStudyRequest, context: grpc.ServicerContext) -> pb.AnalyzeStudyResponse:
+        study_id = names.study_id_of(request.name, "name")
+        metric, found = insight.analyze(self._services, study_id, requests.patience(context))
+        return insight_codec.analysis_to_wire(found, metric, study_id)
 
     def WatchStudy(
         self, request: pb.WatchStudyRequest, context: grpc.ServicerContext

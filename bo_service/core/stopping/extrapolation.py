@@ -28,6 +28,8 @@ MOST_POINTS = 64
 FEWEST_PAIRS = 3
 NOISE = 0.1
 """Noise expected beforehand, over the spread of the values."""
+LEAST_UNIT, LEAST_SPREAD = 1e-290, 1e-12
+"""Below these, values differ by no more than rounding; their products must not vanish."""
 WIDTH, FALL = 20.0, 40.0
 """Standard deviations of f and b over the noise."""
 
@@ -52,9 +54,10 @@ def extrapolate(curve: Curve, last_step: int, others: Sequence[tuple[float, floa
 
 
 def _units(values: Array) -> tuple[float, float]:
-    """The largest size among the values, and the standard deviation of the values over it; 1 in place of 0."""
-    unit = float(np.abs(values).max()) or 1.0
-    return unit, float((values / unit).std()) or 1.0
+    """The largest size among the values, and the standard deviation of the values over it; 1 where that is nothing."""
+    unit = max(float(np.abs(values).max()), LEAST_UNIT)
+    spread = float((values / unit).std())
+    return unit, spread if spread > LEAST_SPREAD else 1.0
 
 
 def _by_shape(u: Array, y: Array) -> Forecast:

@@ -24,6 +24,7 @@ from bo_client.errors import (
     UnexpectedError,
     Violation,
 )
+from bo_client.insight import Analysis, Slice
 from bo_client.parameters import (
     Activation,
     CategoricalParameter,
@@ -58,6 +59,7 @@ from bo_client.values import (
 __all__ = [
     "Activation",
     "AlreadyExists",
+    "Analysis",
     "BoClientError",
     "CategoricalParameter",
     "Change",
@@ -90,6 +92,7 @@ __all__ = [
     "SearchSpace",
     "ServerUnavailable",
     "Shortfall",
+    "Slice",
     "StopTrial",
     "Study",
     "StudyInfo",

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from bo_client.client import Client, connect
+from bo_client.commands.explaining import EXPLAINING
 from bo_client.commands.reading import READING
 from bo_client.commands.writing import WRITING
 from bo_client.errors import BoClientError
@@ -57,7 +58,7 @@ def main(ctx: click.Context, server: str, timeout: float, patience: float) -> No
         ctx.call_on_close(ctx.obj.close)
 
 
-for _command in (*WRITING, *READING):
+for _command in (*WRITING, *READING, *EXPLAINING):
     main.add_command(_command)
 
 

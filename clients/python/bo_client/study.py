@@ -9,6 +9,7 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 
 from bo_client.errors import InvalidRequest
+from bo_client.insight import Analysis, Slice
 from bo_client.optimize import optimize
 from bo_client.parameters import plain
 from bo_client.retries import new_request_id
@@ -24,7 +25,7 @@ from bo_client.values import (
     TrialState,
 )
 from bo_client.watch import watch
-from bo_client.wire import codec, codec_plain
+from bo_client.wire import codec, codec_insight, codec_plain
 from bo_client.wire.codec_space import values_to_wire
 
 if TYPE_CHECKING:
@@ -191,6 +192,32 @@ class Study:
         )
         answer = self.client.ask(request, pb.PredictResponse)
         return [codec.prediction_from_wire(message) for message in answer.predictions]
+
+    def slice(self, *parameters: str, grid_size: int | None = None, base: Mapping[str, Any] | None = None) -> Slice:
+        """What the surrogate says along one or two parameters, the others held at `base`: for plots.
+
+        Args:
+            parameters: their names.
+            grid_size: how many values of each at most; by default 50 for one, 25 for two. Of categories there are all.
+            base: a configuration; by default the best trial's.
+
+        Raises:
+            InvalidRequest: no parameters of the study, or no configuration.
+            FailedPrecondition: too few results.
+        """
+        request = pb.PredictSliceRequest(parent=self.name, parameters=parameters, grid_size=grid_size)
+        if base is not None:
+            request.base.CopyFrom(space_pb2.Configuration(parameters=self._configuration(base)))
+        return codec_insight.slice_from_wire(self.client.ask(request, pb.PredictSliceResponse))
+
+    def analyze(self, timeout: float | None = None) -> Analysis:
+        """Which parameters matter, whether the best is really best, and how far the surrogate is to be trusted.
+
+        Raises:
+            FailedPrecondition: too few results.
+        """
+        request = pb.AnalyzeStudyRequest(name=self.name)
+        return codec_insight.analysis_from_wire(self.client.ask(request, pb.AnalyzeStudyResponse, timeout))
 
     def watch(self, after_revision: int = 0, full: bool = False, patience: float | None = None) -> Iterator[Change]:
         """Every change from `after_revision` on, as it happens; goes on by itself where the connection breaks.

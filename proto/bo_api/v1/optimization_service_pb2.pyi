@@ -1,5 +1,6 @@
 import datetime
 
+from bo_api.v1 import insight_pb2 as _insight_pb2
 from bo_api.v1 import space_pb2 as _space_pb2
 from bo_api.v1 import study_pb2 as _study_pb2
 from bo_api.v1 import trial_pb2 as _trial_pb2
@@ -296,6 +297,48 @@ class PredictResponse(_message.Message):
     acquisition: str
     observation_count: int
     def __init__(self, predictions: _Optional[_Iterable[_Union[ConfigurationPrediction, _Mapping]]] = ..., acquisition: _Optional[str] = ..., observation_count: _Optional[int] = ...) -> None: ...
+
+class PredictSliceRequest(_message.Message):
+    __slots__ = ("parent", "parameters", "grid_size", "base")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    GRID_SIZE_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    parameters: _containers.RepeatedScalarFieldContainer[str]
+    grid_size: int
+    base: _space_pb2.Configuration
+    def __init__(self, parent: _Optional[str] = ..., parameters: _Optional[_Iterable[str]] = ..., grid_size: _Optional[int] = ..., base: _Optional[_Union[_space_pb2.Configuration, _Mapping]] = ...) -> None: ...
+
+class PredictSliceResponse(_message.Message):
+    __slots__ = ("axes", "points", "base", "base_trial", "acquisition", "observation_count")
+    AXES_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    BASE_TRIAL_FIELD_NUMBER: _ClassVar[int]
+    ACQUISITION_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    axes: _containers.RepeatedCompositeFieldContainer[_insight_pb2.SliceAxis]
+    points: _containers.RepeatedCompositeFieldContainer[_insight_pb2.SlicePoint]
+    base: _space_pb2.Configuration
+    base_trial: str
+    acquisition: str
+    observation_count: int
+    def __init__(self, axes: _Optional[_Iterable[_Union[_insight_pb2.SliceAxis, _Mapping]]] = ..., points: _Optional[_Iterable[_Union[_insight_pb2.SlicePoint, _Mapping]]] = ..., base: _Optional[_Union[_space_pb2.Configuration, _Mapping]] = ..., base_trial: _Optional[str] = ..., acquisition: _Optional[str] = ..., observation_count: _Optional[int] = ...) -> None: ...
+
+class AnalyzeStudyRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class AnalyzeStudyResponse(_message.Message):
+    __slots__ = ("metrics", "observation_count")
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    metrics: _containers.RepeatedCompositeFieldContainer[_insight_pb2.MetricAnalysis]
+    observation_count: int
+    def __init__(self, metrics: _Optional[_Iterable[_Union[_insight_pb2.MetricAnalysis, _Mapping]]] = ..., observation_count: _Optional[int] = ...) -> None: ...
 
 class WatchStudyRequest(_message.Message):
     __slots__ = ("name", "after_revision", "view")

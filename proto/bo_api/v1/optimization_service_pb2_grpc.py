@@ -110,6 +110,16 @@ class OptimizationServiceStub(object):
                 request_serializer=bo__api_dot_v1_dot_optimization__service__pb2.PredictRequest.SerializeToString,
                 response_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.PredictResponse.FromString,
                 _registered_method=True)
+        self.PredictSlice = channel.unary_unary(
+                '/bo_api.v1.OptimizationService/PredictSlice',
+                request_serializer=bo__api_dot_v1_dot_optimization__service__pb2.PredictSliceRequest.SerializeToString,
+                response_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.PredictSliceResponse.FromString,
+                _registered_method=True)
+        self.AnalyzeStudy = channel.unary_unary(
+                '/bo_api.v1.OptimizationService/AnalyzeStudy',
+                request_serializer=bo__api_dot_v1_dot_optimization__service__pb2.AnalyzeStudyRequest.SerializeToString,
+                response_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.AnalyzeStudyResponse.FromString,
+                _registered_method=True)
         self.WatchStudy = channel.unary_stream(
                 '/bo_api.v1.OptimizationService/WatchStudy',
                 request_serializer=bo__api_dot_v1_dot_optimization__service__pb2.WatchStudyRequest.SerializeToString,
@@ -231,6 +241,22 @@ class OptimizationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PredictSlice(self, request, context):
+        """What the surrogate says along one or two parameters, the others held fixed: for plots. FAILED_PRECONDITION while
+        there are fewer than two observations.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AnalyzeStudy(self, request, context):
+        """Which parameters matter, whether the best trial is really best, and how far the surrogate is to be trusted.
+        FAILED_PRECONDITION while there are fewer than three observations.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchStudy(self, request, context):
         """Every change of a study and its trials as it happens, starting with those that the caller has not seen.
         """
@@ -315,6 +341,16 @@ def add_OptimizationServiceServicer_to_server(servicer, server):
                     servicer.Predict,
                     request_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.PredictRequest.FromString,
                     response_serializer=bo__api_dot_v1_dot_optimization__service__pb2.PredictResponse.SerializeToString,
+            ),
+            'PredictSlice': grpc.unary_unary_rpc_method_handler(
+                    servicer.PredictSlice,
+                    request_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.PredictSliceRequest.FromString,
+                    response_serializer=bo__api_dot_v1_dot_optimization__service__pb2.PredictSliceResponse.SerializeToString,
+            ),
+            'AnalyzeStudy': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnalyzeStudy,
+                    request_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.AnalyzeStudyRequest.FromString,
+                    response_serializer=bo__api_dot_v1_dot_optimization__service__pb2.AnalyzeStudyResponse.SerializeToString,
             ),
             'WatchStudy': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchStudy,
@@ -728,6 +764,60 @@ class OptimizationService(object):
             '/bo_api.v1.OptimizationService/Predict',
             bo__api_dot_v1_dot_optimization__service__pb2.PredictRequest.SerializeToString,
             bo__api_dot_v1_dot_optimization__service__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictSlice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bo_api.v1.OptimizationService/PredictSlice',
+            bo__api_dot_v1_dot_optimization__service__pb2.PredictSliceRequest.SerializeToString,
+            bo__api_dot_v1_dot_optimization__service__pb2.PredictSliceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnalyzeStudy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bo_api.v1.OptimizationService/AnalyzeStudy',
+            bo__api_dot_v1_dot_optimization__service__pb2.AnalyzeStudyRequest.SerializeToString,
+            bo__api_dot_v1_dot_optimization__service__pb2.AnalyzeStudyResponse.FromString,
             options,
             channel_credentials,
             insecure,

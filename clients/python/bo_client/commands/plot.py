@@ -37,7 +37,7 @@ def convergence(study: StudyInfo, trials: Sequence[Trial], path: Path) -> None:
     seen = [(t.number, v) for t in trials if (v := t.value(metric.name)) is not None]
     if not seen:
         raise PlotError(f"no trial of {study.id} has a result yet; there is nothing to draw")
-    axes = _axes()
+    axes = blank_axes()
     _mark_trials(axes, seen, metric.goal)
     _mark_best(axes, seen, metric.goal, last=max(t.number for t in trials))
     _mark_defaults(axes, study, trials)
@@ -46,7 +46,7 @@ def convergence(study: StudyInfo, trials: Sequence[Trial], path: Path) -> None:
     axes.set_xlim(min(t.number for t in trials) - 0.6, max(t.number for t in trials) + 0.6)
     _label(axes, "trial", metric)
     axes.set_title(f"{study.display_name or study.id}: {len(seen)} of {len(trials)} trials have a result", loc="left")
-    _save(axes, path)
+    save(axes, path)
 
 
 def curves(study: StudyInfo, trials: Sequence[Trial], path: Path) -> None:
@@ -59,7 +59,7 @@ def curves(study: StudyInfo, trials: Sequence[Trial], path: Path) -> None:
     drawn = {t.number: points for t in trials if (points := _curve(t, metric.name))}
     if not drawn:
         raise PlotError(f"no trial of {study.id} has reported {metric.name!r} while it ran; there is nothing to draw")
-    axes = _axes()
+    axes = blank_axes()
     best = _best_trial(study, trials)
     marked = {t.number for t in trials if t is best or is_defaults(t)}
     for trial in sorted(trials, key=lambda t: (t is best, is_defaults(t))):
@@ -70,10 +70,11 @@ def curves(study: StudyInfo, trials: Sequence[Trial], path: Path) -> None:
     _once_in_legend(axes)
     _label(axes, study.labels.get("step", "step"), metric)
     axes.set_title(f"{study.display_name or study.id}: learning curves of {len(drawn)} trials", loc="left")
-    _save(axes, path)
+    save(axes, path)
 
 
-def _axes() -> "Axes":
+def blank_axes() -> "Axes":
+    """Axes of a figure of their own. Raises PlotError where matplotlib is missing."""
     try:
         from matplotlib.figure import Figure  # optional; a Figure of its own needs no display
     except ImportError:
@@ -88,7 +89,8 @@ def _axes() -> "Axes":
     return axes
 
 
-def _save(axes: "Axes", path: Path) -> None:
+def save(axes: "Axes", path: Path) -> None:
+    """Writes the figure with its legend. Raises PlotError."""
     axes.title.set_fontsize(12)
     figure: Any = axes.figure
     handles, labels = axes.get_legend_handles_labels()

@@ -103,17 +103,34 @@ def watch(client: Client, study_id: str, exit_when_done: bool) -> None:
     "--kind",
     default="convergence",
     show_default=True,
-    type=click.Choice(["convergence", "curves"]),
-    help="The best value so far by trial, or the trials' learning curves.",
+    type=click.Choice(["convergence", "curves", "importance", "slice"]),
+    help="The best value so far by trial; the trials' learning curves; which parameters matter; or what is expected "
+    "along parameters.",
+)
+@click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME",
+    help="What a slice goes along, once or twice; by default what matters most.",
 )
 @pass_client
-def plot(client: Client, study_id: str, output: Path, kind: str) -> None:
+def plot(client: Client, study_id: str, output: Path, kind: str, parameters: tuple[str, ...]) -> None:
     """Draw a study. Needs matplotlib: pip install "bo-service[plot]"."""
     from bo_client.commands import plot as pictures
+    from bo_client.commands import plot_insight
 
     study = client.study(study_id)
-    draw = pictures.curves if kind == "curves" else pictures.convergence
-    draw(study.definition, list(study.trials(full=kind == "curves")), output)
+    match kind:
+        case "importance":
+            plot_insight.importance(study.definition, study.analyze(), output)
+        case "slice":
+            along = parameters or tuple(study.analyze().importance)[:1]
+            plot_insight.slice_(study.definition, study.slice(*along), output)
+        case "curves":
+            pictures.curves(study.definition, list(study.trials(full=True)), output)
+        case _:
+            pictures.convergence(study.definition, list(study.trials()), output)
     click.echo(str(output))
 
 

@@ -1,5 +1,6 @@
 """What `bo` prints for people: tables and short texts, on rich."""
 
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -35,6 +36,14 @@ def short(value: Value) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
+def within(value: float, error: float) -> str:
+    """value ± error, with two digits of the error and as many places of the value."""
+    if not (0.0 < error < math.inf and 1e-6 < abs(error) < 1e6):
+        return f"{short(value)} ± {error:.2g}"
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{places}f} ± {error:.{places}f}"
+
+
 def assignments(parameters: Mapping[str, Value]) -> str:
     """name=value, name=value …"""
     return " ".join(f"{name}={short(value)}" for name, value in parameters.items())
@@ -57,7 +66,7 @@ def progress(info: StudyInfo) -> str:
 
 def studies_table(studies: Iterable[StudyInfo]) -> RenderableType:
     """One line a study."""
-    table = _table("study", "state", "ended", "running", "goal", "changed (UTC)")
+    table = table_of("study", "state", "ended", "running", "goal", "changed (UTC)")
     for info in studies:
         metric = info.objective
         changed = f"{info.update_time:%Y-%m-%d %H:%M:%S}" if info.update_time else ""
@@ -95,7 +104,7 @@ def best_line(info: StudyInfo, best: Trial | None) -> str:
 def trials_table(info: StudyInfo, trials: Iterable[Trial], best: Trial | None) -> RenderableType:
     """One line a trial; a star marks the best."""
     name = info.objective.name
-    table = _table("trial", "state", name, "time", "from", "parameters")
+    table = table_of("trial", "state", name, "time", "from", "parameters")
     for trial in trials:
         value, seconds = trial.value(name), duration(trial)
         starred = best is not None and trial.number == best.number
@@ -140,7 +149,8 @@ def _remark(trial: Trial) -> str:
     return "".join(f"  {mark}" for mark in [*said, *(f"{k}={v}" for k, v in sorted(trial.labels.items()))])
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
+    """An empty table; the last column folds."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns[:-1]:
         table.add_column(Text(column), no_wrap=True)

@@ -14,8 +14,9 @@ seed. What happens rarely can be made to happen:
     with server.outage(): ...          # nobody answers: ServerUnavailable
     server.calls                       # what was asked: (method, request) pairs
 
-With a stopping rule, whichever it is, it stops trials as the median rule does. Its `predict` knows no surrogate: every
-configuration gets the mean and standard deviation of the results so far.
+With a stopping rule, whichever it is, it stops trials as the median rule does. Its `predict` and `slice` know no
+surrogate: every configuration gets the mean and standard deviation of the results so far. To `analyze`, every parameter
+matters alike, and the best trial is best for certain.
 """
 
 from bo_client.testing.server import FakeServer

@@ -89,3 +89,13 @@ def _at(parameter: Parameter, share: float) -> Value:
         value = low + share * (high - low)
     value = min(max(value, low), high)
     return value if isinstance(parameter, FloatParameter) else round(value)
+
+
+def evenly(parameter: Parameter, count: int) -> list[Value]:
+    """At most so many values in order, evenly along the parameter's scale; of a category all."""
+    if isinstance(parameter, CategoricalParameter):
+        return list(parameter.values)
+    values = [_at(parameter, i / (count - 1)) for i in range(count)]
+    if isinstance(parameter, FloatParameter):  # not to the last digit
+        values[0], values[-1] = parameter.low, parameter.high
+    return list(dict.fromkeys(values))

@@ -16,6 +16,7 @@ from bo_client.client import Client
 from bo_client.errors import AlreadyExists, InvalidRequest, NotFound, ServerUnavailable
 from bo_client.testing.answers import best_trials, changes, copy_of, page_of, prediction, shown, trial_number
 from bo_client.testing.checks import check_configuration, check_spec, check_study_id
+from bo_client.testing.insight import analysis, predicted_slice
 from bo_client.testing.study import FakeStudy
 
 CHANGEABLE = ("display_name", "labels", "state", "spec.suggestion", "spec.stopping", "spec.execution")
@@ -49,6 +50,8 @@ class FakeServer:
             "DeleteTrial": self._delete_trial,
             "GetBestTrials": self._get_best_trials,
             "Predict": self._predict,
+            "PredictSlice": self._predict_slice,
+            "AnalyzeStudy": self._analyze_study,
         }
 
     def client(self, timeout: float = 30.0, patience: float = 0.0) -> Client:
@@ -245,3 +248,11 @@ class FakeServer:
         for i, configuration in enumerate(request.configurations):
             check_configuration(configuration.parameters, study.definition, f"configurations[{i}].parameters", False)
         return prediction(study.definition, study.trials.values(), len(request.configurations))
+
+    def _predict_slice(self, request: pb.PredictSliceRequest) -> Message:
+        study = self._study(request.parent, "parent")
+        return predicted_slice(study.definition, study.trials.values(), request)
+
+    def _analyze_study(self, request: pb.AnalyzeStudyRequest) -> Message:
+        study = self._study(request.name)
+        return analysis(study.definition, study.trials.values())

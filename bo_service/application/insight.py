@@ -1,0 +1,115 @@
+"""What the surrogate tells of a study: an analysis, and slices through its predictions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bo_service.application.services import Services
+from bo_service.application.suggesting import evidence_of
+from bo_service.application.trials import checked
+from bo_service.core.constraints import Configuration
+from bo_service.core.domains import CategoricalDomain, listed
+from bo_service.core.errors import InvalidArgument, Violation
+from bo_service.core.insight.findings import Analysis, BestFinding, RegionImportance, Slice, SliceRequest
+from bo_service.core.space import SearchSpace
+from bo_service.core.study import Goal
+
+MOST_SLICED = 2
+MOST_VALUES = {1: 1000, 2: 100}
+DEFAULT_VALUES = {1: 50, 2: 25}
+MOST_POINTS = 10_000
+
+
+@dataclass(frozen=True)
+class SliceAsk:
+    """A slice as the caller wants it; `grid_size` 0 and `base` None leave the choice to the server."""
+
+    parameters: Sequence[str]
+    grid_size: int = 0
+    base: Configuration | None = None
+
+
+def analyze(services: Services, study_id: str, patience: float) -> tuple[str, Analysis]:
+    """The objective metric's name, and what the surrogate tells of it, in its own direction and units.
+
+    Raises:
+        NotFound: no such study.
+        NotEnoughData: below three observations.
+        DeadlinePassed: not computed within `patience` seconds.
+    """
+    with services.store.read() as records:
+        study = records.studies.get(study_id)
+        evidence = evidence_of(records, study)
+    metric = study.spec.objective
+    assert metric.goal is not None
+    found = services.optimizer.analyze(evidence, patience)
+    return metric.name, replace(
+        found,
+        importance=tuple(_turned_region(region, metric.goal) for region in found.importance),
+        best=_turned_best(found.best, metric.goal),
+    )
+
+
+def predict_slice(services: Services, study_id: str, ask: SliceAsk, patience: float) -> tuple[str, Slice]:
+    """The objective metric's name, and the slice in its own direction and units.
+
+    Raises:
+        NotFound: no such study.
+        InvalidArgument: the parameters aren't one or two of the study's, the grid is too large, or the base is no
+            configuration of the study.
+        NotEnoughData: below two observations.
+        DeadlinePassed: not computed within `patience` seconds.
+    """
+    with services.store.read() as records:
+        study = records.studies.get(study_id)
+        evidence = evidence_of(records, study)
+    metric = study.spec.objective
+    assert metric.goal is not None
+    found = services.optimizer.predict_slice(evidence, _checked(study.spec.space, ask), patience)
+    sign = metric.goal.sign
+    return metric.name, replace(found, points=tuple(replace(p, mean=sign * p.mean) for p in found.points))
+
+
+def _turned_region(region: RegionImportance, goal: Goal) -> RegionImportance:
+    return replace(region, bound=None if region.bound is None else goal.sign * region.bound)
+
+
+def _turned_best(best: BestFinding, goal: Goal) -> BestFinding:
+    sign = goal.sign
+    return replace(
+        best, contenders=tuple(replace(c, value=sign * c.value, mean=sign * c.mean) for c in best.contenders)
+    )
+
+
+def _checked(space: SearchSpace, ask: SliceAsk) -> SliceRequest:
+    """Raises InvalidArgument."""
+    names, count = tuple(ask.parameters), len(ask.parameters)
+    if not 1 <= count <= MOST_SLICED:
+        raise InvalidArgument.of("parameters", f"has {count}; name one or two that vary")
+    known = [p.name for p in space.parameters]
+    faults = [
+        Violation(f"parameters[{i}]", f"is {name[:140]!r}, which is no parameter of this study; it has {listed(known)}")
+        for i, name in enumerate(names)
+        if name not in known
+    ]
+    if count != len(set(names)):
+        faults.append(Violation("parameters", f"are {names[0]!r} twice; name two different ones, or one"))
+    if ask.grid_size and not 2 <= ask.grid_size <= MOST_VALUES[count]:
+        most = MOST_VALUES[count]
+        what = f"is {ask.grid_size}; give 2 to {most}, or 0 for {DEFAULT_VALUES[count]}"
+        faults.append(Violation("grid_size", what))
+    if faults:
+        raise InvalidArgument(faults)
+    size = ask.grid_size or DEFAULT_VALUES[count]
+    _check_points(space, names, size)
+    base = None if ask.base is None else checked(space, ask.base, "base.parameters", must_be_feasible=False)
+    return SliceRequest(names, size, base)
+
+
+def _check_points(space: SearchSpace, names: Sequence[str], size: int) -> None:
+    points = 1
+    for name in names:
+        domain = space[name].domain
+        points *= len(domain.values) if isinstance(domain, CategoricalDomain) else size
+    if points > MOST_POINTS:
+        what = f"ask for {points} points, as all values of a category are shown; at most {MOST_POINTS}: name one"
+        raise InvalidArgument.of("parameters", what)

@@ -1,0 +1,100 @@
+"""What a Gaussian process says of several points together, and of its own observations.
+
+n observations X (n, f), y (n,), noise variance v and known ones w; m queries Q (m, f); K = k(X, X) + v I + diag(w);
+S draws, F random features of the whole and as many of the main effects.
+No believed points: the process is that of the observations alone.
+
+    cov(Q) = k(Q, Q) - k(Q, X) K⁻¹ k(X, Q)                                 (Rasmussen and Williams 2006, equation 2.24)
+    y_i - mean_-i = [K⁻¹ y]_i / [K⁻¹]_ii     var_-i = 1 / [K⁻¹]_ii         (the same, equation 5.12)
+    f(x) = g(x) + k(x, X) K⁻¹ (y - g(X) - e),   e ~ N(0, v I + diag(w))    (Wilson et al. 2020, arXiv 2002.09309)
+
+g is a draw of the prior: a sum of waves whose frequencies follow the spectral density (Rahimi and Recht 2007): that of
+Matérn 5/2 is a multivariate t distribution with 5 degrees of freedom; the rational quadratic R of one parameter's main
+effect is a mixture of Gaussians, exp(-τ r²/2) with τ ~ Gamma(2, 2).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.linalg import cho_solve, lapack, solve_triangular
+
+from bo_service.core.axes import Array
+from bo_service.core.gaussian_process import GaussianProcess
+from bo_service.core.kernels import MainEffectsMatern
+
+FEATURES = 256
+CHUNK = 1 << 21
+"""Entries of a matrix that is held at once."""
+
+
+def joint(process: GaussianProcess, Q: Array) -> tuple[Array, Array]:
+    """Mean (m,) and covariance (m, m) of the noise-free values at Q, in warped units."""
+    k = process.kernel(process.X, Q)
+    explained = solve_triangular(process.L, k, lower=True, check_finite=False)
+    return process.a @ k, process.kernel(Q) - explained.T @ explained
+
+
+def root(covariance: Array) -> Array:
+    """A matrix C (m, m) with C Cᵀ = covariance, also where that is singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
+def leave_one_out(process: GaussianProcess) -> tuple[Array, Array, Array]:
+    """Observations y (n,), and mean (n,) and std (n,) of each, noise included, given all others."""
+    inverse, _ = lapack.dpotri(process.L, lower=1)
+    precision = np.diag(inverse)
+    y = _observed(process)
+    return y, y - process.a / precision, 1.0 / np.sqrt(precision)
+
+
+def paths(process: GaussianProcess, draws: int, rng: np.random.Generator) -> Callable[[Array], Array]:
+    """A function of Q (m, f): (m, 1 + S), the posterior mean and then S draws of the posterior, at any points."""
+    prior = _prior_draws(process.kernel, draws, rng)
+    noise = np.sqrt(process.noise + process.known)[:, None] * rng.standard_normal((len(process.X), draws))
+    residual = _observed(process)[:, None] - prior(process.X) - noise
+    weights = np.column_stack([process.a, cho_solve((process.L, True), residual, check_finite=False)])
+
+    def evaluate(Q: Array) -> Array:
+        found = process.kernel(Q, process.X) @ weights
+        found[:, 1:] += prior(Q)
+        return np.asarray(found)
+
+    step = max(1, CHUNK // max(len(process.X), 2 * FEATURES))
+    return lambda Q: np.concatenate([evaluate(Q[i : i + step]) for i in range(0, max(len(Q), 1), step)])
+
+
+def _prior_draws(kernel: MainEffectsMatern, draws: int, rng: np.random.Generator) -> Callable[[Array], Array]:
+    """A function of Q (m, f): (m, S) draws of the prior."""
+    frequencies = np.hstack([_whole_frequencies(kernel, rng), _main_frequencies(kernel, rng)]).astype(np.float32)
+    phases = rng.uniform(0.0, 2.0 * np.pi, 2 * FEATURES).astype(np.float32)
+    power = np.repeat([kernel.joint, kernel.main], FEATURES)[:, None]
+    amplitudes = np.sqrt(2.0 * power / FEATURES) * rng.standard_normal((len(power), draws))
+
+    def evaluate(Q: Array) -> Array:  # in single precision, which draws don't need more than, and which is much faster
+        waves = np.cos(np.asarray(Q, np.float32) @ frequencies + phases)
+        return np.asarray(waves @ amplitudes.astype(np.float32), np.float64)
+
+    return evaluate
+
+
+def _whole_frequencies(kernel: MainEffectsMatern, rng: np.random.Generator) -> Array:
+    """(f, F), of the Matérn kernel of all parameters."""
+    length = np.asarray(kernel.length_scale)[np.asarray(kernel.owner)]
+    heavy = np.sqrt(5.0 / rng.chisquare(5.0, FEATURES))
+    return np.asarray(rng.standard_normal((len(length), FEATURES)) / length[:, None] * heavy)
+
+
+def _main_frequencies(kernel: MainEffectsMatern, rng: np.random.Generator) -> Array:
+    """(f, F), each of one parameter's main effect, in turn."""
+    owner = np.asarray(kernel.owner)
+    length = kernel.stretch * np.asarray(kernel.length_scale)[owner]
+    turn = np.arange(FEATURES) % len(kernel.length_scale)
+    spread = np.sqrt(rng.gamma(2.0, 0.5, FEATURES))
+    drawn = rng.standard_normal((len(owner), FEATURES)) / length[:, None] * spread
+    return np.where(owner[:, None] == turn, drawn, 0.0)
+
+
+def _observed(process: GaussianProcess) -> Array:
+    """y = K K⁻¹ y."""
+    return np.asarray(process.L @ (process.L.T @ process.a))

@@ -1,0 +1,96 @@
+"""Slices: the surrogate along one or two parameters, the others held at a base, without the caller knowing encodings.
+
+p parameters, m grid points Z (m, p).
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from bo_service.core.axes import Array, Axis, every_place
+from bo_service.core.constraints import Configuration
+from bo_service.core.domains import Value
+from bo_service.core.encoding import Encoding
+from bo_service.core.evidence import Evidence
+from bo_service.core.initial import default_row
+from bo_service.core.insight.findings import Slice, SliceAxis, SliceRequest
+from bo_service.core.space import SearchSpace
+from bo_service.core.suggest import predict
+
+
+def predict_slice(evidence: Evidence, request: SliceRequest) -> Slice:
+    """As `predict` at every point of the grid.
+
+    A parameter that isn't active at the base is made so: what decides on it takes the first value that admits it,
+    unless it varies as well. Parameters that come into being take their default or center. Where a varied
+    parameter isn't active at a point, the point is the same all along its axis.
+
+    Raises:
+        NotEnoughData: below two observations with values.
+    """
+    encoding = Encoding(evidence.space)
+    number, base = _base(evidence, request)
+    full = _completed(encoding, base, request.parameters)
+    places = [_places(encoding.axes[encoding.index(name)], request.size) for name in request.parameters]
+    axes = tuple(
+        SliceAxis(name, tuple(encoding.axes[encoding.index(name)].value(z) for z in column))
+        for name, column in zip(request.parameters, places, strict=True)
+    )
+    grid = [
+        evidence.space.restrict({**full, **dict(zip(request.parameters, values, strict=True))})
+        for values in itertools.product(*(axis.values for axis in axes))
+    ]
+    found = predict(evidence, grid)
+    return Slice(
+        axes=axes,
+        points=found.points,
+        feasible=tuple(evidence.space.is_feasible(c) for c in grid),
+        base=evidence.space.restrict(full),
+        base_trial=number,
+        acquisition=found.acquisition,
+        observation_count=found.observation_count,
+    )
+
+
+def _base(evidence: Evidence, request: SliceRequest) -> tuple[int | None, Configuration]:
+    """What was asked for; else the trial with the best value, the earliest of equals; else the defaults."""
+    if request.base is not None:
+        return None, request.base
+    tried = [(t.value, -t.number, t) for t in evidence.past if t.value is not None]
+    if not tried:
+        encoding = Encoding(evidence.space)
+        return None, encoding.decode(default_row(encoding))
+    best = max(tried, key=lambda t: t[:2])[2]
+    return best.number, best.configuration
+
+
+def _completed(encoding: Encoding, base: Configuration, varied: Sequence[str]) -> dict[str, Value]:
+    """A value for every parameter, with which the varied ones exist."""
+    space = encoding.space
+    pairs = zip(space.parameters, encoding.axes, strict=True)
+    full = {p.name: axis.value(axis.center) if p.default is None else p.default for p, axis in pairs} | dict(base)
+    for name in varied:
+        _activate(space, full, name, varied)
+    return full
+
+
+def _activate(space: SearchSpace, full: dict[str, Value], name: str, varied: Sequence[str]) -> None:
+    """Sets what decides on the parameter, and on that in turn, so that it exists."""
+    rule = space[name].activation
+    if rule is None:
+        return
+    _activate(space, full, rule.parameter, varied)
+    if rule.parameter not in varied and not space[name].is_active(full):
+        full[rule.parameter] = rule.values[0]
+
+
+def _places(axis: Axis, size: int) -> Array:
+    """z of at most so many values from end to end; of all categories."""
+    if axis.levels <= size or not _is_ordered(axis):
+        return every_place(axis)
+    return np.unique(axis.snap(np.linspace(0.0, 1.0, size)))
+
+
+def _is_ordered(axis: Axis) -> bool:
+    return float(axis.spread(np.array([1.0 - 1e-12]))[0]) <= 1.0

@@ -1,0 +1,43 @@
+"""The surrogate and the observations that insight rests on. Pending trials are left out: they have told nothing yet.
+
+n past trials, p parameters.
+"""
+
+from dataclasses import dataclass, replace
+
+from bo_service.core.errors import NotEnoughData
+from bo_service.core.evidence import Evidence
+from bo_service.core.fitted import Fitted
+from bo_service.core.gaussian_process import GaussianProcess
+from bo_service.core.insight.ensemble import draw_surrogates
+from bo_service.core.warping import Warp
+from bo_service.core.workbench import Workbench
+
+LEAST = 3
+ENSEMBLE = 16
+
+
+@dataclass(frozen=True)
+class View:
+    """One metric of a study as its surrogate sees it."""
+
+    bench: Workbench
+    warp: Warp
+    process: GaussianProcess
+    """With the likeliest hyperparameters: what suggestions and predictions rest on."""
+    ensemble: tuple[GaussianProcess, ...]
+    """With hyperparameters drawn from their posterior: what uncertainty rests on."""
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "View":
+        """Raises NotEnoughData below three observations with values."""
+        bench = Workbench(replace(evidence, pending=()))
+        if len(bench.values) < LEAST:
+            raise NotEnoughData(
+                f"the study has {len(bench.values)} finished trials with a value; an analysis needs at least {LEAST}: "
+                "complete more trials first"
+            )
+        fitted = Fitted.of(bench)
+        assert isinstance(fitted.surrogate, GaussianProcess)
+        ensemble = draw_surrogates(fitted.surrogate, ENSEMBLE, bench.rng(22))
+        return cls(bench, fitted.warp, fitted.surrogate, tuple(ensemble))
