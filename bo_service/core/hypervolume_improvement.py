@@ -41,7 +41,7 @@ class JointWorth:
 
 @dataclass(frozen=True)
 class _Edges:
-    """One objective's distinct finite edges at (e,), and by index the boxes' lower and upper ones (b,); e stands for inf."""
+    """One objective's finite edges at (e,), each once, and which of them end the boxes (b,); index e stands for inf."""
 
     at: Array
     lower: NDArray[np.intp]
@@ -73,12 +73,11 @@ def log_ehvi(mean: Array, std: Array, low: Array, high: Array) -> JointWorth:
         high: their upper corners (b, k); inf where they have none.
     """
     edges = [_Edges.of(*ends) for ends in zip(low.T, high.T, strict=True)]
-    starts = range(0, max(len(mean), 1), ROWS)
-    parts = [_some(mean[i : i + ROWS], std[i : i + ROWS], edges) for i in starts]
-    value, by_mean, by_std = (
-        np.concatenate(p) for p in zip(*((p.value, p.by_mean, p.by_std) for p in parts), strict=True)
-    )
-    return JointWorth(value, by_mean, by_std)
+    worth = JointWorth(np.empty(len(mean)), np.empty_like(mean), np.empty_like(mean))
+    for start in range(0, len(mean), ROWS):
+        rows = slice(start, start + ROWS)
+        _put(worth, rows, _some(mean[rows], std[rows], edges))
+    return worth
 
 
 def _some(mean: Array, std: Array, edges: Sequence[_Edges]) -> JointWorth:
@@ -86,9 +85,12 @@ def _some(mean: Array, std: Array, edges: Sequence[_Edges]) -> JointWorth:
         worth = _plain(mean, std, edges)
         faint = ~(np.abs(worth.value) < -np.log(FAINT))
         if faint.any():
-            again = _logarithmic(mean[faint], std[faint], edges)
-            worth.value[faint], worth.by_mean[faint], worth.by_std[faint] = again.value, again.by_mean, again.by_std
+            _put(worth, faint, _logarithmic(mean[faint], std[faint], edges))
     return worth
+
+
+def _put(worth: JointWorth, rows: slice | NDArray[np.bool_], part: JointWorth) -> None:
+    worth.value[rows], worth.by_mean[rows], worth.by_std[rows] = part.value, part.by_mean, part.by_std
 
 
 def _plain(mean: Array, std: Array, edges: Sequence[_Edges]) -> JointWorth:
@@ -123,16 +125,12 @@ def _logarithmic(mean: Array, std: Array, edges: Sequence[_Edges]) -> JointWorth
     largest = terms.max(axis=1, keepdims=True)
     total = largest + np.log(np.exp(terms - largest).sum(axis=1, keepdims=True))
     by_mean, by_std = (
-        np.column_stack(
-            [
-                (np.exp(lower + (o - total)) - np.exp(upper + (o - total))).sum(axis=1)
-                for (lower, upper), o in zip(side, others, strict=True)
-            ]
-        )
+        np.column_stack([_sum_across(ends, o - total) for ends, o in zip(side, others, strict=True)])
         for side in zip(*slopes, strict=True)
     )
-    none = ~(largest > -np.inf)
-    return JointWorth(np.where(none, -np.inf, total)[:, 0], np.where(none, 0.0, by_mean), np.where(none, 0.0, by_std))
+    none = largest == -np.inf
+    value = np.where(none, -np.inf, total)
+    return JointWorth(value[:, 0], np.where(none, 0.0, by_mean), np.where(none, 0.0, by_std))
 
 
 def _standardized(gain: Array, std: Array) -> Array:
@@ -148,3 +146,9 @@ def _of_the_others(parts: Sequence[Array], join: np.ufunc) -> list[Array]:
 def _log_difference(a: Array, b: Array) -> Array:
     """log(exp(a) - exp(b)) for a ≥ b, -inf where they are equal."""
     return a + np.log(-np.expm1(np.where(a > b, b - a, 0.0)))
+
+
+def _sum_across(ends: tuple[Array, Array], shift: Array) -> Array:
+    """The differences between two logarithms (m, b), both shifted, summed (m,)."""
+    lower, upper = ends
+    return np.asarray((np.exp(lower + shift) - np.exp(upper + shift)).sum(axis=1))
