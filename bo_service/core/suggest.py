@@ -51,11 +51,10 @@ def predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Pred
         )
     fitted = Fitted.of(bench)
     X = bench.encoding.features(bench.encoding.encode(configurations))
-    posterior = fitted.surrogate.posterior(X)
-    worth = fitted.criterion(posterior.mean, posterior.std).value
-    mean, std = fitted.warp.moments(posterior.mean, posterior.std)
-    points = tuple(PointPrediction(float(m), float(s), float(w)) for m, s, w in zip(mean, std, worth, strict=True))
-    return Predictions(points, fitted.criterion.kind.value, len(bench.values))
+    expected = zip(*(model.expect(X) for model in (*fitted.objectives, *fitted.limits)), strict=True)
+    worth = fitted.appraisal.value(X)
+    points = tuple(PointPrediction(metrics, float(w)) for metrics, w in zip(expected, worth, strict=True))
+    return Predictions(points, fitted.acquisition, len(bench.values))
 
 
 def _without_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
@@ -78,7 +77,7 @@ def _with_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
     best = bench.best_rows()
     found: list[Suggestion] = []
     for i in range(count):
-        search = Search(bench.encoding, bench.region, fitted.surrogate, fitted.criterion, anchors, bench.rng(3, i))
+        search = Search(bench.encoding, bench.region, fitted.appraisal, anchors, bench.rng(3, i))
         row = best_new_row(search, best, bench.seen, listed)
         if row is None:
             break

@@ -13,7 +13,7 @@ from bo_service.adapters.grpc.space_codec import MAX_UNIT, add_all, or_else, spa
 from bo_service.adapters.grpc.stopping_codec import stopping_from_wire, stopping_to_wire
 from bo_service.application.studies import StudyUpdate
 from bo_service.core.domains import FloatDomain
-from bo_service.core.errors import InvalidArgument, NotSupportedYet
+from bo_service.core.errors import InvalidArgument
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import (
     MAX_METRICS,
@@ -50,6 +50,8 @@ ACQUISITIONS = {
     pb.ACQUISITION_UNSPECIFIED: None,
     pb.ACQUISITION_LOG_EI: Acquisition.LOG_EI,
     pb.ACQUISITION_UCB: Acquisition.UCB,
+    pb.ACQUISITION_LOG_PI: Acquisition.LOG_PI,
+    pb.ACQUISITION_PORTFOLIO: Acquisition.PORTFOLIO,
 }
 STATES = {
     pb.STUDY_STATE_ACTIVE: StudyState.ACTIVE,
@@ -78,7 +80,7 @@ CHANGEABLE = {
 
 
 def spec_from_wire(message: pb.StudySpec, field: str) -> StudySpec:
-    """Raises InvalidArgument, with the path of every field at fault; NotSupportedYet."""
+    """Raises InvalidArgument, with the path of every field at fault."""
     faults = Faults()
     space = or_else(faults, lambda: space_from_wire(message.space, f"{field}.space"), ANY_SPACE)
     metrics = or_else(faults, lambda: _metrics_from_wire(message, f"{field}.metrics", faults), ANY_METRICS)
@@ -89,9 +91,6 @@ def spec_from_wire(message: pb.StudySpec, field: str) -> StudySpec:
         spec = StudySpec(space, metrics, suggestion, execution, stopping)
     except InvalidArgument as error:
         add_all(faults, error.inside(field).violations)
-    except NotSupportedYet:
-        faults.check()  # what is wrong comes before what is right and too early
-        raise
     faults.check()
     return spec
 
@@ -210,6 +209,7 @@ def _suggestion_from_wire(message: pb.SuggestionSettings, field: str, faults: Fa
         message.xi if message.HasField("xi") else None,
         message.initial_trials if message.HasField("initial_trials") else None,
         message.seed if message.HasField("seed") else None,
+        message.per_cost,
     )
 
 
@@ -221,6 +221,7 @@ def _suggestion_to_wire(settings: SuggestionSettings) -> pb.SuggestionSettings:
         xi=settings.xi,
         initial_trials=settings.initial_trials,
         seed=settings.seed,
+        per_cost=settings.per_cost,
     )
 
 
