@@ -4,9 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bo_service.application.gathering import evidence_of
 from bo_service.application.predicting import PointForecast
 from bo_service.application.services import Services
-from bo_service.application.suggesting import evidence_of, predictions_of
+from bo_service.application.suggesting import predictions_of
 from bo_service.application.trials import checked
 from bo_service.core.constraints import Configuration
 from bo_service.core.domains import CategoricalDomain, listed

@@ -1,17 +1,16 @@
 """Handing out trials: those in the queue first, then new suggestions."""
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bo_service.application.ports import Records, RequestKey, TrialOutline
+from bo_service.application.gathering import evidence_of
+from bo_service.application.ports import Records, RequestKey
 from bo_service.application.services import Ledger, Services, changing, once
-from bo_service.application.stopping import full_values
 from bo_service.application.views import Handout, Shortfall
-from bo_service.core.evidence import Evidence, Expected, PastTrial, Suggestion
-from bo_service.core.study import Metric, Study, StudySpec, StudyState
+from bo_service.core.evidence import Evidence, Expected, Suggestion
+from bo_service.core.study import Metric, Study, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial, TrialState
 
 OPEN = (TrialState.QUEUED, TrialState.RUNNING)
@@ -123,40 +122,6 @@ def _shortfall(ledger: Ledger, started: tuple[Trial, ...]) -> Handout:
 def _room(records: Records, study: Study) -> int:
     limit = study.spec.execution.max_trials
     return 10**9 if limit is None else limit - sum(records.trials.counts(study.study_id).values())
-
-
-def evidence_of(records: Records, study: Study) -> Evidence:
-    """What the optimizer may know of a study; here, and in `predictions_of`, metrics are turned inward and outward."""
-    trials = records.trials.outlines(study.study_id)
-    settings = study.spec.suggestion
-    return Evidence(
-        space=study.spec.space,
-        settings=settings,
-        seed=seed_of(study.study_id) if settings.seed is None else settings.seed,
-        past=past_trials(trials, study.spec),
-        pending=tuple(t.parameters for t in trials if t.state in OPEN),
-    )
-
-
-def past_trials(trials: Sequence[TrialOutline], spec: StudySpec) -> tuple[PastTrial, ...]:
-    """Those that say something about their parameters; machines' failures don't."""
-    values = full_values(trials, spec.objective)
-    found = []
-    for trial in trials:
-        if trial.state is TrialState.INFEASIBLE:
-            found.append(PastTrial(trial.number, trial.parameters, None))
-        elif trial.number in values and trial.final_measurement is not None:
-            metrics, (value, std) = trial.final_measurement.metrics, values[trial.number]
-            further = tuple(m.inward(metrics[m.name]) for m in spec.objectives[1:])
-            margins = tuple(m.inward(metrics[m.name]) for m in spec.limits)
-            past = PastTrial(trial.number, trial.parameters, value, std, further, margins, trial.seconds)
-            found.append(past)
-    return tuple(found)
-
-
-def seed_of(study_id: str) -> int:
-    """The seed of a study that has none of its own: from 0 to 2^63 - 1."""
-    return int.from_bytes(hashlib.sha256(study_id.encode()).digest()[:8], "big") >> 1
 
 
 def explanation_of(suggestion: Suggestion, metrics: Sequence[Metric]) -> Explanation:

@@ -39,6 +39,16 @@ class PastTrial:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What an earlier study knows of one objective, in this study's space."""
+
+    name: str
+    objective: int
+    """Which of this study's objectives it is about, counted from 0."""
+    past: tuple[PastTrial, ...]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that a suggestion may depend on. The order of `past` and `pending` doesn't matter."""
 
@@ -48,6 +58,8 @@ class Evidence:
     past: tuple[PastTrial, ...] = ()
     pending: tuple[Configuration, ...] = ()
     """Configurations that are queued or running."""
+    sources: tuple[Source, ...] = ()
+    """Earlier studies to begin from."""
 
     @property
     def begun(self) -> int:

@@ -16,6 +16,8 @@ def explain_blind(bench: Workbench, row: Array, origin: Origin) -> Suggestion:
     summary = "The defaults of the search space, and the centers of parameters that have none."
     if origin is Origin.QUASI_RANDOM:
         summary = "A space-filling point: chosen to cover the space, without regard to earlier results."
+    if origin is Origin.WARM_START:
+        summary = "One of the best configurations of the earlier studies that this one starts from."
     nearest, distance = _nearest(bench, row)
     return Suggestion(bench.encoding.decode(row), origin, summary, nearest_trial=nearest, nearest_distance=distance)
 
@@ -34,7 +36,7 @@ def explain(bench: Workbench, fitted: Fitted, row: Array) -> Suggestion:
     return Suggestion(
         configuration=bench.encoding.decode(row),
         origin=Origin.SURROGATE,
-        summary=f"{begin}: {hope}, {near}." + _caution(fitted, X),
+        summary=f"{begin}: {hope}, {near}." + _caution(fitted, X) + _credit(fitted),
         expected=tuple(model.expect(X)[0] for model in (*fitted.objectives, *fitted.limits)),
         acquisition=fitted.acquisition,
         acquisition_value=float(fitted.appraisal.value(X)[0]),
@@ -62,6 +64,15 @@ def _caution(fitted: Fitted, X: Array) -> str:
         return ""
     chance = float(np.exp(fitted.chances.value(X)[0]))
     return f" It fulfills the constraints on metrics with a probability of {chance:.0%}."
+
+
+def _credit(fitted: Fitted) -> str:
+    """How much earlier studies count, where there are any."""
+    trust = {name: weight for model in fitted.objectives for name, weight in model.trust.items()}
+    if not trust:
+        return ""
+    told = ", ".join(f"{name} {weight:.0%}" for name, weight in trust.items())
+    return f" Earlier studies count by how well they rank this one's results: {told}."
 
 
 def _nearest(bench: Workbench, row: Array) -> tuple[int | None, float | None]:

@@ -12,6 +12,7 @@ from bo_service.core.axes import Array
 from bo_service.core.gaussian_process import fit
 from bo_service.core.metric_model import MetricModel
 from bo_service.core.pareto import boxes, reference_point
+from bo_service.core.warm_start import fit_sources
 from bo_service.core.workbench import Workbench
 
 LEAST_SPREAD = 1e-3
@@ -35,7 +36,9 @@ class Fitted:
         X, pending = bench.encoding.features(bench.past_rows), bench.encoding.features(bench.pending_rows)
         nothing = np.zeros(len(X))
         objectives = tuple(
-            MetricModel.of(bench, X, values, nothing if k else bench.doubts, 1, k).believe(pending)
+            MetricModel.of(
+                bench, X, values, nothing if k else bench.doubts, 1, k, sources=fit_sources(bench, k)
+            ).believe(pending)
             for k, values in enumerate(bench.objectives.T)
         )
         limits = tuple(

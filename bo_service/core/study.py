@@ -12,6 +12,7 @@ from bo_service.core.stopping.settings import StoppingRule, StoppingSettings
 
 MAX_METRICS = 16
 MAX_OBJECTIVES = 3
+MAX_SOURCES = 8
 MIN_LEASE, MAX_LEASE = timedelta(seconds=1), timedelta(hours=24)
 
 
@@ -98,6 +99,8 @@ class SuggestionSettings:
     seed: int | None = None
     per_cost: bool = False
     """Whether improvement counts per second that a trial takes."""
+    warm_start_studies: tuple[str, ...] = ()
+    """Ids of earlier studies to begin from."""
 
     def faults(self) -> Iterator[Violation]:
         if self.beta is not None and not 0 < self.beta <= 100:
@@ -106,6 +109,11 @@ class SuggestionSettings:
             yield Violation("xi", f"is {self.xi}; it must be from 0 to 10")
         if self.initial_trials is not None and not 1 <= self.initial_trials <= 1000:
             yield Violation("initial_trials", f"is {self.initial_trials}; it must be from 1 to 1000")
+        count = len(self.warm_start_studies)
+        if count > MAX_SOURCES:
+            yield Violation("warm_start_studies", f"has more than {MAX_SOURCES}; at most so many are allowed")
+        if len(set(self.warm_start_studies)) < count:
+            yield Violation("warm_start_studies", "names a study twice; name each once")
 
 
 @dataclass(frozen=True)

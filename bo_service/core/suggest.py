@@ -14,6 +14,7 @@ from bo_service.core.fitted import Fitted
 from bo_service.core.initial import default_row, every_row, next_rows
 from bo_service.core.maximize import Search, best_new_row
 from bo_service.core.trial import Origin
+from bo_service.core.warm_start import opening_rows
 from bo_service.core.workbench import Workbench
 
 
@@ -64,9 +65,25 @@ def _without_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
         if bench.region.holds(row[None])[0] and not bench.seen.has(row):
             bench.seen.add(row)
             found.append(explain_blind(bench, row, Origin.DEFAULT))
+        found += _opening(bench, count - len(found))
     if len(found) < count:
         rows = next_rows(bench.encoding, bench.region, bench.seen, count - len(found), bench.evidence.seed)
         found += [explain_blind(bench, row, Origin.QUASI_RANDOM) for row in rows]
+    return found
+
+
+def _opening(bench: Workbench, count: int) -> list[Suggestion]:
+    """What did best in earlier studies, where there are any, and points of the sequence in turn."""
+    found: list[Suggestion] = []
+    while bench.evidence.sources and len(found) < count and len(bench.seen) < bench.evidence.initial_trials:
+        rows = opening_rows(bench)[:1] if len(bench.seen) % 2 else []
+        for row in rows:
+            bench.seen.add(row)
+        origin = Origin.WARM_START if rows else Origin.QUASI_RANDOM
+        rows = rows or next_rows(bench.encoding, bench.region, bench.seen, 1, bench.evidence.seed)
+        if not rows:
+            break
+        found.append(explain_blind(bench, rows[0], origin))
     return found
 
 

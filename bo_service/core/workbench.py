@@ -63,7 +63,7 @@ class Workbench:
     def margins(self) -> Array:
         """(measured, c): by how much the measured trials fulfill each constraint on outcomes."""
         found = [t.margins for t, ok in zip(self.past, self.is_measured, strict=True) if ok]
-        return np.array(found, dtype=np.float64).reshape(len(found), -1)
+        return np.array(found, dtype=np.float64).reshape(len(found), len(found[0]) if found else 0)
 
     @cached_property
     def log_costs(self) -> Array:

@@ -31,7 +31,7 @@ class View:
     @classmethod
     def of(cls, evidence: Evidence) -> "View":
         """Raises NotEnoughData below three observations with values."""
-        bench = Workbench(replace(evidence, pending=()))
+        bench = Workbench(replace(evidence, pending=(), sources=()))
         if len(bench.values) < LEAST:
             raise NotEnoughData(
                 f"the study has {len(bench.values)} finished trials with a value; an analysis needs at least {LEAST}: "

@@ -93,7 +93,7 @@ class Metric(_message.Message):
     def __init__(self, name: _Optional[str] = ..., goal: _Optional[_Union[Goal, str]] = ..., role: _Optional[_Union[MetricRole, str]] = ..., bound: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class SuggestionSettings(_message.Message):
-    __slots__ = ("algorithm", "acquisition", "beta", "xi", "initial_trials", "seed", "per_cost")
+    __slots__ = ("algorithm", "acquisition", "beta", "xi", "initial_trials", "seed", "per_cost", "warm_start_studies")
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     ACQUISITION_FIELD_NUMBER: _ClassVar[int]
     BETA_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +101,7 @@ class SuggestionSettings(_message.Message):
     INITIAL_TRIALS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     PER_COST_FIELD_NUMBER: _ClassVar[int]
+    WARM_START_STUDIES_FIELD_NUMBER: _ClassVar[int]
     algorithm: Algorithm
     acquisition: Acquisition
     beta: float
@@ -108,7 +109,8 @@ class SuggestionSettings(_message.Message):
     initial_trials: int
     seed: int
     per_cost: bool
-    def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ..., per_cost: bool = ...) -> None: ...
+    warm_start_studies: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ..., per_cost: bool = ..., warm_start_studies: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StoppingSettings(_message.Message):
     __slots__ = ("rule", "min_step", "min_trials", "reduction_factor", "max_step", "confidence")
