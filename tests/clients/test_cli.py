@@ -31,6 +31,15 @@ def test_create(bo, fake, tmp_path: Path) -> None:
     assert (info.settings["max_trials"], info.settings["seed"], info.labels) == (30, 5, {"team": "vision"})
 
 
+@pytest.mark.parametrize(("option", "kept"), [("--per-cost", True), ("--no-per-cost", False), (None, True)])
+def test_create_with_an_acquisition_and_cost(bo, fake, tmp_path: Path, option, kept) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(FILE.replace("max_trials: 30", "acquisition: ucb, per_cost: true"))
+    assert bo("create", "new", "--space", file, "--acquisition", "portfolio", *[option] * bool(option)).exit_code == 0
+    found = fake.client().study("new").info().settings
+    assert (found["acquisition"], found.get("per_cost", False)) == ("portfolio", kept)
+
+
 def test_create_tells_every_mistake_in_the_file(bo, tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text("parameters: {lr: {type: flot, low: 1}}\nmetrics: {loss: downwards}\n")

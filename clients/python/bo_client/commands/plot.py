@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bo_client.commands.progress import is_better, is_defaults
-from bo_client.commands.tables import with_unit
+from bo_client.commands.records import with_unit
 from bo_client.errors import BoClientError
 from bo_client.values import Metric, StudyInfo, Trial
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bo_client.commands import plot
 from bo_client.commands.plot import BLUE, GRAY, ORANGE, RED
-from bo_client.commands.records import in_order
-from bo_client.commands.tables import assignments, short, with_unit
+from bo_client.commands.records import in_order, with_unit
+from bo_client.commands.tables import assignments, short
 from bo_client.insight import Analysis, RegionImportance, Slice, SliceAxis
 from bo_client.parameters import Value
 from bo_client.values import StudyInfo

@@ -9,9 +9,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bo_client.commands.records import duration, in_order
+from bo_client.commands.records import duration, goals, in_order
 from bo_client.parameters import Value
-from bo_client.values import ConfigurationPrediction, Metric, StudyInfo, Trial, TrialState
+from bo_client.values import ConfigurationPrediction, StudyInfo, Trial, TrialState
 
 STYLES = {
     TrialState.QUEUED: "dim",
@@ -54,11 +54,6 @@ def clock(seconds: float) -> str:
     return str(timedelta(seconds=max(0, round(seconds))))
 
 
-def with_unit(metric: Metric) -> str:
-    """The metric's name, with its unit where it has one."""
-    return f"{metric.name} ({metric.unit})" if metric.unit else metric.name
-
-
 def progress(info: StudyInfo) -> str:
     """`7 of 24`, or `7` without a limit."""
     return f"{info.ended} of {info.max_trials}" if info.max_trials else str(info.ended)
@@ -68,11 +63,9 @@ def studies_table(studies: Iterable[StudyInfo]) -> RenderableType:
     """One line a study."""
     table = table_of("study", "state", "ended", "running", "goal", "changed (UTC)")
     for info in studies:
-        metric = info.objective
         changed = f"{info.update_time:%Y-%m-%d %H:%M:%S}" if info.update_time else ""
-        goal = f"{metric.goal} {metric.name}"
         running = str(info.counts[TrialState.RUNNING])
-        table.add_row(Text(info.id), info.state.value, progress(info), running, Text(goal), changed)
+        table.add_row(Text(info.id), info.state.value, progress(info), running, Text(goals(info)), changed)
     return table
 
 
@@ -82,7 +75,7 @@ def study_text(info: StudyInfo, best: Trial | None) -> RenderableType:
     lines = [
         f"study     {info.id}" + (f" ({info.display_name})" if info.display_name not in ("", info.id) else ""),
         f"state     {info.state.value}, {progress(info)} trials ended",
-        f"goal      {info.objective.goal} {with_unit(info.objective)}",
+        f"goal      {goals(info)}",
         f"trials    {counts or 'none yet'}",
         f"best      {best_line(info, best)}",
     ]
