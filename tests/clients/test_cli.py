@@ -31,6 +31,21 @@ def test_create(bo, fake, tmp_path: Path) -> None:
     assert (info.settings["max_trials"], info.settings["seed"], info.labels) == (30, 5, {"team": "vision"})
 
 
+SEVERAL = FILE.replace("loss: minimize", "loss: minimize, score: {goal: maximize, unit: '%'}, latency: {at_most: 50}")
+
+
+def test_create_with_several_metrics(bo, fake, tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(SEVERAL)
+    done = bo("create", "new", "--space", file)
+    assert done.output == "studies/new: 2 parameters, minimize loss, maximize score (%), latency at most 50\n"
+    command = next(line for line in bo("suggest", "new").output.splitlines() if "bo complete" in line)
+    assert command.endswith("loss=VALUE score=VALUE latency=VALUE")
+    assert bo(*command.replace("VALUE", "0.5").split()[1:]).output == "trial 1 SUCCEEDED\n"
+    refused = bo("create", "other", "--space", file, "--acquisition", "log_pi")
+    assert (refused.exit_code, "suggestion.acquisition" in refused.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(("option", "kept"), [("--per-cost", True), ("--no-per-cost", False), (None, True)])
 def test_create_with_an_acquisition_and_cost(bo, fake, tmp_path: Path, option, kept) -> None:
     file = tmp_path / "space.yaml"
