@@ -709,6 +709,23 @@ class ServerContract:
         found = study.update(settings={"acquisition": other, "per_cost": False}).settings
         assert (found["acquisition"], found.get("per_cost", False), found["beta"]) == (other, False, 1.0)
 
+    def test_optimize_several_objectives(self, client) -> None:
+        metrics = [LOSS, bo_client.Metric("size", "minimize"), LATENCY]
+        study = client.create_study("s", SPACE, metrics, max_trials=10, seed=1)
+
+        def objective(parameters):
+            layers = parameters["layers"]
+            loss = abs(math.log10(parameters["lr"]) + 2) + 1.0 / layers
+            return {"loss": loss, "size": float(layers), "latency": 10.0 * layers}
+
+        front = study.optimize(objective)
+        assert front == study.best_trials(1)
+        assert front
+        assert all(t.value("latency") <= 50.0 for t in front)
+        pairs = [(t.value("loss"), t.value("size")) for t in front]
+        assert pairs == sorted(pairs)
+        assert [size for _, size in pairs] == sorted({size for _, size in pairs}, reverse=True)
+
     def test_a_watch_ends_where_the_study_is_deleted(self, client, study) -> None:
         changes = study.watch()
         next(changes)
