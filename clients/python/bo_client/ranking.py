@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from bo_client.values import StudyInfo, Trial
+from bo_client.values import Metric, StudyInfo, Trial
 
 
 def front(rows: Sequence[Sequence[float]]) -> list[int]:
@@ -24,6 +24,12 @@ def leaders(study: StudyInfo, results: Sequence[Mapping[str, float]]) -> list[in
     rows = [[m.sign * results[i][m.name] for m in study.objectives] for i in kept]
     found = sorted(front(rows), key=lambda place: -rows[place][0])
     return [kept[place] for place in found]
+
+
+def front_of(trials: Sequence[Trial], metrics: Sequence[Metric]) -> list[Trial]:
+    """Of trials with results those that no other beats in all of these metrics, whatever the others and the bounds."""
+    rows = [[m.sign * t.final_measurement.metrics[m.name] for m in metrics] for t in trials if t.final_measurement]
+    return [trials[i] for i in front(rows)]
 
 
 def best_of(study: StudyInfo, trials: Sequence[Trial]) -> list[Trial]:

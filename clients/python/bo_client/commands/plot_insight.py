@@ -95,7 +95,7 @@ def _line(axes: "Axes", study: StudyInfo, found: Slice) -> None:
     place = _place(axis, base, by_index)
     axes.axvline(place, color=ORANGE, linewidth=1.6, linestyle="--", label=f"{origin}: {short(base)}", zorder=1)
     _dress(axes, study, axis, "x", by_index)
-    axes.set_ylabel(f"{with_unit(metric)}, {'lower' if metric.goal == 'minimize' else 'higher'} is better")
+    axes.set_ylabel(plot.directed(metric))
 
 
 def _map(axes: "Axes", study: StudyInfo, found: Slice) -> None:

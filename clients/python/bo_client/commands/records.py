@@ -25,8 +25,10 @@ def with_unit(metric: Metric) -> str:
 
 
 def goals(info: StudyInfo) -> str:
-    """`minimize loss, minimize size, latency at most 50`."""
-    bounds = (f"{with_unit(m)} at {'most' if m.goal == 'minimize' else 'least'} {m.bound:g}" for m in info.limits)
+    """`minimize loss (nats), minimize size, latency at most 50 ms`."""
+    bounds = (
+        f"{m.name} at {'most' if m.goal == 'minimize' else 'least'} {m.bound:g} {m.unit}".rstrip() for m in info.limits
+    )
     return ", ".join([*(f"{m.goal} {with_unit(m)}" for m in info.objectives), *bounds])
 
 
