@@ -98,6 +98,13 @@ def test_a_front_is_what_nothing_beats(several, drawn) -> None:
     assert "4 results within the bounds, 3 of them" in axes.get_title(loc="left")
 
 
+def test_a_few_bad_trials_do_not_flatten_a_front(several, drawn) -> None:
+    results = [(1.0 + 0.1 * i, 2.0 + 0.1 * i, 1.0) for i in range(8)] + [(1e6, 1.0, 1.0)]
+    axes, _ = drawn("front", several(results))
+    assert axes.get_xlim()[1] < 3.0
+    assert "1 far worse, outside" in [t.get_text() for t in axes.texts]
+
+
 @pytest.mark.parametrize("first", ["minimize", "maximize"])
 @pytest.mark.parametrize("second", ["minimize", "maximize"])
 def test_the_line_of_a_front_parts_what_is_dominated(several, drawn, first, second) -> None:

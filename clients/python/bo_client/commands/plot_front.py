@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bo_client.commands import plot
-from bo_client.commands.plot import BEYOND, ORANGE, RED, PlotError
+from bo_client.commands.plot import BEYOND, GRAY, ORANGE, RED, PlotError
 from bo_client.commands.progress import is_better, is_defaults
 from bo_client.ranking import best_of, front_of
 from bo_client.values import Metric, StudyInfo, Trial
@@ -55,6 +55,7 @@ def _draw(axes: "Axes", study: StudyInfo, ended: Sequence[Trial], best: Sequence
     if beyond:
         axes.scatter(*_columns(beyond, pair), s=34, facecolors="none", edgecolors=RED, label=BEYOND, zorder=2)
     _window(axes, [*within, *beyond], best, pair)
+    _tell_outside(axes, ended, pair)
     _step(axes, study, within, pair)
     if best:
         ring: dict[str, Any] = {"s": 110, "facecolors": "none", "edgecolors": INK, "linewidths": 1.6}
@@ -86,6 +87,18 @@ def _window(axes: "Axes", ended: Sequence[Trial], best: Sequence[Trial], pair: P
         else:
             room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
             getattr(axes, f"set_{side}lim")(low - room, high + room)
+
+
+def _tell_outside(axes: "Axes", ended: Sequence[Trial], pair: Pair) -> None:
+    """How many trials the window leaves out, where the worst would be."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    points = zip(*_columns(ended, pair), strict=True)
+    outside = sum(not (left <= x <= right and bottom <= y <= top) for x, y in points)
+    if outside:
+        across, upright = (0.98 if metric.goal == "minimize" else 0.02 for metric in pair)
+        where: dict[str, Any] = {"ha": "right" if across > 0.5 else "left", "va": "top" if upright > 0.5 else "bottom"}
+        text = f"{outside} far worse, outside"
+        axes.text(across, upright, text, transform=axes.transAxes, color=GRAY, fontsize=NUMBER_SIZE, **where)
 
 
 def _step(axes: "Axes", study: StudyInfo, within: Sequence[Trial], pair: Pair) -> None:
