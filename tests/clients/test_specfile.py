@@ -53,6 +53,32 @@ def test_all_that_a_file_may_say(load) -> None:
     assert found.settings == {"max_trials": 30, "seed": 1, "lease_duration": 60}
 
 
+BOUNDED = """
+parameters: {x: {type: int, low: 1, high: 2}}
+metrics:
+  loss: minimize
+  score: {goal: maximize, unit: "%"}
+  latency: {at_most: 50, unit: ms}
+  recall: {at_least: 0.5}
+  size: {goal: minimize, role: constraint, bound: 7}
+"""
+
+
+def test_bounds_in_short_and_in_full(load) -> None:
+    assert list(load(BOUNDED).metrics) == [
+        bo_client.Metric("loss", "minimize"),
+        bo_client.Metric("score", "maximize", unit="%"),
+        bo_client.Metric.at_most("latency", 50.0, "ms"),
+        bo_client.Metric.at_least("recall", 0.5),
+        bo_client.Metric("size", "minimize", "constraint", 7.0),
+    ]
+
+
+def test_how_suggestions_are_made(load) -> None:
+    found = load(WHOLE.replace("seed: 1", "acquisition: portfolio, per_cost: true")).settings
+    assert (found["acquisition"], found["per_cost"]) == ("portfolio", True)
+
+
 def test_json_says_the_same(load) -> None:
     spec = {"parameters": {"x": {"type": "int", "low": 1, "high": 2}}, "metrics": {"loss": "minimize"}}
     found = load(json.dumps(spec), "space.json")
@@ -73,6 +99,12 @@ def test_json_says_the_same(load) -> None:
         (("when: {optimizer: [sgd]}", "when: {optimzer: [sgd]}"), "parameters.momentum"),
         (("loss: minimize", "loss: downwards"), "metrics.loss"),
         (("loss: minimize", "loss: information"), "metrics"),
+        (("loss: minimize", "loss: minimize, size: {at_most: small}"), "metrics.size.at_most"),
+        (("loss: minimize", "loss: minimize, size: {at_most: 5, at_least: 1}"), "metrics.size.at_least"),
+        (("loss: minimize", "loss: minimize, size: {at_most: 5, goal: minimize}"), "metrics.size.goal"),
+        (("loss: minimize", "loss: minimize, size: {goal: minimize, role: constraint}"), "metrics.size.bound"),
+        (("seed: 1", "acquisition: luck"), "settings.acquisition"),
+        (("seed: 1", "per_cost: 1"), "settings.per_cost"),
         (("max_trials: 30", "max_trials: many"), "settings.max_trials"),
         (("max_trials: 30", "trials: 30"), "settings"),
         (("forbidden: {optimizer", "forbiden: {optimizer"), "constraints[1]"),

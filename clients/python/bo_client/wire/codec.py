@@ -33,6 +33,7 @@ from bo_client.wire.codec_space import space_from_wire, space_to_wire, values_fr
 SETTING_PATHS = {
     "algorithm": "spec.suggestion.algorithm",
     "acquisition": "spec.suggestion.acquisition",
+    "per_cost": "spec.suggestion.per_cost",
     "beta": "spec.suggestion.beta",
     "xi": "spec.suggestion.xi",
     "initial_trials": "spec.suggestion.initial_trials",
@@ -75,6 +76,8 @@ def settings_to_wire(settings: StudySettings, spec: study_pb2.StudySpec) -> None
         spec.suggestion.acquisition = enum_to_wire(
             study_pb2.Acquisition, "ACQUISITION", settings["acquisition"], SETTING_PATHS["acquisition"]
         )
+    if "per_cost" in settings:
+        _set_flag(spec.suggestion, settings["per_cost"])
     if "lease_duration" in settings:
         lease = duration_to_wire(settings["lease_duration"], SETTING_PATHS["lease_duration"])
         spec.execution.lease_duration.CopyFrom(lease)
@@ -93,6 +96,12 @@ def _place(spec: study_pb2.StudySpec, setting: str) -> tuple[Message, str]:
     return getattr(spec, owner), field
 
 
+def _set_flag(suggestion: study_pb2.SuggestionSettings, given: bool) -> None:
+    if not isinstance(given, bool):  # the wire would take a number for one
+        raise InvalidRequest.of(SETTING_PATHS["per_cost"], f"is {given!r}; give True or False")
+    suggestion.per_cost = given
+
+
 def _set_number(owner: Message, name: str, path: str, value: float) -> None:
     built(path, value, lambda: setattr(owner, name, value))
 
@@ -106,6 +115,8 @@ def settings_from_wire(spec: study_pb2.StudySpec) -> StudySettings:
         found["acquisition"] = (
             study_pb2.Acquisition.Name(spec.suggestion.acquisition).removeprefix("ACQUISITION_").lower()
         )
+    if spec.suggestion.per_cost:
+        found["per_cost"] = True
     lease = seconds_of(spec.execution, "lease_duration")
     if lease is not None:
         found["lease_duration"] = lease
