@@ -72,6 +72,7 @@ class Client:
         initial_trials: int | None = None,
         beta: float | None = None,
         xi: float | None = None,
+        warm_start_studies: Sequence[str | Study] | None = None,
         stopping: Literal["none", "median", "successive_halving", "curve"] | None = None,
         stopping_min_step: int | None = None,
         stopping_min_trials: int | None = None,
@@ -88,6 +89,8 @@ class Client:
             space: what may be tried.
             metrics: the name of the one to optimize, with its `goal`; or Metric values, which say their own goals.
             lease_duration: seconds for which a worker owns a trial after each sign of life.
+            warm_start_studies: earlier studies to start from, or their ids, at most 8; each counts as far as it
+                ranks this one's results.
             stopping: the rule that tells unpromising trials to stop early, judging what they report at each step.
             stopping_min_step: no trial is stopped before this step; by default a tenth of `stopping_max_step`.
             stopping_min_trials: no trial is stopped before so many others can be compared with; by default 5.
@@ -107,6 +110,7 @@ class Client:
             "initial_trials": initial_trials,
             "beta": beta,
             "xi": xi,
+            "warm_start_studies": warm_start_studies,
             "stopping": stopping,
             "stopping_min_step": stopping_min_step,
             "stopping_min_trials": stopping_min_trials,

@@ -33,6 +33,13 @@ Pairs = tuple[tuple[str, str], ...]
     type=click.Choice(["none", "median", "successive_halving", "curve"]),
     help="Which rule stops unpromising trials early; overrides the file's.",
 )
+@click.option(
+    "--warm-start",
+    "sources",
+    multiple=True,
+    metavar="STUDY",
+    help="An earlier study to start from; may be repeated. They override the file's.",
+)
 @click.option("--display-name", default="", help="For people.")
 @label_option
 @pass_client
@@ -43,6 +50,7 @@ def create(
     max_trials: int | None,
     seed: int | None,
     stopping: Literal["none", "median", "successive_halving", "curve"] | None,
+    sources: tuple[str, ...],
     display_name: str,
     labels: Pairs,
 ) -> None:
@@ -68,6 +76,8 @@ def create(
         settings["seed"] = seed
     if stopping is not None:
         settings["stopping"] = stopping
+    if sources:
+        settings["warm_start_studies"] = sources
     study = client.create_study(
         study_id, file.space, file.metrics, display_name=display_name, labels=dict(labels), **settings
     )
