@@ -30,9 +30,10 @@ import click
 import numpy as np
 
 from bo_service.adapters.storage.sqlite import SqliteStore
-from bo_service.application import running, studies, suggesting, trials
+from bo_service.application import gathering, running, studies, suggesting, trials
 from bo_service.application.ports import TrialOutline
 from bo_service.application.services import Services
+from bo_service.application.stopping import full_values
 from bo_service.core import suggest as core
 from bo_service.core.constraints import Configuration
 from bo_service.core.domains import DiscreteDomain, FloatDomain, IntDomain, Scale
@@ -199,7 +200,7 @@ def as_given(outlines: Sequence[TrialOutline], metric: Metric) -> dict[int, tupl
     }
 
 
-CREDITS = {"expected": suggesting.full_values, "given": as_given}
+CREDITS = {"expected": full_values, "given": as_given}
 
 
 @contextmanager
@@ -269,7 +270,7 @@ def main() -> None:
         for rule in given.rules.split(","):
             for credit in given.credits.split(",") if rule != "none" else ["-"]:
                 settings = StoppingSettings(RULES[rule], **json.loads(given.settings))
-                with patch.object(suggesting, "full_values", CREDITS.get(credit, suggesting.full_values)):
+                with patch.object(gathering, "full_values", CREDITS.get(credit, full_values)):
                     found = [run_study(problem, settings, seed, given.trials) for seed in range(given.seeds)]
                 click.echo(f"| {name} | {rule} | {credit} | {table_row(found)} |")
 

@@ -64,6 +64,24 @@ def test_create_tells_every_mistake_in_the_file(bo, tmp_path: Path) -> None:
     assert "metrics.loss" in done.stderr
 
 
+def test_create_from_earlier_studies(bo, fake, tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(FILE)
+    for name in ("first", "second"):
+        bo("create", name, "--space", file)
+    assert "starts" not in bo("show", "first").output
+    file.write_text(FILE.replace("max_trials: 30", "warm_start_studies: [first]"))
+    assert bo("create", "third", "--space", file).exit_code == 0
+    assert fake.client().study("third").info().warm_start_studies == ("first",)
+    bo("create", "new", "--space", file, "--warm-start", "second", "--warm-start", "third")
+    assert "\nstarts    from second, third\n" in bo("show", "new").output
+    record = json.loads(bo("show", "new", "--json").output)
+    assert record["study"]["settings"]["warm_start_studies"] == ["second", "third"]
+    refused = bo("create", "bad", "--space", file, "--warm-start", "missing")
+    assert refused.exit_code == 1
+    assert "warm_start_studies[0]: is 'studies/missing', which doesn't exist" in refused.stderr
+
+
 def test_studies(bo, seen) -> None:
     assert re.search(r"^s +ACTIVE +3 of 6 +1 +minimize loss", bo("studies").output, re.MULTILINE)
     assert [s["id"] for s in json.loads(bo("studies", "--json").output)] == ["s"]

@@ -56,6 +56,7 @@ SETTINGS = st.fixed_dictionaries(
         "initial_trials": st.integers(0, 2**31 - 1),
         "beta": FLOATS,
         "xi": FLOATS,
+        "warm_start_studies": st.lists(NAMES, min_size=1, max_size=3).map(tuple),
     },
 )
 
@@ -259,6 +260,9 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"per_cost": "no"}, "per_cost"),
         ({"lease_duration": "1 min"}, "lease_duration"),
         ({"lease_duration": math.inf}, "lease_duration"),
+        ({"warm_start_studies": "first"}, "warm_start_studies"),
+        ({"warm_start_studies": 3}, "warm_start_studies"),
+        ({"warm_start_studies": ["first", 2]}, "warm_start_studies[1]"),
         ({"tries": 3}, "tries"),
     ],
 )

@@ -107,6 +107,8 @@ def test_json_says_the_same(load) -> None:
         (("seed: 1", "per_cost: 1"), "settings.per_cost"),
         (("max_trials: 30", "max_trials: many"), "settings.max_trials"),
         (("max_trials: 30", "trials: 30"), "settings"),
+        (("lease_duration: 60", "warm_start_studies: first"), "settings.warm_start_studies"),
+        (("lease_duration: 60", "warm_start_studies: [1]"), "settings.warm_start_studies"),
         (("forbidden: {optimizer", "forbiden: {optimizer"), "constraints[1]"),
         (("upper_bound: 5", "bound: 5"), "constraints[0]"),
     ],
@@ -118,6 +120,11 @@ def test_a_mistake_is_told_with_its_place(load, change, place) -> None:
         load(WHOLE.replace(old, new))
     assert any(violation.field.startswith(place) for violation in refusal.value.violations), refusal.value
     assert "space.yaml" in str(refusal.value)
+
+
+def test_studies_to_start_from(load) -> None:
+    found = load(WHOLE.replace("lease_duration: 60", "warm_start_studies: [first, second]"))
+    assert found.settings["warm_start_studies"] == ["first", "second"]
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "parameters: {x: ", "just words"])

@@ -29,6 +29,7 @@ LOSS, SCORE = bo_client.Metric("loss", "minimize"), bo_client.Metric("score", "m
 LATENCY = bo_client.Metric.at_most("latency", 50.0, unit="ms")
 SHORT_OF_NORM = space_pb2.Configuration(parameters={"lr": space_pb2.ParameterValue(float_value=0.1)})
 State = bo_client.TrialState
+EXTRA = bo_client.FloatParameter("extra", 0.0, 1.0)
 
 
 class ServerContract:
@@ -739,6 +740,82 @@ class ServerContract:
         client.delete_study("s")
         client.create_study("s", SPACE, "loss", goal="minimize").enqueue(GOOD)
         assert [t.number for t in next(study.watch(after_revision=seen)).trials] == [1]
+
+    @pytest.fixture
+    def earlier(self, client) -> bo_client.Study:
+        """A study of the same metric, with a parameter more and one less; its third trial is the best."""
+        space = bo_client.SearchSpace(
+            [*(p for p in SPACE.parameters if p.name != "batch"), EXTRA], SPACE.constraints[1:]
+        )
+        study = client.create_study("earlier", space, "loss", goal="minimize")
+        for value, lr in ((3.0, 0.5), (2.0, 0.3), (1.0, 0.001), (4.0, 0.1)):
+            study.add({"lr": lr, "layers": 7, "norm": "batch", "extra": 0.5}, value)
+        study.add({"lr": 0.002, "layers": 1, "norm": "batch", "extra": 0.5}, failure="DIVERGED")
+        return study
+
+    @pytest.mark.parametrize("by_id", [True, False])
+    def test_earlier_studies_to_start_from_are_kept(self, client, earlier, by_id) -> None:
+        other = client.create_study("other", SPACE, "loss", goal="minimize")
+        sources = ["earlier", "other"] if by_id else [earlier, other]
+        study = client.create_study("s", SPACE, "loss", goal="minimize", seed=1, warm_start_studies=sources)
+        assert study.info().warm_start_studies == ("earlier", "other")
+        assert study.info().settings["seed"] == 1
+        again = client.create_study("s", SPACE, "loss", goal="minimize", seed=1, warm_start_studies=sources)
+        assert again.definition == study.info()
+        for wanted in (sources[1:], sources[:1], []):
+            assert study.update(settings={"warm_start_studies": wanted, "seed": 2}).settings["seed"] == 2
+            assert study.info().warm_start_studies == tuple(["earlier", "other"][sources.index(w)] for w in wanted)
+        study.update(settings={"warm_start_studies": sources})
+        client.delete_study("earlier")
+        assert study.update(settings={"seed": 3}).warm_start_studies == ("earlier", "other")
+        assert len(study.suggest()) == 1
+
+    def test_the_best_of_an_earlier_study_is_the_second_trial(self, client, earlier) -> None:
+        study = client.create_study("s", SPACE, "loss", goal="minimize", warm_start_studies=[earlier])
+        origins = bo_client.Origin
+        trials = study.suggest(3)
+        assert [t.origin for t in trials] == [origins.DEFAULT, origins.WARM_START, origins.QUASI_RANDOM]
+        best = earlier.best().parameters
+        told = {name: value for name, value in trials[1].parameters.items() if name != "batch"}
+        assert told == {name: value for name, value in best.items() if name != "extra"}
+        assert trials[1].parameters["batch"] == trials[0].parameters["batch"]
+        assert study.suggest()[0].origin is origins.WARM_START
+
+    def test_a_study_of_which_nothing_is_known_is_no_hindrance(self, client) -> None:
+        client.create_study("empty", SPACE, "loss", goal="maximize")
+        study = client.create_study("s", SPACE, "loss", goal="minimize", warm_start_studies=["empty"])
+        assert {t.origin for t in study.suggest(4)} == {bo_client.Origin.DEFAULT, bo_client.Origin.QUASI_RANDOM}
+
+    @pytest.mark.parametrize(
+        ("source", "hint"),
+        [
+            ("s", "the study itself"),
+            ("missing", "doesn't exist"),
+            ("strange", "none of this study's parameters: its own are 'extra'"),
+            ("unmeasured", "none of this study's objectives: its metrics are 'error'"),
+            ("a/b", "studies/STUDY"),
+        ],
+    )
+    def test_what_a_study_cannot_start_from_is_refused(self, client, earlier, source, hint) -> None:
+        client.create_study("strange", bo_client.SearchSpace([EXTRA]), "loss", goal="minimize")
+        client.create_study("unmeasured", SPACE, "error", goal="minimize")
+        sources = ["earlier", source]
+        with pytest.raises(bo_client.InvalidRequest) as refusal:
+            client.create_study("s", SPACE, "loss", goal="minimize", warm_start_studies=sources)
+        study = client.create_study("s", SPACE, "loss", goal="minimize")
+        with pytest.raises(bo_client.InvalidRequest) as later:
+            study.update(settings={"warm_start_studies": sources})
+        for refused in (refusal, later):
+            (violation,) = refused.value.violations
+            assert violation.field == "study.spec.suggestion.warm_start_studies[1]"
+            assert hint in violation.description
+        assert study.info().warm_start_studies == ()
+
+    @pytest.mark.parametrize(("sources", "hint"), [([f"s{i}" for i in range(9)], "more than 8"), (["a", "a"], "twice")])
+    def test_too_many_studies_to_start_from_are_refused(self, client, sources, hint) -> None:
+        with pytest.raises(bo_client.InvalidRequest, match=hint) as refusal:
+            client.create_study("s", SPACE, "loss", goal="minimize", warm_start_studies=sources)
+        assert refusal.value.violations[0].field == "study.spec.suggestion.warm_start_studies"
 
 
 class TestFakeServer(ServerContract):

@@ -73,6 +73,7 @@ class Client:
         initial_trials: int | None = None,
         beta: float | None = None,
         xi: float | None = None,
+        warm_start_studies: Sequence[str | Study] | None = None,
         stopping: Literal["none", "median", "successive_halving", "curve"] | None = None,
         stopping_min_step: int | None = None,
         stopping_min_trials: int | None = None,
@@ -92,6 +93,8 @@ class Client:
             lease_duration: seconds for which a worker owns a trial after each sign of life.
             acquisition: what the surrogate is searched with, where there is one objective.
             per_cost: count improvement per second that a trial takes, so that cheap ones come first.
+            warm_start_studies: earlier studies to start from, or their ids, at most 8; each counts as far as it
+                ranks this one's results.
             stopping: the rule that tells unpromising trials to stop early, judging what they report at each step.
             stopping_min_step: no trial is stopped before this step; by default a tenth of `stopping_max_step`.
             stopping_min_trials: no trial is stopped before so many others can be compared with; by default 5.
@@ -112,6 +115,7 @@ class Client:
             "initial_trials": initial_trials,
             "beta": beta,
             "xi": xi,
+            "warm_start_studies": warm_start_studies,
             "stopping": stopping,
             "stopping_min_step": stopping_min_step,
             "stopping_min_trials": stopping_min_trials,

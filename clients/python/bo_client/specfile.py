@@ -67,6 +67,10 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
 @dataclass(frozen=True)
 class _Field:
     """One key of a mapping: what it may hold."""
@@ -119,6 +123,7 @@ _SETTINGS = {
     "initial_trials": _WHOLE,
     "beta": _NUMBER,
     "xi": _NUMBER,
+    "warm_start_studies": _Field("a list of studies' ids such as [first]", _is_texts),
     "stopping": _choice("none", "median", "successive_halving", "curve"),
     "stopping_min_step": _WHOLE,
     "stopping_min_trials": _WHOLE,

@@ -1,13 +1,16 @@
 """Studies and trials as the server last told them: snapshots that never change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from bo_client.parameters import Value
 from bo_client.space import SearchSpace
+
+if TYPE_CHECKING:
+    from bo_client.study import Study
 
 Goal = Literal["minimize", "maximize"]
 Role = Literal["objective", "constraint", "information"]
@@ -214,6 +217,8 @@ class StudySettings(TypedDict, total=False):
     initial_trials: int
     beta: float
     xi: float
+    warm_start_studies: "Sequence[str | Study]"
+    """Earlier studies to start from, or their ids; each counts as far as it ranks this one's results."""
     stopping: Literal["none", "median", "successive_halving", "curve"]
     """Which rule tells running trials to stop early, judging what they report."""
     stopping_min_step: int
@@ -273,6 +278,11 @@ class StudyInfo:
     def admits(self, metrics: Mapping[str, float]) -> bool:
         """Whether a result with these metrics keeps to every bound."""
         return all(m.admits(metrics[m.name]) for m in self.limits)
+
+    @property
+    def warm_start_studies(self) -> tuple[str, ...]:
+        """Ids of the earlier studies that it starts from."""
+        return tuple(str(study_id) for study_id in self.settings.get("warm_start_studies", ()))
 
     @property
     def ended(self) -> int:

@@ -80,6 +80,8 @@ def study_text(info: StudyInfo, best: Sequence[Trial]) -> RenderableType:
         f"trials    {counts or 'none yet'}",
         f"best      {best_line(info, best)}",
     ]
+    if info.warm_start_studies:
+        lines.append(f"starts    from {', '.join(info.warm_start_studies)}")
     if info.labels:
         lines.append("labels    " + " ".join(f"{k}={v}" for k, v in sorted(info.labels.items())))
     return Text("\n".join(lines))

@@ -43,6 +43,13 @@ Pairs = tuple[tuple[str, str], ...]
     type=click.Choice(["none", "median", "successive_halving", "curve"]),
     help="Which rule stops unpromising trials early; overrides the file's.",
 )
+@click.option(
+    "--warm-start",
+    "sources",
+    multiple=True,
+    metavar="STUDY",
+    help="An earlier study to start from; may be repeated. They override the file's.",
+)
 @click.option("--display-name", default="", help="For people.")
 @label_option
 @pass_client
@@ -55,6 +62,7 @@ def create(
     acquisition: Acquisition | None,
     per_cost: bool | None,
     stopping: Literal["none", "median", "successive_halving", "curve"] | None,
+    sources: tuple[str, ...],
     display_name: str,
     labels: Pairs,
 ) -> None:
@@ -90,6 +98,8 @@ def create(
         settings["per_cost"] = per_cost
     if stopping is not None:
         settings["stopping"] = stopping
+    if sources:
+        settings["warm_start_studies"] = sources
     study = client.create_study(
         study_id, file.space, file.metrics, display_name=display_name, labels=dict(labels), **settings
     )

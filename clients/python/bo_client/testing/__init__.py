@@ -14,6 +14,8 @@ seed; after the initial trials it says that a surrogate chose. What happens rare
     with server.outage(): ...          # nobody answers: ServerUnavailable
     server.calls                       # what was asked: (method, request) pairs
 
+A study that starts from earlier ones gets their best configurations at every second of its initial trials.
+
 With a stopping rule, whichever it is, it stops trials as the median rule does. Its suggestions, `predict` and `slice`
 know no surrogate: of every configuration each objective and constraint metric is expected to have the mean and standard
 deviation of the results so far. To `analyze`, every parameter matters alike, and the best trial is best for certain.

@@ -9,6 +9,7 @@ from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 from bo_client.errors import InvalidRequest, Violation
 from bo_client.parameters import NAME
 from bo_client.testing.stopping import stopping_faults
+from bo_client.testing.warm_start import source_faults
 from bo_client.values import Metric, StudyInfo
 from bo_client.wire.codec import metric_from_wire
 from bo_client.wire.codec_space import space_from_wire, values_from_wire
@@ -87,6 +88,7 @@ def _setting_faults(spec: study_pb2.StudySpec) -> Iterator[Violation]:
             yield Violation(f"{group}.{name}", f"is {getattr(owner, name)}; it must be from {low} to {high}")
     if spec.suggestion.HasField("beta") and not 0 < spec.suggestion.beta <= 100:
         yield Violation("suggestion.beta", f"is {spec.suggestion.beta}; it must be above 0 and at most 100")
+    yield from source_faults(spec.suggestion.warm_start_studies)
     yield from stopping_faults(spec.stopping)
     if spec.execution.HasField("lease_duration"):
         seconds = spec.execution.lease_duration.ToTimedelta().total_seconds()

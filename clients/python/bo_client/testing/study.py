@@ -1,6 +1,7 @@
 """One study of the fake server: its trials and their lives."""
 
 import random
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from bo_api.v1 import optimization_service_pb2 as pb
@@ -22,6 +23,7 @@ from bo_client.testing.lives import (
 )
 from bo_client.testing.sampling import default_configuration, new_configuration
 from bo_client.testing.stopping import why_stop
+from bo_client.testing.warm_start import initial_trials, opening
 from bo_client.wire.codec import study_from_wire
 from bo_client.wire.codec_space import values_from_wire, values_to_wire
 
@@ -32,7 +34,7 @@ RETRY_DELAY = timedelta(seconds=1)
 class FakeStudy:
     """Not safe for threads: the server holds a lock."""
 
-    def __init__(self, message: study_pb2.Study, rng: random.Random) -> None:
+    def __init__(self, message: study_pb2.Study, rng: random.Random, studies: "Mapping[str, FakeStudy]") -> None:
         self.message = message
         self.definition = study_from_wire(message)
         self.trials: dict[int, trial_pb2.Trial] = {}
@@ -40,6 +42,7 @@ class FakeStudy:
         """Revision at which each deleted trial went."""
         self._tokens: dict[int, list[str]] = {}
         self._rng = rng
+        self._studies = studies
         self._made = 0
 
     def snapshot(self) -> study_pb2.Study:
@@ -89,6 +92,9 @@ class FakeStudy:
         default = default_configuration(space)
         if not known and space.is_feasible(default):
             return default, trial_pb2.ORIGIN_DEFAULT
+        best = opening(self.definition, self._studies, known)
+        if best is not None:
+            return best, trial_pb2.ORIGIN_WARM_START
         drawn = new_configuration(space, known, self._rng)
         return None if drawn is None else (drawn, self._origin)
 
@@ -96,8 +102,9 @@ class FakeStudy:
     def _origin(self) -> trial_pb2.Origin:
         """Of what is drawn next: where the real server would have its surrogate, it is said to come from that."""
         settings = self.definition.settings
-        initial = settings.get("initial_trials", min(max(len(self.definition.space.parameters), 3), 10))
-        is_early = len(self.trials) < initial or not expected(self.definition, self.trials.values())
+        is_early = len(self.trials) < initial_trials(self.definition) or not expected(
+            self.definition, self.trials.values()
+        )
         is_blind = settings.get("algorithm") == "quasi_random"
         return trial_pb2.ORIGIN_QUASI_RANDOM if is_early or is_blind else trial_pb2.ORIGIN_SURROGATE
 
