@@ -5,6 +5,7 @@ m points; mean (m,), std (m,) of the posterior; best the incumbent's value; z = 
 
     EI = std h(z),   h(z) = φ(z) + z Φ(z)                          (Jones et al. 1998)
     log EI = log h(z) + log std, stable for all z                  (Ament et al. 2023, arXiv 2310.20708, section 4.1)
+    log NEI = log of EI averaged over draws of the best, as EI by draw  (Letham et al. 2019; see `imagined.py`)
     log PI = log Φ(z)                                              (Kushner 1964)
     UCB = mean + beta std                                          (Srinivas et al. 2010, arXiv 0912.3995)
 """
@@ -34,8 +35,8 @@ class Worth:
     by_std: Array
 
 
-def log_ei(mean: Array, std: Array, best: float, xi: float = XI) -> Worth:
-    """The logarithm of the expected improvement over best + xi; -inf where there is none to expect."""
+def log_ei(mean: Array, std: Array, best: float | Array, xi: float = XI) -> Worth:
+    """The logarithm of the expected improvement over best + xi; -inf where there is none to expect. They broadcast."""
     gain = mean - best - xi
     sure = std <= 0.0
     safe = np.where(sure, 1.0, std)
@@ -97,9 +98,9 @@ class Criterion:
     xi: float = XI
 
     @classmethod
-    def of(cls, settings: SuggestionSettings, best: float, turn: int = 0) -> "Criterion":
-        """What the settings ask for; by default log-EI. A portfolio's members take turns."""
-        kind = settings.acquisition or Acquisition.LOG_EI
+    def of(cls, settings: SuggestionSettings, best: float, turn: int = 0, is_noisy: bool = False) -> "Criterion":
+        """What the settings ask for; by default log-EI, or noisy log-EI. A portfolio's members take turns."""
+        kind = settings.acquisition or (Acquisition.LOG_NEI if is_noisy else Acquisition.LOG_EI)
         if kind is Acquisition.PORTFOLIO:
             kind = PORTFOLIO[turn % len(PORTFOLIO)]
         return cls(

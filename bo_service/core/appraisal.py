@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, logsumexp
 
-from bo_service.core.acquisition import Criterion
+from bo_service.core.acquisition import Criterion, Worth, log_ei
 from bo_service.core.axes import Array
 from bo_service.core.hypervolume_improvement import log_ehvi
-from bo_service.core.surrogate import Slope, Surrogate
+from bo_service.core.surrogate import Imagination, Slope, Surrogate
 
 _HALF_LOG_2PI = 0.5 * np.log(2.0 * np.pi)
 
@@ -45,6 +45,33 @@ class Improvement:
         at = self.surrogate.slope(x)
         worth = self.criterion(np.array([at.mean]), np.array([at.std]))
         return float(worth.value[0]), worth.by_mean * at.by_mean + worth.by_std * at.by_std
+
+
+@dataclass(frozen=True)
+class NoisyImprovement:
+    """Of one objective, where noise leaves open what the best so far is: log of EI averaged over draws of it."""
+
+    surrogate: Surrogate
+    imagined: Imagination
+    best: Array
+    """(S,): the best of each draw."""
+    criterion: Criterion
+    """Over the best on average."""
+
+    def value(self, X: Array) -> Array:
+        draws = self.imagined.posterior(X)
+        return np.asarray(logsumexp(self._each(draws.means, draws.std[:, None]).value, axis=1) - np.log(len(self.best)))
+
+    def slope(self, x: Array) -> tuple[float, Array]:
+        at = self.imagined.slope(x)
+        each = self._each(at.means, np.array([at.std]))
+        total = float(logsumexp(each.value))
+        share = np.exp(each.value - total)
+        gradient = (share * each.by_mean) @ at.by_means + float(share @ each.by_std) * at.by_std
+        return total - float(np.log(len(self.best))), gradient
+
+    def _each(self, means: Array, std: Array) -> Worth:
+        return log_ei(means, np.broadcast_to(std, means.shape), self.best, self.criterion.xi)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 import numpy as np
 from scipy.special import ndtr
 
-from bo_service.core.appraisal import Improvement, ParetoImprovement
+from bo_service.core.appraisal import ParetoImprovement
 from bo_service.core.axes import Array
 from bo_service.core.evidence import Suggestion
 from bo_service.core.fitted import Fitted
+from bo_service.core.gain import Gain
 from bo_service.core.trial import Intent, Origin
 from bo_service.core.workbench import Workbench
 
@@ -46,9 +47,9 @@ def explain(bench: Workbench, fitted: Fitted, row: Array) -> Suggestion:
     )
 
 
-def _prospect(gain: Improvement | ParetoImprovement, X: Array) -> tuple[Intent, str]:
+def _prospect(gain: Gain, X: Array) -> tuple[Intent, str]:
     """Whether X (1, f) exploits or explores, and what there is to hope for."""
-    if isinstance(gain, Improvement):
+    if not isinstance(gain, ParetoImprovement):
         posterior = gain.surrogate.posterior(X)
         z = float((posterior.mean[0] - gain.criterion.best) / posterior.std[0])
         intent = Intent.EXPLOIT if z >= -1.0 else Intent.EXPLORE

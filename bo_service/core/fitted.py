@@ -4,14 +4,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bo_service.core.acquisition import Criterion
-from bo_service.core.appraisal import Appraisal, Fulfillment, Improvement, ParetoImprovement, Thrift, Total
+from bo_service.core.appraisal import Appraisal, Fulfillment, ParetoImprovement, Thrift, Total
 from bo_service.core.axes import Array
+from bo_service.core.gain import Gain, gain_of
 from bo_service.core.gaussian_process import fit
 from bo_service.core.metric_model import MetricModel
-from bo_service.core.pareto import boxes, reference_point
 from bo_service.core.warm_start import fit_sources
 from bo_service.core.workbench import Workbench
 
@@ -28,7 +26,7 @@ class Fitted:
     """Of the margins by which constraints on outcomes are fulfilled."""
     steady: tuple[Appraisal, ...]
     """Terms that don't change with what is pending."""
-    gain: Improvement | ParetoImprovement
+    gain: Gain
 
     @classmethod
     def of(cls, bench: Workbench) -> "Fitted":
@@ -45,14 +43,14 @@ class Fitted:
             MetricModel.of(bench, X[bench.is_measured], margins, nothing[bench.is_measured], 4, k).believe(pending)
             for k, margins in enumerate(bench.margins.T)
         )
-        return cls(objectives, limits, _thrift(bench, X), _gain(bench, objectives, limits))
+        return cls(objectives, limits, _thrift(bench, X), gain_of(bench, objectives, limits))
 
     def believe(self, bench: Workbench, row: Array) -> "Fitted":
         """The same once the row (p,), which `bench` has seen, is pending as well."""
         X = bench.encoding.features(row[None])
         objectives = tuple(model.believe(X) for model in self.objectives)
         limits = tuple(model.believe(X) for model in self.limits)
-        return replace(self, objectives=objectives, limits=limits, gain=_gain(bench, objectives, limits))
+        return replace(self, objectives=objectives, limits=limits, gain=gain_of(bench, objectives, limits))
 
     @cached_property
     def chances(self) -> Total:
@@ -68,35 +66,7 @@ class Fitted:
     @property
     def acquisition(self) -> str:
         """The name of the acquisition function in use."""
-        return self.gain.criterion.kind.value if isinstance(self.gain, Improvement) else "log_ehvi"
-
-
-def _gain(
-    bench: Workbench, objectives: tuple[MetricModel, ...], limits: tuple[MetricModel, ...]
-) -> Improvement | ParetoImprovement:
-    """Over the best that is known or believed and, as far as is known, fulfills the constraints."""
-    settings = bench.evidence.settings
-    if len(objectives) == 1 and not limits:
-        surrogate = objectives[0].surrogate
-        return Improvement(surrogate, Criterion.of(settings, surrogate.incumbent(), len(bench.seen)))
-    X = bench.encoding.features(bench.seen.Z)
-    F = np.column_stack([model.means(X) for model in objectives])
-    holds = _hold(bench, limits, X)
-    if len(objectives) == 1:
-        # Where nothing fulfills the constraints yet, everything improves on the worst, and their chances decide.
-        best = float(F[holds].max()) if holds.any() else float(F.min())
-        return Improvement(objectives[0].surrogate, Criterion.of(settings, best, len(bench.seen)))
-    reference = reference_point(F[holds] if holds.any() else F)
-    return ParetoImprovement(tuple(model.surrogate for model in objectives), *boxes(F[holds], reference))
-
-
-def _hold(bench: Workbench, limits: tuple[MetricModel, ...], X: Array) -> NDArray[np.bool_]:
-    """Mask (n,) of the rows seen, with features X, that are expected to fulfill every constraint on outcomes."""
-    holds = np.ones(len(X), dtype=bool)
-    holds[: len(bench.past)] = bench.is_measured
-    for model in limits:
-        holds &= model.means(X) >= model.threshold(0.0)
-    return holds
+        return "log_ehvi" if isinstance(self.gain, ParetoImprovement) else self.gain.criterion.kind.value
 
 
 def _thrift(bench: Workbench, X: Array) -> tuple[Appraisal, ...]:

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cholesky, lapack, solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from bo_service.core.axes import Array
+from bo_service.core.cholesky import factor
+from bo_service.core.imagined import Imagined
 from bo_service.core.kernels import MainEffectsMatern
 from bo_service.core.likelihood import Likelihood, fit_hyperparameters
 from bo_service.core.priors import Prior
@@ -47,6 +49,21 @@ class GaussianProcess:
         kernel = self.kernel
         return np.log([*kernel.length_scale, kernel.stretch, kernel.joint, kernel.main, self.noise])
 
+    @property
+    def least_variance(self) -> float:
+        """What rounding leaves of the posterior variance where it should be 0."""
+        return float(LEAST_VARIANCE * self.kernel.variance)
+
+    @property
+    def noisiness(self) -> float:
+        """The variance of the noise over that of the values."""
+        return float(self.noise / self.kernel.variance)
+
+    def solve(self, k: Array) -> Array:
+        """K⁻¹ k (n + b,) for k (n + b,)."""
+        solved, _ = lapack.dpotrs(self.L, k, lower=1)
+        return np.asarray(solved)
+
     def mean(self, Q: Array) -> Array:
         """(m,): the posterior mean at queries Q (m, f)."""
         return np.asarray(self.a @ self.kernel(self.X[: len(self.a)], Q))
@@ -61,16 +78,13 @@ class GaussianProcess:
         k = self.kernel(self.X, Q)
         explained = solve_triangular(self.L, k, lower=True, check_finite=False)
         variance = self.kernel.variance - np.einsum("ij,ij->j", explained, explained)
-        return Posterior(
-            self.a @ k[: len(self.a)], np.sqrt(np.maximum(variance, LEAST_VARIANCE * self.kernel.variance))
-        )
+        return Posterior(self.a @ k[: len(self.a)], np.sqrt(np.maximum(variance, self.least_variance)))
 
     def slope(self, x: Array) -> Slope:
         """At one query x (f,), with gradients."""
         k, by_x = self.kernel.with_gradient(x, self.X)
-        w, _ = lapack.dpotrs(self.L, k, lower=1)
-        prior = self.kernel.variance
-        variance = max(prior - float(k @ w), LEAST_VARIANCE * prior)
+        w = self.solve(k)
+        variance = max(self.kernel.variance - float(k @ w), self.least_variance)
         std = float(np.sqrt(variance))
         count = len(self.a)
         return Slope(float(self.a @ k[:count]), std, self.a @ by_x[:count], -(w @ by_x) / std)
@@ -84,8 +98,12 @@ class GaussianProcess:
         n, b = len(self.X), len(Q)
         L = np.zeros((n + b, n + b), order="F")
         L[:n, :n], L[n:, :n] = self.L, cross.T
-        L[n:, n:] = _factor(own, 1e-8 * self.kernel.variance)
+        L[n:, n:] = factor(own, 1e-8 * self.kernel.variance)
         return GaussianProcess(self.kernel, self.noise, np.vstack([self.X, Q]), L, self.a, self.known)
+
+    def imagine(self, points: Array, count: int, rng: np.random.Generator) -> Imagined:
+        """As if so many draws of the true values at points (b, f) were known."""
+        return Imagined.of(self, points, count, rng)
 
     def incumbent(self) -> float:
         """The highest posterior mean at the points observed or believed: no lucky draw of the noise."""
@@ -108,7 +126,7 @@ def condition(theta: Array, X: Array, y: Array, owner: NDArray[np.intp], known: 
     kernel = MainEffectsMatern(np.exp(theta[:-4]), owner, *(float(v) for v in np.exp(theta[-4:-1])))
     noise = float(np.exp(theta[-1]))
     w = np.zeros(len(X)) if known is None else known
-    L = _factor(kernel(X) + np.diag(noise + w), 1e-8 * kernel.variance)
+    L = factor(kernel(X) + np.diag(noise + w), 1e-8 * kernel.variance)
     a, _ = lapack.dpotrs(L, y, lower=1)
     return GaussianProcess(kernel, noise, X, L, a, w)
 
@@ -121,13 +139,3 @@ def telling(y: Array, most: int) -> NDArray[np.intp]:
     best, others = order[: most // 2], np.sort(order[most // 2 :])
     spaced = others[np.linspace(0, len(others) - 1, most - most // 2).round().astype(np.intp)]
     return np.sort(np.concatenate([best, spaced]))
-
-
-def _factor(K: Array, jitter: float) -> Array:
-    """The lower Cholesky factor, with as little added to the diagonal as makes it exist."""
-    added = 0.0
-    while True:
-        try:
-            return np.asfortranarray(cholesky(K + added * np.eye(len(K)), lower=True, check_finite=False))
-        except np.linalg.LinAlgError:
-            added = max(10.0 * added, jitter)

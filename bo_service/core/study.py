@@ -82,6 +82,7 @@ class Acquisition(Enum):
     LOG_EI = "log_ei"
     UCB = "ucb"
     LOG_PI = "log_pi"
+    LOG_NEI = "log_nei"
     PORTFOLIO = "portfolio"
 
 

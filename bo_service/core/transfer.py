@@ -19,7 +19,8 @@ from scipy.stats import kendalltau
 
 from bo_service.core.axes import Array
 from bo_service.core.gaussian_process import GaussianProcess
-from bo_service.core.surrogate import Posterior, Slope
+from bo_service.core.imagined import Imagined
+from bo_service.core.surrogate import Draws, DrawsSlope, Posterior, Slope
 
 LEAST_SPREAD = 1e-6
 """A source whose means differ by less than this over the observations ranks nothing."""
@@ -92,9 +93,44 @@ class TrendedProcess:
         """The same as if queries Q (b, f) had given what is expected of them."""
         return replace(self, rest=self.rest.believe(Q))
 
+    @property
+    def noisiness(self) -> float:
+        """The variance of the noise over that of what the trend leaves over."""
+        return self.rest.noisiness
+
+    def imagine(self, points: Array, count: int, rng: np.random.Generator) -> "TrendedImagination":
+        """As if so many draws of the true values at points (b, f) were known."""
+        return TrendedImagination(self.trend, self.scale, points, self.rest.imagine(points, count, rng))
+
     def incumbent(self) -> float:
         """The highest posterior mean at the points observed or believed."""
         return float(self.posterior(self.rest.X).mean.max())
+
+
+@dataclass(frozen=True)
+class TrendedImagination:
+    """A trended process under draws of the true values at some points."""
+
+    trend: Trend
+    scale: float
+    points: Array
+    rest: Imagined
+
+    @property
+    def values(self) -> Array:
+        """The draws (b, S)."""
+        return self.trend.at(self.points)[:, None] + self.scale * self.rest.values
+
+    def posterior(self, Q: Array) -> Draws:
+        """At queries Q (m, f)."""
+        rest = self.rest.posterior(Q)
+        return Draws(self.trend.at(Q)[:, None] + self.scale * rest.means, self.scale * rest.std)
+
+    def slope(self, x: Array) -> DrawsSlope:
+        """At one query x (f,), with gradients."""
+        (value, gradient), rest, scale = self.trend.slope(x), self.rest.slope(x), self.scale
+        by_means = gradient + scale * rest.by_means
+        return DrawsSlope(value + scale * rest.means, scale * rest.std, by_means, scale * rest.by_std)
 
 
 def ranking_trust(mean: Array, y: Array) -> float:

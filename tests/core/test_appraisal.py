@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 
 from bo_service.core.acquisition import Criterion
-from bo_service.core.appraisal import Appraisal, Fulfillment, Improvement, ParetoImprovement, Thrift, Total
+from bo_service.core.appraisal import (
+    Appraisal,
+    Fulfillment,
+    Improvement,
+    NoisyImprovement,
+    ParetoImprovement,
+    Thrift,
+    Total,
+)
 from bo_service.core.axes import Array
-from bo_service.core.gaussian_process import GaussianProcess, fit
+from bo_service.core.gaussian_process import GaussianProcess, condition, fit
 from bo_service.core.pareto import boxes, reference_point
 from bo_service.core.study import Acquisition
 
@@ -23,17 +31,31 @@ def process(of: Callable[[Array], Array], seed: int) -> GaussianProcess:
     return fit(X, (y - y.mean()) / y.std(), OWNER, 3, rng)
 
 
+def with_noise(exact: GaussianProcess, noise: float) -> GaussianProcess:
+    theta, y = np.append(exact.theta[:-1], np.log(noise)), exact.L @ (exact.L.T @ exact.a)
+    return condition(theta, exact.X, y, OWNER)
+
+
 WAVE = process(lambda X: np.sin(5 * X[:, 0]) + X[:, 1], 0)
 SLOPE = process(lambda X: X[:, 2] - X[:, 0] ** 2, 1)
 BOWL = process(lambda X: -((X[:, 0] - 0.5) ** 2) - (X[:, 1] - 0.2) ** 2, 2)
 FRONT = np.column_stack([p.posterior(WAVE.X).mean for p in (WAVE, SLOPE)])
+NOISE = with_noise(WAVE, 0.2)
+
+
+def noisy(surrogate: GaussianProcess, draws: int) -> NoisyImprovement:
+    X = surrogate.X[:8]
+    imagined = surrogate.imagine(X, draws, np.random.default_rng(0))
+    return NoisyImprovement(surrogate, imagined, imagined.values.max(axis=0), Criterion(Acquisition.LOG_NEI, 0.0))
+
+
 PARETO = ParetoImprovement((WAVE, SLOPE), *boxes(FRONT, reference_point(FRONT)))
 TERMS: dict[str, Appraisal] = {
     **{
         kind.value: Improvement(WAVE, Criterion(kind, 1.0, 2.0, 0.1))
-        for kind in Acquisition
-        if kind is not Acquisition.PORTFOLIO
+        for kind in (Acquisition.LOG_EI, Acquisition.UCB, Acquisition.LOG_PI)
     },
+    "noisy improvement": noisy(NOISE, 16),
     "pareto": PARETO,
     "fulfillment": Fulfillment(SLOPE, 0.7),
     "hopeless fulfillment": Fulfillment(SLOPE, 8.0),
@@ -78,3 +100,43 @@ def test_thrift_halves_what_costs_twice() -> None:
     scale = np.log(2.0) / float((BOWL.posterior(dear).mean - BOWL.posterior(cheap).mean)[0])
     term = Thrift(BOWL, scale)
     assert np.exp(term.value(dear) - term.value(cheap)) == pytest.approx(0.5)
+
+
+def test_noisy_improvement_is_over_the_best_of_what_is_uncertain() -> None:
+    """Monte Carlo of all values together, from the posterior's own formula."""
+    assert NOISE.noisiness > 1e-2
+    x = np.array([[0.35, 0.4, 0.6]])
+    Q = np.vstack([NOISE.X[:8], x])
+    K = NOISE.kernel(NOISE.X) + NOISE.noise * np.eye(12)
+    k = NOISE.kernel(NOISE.X, Q)
+    covariance = NOISE.kernel(Q) - k.T @ np.linalg.solve(K, k)
+    drawn = np.random.default_rng(1).multivariate_normal(NOISE.posterior(Q).mean, covariance, 400_000)
+    expected = np.maximum(drawn[:, 8] - drawn[:, :8].max(axis=1), 0.0).mean()
+    assert np.exp(noisy(NOISE, 4000).value(x)[0]) == pytest.approx(expected, rel=0.05)
+
+
+def test_imagined_values_are_known_and_agree_with_the_posterior() -> None:
+    points, rng = NOISE.X[:5], np.random.default_rng(0)
+    imagined = NOISE.imagine(points, 5000, rng)
+    at = NOISE.posterior(points)
+    assert imagined.values.mean(axis=1) == pytest.approx(at.mean, abs=0.05)
+    assert imagined.values.std(axis=1) == pytest.approx(at.std, rel=0.05)
+    known = imagined.posterior(points)
+    assert known.means == pytest.approx(imagined.values, abs=0.02)
+    assert (known.std < 0.02).all()
+    far = NOISE.posterior(np.array([[0.0, 0.0, 0.0]]))
+    draws = imagined.posterior(np.array([[0.0, 0.0, 0.0]]))
+    assert draws.means.mean() == pytest.approx(far.mean[0], abs=0.05)
+    assert draws.means.var() + draws.std[0] ** 2 == pytest.approx(far.std[0] ** 2, rel=0.05)
+
+
+def test_without_noise_noisy_improvement_is_improvement() -> None:
+    exact = with_noise(WAVE, 1e-8)
+    best = exact.X[np.argmax(exact.mean(exact.X))]
+    X = best + 0.3 * np.random.default_rng(3).standard_normal((30, 3))
+    imagined = exact.imagine(exact.X, 16, np.random.default_rng(0))
+    over_draws = NoisyImprovement(exact, imagined, imagined.values.max(axis=0), Criterion(Acquisition.LOG_NEI, 0.0))
+    plain = Improvement(exact, Criterion(Acquisition.LOG_EI, exact.incumbent())).value(X)
+    likely = plain > -15.0
+    assert likely.sum() > 8
+    assert over_draws.value(X)[likely] == pytest.approx(plain[likely], abs=0.2)

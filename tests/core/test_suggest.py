@@ -318,3 +318,12 @@ def test_asking_for_improvement_explores_more() -> None:
 def test_values_come_without_the_numeric_libraries() -> None:
     program = "import sys, bo_service.core.evidence; assert not {'numpy', 'scipy', 'sklearn'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_noise_is_met_with_noisy_improvement() -> None:
+    rng = np.random.default_rng(0)
+    noisy = study(PLANE, lambda c: hill(c) + 0.3 * rng.standard_normal(), 20)
+    assert suggest(noisy, 1)[0].acquisition == "log_nei"
+    assert suggest(study(PLANE, hill, 12), 1)[0].acquisition == "log_ei"
+    chosen = replace(noisy, settings=SuggestionSettings(acquisition=Acquisition.LOG_EI))
+    assert suggest(chosen, 1)[0].acquisition == "log_ei"

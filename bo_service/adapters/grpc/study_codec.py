@@ -54,6 +54,7 @@ ACQUISITIONS = {
     pb.ACQUISITION_UCB: Acquisition.UCB,
     pb.ACQUISITION_LOG_PI: Acquisition.LOG_PI,
     pb.ACQUISITION_PORTFOLIO: Acquisition.PORTFOLIO,
+    pb.ACQUISITION_LOG_NEI: Acquisition.LOG_NEI,
 }
 STATES = {
     pb.STUDY_STATE_ACTIVE: StudyState.ACTIVE,

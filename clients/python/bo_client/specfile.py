@@ -118,7 +118,7 @@ _SETTINGS = {
     "max_attempts": _WHOLE,
     "seed": _WHOLE,
     "algorithm": _choice("gaussian_process", "quasi_random"),
-    "acquisition": _choice("log_ei", "ucb", "log_pi", "portfolio"),
+    "acquisition": _choice("log_ei", "ucb", "log_pi", "portfolio", "log_nei"),
     "per_cost": _Field("true or false", lambda given: isinstance(given, bool)),
     "initial_trials": _WHOLE,
     "beta": _NUMBER,

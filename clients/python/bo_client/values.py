@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Goal = Literal["minimize", "maximize"]
 Role = Literal["objective", "constraint", "information"]
-Acquisition = Literal["log_ei", "ucb", "log_pi", "portfolio"]
+Acquisition = Literal["log_ei", "ucb", "log_pi", "portfolio", "log_nei"]
 
 
 @dataclass(frozen=True)

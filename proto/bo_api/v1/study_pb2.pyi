@@ -38,6 +38,7 @@ class Acquisition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACQUISITION_UCB: _ClassVar[Acquisition]
     ACQUISITION_LOG_PI: _ClassVar[Acquisition]
     ACQUISITION_PORTFOLIO: _ClassVar[Acquisition]
+    ACQUISITION_LOG_NEI: _ClassVar[Acquisition]
 
 class StoppingRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -68,6 +69,7 @@ ACQUISITION_LOG_EI: Acquisition
 ACQUISITION_UCB: Acquisition
 ACQUISITION_LOG_PI: Acquisition
 ACQUISITION_PORTFOLIO: Acquisition
+ACQUISITION_LOG_NEI: Acquisition
 STOPPING_RULE_UNSPECIFIED: StoppingRule
 STOPPING_RULE_NONE: StoppingRule
 STOPPING_RULE_MEDIAN: StoppingRule

@@ -30,7 +30,7 @@ Pairs = tuple[tuple[str, str], ...]
 @click.option("--seed", type=int, help="Makes suggestions reproducible; overrides the file's.")
 @click.option(
     "--acquisition",
-    type=click.Choice(["log_ei", "ucb", "log_pi", "portfolio"]),
+    type=click.Choice(["log_ei", "ucb", "log_pi", "portfolio", "log_nei"]),
     help="What the surrogate is searched with, where there is one objective; overrides the file's.",
 )
 @click.option(
