@@ -101,17 +101,20 @@ class Fulfillment:
 
     surrogate: Surrogate
     threshold: float
+    variance: float = 0.0
+    """Of the metric beside the surrogate's own."""
 
     def value(self, X: Array) -> Array:
         posterior = self.surrogate.posterior(X)
-        return np.asarray(log_ndtr((posterior.mean - self.threshold) / posterior.std))
+        return np.asarray(log_ndtr((posterior.mean - self.threshold) / np.sqrt(posterior.std**2 + self.variance)))
 
     def slope(self, x: Array) -> tuple[float, Array]:
         at: Slope = self.surrogate.slope(x)
-        z = (at.mean - self.threshold) / at.std
+        spread = float(np.sqrt(at.std**2 + self.variance))
+        z = (at.mean - self.threshold) / spread
         log = float(log_ndtr(z))
         by_z = np.exp(-0.5 * z * z - _HALF_LOG_2PI - log)
-        return log, by_z * (at.by_mean - z * at.by_std) / at.std
+        return log, by_z * (at.by_mean - z * at.std / spread * at.by_std) / spread
 
 
 @dataclass(frozen=True)

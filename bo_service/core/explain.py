@@ -61,10 +61,13 @@ def _prospect(gain: Gain, X: Array) -> tuple[Intent, str]:
 
 
 def _caution(fitted: Fitted, X: Array) -> str:
-    if not fitted.limits:
-        return ""
-    chance = float(np.exp(fitted.chances.value(X)[0]))
-    return f" It fulfills the constraints on metrics with a probability of {chance:.0%}."
+    told = ""
+    if fitted.limits:
+        chance = float(np.exp(fitted.chances.value(X)[0]))
+        told += f" It fulfills the constraints on metrics with a probability of {chance:.0%}."
+    if fitted.feasibility is not None and fitted.feasibility.value(X)[0] < np.log(0.5):
+        told += " It may fail, as configurations like it did."
+    return told
 
 
 def _credit(fitted: Fitted) -> str:

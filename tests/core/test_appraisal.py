@@ -58,6 +58,7 @@ TERMS: dict[str, Appraisal] = {
     "noisy improvement": noisy(NOISE, 16),
     "pareto": PARETO,
     "fulfillment": Fulfillment(SLOPE, 0.7),
+    "mild fulfillment": Fulfillment(SLOPE, 0.2, 1.0),
     "hopeless fulfillment": Fulfillment(SLOPE, 8.0),
     "thrift": Thrift(BOWL, 0.8),
     "total": Total((PARETO, Fulfillment(BOWL, -0.3), Thrift(SLOPE, 1.5))),

@@ -1,0 +1,89 @@
+"""Failures that the parameters are to blame for: where they happen is learned, and none is repeated."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bo_service.core.domains import CategoricalDomain, FloatDomain, IntDomain, Scale
+from bo_service.core.evidence import Evidence, PastTrial
+from bo_service.core.feasibility import feasibility
+from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.study import SuggestionSettings
+from bo_service.core.suggest import quasi_random, suggest
+from bo_service.core.workbench import Workbench
+
+NETWORK = SearchSpace(
+    (
+        Parameter("lr", FloatDomain(1e-5, 1.0, Scale.LOG)),
+        Parameter("batch", IntDomain(8, 512, Scale.LOG)),
+        Parameter("width", IntDomain(16, 1024, Scale.LOG)),
+        Parameter("optimizer", CategoricalDomain(("sgd", "adam"))),
+    )
+)
+
+
+def runs(c: Mapping[str, Any]) -> bool:
+    """It fits into memory, and the rate doesn't make it diverge."""
+    return bool(c["batch"] * c["width"] <= 2**15 and c["lr"] < (0.1 if c["optimizer"] == "sgd" else 0.01))
+
+
+def value(c: Mapping[str, Any]) -> float | None:
+    """Best at the edge of memory, at a rate of 0.003."""
+    return np.log2(c["batch"] * c["width"]) - (np.log10(c["lr"]) + 2.5) ** 2 if runs(c) else None
+
+
+def study(count: int, objective: Callable[[Mapping[str, Any]], float | None]) -> Evidence:
+    evidence = Evidence(NETWORK, SuggestionSettings(), 5)
+    for number in range(1, count + 1):
+        (made,) = suggest(evidence, 1)
+        trial = PastTrial(number, made.configuration, objective(made.configuration))
+        evidence = replace(evidence, past=(*evidence.past, trial))
+    return evidence
+
+
+def test_what_runs_is_told_from_what_fails() -> None:
+    drawn = [s.configuration for s in quasi_random(Evidence(NETWORK, SuggestionSettings(), 1), 160)]
+    past = tuple(PastTrial(i, c, value(c)) for i, c in enumerate(drawn[:80]))
+    bench = Workbench(Evidence(NETWORK, SuggestionSettings(), 0, past))
+    found = feasibility(bench, bench.encoding.features(bench.past_rows))
+    assert found is not None
+    chance = np.exp(found.value(bench.encoding.features(bench.encoding.encode(drawn[80:]))))
+    truth = np.array([runs(c) for c in drawn[80:]])
+    assert 0.3 < truth.mean() < 0.7
+    assert ((chance > 0.5) == truth).mean() > 0.8
+    assert 0.0 < chance.min() < chance.max() < 1.0
+
+
+def test_the_edge_of_memory_is_found_with_few_failures() -> None:
+    evidence = study(30, value)
+    assert max(t.value for t in evidence.past if t.value is not None) > 14.5  # 15 at the edge
+    late = evidence.past[15:]
+    assert sum(t.value is None for t in late) <= 8
+    assert len({frozenset(t.configuration.items()) for t in evidence.past}) == 30
+
+
+def test_where_all_run_or_all_fail_nothing_is_learned() -> None:
+    past = study(8, value).past
+    values = tuple(t for t in past if t.value is not None)
+    failures = tuple(t for t in past if t.value is None)
+    assert values
+    assert failures
+    for some in (values, failures):
+        bench = Workbench(Evidence(NETWORK, SuggestionSettings(), 0, some))
+        assert feasibility(bench, bench.encoding.features(bench.past_rows)) is None
+
+
+def test_a_risk_is_told() -> None:
+    told = []
+    evidence = study(12, value)
+    for number in range(13, 25):
+        (made,) = suggest(evidence, 1)
+        told.append(("It may fail, as configurations like it did." in made.summary, runs(made.configuration)))
+        trial = PastTrial(number, made.configuration, value(made.configuration))
+        evidence = replace(evidence, past=(*evidence.past, trial))
+    failed = [warned for warned, ran in told if not ran]
+    fine = [warned for warned, ran in told if ran]
+    assert sum(failed) / max(len(failed), 1) >= sum(fine) / len(fine)
+    assert not all(fine)
