@@ -1,0 +1,60 @@
+"""The command `python -m benchmarks`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from benchmarks import selection
+from benchmarks.installing import install as install_environment
+from benchmarks.peers.catalog import CATALOG, environments
+from benchmarks.peers.process import PeerError
+from benchmarks.problems.suite import suite
+from benchmarks.results import Key
+from benchmarks.running import run
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+environments_option = click.option(
+    "--environments", "folder", type=FOLDER, help="Where the peers' environments are; else BENCHMARKS_ENVIRONMENTS."
+)
+
+
+@click.group()
+def main() -> None:
+    """How well and how fast the optimizer works, beside its peers."""
+
+
+@main.command()
+@click.argument("peers", nargs=-1, required=True)
+@environments_option
+def install(peers: tuple[str, ...], folder: Path | None) -> None:
+    """Make the environments of PEERS, or of all."""
+    wanted = dict.fromkeys(CATALOG[p].environment for p in selection.peers(",".join(peers)))
+    for environment in filter(None, wanted):
+        click.echo(f"{environment} …")
+        install_environment(environment, environments(folder))
+
+
+@main.command()
+@click.option("--peers", default="ours", show_default=True, help="Names with commas, or all.")
+@click.option("--problems", default="all", show_default=True, help="Names, or all, development or validation.")
+@click.option("--seeds", default="0-2", show_default=True)
+@click.option("--out", required=True, type=FOLDER, help="Where the trials go; what is finished there is not redone.")
+@environments_option
+def regret(peers: str, problems: str, seeds: str, out: Path, folder: Path | None) -> None:
+    """Run PEERS on PROBLEMS, a trial after the other."""
+    failed = 0
+    for seed in selection.seeds(seeds):
+        for peer in selection.peers(peers):
+            for name in selection.problems(problems):
+                try:
+                    done = run(Key(peer, name, seed), suite()[name], out, environments(folder))
+                    click.echo(f"{peer} {name} {seed} {'done' if done else 'was done'}")
+                except PeerError as error:
+                    failed += 1
+                    click.echo(f"{peer} {name} {seed}: {error}", err=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""This project's optimizer with its default settings, straight on the core."""
+
+from benchmarks.peers.protocol import Config, Peer, Space
+from bo_service.core.domains import CategoricalDomain, Domain, FloatDomain, IntDomain, Scale
+from bo_service.core.evidence import Evidence, PastTrial
+from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.study import SuggestionSettings
+from bo_service.core.suggest import suggest
+
+
+class Ours:
+    """A study whose every trial ends before the next begins."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space = SearchSpace(tuple(Parameter(p["name"], domain(p)) for p in space))
+        self._seed = seed
+        self._past: tuple[PastTrial, ...] = ()
+
+    def ask(self) -> Config:
+        """The core's suggestion."""
+        (suggestion,) = suggest(Evidence(self._space, SuggestionSettings(), self._seed, self._past), 1)
+        return dict(suggestion.configuration)
+
+    def tell(self, config: Config, value: float | None) -> None:
+        """One more past trial; larger is better to the core."""
+        number = len(self._past) + 1
+        self._past = (*self._past, PastTrial(number, config, None if value is None else -value))
+
+
+def domain(parameter: dict[str, object] | object) -> Domain:
+    """The domain of a parameter as JSON has it."""
+    assert isinstance(parameter, dict)
+    if parameter["kind"] == "category":
+        return CategoricalDomain(tuple(parameter["values"]))
+    scale = Scale.LOG if parameter["log"] else Scale.LINEAR
+    kind = IntDomain if parameter["kind"] == "integer" else FloatDomain
+    return kind(parameter["low"], parameter["high"], scale)
+
+
+def make(space: Space, seed: int, budget: int) -> Peer:  # noqa: ARG001
+    """Ours."""
+    return Ours(space, seed)
