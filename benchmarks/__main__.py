@@ -5,10 +5,12 @@ from pathlib import Path
 
 import click
 
-from benchmarks import selection
+from benchmarks import reporting, selection, summaries
 from benchmarks.installing import install as install_environment
+from benchmarks.lowering import lowered
 from benchmarks.peers.catalog import CATALOG, environments
 from benchmarks.peers.process import PeerError
+from benchmarks.problems import references as known
 from benchmarks.problems.suite import suite
 from benchmarks.results import Key
 from benchmarks.running import run
@@ -54,6 +56,37 @@ def regret(peers: str, problems: str, seeds: str, out: Path, folder: Path | None
                     failed += 1
                     click.echo(f"{peer} {name} {seed}: {error}", err=True)
     sys.exit(1 if failed else 0)
+
+
+@main.command()
+@click.option("--problems", default="all", show_default=True, help="Names, or all, development or validation.")
+@click.option("--runs", type=FOLDER, help="Instead of measuring: lower minima to the best that these runs found.")
+def references(problems: str, runs: Path | None) -> None:
+    """Measure again what regret is relative to."""
+    for name in selection.problems(problems):
+        reference = known.measure(suite()[name]) if runs is None else lowered(name, runs)
+        known.keep({name: reference})
+        click.echo(f"{name} {reference.best:.6g} {reference.random:.6g}")
+
+
+@main.command()
+@click.option("--runs", type=FOLDER, help="Trials to summarize first; else the summaries that are there.")
+@click.option("--results", type=FOLDER, default=summaries.FOLDER, help="Where the summaries are.")
+@click.option("--peers", help="Names with commas; else all that have results.")
+@click.option("--base", default="ours", show_default=True, help="Whom all are compared with.")
+@click.option("--out", type=FOLDER, help="Where report.md and regret.png go; else beside the summaries.")
+def report(runs: Path | None, results: Path, peers: str | None, base: str, out: Path | None) -> None:
+    """Compare what peers achieved."""
+    if runs is not None:
+        summaries.summarize(runs, results)
+    loaded = summaries.load(results)
+    chosen = {peer: loaded[peer] for peer in (peers.split(",") if peers else loaded) if loaded.get(peer)}
+    folder = out or results
+    folder.mkdir(parents=True, exist_ok=True)
+    text = reporting.markdown(chosen, base)
+    (folder / "report.md").write_text("# Regret beside peers\n\n" + text + "\n![Regret](regret.png)\n")
+    reporting.plot(chosen, folder / "regret.png")
+    click.echo(text)
 
 
 if __name__ == "__main__":

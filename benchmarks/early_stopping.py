@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import click
@@ -31,8 +31,9 @@ import numpy as np
 
 from bo_service.adapters.storage.sqlite import SqliteStore
 from bo_service.application import running, studies, suggesting, trials
-from bo_service.application.ports import TrialOutline
+from bo_service.application.ports import Optimizer, TrialOutline
 from bo_service.application.services import Services
+from bo_service.application.stopping import full_values
 from bo_service.core import suggest as core
 from bo_service.core.constraints import Configuration
 from bo_service.core.domains import DiscreteDomain, FloatDomain, IntDomain, Scale
@@ -99,12 +100,13 @@ def synthetic(falls: Callable[[np.ndarray, float], np.ndarray], configuration: C
 
 def crossing(t: np.ndarray, speed: float) -> np.ndarray:
     """Exponential decay whose time is 3 % to 60 % of the training."""
-    return np.exp(-t / (0.6 * 0.05**speed))
+    return np.asarray(np.exp(-t / (0.6 * 0.05**speed)))
 
 
 def schedule(t: np.ndarray, speed: float) -> np.ndarray:
     """A plateau until the learning rate is lowered at 70 % of the training, then a second fall."""
-    return 0.7 * np.exp(-t / (0.3 * 0.1**speed)) + 0.3 * np.where(t < 0.7, 1.0, np.exp(-(t - 0.7) / 0.05))
+    late = np.where(t < 0.7, 1.0, np.exp(-(t - 0.7) / 0.05))
+    return np.asarray(0.7 * np.exp(-t / (0.3 * 0.1**speed)) + 0.3 * late)
 
 
 DIGITS = SearchSpace(
@@ -177,7 +179,7 @@ class Clock:
 
 
 class LocalOptimizer:
-    """The core, called here."""
+    """The core, called here; only what these studies ask of it."""
 
     def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:  # noqa: ARG002
         return core.suggest(evidence, count)
@@ -199,14 +201,14 @@ def as_given(outlines: Sequence[TrialOutline], metric: Metric) -> dict[int, tupl
     }
 
 
-CREDITS = {"expected": suggesting.full_values, "given": as_given}
+CREDITS = {"expected": full_values, "given": as_given}
 
 
 @contextmanager
 def service() -> Iterator[Services]:
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder) / "bo.db")
-        yield Services(store, Clock(), LocalOptimizer())
+        yield Services(store, Clock(), cast(Optimizer, LocalOptimizer()))
         store.close()
 
 
@@ -269,7 +271,7 @@ def main() -> None:
         for rule in given.rules.split(","):
             for credit in given.credits.split(",") if rule != "none" else ["-"]:
                 settings = StoppingSettings(RULES[rule], **json.loads(given.settings))
-                with patch.object(suggesting, "full_values", CREDITS.get(credit, suggesting.full_values)):
+                with patch.object(suggesting, "full_values", CREDITS.get(credit, full_values)):
                     found = [run_study(problem, settings, seed, given.trials) for seed in range(given.seeds)]
                 click.echo(f"| {name} | {rule} | {credit} | {table_row(found)} |")
 

@@ -23,7 +23,7 @@ def trials(peer: PeerProcess, problem: Problem, seed: int) -> Iterator[Row]:
             value: float | None = problem.evaluate(asked.config, rng)
         except Failure:
             value = None
-        true = problem.true(asked.config) if value is not None else None
+        true = problem.true(asked.config) if value is not None and problem.noise else value
         yield Row(asked.config, value, true, asked.seconds + learning)
         learning = peer.tell(asked.config, value)
 

@@ -1,5 +1,8 @@
 """This project's optimizer with its default settings, straight on the core."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from benchmarks.peers.protocol import Config, Peer, Space
 from bo_service.core.domains import CategoricalDomain, Domain, FloatDomain, IntDomain, Scale
 from bo_service.core.evidence import Evidence, PastTrial
@@ -27,9 +30,8 @@ class Ours:
         self._past = (*self._past, PastTrial(number, config, None if value is None else -value))
 
 
-def domain(parameter: dict[str, object] | object) -> Domain:
+def domain(parameter: Mapping[str, Any]) -> Domain:
     """The domain of a parameter as JSON has it."""
-    assert isinstance(parameter, dict)
     if parameter["kind"] == "category":
         return CategoricalDomain(tuple(parameter["values"]))
     scale = Scale.LOG if parameter["log"] else Scale.LINEAR

@@ -1,11 +1,11 @@
-"""Vizier's Gaussian-process bandit (arXiv 2408.11527)."""
+"""Vizier's default Gaussian-process bandit, GP-UCB-PE (arXiv 2408.11527)."""
 
 from typing import Any
 
 import jax
 from vizier import algorithms as vza
 from vizier import pyvizier as vz
-from vizier.algorithms import designers
+from vizier._src.algorithms.designers.gp_ucb_pe import VizierGPUCBPEBandit
 
 from benchmarks.peers.protocol import Config, Peer, Space
 
@@ -18,7 +18,7 @@ class Vizier:
         for p in space:
             declare(problem.search_space.root, p)
         problem.metric_information.append(vz.MetricInformation("loss", goal=vz.ObjectiveMetricGoal.MINIMIZE))
-        self._designer = designers.VizierGPBandit.from_problem(problem, seed)
+        self._designer = VizierGPUCBPEBandit(problem, rng=jax.random.PRNGKey(seed))
         self._asked = 0
         self._trial: Any = None
         self._names = [p["name"] for p in space]

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.problems import functions as f
 from benchmarks.problems.problem import Problem, Split
-from benchmarks.problems.space import Category, Config, Continuous, Integer
+from benchmarks.problems.space import Category, Config, Continuous, Integer, Space
 
 OPTIMIZER_COST = {"sgd": 0.12, "adam": 0.0, "rmsprop": 0.05, "adagrad": 0.3}
 BEST_RATE = {"sgd": -1.5, "adam": -3.2, "rmsprop": -3.6, "adagrad": -2.0}
@@ -47,7 +47,7 @@ def ackley_mixed(c: Config) -> float:
     return f.ackley(np.array(x + flags))
 
 
-ACKLEY_SPACE = (
+ACKLEY_SPACE: Space = (
     *(Continuous(f"x{i}", -3.0, 5.0) for i in (1, 2, 3)),
     *(Integer(f"n{i}", -3, 6) for i in (1, 2, 3)),
     Category("a", ("no", "yes")),
