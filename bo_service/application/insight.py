@@ -1,17 +1,20 @@
 """What the surrogate tells of a study: an analysis, and slices through its predictions."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bo_service.application.gathering import evidence_of
+from bo_service.application.predicting import PointForecast
 from bo_service.application.services import Services
-from bo_service.application.suggesting import evidence_of
+from bo_service.application.suggesting import predictions_of
 from bo_service.application.trials import checked
 from bo_service.core.constraints import Configuration
 from bo_service.core.domains import CategoricalDomain, listed
 from bo_service.core.errors import InvalidArgument, Violation
 from bo_service.core.insight.findings import Analysis, BestFinding, RegionImportance, Slice, SliceRequest
 from bo_service.core.space import SearchSpace
-from bo_service.core.study import Goal
+from bo_service.core.study import Goal, Metric
 
 MOST_SLICED = 2
 MOST_VALUES = {1: 1000, 2: 100}
@@ -28,8 +31,16 @@ class SliceAsk:
     base: Configuration | None = None
 
 
-def analyze(services: Services, study_id: str, patience: float) -> tuple[str, Analysis]:
-    """The objective metric's name, and what the surrogate tells of it, in its own direction and units.
+@dataclass(frozen=True)
+class SliceForecast:
+    """A slice; `points` in the metrics' own directions and units, row by row as in the slice."""
+
+    slice: Slice
+    points: tuple[PointForecast, ...]
+
+
+def analyze(services: Services, study_id: str, patience: float) -> dict[str, Analysis]:
+    """What the surrogate tells of each objective metric, by its name, in its own direction and units.
 
     Raises:
         NotFound: no such study.
@@ -39,18 +50,25 @@ def analyze(services: Services, study_id: str, patience: float) -> tuple[str, An
     with services.store.read() as records:
         study = records.studies.get(study_id)
         evidence = evidence_of(records, study)
-    metric = study.spec.objective
+    began = time.monotonic()
+    told = {}
+    for k, metric in enumerate(study.spec.objectives):
+        left = patience - (time.monotonic() - began)
+        told[metric.name] = _turned(services.optimizer.analyze(evidence.about(k), left), metric)
+    return told
+
+
+def _turned(found: Analysis, metric: Metric) -> Analysis:
     assert metric.goal is not None
-    found = services.optimizer.analyze(evidence, patience)
-    return metric.name, replace(
+    return replace(
         found,
         importance=tuple(_turned_region(region, metric.goal) for region in found.importance),
         best=_turned_best(found.best, metric.goal),
     )
 
 
-def predict_slice(services: Services, study_id: str, ask: SliceAsk, patience: float) -> tuple[str, Slice]:
-    """The objective metric's name, and the slice in its own direction and units.
+def predict_slice(services: Services, study_id: str, ask: SliceAsk, patience: float) -> SliceForecast:
+    """What is expected along one or two parameters.
 
     Raises:
         NotFound: no such study.
@@ -62,11 +80,10 @@ def predict_slice(services: Services, study_id: str, ask: SliceAsk, patience: fl
     with services.store.read() as records:
         study = records.studies.get(study_id)
         evidence = evidence_of(records, study)
-    metric = study.spec.objective
-    assert metric.goal is not None
     found = services.optimizer.predict_slice(evidence, _checked(study.spec.space, ask), patience)
-    sign = metric.goal.sign
-    return metric.name, replace(found, points=tuple(replace(p, mean=sign * p.mean) for p in found.points))
+    metrics = study.spec.steering
+    points = tuple(PointForecast(predictions_of(p.expected, metrics), p.acquisition_value) for p in found.points)
+    return SliceForecast(found, points)
 
 
 def _turned_region(region: RegionImportance, goal: Goal) -> RegionImportance:

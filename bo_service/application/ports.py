@@ -70,6 +70,16 @@ class TrialOutline:
     parameters: Configuration
     final_measurement: Measurement | None
     stop_request: StopRequest | None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took: as measured by its worker, else from start to end; None where that is nothing."""
+        elapsed = self.final_measurement.elapsed if self.final_measurement else None
+        if elapsed is None and self.start_time and self.end_time:
+            elapsed = self.end_time - self.start_time
+        return elapsed.total_seconds() or None if elapsed else None
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,36 @@
 """What the surrogate says of configurations that the caller asks about."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
+from bo_service.application.gathering import evidence_of
 from bo_service.application.services import Services
-from bo_service.application.suggesting import evidence_of
+from bo_service.application.suggesting import predictions_of
 from bo_service.application.trials import checked
 from bo_service.core.constraints import Configuration
-from bo_service.core.evidence import Predictions
+from bo_service.core.trial import Prediction
 
 
-def predict(
-    services: Services, study_id: str, configurations: Sequence[Configuration], patience: float
-) -> tuple[str, Predictions]:
-    """The objective metric's name, and the predictions in its own direction and units, in the order asked.
+@dataclass(frozen=True)
+class PointForecast:
+    """What the surrogate says of one configuration."""
+
+    predictions: tuple[Prediction, ...]
+    """Of each objective metric, then of each constraint metric."""
+    acquisition_value: float
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """What the surrogate says of some configurations, in the metrics' own directions and units, in the order asked."""
+
+    points: tuple[PointForecast, ...]
+    acquisition: str
+    observation_count: int
+
+
+def predict(services: Services, study_id: str, configurations: Sequence[Configuration], patience: float) -> Forecasts:
+    """What is expected of configurations that need not have been tried.
 
     Raises:
         NotFound: no such study.
@@ -24,12 +41,11 @@ def predict(
     with services.store.read() as records:
         study = records.studies.get(study_id)
         evidence = evidence_of(records, study)
-    space, metric = study.spec.space, study.spec.objective
     asked = [
-        checked(space, given, f"configurations[{i}].parameters", must_be_feasible=False)
+        checked(study.spec.space, given, f"configurations[{i}].parameters", must_be_feasible=False)
         for i, given in enumerate(configurations)
     ]
     found = services.optimizer.predict(evidence, asked, patience)
-    assert metric.goal is not None
-    points = tuple(replace(point, mean=metric.goal.sign * point.mean) for point in found.points)
-    return metric.name, replace(found, points=points)
+    metrics = study.spec.steering
+    points = tuple(PointForecast(predictions_of(p.expected, metrics), p.acquisition_value) for p in found.points)
+    return Forecasts(points, found.acquisition, found.observation_count)

@@ -7,6 +7,7 @@ from typing import Any
 from bo_service.application.ports import RequestKey
 from bo_service.application.services import Ledger, Services, changing, once
 from bo_service.application.views import Done, StudyView, view_study
+from bo_service.application.warm_start import check_sources
 from bo_service.core.errors import AlreadyExists
 from bo_service.core.study import Study, StudySpec, StudyState
 
@@ -37,6 +38,7 @@ def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> S
 
     Raises:
         AlreadyExists: the id belongs to a study with another spec.
+        InvalidArgument: it can't start from the studies that it names.
     """
     with services.store.write() as records:
         now = services.clock.now()
@@ -44,6 +46,7 @@ def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> S
         def create() -> StudyView:
             found = records.studies.find(new.study_id)
             if found is None:
+                check_sources(records, new.study_id, new.spec)
                 found = Study(new.study_id, new.spec, now, now, new.display_name or new.study_id, new.labels)
                 records.studies.add(found)
             elif found.spec != new.spec:
@@ -72,7 +75,12 @@ def list_studies(services: Services, after: str, limit: int) -> tuple[list[Study
 
 
 def update_study(services: Services, study_id: str, change: StudyUpdate, key: RequestKey | None) -> StudyView:
-    """The study as changed. Raises NotFound."""
+    """The study as changed.
+
+    Raises:
+        NotFound: no such study.
+        InvalidArgument: a setting that isn't allowed.
+    """
     with changing(services, study_id) as ledger:
 
         def update() -> StudyView:
@@ -80,6 +88,8 @@ def update_study(services: Services, study_id: str, change: StudyUpdate, key: Re
             fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
             if change.revise is not None:
                 spec = fields["spec"] = change.revise(ledger.study.spec)
+                if spec.suggestion.warm_start_studies != ledger.study.spec.suggestion.warm_start_studies:
+                    check_sources(ledger.records, study_id, spec)
                 if _is_reopened(ledger, spec):
                     fields.setdefault("state", StudyState.ACTIVE)
             ledger.update(**fields)

@@ -1,16 +1,15 @@
 """Handing out trials: those in the queue first, then new suggestions."""
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bo_service.application.ports import Records, RequestKey, TrialOutline
+from bo_service.application.gathering import evidence_of
+from bo_service.application.ports import Records, RequestKey
 from bo_service.application.services import Ledger, Services, changing, once
-from bo_service.application.stopping import full_values
 from bo_service.application.views import Handout, Shortfall
-from bo_service.core.evidence import Evidence, PastTrial, Suggestion
+from bo_service.core.evidence import Evidence, Expected, Suggestion
 from bo_service.core.study import Metric, Study, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial, TrialState
 
@@ -108,7 +107,7 @@ def _fresh(services: Services, ledger: Ledger, count: int, prepared: Prepared | 
 def _queue(ledger: Ledger, suggestion: Suggestion) -> Trial:
     study = ledger.study
     number = ledger.records.trials.next_number(study.study_id)
-    why = explanation_of(suggestion, study.spec.objective)
+    why = explanation_of(suggestion, study.spec.steering)
     return Trial(study.study_id, number, suggestion.configuration, ledger.at, suggestion.origin, explanation=why)
 
 
@@ -125,49 +124,19 @@ def _room(records: Records, study: Study) -> int:
     return 10**9 if limit is None else limit - sum(records.trials.counts(study.study_id).values())
 
 
-def evidence_of(records: Records, study: Study) -> Evidence:
-    """What the optimizer may know of a study; here, and in `explanation_of`, the objective's sign is turned."""
-    trials = records.trials.outlines(study.study_id)
-    settings = study.spec.suggestion
-    return Evidence(
-        space=study.spec.space,
-        settings=settings,
-        seed=seed_of(study.study_id) if settings.seed is None else settings.seed,
-        past=past_trials(trials, study.spec.objective),
-        pending=tuple(t.parameters for t in trials if t.state in OPEN),
-    )
-
-
-def past_trials(trials: Sequence[TrialOutline], metric: Metric) -> tuple[PastTrial, ...]:
-    """Those that say something about their parameters; machines' failures don't."""
-    assert metric.goal is not None
-    found = []
-    values = full_values(trials, metric)
-    for trial in trials:
-        if trial.state is TrialState.INFEASIBLE:
-            found.append(PastTrial(trial.number, trial.parameters, None))
-        elif trial.number in values:
-            found.append(PastTrial(trial.number, trial.parameters, *values[trial.number]))
-    return tuple(found)
-
-
-def seed_of(study_id: str) -> int:
-    """The seed of a study that has none of its own: from 0 to 2^63 - 1."""
-    return int.from_bytes(hashlib.sha256(study_id.encode()).digest()[:8], "big") >> 1
-
-
-def explanation_of(suggestion: Suggestion, metric: Metric) -> Explanation:
-    """Why it was suggested, in the metric's own direction."""
-    assert metric.goal is not None
-    predictions: tuple[Prediction, ...] = ()
-    if suggestion.mean is not None and suggestion.std is not None:
-        predictions = (Prediction(metric.name, metric.goal.sign * suggestion.mean, suggestion.std),)
+def explanation_of(suggestion: Suggestion, metrics: Sequence[Metric]) -> Explanation:
+    """Why it was suggested, in the metrics' own directions; `metrics` are those that steer."""
     return Explanation(
         summary=suggestion.summary,
-        predictions=predictions,
+        predictions=predictions_of(suggestion.expected, metrics) if suggestion.expected else (),
         acquisition=suggestion.acquisition,
         acquisition_value=suggestion.acquisition_value,
         intent=suggestion.intent,
         nearest_trial=suggestion.nearest_trial,
         nearest_distance=suggestion.nearest_distance,
     )
+
+
+def predictions_of(expected: Sequence[Expected], metrics: Sequence[Metric]) -> tuple[Prediction, ...]:
+    """What is expected of each metric that steers, in its own direction."""
+    return tuple(Prediction(m.name, m.outward(e.mean), e.std) for m, e in zip(metrics, expected, strict=True))

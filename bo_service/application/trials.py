@@ -3,11 +3,14 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from bo_service.application.ports import RequestKey
 from bo_service.application.services import Ledger, Services, changing, once
 from bo_service.application.views import Done, Page, TrialView, view_trials
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import InvalidArgument, LimitExceeded, Violation, WrongState
+from bo_service.core.pareto import front
 from bo_service.core.space import SearchSpace
 from bo_service.core.study import StudyState
 from bo_service.core.trial import Failure, Measurement, Origin, StopRequest, Trial, TrialState, check_final
@@ -151,19 +154,22 @@ def delete_trial(services: Services, study_id: str, number: int, key: RequestKey
 
 
 def best_trials(services: Services, study_id: str, count: int) -> list[Trial]:
-    """Those with the best final measurements, the best first, the earlier of equals; then those cut short by a rule.
+    """Of those with final measurements that fulfill every constraint metric. With one objective the best first, the
+    earlier of equals, and those last that a rule cut short, `count` at most; with several the whole Pareto set, the
+    best in the first objective first.
 
     Raises:
         NotFound: no such study.
     """
     with services.store.read() as records:
-        metric = records.studies.get(study_id).spec.objective
+        spec = records.studies.get(study_id).spec
         found = records.trials.select(study_id, (TrialState.SUCCEEDED, TrialState.STOPPED))
-    assert metric.goal is not None
-    sign = metric.goal.sign
-    worth = [
-        (not t.is_cut_short, sign * t.final_measurement.metrics[metric.name], -t.number, t)
-        for t in found
-        if t.final_measurement
-    ]
-    return [trial for *_, trial in sorted(worth, key=lambda w: w[:3], reverse=True)[:count]]
+    candidates = [(t, t.final_measurement.metrics) for t in found if t.final_measurement]
+    kept = [(t, m) for t, m in candidates if all(c.inward(m[c.name]) >= 0.0 for c in spec.limits)]
+    values = np.array([[o.inward(m[o.name]) for o in spec.objectives] for _, m in kept])
+    if not kept:
+        return []
+    order = sorted(range(len(kept)), key=lambda i: (kept[i][0].is_cut_short, -values[i, 0], kept[i][0].number))
+    if len(spec.objectives) == 1:
+        return [kept[i][0] for i in order[:count]]
+    return [kept[i][0] for i in np.array(order)[front(values[order])]]

@@ -5,6 +5,7 @@ m points; mean (m,), std (m,) of the posterior; best the incumbent's value; z = 
 
     EI = std h(z),   h(z) = φ(z) + z Φ(z)                          (Jones et al. 1998)
     log EI = log h(z) + log std, stable for all z                  (Ament et al. 2023, arXiv 2310.20708, section 4.1)
+    log PI = log Φ(z)                                              (Kushner 1964)
     UCB = mean + beta std                                          (Srinivas et al. 2010, arXiv 0912.3995)
 """
 
@@ -18,6 +19,7 @@ from bo_service.core.study import Acquisition, SuggestionSettings
 
 BETA = 2.0
 XI = 0.0
+PORTFOLIO = (Acquisition.LOG_EI, Acquisition.UCB, Acquisition.LOG_PI)
 _HALF_LOG_2PI = 0.5 * np.log(2.0 * np.pi)
 _HALF_LOG_HALF_PI = 0.5 * np.log(0.5 * np.pi)
 _FAR = -1e6
@@ -70,6 +72,21 @@ def ucb(mean: Array, std: Array, beta: float = BETA) -> Worth:
     return Worth(mean + beta * std, np.ones_like(mean), np.full_like(std, beta))
 
 
+def log_pi(mean: Array, std: Array, best: float, xi: float = XI) -> Worth:
+    """The logarithm of the probability of more than best + xi; 0 or -inf where it is sure."""
+    gain = mean - best - xi
+    sure = std <= 0.0
+    safe = np.where(sure, 1.0, std)
+    z = gain / safe
+    log_value = log_ndtr(z)
+    by_z = np.exp(-0.5 * z * z - _HALF_LOG_2PI - log_value)
+    return Worth(
+        value=np.where(sure, np.where(gain > 0.0, 0.0, -np.inf), log_value),
+        by_mean=np.where(sure, 0.0, by_z / safe),
+        by_std=np.where(sure, 0.0, -z * by_z / safe),
+    )
+
+
 @dataclass(frozen=True)
 class Criterion:
     """The acquisition function of a study, with its settings and the incumbent filled in. Works in warped units."""
@@ -80,10 +97,13 @@ class Criterion:
     xi: float = XI
 
     @classmethod
-    def of(cls, settings: SuggestionSettings, best: float) -> "Criterion":
-        """What the settings ask for; by default log-EI."""
+    def of(cls, settings: SuggestionSettings, best: float, turn: int = 0) -> "Criterion":
+        """What the settings ask for; by default log-EI. A portfolio's members take turns."""
+        kind = settings.acquisition or Acquisition.LOG_EI
+        if kind is Acquisition.PORTFOLIO:
+            kind = PORTFOLIO[turn % len(PORTFOLIO)]
         return cls(
-            settings.acquisition or Acquisition.LOG_EI,
+            kind,
             best,
             BETA if settings.beta is None else settings.beta,
             XI if settings.xi is None else settings.xi,
@@ -92,4 +112,6 @@ class Criterion:
     def __call__(self, mean: Array, std: Array) -> Worth:
         if self.kind is Acquisition.UCB:
             return ucb(mean, std, self.beta)
+        if self.kind is Acquisition.LOG_PI:
+            return log_pi(mean, std, self.best, self.xi)
         return log_ei(mean, std, self.best, self.xi)

@@ -10,7 +10,6 @@
     ├── NotEnoughData          the surrogate knows too little to answer
     ├── LimitExceeded          a bound of this server
     ├── DeadlinePassed         the answer could not be computed in the time that the caller gave
-    ├── NotSupportedYet        in the contract, not in this server
     ├── StorageUnavailable     the database does not answer; nothing was changed
     └── StartupError           the server cannot start: a port in use, a file that is locked, a newer schema
 
@@ -110,12 +109,6 @@ class DeadlinePassed(BoError):
     """The answer could not be computed in the time that the caller gave."""
 
     reason = "DEADLINE_PASSED"
-
-
-class NotSupportedYet(BoError):
-    """Part of the contract, not yet of this server."""
-
-    reason = "NOT_SUPPORTED_YET"
 
 
 class StorageUnavailable(BoError):

@@ -5,7 +5,7 @@ the sign, once, on the way in and on the way out.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bo_service.core.constraints import Configuration
 from bo_service.core.space import SearchSpace
@@ -25,6 +25,27 @@ class PastTrial:
     """The objective, larger being better; None where the configuration proved infeasible."""
     std: float = 0.0
     """Standard deviation of a value that was not measured but expected, as of a trial that was stopped early."""
+    further: tuple[float, ...] = ()
+    """Values of the second and third objective, larger being better; none where the configuration was infeasible."""
+    margins: tuple[float, ...] = ()
+    """By how much each constraint on outcomes is fulfilled, below 0 where it isn't; none where infeasible."""
+    seconds: float | None = None
+    """How long the trial took, where that is known: above 0."""
+
+    @property
+    def fulfills(self) -> bool:
+        """Whether no constraint on outcomes is known to be violated."""
+        return all(margin >= 0.0 for margin in self.margins)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an earlier study knows of one objective, in this study's space."""
+
+    name: str
+    objective: int
+    """Which of this study's objectives it is about, counted from 0."""
+    past: tuple[PastTrial, ...]
 
 
 @dataclass(frozen=True)
@@ -37,6 +58,8 @@ class Evidence:
     past: tuple[PastTrial, ...] = ()
     pending: tuple[Configuration, ...] = ()
     """Configurations that are queued or running."""
+    sources: tuple[Source, ...] = ()
+    """Earlier studies to begin from."""
 
     @property
     def begun(self) -> int:
@@ -53,11 +76,31 @@ class Evidence:
     def can_be_fitted(self) -> bool:
         """Whether a surrogate is wanted, and two different values are known."""
         wanted = self.settings.algorithm is Algorithm.GAUSSIAN_PROCESS
-        return wanted and len({t.value for t in self.past if t.value is not None and math.isfinite(t.value)}) >= 2
+        known = {(t.value, *t.further) for t in self.past if t.value is not None and math.isfinite(t.value)}
+        return wanted and len(known) >= 2
+
+    def about(self, objective: int) -> "Evidence":
+        """The same of one of several objectives alone, counted from 0."""
+        past = tuple(t if t.value is None else _about(t, objective) for t in self.past)
+        return replace(self, past=past)
 
     def needs_surrogate(self, count: int) -> bool:
         """Whether the surrogate is to choose the last of the next `count` configurations."""
         return self.begun + count > self.initial_trials and self.can_be_fitted
+
+
+def _about(trial: PastTrial, objective: int) -> PastTrial:
+    if not objective:
+        return replace(trial, further=())
+    return replace(trial, value=trial.further[objective - 1], std=0.0, further=())
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of a metric without its noise: posterior mean and standard deviation."""
+
+    mean: float
+    std: float
 
 
 @dataclass(frozen=True)
@@ -68,10 +111,9 @@ class Suggestion:
     origin: Origin
     summary: str
     """One sentence for people."""
-    mean: float | None = None
-    """Posterior mean of the objective, larger being better; None without a surrogate."""
-    std: float | None = None
-    """Posterior standard deviation of the noise-free objective."""
+    expected: tuple[Expected, ...] = ()
+    """Of each objective, larger being better, and of the margin of each constraint on outcomes; none without a
+    surrogate."""
     acquisition: str = ""
     acquisition_value: float | None = None
     intent: Intent | None = None
@@ -85,8 +127,8 @@ class Suggestion:
 class PointPrediction:
     """What the surrogate says of one configuration."""
 
-    mean: float
-    std: float
+    expected: tuple[Expected, ...]
+    """Of each objective, larger being better, and of the margin of each constraint on outcomes."""
     acquisition_value: float
 
 

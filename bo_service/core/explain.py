@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import ndtr
 
+from bo_service.core.appraisal import Improvement, ParetoImprovement
 from bo_service.core.axes import Array
 from bo_service.core.evidence import Suggestion
 from bo_service.core.fitted import Fitted
@@ -15,6 +16,8 @@ def explain_blind(bench: Workbench, row: Array, origin: Origin) -> Suggestion:
     summary = "The defaults of the search space, and the centers of parameters that have none."
     if origin is Origin.QUASI_RANDOM:
         summary = "A space-filling point: chosen to cover the space, without regard to earlier results."
+    if origin is Origin.WARM_START:
+        summary = "One of the best configurations of the earlier studies that this one starts from."
     nearest, distance = _nearest(bench, row)
     return Suggestion(bench.encoding.decode(row), origin, summary, nearest_trial=nearest, nearest_distance=distance)
 
@@ -22,32 +25,54 @@ def explain_blind(bench: Workbench, row: Array, origin: Origin) -> Suggestion:
 def explain(bench: Workbench, fitted: Fitted, row: Array) -> Suggestion:
     """The suggestion of a row (p,) that the surrogate chose.
 
-    It exploits where the incumbent is within one standard deviation of what is expected here, or below; it explores
-    where it takes more luck than that to do better, so that mostly the uncertainty makes it worth trying.
+    It exploits where one standard deviation of luck, or less, makes it better than the best so far, or one of the
+    Pareto set; it explores where it takes more than that, so that mostly the uncertainty makes it worth trying.
     """
-    posterior = fitted.surrogate.posterior(bench.encoding.features(row[None]))
-    z = float((posterior.mean[0] - fitted.criterion.best) / posterior.std[0])
-    mean, std = fitted.warp.moments(posterior.mean, posterior.std)
-    intent = Intent.EXPLOIT if z >= -1.0 else Intent.EXPLORE
+    X = bench.encoding.features(row[None])
+    intent, hope = _prospect(fitted.gain, X)
     nearest, distance = _nearest(bench, row)
+    near = f"at distance {distance:.2g} from trial {nearest}"
+    begin = "Expected to be good" if intent is Intent.EXPLOIT else "Little is known here"
     return Suggestion(
         configuration=bench.encoding.decode(row),
         origin=Origin.SURROGATE,
-        summary=_sentence(intent, float(ndtr(z)), nearest, distance),
-        mean=float(mean[0]),
-        std=float(std[0]),
-        acquisition=fitted.criterion.kind.value,
-        acquisition_value=float(fitted.criterion(posterior.mean, posterior.std).value[0]),
+        summary=f"{begin}: {hope}, {near}." + _caution(fitted, X) + _credit(fitted),
+        expected=tuple(model.expect(X)[0] for model in (*fitted.objectives, *fitted.limits)),
+        acquisition=fitted.acquisition,
+        acquisition_value=float(fitted.appraisal.value(X)[0]),
         intent=intent,
         nearest_trial=nearest,
         nearest_distance=distance,
     )
 
 
-def _sentence(intent: Intent, chance: float, nearest: int | None, distance: float | None) -> str:
-    begin = "Expected to be good" if intent is Intent.EXPLOIT else "Little is known here"
-    beaten = f"a chance of {chance:.0%} to beat the best so far"
-    return f"{begin}: {beaten}, at distance {distance:.2g} from trial {nearest}."
+def _prospect(gain: Improvement | ParetoImprovement, X: Array) -> tuple[Intent, str]:
+    """Whether X (1, f) exploits or explores, and what there is to hope for."""
+    if isinstance(gain, Improvement):
+        posterior = gain.surrogate.posterior(X)
+        z = float((posterior.mean[0] - gain.criterion.best) / posterior.std[0])
+        intent = Intent.EXPLOIT if z >= -1.0 else Intent.EXPLORE
+        return intent, f"a chance of {float(ndtr(z)):.0%} to beat the best so far"
+    posteriors = [s.posterior(X) for s in gain.surrogates]
+    lucky = np.array([p.mean[0] + p.std[0] for p in posteriors])
+    is_free = bool((lucky > gain.low).all(axis=1).any())
+    return Intent.EXPLOIT if is_free else Intent.EXPLORE, "to add to the Pareto set"
+
+
+def _caution(fitted: Fitted, X: Array) -> str:
+    if not fitted.limits:
+        return ""
+    chance = float(np.exp(fitted.chances.value(X)[0]))
+    return f" It fulfills the constraints on metrics with a probability of {chance:.0%}."
+
+
+def _credit(fitted: Fitted) -> str:
+    """How much earlier studies count, where there are any."""
+    trust = {name: weight for model in fitted.objectives for name, weight in model.trust.items()}
+    if not trust:
+        return ""
+    told = ", ".join(f"{name} {weight:.0%}" for name, weight in trust.items())
+    return f" Earlier studies count by how well they rank this one's results: {told}."
 
 
 def _nearest(bench: Workbench, row: Array) -> tuple[int | None, float | None]:

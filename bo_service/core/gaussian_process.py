@@ -47,6 +47,15 @@ class GaussianProcess:
         kernel = self.kernel
         return np.log([*kernel.length_scale, kernel.stretch, kernel.joint, kernel.main, self.noise])
 
+    def mean(self, Q: Array) -> Array:
+        """(m,): the posterior mean at queries Q (m, f)."""
+        return np.asarray(self.a @ self.kernel(self.X[: len(self.a)], Q))
+
+    def mean_slope(self, x: Array) -> tuple[float, Array]:
+        """The posterior mean at one query x (f,), with its gradient (f,)."""
+        k, by_x = self.kernel.with_gradient(x, self.X[: len(self.a)])
+        return float(self.a @ k), self.a @ by_x
+
     def posterior(self, Q: Array) -> Posterior:
         """At queries Q (m, f)."""
         k = self.kernel(self.X, Q)
@@ -88,9 +97,9 @@ def fit(
 ) -> GaussianProcess:
     """The process fitted to observations X (n, f), y (n,) of mean 0 and variance 1, with w = known (n,), n >= 1."""
     w = np.zeros(len(y)) if known is None else known
-    few = _telling(y, FIT_MOST)
+    few = telling(y, FIT_MOST)
     theta = fit_hyperparameters(Likelihood(X[few], y[few], owner, d, w[few]), Prior.over(d), rng)
-    keep = _telling(y, KEEP_MOST)
+    keep = telling(y, KEEP_MOST)
     return condition(theta, X[keep], y[keep], owner, w[keep])
 
 
@@ -104,7 +113,7 @@ def condition(theta: Array, X: Array, y: Array, owner: NDArray[np.intp], known: 
     return GaussianProcess(kernel, noise, X, L, a, w)
 
 
-def _telling(y: Array, most: int) -> NDArray[np.intp]:
+def telling(y: Array, most: int) -> NDArray[np.intp]:
     """Indices of at most so many observations: the better half by value, the rest evenly over the others."""
     if len(y) <= most:
         return np.arange(len(y))

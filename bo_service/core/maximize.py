@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_service.core.acquisition import Criterion
+from bo_service.core.appraisal import Appraisal
 from bo_service.core.axes import SMOOTH_LEVELS, Array, every_place
 from bo_service.core.climb import descend
 from bo_service.core.encoding import Encoding
 from bo_service.core.region import Region
 from bo_service.core.seen import Seen
-from bo_service.core.surrogate import Surrogate
 
 CANDIDATES = 512
 NEAR_EACH = 40
@@ -33,15 +32,13 @@ class Search:
 
     encoding: Encoding
     region: Region
-    surrogate: Surrogate
-    criterion: Criterion
+    appraisal: Appraisal
     anchors: Array
     rng: np.random.Generator
 
     def score(self, Z: Array) -> Array:
-        """(m,): the acquisition's value at valid rows."""
-        posterior = self.surrogate.posterior(self.encoding.features(Z))
-        return self.criterion(posterior.mean, posterior.std).value
+        """(m,): what valid rows are worth."""
+        return self.appraisal.value(self.encoding.features(Z))
 
     def settle(self, Z: Array, anchors: Array | None = None) -> Array:
         """Valid feasible rows near the given ones."""
@@ -71,9 +68,14 @@ def best_new_row(search: Search, best: Array, seen: Seen, listed: Array | None) 
 def _first_new(search: Search, Z: Array, seen: Seen) -> Array | None:
     """The best row that is new and keeps its distance from what is pending; where none does, the best that is new."""
     values = search.score(Z) if len(Z) else np.empty(0)
-    new = [Z[i] for i in np.argsort(-values, kind="stable") if not seen.has(Z[i])]
-    apart = next((z for z in new if not seen.crowds(z)), None)
-    return apart if apart is not None else next(iter(new), None)
+    first = None
+    for z in Z[np.argsort(-values, kind="stable")]:
+        if seen.has(z):
+            continue
+        if not seen.crowds(z):
+            return np.asarray(z)
+        first = z if first is None else first
+    return first
 
 
 def _candidates(search: Search, best: Array) -> Array:
@@ -132,9 +134,8 @@ def _climb(search: Search, z: Array) -> Array:
 
     def loss(part: Array) -> tuple[float, Array]:
         x[columns] = part
-        at = search.surrogate.slope(x)
-        worth = search.criterion(np.array([at.mean]), np.array([at.std]))
-        return -float(worth.value[0]), -(worth.by_mean * at.by_mean + worth.by_std * at.by_std)[columns]
+        value, gradient = search.appraisal.slope(x)
+        return -value, -gradient[columns]
 
     moved = z.copy()
     moved[smooth] = descend(loss, z[smooth], np.zeros(len(smooth)), np.ones(len(smooth)), STEPS)[1]

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
-from bo_service.core.errors import InvalidArgument, NotSupportedYet, Violation
+from bo_service.core.errors import InvalidArgument, Violation
 from bo_service.core.space import NAME, SearchSpace
 from bo_service.core.stopping.settings import StoppingRule, StoppingSettings
 
 MAX_METRICS = 16
+MAX_OBJECTIVES = 3
+MAX_SOURCES = 8
 MIN_LEASE, MAX_LEASE = timedelta(seconds=1), timedelta(hours=24)
 
 
@@ -44,6 +46,20 @@ class Metric:
     bound: float | None = None
     unit: str = ""
 
+    def inward(self, value: float) -> float:
+        """As the optimizer sees it: larger is better; of a constraint the margin, below 0 where it is violated."""
+        assert self.goal is not None
+        return self.goal.sign * (value - self._origin)
+
+    def outward(self, value: float) -> float:
+        """Back in the user's units and direction."""
+        assert self.goal is not None
+        return self.goal.sign * value + self._origin
+
+    @property
+    def _origin(self) -> float:
+        return self.bound if self.role is MetricRole.CONSTRAINT and self.bound is not None else 0.0
+
     def faults(self) -> Iterator[Violation]:
         if not NAME.fullmatch(self.name):
             yield Violation("name", f"is {self.name[:140]!r}; it needs the form of a parameter's name")
@@ -65,6 +81,8 @@ class Acquisition(Enum):
 
     LOG_EI = "log_ei"
     UCB = "ucb"
+    LOG_PI = "log_pi"
+    PORTFOLIO = "portfolio"
 
 
 @dataclass(frozen=True)
@@ -79,6 +97,10 @@ class SuggestionSettings:
     """Improvement asked for by log-EI, in standard deviations of the observed values."""
     initial_trials: int | None = None
     seed: int | None = None
+    per_cost: bool = False
+    """Whether improvement counts per second that a trial takes."""
+    warm_start_studies: tuple[str, ...] = ()
+    """Ids of earlier studies to begin from."""
 
     def faults(self) -> Iterator[Violation]:
         if self.beta is not None and not 0 < self.beta <= 100:
@@ -87,6 +109,11 @@ class SuggestionSettings:
             yield Violation("xi", f"is {self.xi}; it must be from 0 to 10")
         if self.initial_trials is not None and not 1 <= self.initial_trials <= 1000:
             yield Violation("initial_trials", f"is {self.initial_trials}; it must be from 1 to 1000")
+        count = len(self.warm_start_studies)
+        if count > MAX_SOURCES:
+            yield Violation("warm_start_studies", f"has more than {MAX_SOURCES}; at most so many are allowed")
+        if len(set(self.warm_start_studies)) < count:
+            yield Violation("warm_start_studies", "names a study twice; name each once")
 
 
 @dataclass(frozen=True)
@@ -114,7 +141,6 @@ class StudySpec:
 
     Raises:
         InvalidArgument: naming every field at fault.
-        NotSupportedYet: for several objectives, and for constraint metrics.
     """
 
     space: SearchSpace
@@ -127,11 +153,6 @@ class StudySpec:
         faults = list(self._faults())
         if faults:
             raise InvalidArgument(faults)
-        if len(self.objectives) > 1 or any(m.role is MetricRole.CONSTRAINT for m in self.metrics):
-            raise NotSupportedYet(
-                "this server optimizes one objective metric without constraint metrics; "
-                "give the others METRIC_ROLE_INFORMATION"
-            )
 
     @property
     def objectives(self) -> tuple[Metric, ...]:
@@ -139,18 +160,28 @@ class StudySpec:
 
     @property
     def objective(self) -> Metric:
-        """The metric that is optimized."""
+        """The metric that is optimized; the first of several."""
         return self.objectives[0]
 
     @property
-    def _has_one_measure(self) -> bool:
-        return len(self.objectives) <= 1 and all(m.role is not MetricRole.CONSTRAINT for m in self.metrics)
+    def limits(self) -> tuple[Metric, ...]:
+        """The metrics that must keep to a bound."""
+        return tuple(m for m in self.metrics if m.role is MetricRole.CONSTRAINT)
+
+    @property
+    def steering(self) -> tuple[Metric, ...]:
+        """The metrics that the optimizer is told of, in its order."""
+        return (*self.objectives, *self.limits)
 
     def _faults(self) -> Iterator[Violation]:
         if not 1 <= len(self.metrics) <= MAX_METRICS:
             yield Violation("metrics", f"has {len(self.metrics)}; a study has 1 to {MAX_METRICS} metrics")
         elif not self.objectives:
             yield Violation("metrics", "has none of METRIC_ROLE_OBJECTIVE; one must be optimized")
+        elif len(self.objectives) > MAX_OBJECTIVES:
+            count = len(self.objectives)
+            what = f"has {count} of METRIC_ROLE_OBJECTIVE; at most {MAX_OBJECTIVES} are optimized together"
+            yield Violation("metrics", f"{what}: make the others METRIC_ROLE_CONSTRAINT, or METRIC_ROLE_INFORMATION")
         names: set[str] = set()
         for i, metric in enumerate(self.metrics):
             yield from (f.inside(f"metrics[{i}]") for f in metric.faults())
@@ -158,9 +189,13 @@ class StudySpec:
                 yield Violation(f"metrics[{i}].name", f"{metric.name!r} occurs twice; names must be distinct")
             names.add(metric.name)
         yield from (f.inside("suggestion") for f in self.suggestion.faults())
+        acquisition = self.suggestion.acquisition
+        if len(self.objectives) > 1 and acquisition is not None:
+            what = f"is {acquisition.name}, which is of one objective; several are searched by hypervolume improvement"
+            yield Violation("suggestion.acquisition", f"{what}: leave it unspecified")
         yield from (f.inside("execution") for f in self.execution.faults())
         yield from (f.inside("stopping") for f in self.stopping.faults())
-        if self.stopping.rule is not StoppingRule.NONE and not self._has_one_measure:
+        if self.stopping.rule is not StoppingRule.NONE and len(self.steering) > 1:
             rule, fix = self.stopping.rule.name, "choose STOPPING_RULE_NONE, or give the others METRIC_ROLE_INFORMATION"
             yield Violation("stopping.rule", f"is {rule}, which judges one objective without constraint metrics; {fix}")
 

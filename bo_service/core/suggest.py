@@ -14,6 +14,7 @@ from bo_service.core.fitted import Fitted
 from bo_service.core.initial import default_row, every_row, next_rows
 from bo_service.core.maximize import Search, best_new_row
 from bo_service.core.trial import Origin
+from bo_service.core.warm_start import opening_rows
 from bo_service.core.workbench import Workbench
 
 
@@ -51,11 +52,10 @@ def predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Pred
         )
     fitted = Fitted.of(bench)
     X = bench.encoding.features(bench.encoding.encode(configurations))
-    posterior = fitted.surrogate.posterior(X)
-    worth = fitted.criterion(posterior.mean, posterior.std).value
-    mean, std = fitted.warp.moments(posterior.mean, posterior.std)
-    points = tuple(PointPrediction(float(m), float(s), float(w)) for m, s, w in zip(mean, std, worth, strict=True))
-    return Predictions(points, fitted.criterion.kind.value, len(bench.values))
+    expected = zip(*(model.expect(X) for model in (*fitted.objectives, *fitted.limits)), strict=True)
+    worth = fitted.appraisal.value(X)
+    points = tuple(PointPrediction(metrics, float(w)) for metrics, w in zip(expected, worth, strict=True))
+    return Predictions(points, fitted.acquisition, len(bench.values))
 
 
 def _without_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
@@ -65,9 +65,25 @@ def _without_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
         if bench.region.holds(row[None])[0] and not bench.seen.has(row):
             bench.seen.add(row)
             found.append(explain_blind(bench, row, Origin.DEFAULT))
+        found += _opening(bench, count - len(found))
     if len(found) < count:
         rows = next_rows(bench.encoding, bench.region, bench.seen, count - len(found), bench.evidence.seed)
         found += [explain_blind(bench, row, Origin.QUASI_RANDOM) for row in rows]
+    return found
+
+
+def _opening(bench: Workbench, count: int) -> list[Suggestion]:
+    """What did best in earlier studies, where there are any, and points of the sequence in turn."""
+    found: list[Suggestion] = []
+    while bench.evidence.sources and len(found) < count and len(bench.seen) < bench.evidence.initial_trials:
+        rows = opening_rows(bench)[:1] if len(bench.seen) % 2 else []
+        for row in rows:
+            bench.seen.add(row)
+        origin = Origin.WARM_START if rows else Origin.QUASI_RANDOM
+        rows = rows or next_rows(bench.encoding, bench.region, bench.seen, 1, bench.evidence.seed)
+        if not rows:
+            break
+        found.append(explain_blind(bench, rows[0], origin))
     return found
 
 
@@ -78,7 +94,7 @@ def _with_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
     best = bench.best_rows()
     found: list[Suggestion] = []
     for i in range(count):
-        search = Search(bench.encoding, bench.region, fitted.surrogate, fitted.criterion, anchors, bench.rng(3, i))
+        search = Search(bench.encoding, bench.region, fitted.appraisal, anchors, bench.rng(3, i))
         row = best_new_row(search, best, bench.seen, listed)
         if row is None:
             break

@@ -52,6 +52,7 @@ class Origin(Enum):
 
     DEFAULT = "default"
     QUASI_RANDOM = "quasi_random"
+    WARM_START = "warm_start"
     SURROGATE = "surrogate"
     USER = "user"
 

@@ -37,8 +37,7 @@ def fill(services, make_study):
 @pytest.mark.parametrize("goal", list(Goal))
 def test_an_analysis_speaks_of_the_metric_as_the_user_does(services, fill, goal) -> None:
     fill(goal)
-    metric, found = insight.analyze(services, "s", 10.0)
-    assert metric == "loss"
+    found = insight.analyze(services, "s", 10.0)["loss"]
     leader = found.best.contenders[0]
     assert (leader.trial, found.best.observed_best) == (7, 7)
     assert leader.value == pytest.approx(-3.0 * goal.sign)
@@ -51,19 +50,19 @@ def test_an_analysis_speaks_of_the_metric_as_the_user_does(services, fill, goal)
 @pytest.mark.parametrize("goal", list(Goal))
 def test_a_slice_speaks_of_the_metric_as_the_user_does(services, fill, goal) -> None:
     fill(goal)
-    metric, found = insight.predict_slice(services, "s", SliceAsk(("lr",)), 10.0)
-    assert metric == "loss"
+    found = insight.predict_slice(services, "s", SliceAsk(("lr",)), 10.0)
     assert len(found.points) == 50
-    assert found.base_trial == 7
-    means = [goal.sign * p.mean for p in found.points]
+    assert found.slice.base_trial == 7
+    assert {p.predictions[0].metric for p in found.points} == {"loss"}
+    means = [goal.sign * p.predictions[0].mean for p in found.points]
     assert 20 <= means.index(max(means)) <= 30
     assert max(means) == pytest.approx(-3.0, abs=0.2)
 
 
 def test_two_parameters_have_a_coarser_grid(services, fill) -> None:
     fill(Goal.MINIMIZE)
-    _, found = insight.predict_slice(services, "s", SliceAsk(("lr", "norm")), 10.0)
-    assert [len(axis.values) for axis in found.axes] == [25, 2]
+    found = insight.predict_slice(services, "s", SliceAsk(("lr", "norm")), 10.0)
+    assert [len(axis.values) for axis in found.slice.axes] == [25, 2]
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,10 @@ def test_observations_from_elsewhere_teach_the_surrogate(services, make_study) -
         predicting.predict(services, "s", [GOOD], 10.0)
     for lr in (0.001, 0.01, 0.1, 1):
         add(services, 10 * lr, lr=lr)
-    metric, found = predicting.predict(services, "s", [{"lr": 0.1, "norm": "batch"}], 10.0)
-    assert metric == "loss"
-    assert found.points[0].mean == pytest.approx(1.0, abs=0.5)
+    found = predicting.predict(services, "s", [{"lr": 0.1, "norm": "batch"}], 10.0)
+    (prediction,) = found.points[0].predictions
+    assert prediction.metric == "loss"
+    assert prediction.mean == pytest.approx(1.0, abs=0.5)
 
 
 @pytest.mark.parametrize(

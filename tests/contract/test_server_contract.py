@@ -577,10 +577,6 @@ class ServerContract:
                 call()
             assert refusal.value.violations[0].field.endswith(name)
 
-    def test_several_objectives_are_not_supported_yet(self, client) -> None:
-        with pytest.raises(bo_client.NotSupported, match="one objective"):
-            client.create_study("s", SPACE, [bo_client.Metric(n, "minimize") for n in ("a", "b")])
-
     def test_a_watch_ends_where_the_study_is_deleted(self, client, study) -> None:
         changes = study.watch()
         next(changes)

@@ -61,8 +61,10 @@ def assert_sound(evidence: Evidence, suggestions: list[Suggestion]) -> None:
         assert evidence.space.is_feasible(suggestion.configuration)
         assert suggestion.summary.endswith(".")
         modeled = suggestion.origin is Origin.SURROGATE
-        for number in (suggestion.mean, suggestion.std, suggestion.acquisition_value):
-            assert (number is not None and math.isfinite(number)) if modeled else number is None
+        assert bool(suggestion.expected) == modeled
+        assert (suggestion.acquisition_value is not None) == modeled
+        numbers = [suggestion.acquisition_value or 0.0, *(n for e in suggestion.expected for n in (e.mean, e.std))]
+        assert all(map(math.isfinite, numbers))
         assert (suggestion.intent is not None) == modeled
         assert suggestion.nearest_distance is None or 0.0 <= suggestion.nearest_distance <= 1.0
 
@@ -275,10 +277,11 @@ def test_predictions_are_in_the_users_units() -> None:
     assert (found.observation_count, found.acquisition) == (25, "log_ei")
     for point, configuration in zip(found.points, asked, strict=True):
         truth = 1000.0 * hill(configuration) + 7.0
-        assert abs(point.mean - truth) < max(3.0 * point.std, 30.0)
+        (expected,) = point.expected
+        assert abs(expected.mean - truth) < max(3.0 * expected.std, 30.0)
     observed = predict(evidence, [t.configuration for t in evidence.past[:5]])
     for point, trial in zip(observed.points, evidence.past, strict=False):
-        assert point.mean == pytest.approx(trial.value, abs=20.0)
+        assert point.expected[0].mean == pytest.approx(trial.value, abs=20.0)
     assert predict(evidence, []).points == ()
 
 
@@ -292,7 +295,7 @@ def test_predictions_need_two_observations() -> None:
 def test_explanations_tell_exploring_from_exploiting() -> None:
     whole = study(PLANE, hill, 30)
     made = [suggest(replace(whole, past=whole.past[:n]), 1)[0] for n in range(5, 30)]
-    expected = {i: [s.mean for s in made if s.intent is i and s.mean is not None] for i in Intent}
+    expected = {i: [s.expected[0].mean for s in made if s.intent is i] for i in Intent}
     assert np.mean(expected[Intent.EXPLOIT]) > np.mean(expected[Intent.EXPLORE])
     evidence, late = replace(whole, past=whole.past[:29]), made[-1]
     assert "chance" in late.summary
@@ -309,9 +312,7 @@ def test_asking_for_improvement_explores_more() -> None:
     evidence = study(PLANE, hill, 20)
     modest = suggest(evidence, 1)[0]
     greedy = suggest(replace(evidence, settings=SuggestionSettings(xi=2.0)), 1)[0]
-    assert modest.std is not None
-    assert greedy.std is not None
-    assert greedy.std > modest.std
+    assert greedy.expected[0].std > modest.expected[0].std
 
 
 def test_values_come_without_the_numeric_libraries() -> None:

@@ -1,12 +1,15 @@
 """What the surrogate tells of a study, on the wire."""
 
+from collections.abc import Mapping
+
 from bo_api.v1 import insight_pb2 as pb
 from bo_api.v1 import optimization_service_pb2 as service_pb
 from bo_api.v1 import space_pb2, trial_pb2
 
 from bo_service.adapters.grpc.names import trial_name
 from bo_service.adapters.grpc.space_codec import configuration_from_wire, configuration_to_wire, value_to_wire
-from bo_service.application.insight import SliceAsk
+from bo_service.adapters.grpc.stopping_codec import prediction_to_wire
+from bo_service.application.insight import SliceAsk, SliceForecast
 from bo_service.core.insight.findings import (
     Analysis,
     BestFinding,
@@ -14,7 +17,6 @@ from bo_service.core.insight.findings import (
     Contender,
     Estimate,
     RegionImportance,
-    Slice,
 )
 
 
@@ -26,17 +28,17 @@ def slice_from_wire(request: service_pb.PredictSliceRequest) -> SliceAsk:
     return SliceAsk(tuple(request.parameters), request.grid_size, base)
 
 
-def slice_to_wire(found: Slice, metric: str, study_id: str) -> service_pb.PredictSliceResponse:
-    """`metric` is what the predictions are of."""
+def slice_to_wire(forecast: SliceForecast, study_id: str) -> service_pb.PredictSliceResponse:
+    found = forecast.slice
     return service_pb.PredictSliceResponse(
         axes=[pb.SliceAxis(parameter=a.parameter, values=[value_to_wire(v) for v in a.values]) for a in found.axes],
         points=[
             pb.SlicePoint(
-                predictions=[trial_pb2.Prediction(metric=metric, mean=point.mean, std=point.std)],
+                predictions=[prediction_to_wire(p) for p in point.predictions],
                 acquisition_value=point.acquisition_value,
                 feasible=feasible,
             )
-            for point, feasible in zip(found.points, found.feasible, strict=True)
+            for point, feasible in zip(forecast.points, found.feasible, strict=True)
         ],
         base=space_pb2.Configuration(parameters=configuration_to_wire(found.base)),
         base_trial="" if found.base_trial is None else trial_name(study_id, found.base_trial),
@@ -45,15 +47,20 @@ def slice_to_wire(found: Slice, metric: str, study_id: str) -> service_pb.Predic
     )
 
 
-def analysis_to_wire(found: Analysis, metric: str, study_id: str) -> service_pb.AnalyzeStudyResponse:
-    """`metric` is what was analyzed."""
-    told = pb.MetricAnalysis(
+def analyses_to_wire(found: Mapping[str, Analysis], study_id: str) -> service_pb.AnalyzeStudyResponse:
+    """By what was analyzed."""
+    told = [_analysis(analysis, metric, study_id) for metric, analysis in found.items()]
+    count = max(analysis.observation_count for analysis in found.values())
+    return service_pb.AnalyzeStudyResponse(metrics=told, observation_count=count)
+
+
+def _analysis(found: Analysis, metric: str, study_id: str) -> pb.MetricAnalysis:
+    return pb.MetricAnalysis(
         metric=metric,
         importance=[_region(region) for region in found.importance],
         best=_best(found.best, metric, study_id),
         calibration=_calibration(found.calibration),
     )
-    return service_pb.AnalyzeStudyResponse(metrics=[told], observation_count=found.observation_count)
 
 
 def _region(found: RegionImportance) -> pb.RegionImportance:

@@ -177,8 +177,8 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
             "configurations",
             lambda c, at: space_codec.configuration_from_wire(c.parameters, f"{at}.parameters"),
         )
-        metric, found = predicting.predict(self._services, study_id, asked, requests.patience(context))
-        predictions = [trial_codec.point_prediction_to_wire(metric, point) for point in found.points]
+        found = predicting.predict(self._services, study_id, asked, requests.patience(context))
+        predictions = [trial_codec.forecast_to_wire(point) for point in found.points]
         return pb.PredictResponse(
             predictions=predictions, acquisition=found.acquisition, observation_count=found.observation_count
         )
@@ -186,13 +186,13 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     def PredictSlice(self, request: pb.PredictSliceRequest, context: grpc.ServicerContext) -> pb.PredictSliceResponse:
         study_id = names.study_id_of(request.parent, "parent")
         ask = insight_codec.slice_from_wire(request)
-        metric, found = insight.predict_slice(self._services, study_id, ask, requests.patience(context))
-        return insight_codec.slice_to_wire(found, metric, study_id)
+        found = insight.predict_slice(self._services, study_id, ask, requests.patience(context))
+        return insight_codec.slice_to_wire(found, study_id)
 
     def AnalyzeStudy(self, request: pb.AnalyzeStudyRequest, context: grpc.ServicerContext) -> pb.AnalyzeStudyResponse:
         study_id = names.study_id_of(request.name, "name")
-        metric, found = insight.analyze(self._services, study_id, requests.patience(context))
-        return insight_codec.analysis_to_wire(found, metric, study_id)
+        found = insight.analyze(self._services, study_id, requests.patience(context))
+        return insight_codec.analyses_to_wire(found, study_id)
 
     def WatchStudy(
         self, request: pb.WatchStudyRequest, context: grpc.ServicerContext

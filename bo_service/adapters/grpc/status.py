@@ -36,7 +36,6 @@ STATUS: dict[type[BoError], grpc.StatusCode] = {
     errors.NotEnoughData: grpc.StatusCode.FAILED_PRECONDITION,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
-    errors.NotSupportedYet: grpc.StatusCode.UNIMPLEMENTED,
     errors.StorageUnavailable: grpc.StatusCode.UNAVAILABLE,
     errors.StartupError: grpc.StatusCode.INTERNAL,
 }

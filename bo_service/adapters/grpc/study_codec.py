@@ -9,14 +9,16 @@ from bo_api.v1 import optimization_service_pb2 as service_pb
 from bo_api.v1 import study_pb2 as pb
 
 from bo_service.adapters.grpc.decoding import Faults, choice, labels_from_wire, seconds, text
+from bo_service.adapters.grpc.names import study_id_of
 from bo_service.adapters.grpc.space_codec import MAX_UNIT, add_all, or_else, space_from_wire, space_to_wire
 from bo_service.adapters.grpc.stopping_codec import stopping_from_wire, stopping_to_wire
 from bo_service.application.studies import StudyUpdate
 from bo_service.core.domains import FloatDomain
-from bo_service.core.errors import InvalidArgument, NotSupportedYet
+from bo_service.core.errors import InvalidArgument
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import (
     MAX_METRICS,
+    MAX_SOURCES,
     Acquisition,
     Algorithm,
     ExecutionSettings,
@@ -50,6 +52,8 @@ ACQUISITIONS = {
     pb.ACQUISITION_UNSPECIFIED: None,
     pb.ACQUISITION_LOG_EI: Acquisition.LOG_EI,
     pb.ACQUISITION_UCB: Acquisition.UCB,
+    pb.ACQUISITION_LOG_PI: Acquisition.LOG_PI,
+    pb.ACQUISITION_PORTFOLIO: Acquisition.PORTFOLIO,
 }
 STATES = {
     pb.STUDY_STATE_ACTIVE: StudyState.ACTIVE,
@@ -78,7 +82,7 @@ CHANGEABLE = {
 
 
 def spec_from_wire(message: pb.StudySpec, field: str) -> StudySpec:
-    """Raises InvalidArgument, with the path of every field at fault; NotSupportedYet."""
+    """Raises InvalidArgument, with the path of every field at fault."""
     faults = Faults()
     space = or_else(faults, lambda: space_from_wire(message.space, f"{field}.space"), ANY_SPACE)
     metrics = or_else(faults, lambda: _metrics_from_wire(message, f"{field}.metrics", faults), ANY_METRICS)
@@ -89,9 +93,6 @@ def spec_from_wire(message: pb.StudySpec, field: str) -> StudySpec:
         spec = StudySpec(space, metrics, suggestion, execution, stopping)
     except InvalidArgument as error:
         add_all(faults, error.inside(field).violations)
-    except NotSupportedYet:
-        faults.check()  # what is wrong comes before what is right and too early
-        raise
     faults.check()
     return spec
 
@@ -166,9 +167,7 @@ def merge_settings(spec: StudySpec, given: pb.StudySpec, paths: Sequence[str]) -
         for owner in owners:
             target, source = getattr(target, owner), getattr(source, owner)
         target.ClearField(name)
-        if not target.DESCRIPTOR.fields_by_name[name].has_presence:
-            setattr(target, name, getattr(source, name))
-        elif source.HasField(name):
+        if not target.DESCRIPTOR.fields_by_name[name].has_presence or source.HasField(name):
             target.MergeFrom(type(target)(**{name: getattr(source, name)}))
     found = spec_from_wire(merged, "study.spec")
     return replace(spec, suggestion=found.suggestion, execution=found.execution, stopping=found.stopping)
@@ -210,7 +209,19 @@ def _suggestion_from_wire(message: pb.SuggestionSettings, field: str, faults: Fa
         message.xi if message.HasField("xi") else None,
         message.initial_trials if message.HasField("initial_trials") else None,
         message.seed if message.HasField("seed") else None,
+        message.per_cost,
+        _sources_from_wire(message.warm_start_studies, f"{field}.warm_start_studies", faults),
     )
+
+
+def _sources_from_wire(names: Sequence[str], field: str, faults: Faults) -> tuple[str, ...]:
+    found = []
+    for i, name in enumerate(names[: MAX_SOURCES + 1]):
+        try:
+            found.append(study_id_of(name, f"{field}[{i}]"))
+        except InvalidArgument as error:
+            add_all(faults, error.violations)
+    return tuple(found)
 
 
 def _suggestion_to_wire(settings: SuggestionSettings) -> pb.SuggestionSettings:
@@ -221,6 +232,8 @@ def _suggestion_to_wire(settings: SuggestionSettings) -> pb.SuggestionSettings:
         xi=settings.xi,
         initial_trials=settings.initial_trials,
         seed=settings.seed,
+        per_cost=settings.per_cost,
+        warm_start_studies=[f"studies/{study_id}" for study_id in settings.warm_start_studies],
     )
 
 

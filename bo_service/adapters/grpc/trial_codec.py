@@ -11,9 +11,9 @@ from bo_service.adapters.grpc.decoding import Faults, choice, each, labels_from_
 from bo_service.adapters.grpc.names import trial_name
 from bo_service.adapters.grpc.space_codec import configuration_from_wire, configuration_to_wire
 from bo_service.adapters.grpc.stopping_codec import prediction_to_wire, stop_request_to_wire
+from bo_service.application.predicting import PointForecast
 from bo_service.application.trials import NewTrial
 from bo_service.core.errors import InvalidArgument
-from bo_service.core.evidence import PointPrediction
 from bo_service.core.space import NAME
 from bo_service.core.trial import (
     Explanation,
@@ -180,7 +180,7 @@ def explanation_to_wire(explanation: Explanation, study_id: str) -> pb.Explanati
     )
 
 
-def point_prediction_to_wire(metric: str, point: PointPrediction) -> service_pb.ConfigurationPrediction:
-    """What the surrogate says of one configuration about the objective metric."""
-    prediction = pb.Prediction(metric=metric, mean=point.mean, std=point.std)
-    return service_pb.ConfigurationPrediction(predictions=[prediction], acquisition_value=point.acquisition_value)
+def forecast_to_wire(point: PointForecast) -> service_pb.ConfigurationPrediction:
+    """What the surrogate says of one configuration."""
+    told = [prediction_to_wire(p) for p in point.predictions]
+    return service_pb.ConfigurationPrediction(predictions=told, acquisition_value=point.acquisition_value)

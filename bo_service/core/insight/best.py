@@ -132,10 +132,12 @@ def _least(is_enough: Callable[[int], bool]) -> int:
 
 
 def _groups(view: View) -> list[_Group]:
-    """The configurations with values that may be the best, in the order of their trials."""
+    """The configurations with values that may be the best, in the order of their trials: those that are known to
+    violate constraints on outcomes aren't, unless all do."""
     found: dict[bytes, _Group] = {}
+    is_any = any(t.fulfills for t in view.bench.past if t.value is not None)
     for trial, z in zip(view.bench.past, view.bench.past_rows, strict=True):
-        if trial.value is None or not np.isfinite(trial.value):
+        if trial.value is None or not np.isfinite(trial.value) or (is_any and not trial.fulfills):
             continue
         known = found.get(z.tobytes())
         is_better = known is None or trial.value > max(known.values)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from bo_service.core.errors import NotEnoughData
 from bo_service.core.evidence import Evidence
-from bo_service.core.fitted import Fitted
 from bo_service.core.gaussian_process import GaussianProcess
 from bo_service.core.insight.ensemble import draw_surrogates
+from bo_service.core.metric_model import MetricModel
 from bo_service.core.warping import Warp
 from bo_service.core.workbench import Workbench
 
@@ -31,13 +31,14 @@ class View:
     @classmethod
     def of(cls, evidence: Evidence) -> "View":
         """Raises NotEnoughData below three observations with values."""
-        bench = Workbench(replace(evidence, pending=()))
+        bench = Workbench(replace(evidence, pending=(), sources=()))
         if len(bench.values) < LEAST:
             raise NotEnoughData(
                 f"the study has {len(bench.values)} finished trials with a value; an analysis needs at least {LEAST}: "
                 "complete more trials first"
             )
-        fitted = Fitted.of(bench)
-        assert isinstance(fitted.surrogate, GaussianProcess)
-        ensemble = draw_surrogates(fitted.surrogate, ENSEMBLE, bench.rng(22))
-        return cls(bench, fitted.warp, fitted.surrogate, tuple(ensemble))
+        X = bench.encoding.features(bench.past_rows)
+        model = MetricModel.of(bench, X, bench.targets, bench.doubts, 1, 0)
+        assert isinstance(model.surrogate, GaussianProcess)
+        ensemble = draw_surrogates(model.surrogate, ENSEMBLE, bench.rng(22))
+        return cls(bench, model.warp, model.surrogate, tuple(ensemble))

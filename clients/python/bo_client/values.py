@@ -74,6 +74,7 @@ class Origin(StrEnum):
 
     DEFAULT = "DEFAULT"
     QUASI_RANDOM = "QUASI_RANDOM"
+    WARM_START = "WARM_START"
     SURROGATE = "SURROGATE"
     USER = "USER"
 

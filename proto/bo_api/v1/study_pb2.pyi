@@ -36,6 +36,8 @@ class Acquisition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACQUISITION_UNSPECIFIED: _ClassVar[Acquisition]
     ACQUISITION_LOG_EI: _ClassVar[Acquisition]
     ACQUISITION_UCB: _ClassVar[Acquisition]
+    ACQUISITION_LOG_PI: _ClassVar[Acquisition]
+    ACQUISITION_PORTFOLIO: _ClassVar[Acquisition]
 
 class StoppingRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -64,6 +66,8 @@ ALGORITHM_QUASI_RANDOM: Algorithm
 ACQUISITION_UNSPECIFIED: Acquisition
 ACQUISITION_LOG_EI: Acquisition
 ACQUISITION_UCB: Acquisition
+ACQUISITION_LOG_PI: Acquisition
+ACQUISITION_PORTFOLIO: Acquisition
 STOPPING_RULE_UNSPECIFIED: StoppingRule
 STOPPING_RULE_NONE: StoppingRule
 STOPPING_RULE_MEDIAN: StoppingRule
@@ -89,20 +93,24 @@ class Metric(_message.Message):
     def __init__(self, name: _Optional[str] = ..., goal: _Optional[_Union[Goal, str]] = ..., role: _Optional[_Union[MetricRole, str]] = ..., bound: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class SuggestionSettings(_message.Message):
-    __slots__ = ("algorithm", "acquisition", "beta", "xi", "initial_trials", "seed")
+    __slots__ = ("algorithm", "acquisition", "beta", "xi", "initial_trials", "seed", "per_cost", "warm_start_studies")
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     ACQUISITION_FIELD_NUMBER: _ClassVar[int]
     BETA_FIELD_NUMBER: _ClassVar[int]
     XI_FIELD_NUMBER: _ClassVar[int]
     INITIAL_TRIALS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    PER_COST_FIELD_NUMBER: _ClassVar[int]
+    WARM_START_STUDIES_FIELD_NUMBER: _ClassVar[int]
     algorithm: Algorithm
     acquisition: Acquisition
     beta: float
     xi: float
     initial_trials: int
     seed: int
-    def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+    per_cost: bool
+    warm_start_studies: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ..., per_cost: bool = ..., warm_start_studies: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StoppingSettings(_message.Message):
     __slots__ = ("rule", "min_step", "min_trials", "reduction_factor", "max_step", "confidence")

@@ -40,6 +40,7 @@ class Origin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORIGIN_QUASI_RANDOM: _ClassVar[Origin]
     ORIGIN_SURROGATE: _ClassVar[Origin]
     ORIGIN_USER: _ClassVar[Origin]
+    ORIGIN_WARM_START: _ClassVar[Origin]
 
 class Intent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -65,6 +66,7 @@ ORIGIN_DEFAULT: Origin
 ORIGIN_QUASI_RANDOM: Origin
 ORIGIN_SURROGATE: Origin
 ORIGIN_USER: Origin
+ORIGIN_WARM_START: Origin
 INTENT_UNSPECIFIED: Intent
 INTENT_EXPLORE: Intent
 INTENT_EXPLOIT: Intent

@@ -2,12 +2,15 @@
 
 from dataclasses import asdict
 
+from bo_client.insight import MetricAnalysis
 from bo_client.wire import codec_insight
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bo_service.adapters.grpc import insight_codec
-from bo_service.core.evidence import PointPrediction
+from bo_service.application.insight import SliceForecast
+from bo_service.application.predicting import PointForecast
+from bo_service.core.evidence import Expected, PointPrediction
 from bo_service.core.insight.findings import (
     Analysis,
     BestFinding,
@@ -20,6 +23,7 @@ from bo_service.core.insight.findings import (
     Slice,
     SliceAxis,
 )
+from bo_service.core.trial import Prediction
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_./-]{0,12}", fullmatch=True)
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -40,11 +44,11 @@ bests = st.builds(BestFinding, texts, st.lists(contenders, max_size=3).map(tuple
 calibrations = st.builds(Calibration, texts, counts, finite, finite, finite)
 analyses = st.builds(Analysis, st.tuples(regions, regions), bests, calibrations, counts)
 values = finite | st.integers(-(2**53), 2**53) | texts | st.booleans()
-points = st.builds(PointPrediction, finite, finite, finite)
+predictions = st.lists(st.builds(Prediction, names, finite, finite), min_size=1, max_size=3).map(tuple)
 
 
 @st.composite
-def slices(draw: st.DrawFn) -> Slice:
+def slices(draw: st.DrawFn) -> SliceForecast:
     axes = draw(
         st.lists(
             st.builds(SliceAxis, names, st.lists(values, min_size=1, max_size=3).map(tuple)), min_size=1, max_size=2
@@ -53,22 +57,29 @@ def slices(draw: st.DrawFn) -> Slice:
     count = 1
     for axis in axes:
         count *= len(axis.values)
-    return Slice(
+    points = draw(st.lists(st.builds(PointForecast, predictions, finite), min_size=count, max_size=count))
+    told = Slice(
         axes=tuple(axes),
-        points=tuple(draw(st.lists(points, min_size=count, max_size=count))),
+        points=tuple(PointPrediction((Expected(0.0, 1.0),), 0.0) for _ in points),  # inward; the wire has the forecasts
         feasible=tuple(draw(st.lists(st.booleans(), min_size=count, max_size=count))),
         base=draw(st.dictionaries(names, values, max_size=3)),
         base_trial=draw(st.none() | trials),
         acquisition=draw(texts),
         observation_count=draw(counts),
     )
+    return SliceForecast(told, tuple(points))
 
 
-@given(analyses, names)
-def test_analyses(found, metric) -> None:
-    read = codec_insight.analysis_from_wire(insight_codec.analysis_to_wire(found, metric, "s-1"))
-    (told,) = read.metrics
-    assert (told.metric, read.observation_count) == (metric, found.observation_count)
+@given(st.dictionaries(names, analyses, min_size=1, max_size=3))
+def test_analyses(written) -> None:
+    read = codec_insight.analysis_from_wire(insight_codec.analyses_to_wire(written, "s-1"))
+    assert [told.metric for told in read.metrics] == list(written)
+    assert read.observation_count == max(found.observation_count for found in written.values())
+    for (metric, found), told in zip(written.items(), read.metrics, strict=True):
+        assert_same(found, told, metric)
+
+
+def assert_same(found: Analysis, told: MetricAnalysis, metric: str) -> None:
     for ours, theirs in zip(found.importance, told.importance, strict=True):
         assert (ours.share, ours.bound, ours.std) == (theirs.share, theirs.bound, theirs.std)
         assert [asdict(i) for i in ours.interactions] == [asdict(i) for i in theirs.interactions]
@@ -98,14 +109,16 @@ def test_analyses(found, metric) -> None:
         assert prediction.metric == metric
 
 
-@given(slices(), names)
-def test_slices(found, metric) -> None:
-    read = codec_insight.slice_from_wire(insight_codec.slice_to_wire(found, metric, "s-1"))
+@given(slices())
+def test_slices(forecast) -> None:
+    found = forecast.slice
+    read = codec_insight.slice_from_wire(insight_codec.slice_to_wire(forecast, "s-1"))
     assert [(a.parameter, a.values) for a in read.axes] == [(a.parameter, a.values) for a in found.axes]
     assert [list(map(type, a.values)) for a in read.axes] == [list(map(type, a.values)) for a in found.axes]
-    told = [PointPrediction(p.mean, p.std, p.acquisition_value) for p in read.points]
-    assert (told, [p.feasible for p in read.points]) == (list(found.points), list(found.feasible))
-    assert {p.predictions[0].metric for p in read.points} == {metric}
+    for written, point in zip(forecast.points, read.points, strict=True):
+        assert [asdict(p) for p in point.predictions] == [asdict(p) for p in written.predictions]
+        assert point.acquisition_value == written.acquisition_value
+    assert [p.feasible for p in read.points] == list(found.feasible)
     names_of_axes = [a.parameter for a in found.axes]
     assert read.points[-1].parameters == dict(zip(names_of_axes, (a.values[-1] for a in found.axes), strict=True))
     assert (read.base, read.base_trial, read.acquisition) == (found.base, found.base_trial, found.acquisition)

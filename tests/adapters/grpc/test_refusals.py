@@ -6,7 +6,6 @@ from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 from google.protobuf import json_format
 
 from bo_service.adapters.grpc import decoding, names, requests, space_codec, study_codec, trial_codec
-from bo_service.core import errors
 from bo_service.core.errors import InvalidArgument
 
 
@@ -115,11 +114,15 @@ def test_a_constraint_that_cannot_be_read_hides_nothing_of_the_parameters() -> N
     }
 
 
-def test_faults_come_before_what_is_not_supported_yet() -> None:
+def test_what_is_of_one_objective_alone_is_refused_for_several() -> None:
     metrics = [{"name": n, "goal": "GOAL_MINIMIZE"} for n in ("a", "b")]
     message = spec(real(), metrics=metrics)
-    message.stopping.rule = 99
-    assert told(lambda: study_codec.spec_from_wire(message, "spec")) == ["spec.stopping.rule"]
+    message.stopping.rule = study_pb2.STOPPING_RULE_MEDIAN
+    message.suggestion.acquisition = study_pb2.ACQUISITION_UCB
+    assert told(lambda: study_codec.spec_from_wire(message, "spec")) == [
+        "spec.suggestion.acquisition",
+        "spec.stopping.rule",
+    ]
 
 
 def test_all_faults_of_an_update_are_told_at_once() -> None:
@@ -176,9 +179,9 @@ def test_whole_numbers_count_as_floats() -> None:
     assert type(found.default) is float
 
 
-def test_several_objectives_are_not_supported_yet() -> None:
-    metrics = [{"name": n, "goal": "GOAL_MINIMIZE"} for n in ("a", "b")]
-    with pytest.raises(errors.NotSupportedYet, match="METRIC_ROLE_INFORMATION"):
+def test_four_objectives_are_too_many() -> None:
+    metrics = [{"name": n, "goal": "GOAL_MINIMIZE"} for n in "abcd"]
+    with pytest.raises(InvalidArgument, match="METRIC_ROLE_CONSTRAINT"):
         study_codec.spec_from_wire(spec(real(), metrics=metrics), "spec")
 
 

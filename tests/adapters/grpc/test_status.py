@@ -54,7 +54,6 @@ def test_every_error_has_a_status() -> None:
         (errors.NotEnoughData, grpc.StatusCode.FAILED_PRECONDITION),
         (errors.LimitExceeded, grpc.StatusCode.RESOURCE_EXHAUSTED),
         (errors.DeadlinePassed, grpc.StatusCode.DEADLINE_EXCEEDED),
-        (errors.NotSupportedYet, grpc.StatusCode.UNIMPLEMENTED),
         (errors.StorageUnavailable, grpc.StatusCode.UNAVAILABLE),
         (errors.StartupError, grpc.StatusCode.INTERNAL),
     ],

@@ -177,7 +177,6 @@ class Refused(RpcError, Call):
         (errors.NotEnoughData("why"), bo_client.FailedPrecondition),
         (errors.LimitExceeded("why"), bo_client.LimitExceeded),
         (errors.DeadlinePassed("why"), bo_client.DeadlineExceeded),
-        (errors.NotSupportedYet("why"), bo_client.NotSupported),
         (errors.StorageUnavailable("why"), bo_client.ServerUnavailable),
     ],
 )

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from bo_service.core.constraints import ForbiddenCombination
 from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale
 from bo_service.core.errors import NotEnoughData
-from bo_service.core.evidence import Evidence
-from bo_service.core.insight.findings import SliceRequest
+from bo_service.core.evidence import Evidence, Predictions
+from bo_service.core.insight.findings import Slice, SliceRequest
 from bo_service.core.insight.slices import predict_slice
 from bo_service.core.space import Activation, Parameter, SearchSpace
 from bo_service.core.suggest import predict
@@ -35,6 +35,14 @@ def sliced(evidence: Evidence, *names: str, size: int = 5, base=None):
     return predict_slice(evidence, SliceRequest(names, size, base))
 
 
+def means(found: Slice | Predictions) -> list[float]:
+    return [p.expected[0].mean for p in found.points]
+
+
+def stds(found: Slice | Predictions) -> list[float]:
+    return [p.expected[0].std for p in found.points]
+
+
 def test_a_line(evidence) -> None:
     found = sliced(evidence, "lr")
     best = max(evidence.past, key=lambda t: t.value)
@@ -42,11 +50,9 @@ def test_a_line(evidence) -> None:
     (axis,) = found.axes
     assert axis.values == pytest.approx((1e-4, 1e-3, 1e-2, 1e-1, 1.0))
     by_hand = predict(evidence, [{**best.configuration, "lr": lr} for lr in axis.values])
-    assert [p.mean for p in found.points] == pytest.approx([p.mean for p in by_hand.points])
-    assert (found.acquisition, [p.std for p in found.points]) == (
-        by_hand.acquisition,
-        pytest.approx([p.std for p in by_hand.points]),
-    )
+    assert means(found) == pytest.approx(means(by_hand))
+    assert stds(found) == pytest.approx(stds(by_hand))
+    assert found.acquisition == by_hand.acquisition
 
 
 def test_a_surface_with_the_infeasible_marked(evidence) -> None:
@@ -56,7 +62,7 @@ def test_a_surface_with_the_infeasible_marked(evidence) -> None:
     places = list(product(*(axis.values for axis in found.axes)))
     assert [p for p, is_feasible in zip(places, found.feasible, strict=True) if not is_feasible] == [("none", 64)]
     with_groups = [{**base, "norm": n, "batch": b} | ({"groups": 3} if n == "group" else {}) for n, b in places]
-    assert [p.mean for p in found.points] == pytest.approx([p.mean for p in predict(evidence, with_groups).points])
+    assert means(found) == pytest.approx(means(predict(evidence, with_groups)))
     assert found.base_trial is None
 
 
@@ -69,9 +75,8 @@ def test_a_parameter_that_is_not_active_is_made_so(evidence) -> None:
 def test_a_parameter_and_what_decides_on_it(evidence) -> None:
     found = sliced(evidence, "groups", "norm", base={"lr": 0.1, "norm": "none", "batch": 16})
     assert found.base["norm"] == "none"
-    means = [p.mean for p in found.points]
-    assert len({round(m, 9) for m in means[0::3]}) == 1  # batch: no groups
-    assert len({round(m, 9) for m in means[1::3]}) == 4
+    assert len({round(m, 9) for m in means(found)[0::3]}) == 1  # batch: no groups
+    assert len({round(m, 9) for m in means(found)[1::3]}) == 4
 
 
 def test_chains_of_conditions(studied) -> None:
