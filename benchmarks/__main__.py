@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import reporting, selection, summaries
+from benchmarks import calibration, latency, reporting, selection, summaries
 from benchmarks.installing import install as install_environment
 from benchmarks.lowering import lowered
 from benchmarks.peers.catalog import CATALOG, environments
@@ -87,6 +87,48 @@ def report(runs: Path | None, results: Path, peers: str | None, base: str, out: 
     (folder / "report.md").write_text("# Regret beside peers\n\n" + text + "\n![Regret](regret.png)\n")
     reporting.plot(chosen, folder / "regret.png")
     click.echo(text)
+
+
+@main.command("latency")
+@click.option("--peers", default="ours,optuna-gp", show_default=True, help="The first is compared with the others.")
+@click.option("--observations", default="100,500,1000", show_default=True)
+@environments_option
+def latency_command(peers: str, observations: str, folder: Path | None) -> None:
+    """Time suggestions, one and in batches."""
+    counts = [int(n) for n in observations.split(",")]
+    where, names = environments(folder), selection.peers(peers)
+    click.echo(latency.table([latency.of_peer(peer, n, where) for n in counts for peer in names]))
+    one, batch = latency.of_batch(counts[0])
+    click.echo(
+        f"\n8 with 8 pending, at {counts[0]}: {1e3 * batch:.0f} ms, {batch / one:.2f} times one of {1e3 * one:.0f} ms"
+    )
+
+
+@main.command("calibration")
+@click.option("--problems", default="all", show_default=True, help="Names, or all, development or validation.")
+@click.option("--trials", default=30, show_default=True, help="Random trials that are learned from.")
+@click.option("--seeds", default="0-2", show_default=True)
+def calibration_command(problems: str, trials: int, seeds: str) -> None:
+    """Count how often the truth is inside the intervals that are predicted."""
+    chosen = [suite()[name] for name in selection.problems(problems)]
+    click.echo(calibration.table([calibration.coverage(p, trials, selection.seeds(seeds)) for p in chosen]))
+
+
+@main.command()
+@click.option("--without", default="all", show_default=True, help="Choices to switch off: names, or all.")
+@click.option("--problems", default="development", show_default=True, help="Names, or all, development or validation.")
+@click.option("--seeds", default="0-2", show_default=True)
+@click.option("--out", required=True, type=FOLDER, help="Where the trials go; what is finished there is not redone.")
+def ablation(without: str, problems: str, seeds: str, out: Path) -> None:
+    """Regret of ours with each of its choices switched off, beside ours."""
+    peers = ["ours", *(f"ours~{name}" for name in selection.ablations(without))]
+    names, numbers = selection.problems(problems), selection.seeds(seeds)
+    keys = [Key(peer, name, seed) for peer in peers for name in names for seed in numbers]
+    for key in keys:
+        if run(key, suite()[key.problem], out, environments()):
+            click.echo(f"{key.peer} {key.problem} {key.seed} done", err=True)
+    loaded = {peer: summaries.of_keys(out, [k for k in keys if k.peer == peer]) for peer in peers}
+    click.echo(reporting.table(loaded, "ours", names))
 
 
 if __name__ == "__main__":

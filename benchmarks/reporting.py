@@ -28,11 +28,15 @@ def markdown(peers: Mapping[str, Sequence[Run]], base: str) -> str:
         tables = [{(r.problem, r.seed): r for r in runs if r.problem in problems} for runs in peers.values()]
         shared = len(common(dict(enumerate_names(tables))))
         parts.append(f"## {split.capitalize()}: {len(problems)} problems\n")
-        parts.append(HEAD.format(base=base))
-        parts += [row(line, base) for line in compare(peers, base, problems)]
+        parts.append(table(peers, base, problems))
         parts.append(f"\nRanks are over the {shared} runs that all have.\n")
         parts.append(by_problem(peers, problems))
     return "\n".join(parts)
+
+
+def table(peers: Mapping[str, Sequence[Run]], base: str, problems: Sequence[str]) -> str:
+    """A line for each peer, the best first."""
+    return "\n".join([HEAD.format(base=base), *(row(line, base) for line in compare(peers, base, problems))])
 
 
 def enumerate_names(tables: Sequence[Runs]) -> list[tuple[str, Runs]]:

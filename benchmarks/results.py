@@ -17,7 +17,7 @@ class Row:
     value: float | None
     true: float | None
     seconds: float
-    """How long the peer thought: learning of the trial before, and choosing this one."""
+    """Processor time that the peer took: to learn of the trial before, and to choose this one."""
 
 
 @dataclass(frozen=True, order=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers.catalog import CATALOG, interpreter
+from benchmarks.peers.catalog import entry_of, interpreter
 from benchmarks.peers.process import PeerProcess
 from benchmarks.problems.problem import Failure, Problem
 from benchmarks.problems.space import described
@@ -38,7 +38,7 @@ def run(key: Key, problem: Problem, folder: Path, environments: Path) -> bool:
     if is_finished(path, problem.budget):
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    entry = CATALOG[key.peer]
+    entry = entry_of(key.peer)
     study = described(problem.space), key.seed, problem.budget
     with path.with_suffix(".log").open("w") as log:
         log.write(json.dumps(study) + "\n")

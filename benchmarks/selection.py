@@ -2,6 +2,7 @@
 
 import click
 
+from benchmarks.ablations import ABLATIONS
 from benchmarks.peers.catalog import CATALOG
 from benchmarks.problems.suite import suite
 
@@ -16,6 +17,11 @@ def problems(text: str) -> list[str]:
     names = list(suite())
     splits = {s: [n for n in names if suite()[n].split.value == s] for s in ("development", "validation")}
     return _known(text, names, {"all": names, **splits})
+
+
+def ablations(text: str) -> list[str]:
+    """Names of choices that can be switched off, or all."""
+    return _known(text, list(ABLATIONS), {"all": list(ABLATIONS)})
 
 
 def seeds(text: str) -> list[int]:

@@ -26,6 +26,11 @@ def load(folder: Path = FOLDER) -> dict[str, list[Run]]:
     return {file.stem: [_run(line) for line in json.loads(file.read_text())] for file in sorted(folder.glob("*.json"))}
 
 
+def of_keys(runs: Path, keys: Iterable[Key]) -> list[Run]:
+    """Finished runs, in short."""
+    return [shorten(k.problem, k.seed, read(k.file(runs)), references()[k.problem]) for k in keys]
+
+
 def _run(given: dict[str, object]) -> Run:
     curve = given.pop("curve")
     assert isinstance(curve, list)
@@ -33,8 +38,7 @@ def _run(given: dict[str, object]) -> Run:
 
 
 def _write(path: Path, runs: Path, keys: Iterable[Key]) -> Path:
-    short = [shorten(k.problem, k.seed, read(k.file(runs)), references()[k.problem]) for k in keys]
-    path.write_text("[\n" + ",\n".join(json.dumps(asdict(run)) for run in short) + "\n]\n")
+    path.write_text("[\n" + ",\n".join(json.dumps(asdict(run)) for run in of_keys(runs, keys)) + "\n]\n")
     return path
 
 

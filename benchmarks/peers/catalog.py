@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -33,6 +33,12 @@ CATALOG = {
     "keras-tuner": Entry("keras_tuner", "keras-tuner"),
     "vizier": Entry("vizier", "vizier"),
 }
+
+
+def entry_of(peer: str) -> Entry:
+    """The entry of a name; `ours~VARIANT` is ours with a choice switched off. Raises KeyError."""
+    name, _, variant = peer.partition("~")
+    return replace(CATALOG[name], variant=variant) if variant else CATALOG[name]
 
 
 def environments(given: Path | None = None) -> Path:

@@ -21,9 +21,11 @@ class Optuna:
         self._trial = self._study.ask(self._space)
         return dict(self._trial.params)
 
-    def tell(self, config: Config, value: float | None) -> None:  # noqa: ARG002
-        """Ends that trial."""
-        if value is None:
+    def tell(self, config: Config, value: float | None) -> None:
+        """Ends that trial; a config that it didn't ask for is one more past trial."""
+        if self._trial is None:
+            self._study.add_trial(optuna.trial.create_trial(params=config, distributions=self._space, value=value))
+        elif value is None:
             self._study.tell(self._trial, state=optuna.trial.TrialState.FAIL)
         else:
             self._study.tell(self._trial, value)

@@ -14,20 +14,21 @@ from bo_service.core.suggest import suggest
 class Ours:
     """A study whose every trial ends before the next begins."""
 
-    def __init__(self, space: Space, seed: int) -> None:
-        self._space = SearchSpace(tuple(Parameter(p["name"], domain(p)) for p in space))
-        self._seed = seed
-        self._past: tuple[PastTrial, ...] = ()
+    def __init__(self, space: Space, seed: int, settings: SuggestionSettings | None = None) -> None:
+        self.space = SearchSpace(tuple(Parameter(p["name"], domain(p)) for p in space))
+        self.settings = settings or SuggestionSettings()
+        self.seed = seed
+        self.past: tuple[PastTrial, ...] = ()
 
     def ask(self) -> Config:
         """The core's suggestion."""
-        (suggestion,) = suggest(Evidence(self._space, SuggestionSettings(), self._seed, self._past), 1)
+        (suggestion,) = suggest(Evidence(self.space, self.settings, self.seed, self.past), 1)
         return dict(suggestion.configuration)
 
     def tell(self, config: Config, value: float | None) -> None:
         """One more past trial; larger is better to the core."""
-        number = len(self._past) + 1
-        self._past = (*self._past, PastTrial(number, config, None if value is None else -value))
+        number = len(self.past) + 1
+        self.past = (*self.past, PastTrial(number, config, None if value is None else -value))
 
 
 def domain(parameter: Mapping[str, Any]) -> Domain:
@@ -39,6 +40,10 @@ def domain(parameter: Mapping[str, Any]) -> Domain:
     return kind(parameter["low"], parameter["high"], scale)
 
 
-def make(space: Space, seed: int, budget: int) -> Peer:  # noqa: ARG001
-    """Ours."""
-    return Ours(space, seed)
+def make(space: Space, seed: int, budget: int, variant: str = "") -> Peer:  # noqa: ARG001
+    """Ours, or with a choice switched off."""
+    if not variant:
+        return Ours(space, seed)
+    from benchmarks.ablations import ABLATIONS
+
+    return Ours(space, seed, ABLATIONS[variant]())

@@ -1,7 +1,8 @@
 """A peer at the other end of a pipe: `python -m benchmarks.peers.serve MODULE VARIANT`.
 
 It reads JSON lines: first {"space", "seed", "budget"}; then {"do": "ask"}, answered by {"config", "seconds"}, and
-{"do": "tell", "config", "value"}, answered by {"seconds"}. What libraries print goes to stderr.
+{"do": "tell", "config", "value"}, answered by {"seconds"}: of the processor, so that other work on the machine doesn't count. What libraries
+print goes to stderr.
 """
 
 import importlib
@@ -20,13 +21,13 @@ def answers(peer: Peer, lines: Iterable[str]) -> Iterable[dict[str, Any]]:
     """An answer to each line."""
     for line in lines:
         request = json.loads(line)
-        begin = time.perf_counter()
+        begin = time.process_time()
         answer: dict[str, Any] = {}
         if request["do"] == "ask":
             answer["config"] = {name: plain(value) for name, value in peer.ask().items()}
         else:
             peer.tell(request["config"], request["value"])
-        yield answer | {"seconds": round(time.perf_counter() - begin, 6)}
+        yield answer | {"seconds": round(time.process_time() - begin, 6)}
 
 
 def plain(value: Any) -> Any:
