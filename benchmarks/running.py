@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.peers.catalog import entry_of, interpreter
 from benchmarks.peers.process import PeerProcess
 from benchmarks.problems.problem import Failure, Problem
-from benchmarks.problems.space import described
+from benchmarks.problems.space import described, settled
 from benchmarks.results import Key, Row, is_finished, write
 
 
@@ -18,13 +18,14 @@ def trials(peer: PeerProcess, problem: Problem, seed: int) -> Iterator[Row]:
     learning = 0.0
     for number in range(problem.budget):
         asked = peer.ask()
+        config = settled(problem.space, asked.config)
         rng = np.random.default_rng([seed, number])
         try:
-            value: float | None = problem.evaluate(asked.config, rng)
+            value: float | None = problem.evaluate(config, rng)
         except Failure:
             value = None
-        true = problem.true(asked.config) if value is not None and problem.noise else value
-        yield Row(asked.config, value, true, asked.seconds + learning)
+        true = problem.true(config) if value is not None and problem.noise else value
+        yield Row(config, value, true, asked.seconds + learning)
         learning = peer.tell(asked.config, value)
 
 

@@ -1,8 +1,8 @@
 """A peer at the other end of a pipe: `python -m benchmarks.peers.serve MODULE VARIANT`.
 
 It reads JSON lines: first {"space", "seed", "budget"}; then {"do": "ask"}, answered by {"config", "seconds"}, and
-{"do": "tell", "config", "value"}, answered by {"seconds"}: of the processor, so that other work on the machine doesn't count. What libraries
-print goes to stderr.
+{"do": "tell", "config", "value"}, answered by {"seconds"}. The seconds are the processor's, so that other work on the
+machine doesn't count. What libraries print goes to stderr.
 """
 
 import importlib

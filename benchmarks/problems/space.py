@@ -72,6 +72,12 @@ def vector(config: Config) -> np.ndarray:
     return np.array([float(value) for value in config.values()])
 
 
+def settled(space: Space, config: Mapping[str, Any]) -> dict[str, Value]:
+    """The config in the space's order, each value of its parameter's own type: peers answer in orders of their own."""
+    types = {"continuous": float, "integer": int, "category": str}
+    return {p.name: types[p.kind](config[p.name]) for p in space}
+
+
 def draw(space: Space, rng: np.random.Generator) -> dict[str, Value]:
     """A random config, uniform in each parameter's own scale."""
     return {p.name: p.at(u) for p, u in zip(space, rng.random(len(space)), strict=True)}

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.problems.problem import Failure, Problem, Split
 from benchmarks.problems.references import QUANTILE, measure, references
-from benchmarks.problems.space import Category, Continuous, Integer, described, draw
+from benchmarks.problems.space import Category, Continuous, Integer, described, draw, settled
 from benchmarks.problems.suite import suite
 
 has_coco = importlib.util.find_spec("cocoex") is not None
@@ -68,6 +68,14 @@ def test_draws_are_inside_and_reach_the_ends() -> None:
     assert {c["c"] for c in drawn} == {"x", "y"}
     assert np.median([float(c["a"]) for c in drawn]) == pytest.approx(0.1, rel=0.5)
     assert [p["kind"] for p in described(space)] == ["continuous", "integer", "category"]
+
+
+def test_a_config_is_put_into_the_order_of_the_space() -> None:
+    """A function of a vector would otherwise take x10 for x2."""
+    space = (Continuous("x2", 0.0, 9.0), Integer("x10", 0, 9), Category("c", ("a",)))
+    config = settled(space, {"c": "a", "x10": 3.0, "x2": 1})
+    assert list(config.items()) == [("x2", 1.0), ("x10", 3), ("c", "a")]
+    assert [type(v) for v in config.values()] == [float, int, str]
 
 
 def test_some_trials_fail_and_the_minimum_does_not() -> None:

@@ -1,18 +1,21 @@
 """Runs over the pipe: with peers that need no library, and one that dies."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar, cast
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks.__main__ import main
 from benchmarks.peers.catalog import CATALOG, REQUIREMENTS, Entry
-from benchmarks.peers.process import PeerError
+from benchmarks.peers.process import Asked, PeerError, PeerProcess
 from benchmarks.peers.protocol import Config, WorstForFailures
 from benchmarks.problems.suite import suite
 from benchmarks.results import Key, finished, is_finished, read
-from benchmarks.running import run
+from benchmarks.running import run, trials
 
 BRANIN = suite()["branin"]
 
@@ -45,15 +48,31 @@ def test_a_finished_run_is_not_redone_and_a_half_one_is(tmp_path: Path) -> None:
     assert finished(tmp_path) == [key]
 
 
+def test_what_a_peer_asks_is_evaluated_in_the_order_of_the_space_and_told_back() -> None:
+    class Backwards:
+        told: ClassVar[list[float | None]] = []
+
+        def ask(self) -> Asked:
+            return Asked({"x2": 2.275, "x1": math.pi}, 0.25)
+
+        def tell(self, config: Config, value: float | None) -> float:
+            assert list(config) == ["x2", "x1"]
+            self.told.append(value)
+            return 0.5
+
+    rows = list(trials(cast(PeerProcess, Backwards()), BRANIN, 0))
+    assert [r.value for r in rows] == [pytest.approx(0.397887, abs=1e-6)] * BRANIN.budget
+    assert [r.seconds for r in rows] == [0.25] + [0.75] * (BRANIN.budget - 1)
+    assert len(Backwards.told) == BRANIN.budget
+
+
 def test_failures_cross_the_pipe(tmp_path: Path) -> None:
     key = Key("random", "branin-failing", 0)
     run(key, suite()["branin-failing"], tmp_path, tmp_path)
     assert 2 <= sum(r.value is None for r in read(key.file(tmp_path))) <= 20
 
 
-def test_ours_speaks_every_kind_of_parameter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
+def test_ours_speaks_every_kind_of_parameter(tmp_path: Path) -> None:
     short = replace(suite()["training"], budget=3)
     key = Key("ours", "training", 0)
     run(key, short, tmp_path, tmp_path)
