@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks.measures import Run, shorten
@@ -27,8 +27,9 @@ def load(folder: Path = FOLDER) -> dict[str, list[Run]]:
 
 
 def of_keys(runs: Path, keys: Iterable[Key]) -> list[Run]:
-    """Finished runs, in short."""
-    return [shorten(k.problem, k.seed, read(k.file(runs)), references()[k.problem]) for k in keys]
+    """Finished runs, in short. Where there is noise, repeating a trial may be wise: that is no duplicate."""
+    short = [shorten(k.problem, k.seed, read(k.file(runs)), references()[k.problem]) for k in keys]
+    return [replace(run, duplicates=0) if suite()[run.problem].noise else run for run in short]
 
 
 def _run(given: dict[str, object]) -> Run:
