@@ -5,6 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
+from benchmarks.peers.places import at
 from benchmarks.problems.problem import Failure, Problem, Split
 from benchmarks.problems.references import QUANTILE, measure, references
 from benchmarks.problems.space import Category, Continuous, Integer, described, draw, settled
@@ -102,3 +103,18 @@ def test_the_random_reference_is_the_median_best_of_ten() -> None:
     best = [min(problem.true(draw(problem.space, rng)) for _ in range(10)) for _ in range(1500)]
     assert measure(problem).random == pytest.approx(np.median(best), rel=0.1)
     assert pytest.approx(0.5) == 1 - (1 - QUANTILE) ** 10
+
+
+@pytest.mark.parametrize("u", [0.0, 0.013, 0.37, 0.5, 0.81, 1.0])
+def test_peers_place_values_as_problems_do(u: float) -> None:
+    space = (
+        Continuous("a", 1e-3, 10.0, log=True),
+        Continuous("b", -2.0, 3.0),
+        Integer("n", 1, 40, log=True),
+        Integer("m", -3, 6),
+        Category("c", ("x", "y", "z")),
+    )
+    for parameter, told in zip(space, described(space), strict=True):
+        placed = at(told, u)
+        assert type(placed) is type(parameter.at(u))
+        assert placed == (pytest.approx(parameter.at(u)) if isinstance(placed, float) else parameter.at(u))
