@@ -8,6 +8,9 @@ import numpy as np
 
 from benchmarks.measures import Run, geometric
 
+LEAST = 0.4
+"""Slow peers have been run on some of the problems alone; ranks would be over next to none if they took part."""
+
 Runs = Mapping[tuple[str, int], Run]
 
 
@@ -25,7 +28,7 @@ class Line:
     """95 % interval of the ratio base_full / full, over problems."""
     high: float
     rank: float
-    """Mean rank at the full budget among all peers, on the runs that all have."""
+    """Mean rank at the full budget among the `broad` peers, on the runs that all of those have; else nan."""
     duplicates: int
     seconds: float
 
@@ -37,11 +40,21 @@ class Line:
 
 def compare(peers: Mapping[str, Sequence[Run]], base: str, problems: Sequence[str]) -> list[Line]:
     """A line for each peer, the best first."""
-    tables = {peer: {(r.problem, r.seed): r for r in runs if r.problem in problems} for peer, runs in peers.items()}
-    tables = {peer: table for peer, table in tables.items() if table}
-    ranks = mean_ranks(tables)
-    lines = [_line(peer, table, tables.get(base, {}), ranks[peer]) for peer, table in tables.items()]
+    tables = tabled(peers, problems)
+    ranks = mean_ranks(broad(tables, len(problems)))
+    lines = [_line(peer, table, tables.get(base, {}), ranks.get(peer, math.nan)) for peer, table in tables.items()]
     return sorted(lines, key=lambda line: line.full)
+
+
+def tabled(peers: Mapping[str, Sequence[Run]], problems: Sequence[str]) -> dict[str, Runs]:
+    """Runs of some problems by peer and by problem and seed, of those peers that have any."""
+    tables = {peer: {(r.problem, r.seed): r for r in runs if r.problem in problems} for peer, runs in peers.items()}
+    return {peer: table for peer, table in tables.items() if table}
+
+
+def broad(tables: Mapping[str, Runs], problems: int) -> dict[str, Runs]:
+    """The peers that have enough of the problems to be ranked and drawn: `LEAST` of them."""
+    return {peer: table for peer, table in tables.items() if len({name for name, _ in table}) >= LEAST * problems}
 
 
 def common(tables: Mapping[str, Runs]) -> list[tuple[str, int]]:

@@ -1,10 +1,11 @@
 """The report: tables in Markdown, and the picture of regret over the budget."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison import Line, Runs, common, compare
+from benchmarks.comparison import Line, broad, common, compare, tabled
 from benchmarks.measures import STOPS, Run, geometric
 from benchmarks.problems.suite import suite
 
@@ -25,11 +26,10 @@ def markdown(peers: Mapping[str, Sequence[Run]], base: str) -> str:
     parts = []
     for split in SPLITS:
         problems = of_split(split)
-        tables = [{(r.problem, r.seed): r for r in runs if r.problem in problems} for runs in peers.values()]
-        shared = len(common(dict(enumerate_names(tables))))
+        shared = len(common(broad(tabled(peers, problems), len(problems))))
         parts.append(f"## {split.capitalize()}: {len(problems)} problems\n")
         parts.append(table(peers, base, problems))
-        parts.append(f"\nRanks are over the {shared} runs that all have.\n")
+        parts.append(f"\nRanks are over the {shared} runs that all peers with a rank have.\n")
         parts.append(by_problem(peers, problems))
     return "\n".join(parts)
 
@@ -39,16 +39,12 @@ def table(peers: Mapping[str, Sequence[Run]], base: str, problems: Sequence[str]
     return "\n".join([HEAD.format(base=base), *(row(line, base) for line in compare(peers, base, problems))])
 
 
-def enumerate_names(tables: Sequence[Runs]) -> list[tuple[str, Runs]]:
-    """Tables that hold something, under names."""
-    return [(str(i), table) for i, table in enumerate(tables) if table]
-
-
 def row(line: Line, base: str) -> str:
     """A peer's line."""
     ratio = "" if line.peer == base else f"{line.ratio:.2f} ({line.low:.2f} to {line.high:.2f})"
     beside = ("", "") if line.peer == base else (f"{line.base_half:.4f}", f"{line.base_full:.4f}")
-    figures = f"{line.half:.4f} | {line.full:.4f} | {beside[0]} | {beside[1]} | {ratio} | {line.rank:.2f}"
+    rank = "" if math.isnan(line.rank) else f"{line.rank:.2f}"
+    figures = f"{line.half:.4f} | {line.full:.4f} | {beside[0]} | {beside[1]} | {ratio} | {rank}"
     return f"| {line.peer} | {line.runs} | {figures} | {line.duplicates} | {line.seconds:.3f} |"
 
 
@@ -80,12 +76,15 @@ def plot(peers: Mapping[str, Sequence[Run]], path: Path) -> None:
 
 
 def _draw(ax: Any, peers: Mapping[str, Sequence[Run]], problems: Sequence[str]) -> None:
-    tables = {peer: {(r.problem, r.seed): r for r in runs if r.problem in problems} for peer, runs in peers.items()}
-    tables = {peer: table for peer, table in tables.items() if table}
+    tables = broad(tabled(peers, problems), len(problems))
     shared = common(tables)
     for peer, table in tables.items() if shared else ():
         curve = [geometric([table[key].curve[i] for key in shared]) for i in range(STOPS)]
-        fractions = [(i + 1) / STOPS for i in range(STOPS)]
-        ax.plot(
-            fractions, curve, label=peer, lw=2.4 if peer == "ours" else 1.2, color="black" if peer == "ours" else None
-        )
+        ax.plot([(i + 1) / STOPS for i in range(STOPS)], curve, label=peer, **_style(peer, list(peers).index(peer)))
+
+
+def _style(peer: str, number: int) -> dict[str, Any]:
+    """Ours stands out; the tenth peer and those after it are dashed."""
+    if peer == "ours":
+        return {"lw": 2.6, "color": "black"}
+    return {"lw": 1.2, "color": f"C{number % 10}", "ls": "-" if number < 10 else "--"}

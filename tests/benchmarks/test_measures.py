@@ -59,6 +59,14 @@ def test_equals_share_a_rank() -> None:
     assert math.isnan(mean_ranks({"a": tables["a"], "b": {("q", 0): run("q", 0.1)}})["a"])
 
 
+def test_a_peer_with_few_problems_has_no_rank_and_leaves_those_of_others() -> None:
+    problems = ["branin", "ackley5", "levy4"]
+    peers = {"a": [run(p, 0.1) for p in problems], "b": [run(p, 0.2) for p in problems], "slow": [run("branin", 0.9)]}
+    ranks = {line.peer: line.rank for line in compare(peers, "a", problems)}
+    assert (ranks["a"], ranks["b"]) == (1.0, 2.0)
+    assert math.isnan(ranks["slow"])
+
+
 def test_the_report_holds_every_peer_and_both_splits() -> None:
     text = markdown({"ours": [run("branin", 0.01)], "random": [run("branin", 0.3), run("levy4", 0.2)]}, "ours")
     assert "| random | 1 | 0.5000 | 0.3000 | 0.5000 | 0.0100 | 0.03" in text
