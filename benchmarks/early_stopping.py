@@ -30,7 +30,7 @@ import click
 import numpy as np
 
 from bo_service.adapters.storage.sqlite import SqliteStore
-from bo_service.application import running, studies, suggesting, trials
+from bo_service.application import gathering, running, studies, suggesting, trials
 from bo_service.application.ports import Optimizer, TrialOutline
 from bo_service.application.services import Services
 from bo_service.application.stopping import full_values
@@ -271,7 +271,7 @@ def main() -> None:
         for rule in given.rules.split(","):
             for credit in given.credits.split(",") if rule != "none" else ["-"]:
                 settings = StoppingSettings(RULES[rule], **json.loads(given.settings))
-                with patch.object(suggesting, "full_values", CREDITS.get(credit, full_values)):
+                with patch.object(gathering, "full_values", CREDITS.get(credit, full_values)):
                     found = [run_study(problem, settings, seed, given.trials) for seed in range(given.seeds)]
                 click.echo(f"| {name} | {rule} | {credit} | {table_row(found)} |")
 

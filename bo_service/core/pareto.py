@@ -31,21 +31,22 @@ def front(values: Array) -> NDArray[np.bool_]:
 
 
 def reference_point(values: Array) -> Array:
-    """Reference (k,) strictly below the front of values (n, k): its worst values, less a tenth of its extents.
+    """Reference (k,) strictly below all values (n, k), and by a tenth of its extents below their front.
 
-    Where the front has no extent in an objective, that of all values counts; where they have none either, the size of
-    the value itself, or 1 for the value 0.
+    Below all, because the ends of a young front are not yet known: with a reference at the ends it has, the way to
+    better ones would count for nothing. Where the front has no extent in an objective, that of all values counts; where
+    they have none either, the size of the value itself, or 1 for the value 0.
 
     Raises:
         ValueError: for no values.
     """
     best = values[front(values)]
-    nadir = best.min(axis=0)
+    nadir, worst = best.min(axis=0), values.min(axis=0)
     with np.errstate(over="ignore"):
         extent = np.ptp(best, axis=0)
         for wider in (np.ptp(values, axis=0), np.abs(nadir), np.ones_like(nadir)):
             extent = np.where(extent > 0.0, extent, wider)
-        below = np.minimum(nadir - MARGIN * extent, np.nextafter(nadir, -np.inf))
+        below = np.minimum(nadir - MARGIN * extent, np.nextafter(worst, -np.inf))
     return np.asarray(np.maximum(below, np.finfo(np.float64).min))
 
 

@@ -31,6 +31,30 @@ def test_create(bo, fake, tmp_path: Path) -> None:
     assert (info.settings["max_trials"], info.settings["seed"], info.labels) == (30, 5, {"team": "vision"})
 
 
+SEVERAL = FILE.replace("loss: minimize", "loss: minimize, score: {goal: maximize, unit: '%'}, latency: {at_most: 50}")
+
+
+def test_create_with_several_metrics(bo, fake, tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(SEVERAL)
+    done = bo("create", "new", "--space", file)
+    assert done.output == "studies/new: 2 parameters, minimize loss, maximize score (%), latency at most 50\n"
+    command = next(line for line in bo("suggest", "new").output.splitlines() if "bo complete" in line)
+    assert command.endswith("loss=VALUE score=VALUE latency=VALUE")
+    assert bo(*command.replace("VALUE", "0.5").split()[1:]).output == "trial 1 SUCCEEDED\n"
+    refused = bo("create", "other", "--space", file, "--acquisition", "log_pi")
+    assert (refused.exit_code, "suggestion.acquisition" in refused.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(("option", "kept"), [("--per-cost", True), ("--no-per-cost", False), (None, True)])
+def test_create_with_an_acquisition_and_cost(bo, fake, tmp_path: Path, option, kept) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(FILE.replace("max_trials: 30", "acquisition: ucb, per_cost: true"))
+    assert bo("create", "new", "--space", file, "--acquisition", "portfolio", *[option] * bool(option)).exit_code == 0
+    found = fake.client().study("new").info().settings
+    assert (found["acquisition"], found.get("per_cost", False)) == ("portfolio", kept)
+
+
 def test_create_tells_every_mistake_in_the_file(bo, tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text("parameters: {lr: {type: flot, low: 1}}\nmetrics: {loss: downwards}\n")
@@ -38,6 +62,24 @@ def test_create_tells_every_mistake_in_the_file(bo, tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "parameters.lr" in done.stderr
     assert "metrics.loss" in done.stderr
+
+
+def test_create_from_earlier_studies(bo, fake, tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(FILE)
+    for name in ("first", "second"):
+        bo("create", name, "--space", file)
+    assert "starts" not in bo("show", "first").output
+    file.write_text(FILE.replace("max_trials: 30", "warm_start_studies: [first]"))
+    assert bo("create", "third", "--space", file).exit_code == 0
+    assert fake.client().study("third").info().warm_start_studies == ("first",)
+    bo("create", "new", "--space", file, "--warm-start", "second", "--warm-start", "third")
+    assert "\nstarts    from second, third\n" in bo("show", "new").output
+    record = json.loads(bo("show", "new", "--json").output)
+    assert record["study"]["settings"]["warm_start_studies"] == ["second", "third"]
+    refused = bo("create", "bad", "--space", file, "--warm-start", "missing")
+    assert refused.exit_code == 1
+    assert "warm_start_studies[0]: is 'studies/missing', which doesn't exist" in refused.stderr
 
 
 def test_studies(bo, seen) -> None:
@@ -58,6 +100,70 @@ def test_show(bo, seen) -> None:
 def test_best(bo, seen) -> None:
     assert "0.75" in bo("best", "s").output
     assert [t["number"] for t in json.loads(bo("best", "s", "--count", 2, "--json").output)] == [2, 1]
+
+
+@pytest.fixture
+def several(fake, space) -> bo_client.Study:
+    """Two objectives and a bound; of four results one is beyond it, one is beaten, two are best."""
+    metrics = [
+        bo_client.Metric("loss", "minimize", unit="nats"),
+        bo_client.Metric("score", "maximize"),
+        bo_client.Metric.at_most("size", 5.0, "MB"),
+    ]
+    study = fake.client().create_study("several", space, metrics, max_trials=4)
+    for loss, score, size in ((2.0, 9.0, 1.0), (3.0, 8.0, 1.0), (1.0, 7.0, 5.0), (0.5, 9.5, 6.0)):
+        study.suggest()[0].complete({"loss": loss, "score": score, "size": size})
+    return study
+
+
+def test_show_several_objectives(bo, several) -> None:
+    text = bo("show", "several").output
+    assert "goal      minimize loss (nats), maximize score, size at most 5 MB\n" in text
+    assert "best      Pareto set of 2: trials 3, 1\n" in text
+    assert re.search(r"^trial +state +loss +score +size ≤ 5 +time", text, re.MULTILINE)
+    assert re.search(r"^1 \* +SUCCEEDED +2 +9 +1 ", text, re.MULTILINE)
+    assert re.search(r"^4 +SUCCEEDED +0\.5 +9\.5 +6 ✗ ", text, re.MULTILINE)
+    assert re.search(r"minimize loss \(nats\), maximize score, size at most 5 MB", bo("studies").output)
+
+
+def test_best_of_several_objectives(bo, several) -> None:
+    lines = bo("best", "several").output.splitlines()
+    assert [line.split()[0] for line in lines] == ["trial", "3", "1"]
+    assert [t["number"] for t in json.loads(bo("best", "several", "--json").output)] == [3, 1]
+
+
+def test_watch_several_objectives(bo, several) -> None:
+    lines = bo("watch", "several").output.splitlines()
+    assert "loss 3, score 8, size 1  (2 of 4 ended; 1 in the Pareto set;" in lines[1]
+    assert lines[-1] == "several is completed: Pareto set of 2: trials 3, 1"
+
+
+def test_predict_several_objectives(bo, several) -> None:
+    lines = bo("predict", "several", "lr=0.01", "norm=batch").output.splitlines()
+    assert [line.split()[0] for line in lines] == ["loss", "score", "size", "acquisition"]
+
+
+def test_explain_several_objectives(bo, several) -> None:
+    text = bo("explain", "several").output
+    assert text.index("What matters for loss (nats)") < text.index("What matters for score")
+
+
+def test_best_within_a_bound(bo, fake, space) -> None:
+    metrics = [bo_client.Metric("loss", "minimize"), bo_client.Metric.at_least("recall", 0.5)]
+    study = fake.client().create_study("bounded", space, metrics)
+    study.suggest()[0].complete({"loss": 1.0, "recall": 0.25})
+    assert "no trial of bounded has a result within the bounds yet" in bo("best", "bounded").stderr
+    assert "no trial has a result within the bounds yet" in bo("show", "bounded").output
+    study.suggest()[0].complete({"loss": 2.0, "recall": 0.5})
+    assert re.search(r"recall +0\.5 +≥ 0\.5", bo("best", "bounded").output)
+    assert "loss 2, recall 0.5 in trial 2" in bo("show", "bounded").output
+
+
+@pytest.mark.parametrize("kind", [None, "front", "convergence", "importance", "slice"])
+def test_plot_several_objectives(bo, several, tmp_path: Path, kind) -> None:
+    picture = tmp_path / "p.png"
+    assert bo("plot", "several", "-o", picture, *(("--kind", kind) if kind else ())).exit_code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_best_without_results(bo, study) -> None:

@@ -51,10 +51,12 @@ SETTINGS = st.fixed_dictionaries(
         "max_attempts": st.integers(0, 2**31 - 1),
         "seed": st.integers(-(2**63), 2**63 - 1),
         "algorithm": st.sampled_from(["gaussian_process", "quasi_random"]),
-        "acquisition": st.sampled_from(["log_ei", "ucb"]),
+        "acquisition": st.sampled_from(["log_ei", "ucb", "log_pi", "portfolio"]),
+        "per_cost": st.just(True),
         "initial_trials": st.integers(0, 2**31 - 1),
         "beta": FLOATS,
         "xi": FLOATS,
+        "warm_start_studies": st.lists(NAMES, min_size=1, max_size=3).map(tuple),
     },
 )
 
@@ -82,10 +84,31 @@ def test_metrics(metric: bo_client.Metric) -> None:
     assert codec.metric_from_wire(over_the_wire(codec.metric_to_wire(metric))) == metric
 
 
+def test_a_bound_is_a_goal_and_a_role() -> None:
+    assert bo_client.Metric.at_most("size", 5.0) == bo_client.Metric("size", "minimize", "constraint", 5.0)
+    assert bo_client.Metric.at_least("recall", 0.5) == bo_client.Metric("recall", "maximize", "constraint", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("metric", "within", "beyond"),
+    [(bo_client.Metric.at_most("size", 5.0), 5.0, 5.1), (bo_client.Metric.at_least("recall", 0.5), 0.5, 0.4)],
+)
+def test_a_bound_admits_what_reaches_it(metric: bo_client.Metric, within: float, beyond: float) -> None:
+    assert metric.admits(within)
+    assert not metric.admits(beyond)
+    assert bo_client.Metric("loss", "minimize").admits(math.inf)
+
+
 @given(SETTINGS)
 def test_settings(settings: bo_client.StudySettings) -> None:
     spec = codec.spec_to_wire(bo_client.SearchSpace([]), [], settings)
     assert codec.settings_from_wire(over_the_wire(spec)) == settings
+
+
+def test_what_is_not_per_cost_is_not_told() -> None:
+    spec = codec.spec_to_wire(bo_client.SearchSpace([]), [], {"per_cost": True})
+    codec.settings_to_wire({"per_cost": False}, spec)
+    assert codec.settings_from_wire(over_the_wire(spec)) == {}
 
 
 @given(SETTINGS)
@@ -232,8 +255,14 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"seed": 2**70}, "seed"),
         ({"max_trials": "many"}, "max_trials"),
         ({"algorithm": "magic"}, "algorithm"),
+        ({"acquisition": "luck"}, "acquisition"),
+        ({"per_cost": 1}, "per_cost"),
+        ({"per_cost": "no"}, "per_cost"),
         ({"lease_duration": "1 min"}, "lease_duration"),
         ({"lease_duration": math.inf}, "lease_duration"),
+        ({"warm_start_studies": "first"}, "warm_start_studies"),
+        ({"warm_start_studies": 3}, "warm_start_studies"),
+        ({"warm_start_studies": ["first", 2]}, "warm_start_studies[1]"),
         ({"tries": 3}, "tries"),
     ],
 )

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import bo_client
@@ -96,6 +97,47 @@ def test_the_picture() -> None:
     assert re.search(r"trial 3 +epoch 2 of 6 +loss 0\.75 +0:00:05", text)
 
 
+def of_several(*results: tuple[float, float, float], **more) -> Progress:
+    """A study of two objectives and a bound, with trials that ended so."""
+    metrics = (
+        bo_client.Metric("loss", "minimize"),
+        bo_client.Metric("score", "maximize"),
+        bo_client.Metric.at_most("size", 5.0),
+    )
+    shown = progress(**more)
+    trials = {
+        n: replace(
+            trial(n, n - 1, n, 0.0),
+            final_measurement=bo_client.Measurement(dict(zip(("loss", "score", "size"), result, strict=True))),
+        )
+        for n, result in enumerate(results, start=1)
+    }
+    return Progress(replace(shown.study, metrics=metrics), trials)
+
+
+def test_the_picture_of_several_objectives() -> None:
+    text = seen(of_several((2.0, 9.0, 1.0), (3.0, 8.0, 1.0), (1.0, 7.0, 5.0), (0.5, 9.5, 6.0)))
+    rows = [line.split() for line in text.splitlines() if "score" in line]
+    assert [row[-9:-1] for row in rows] == [
+        ["trial", "3", "loss", "1", "score", "7", "size", "5"],
+        ["trial", "1", "loss", "2", "score", "9", "size", "1"],
+    ]
+    assert "Pareto set" in text
+    assert "no trial has a result within the bounds yet" in seen(of_several((1.0, 1.0, 6.0)))
+    assert "and 4 more" in seen(of_several(*((float(n), float(n), 1.0) for n in range(12))))
+
+
+def test_a_line_of_several_objectives() -> None:
+    shown = of_several((2.0, 9.0, 1.0), (1.0, 7.0, 5.0), (0.5, 9.5, 6.0))
+    lines = [live.ended_line(shown, one) for one in shown.trials.values()]
+    assert lines[0].startswith(
+        "trial 1 succeeded  loss 2, score 9, size 1  (3 of 10 ended; one of 2 in the Pareto set;"
+    )
+    assert lines[2].startswith("trial 3 succeeded  loss 0.5, score 9.5, size 6 ✗  (3 of 10 ended; 2 in the Pareto set;")
+    early = of_several((1.0, 1.0, 6.0))
+    assert "no result within the bounds yet" in live.ended_line(early, early.trials[1])
+
+
 def test_the_picture_of_a_study_that_has_just_begun() -> None:
     text = seen(progress(trial(1, 0)))
     assert "no trial has a result yet" in text
@@ -124,7 +166,7 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 
 
 def test_the_larger_is_the_better_where_that_is_the_goal() -> None:
-    assert progress(trial(1, -2, -1, 0.5), trial(2, -1, 0, 0.75), goal="maximize").best.number == 2
+    assert progress(trial(1, -2, -1, 0.5), trial(2, -1, 0, 0.75), goal="maximize").best[0].number == 2
 
 
 def test_lines_tell_what_was_known_then(bo, study) -> None:

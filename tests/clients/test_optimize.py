@@ -19,6 +19,50 @@ def test_a_number_or_metrics_by_name(study) -> None:
     assert best.final_measurement.metrics == {"loss": 0.5, "accuracy": 0.9}
 
 
+@pytest.fixture
+def several(fake, space) -> bo_client.Study:
+    metrics = [
+        bo_client.Metric("loss", "minimize"),
+        bo_client.Metric("score", "maximize"),
+        bo_client.Metric.at_most("size", 5.0),
+    ]
+    return fake.client().create_study("several", space, metrics, max_trials=4)
+
+
+def test_several_objectives_give_their_pareto_set(several) -> None:
+    results = iter([(1.0, 1.0, 5.0), (2.0, 2.0, 1.0), (3.0, 1.5, 1.0), (0.0, 9.0, 5.1)])
+    found = several.optimize(lambda parameters: dict(zip(("loss", "score", "size"), next(results), strict=True)))
+    assert [t.number for t in found] == [1, 2]
+
+
+def test_several_objectives_without_a_result_within_the_bounds(several) -> None:
+    assert several.optimize(lambda parameters: {"loss": 1.0, "score": 1.0, "size": 6.0}) == []
+
+
+@pytest.mark.parametrize(
+    ("result", "hint"), [(1.0, "'score': …"), ({"loss": 1.0, "size": 1.0}, "score"), ((1.0, 2.0, 3.0), "'score': …")]
+)
+def test_a_result_of_several_metrics_has_each_by_its_name(several, result, hint) -> None:
+    with pytest.raises(bo_client.InvalidRequest, match=hint):
+        several.optimize(lambda parameters: result, raise_errors=True)
+    assert several.trial(1).failure.reason is bo_client.FailureReason.CRASHED
+
+
+def test_any_metric_that_steers_may_diverge(several) -> None:
+    assert several.optimize(lambda p: {"loss": 1.0, "score": 1.0, "size": float("inf")}, n_trials=1) == []
+    assert several.trial(1).state is State.INFEASIBLE
+
+
+def test_a_stopped_trial_whose_other_metrics_are_not_known_yet_has_no_result(several) -> None:
+    def stopped(parameters, trial):
+        several.stop_trial(trial.number)
+        trial.report({"loss": 1.0}, step=1)
+
+    assert several.optimize(stopped, n_trials=1) == []
+    assert several.trial(1).state is State.STOPPED
+    assert several.trial(1).failure.message.startswith("stopped before score, size had been measured")
+
+
 def test_it_ends_with_the_study(study) -> None:
     study.optimize(lambda parameters: parameters["lr"])
     assert states(study) == [State.SUCCEEDED] * 6

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import bo_client
 import pytest
-from bo_client.commands import plot
+from bo_client.commands import plot, plot_front
 from matplotlib.axes import Axes
 
 DEFAULTS = {"role": "textbook-defaults"}
@@ -19,7 +19,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         kept: list[Axes] = []
         save = plot.save
         monkeypatch.setattr(plot, "save", lambda axes, path: (kept.append(axes), save(axes, path)))
-        getattr(plot, kind)(study.info(), list(study.trials(full=True)), tmp_path / "p.png")
+        getattr(plot_front if kind == "front" else plot, kind)(
+            study.info(), list(study.trials(full=True)), tmp_path / "p.png"
+        )
         assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
         (legend,) = kept[0].figure.legends or [None]
         return kept[0], [text.get_text() for text in legend.get_texts()] if legend else []
@@ -61,6 +63,117 @@ def test_axes_say_what_they_are(study, drawn) -> None:
     axes, legend = drawn("curves", study)
     assert axes.get_xlabel() == "epoch"
     assert legend == ["textbook defaults, trial 1", "best, trial 2"]
+
+
+@pytest.fixture
+def several(fake, study):
+    """Makes a study of so many objectives and a bound, of results in the order of these and the bounded metric."""
+
+    def make(results, goals=("minimize", "maximize"), bound: float = 5.0) -> bo_client.Study:
+        metrics = [bo_client.Metric(name, goal) for name, goal in zip("abc", goals, strict=False)]
+        metrics.append(bo_client.Metric.at_most("size", bound))
+        made = fake.client().create_study("several", study.definition.space, metrics)
+        for result in results:
+            made.add({"lr": 0.01, "norm": "batch"}, dict(zip([m.name for m in metrics], result, strict=True)))
+        return made
+
+    return make
+
+
+RESULTS = [(1.0, 1.0, 1.0), (2.0, 4.0, 1.0), (3.0, 3.0, 1.0), (0.5, 9.0, 6.0), (3.0, 6.0, 5.0)]
+
+
+def places(axes: Axes, label: str) -> list[tuple[float, float]]:
+    return [tuple(p) for c in axes.collections if c.get_label() == label for p in c.get_offsets().tolist()]
+
+
+def test_a_front_is_what_nothing_beats(several, drawn) -> None:
+    axes, legend = drawn("front", several(RESULTS))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("a, lower is better", "b, higher is better")
+    assert legend == ["trial", "beyond a bound", "Pareto front", "Pareto set"]
+    assert places(axes, "trial") == [(1.0, 1.0), (2.0, 4.0), (3.0, 3.0), (3.0, 6.0)]
+    assert places(axes, "beyond a bound") == [(0.5, 9.0)]
+    assert places(axes, "Pareto set") == [(1.0, 1.0), (2.0, 4.0), (3.0, 6.0)]
+    assert {t.get_text() for t in axes.texts} == {"1", "2", "5"}
+    assert "4 results within the bounds, 3 of them" in axes.get_title(loc="left")
+
+
+def test_a_few_bad_trials_do_not_flatten_a_front(several, drawn) -> None:
+    results = [(1.0 + 0.1 * i, 2.0 + 0.1 * i, 1.0) for i in range(8)] + [(1e6, 1.0, 1.0)]
+    axes, _ = drawn("front", several(results))
+    assert axes.get_xlim()[1] < 3.0
+    assert "1 far worse, outside" in [t.get_text() for t in axes.texts]
+
+
+@pytest.mark.parametrize("first", ["minimize", "maximize"])
+@pytest.mark.parametrize("second", ["minimize", "maximize"])
+def test_the_line_of_a_front_parts_what_is_dominated(several, drawn, first, second) -> None:
+    """Just beside the line on its better side nothing dominates; just beside it on the worse side something does."""
+    signs = [1.0 if goal == "maximize" else -1.0 for goal in (first, second)]
+    known = [(signs[0] * x, signs[1] * y) for x, y in ((1.0, 4.0), (2.0, 2.5), (4.0, 1.0), (1.0, 1.0))]
+    axes, _ = drawn("front", several([(*pair, 1.0) for pair in known], (first, second)))
+    (line,) = axes.get_lines()
+    for x, y in _stairs(line):
+        for step, expected in ((1e-6, False), (-1e-6, True)):
+            at = (signs[0] * x + step, signs[1] * y + step)
+            beaten = any(signs[0] * a >= at[0] and signs[1] * b >= at[1] for a, b in known)
+            assert beaten is expected, (x, y, step)
+
+
+def _stairs(line) -> list[tuple[float, float]]:
+    """The middles of the runs that a step line is drawn with."""
+    x, y = [list(map(float, data)) for data in line.get_data()]
+    middles = []
+    for (x0, y0), (x1, y1) in zip(zip(x, y, strict=True), list(zip(x, y, strict=True))[1:], strict=False):
+        corner = (x1, y0) if line.get_drawstyle() == "steps-post" else (x0, y1)
+        runs = [((x0, y0), corner), (corner, (x1, y1))]
+        middles += [((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in runs if (a, b) != (c, d)]
+    return middles
+
+
+def test_three_objectives_are_drawn_in_pairs(several, drawn) -> None:
+    results = [(1.0, 5.0, 2.0, 1.0), (2.0, 6.0, 1.0, 1.0), (3.0, 4.0, 3.0, 1.0)]
+    axes, legend = drawn("front", several(results, ("minimize", "maximize", "minimize")))
+    panels = [a for a in axes.figure.axes if a.get_xlabel()]
+    assert [(a.get_xlabel()[0], a.get_ylabel()[0]) for a in panels] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert legend == ["trial", "front of these two", "Pareto set"]
+    assert places(axes, "Pareto set") == [(1.0, 5.0), (2.0, 6.0)]
+
+
+@pytest.mark.parametrize(
+    "results", [[(1.0, 1.0, 1.0)], [(1.0, 1.0, 9.0)], [(0.0, 0.0, 1.0)] * 3, [(1e-3, 1e6, 9.0)] * 2]
+)
+@pytest.mark.parametrize("kind", ["front", "convergence"])
+def test_results_that_are_few_or_alike(several, drawn, kind, results) -> None:
+    drawn(kind, several(results))
+
+
+def test_a_front_of_one_objective_is_refused(study, tmp_path: Path) -> None:
+    run(study, 1.0)
+    with pytest.raises(plot.PlotError, match="convergence"):
+        plot_front.front(study.info(), list(study.trials()), tmp_path / "p.png")
+
+
+def test_each_objective_has_its_history(several, drawn) -> None:
+    axes, legend = drawn("convergence", several(RESULTS))
+    upper, lower = axes.figure.axes
+    assert legend == ["trial", "beyond a bound", "best so far"]
+    best = [line.get_ydata()[-1] for a in (upper, lower) for line in a.get_lines() if line.get_label() == "best so far"]
+    assert best == [1.0, 6.0]
+    assert places(upper, "beyond a bound") == [(4.0, 0.5)]
+    assert (upper.get_xlabel(), lower.get_xlabel()) == ("", "trial")
+
+
+def test_each_objective_has_its_curves(several, drawn) -> None:
+    made = several([])
+    for values in ((1.0, 2.0), (3.0, 1.0)):
+        (trial,) = made.suggest()
+        for step in (1, 2):
+            trial.report({"a": values[0] + 1 / step, "b": values[1] - 1 / step}, step)
+        trial.complete({"a": values[0], "b": values[1], "size": 1.0})
+    axes, legend = drawn("curves", made)
+    assert [a.get_ylabel()[0] for a in axes.figure.axes] == ["a", "b"]
+    assert legend == ["other trials", "Pareto set"]
 
 
 def test_the_best_so_far_only_falls(study, drawn) -> None:

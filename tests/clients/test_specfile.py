@@ -53,6 +53,32 @@ def test_all_that_a_file_may_say(load) -> None:
     assert found.settings == {"max_trials": 30, "seed": 1, "lease_duration": 60}
 
 
+BOUNDED = """
+parameters: {x: {type: int, low: 1, high: 2}}
+metrics:
+  loss: minimize
+  score: {goal: maximize, unit: "%"}
+  latency: {at_most: 50, unit: ms}
+  recall: {at_least: 0.5}
+  size: {goal: minimize, role: constraint, bound: 7}
+"""
+
+
+def test_bounds_in_short_and_in_full(load) -> None:
+    assert list(load(BOUNDED).metrics) == [
+        bo_client.Metric("loss", "minimize"),
+        bo_client.Metric("score", "maximize", unit="%"),
+        bo_client.Metric.at_most("latency", 50.0, "ms"),
+        bo_client.Metric.at_least("recall", 0.5),
+        bo_client.Metric("size", "minimize", "constraint", 7.0),
+    ]
+
+
+def test_how_suggestions_are_made(load) -> None:
+    found = load(WHOLE.replace("seed: 1", "acquisition: portfolio, per_cost: true")).settings
+    assert (found["acquisition"], found["per_cost"]) == ("portfolio", True)
+
+
 def test_json_says_the_same(load) -> None:
     spec = {"parameters": {"x": {"type": "int", "low": 1, "high": 2}}, "metrics": {"loss": "minimize"}}
     found = load(json.dumps(spec), "space.json")
@@ -73,8 +99,16 @@ def test_json_says_the_same(load) -> None:
         (("when: {optimizer: [sgd]}", "when: {optimzer: [sgd]}"), "parameters.momentum"),
         (("loss: minimize", "loss: downwards"), "metrics.loss"),
         (("loss: minimize", "loss: information"), "metrics"),
+        (("loss: minimize", "loss: minimize, size: {at_most: small}"), "metrics.size.at_most"),
+        (("loss: minimize", "loss: minimize, size: {at_most: 5, at_least: 1}"), "metrics.size.at_least"),
+        (("loss: minimize", "loss: minimize, size: {at_most: 5, goal: minimize}"), "metrics.size.goal"),
+        (("loss: minimize", "loss: minimize, size: {goal: minimize, role: constraint}"), "metrics.size.bound"),
+        (("seed: 1", "acquisition: luck"), "settings.acquisition"),
+        (("seed: 1", "per_cost: 1"), "settings.per_cost"),
         (("max_trials: 30", "max_trials: many"), "settings.max_trials"),
         (("max_trials: 30", "trials: 30"), "settings"),
+        (("lease_duration: 60", "warm_start_studies: first"), "settings.warm_start_studies"),
+        (("lease_duration: 60", "warm_start_studies: [1]"), "settings.warm_start_studies"),
         (("forbidden: {optimizer", "forbiden: {optimizer"), "constraints[1]"),
         (("upper_bound: 5", "bound: 5"), "constraints[0]"),
     ],
@@ -86,6 +120,11 @@ def test_a_mistake_is_told_with_its_place(load, change, place) -> None:
         load(WHOLE.replace(old, new))
     assert any(violation.field.startswith(place) for violation in refusal.value.violations), refusal.value
     assert "space.yaml" in str(refusal.value)
+
+
+def test_studies_to_start_from(load) -> None:
+    found = load(WHOLE.replace("lease_duration: 60", "warm_start_studies: [first, second]"))
+    assert found.settings["warm_start_studies"] == ["first", "second"]
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "parameters: {x: ", "just words"])

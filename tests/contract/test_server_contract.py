@@ -25,8 +25,11 @@ SPACE = bo_client.SearchSpace(
     [bo_client.ForbiddenCombination({"norm": "group", "batch": 64})],
 )
 GOOD = {"lr": 0.01, "layers": 2, "norm": "batch", "batch": 16}
+LOSS, SCORE = bo_client.Metric("loss", "minimize"), bo_client.Metric("score", "maximize", unit="%")
+LATENCY = bo_client.Metric.at_most("latency", 50.0, unit="ms")
 SHORT_OF_NORM = space_pb2.Configuration(parameters={"lr": space_pb2.ParameterValue(float_value=0.1)})
 State = bo_client.TrialState
+EXTRA = bo_client.FloatParameter("extra", 0.0, 1.0)
 
 
 class ServerContract:
@@ -577,6 +580,153 @@ class ServerContract:
                 call()
             assert refusal.value.violations[0].field.endswith(name)
 
+    @pytest.fixture
+    def several(self, client) -> bo_client.Study:
+        """Of two objectives and a constraint, with results of which some are best."""
+        metrics = [LATENCY, LOSS, bo_client.Metric("epochs", role="information"), SCORE]
+        study = client.create_study("s", SPACE, metrics, initial_trials=3, seed=1)
+        for i, (loss, score, latency) in enumerate(
+            [
+                (3.0, 90.0, 40.0),
+                (1.0, 50.0, 50.0),  # at the bound is within it
+                (2.0, 40.0, 10.0),  # the one before is better in both
+                (0.5, 95.0, 50.1),  # would be best of all, but for the bound
+                (2.0, 80.0, 20.0),
+                (1.0, 50.0, 30.0),  # as good as the second
+            ]
+        ):
+            study.add({**GOOD, "lr": 10.0 ** (-0.5 * i)}, {"loss": loss, "score": score, "latency": latency})
+        return study
+
+    @pytest.mark.parametrize(
+        "metrics",
+        [
+            [LOSS, SCORE],
+            [LOSS, SCORE, bo_client.Metric("size", "minimize"), LATENCY],
+            [bo_client.Metric.at_least("recall", -0.5), LOSS, LATENCY],
+        ],
+        ids=len,
+    )
+    def test_a_study_of_several_metrics_is_kept_as_it_was_given(self, client, metrics) -> None:
+        client.create_study("s", SPACE, metrics)
+        assert list(client.study("s").info().metrics) == metrics
+        (trial,) = client.study("s").suggest()
+        result = {m.name: 1.0 for m in metrics}
+        assert trial.complete(result).final_measurement.metrics == result
+
+    @pytest.mark.parametrize(
+        ("metrics", "settings", "fields"),
+        [
+            ([bo_client.Metric(n, "minimize") for n in "abcd"], {}, ["metrics"]),
+            ([bo_client.Metric(f"m{i}", role="information") for i in range(16)] + [LOSS], {}, ["metrics"]),
+            ([LATENCY], {}, ["metrics"]),
+            ([LOSS, bo_client.Metric("size", "minimize", "constraint")], {}, ["metrics[1].bound"]),
+            ([LOSS, bo_client.Metric.at_most("size", math.inf)], {}, ["metrics[1].bound"]),
+            ([LOSS, bo_client.Metric("size", None, "constraint", 1.0)], {}, ["metrics[1].goal"]),
+            ([LOSS, LOSS], {}, ["metrics[1].name"]),
+            ([LOSS, SCORE], {"acquisition": "log_pi"}, ["suggestion.acquisition"]),
+            ([LOSS, LATENCY], {"stopping": "median"}, ["stopping.rule"]),
+            ([LOSS, SCORE], {"acquisition": "ucb", "stopping": "curve"}, ["suggestion.acquisition", "stopping.rule"]),
+        ],
+    )
+    def test_a_study_of_several_metrics_that_cannot_be_is_refused(self, client, metrics, settings, fields) -> None:
+        with pytest.raises(bo_client.InvalidRequest) as refusal:
+            client.create_study("s", SPACE, metrics, **settings)
+        assert [v.field for v in refusal.value.violations] == [f"study.spec.{field}" for field in fields]
+        assert list(client.studies()) == []
+
+    @pytest.mark.parametrize(
+        ("settings", "field"),
+        [({"acquisition": "portfolio"}, "suggestion.acquisition"), ({"stopping": "median"}, "stopping.rule")],
+    )
+    def test_what_is_of_one_objective_is_refused_later_too(self, several, settings, field) -> None:
+        with pytest.raises(bo_client.InvalidRequest) as refusal:
+            several.update(settings=settings)
+        (violation,) = refusal.value.violations
+        assert violation.field.endswith(field)
+
+    @pytest.mark.parametrize("lacking", ["loss", "score", "latency"])
+    def test_a_result_has_every_objective_and_constraint(self, several, lacking) -> None:
+        (trial,) = several.suggest()
+        result = {"loss": 1.0, "score": 1.0, "latency": 1.0}
+        for wrong in ({n: v for n, v in result.items() if n != lacking}, {**result, lacking: math.nan}):
+            with pytest.raises(bo_client.InvalidRequest) as refusal:
+                trial.complete(wrong)
+            assert lacking in refusal.value.violations[0].field
+        assert trial.complete(result).state is State.SUCCEEDED
+
+    def test_the_pareto_set_of_what_keeps_to_the_bounds(self, several) -> None:
+        for count in (1, 100):  # it is told whole
+            assert [t.number for t in several.best_trials(count)] == [2, 5, 1]
+        several.delete_trial(2)
+        assert [t.number for t in several.best_trials(1)] == [6, 5, 1]
+
+    def test_the_pareto_set_of_three_objectives(self, client) -> None:
+        study = client.create_study("s", SPACE, [bo_client.Metric(n, "minimize") for n in "abc"])
+        for values in ((1.0, 5.0, 5.0), (5.0, 1.0, 5.0), (5.0, 5.0, 1.0), (5.0, 1.0, 6.0), (3.0, 3.0, 3.0), (3, 4, 4)):
+            study.add(GOOD, dict(zip("abc", values, strict=True)))
+        assert [t.number for t in study.best_trials(1)] == [1, 5, 2, 3]
+
+    def test_the_best_keeps_to_the_bounds(self, client) -> None:
+        metrics = [SCORE, bo_client.Metric.at_least("recall", 0.5)]
+        study = client.create_study("s", SPACE, metrics)
+        study.add(GOOD, {"score": 9.0, "recall": 0.4})
+        assert study.best() is None
+        for score, recall in ((1.0, 0.5), (3.0, 0.9), (4.0, 0.2)):
+            study.add(GOOD, {"score": score, "recall": recall})
+        assert [t.number for t in study.best_trials(9)] == [3, 2]
+
+    def test_every_metric_that_steers_is_predicted(self, several) -> None:
+        names = ["loss", "score", "latency"]
+        (prediction,) = several.predict([GOOD])
+        assert [p.metric for p in prediction.predictions] == names
+        found = several.slice("lr", grid_size=3)
+        assert [[p.metric for p in point.predictions] for point in found.points] == [names] * 3
+        assert found.base_trial == 2  # the best in the first objective
+        analysis = several.analyze()
+        assert [m.metric for m in analysis.metrics] == ["loss", "score"]
+        assert [m.best.observed_best for m in analysis.metrics] == [2, 1]
+        assert analysis.observation_count == 6
+
+    def test_a_suggestion_tells_what_is_expected_of_every_metric_that_steers(self, several) -> None:
+        for trial in several.suggest(2):
+            assert trial.origin is bo_client.Origin.SURROGATE
+            assert [p.metric for p in trial.explanation.predictions] == ["loss", "score", "latency"]
+            assert all(math.isfinite(p.mean) and p.std >= 0 for p in trial.explanation.predictions)
+            assert trial.explanation.acquisition == "log_ehvi"
+
+    @pytest.mark.parametrize("acquisition", ["log_ei", "ucb", "log_pi", "portfolio"])
+    def test_acquisitions_are_chosen_and_changed(self, client, acquisition) -> None:
+        study = client.create_study("s", SPACE, "loss", goal="minimize", acquisition=acquisition, per_cost=True)
+        chosen = {"acquisition": acquisition, "per_cost": True}
+        assert client.study("s").info().settings.items() >= chosen.items()
+        assert study.update(settings={"beta": 1.0}).settings.items() >= {**chosen, "beta": 1.0}.items()
+        for i in range(5):
+            study.add({**GOOD, "lr": 10.0 ** (-0.5 * i)}, float(i))
+        (trial,) = study.suggest()
+        known = {"log_ei", "ucb", "log_pi"} if acquisition == "portfolio" else {acquisition}
+        assert trial.explanation.acquisition in known
+        other = "portfolio" if acquisition == "log_ei" else "log_ei"
+        found = study.update(settings={"acquisition": other, "per_cost": False}).settings
+        assert (found["acquisition"], found.get("per_cost", False), found["beta"]) == (other, False, 1.0)
+
+    def test_optimize_several_objectives(self, client) -> None:
+        metrics = [LOSS, bo_client.Metric("size", "minimize"), LATENCY]
+        study = client.create_study("s", SPACE, metrics, max_trials=10, seed=1)
+
+        def objective(parameters):
+            layers = parameters["layers"]
+            loss = abs(math.log10(parameters["lr"]) + 2) + 1.0 / layers
+            return {"loss": loss, "size": float(layers), "latency": 10.0 * layers}
+
+        front = study.optimize(objective)
+        assert front == study.best_trials(1)
+        assert front
+        assert all(t.value("latency") <= 50.0 for t in front)
+        pairs = [(t.value("loss"), t.value("size")) for t in front]
+        assert pairs == sorted(pairs)
+        assert [size for _, size in pairs] == sorted({size for _, size in pairs}, reverse=True)
+
     def test_a_watch_ends_where_the_study_is_deleted(self, client, study) -> None:
         changes = study.watch()
         next(changes)
@@ -590,6 +740,82 @@ class ServerContract:
         client.delete_study("s")
         client.create_study("s", SPACE, "loss", goal="minimize").enqueue(GOOD)
         assert [t.number for t in next(study.watch(after_revision=seen)).trials] == [1]
+
+    @pytest.fixture
+    def earlier(self, client) -> bo_client.Study:
+        """A study of the same metric, with a parameter more and one less; its third trial is the best."""
+        space = bo_client.SearchSpace(
+            [*(p for p in SPACE.parameters if p.name != "batch"), EXTRA], SPACE.constraints[1:]
+        )
+        study = client.create_study("earlier", space, "loss", goal="minimize")
+        for value, lr in ((3.0, 0.5), (2.0, 0.3), (1.0, 0.001), (4.0, 0.1)):
+            study.add({"lr": lr, "layers": 7, "norm": "batch", "extra": 0.5}, value)
+        study.add({"lr": 0.002, "layers": 1, "norm": "batch", "extra": 0.5}, failure="DIVERGED")
+        return study
+
+    @pytest.mark.parametrize("by_id", [True, False])
+    def test_earlier_studies_to_start_from_are_kept(self, client, earlier, by_id) -> None:
+        other = client.create_study("other", SPACE, "loss", goal="minimize")
+        sources = ["earlier", "other"] if by_id else [earlier, other]
+        study = client.create_study("s", SPACE, "loss", goal="minimize", seed=1, warm_start_studies=sources)
+        assert study.info().warm_start_studies == ("earlier", "other")
+        assert study.info().settings["seed"] == 1
+        again = client.create_study("s", SPACE, "loss", goal="minimize", seed=1, warm_start_studies=sources)
+        assert again.definition == study.info()
+        for wanted in (sources[1:], sources[:1], []):
+            assert study.update(settings={"warm_start_studies": wanted, "seed": 2}).settings["seed"] == 2
+            assert study.info().warm_start_studies == tuple(["earlier", "other"][sources.index(w)] for w in wanted)
+        study.update(settings={"warm_start_studies": sources})
+        client.delete_study("earlier")
+        assert study.update(settings={"seed": 3}).warm_start_studies == ("earlier", "other")
+        assert len(study.suggest()) == 1
+
+    def test_the_best_of_an_earlier_study_is_the_second_trial(self, client, earlier) -> None:
+        study = client.create_study("s", SPACE, "loss", goal="minimize", warm_start_studies=[earlier])
+        origins = bo_client.Origin
+        trials = study.suggest(3)
+        assert [t.origin for t in trials] == [origins.DEFAULT, origins.WARM_START, origins.QUASI_RANDOM]
+        best = earlier.best().parameters
+        told = {name: value for name, value in trials[1].parameters.items() if name != "batch"}
+        assert told == {name: value for name, value in best.items() if name != "extra"}
+        assert trials[1].parameters["batch"] == trials[0].parameters["batch"]
+        assert study.suggest()[0].origin is origins.WARM_START
+
+    def test_a_study_of_which_nothing_is_known_is_no_hindrance(self, client) -> None:
+        client.create_study("empty", SPACE, "loss", goal="maximize")
+        study = client.create_study("s", SPACE, "loss", goal="minimize", warm_start_studies=["empty"])
+        assert {t.origin for t in study.suggest(4)} == {bo_client.Origin.DEFAULT, bo_client.Origin.QUASI_RANDOM}
+
+    @pytest.mark.parametrize(
+        ("source", "hint"),
+        [
+            ("s", "the study itself"),
+            ("missing", "doesn't exist"),
+            ("strange", "none of this study's parameters: its own are 'extra'"),
+            ("unmeasured", "none of this study's objectives: its metrics are 'error'"),
+            ("a/b", "studies/STUDY"),
+        ],
+    )
+    def test_what_a_study_cannot_start_from_is_refused(self, client, earlier, source, hint) -> None:
+        client.create_study("strange", bo_client.SearchSpace([EXTRA]), "loss", goal="minimize")
+        client.create_study("unmeasured", SPACE, "error", goal="minimize")
+        sources = ["earlier", source]
+        with pytest.raises(bo_client.InvalidRequest) as refusal:
+            client.create_study("s", SPACE, "loss", goal="minimize", warm_start_studies=sources)
+        study = client.create_study("s", SPACE, "loss", goal="minimize")
+        with pytest.raises(bo_client.InvalidRequest) as later:
+            study.update(settings={"warm_start_studies": sources})
+        for refused in (refusal, later):
+            (violation,) = refused.value.violations
+            assert violation.field == "study.spec.suggestion.warm_start_studies[1]"
+            assert hint in violation.description
+        assert study.info().warm_start_studies == ()
+
+    @pytest.mark.parametrize(("sources", "hint"), [([f"s{i}" for i in range(9)], "more than 8"), (["a", "a"], "twice")])
+    def test_too_many_studies_to_start_from_are_refused(self, client, sources, hint) -> None:
+        with pytest.raises(bo_client.InvalidRequest, match=hint) as refusal:
+            client.create_study("s", SPACE, "loss", goal="minimize", warm_start_studies=sources)
+        assert refusal.value.violations[0].field == "study.spec.suggestion.warm_start_studies"
 
 
 class TestFakeServer(ServerContract):

@@ -11,7 +11,7 @@ from bo_client.errors import InvalidRequest
 from bo_client.retries import new_request_id, patiently
 from bo_client.space import SearchSpace
 from bo_client.study import Study
-from bo_client.values import Goal, Metric, StudyInfo, StudySettings
+from bo_client.values import Acquisition, Goal, Metric, StudyInfo, StudySettings
 from bo_client.wire import codec
 
 if TYPE_CHECKING:
@@ -68,10 +68,12 @@ class Client:
         max_attempts: int | None = None,
         seed: int | None = None,
         algorithm: Literal["gaussian_process", "quasi_random"] | None = None,
-        acquisition: Literal["log_ei", "ucb"] | None = None,
+        acquisition: Acquisition | None = None,
+        per_cost: bool | None = None,
         initial_trials: int | None = None,
         beta: float | None = None,
         xi: float | None = None,
+        warm_start_studies: Sequence[str | Study] | None = None,
         stopping: Literal["none", "median", "successive_halving", "curve"] | None = None,
         stopping_min_step: int | None = None,
         stopping_min_trials: int | None = None,
@@ -86,8 +88,13 @@ class Client:
         Args:
             study_id: 1 to 63 letters, digits, '-', '_' or '.', beginning with a letter or digit.
             space: what may be tried.
-            metrics: the name of the one to optimize, with its `goal`; or Metric values, which say their own goals.
+            metrics: the name of the one to optimize, with its `goal`; or Metric values, which say their own goals: one
+                to three objectives, and constraints on what is measured.
             lease_duration: seconds for which a worker owns a trial after each sign of life.
+            acquisition: what the surrogate is searched with, where there is one objective.
+            per_cost: count improvement per second that a trial takes, so that cheap ones come first.
+            warm_start_studies: earlier studies to start from, or their ids, at most 8; each counts as far as it
+                ranks this one's results.
             stopping: the rule that tells unpromising trials to stop early, judging what they report at each step.
             stopping_min_step: no trial is stopped before this step; by default a tenth of `stopping_max_step`.
             stopping_min_trials: no trial is stopped before so many others can be compared with; by default 5.
@@ -104,9 +111,11 @@ class Client:
             "seed": seed,
             "algorithm": algorithm,
             "acquisition": acquisition,
+            "per_cost": per_cost,
             "initial_trials": initial_trials,
             "beta": beta,
             "xi": xi,
+            "warm_start_studies": warm_start_studies,
             "stopping": stopping,
             "stopping_min_step": stopping_min_step,
             "stopping_min_trials": stopping_min_trials,

@@ -137,7 +137,7 @@ def takes_trial(objective: Callable[..., Any]) -> bool:
 
 
 def _succeed(trial: EvaluatedTrial, metrics: Mapping[str, float], step: int | None = None) -> None:
-    required = [m.name for m in trial.study.definition.metrics if m.role != "information"]
+    required = [m.name for m in trial.study.definition.steering]
     wild = [f"{name} is {metrics[name]!r}" for name in required if name in metrics and not math.isfinite(metrics[name])]
     if wild:
         _fail(trial, FailureReason.DIVERGED, ", ".join(wild))
@@ -150,8 +150,11 @@ def _end_early(trial: EvaluatedTrial, why: str) -> None:
     """The last measurement is the result; a trial that is another worker's is left to it."""
     if trial.is_lost:
         return
-    if trial.last is None:
-        _fail(trial, FailureReason.PREEMPTED, f"stopped before its first measurement: {why}")
+    measured = trial.last[0] if trial.last else {}
+    missing = [m.name for m in trial.study.definition.steering if m.name not in measured]
+    if trial.last is None or missing:
+        what = f"before {', '.join(missing)} had been measured" if trial.last else "before its first measurement"
+        _fail(trial, FailureReason.PREEMPTED, f"stopped {what}: {why}")
     else:
         _succeed(trial, *trial.last)
 

@@ -9,10 +9,11 @@
     constraints:
       - linear: {coefficients: {layers: 1, momentum: 2}, upper_bound: 5}
       - forbidden: {optimizer: sgd, batch_size: 64}
-    metrics: {loss: minimize, accuracy: information}
+    metrics: {loss: minimize, latency: {at_most: 50, unit: ms}, accuracy: information}
     settings: {max_trials: 30, seed: 1, lease_duration: 60, stopping: median}
 
-`constraints` and `settings` may be left out. Every mistake in a file is told at once, each with its place.
+`constraints` and `settings` may be left out. Up to three metrics may be minimized or maximized; others may be kept to a
+bound by `at_most` or `at_least`. Every mistake in a file is told at once, each with its place.
 """
 
 import re
@@ -66,6 +67,10 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
 @dataclass(frozen=True)
 class _Field:
     """One key of a mapping: what it may hold."""
@@ -102,18 +107,23 @@ _METRIC = {
     "goal": _choice("minimize", "maximize"),
     "role": _choice("objective", "constraint", "information"),
     "bound": _NUMBER,
+    "at_most": _NUMBER,
+    "at_least": _NUMBER,
     "unit": _TEXT,
 }
+_BOUNDS = {"at_most": Metric.at_most, "at_least": Metric.at_least}
 _SETTINGS = {
     "max_trials": _WHOLE,
     "lease_duration": _Field("a number of seconds", _is_number),
     "max_attempts": _WHOLE,
     "seed": _WHOLE,
     "algorithm": _choice("gaussian_process", "quasi_random"),
-    "acquisition": _choice("log_ei", "ucb"),
+    "acquisition": _choice("log_ei", "ucb", "log_pi", "portfolio"),
+    "per_cost": _Field("true or false", lambda given: isinstance(given, bool)),
     "initial_trials": _WHOLE,
     "beta": _NUMBER,
     "xi": _NUMBER,
+    "warm_start_studies": _Field("a list of studies' ids such as [first]", _is_texts),
     "stopping": _choice("none", "median", "successive_halving", "curve"),
     "stopping_min_step": _WHOLE,
     "stopping_min_trials": _WHOLE,
@@ -202,10 +212,24 @@ class _Reader:
         fields = self._fields(at, given, _METRIC)
         if fields is None:
             return None
+        bounds = [key for key in _BOUNDS if key in fields]
+        if bounds:
+            return self._limit(str(name), fields, bounds[0])
         if "goal" not in fields and fields.get("role") != "information":
-            self._fault(f"{at}.goal", "is missing; give minimize or maximize")
+            self._fault(f"{at}.goal", "is missing; give minimize or maximize, or a bound: at_most or at_least")
+            return None
+        if "bound" not in fields and fields.get("role") == "constraint":
+            self._fault(f"{at}.bound", "is missing; give a number")
             return None
         return Metric(str(name), **fields)
+
+    def _limit(self, name: str, fields: Mapping[str, Any], bound: str) -> Metric | None:
+        """A constraint metric in short: at_most or at_least, which say its role, goal and bound."""
+        beside = [key for key in fields if key not in (bound, "unit")]
+        if beside:
+            self._fault(f"metrics.{name}.{beside[0]}", f"can't stand beside {bound}, which says it all; leave it out")
+            return None
+        return _BOUNDS[bound](name, float(fields[bound]), fields.get("unit", ""))
 
     def _fields(self, at: str, given: object, allowed: Mapping[str, _Field]) -> dict[str, Any] | None:
         """The mapping, where every key is known and fits and none is missing."""

@@ -104,11 +104,11 @@ class Study:
         return codec.trial_from_wire(self._get(number, _view(full)))
 
     def best(self) -> Trial | None:
-        """The best trial; None while none has a result."""
+        """The best trial that keeps to every bound, None while there is none; of several objectives, in the first."""
         return next(iter(self.best_trials(1)), None)
 
     def best_trials(self, count: int) -> list[Trial]:
-        """With one objective metric the best trials, the best first; with several the Pareto set."""
+        """Of those that keep to every bound the best, the best first; with several objectives the Pareto set, whole."""
         answer = self.client.ask(pb.GetBestTrialsRequest(parent=self.name, count=count), pb.GetBestTrialsResponse)
         return [codec.trial_from_wire(message) for message in answer.trials]
 
@@ -241,8 +241,11 @@ class Study:
         n_trials: int | None = None,
         worker_id: str | None = None,
         raise_errors: bool = False,
-    ) -> Trial | None:
-        """Runs trials until the study is completed, or `n_trials` of them; returns the best trial.
+    ) -> Trial | list[Trial] | None:
+        """Runs trials until the study is completed, or `n_trials` of them; returns the best trial, or None.
+
+        With several objectives it returns the Pareto set: the trials that none beats in all of them, the best in the
+        first objective first.
 
         A thread sends signs of life meanwhile. A result that is not finite is failed as DIVERGED; an exception as
         CRASHED (MemoryError as OUT_OF_MEMORY), and it is raised again with `raise_errors`, or when it is the third
@@ -250,21 +253,34 @@ class Study:
 
         Args:
             objective: called with the parameters, or with the parameters and the trial, whose `report` raises StopTrial
-                when the trial is told to stop. Returns the objective metric, or metrics by name.
+                when the trial is told to stop. Returns metrics by name, or the metric alone where there is no
+                other objective or constraint.
             n_trials: how many to run here; may be left out where the study has `max_trials`.
             worker_id: by default this host and process.
         """
         optimize(self, objective, n_trials, worker_id, raise_errors)
-        return self.best()
+        return self.best() if len(self.definition.objectives) == 1 else self.best_trials(1)
 
     def metrics_of(self, given: float | Mapping[str, float]) -> Mapping[str, float]:
-        """Metrics by name, where a number alone is the objective metric. Raises InvalidRequest for anything else."""
-        named = given if isinstance(given, Mapping) else {self.definition.objective.name: given}
+        """Metrics by name, where a number alone is the objective metric, if nothing else is asked for.
+
+        Raises:
+            InvalidRequest: for anything else.
+        """
+        named = given if isinstance(given, Mapping) else {self._only_metric(given): given}
         numbers = {name: plain(f"metrics[{name!r}]", value) for name, value in named.items()}
         for name, number in numbers.items():
             if isinstance(number, str):
                 raise InvalidRequest.of(f"metrics[{name!r}]", f"is {number!r}; it must be a number")
         return {name: float(number) for name, number in numbers.items()}
+
+    def _only_metric(self, given: object) -> str:
+        """Raises InvalidRequest where there are several that `given` could be."""
+        names = [metric.name for metric in self.definition.steering]
+        if len(names) > 1:
+            example = ", ".join(f"{name!r}: …" for name in names)
+            raise InvalidRequest.of("metrics", f"are {given!r}; give each by its name: {{{example}}}")
+        return names[0]
 
     def _configuration(self, parameters: Mapping[str, Any]) -> dict[str, space_pb2.ParameterValue]:
         return values_to_wire(self.definition.space.conform(parameters))

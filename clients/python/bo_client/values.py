@@ -1,27 +1,54 @@
 """Studies and trials as the server last told them: snapshots that never change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from bo_client.parameters import Value
 from bo_client.space import SearchSpace
 
+if TYPE_CHECKING:
+    from bo_client.study import Study
+
 Goal = Literal["minimize", "maximize"]
 Role = Literal["objective", "constraint", "information"]
+Acquisition = Literal["log_ei", "ucb", "log_pi", "portfolio"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A measured quantity. `goal` may be left out only where `role` is "information"."""
+    """A measured quantity. `goal` may be left out only where `role` is "information".
+
+    Up to three are objectives. A constraint must be at most its `bound` where the goal is "minimize", at least where
+    it is "maximize"; `Metric.at_most("latency", 50.0)` and `Metric.at_least` say so.
+    """
 
     name: str
     goal: Goal | None = None
     role: Role = "objective"
     bound: float | None = None
     unit: str = ""
+
+    @classmethod
+    def at_most(cls, name: str, bound: float, unit: str = "") -> "Metric":
+        """A constraint on what is measured: trials with more are not among the best."""
+        return cls(name, "minimize", "constraint", bound, unit)
+
+    @classmethod
+    def at_least(cls, name: str, bound: float, unit: str = "") -> "Metric":
+        """A constraint on what is measured: trials with less are not among the best."""
+        return cls(name, "maximize", "constraint", bound, unit)
+
+    @property
+    def sign(self) -> float:
+        """Factor that turns values so that larger is better."""
+        return 1.0 if self.goal == "maximize" else -1.0
+
+    def admits(self, value: float) -> bool:
+        """Whether the value keeps to the bound; always where the metric is no constraint."""
+        return self.role != "constraint" or self.bound is None or self.sign * (value - self.bound) >= 0.0
 
 
 @dataclass(frozen=True)
@@ -183,10 +210,15 @@ class StudySettings(TypedDict, total=False):
     max_attempts: int
     seed: int
     algorithm: Literal["gaussian_process", "quasi_random"]
-    acquisition: Literal["log_ei", "ucb"]
+    acquisition: Acquisition
+    """For one objective; with several, the server searches by the hypervolume that is dominated."""
+    per_cost: bool
+    """Whether improvement counts per second that a trial takes, as learned from those that have ended."""
     initial_trials: int
     beta: float
     xi: float
+    warm_start_studies: "Sequence[str | Study]"
+    """Earlier studies to start from, or their ids; each counts as far as it ranks this one's results."""
     stopping: Literal["none", "median", "successive_halving", "curve"]
     """Which rule tells running trials to stop early, judging what they report."""
     stopping_min_step: int
@@ -224,9 +256,33 @@ class StudyInfo:
         return self.settings.get("max_trials")
 
     @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """The metrics that are optimized."""
+        return tuple(m for m in self.metrics if m.role == "objective")
+
+    @property
     def objective(self) -> Metric:
         """The first metric that is optimized."""
-        return next(m for m in self.metrics if m.role == "objective")
+        return self.objectives[0]
+
+    @property
+    def limits(self) -> tuple[Metric, ...]:
+        """The metrics that must keep to a bound."""
+        return tuple(m for m in self.metrics if m.role == "constraint")
+
+    @property
+    def steering(self) -> tuple[Metric, ...]:
+        """What each result must have: the objectives, then the constraints."""
+        return (*self.objectives, *self.limits)
+
+    def admits(self, metrics: Mapping[str, float]) -> bool:
+        """Whether a result with these metrics keeps to every bound."""
+        return all(m.admits(metrics[m.name]) for m in self.limits)
+
+    @property
+    def warm_start_studies(self) -> tuple[str, ...]:
+        """Ids of the earlier studies that it starts from."""
+        return tuple(str(study_id) for study_id in self.settings.get("warm_start_studies", ()))
 
     @property
     def ended(self) -> int:

@@ -79,9 +79,11 @@ def _check(study: Study, space: SearchSpace, metrics: tuple[Metric, ...]) -> Non
             f"{study.name} exists with another search space ({_difference(found.space, space)}); choose another "
             "--study, or the same --objective, --option, --pin and --space as before"
         )
-    if [(m.name, m.goal, m.role) for m in found.metrics] != [(m.name, m.goal, m.role) for m in metrics]:
+    if [(m.name, m.goal, m.role, m.bound) for m in found.metrics] != [
+        (m.name, m.goal, m.role, m.bound) for m in metrics
+    ]:
         names = ", ".join(m.name for m in found.metrics)
-        raise SetupError(f"{study.name} exists with other metrics ({names}); choose another --study")
+        raise SetupError(f"{study.name} exists with other metrics or bounds ({names}); choose another --study")
 
 
 def _difference(there: SearchSpace, here: SearchSpace) -> str:

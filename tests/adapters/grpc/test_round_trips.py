@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bo_service.adapters.grpc import space_codec, study_codec, trial_codec
+from bo_service.adapters.grpc.names import STUDY_ID
 from bo_service.core.constraints import ForbiddenCombination, LinearConstraint
 from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale
 from bo_service.core.space import Activation, Parameter, SearchSpace
@@ -83,6 +84,8 @@ def specs(draw):
         draw(st.none() | st.floats(0, 10)),
         draw(st.none() | st.integers(1, 1000)),
         draw(st.none() | st.integers(-(2**63), 2**63 - 1)),
+        draw(st.booleans()),
+        tuple(draw(st.lists(st.from_regex(STUDY_ID, fullmatch=True), max_size=8, unique=True))),
     )
     execution = ExecutionSettings(
         timedelta(microseconds=draw(st.integers(10**6, 10**9))),

@@ -66,7 +66,14 @@ SPACE = SearchSpace(
 SPEC = StudySpec(
     SPACE,
     (Metric("loss", Goal.MINIMIZE, unit="nats"), Metric("time", None, MetricRole.INFORMATION)),
-    SuggestionSettings(acquisition=Acquisition.UCB, beta=1.5, initial_trials=4, seed=-3),
+    SuggestionSettings(
+        acquisition=Acquisition.UCB,
+        beta=1.5,
+        initial_trials=4,
+        seed=-3,
+        per_cost=True,
+        warm_start_studies=("earlier", "other"),
+    ),
     ExecutionSettings(timedelta(seconds=12.5), 5, 100),
     StoppingSettings(StoppingRule.SUCCESSIVE_HALVING, 2, 7, 4.0, 81, 0.9),
 )

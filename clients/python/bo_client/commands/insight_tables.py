@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bo_client.commands.records import in_order
-from bo_client.commands.tables import assignments, short, table_of, with_unit, within
+from bo_client.commands.records import in_order, with_unit
+from bo_client.commands.tables import assignments, short, table_of, within
 from bo_client.insight import (
     Analysis,
     BestAnalysis,

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from bo_client.commands.progress import Progress
 from bo_client.commands.records import in_order
-from bo_client.commands.tables import assignments, best_line, clock, console, short
+from bo_client.commands.tables import assignments, best_line, clock, console, nothing_yet, result, results, short
 from bo_client.values import Change, StudyInfo, Trial
 
 BAR_WIDTH = 32
@@ -22,6 +22,8 @@ REFRESHES = 4
 """A second."""
 MOST_RUNNING = 16
 """Running trials that are shown one by one."""
+MOST_BEST = 8
+"""Of a Pareto set."""
 
 
 def watch(study: StudyInfo, changes: Iterator[Change], exit_when_done: bool) -> None:
@@ -63,14 +65,21 @@ def _is_last(progress: Progress, change: Change) -> bool:
 
 def ended_line(progress: Progress, trial: Trial) -> str:
     """An ended trial in one line."""
-    study, best = progress.study, progress.best
-    name = study.objective.name
-    value = trial.value(name)
-    result = f"{name} {short(value)}" if value is not None else (trial.failure.reason.value if trial.failure else "")
+    study = progress.study
+    reached = results(study, trial) or (trial.failure.reason.value if trial.failure else "")
     total = f" of {study.max_trials}" if study.max_trials else ""
-    so_far = f"best {short(best.value(name) or 0.0)} in trial {best.number}" if best else "no result yet"
+    so_far = _so_far(study, progress.best, trial)
     told = f"{progress.ended}{total} ended", so_far, assignments(in_order(trial.parameters, study.space))
-    return f"trial {trial.number} {trial.state.lower()}  {result}  ({'; '.join(told)})"
+    return f"trial {trial.number} {trial.state.lower()}  {reached}  ({'; '.join(told)})"
+
+
+def _so_far(study: StudyInfo, best: list[Trial], trial: Trial) -> str:
+    if not best:
+        return "no result within the bounds yet" if study.limits else "no result yet"
+    if len(study.objectives) == 1:
+        return f"best {short(best[0].value(study.objective.name) or 0.0)} in trial {best[0].number}"
+    is_one = trial.number in {t.number for t in best}
+    return f"one of {len(best)} in the Pareto set" if is_one else f"{len(best)} in the Pareto set"
 
 
 def render(progress: Progress, now: datetime) -> RenderableType:
@@ -82,7 +91,8 @@ def render(progress: Progress, now: datetime) -> RenderableType:
     rows.add_column(ratio=1)
     rows.add_row("trials", _bar(progress))
     rows.add_row("time", _times(progress, now))
-    rows.add_row("best so far", _best(progress))
+    several = len(progress.study.objectives) > 1
+    rows.add_row("Pareto set" if several else "best so far", _front(progress) if several else _best(progress))
     rows.add_row("running", _running(progress, now))
     return Group(head, rows)
 
@@ -105,17 +115,46 @@ def _times(progress: Progress, now: datetime) -> Text:
 
 
 def _best(progress: Progress) -> Text:
-    best, name = progress.best, progress.study.objective.name
-    if best is None:
-        return Text("no trial has a result yet", style="dim")
-    text = Text(f"{name} {short(best.value(name) or 0.0)}", style="bold green")
-    text.append(f" in trial {best.number}", style="default")
+    study, best, name = progress.study, progress.best, progress.study.objective.name
+    if not best:
+        return Text(nothing_yet(study), style="dim")
+    text = Text(results(study, best[0]), style="bold green")
+    text.append(f" in trial {best[0].number}", style="default")
     defaults = progress.defaults
     value = defaults.value(name) if defaults else None
     if value is not None:
         text.append(f"; textbook defaults {short(value)}", style="default")
-    text.append(f"\n{assignments(in_order(best.parameters, progress.study.space))}", style="default not bold dim")
+    text.append(f"\n{assignments(in_order(best[0].parameters, study.space))}", style="default not bold dim")
     return text
+
+
+def _front(progress: Progress) -> RenderableType:
+    """One line a trial of the Pareto set, the best in the first objective first, and the textbook defaults."""
+    study, best = progress.study, progress.best
+    if not best:
+        return Text(nothing_yet(study), style="dim")
+    table = Table.grid(padding=(0, 2))
+    for trial in best[:MOST_BEST]:
+        table.add_row(f"trial {trial.number}", *_reached(study, trial, "bold green"), _parameters(study, trial))
+    if len(best) > MOST_BEST:
+        table.add_row(f"and {len(best) - MOST_BEST} more")
+    defaults = progress.defaults
+    if defaults and defaults.final_measurement and defaults not in best[:MOST_BEST]:
+        table.add_row("defaults", *_reached(study, defaults, ""), _parameters(study, defaults))
+    return table
+
+
+def _reached(study: StudyInfo, trial: Trial, style: str) -> list[Text]:
+    """Objectives and constraint metrics, each with its name."""
+    cells = []
+    for metric in study.steering:
+        value = result(metric, trial.value(metric.name))
+        cells.append(Text.assemble(f"{metric.name} ", value if value.style else (value.plain, style)))
+    return cells
+
+
+def _parameters(study: StudyInfo, trial: Trial) -> Text:
+    return Text(assignments(in_order(trial.parameters, study.space)), style="dim")
 
 
 def _running(progress: Progress, now: datetime) -> RenderableType:
@@ -132,10 +171,11 @@ def _running(progress: Progress, now: datetime) -> RenderableType:
 
 
 def _latest(progress: Progress, trial: Trial) -> tuple[str, str]:
-    latest, name = trial.latest_measurement, progress.study.objective.name
+    latest = trial.latest_measurement
     if latest is None:
         return "starting", ""
-    shown = {name: latest.metrics[name]} if name in latest.metrics else dict(list(latest.metrics.items())[:2])
+    known = {m.name: latest.metrics[m.name] for m in progress.study.steering if m.name in latest.metrics}
+    shown = known or dict(list(latest.metrics.items())[:2])
     labels = progress.study.labels
     step, steps = labels.get("step", "step"), labels.get("steps")
     return f"{step} {latest.step}" + (f" of {steps}" if steps else ""), "  ".join(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bo_client.commands import plot
 from bo_client.commands.plot import BLUE, GRAY, ORANGE, RED
-from bo_client.commands.records import in_order
-from bo_client.commands.tables import assignments, short, with_unit
+from bo_client.commands.records import in_order, with_unit
+from bo_client.commands.tables import assignments, short
 from bo_client.insight import Analysis, RegionImportance, Slice, SliceAxis
 from bo_client.parameters import Value
 from bo_client.values import StudyInfo
@@ -95,7 +95,7 @@ def _line(axes: "Axes", study: StudyInfo, found: Slice) -> None:
     place = _place(axis, base, by_index)
     axes.axvline(place, color=ORANGE, linewidth=1.6, linestyle="--", label=f"{origin}: {short(base)}", zorder=1)
     _dress(axes, study, axis, "x", by_index)
-    axes.set_ylabel(f"{with_unit(metric)}, {'lower' if metric.goal == 'minimize' else 'higher'} is better")
+    axes.set_ylabel(plot.directed(metric))
 
 
 def _map(axes: "Axes", study: StudyInfo, found: Slice) -> None:

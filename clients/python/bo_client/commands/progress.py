@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bo_client.commands.records import duration
+from bo_client.ranking import best_of
 from bo_client.values import Change, StudyInfo, StudyState, Trial, TrialState
 
 DEFAULTS_LABEL = ("role", "textbook-defaults")
@@ -50,14 +51,9 @@ class Progress:
         return [t for _, t in sorted(self.trials.items()) if t.state is TrialState.RUNNING]
 
     @property
-    def best(self) -> Trial | None:
-        """The best trial with a result."""
-        metric, best, top = self.study.objective, None, 0.0
-        for _, trial in sorted(self.trials.items()):
-            value = trial.value(metric.name)
-            if value is not None and (best is None or is_better(value, top, metric.goal)):
-                best, top = trial, value
-        return best
+    def best(self) -> list[Trial]:
+        """The best trial with a result; with several objectives the Pareto set."""
+        return best_of(self.study, [trial for _, trial in sorted(self.trials.items())])
 
     @property
     def defaults(self) -> Trial | None:

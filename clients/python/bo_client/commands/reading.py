@@ -33,7 +33,7 @@ def studies(client: Client, as_json_: bool) -> None:
 @json_option
 @pass_client
 def show(client: Client, study_id: str, as_json_: bool) -> None:
-    """Show a study and its trials; a star marks the best."""
+    """Show a study and its trials; a star marks the best, ✗ what is beyond its bound."""
     study = client.study(study_id)
     trials = list(study.trials(full=as_json_))
     if as_json_:
@@ -42,7 +42,7 @@ def show(client: Client, study_id: str, as_json_: bool) -> None:
         return
     from bo_client.commands import tables
 
-    best = study.best()
+    best = study.best_trials(1)
     out = tables.console()
     out.print(tables.study_text(study.definition, best))
     if trials:
@@ -52,20 +52,33 @@ def show(client: Client, study_id: str, as_json_: bool) -> None:
 
 @click.command()
 @study_argument
-@click.option("--count", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many, the best first.")
+@click.option(
+    "--count",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="How many, where there is one objective.",
+)
 @json_option
 @pass_client
 def best(client: Client, study_id: str, count: int, as_json_: bool) -> None:
-    """Show the best trials; exit code 1 where none has a result."""
+    """Show the best trials; exit code 1 where none has a result.
+
+    Those within the bounds count. With several objectives it is the whole Pareto set: what no other trial beats in all.
+    """
     study = client.study(study_id)
     found = study.best_trials(count)
     if not found:
-        raise click.ClickException(f"no trial of {study_id} has a result yet")
+        within = " within the bounds" if study.definition.limits else ""
+        raise click.ClickException(f"no trial of {study_id} has a result{within} yet")
     if as_json_:
         click.echo(as_json([trial_record(trial, study.definition) for trial in found]))
         return
     from bo_client.commands import tables
 
+    if len(study.definition.objectives) > 1:
+        tables.console().print(tables.trials_table(study.definition, found, ()))
+        return
     for trial in found:
         tables.console().print(tables.trial_text(study.definition, trial))
 
@@ -101,11 +114,10 @@ def watch(client: Client, study_id: str, exit_when_done: bool) -> None:
 )
 @click.option(
     "--kind",
-    default="convergence",
-    show_default=True,
-    type=click.Choice(["convergence", "curves", "importance", "slice"]),
-    help="The best value so far by trial; the trials' learning curves; which parameters matter; or what is expected "
-    "along parameters.",
+    type=click.Choice(["convergence", "front", "curves", "importance", "slice"]),
+    help="The best value so far by trial (the default); two or three objectives against each other with their Pareto "
+    "front (the default where there are several); the trials' learning curves; which parameters matter; or what is "
+    "expected along parameters.",
 )
 @click.option(
     "--parameter",
@@ -115,13 +127,15 @@ def watch(client: Client, study_id: str, exit_when_done: bool) -> None:
     help="What a slice goes along, once or twice; by default what matters most.",
 )
 @pass_client
-def plot(client: Client, study_id: str, output: Path, kind: str, parameters: tuple[str, ...]) -> None:
+def plot(client: Client, study_id: str, output: Path, kind: str | None, parameters: tuple[str, ...]) -> None:
     """Draw a study. Needs matplotlib: pip install "bo-service[plot]"."""
     from bo_client.commands import plot as pictures
-    from bo_client.commands import plot_insight
+    from bo_client.commands import plot_front, plot_insight
 
     study = client.study(study_id)
-    match kind:
+    match kind or ("front" if len(study.definition.objectives) > 1 else "convergence"):
+        case "front":
+            plot_front.front(study.definition, list(study.trials()), output)
         case "importance":
             plot_insight.importance(study.definition, study.analyze(), output)
         case "slice":

@@ -2,14 +2,14 @@
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bo_client.commands.records import duration, in_order
+from bo_client.commands.records import duration, goals, in_order
 from bo_client.parameters import Value
 from bo_client.values import ConfigurationPrediction, Metric, StudyInfo, Trial, TrialState
 
@@ -21,6 +21,7 @@ STYLES = {
     TrialState.INFEASIBLE: "yellow",
     TrialState.STOPPED: "magenta",
 }
+VIOLATED = "✗"
 PIPED_WIDTH = 10_000
 """Columns where nobody looks: lines are never folded."""
 
@@ -54,11 +55,6 @@ def clock(seconds: float) -> str:
     return str(timedelta(seconds=max(0, round(seconds))))
 
 
-def with_unit(metric: Metric) -> str:
-    """The metric's name, with its unit where it has one."""
-    return f"{metric.name} ({metric.unit})" if metric.unit else metric.name
-
-
 def progress(info: StudyInfo) -> str:
     """`7 of 24`, or `7` without a limit."""
     return f"{info.ended} of {info.max_trials}" if info.max_trials else str(info.ended)
@@ -68,54 +64,78 @@ def studies_table(studies: Iterable[StudyInfo]) -> RenderableType:
     """One line a study."""
     table = table_of("study", "state", "ended", "running", "goal", "changed (UTC)")
     for info in studies:
-        metric = info.objective
         changed = f"{info.update_time:%Y-%m-%d %H:%M:%S}" if info.update_time else ""
-        goal = f"{metric.goal} {metric.name}"
         running = str(info.counts[TrialState.RUNNING])
-        table.add_row(Text(info.id), info.state.value, progress(info), running, Text(goal), changed)
+        table.add_row(Text(info.id), info.state.value, progress(info), running, Text(goals(info)), changed)
     return table
 
 
-def study_text(info: StudyInfo, best: Trial | None) -> RenderableType:
-    """A study: what it optimizes, where it stands, its best trial."""
+def study_text(info: StudyInfo, best: Sequence[Trial]) -> RenderableType:
+    """A study: what it optimizes, where it stands, its best trials."""
     counts = ", ".join(f"{count} {state.lower()}" for state, count in info.counts.items() if count)
     lines = [
         f"study     {info.id}" + (f" ({info.display_name})" if info.display_name not in ("", info.id) else ""),
         f"state     {info.state.value}, {progress(info)} trials ended",
-        f"goal      {info.objective.goal} {with_unit(info.objective)}",
+        f"goal      {goals(info)}",
         f"trials    {counts or 'none yet'}",
         f"best      {best_line(info, best)}",
     ]
+    if info.warm_start_studies:
+        lines.append(f"starts    from {', '.join(info.warm_start_studies)}")
     if info.labels:
         lines.append("labels    " + " ".join(f"{k}={v}" for k, v in sorted(info.labels.items())))
     return Text("\n".join(lines))
 
 
-def best_line(info: StudyInfo, best: Trial | None) -> str:
-    """The best trial in one line."""
-    if best is None:
-        return "no trial has a result yet"
-    name = info.objective.name
-    value = best.value(name)
-    shown = "?" if value is None else short(value)
-    return f"{name} {shown} in trial {best.number}: {assignments(in_order(best.parameters, info.space))}"
+def nothing_yet(info: StudyInfo) -> str:
+    """Why there is no best trial."""
+    return f"no trial has a result{' within the bounds' if info.limits else ''} yet"
 
 
-def trials_table(info: StudyInfo, trials: Iterable[Trial], best: Trial | None) -> RenderableType:
-    """One line a trial; a star marks the best."""
-    name = info.objective.name
-    table = table_of("trial", "state", name, "time", "from", "parameters")
+def best_line(info: StudyInfo, best: Sequence[Trial]) -> str:
+    """The best trial in one line, or the numbers of the Pareto set."""
+    if not best:
+        return nothing_yet(info)
+    if len(info.objectives) > 1:
+        numbers = ", ".join(str(trial.number) for trial in best)
+        return f"Pareto set of {len(best)}: trial{'s' if len(best) > 1 else ''} {numbers}"
+    (trial, *_) = best
+    return f"{results(info, trial)} in trial {trial.number}: {assignments(in_order(trial.parameters, info.space))}"
+
+
+def results(info: StudyInfo, trial: Trial) -> str:
+    """The final objectives and constraint metrics in one line; what is beyond its bound is marked."""
+    return ", ".join(f"{m.name} {result(m, v).plain}" for m in info.steering if (v := trial.value(m.name)) is not None)
+
+
+def result(metric: Metric, value: float | None) -> Text:
+    """A metric's value; one beyond its bound is marked."""
+    if value is None:
+        return Text("")
+    return Text(short(value)) if metric.admits(value) else Text(f"{short(value)} {VIOLATED}", style="red")
+
+
+def heading(metric: Metric) -> str:
+    """A metric's name, with its bound where it has one."""
+    if metric.role != "constraint" or metric.bound is None:
+        return metric.name
+    return f"{metric.name} {'≤' if metric.goal == 'minimize' else '≥'} {metric.bound:g}"
+
+
+def trials_table(info: StudyInfo, trials: Iterable[Trial], best: Sequence[Trial]) -> RenderableType:
+    """One line a trial, a column for each objective and constraint metric; a star marks the best."""
+    table = table_of("trial", "state", *(heading(m) for m in info.steering), "time", "from", "parameters")
+    starred = {trial.number for trial in best}
     for trial in trials:
-        value, seconds = trial.value(name), duration(trial)
-        starred = best is not None and trial.number == best.number
+        seconds = duration(trial)
         table.add_row(
-            f"{trial.number}{' *' if starred else ''}",
+            f"{trial.number}{' *' if trial.number in starred else ''}",
             Text(trial.state.value, style=STYLES[trial.state]),
-            "" if value is None else short(value),
+            *(result(metric, trial.value(metric.name)) for metric in info.steering),
             "" if seconds is None else clock(seconds),
             (trial.origin or "").lower(),
             Text(assignments(in_order(trial.parameters, info.space))).append(_remark(trial), style="dim"),
-            style="bold" if starred else "",
+            style="bold" if trial.number in starred else "",
         )
     return table
 
@@ -128,11 +148,13 @@ def trial_text(info: StudyInfo, trial: Trial) -> RenderableType:
     head = Text(f"trial {trial.number}  {trial.state.value}", style="bold")
     if trial.final_measurement is None:
         return Group(head, table)
-    units = {m.name: m.unit for m in info.metrics}
-    results = Table.grid(padding=(0, 2))
-    for name, metric in trial.final_measurement.metrics.items():
-        results.add_row(Text(f"  {name}"), Text(short(metric)), Text(units.get(name, "")))
-    return Group(head, results, Text("with"), table)
+    declared = {m.name: m for m in info.metrics}
+    reached = Table.grid(padding=(0, 2))
+    for name, value in trial.final_measurement.metrics.items():
+        metric = declared.get(name, Metric(name, role="information"))
+        bound = heading(metric).removeprefix(name).strip()
+        reached.add_row(Text(f"  {name}"), result(metric, value), Text(metric.unit), Text(bound, style="dim"))
+    return Group(head, reached, Text("with"), table)
 
 
 def prediction_text(info: StudyInfo, prediction: ConfigurationPrediction) -> RenderableType:

@@ -16,9 +16,9 @@ from bo_client.commands.arguments import (
     study_argument,
     trial_argument,
 )
-from bo_client.commands.records import as_json, in_order
+from bo_client.commands.records import as_json, goals, in_order
 from bo_client.running import RunningTrial
-from bo_client.values import FailureReason, Shortfall, StudyState, Trial
+from bo_client.values import Acquisition, FailureReason, Shortfall, StudyState, Trial
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -29,9 +29,26 @@ Pairs = tuple[tuple[str, str], ...]
 @click.option("--max-trials", type=click.IntRange(min=1), help="Trials in all; overrides the file's.")
 @click.option("--seed", type=int, help="Makes suggestions reproducible; overrides the file's.")
 @click.option(
+    "--acquisition",
+    type=click.Choice(["log_ei", "ucb", "log_pi", "portfolio"]),
+    help="What the surrogate is searched with, where there is one objective; overrides the file's.",
+)
+@click.option(
+    "--per-cost/--no-per-cost",
+    default=None,
+    help="Whether improvement counts per second that a trial takes; overrides the file's.",
+)
+@click.option(
     "--stopping",
     type=click.Choice(["none", "median", "successive_halving", "curve"]),
     help="Which rule stops unpromising trials early; overrides the file's.",
+)
+@click.option(
+    "--warm-start",
+    "sources",
+    multiple=True,
+    metavar="STUDY",
+    help="An earlier study to start from; may be repeated. They override the file's.",
 )
 @click.option("--display-name", default="", help="For people.")
 @label_option
@@ -42,7 +59,10 @@ def create(
     path: str,
     max_trials: int | None,
     seed: int | None,
+    acquisition: Acquisition | None,
+    per_cost: bool | None,
     stopping: Literal["none", "median", "successive_halving", "curve"] | None,
+    sources: tuple[str, ...],
     display_name: str,
     labels: Pairs,
 ) -> None:
@@ -57,6 +77,12 @@ def create(
       momentum: {type: float, low: 0, high: 0.99, when: {optimizer: sgd}}
     metrics: {loss: minimize}
     settings: {max_trials: 30}
+
+    Up to three metrics may be minimized or maximized, and others kept to a
+    bound:
+
+    \b
+    metrics: {loss: minimize, size: minimize, latency: {at_most: 50}}
     """
     from bo_client import specfile  # YAML is loaded by those who read it
 
@@ -66,13 +92,19 @@ def create(
         settings["max_trials"] = max_trials
     if seed is not None:
         settings["seed"] = seed
+    if acquisition is not None:
+        settings["acquisition"] = acquisition
+    if per_cost is not None:
+        settings["per_cost"] = per_cost
     if stopping is not None:
         settings["stopping"] = stopping
+    if sources:
+        settings["warm_start_studies"] = sources
     study = client.create_study(
         study_id, file.space, file.metrics, display_name=display_name, labels=dict(labels), **settings
     )
     info = study.definition
-    click.echo(f"{info.name}: {len(info.space.parameters)} parameters, {info.objective.goal} {info.objective.name}")
+    click.echo(f"{info.name}: {len(info.space.parameters)} parameters, {goals(info)}")
 
 
 @click.command()
@@ -97,8 +129,8 @@ def suggest(client: Client, study_id: str, count: int, worker_id: str | None, as
         click.echo(f"trial {trial.number}, leased for {trial.lease_seconds:g} s")
         for name, value in in_order(trial.parameters, study.definition.space).items():
             click.echo(f"  {name} = {value}")
-        metric = study.definition.objective.name
-        click.echo(f"  bo complete {study_id} {trial.number} --lease {trial.lease_token} {metric}=VALUE")
+        results = " ".join(f"{metric.name}=VALUE" for metric in study.definition.steering)
+        click.echo(f"  bo complete {study_id} {trial.number} --lease {trial.lease_token} {results}")
 
 
 def _why_none(study_id: str, shortfall: Shortfall | None, retry_delay: float | None) -> str:

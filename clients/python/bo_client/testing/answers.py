@@ -1,7 +1,7 @@
 """What the fake server says of a study and its trials, without changing them."""
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 from bo_api.v1 import optimization_service_pb2 as pb
@@ -9,9 +9,10 @@ from bo_api.v1 import study_pb2, trial_pb2
 from google.protobuf.message import Message
 
 from bo_client.errors import FailedPrecondition, InvalidRequest
-from bo_client.values import StudyInfo, TrialState
+from bo_client.ranking import leaders
+from bo_client.values import Metric, StudyInfo, TrialState
 
-Trials = Iterable[trial_pb2.Trial]
+Trials = Collection[trial_pb2.Trial]
 M = TypeVar("M", bound=Message)
 
 PAGE, MAX_PAGE = 100, 1000
@@ -62,13 +63,22 @@ def shown(trial: trial_pb2.Trial, view: pb.TrialView) -> trial_pb2.Trial:
 
 
 def best_trials(study: StudyInfo, trials: Trials, count: int) -> list[trial_pb2.Trial]:
-    """The best first, the earlier one where two are equal; then those that a rule stopped."""
-    metric = study.objective
-    sign = -1.0 if metric.goal == "maximize" else 1.0
-    done = [t for t in trials if t.HasField("final_measurement")]
-    return sorted(
-        done, key=lambda t: (_is_cut(t), sign * t.final_measurement.metrics[metric.name], trial_number(t.name))
-    )[:count]
+    """Of those that keep to every bound: with one objective the best first, the earlier one where two are equal, then
+    those that a rule stopped; with several the whole Pareto set."""
+    done = sorted((t for t in trials if t.HasField("final_measurement")), key=lambda t: trial_number(t.name))
+    if len(study.objectives) > 1:
+        return [done[i] for i in leaders(study, [t.final_measurement.metrics for t in done])]
+    return _ordered([t for t in done if study.admits(t.final_measurement.metrics)], study.objective)[:count]
+
+
+def contenders(study: StudyInfo, trials: Trials, metric: Metric) -> list[trial_pb2.Trial]:
+    """By one objective alone: those that keep to every bound, or all where none does."""
+    done = sorted((t for t in trials if t.HasField("final_measurement")), key=lambda t: trial_number(t.name))
+    return _ordered([t for t in done if study.admits(t.final_measurement.metrics)] or done, metric)
+
+
+def _ordered(done: list[trial_pb2.Trial], metric: Metric) -> list[trial_pb2.Trial]:
+    return sorted(done, key=lambda t: (_is_cut(t), -metric.sign * t.final_measurement.metrics[metric.name]))
 
 
 def _is_cut(trial: trial_pb2.Trial) -> bool:
@@ -79,13 +89,32 @@ def _is_cut(trial: trial_pb2.Trial) -> bool:
 
 def prediction(study: StudyInfo, trials: Trials, count: int) -> pb.PredictResponse:
     """The same for `count` configurations. Raises FailedPrecondition with fewer than two results."""
-    metric = study.objective.name
-    seen = [t.final_measurement.metrics[metric] for t in trials if t.HasField("final_measurement")]
+    told = expected(study, trials)
+    if not told:
+        raise FailedPrecondition("a prediction needs at least two results", "NOT_ENOUGH_DATA")
+    seen = sum(t.HasField("final_measurement") for t in trials)
+    each = pb.ConfigurationPrediction(predictions=told)
+    return pb.PredictResponse(predictions=[each] * count, acquisition=acquisition(study), observation_count=seen)
+
+
+def expected(study: StudyInfo, trials: Trials) -> list[trial_pb2.Prediction]:
+    """Of each metric that steers, the mean and spread of the results; nothing of fewer than two."""
+    seen = [t.final_measurement.metrics for t in trials if t.HasField("final_measurement")]
     if len(seen) < 2:
-        raise FailedPrecondition(f"a prediction needs at least two results; there are {len(seen)}", "NOT_ENOUGH_DATA")
-    told = trial_pb2.Prediction(metric=metric, mean=statistics.fmean(seen), std=statistics.stdev(seen))
-    each = pb.ConfigurationPrediction(predictions=[told])
-    return pb.PredictResponse(predictions=[each] * count, acquisition="log_ei", observation_count=len(seen))
+        return []
+    columns = {metric.name: [metrics[metric.name] for metrics in seen] for metric in study.steering}
+    return [
+        trial_pb2.Prediction(metric=name, mean=statistics.fmean(column), std=statistics.stdev(column))
+        for name, column in columns.items()
+    ]
+
+
+def acquisition(study: StudyInfo) -> str:
+    """What the real server would have chosen by."""
+    if len(study.objectives) > 1:
+        return "log_ehvi"
+    chosen = study.settings.get("acquisition", "log_ei")
+    return "log_ei" if chosen == "portfolio" else chosen
 
 
 def changes(

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 
-from bo_client.errors import InvalidRequest, NotSupported, Violation
+from bo_client.errors import InvalidRequest, Violation
 from bo_client.parameters import NAME
 from bo_client.testing.stopping import stopping_faults
+from bo_client.testing.warm_start import source_faults
 from bo_client.values import Metric, StudyInfo
 from bo_client.wire.codec import metric_from_wire
 from bo_client.wire.codec_space import space_from_wire, values_from_wire
 
+MAX_METRICS, MAX_OBJECTIVES = 16, 3
 STUDY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
@@ -24,22 +26,39 @@ def check_study_id(study_id: str) -> None:
 
 
 def check_spec(spec: study_pb2.StudySpec) -> None:
-    """Raises InvalidRequest, naming every field at fault; NotSupported for several objectives."""
+    """Raises InvalidRequest, naming every field at fault."""
     metrics = [metric_from_wire(m) for m in spec.metrics]
     faults = [
         *(f.inside("space") for f in space_from_wire(spec.space).faults()),
         *_metric_faults(metrics),
         *_setting_faults(spec),
+        *_faults_of_several(metrics, spec),
     ]
     if faults:
         raise InvalidRequest.listing([f.inside("study.spec") for f in faults])
-    if sum(m.role == "objective" for m in metrics) > 1 or any(m.role == "constraint" for m in metrics):
-        raise NotSupported("this server optimizes one objective metric without constraint metrics")
+
+
+def _faults_of_several(metrics: list[Metric], spec: study_pb2.StudySpec) -> Iterator[Violation]:
+    """What is asked for beside several metrics that steer, and is of one alone."""
+    objectives, limits = ([m for m in metrics if m.role == role] for role in ("objective", "constraint"))
+    if len(objectives) > 1 and spec.suggestion.acquisition:
+        given = study_pb2.Acquisition.Name(spec.suggestion.acquisition)
+        yield Violation("suggestion.acquisition", f"is {given}, which is of one objective; leave it unspecified")
+    is_stopped = spec.stopping.rule not in (study_pb2.STOPPING_RULE_UNSPECIFIED, study_pb2.STOPPING_RULE_NONE)
+    if is_stopped and len(objectives) + len(limits) > 1:
+        given = study_pb2.StoppingRule.Name(spec.stopping.rule)
+        yield Violation("stopping.rule", f"is {given}, which judges one objective without constraint metrics")
 
 
 def _metric_faults(metrics: list[Metric]) -> Iterator[Violation]:
-    if not any(m.role == "objective" for m in metrics):
+    objectives = sum(m.role == "objective" for m in metrics)
+    if not 1 <= len(metrics) <= MAX_METRICS:
+        yield Violation("metrics", f"has {len(metrics)}; a study has 1 to {MAX_METRICS} metrics")
+    elif not objectives:
         yield Violation("metrics", "has none of METRIC_ROLE_OBJECTIVE; one must be optimized")
+    elif objectives > MAX_OBJECTIVES:
+        fix = "make the others METRIC_ROLE_CONSTRAINT, or METRIC_ROLE_INFORMATION"
+        yield Violation("metrics", f"has {objectives} of METRIC_ROLE_OBJECTIVE; at most {MAX_OBJECTIVES}: {fix}")
     for i, metric in enumerate(metrics):
         if not NAME.fullmatch(metric.name):
             yield Violation(f"metrics[{i}].name", f"is {metric.name!r}; it needs the form of a parameter's name")
@@ -47,6 +66,8 @@ def _metric_faults(metrics: list[Metric]) -> Iterator[Violation]:
             yield Violation(f"metrics[{i}].name", f"{metric.name!r} occurs twice; names must be distinct")
         if metric.goal is None and metric.role != "information":
             yield Violation(f"metrics[{i}].goal", "is unspecified; say GOAL_MINIMIZE or GOAL_MAXIMIZE")
+        if metric.role == "constraint" and (metric.bound is None or not math.isfinite(metric.bound)):
+            yield Violation(f"metrics[{i}].bound", f"is {metric.bound}; a constraint metric needs a finite bound")
 
 
 _BOUNDS = (
@@ -67,6 +88,7 @@ def _setting_faults(spec: study_pb2.StudySpec) -> Iterator[Violation]:
             yield Violation(f"{group}.{name}", f"is {getattr(owner, name)}; it must be from {low} to {high}")
     if spec.suggestion.HasField("beta") and not 0 < spec.suggestion.beta <= 100:
         yield Violation("suggestion.beta", f"is {spec.suggestion.beta}; it must be above 0 and at most 100")
+    yield from source_faults(spec.suggestion.warm_start_studies)
     yield from stopping_faults(spec.stopping)
     if spec.execution.HasField("lease_duration"):
         seconds = spec.execution.lease_duration.ToTimedelta().total_seconds()

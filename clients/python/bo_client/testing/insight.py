@@ -1,7 +1,7 @@
 """What the fake server tells of a study: every parameter matters alike, and the best trial is best for certain."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import product
 
@@ -11,13 +11,13 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from bo_client.errors import FailedPrecondition, InvalidRequest
 from bo_client.parameters import CategoricalParameter, Parameter, Value
 from bo_client.space import SearchSpace
-from bo_client.testing.answers import best_trials, prediction
+from bo_client.testing.answers import contenders, prediction
 from bo_client.testing.checks import check_configuration
 from bo_client.testing.sampling import default_configuration, evenly
-from bo_client.values import StudyInfo
+from bo_client.values import Metric, StudyInfo
 from bo_client.wire.codec_space import value_to_wire, values_from_wire, values_to_wire
 
-Trials = Iterable[trial_pb2.Trial]
+Trials = Collection[trial_pb2.Trial]
 
 LEAST = 3
 MOST_CONTENDERS = 8
@@ -27,14 +27,18 @@ DEFAULT_VALUES = {1: 50, 2: 25}
 
 def analysis(study: StudyInfo, trials: Trials) -> pb.AnalyzeStudyResponse:
     """Raises FailedPrecondition with fewer than three results."""
-    best = best_trials(study, trials, 1000)
-    if len(best) < LEAST:
-        raise FailedPrecondition(
-            f"an analysis needs at least {LEAST} results; there are {len(best)}", "NOT_ENOUGH_DATA"
-        )
-    metric = study.objective.name
-    values = [t.final_measurement.metrics[metric] for t in best]
-    std = statistics.stdev(values)
+    count = sum(t.HasField("final_measurement") for t in trials)
+    if count < LEAST:
+        raise FailedPrecondition(f"an analysis needs at least {LEAST} results; there are {count}", "NOT_ENOUGH_DATA")
+    told = [_metric_analysis(study, contenders(study, trials, metric), metric, count) for metric in study.objectives]
+    return pb.AnalyzeStudyResponse(metrics=told, observation_count=count)
+
+
+def _metric_analysis(
+    study: StudyInfo, best: list[trial_pb2.Trial], metric: Metric, count: int
+) -> insight_pb2.MetricAnalysis:
+    values = [t.final_measurement.metrics[metric.name] for t in best]
+    std = statistics.pstdev(values)
     regions = [
         insight_pb2.RegionImportance(share=1.0, std=std),
         insight_pb2.RegionImportance(share=0.25, std=std, bound=values[len(values) // 4]),
@@ -43,13 +47,14 @@ def analysis(study: StudyInfo, trials: Trials) -> pb.AnalyzeStudyResponse:
     for region in regions:
         for name in study.space.names:
             region.parameters.add(parameter=name, first_order=each, total=each)
-    told = insight_pb2.MetricAnalysis(
-        metric=metric,
+    return insight_pb2.MetricAnalysis(
+        metric=metric.name,
         importance=regions,
         best=insight_pb2.BestAnalysis(
             summary="A fake server takes the best trial for the best.",
-            contenders=[_contender(t, v, metric, i == 0) for i, (t, v) in enumerate(zip(best, values, strict=True))][
-                :MOST_CONTENDERS
+            contenders=[
+                _contender(trial, value, metric.name, trial is best[0])
+                for trial, value in zip(best[:MOST_CONTENDERS], values, strict=False)
             ],
             observed_best=best[0].name,
             noise_std=0.0,
@@ -57,10 +62,9 @@ def analysis(study: StudyInfo, trials: Trials) -> pb.AnalyzeStudyResponse:
             repeats=0,
         ),
         calibration=insight_pb2.Calibration(
-            summary="A fake server predicts nothing.", observation_count=len(best), coverage_50=0.5, coverage_90=0.9
+            summary="A fake server predicts nothing.", observation_count=count, coverage_50=0.5, coverage_90=0.9
         ),
     )
-    return pb.AnalyzeStudyResponse(metrics=[told], observation_count=len(best))
 
 
 def _contender(trial: trial_pb2.Trial, value: float, metric: str, is_best: bool) -> insight_pb2.Contender:
@@ -76,12 +80,12 @@ def _contender(trial: trial_pb2.Trial, value: float, metric: str, is_best: bool)
 
 def predicted_slice(study: StudyInfo, trials: Trials, request: pb.PredictSliceRequest) -> pb.PredictSliceResponse:
     """The same prediction at each point. Raises InvalidRequest, and FailedPrecondition with fewer than two results."""
-    space, trials = study.space, list(trials)
+    space = study.space
     names = list(request.parameters)
     _check(space, names, request.grid_size)
     if request.HasField("base"):
         check_configuration(request.base.parameters, study, "base.parameters", must_be_feasible=False)
-    best = best_trials(study, trials, 1)
+    best = contenders(study, trials, study.objective)
     known = values_from_wire(
         request.base.parameters if request.HasField("base") else best[0].parameters if best else {}
     )

@@ -21,12 +21,13 @@ MOST = 10_000
 """Configurations of a finite space that are looked at."""
 
 
-def default_configuration(space: SearchSpace) -> dict[str, Value]:
-    """Defaults, and centers where there are none."""
+def default_configuration(space: SearchSpace, given: Configuration | None = None) -> dict[str, Value]:
+    """What is given of the parameters; else defaults, and centers where there are none."""
     found: dict[str, Value] = {}
     for parameter in space.parameters:
         if is_active(parameter, found):
-            found[parameter.name] = parameter.default if parameter.default is not None else _at(parameter, 0.5)
+            default = parameter.default if parameter.default is not None else _at(parameter, 0.5)
+            found[parameter.name] = (given or {}).get(parameter.name, default)
     return found
 
 

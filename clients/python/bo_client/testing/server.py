@@ -18,6 +18,7 @@ from bo_client.testing.answers import best_trials, changes, copy_of, page_of, pr
 from bo_client.testing.checks import check_configuration, check_spec, check_study_id
 from bo_client.testing.insight import analysis, predicted_slice
 from bo_client.testing.study import FakeStudy
+from bo_client.testing.warm_start import check_sources
 
 CHANGEABLE = ("display_name", "labels", "state", "spec.suggestion", "spec.stopping", "spec.execution")
 
@@ -153,7 +154,9 @@ class FakeServer:
         check_spec(request.study.spec)
         found = self._studies.get(request.study_id)
         if found is None:
-            found = self._studies[request.study_id] = FakeStudy(self._new_study(request), self._rng(request))
+            study = self._new_study(request)
+            check_sources(study, self._studies)
+            found = self._studies[request.study_id] = FakeStudy(study, self._rng(request), self._studies)
         elif found.message.spec != request.study.spec:
             raise AlreadyExists(f"study {request.study_id!r} exists with another spec; choose another id")
         return pb.CreateStudyResponse(study=found.snapshot())
@@ -196,6 +199,8 @@ class FakeServer:
             request.study, changed, replace_message_field=True, replace_repeated_field=True
         )
         check_spec(changed.spec)
+        if changed.spec.suggestion.warm_start_studies != study.message.spec.suggestion.warm_start_studies:
+            check_sources(changed, self._studies)
         study.change(changed, self.now())
         return pb.UpdateStudyResponse(study=study.snapshot())
 

@@ -1,6 +1,7 @@
 """One study of the fake server: its trials and their lives."""
 
 import random
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from bo_api.v1 import optimization_service_pb2 as pb
@@ -8,7 +9,7 @@ from bo_api.v1 import study_pb2, trial_pb2
 
 from bo_client.errors import FailedPrecondition, LimitExceeded, NotFound
 from bo_client.parameters import Value
-from bo_client.testing.answers import counted, trial_number
+from bo_client.testing.answers import acquisition, counted, expected, trial_number
 from bo_client.testing.checks import check_configuration, check_final
 from bo_client.testing.lives import (
     OPEN,
@@ -22,6 +23,7 @@ from bo_client.testing.lives import (
 )
 from bo_client.testing.sampling import default_configuration, new_configuration
 from bo_client.testing.stopping import why_stop
+from bo_client.testing.warm_start import initial_trials, opening
 from bo_client.wire.codec import study_from_wire
 from bo_client.wire.codec_space import values_from_wire, values_to_wire
 
@@ -32,7 +34,7 @@ RETRY_DELAY = timedelta(seconds=1)
 class FakeStudy:
     """Not safe for threads: the server holds a lock."""
 
-    def __init__(self, message: study_pb2.Study, rng: random.Random) -> None:
+    def __init__(self, message: study_pb2.Study, rng: random.Random, studies: "Mapping[str, FakeStudy]") -> None:
         self.message = message
         self.definition = study_from_wire(message)
         self.trials: dict[int, trial_pb2.Trial] = {}
@@ -40,6 +42,7 @@ class FakeStudy:
         """Revision at which each deleted trial went."""
         self._tokens: dict[int, list[str]] = {}
         self._rng = rng
+        self._studies = studies
         self._made = 0
 
     def snapshot(self) -> study_pb2.Study:
@@ -80,7 +83,7 @@ class FakeStudy:
             return None, pb.SHORTFALL_ALL_IN_PROGRESS if self._has_open else pb.SHORTFALL_SPACE_EXHAUSTED
         configuration, origin = found
         trial = trial_pb2.Trial(parameters=values_to_wire(configuration), origin=origin)
-        trial.explanation.summary = "a fake server's suggestion: the default configuration first, then at random"
+        trial.explanation.CopyFrom(self._explanation(origin))
         return self._add(trial, now), pb.SHORTFALL_UNSPECIFIED
 
     def _suggestion(self) -> tuple[dict[str, Value], trial_pb2.Origin] | None:
@@ -89,8 +92,32 @@ class FakeStudy:
         default = default_configuration(space)
         if not known and space.is_feasible(default):
             return default, trial_pb2.ORIGIN_DEFAULT
+        best = opening(self.definition, self._studies, known)
+        if best is not None:
+            return best, trial_pb2.ORIGIN_WARM_START
         drawn = new_configuration(space, known, self._rng)
-        return None if drawn is None else (drawn, trial_pb2.ORIGIN_QUASI_RANDOM)
+        return None if drawn is None else (drawn, self._origin)
+
+    @property
+    def _origin(self) -> trial_pb2.Origin:
+        """Of what is drawn next: where the real server would have its surrogate, it is said to come from that."""
+        settings = self.definition.settings
+        is_early = len(self.trials) < initial_trials(self.definition) or not expected(
+            self.definition, self.trials.values()
+        )
+        is_blind = settings.get("algorithm") == "quasi_random"
+        return trial_pb2.ORIGIN_QUASI_RANDOM if is_early or is_blind else trial_pb2.ORIGIN_SURROGATE
+
+    def _explanation(self, origin: trial_pb2.Origin) -> trial_pb2.Explanation:
+        why = trial_pb2.Explanation(
+            summary="a fake server's suggestion: the default configuration first, then at random"
+        )
+        if origin == trial_pb2.ORIGIN_SURROGATE:
+            why.predictions.extend(expected(self.definition, self.trials.values()))
+            why.acquisition = acquisition(self.definition)
+            why.acquisition_value = 0.0
+            why.intent = trial_pb2.INTENT_EXPLORE
+        return why
 
     def change(self, message: study_pb2.Study, now: datetime) -> None:
         """Takes new settings, labels or another state; with room for more trials a full study is active again."""

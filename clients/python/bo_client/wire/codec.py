@@ -33,10 +33,12 @@ from bo_client.wire.codec_space import space_from_wire, space_to_wire, values_fr
 SETTING_PATHS = {
     "algorithm": "spec.suggestion.algorithm",
     "acquisition": "spec.suggestion.acquisition",
+    "per_cost": "spec.suggestion.per_cost",
     "beta": "spec.suggestion.beta",
     "xi": "spec.suggestion.xi",
     "initial_trials": "spec.suggestion.initial_trials",
     "seed": "spec.suggestion.seed",
+    "warm_start_studies": "spec.suggestion.warm_start_studies",
     "lease_duration": "spec.execution.lease_duration",
     "max_attempts": "spec.execution.max_attempts",
     "max_trials": "spec.execution.max_trials",
@@ -75,6 +77,8 @@ def settings_to_wire(settings: StudySettings, spec: study_pb2.StudySpec) -> None
         spec.suggestion.acquisition = enum_to_wire(
             study_pb2.Acquisition, "ACQUISITION", settings["acquisition"], SETTING_PATHS["acquisition"]
         )
+    if "per_cost" in settings:
+        _set_flag(spec.suggestion, settings["per_cost"])
     if "lease_duration" in settings:
         lease = duration_to_wire(settings["lease_duration"], SETTING_PATHS["lease_duration"])
         spec.execution.lease_duration.CopyFrom(lease)
@@ -82,6 +86,8 @@ def settings_to_wire(settings: StudySettings, spec: study_pb2.StudySpec) -> None
         spec.stopping.rule = enum_to_wire(
             study_pb2.StoppingRule, "STOPPING_RULE", settings["stopping"], SETTING_PATHS["stopping"]
         )
+    if "warm_start_studies" in settings:
+        spec.suggestion.warm_start_studies[:] = _source_names(settings["warm_start_studies"])
     for name in _NUMBERS:
         if name in settings:
             _set_number(*_place(spec, name), SETTING_PATHS[name], cast(Mapping[str, float], settings)[name])
@@ -93,8 +99,26 @@ def _place(spec: study_pb2.StudySpec, setting: str) -> tuple[Message, str]:
     return getattr(spec, owner), field
 
 
+def _set_flag(suggestion: study_pb2.SuggestionSettings, given: bool) -> None:
+    if not isinstance(given, bool):  # the wire would take a number for one
+        raise InvalidRequest.of(SETTING_PATHS["per_cost"], f"is {given!r}; give True or False")
+    suggestion.per_cost = given
+
+
 def _set_number(owner: Message, name: str, path: str, value: float) -> None:
     built(path, value, lambda: setattr(owner, name, value))
+
+
+def _source_names(given: Iterable[Any]) -> list[str]:
+    """Of studies, or of their ids."""
+    path = SETTING_PATHS["warm_start_studies"]
+    if isinstance(given, str):
+        raise InvalidRequest.of(path, f"is {given!r}; give a list, as in [{given!r}]")
+    ids = [getattr(source, "id", source) for source in built(path, given, lambda: list(given))]
+    for i, study_id in enumerate(ids):
+        if not isinstance(study_id, str):
+            raise InvalidRequest.of(f"{path}[{i}]", f"is {study_id!r}; give a study, or its id")
+    return [f"studies/{study_id}" for study_id in ids]
 
 
 def settings_from_wire(spec: study_pb2.StudySpec) -> StudySettings:
@@ -106,11 +130,16 @@ def settings_from_wire(spec: study_pb2.StudySpec) -> StudySettings:
         found["acquisition"] = (
             study_pb2.Acquisition.Name(spec.suggestion.acquisition).removeprefix("ACQUISITION_").lower()
         )
+    if spec.suggestion.per_cost:
+        found["per_cost"] = True
     lease = seconds_of(spec.execution, "lease_duration")
     if lease is not None:
         found["lease_duration"] = lease
     if spec.stopping.rule:
         found["stopping"] = study_pb2.StoppingRule.Name(spec.stopping.rule).removeprefix("STOPPING_RULE_").lower()
+    if spec.suggestion.warm_start_studies:
+        names = spec.suggestion.warm_start_studies
+        found["warm_start_studies"] = tuple(name.removeprefix("studies/") for name in names)
     for name in _NUMBERS:
         owner, field = _place(spec, name)
         if owner.HasField(field):

@@ -1,0 +1,38 @@
+"""Which results are best: of one objective the best, of several those that no other beats in all of them."""
+
+from collections.abc import Mapping, Sequence
+
+from bo_client.values import Metric, StudyInfo, Trial
+
+
+def front(rows: Sequence[Sequence[float]]) -> list[int]:
+    """Places, in their order, of the rows that no other dominates, larger being better; of equal rows the first."""
+    kept: list[int] = []
+    for i in sorted(range(len(rows)), key=lambda i: [-value for value in rows[i]]):
+        # In descending order nothing that comes later can dominate: what is beaten is beaten by one that was kept.
+        if not any(all(a >= b for a, b in zip(rows[k], rows[i], strict=True)) for k in kept):
+            kept.append(i)
+    return sorted(kept)
+
+
+def leaders(study: StudyInfo, results: Sequence[Mapping[str, float]]) -> list[int]:
+    """Places of the best among results that keep to every bound, the best in the first objective first.
+
+    With one objective that is one, the first of equals; with several the Pareto set.
+    """
+    kept = [i for i, metrics in enumerate(results) if study.admits(metrics)]
+    rows = [[m.sign * results[i][m.name] for m in study.objectives] for i in kept]
+    found = sorted(front(rows), key=lambda place: -rows[place][0])
+    return [kept[place] for place in found]
+
+
+def front_of(trials: Sequence[Trial], metrics: Sequence[Metric]) -> list[Trial]:
+    """Of trials with results those that no other beats in all of these metrics, whatever the others and the bounds."""
+    rows = [[m.sign * t.final_measurement.metrics[m.name] for m in metrics] for t in trials if t.final_measurement]
+    return [trials[i] for i in front(rows)]
+
+
+def best_of(study: StudyInfo, trials: Sequence[Trial]) -> list[Trial]:
+    """The leaders among trials in the order of their numbers."""
+    ended = [t for t in trials if t.final_measurement]
+    return [ended[i] for i in leaders(study, [t.final_measurement.metrics for t in ended if t.final_measurement])]

@@ -1,0 +1,80 @@
+"""What a point is worth, term by term: Monte Carlo for the values, finite differences for the gradients."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from bo_service.core.acquisition import Criterion
+from bo_service.core.appraisal import Appraisal, Fulfillment, Improvement, ParetoImprovement, Thrift, Total
+from bo_service.core.axes import Array
+from bo_service.core.gaussian_process import GaussianProcess, fit
+from bo_service.core.pareto import boxes, reference_point
+from bo_service.core.study import Acquisition
+
+OWNER = np.arange(3)
+
+
+def process(of: Callable[[Array], Array], seed: int) -> GaussianProcess:
+    """A surrogate of a function of X (n, 3), from 12 points."""
+    rng = np.random.default_rng(seed)
+    X = rng.random((12, 3))
+    y = of(X)
+    return fit(X, (y - y.mean()) / y.std(), OWNER, 3, rng)
+
+
+WAVE = process(lambda X: np.sin(5 * X[:, 0]) + X[:, 1], 0)
+SLOPE = process(lambda X: X[:, 2] - X[:, 0] ** 2, 1)
+BOWL = process(lambda X: -((X[:, 0] - 0.5) ** 2) - (X[:, 1] - 0.2) ** 2, 2)
+FRONT = np.column_stack([p.posterior(WAVE.X).mean for p in (WAVE, SLOPE)])
+PARETO = ParetoImprovement((WAVE, SLOPE), *boxes(FRONT, reference_point(FRONT)))
+TERMS: dict[str, Appraisal] = {
+    **{
+        kind.value: Improvement(WAVE, Criterion(kind, 1.0, 2.0, 0.1))
+        for kind in Acquisition
+        if kind is not Acquisition.PORTFOLIO
+    },
+    "pareto": PARETO,
+    "fulfillment": Fulfillment(SLOPE, 0.7),
+    "hopeless fulfillment": Fulfillment(SLOPE, 8.0),
+    "thrift": Thrift(BOWL, 0.8),
+    "total": Total((PARETO, Fulfillment(BOWL, -0.3), Thrift(SLOPE, 1.5))),
+}
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_gradients(name: str) -> None:
+    term = TERMS[name]
+    for x in np.random.default_rng(5).random((6, 3)):
+        value, gradient = term.slope(x)
+        near = term.value(x + 1e-6 * np.vstack([np.eye(3), -np.eye(3), np.zeros(3)]))
+        assert value == pytest.approx(near[6], rel=1e-9)
+        assert gradient == pytest.approx((near[:3] - near[3:6]) / 2e-6, rel=1e-4, abs=1e-4)
+
+
+def test_fulfillment_is_the_chance_to_reach_the_threshold() -> None:
+    X = np.random.default_rng(3).random((4, 3))
+    at = SLOPE.posterior(X)
+    draws = np.random.default_rng(0).normal(at.mean, at.std, (200_000, 4))
+    assert np.exp(Fulfillment(SLOPE, 0.2).value(X)) == pytest.approx((draws >= 0.2).mean(axis=0), abs=0.005)
+
+
+def test_the_sum_is_of_independent_factors() -> None:
+    """The improvement to expect of what counts only where the constraint holds, per what it costs."""
+    x = np.array([[0.4, 0.8, 0.6]])
+    best, threshold = 0.5, 0.1
+    total = Total(
+        (Improvement(WAVE, Criterion(Acquisition.LOG_EI, best)), Fulfillment(SLOPE, threshold), Thrift(BOWL, 2.0))
+    )
+    rng = np.random.default_rng(0)
+    wave, slope = (rng.normal(p.posterior(x).mean, p.posterior(x).std, 400_000) for p in (WAVE, SLOPE))
+    gain = np.where(slope >= threshold, np.maximum(wave - best, 0.0), 0.0).mean()
+    cost = np.exp(2.0 * BOWL.posterior(x).mean[0])
+    assert np.exp(total.value(x)[0]) == pytest.approx(gain / cost, rel=0.02)
+
+
+def test_thrift_halves_what_costs_twice() -> None:
+    cheap, dear = np.array([[0.9, 0.9, 0.9]]), np.array([[0.5, 0.2, 0.5]])
+    scale = np.log(2.0) / float((BOWL.posterior(dear).mean - BOWL.posterior(cheap).mean)[0])
+    term = Thrift(BOWL, scale)
+    assert np.exp(term.value(dear) - term.value(cheap)) == pytest.approx(0.5)
