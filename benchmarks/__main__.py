@@ -97,7 +97,10 @@ def latency_command(peers: str, observations: str, folder: Path | None) -> None:
     """Time suggestions, one and in batches."""
     counts = [int(n) for n in observations.split(",")]
     where, names = environments(folder), selection.peers(peers)
-    click.echo(latency.table([latency.of_peer(peer, n, where) for n in counts for peer in names]))
+    try:
+        click.echo(latency.table([latency.of_peer(peer, n, where) for n in counts for peer in names]))
+    except PeerError as error:
+        raise click.ClickException(str(error)) from error
     one, batch = latency.of_batch(counts[0])
     click.echo(
         f"\n8 with 8 pending, at {counts[0]}: {1e3 * batch:.0f} ms, {batch / one:.2f} times one of {1e3 * one:.0f} ms"

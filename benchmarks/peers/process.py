@@ -17,7 +17,7 @@ PACKAGES = (ROOT, ROOT / "proto", ROOT / "objectives", ROOT / "clients" / "pytho
 
 
 class PeerError(Exception):
-    """The peer's process ended, or said something that isn't an answer."""
+    """The peer's process ended, or its environment isn't there."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,11 @@ class Asked:
 
 
 class PeerProcess:
-    """A peer in a process of its own, on one thread. Use it as a context; what it says on stderr goes to `log`."""
+    """A peer in a process of its own, on one thread. Use it as a context; what it says on stderr goes to `log`.
+
+    Raises:
+        PeerError: it has no environment.
+    """
 
     def __init__(
         self,
@@ -39,6 +43,8 @@ class PeerProcess:
         study: tuple[Sequence[Mapping[str, Any]], int, int],
         log: IO[str] | None = None,
     ) -> None:
+        if not python.exists():
+            raise PeerError(f"there is no {python}: make it with python -m benchmarks install")
         space, seed, budget = study
         command = [str(python), "-m", "benchmarks.peers.serve", module, variant]
         paths = {"PYTHONPATH": os.pathsep.join(str(p) for p in PACKAGES), "PYTHONHASHSEED": "0"}

@@ -89,6 +89,13 @@ def test_a_peer_that_dies_leaves_no_finished_run(tmp_path: Path, monkeypatch: py
     assert "no_such_module" in key.file(tmp_path).with_suffix(".log").read_text()
 
 
+def test_a_missing_environment_is_told_with_what_to_do(tmp_path: Path) -> None:
+    given = ["latency", "--peers", "ax", "--environments", str(tmp_path)]
+    told = CliRunner().invoke(main, given)
+    assert told.exit_code == 1
+    assert "python -m benchmarks install" in told.output
+
+
 def test_a_peer_without_failures_is_told_the_worst_so_far() -> None:
     inner = Told()
     peer = WorstForFailures(inner)
