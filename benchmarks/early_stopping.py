@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 import click
@@ -31,7 +31,7 @@ import numpy as np
 
 from bo_service.adapters.storage.sqlite import SqliteStore
 from bo_service.application import gathering, running, studies, suggesting, trials
-from bo_service.application.ports import TrialOutline
+from bo_service.application.ports import Optimizer, TrialOutline
 from bo_service.application.services import Services
 from bo_service.application.stopping import full_values
 from bo_service.core import suggest as core
@@ -100,12 +100,13 @@ def synthetic(falls: Callable[[np.ndarray, float], np.ndarray], configuration: C
 
 def crossing(t: np.ndarray, speed: float) -> np.ndarray:
     """Exponential decay whose time is 3 % to 60 % of the training."""
-    return np.exp(-t / (0.6 * 0.05**speed))
+    return np.asarray(np.exp(-t / (0.6 * 0.05**speed)))
 
 
 def schedule(t: np.ndarray, speed: float) -> np.ndarray:
     """A plateau until the learning rate is lowered at 70 % of the training, then a second fall."""
-    return 0.7 * np.exp(-t / (0.3 * 0.1**speed)) + 0.3 * np.where(t < 0.7, 1.0, np.exp(-(t - 0.7) / 0.05))
+    late = np.where(t < 0.7, 1.0, np.exp(-(t - 0.7) / 0.05))
+    return np.asarray(0.7 * np.exp(-t / (0.3 * 0.1**speed)) + 0.3 * late)
 
 
 DIGITS = SearchSpace(
@@ -178,7 +179,7 @@ class Clock:
 
 
 class LocalOptimizer:
-    """The core, called here."""
+    """The core, called here; only what these studies ask of it."""
 
     def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:  # noqa: ARG002
         return core.suggest(evidence, count)
@@ -207,7 +208,7 @@ CREDITS = {"expected": full_values, "given": as_given}
 def service() -> Iterator[Services]:
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder) / "bo.db")
-        yield Services(store, Clock(), LocalOptimizer())
+        yield Services(store, Clock(), cast(Optimizer, LocalOptimizer()))
         store.close()
 
 

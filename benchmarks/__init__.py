@@ -1,0 +1,1 @@
+"""How well and how fast the optimizer works, beside its peers."""

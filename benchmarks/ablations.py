@@ -1,0 +1,123 @@
+"""Our optimizer with one choice switched off, by patching the core; in the peer's own process, so that it stays there.
+
+The names are suffixes of the peer's: `ours~no-warp`.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from bo_service.core import acquisition, likelihood, maximize, priors, warping
+from bo_service.core.study import Acquisition, SuggestionSettings
+
+NOTHING = SuggestionSettings()
+_over = priors.Prior.over
+_candidates = maximize._candidates
+
+
+def no_warp() -> SuggestionSettings:
+    """Values are standardized, not warped."""
+    _patch(warping, "_likeliest_power", lambda t: 1.0)  # noqa: ARG005
+    return NOTHING
+
+
+def no_main_effects() -> SuggestionSettings:
+    """The kernel is Matérn 5/2 of all parameters together."""
+    _patch(priors, "MAIN_BOUNDS", (1e-9, 1e-8))
+    return NOTHING
+
+
+def one_start() -> SuggestionSettings:
+    """The likelihood is climbed from the prior's mean alone, not from six places."""
+    _patch(likelihood, "STARTS", 1)
+    _patch(likelihood, "FINISHERS", 1)
+    return NOTHING
+
+
+def wide_lengths() -> SuggestionSettings:
+    """Length scales with the prior of Hvarfner et al. 2024 as published."""
+
+    def over(d: int) -> priors.Prior:
+        prior = _over(d)
+        mean, std = prior.mean.copy(), prior.std.copy()
+        mean[:d], std[:d] = np.sqrt(2.0) + 0.5 * np.log(max(d, 1)), np.sqrt(3.0)
+        return replace(prior, mean=mean, std=std)
+
+    _patch(priors.Prior, "over", staticmethod(over))
+    return NOTHING
+
+
+def no_noise() -> SuggestionSettings:
+    """Values count as exact."""
+    _patch(priors, "NOISE_BOUNDS", (1e-8, 1e-6))
+    return NOTHING
+
+
+def plain_ei() -> SuggestionSettings:
+    """Expected improvement itself is climbed, not its logarithm."""
+
+    def ei(mean: Any, std: Any, best: float, xi: float = 0.0) -> acquisition.Worth:
+        z = (mean - best - xi) / np.maximum(std, 1e-12)
+        density = np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
+        return acquisition.Worth((mean - best - xi) * ndtr(z) + std * density, ndtr(z), density)
+
+    _patch(acquisition, "log_ei", ei)
+    return NOTHING
+
+
+def ucb() -> SuggestionSettings:
+    """The upper confidence bound in place of log-EI."""
+    return SuggestionSettings(acquisition=Acquisition.UCB)
+
+
+def portfolio() -> SuggestionSettings:
+    """Acquisition functions in turn."""
+    return SuggestionSettings(acquisition=Acquisition.PORTFOLIO)
+
+
+def no_exchange() -> SuggestionSettings:
+    """Stepped parameters stay as the candidates have them."""
+    _patch(maximize, "_exchange", lambda search, z: z)  # noqa: ARG005
+    return NOTHING
+
+
+def no_gradient() -> SuggestionSettings:
+    """Smooth parameters stay as the candidates have them."""
+    _patch(maximize, "_climb", lambda search, z: z)  # noqa: ARG005
+    return NOTHING
+
+
+def no_neighbors() -> SuggestionSettings:
+    """No candidates around the best trials."""
+    _patch(maximize, "_candidates", lambda search, best: _candidates(search, best[:0]))
+    return NOTHING
+
+
+def twice_initial() -> SuggestionSettings:
+    """Twenty trials before the surrogate."""
+    return SuggestionSettings(initial_trials=20)
+
+
+ABLATIONS: dict[str, Callable[[], SuggestionSettings]] = {
+    "no-warp": no_warp,
+    "no-main-effects": no_main_effects,
+    "one-start": one_start,
+    "wide-lengths": wide_lengths,
+    "no-noise": no_noise,
+    "plain-ei": plain_ei,
+    "ucb": ucb,
+    "portfolio": portfolio,
+    "no-exchange": no_exchange,
+    "no-gradient": no_gradient,
+    "no-neighbors": no_neighbors,
+    "initial-20": twice_initial,
+}
+
+
+def _patch(owner: Any, name: str, value: Any) -> None:
+    """Replaces what must be there: a choice that was renamed is not silently left on."""
+    assert hasattr(owner, name), f"{owner.__name__} has no {name} any more"
+    setattr(owner, name, value)

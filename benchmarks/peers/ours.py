@@ -1,0 +1,49 @@
+"""This project's optimizer with its default settings, straight on the core."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.peers.protocol import Config, Peer, Space
+from bo_service.core.domains import CategoricalDomain, Domain, FloatDomain, IntDomain, Scale
+from bo_service.core.evidence import Evidence, PastTrial
+from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.study import SuggestionSettings
+from bo_service.core.suggest import suggest
+
+
+class Ours:
+    """A study whose every trial ends before the next begins."""
+
+    def __init__(self, space: Space, seed: int, settings: SuggestionSettings | None = None) -> None:
+        self.space = SearchSpace(tuple(Parameter(p["name"], domain(p)) for p in space))
+        self.settings = settings or SuggestionSettings()
+        self.seed = seed
+        self.past: tuple[PastTrial, ...] = ()
+
+    def ask(self) -> Config:
+        """The core's suggestion."""
+        (suggestion,) = suggest(Evidence(self.space, self.settings, self.seed, self.past), 1)
+        return dict(suggestion.configuration)
+
+    def tell(self, config: Config, value: float | None) -> None:
+        """One more past trial; larger is better to the core."""
+        number = len(self.past) + 1
+        self.past = (*self.past, PastTrial(number, config, None if value is None else -value))
+
+
+def domain(parameter: Mapping[str, Any]) -> Domain:
+    """The domain of a parameter as JSON has it."""
+    if parameter["kind"] == "category":
+        return CategoricalDomain(tuple(parameter["values"]))
+    scale = Scale.LOG if parameter["log"] else Scale.LINEAR
+    kind = IntDomain if parameter["kind"] == "integer" else FloatDomain
+    return kind(parameter["low"], parameter["high"], scale)
+
+
+def make(space: Space, seed: int, budget: int, variant: str = "") -> Peer:  # noqa: ARG001
+    """Ours, or with a choice switched off."""
+    if not variant:
+        return Ours(space, seed)
+    from benchmarks.ablations import ABLATIONS
+
+    return Ours(space, seed, ABLATIONS[variant]())

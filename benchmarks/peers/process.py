@@ -1,0 +1,104 @@
+"""Our end of the pipe to a peer's process."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+ROOT = Path(__file__).resolve().parents[2]
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "TF_NUM_INTRAOP")}
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+XLA = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+PACKAGES = (ROOT, ROOT / "proto", ROOT / "objectives", ROOT / "clients" / "python")
+
+
+class PeerError(Exception):
+    """The peer's process ended, or its environment isn't there."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A config, and how long the peer thought about it."""
+
+    config: dict[str, Any]
+    seconds: float
+
+
+class PeerProcess:
+    """A peer in a process of its own, on one thread. Use it as a context; what it says on stderr goes to `log`.
+
+    Raises:
+        PeerError: it has no environment.
+    """
+
+    def __init__(
+        self,
+        python: Path,
+        module: str,
+        variant: str,
+        study: tuple[Sequence[Mapping[str, Any]], int, int],
+        log: IO[str] | None = None,
+    ) -> None:
+        if not python.exists():
+            raise PeerError(f"there is no {python}: make it with python -m benchmarks install")
+        space, seed, budget = study
+        command = [str(python), "-m", "benchmarks.peers.serve", module, variant]
+        paths = {"PYTHONPATH": os.pathsep.join(str(p) for p in PACKAGES), "PYTHONHASHSEED": "0"}
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log or subprocess.DEVNULL, text=True,
+            env={**os.environ, **ONE_THREAD, **QUIET, **XLA, **paths},
+        )  # fmt: skip
+        self._send({"space": list(space), "seed": seed, "budget": budget})
+
+    def __enter__(self) -> "PeerProcess":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        try:
+            self._child.stdin.close()
+        except BrokenPipeError:
+            pass
+        finally:
+            self._child.stdout.close()
+            self._child.kill()
+            self._child.wait()
+
+    def ask(self) -> Asked:
+        """The next config.
+
+        Raises:
+            PeerError: the peer is gone.
+        """
+        answer = self._call({"do": "ask"})
+        return Asked(answer["config"], answer["seconds"])
+
+    def tell(self, config: Mapping[str, Any], value: float | None) -> float:
+        """What came of a config; the seconds that the peer took to learn it.
+
+        Raises:
+            PeerError: the peer is gone.
+        """
+        return float(self._call({"do": "tell", "config": dict(config), "value": value})["seconds"])
+
+    def _call(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        self._send(request)
+        assert self._child.stdout is not None
+        line = self._child.stdout.readline()
+        if not line:
+            raise PeerError(f"the peer's process ended with status {self._child.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _send(self, request: Mapping[str, Any]) -> None:
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(json.dumps(request) + "\n")
+            self._child.stdin.flush()
+        except BrokenPipeError as error:
+            raise PeerError(f"the peer's process ended with status {self._child.wait()}") from error

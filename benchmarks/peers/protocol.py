@@ -1,0 +1,43 @@
+"""What a peer is: it is asked for configs, and told what came of them. All losses: smaller is better."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+Config = dict[str, Any]
+Space = Sequence[Mapping[str, Any]]
+"""Parameters as JSON has them: name, kind, and low, high and log, or values."""
+
+
+class Peer(Protocol):
+    """An optimizer of one study, made as `make(space, seed, budget)`."""
+
+    def ask(self) -> Config:
+        """The next config to try."""
+
+    def tell(self, config: Config, value: float | None) -> None:
+        """What the config just asked for gave; None where the trial failed."""
+
+
+class WorstForFailures:
+    """A peer that knows no failures is told the worst value so far instead; until there is one, nothing."""
+
+    def __init__(self, inner: Peer) -> None:
+        self._inner = inner
+        self._worst: float | None = None
+        self._waiting: list[Config] = []
+
+    def ask(self) -> Config:
+        """What the peer asks for."""
+        return self._inner.ask()
+
+    def tell(self, config: Config, value: float | None) -> None:
+        """Passes a value on, and after the first one the failures before it."""
+        if value is None and self._worst is None:
+            self._waiting.append(config)
+            return
+        if value is not None:
+            self._worst = value if self._worst is None else max(value, self._worst)
+        self._inner.tell(config, self._worst if value is None else value)
+        waiting, self._waiting = self._waiting, []
+        for failed in waiting:
+            self._inner.tell(failed, self._worst)

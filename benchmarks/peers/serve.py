@@ -1,0 +1,52 @@
+"""A peer at the other end of a pipe: `python -m benchmarks.peers.serve MODULE VARIANT`.
+
+It reads JSON lines: first {"space", "seed", "budget"}; then {"do": "ask"}, answered by {"config", "seconds"}, and
+{"do": "tell", "config", "value"}, answered by {"seconds"}. The seconds are the processor's, so that other work on the
+machine doesn't count. What libraries print goes to stderr.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from benchmarks.peers.protocol import Peer
+
+
+def answers(peer: Peer, lines: Iterable[str]) -> Iterable[dict[str, Any]]:
+    """An answer to each line."""
+    for line in lines:
+        request = json.loads(line)
+        begin = time.process_time()
+        answer: dict[str, Any] = {}
+        if request["do"] == "ask":
+            answer["config"] = {name: plain(value) for name, value in peer.ask().items()}
+        else:
+            peer.tell(request["config"], request["value"])
+        yield answer | {"seconds": round(time.process_time() - begin, 6)}
+
+
+def plain(value: Any) -> Any:
+    """A number of numpy's as Python's own."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def main(module: str, variant: str, requests: TextIO, replies: TextIO) -> None:
+    """Serves until the requests end."""
+    given = json.loads(next(requests))
+    made = importlib.import_module(f"benchmarks.peers.{module}").make
+    peer = made(given["space"], given["seed"], given["budget"], *([variant] if variant else []))
+    for answer in answers(peer, requests):
+        replies.write(json.dumps(answer) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    private = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "", sys.stdin, private)

@@ -1,0 +1,1 @@
+"""The problems that optimizers are measured on."""

@@ -1,0 +1,42 @@
+"""How the command line names peers, problems and seeds."""
+
+import click
+
+from benchmarks.ablations import ABLATIONS
+from benchmarks.peers.catalog import CATALOG
+from benchmarks.problems.suite import suite
+
+
+def peers(text: str) -> list[str]:
+    """Names, or all."""
+    return _known(text, list(CATALOG), {"all": list(CATALOG)})
+
+
+def problems(text: str) -> list[str]:
+    """Names, or all, development or validation."""
+    names = list(suite())
+    splits = {s: [n for n in names if suite()[n].split.value == s] for s in ("development", "validation")}
+    return _known(text, names, {"all": names, **splits})
+
+
+def ablations(text: str) -> list[str]:
+    """Names of choices that can be switched off, or all."""
+    return _known(text, list(ABLATIONS), {"all": list(ABLATIONS)})
+
+
+def seeds(text: str) -> list[int]:
+    """As in 0-2, or 0,3,5."""
+    found: list[int] = []
+    for part in text.split(","):
+        low, _, high = part.partition("-")
+        found += range(int(low), int(high or low) + 1)
+    return found
+
+
+def _known(text: str, names: list[str], groups: dict[str, list[str]]) -> list[str]:
+    found: list[str] = []
+    for name in text.split(","):
+        if name not in groups and name not in names:
+            raise click.BadParameter(f"{name} is unknown; there are {', '.join([*groups, *names])}")
+        found += [n for n in groups.get(name, [name]) if n not in found]
+    return found
