@@ -25,6 +25,8 @@ from bo_service.core.surrogate import Posterior, Slope
 
 FIT_MOST = 200
 """The hyperparameters are learned from at most so many observations: by then they hardly change."""
+ROUGH_MOST = 60
+"""Their modes are told apart by at most so many."""
 KEEP_MOST = 1500
 """The posterior rests on at most so many."""
 LEAST_VARIANCE = 1e-12
@@ -115,8 +117,10 @@ def fit(
 ) -> GaussianProcess:
     """The process fitted to observations X (n, f), y (n,) of mean 0 and variance 1, with w = known (n,), n >= 1."""
     w = np.zeros(len(y)) if known is None else known
-    few = telling(y, FIT_MOST)
-    theta = fit_hyperparameters(Likelihood(X[few], y[few], owner, d, w[few]), Prior.over(d), rng)
+    whole, rough = (
+        Likelihood(X[few], y[few], owner, d, w[few]) for few in (telling(y, FIT_MOST), telling(y, ROUGH_MOST))
+    )
+    theta = fit_hyperparameters(whole, rough, Prior.over(d), rng)
     keep = telling(y, KEEP_MOST)
     return condition(theta, X[keep], y[keep], owner, w[keep])
 

@@ -35,6 +35,8 @@ class Search:
     appraisal: Appraisal
     anchors: Array
     rng: np.random.Generator
+    starts: int = STARTS
+    """How many candidates are refined."""
 
     def score(self, Z: Array) -> Array:
         """(m,): what valid rows are worth."""
@@ -60,7 +62,7 @@ def best_new_row(search: Search, best: Array, seen: Seen, listed: Array | None) 
     if not len(Z):
         return None
     values = search.score(Z)
-    starts = _apart(Z, np.argsort(-values, kind="stable"), STARTS)
+    starts = _apart(Z, np.argsort(-values, kind="stable"), search.starts)
     climbed = _refine(search, Z[starts])
     return _first_new(search, np.vstack([climbed, Z]), seen)
 

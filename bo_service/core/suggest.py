@@ -12,10 +12,13 @@ from bo_service.core.evidence import Evidence, PointPrediction, Predictions, Sug
 from bo_service.core.explain import explain, explain_blind
 from bo_service.core.fitted import Fitted
 from bo_service.core.initial import default_row, every_row, next_rows
-from bo_service.core.maximize import Search, best_new_row
+from bo_service.core.maximize import STARTS, Search, best_new_row
 from bo_service.core.trial import Origin
 from bo_service.core.warm_start import opening_rows
 from bo_service.core.workbench import Workbench
+
+FURTHER_STARTS = 2
+"""Candidates that are refined for the second of a batch and those after it: they are for workers that can't wait."""
 
 
 def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
@@ -94,7 +97,8 @@ def _with_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
     best = bench.best_rows()
     found: list[Suggestion] = []
     for i in range(count):
-        search = Search(bench.encoding, bench.region, fitted.appraisal, anchors, bench.rng(3, i))
+        starts = STARTS if i == 0 else FURTHER_STARTS
+        search = Search(bench.encoding, bench.region, fitted.appraisal, anchors, bench.rng(3, i), starts)
         row = best_new_row(search, best, bench.seen, listed)
         if row is None:
             break

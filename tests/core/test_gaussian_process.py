@@ -139,7 +139,7 @@ def test_fitting_climbs_above_its_starts() -> None:
     def density(theta: np.ndarray) -> float:
         return likelihood.value(theta) + prior.log_density(theta)[0]
 
-    theta = fit_hyperparameters(likelihood, prior, np.random.default_rng(0))
+    theta = fit_hyperparameters(likelihood, likelihood, prior, np.random.default_rng(0))
     assert density(theta) > max(density(start) for start in prior.starts(50, np.random.default_rng(1)))
 
 
