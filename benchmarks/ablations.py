@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from bo_service.core import acquisition, likelihood, maximize, priors, warping
+from bo_service.core.acquisitions import acquisition
+from bo_service.core.search import maximize
 from bo_service.core.study import Acquisition, SuggestionSettings
+from bo_service.core.surrogates import likelihood, priors, warping
 
 NOTHING = SuggestionSettings()
 _over = priors.Prior.over

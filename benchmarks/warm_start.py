@@ -27,7 +27,7 @@ from bo_service.application import running, studies, suggesting, trials
 from bo_service.application.services import Services
 from bo_service.core.constraints import Configuration
 from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale
-from bo_service.core.encoding import Encoding
+from bo_service.core.encoded.encoding import Encoding
 from bo_service.core.evidence import Evidence
 from bo_service.core.space import Activation, Parameter, SearchSpace
 from bo_service.core.study import Goal, Metric, StudySpec, SuggestionSettings

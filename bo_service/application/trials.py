@@ -10,7 +10,7 @@ from bo_service.application.services import Ledger, Services, changing, once
 from bo_service.application.views import Done, Page, TrialView, view_trials
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import InvalidArgument, LimitExceeded, Violation, WrongState
-from bo_service.core.pareto import front
+from bo_service.core.numerics.pareto import front
 from bo_service.core.space import SearchSpace
 from bo_service.core.study import StudyState
 from bo_service.core.trial import Failure, Measurement, Origin, StopRequest, Trial, TrialState, check_final

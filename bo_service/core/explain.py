@@ -3,13 +3,13 @@
 import numpy as np
 from scipy.special import ndtr
 
-from bo_service.core.appraisal import ParetoImprovement
-from bo_service.core.axes import Array
+from bo_service.core.acquisitions.appraisal import ParetoImprovement
+from bo_service.core.acquisitions.fitted import Fitted
+from bo_service.core.acquisitions.gain import Gain
+from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.evidence import Suggestion
-from bo_service.core.fitted import Fitted
-from bo_service.core.gain import Gain
+from bo_service.core.numerics.array import Array
 from bo_service.core.trial import Intent, Origin
-from bo_service.core.workbench import Workbench
 
 
 def explain_blind(bench: Workbench, row: Array, origin: Origin) -> Suggestion:

@@ -6,16 +6,16 @@ are better.
 
 from collections.abc import Sequence
 
+from bo_service.core.acquisitions.fitted import Fitted
 from bo_service.core.constraints import Configuration
+from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.errors import NotEnoughData
 from bo_service.core.evidence import Evidence, PointPrediction, Predictions, Suggestion
 from bo_service.core.explain import explain, explain_blind
-from bo_service.core.fitted import Fitted
-from bo_service.core.initial import default_row, every_row, next_rows
-from bo_service.core.maximize import STARTS, Search, best_new_row
+from bo_service.core.search.initial import default_row, every_row, next_rows
+from bo_service.core.search.maximize import STARTS, Search, best_new_row
+from bo_service.core.search.warm_start import opening_rows
 from bo_service.core.trial import Origin
-from bo_service.core.warm_start import opening_rows
-from bo_service.core.workbench import Workbench
 
 FURTHER_STARTS = 2
 """Candidates that are refined for the second of a batch and those after it: they are for workers that can't wait."""

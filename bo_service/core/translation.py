@@ -1,8 +1,8 @@
 """A configuration of one search space, said in another."""
 
-from bo_service.core.axes import axis_of
 from bo_service.core.constraints import Configuration
 from bo_service.core.domains import Value
+from bo_service.core.encoded.axes import axis_of
 from bo_service.core.space import Parameter, SearchSpace
 
 

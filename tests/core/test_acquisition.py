@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bo_service.core.acquisition import Criterion, log_ei, log_h, log_pi, ucb
+from bo_service.core.acquisitions.acquisition import Criterion, log_ei, log_h, log_pi, ucb
 from bo_service.core.study import Acquisition, SuggestionSettings
 
 POINTS = st.tuples(st.floats(-3, 3), st.floats(0.05, 3))

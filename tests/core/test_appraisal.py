@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bo_service.core.acquisition import Criterion
-from bo_service.core.appraisal import (
+from bo_service.core.acquisitions.acquisition import Criterion
+from bo_service.core.acquisitions.appraisal import (
     Appraisal,
     Fulfillment,
     Improvement,
@@ -15,10 +15,10 @@ from bo_service.core.appraisal import (
     Thrift,
     Total,
 )
-from bo_service.core.axes import Array
-from bo_service.core.gaussian_process import GaussianProcess, condition, fit
-from bo_service.core.pareto import boxes, reference_point
+from bo_service.core.numerics.array import Array
+from bo_service.core.numerics.pareto import boxes, reference_point
 from bo_service.core.study import Acquisition
+from bo_service.core.surrogates.gaussian_process import GaussianProcess, condition, fit
 
 OWNER = np.arange(3)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bo_service.core.axes import SAME, axis_of
 from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale, Value
-from bo_service.core.encoding import Encoding
+from bo_service.core.encoded.axes import SAME, axis_of
+from bo_service.core.encoded.encoding import Encoding
 from bo_service.core.space import Activation, Parameter, SearchSpace
 
 

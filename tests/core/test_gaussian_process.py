@@ -5,11 +5,11 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import WhiteKernel
 
-from bo_service.core import gaussian_process
-from bo_service.core.gaussian_process import GaussianProcess, condition, fit
-from bo_service.core.kernels import MainEffectsMatern
-from bo_service.core.likelihood import Likelihood, fit_hyperparameters
-from bo_service.core.priors import Prior
+from bo_service.core.surrogates import gaussian_process
+from bo_service.core.surrogates.gaussian_process import GaussianProcess, condition, fit
+from bo_service.core.surrogates.kernels import MainEffectsMatern
+from bo_service.core.surrogates.likelihood import Likelihood, fit_hyperparameters
+from bo_service.core.surrogates.priors import Prior
 
 OWNER = np.array([0, 1, 1])
 THETA = np.array([np.log(0.4), np.log(0.9), -0.5, 0.3, -0.2, np.log(1e-2)])

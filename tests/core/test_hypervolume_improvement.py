@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bo_service.core.acquisition import log_ei
-from bo_service.core.axes import Array
-from bo_service.core.hypervolume_improvement import log_ehvi
-from bo_service.core.pareto import boxes, hypervolume
+from bo_service.core.acquisitions.acquisition import log_ei
+from bo_service.core.acquisitions.hypervolume_improvement import log_ehvi
+from bo_service.core.numerics.array import Array
+from bo_service.core.numerics.pareto import boxes, hypervolume
 
 TWO = np.array([[1.0, 3.0], [3.0, 1.0], [2.0, 2.0]])
 THREE = np.array([[1.0, 2.0, 3.0], [3.0, 1.0, 2.0], [2.0, 3.0, 1.0], [2.0, 2.0, 2.0], [1.5, 1.5, 2.5]])

@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, RationalQuadratic
 
-from bo_service.core.kernels import MainEffectsMatern, matern52, rational
+from bo_service.core.surrogates.kernels import MainEffectsMatern, matern52, rational
 
 rng = np.random.default_rng(0)
 X, Y = rng.random((7, 4)), rng.random((5, 4))

@@ -10,7 +10,7 @@ import pytest
 
 from bo_service.core.domains import CategoricalDomain, FloatDomain, IntDomain
 from bo_service.core.evidence import Evidence, PastTrial
-from bo_service.core.pareto import front, hypervolume
+from bo_service.core.numerics.pareto import front, hypervolume
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
 from bo_service.core.suggest import predict, quasi_random, suggest

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bo_service.core.axes import Array
-from bo_service.core.pareto import boxes, front, hypervolume, reference_point
+from bo_service.core.numerics.array import Array
+from bo_service.core.numerics.pareto import boxes, front, hypervolume, reference_point
 
 TIES = st.integers(-2, 6).map(lambda v: v / 4.0)
 ANY = st.one_of(TIES, st.floats(-0.5, 1.5))

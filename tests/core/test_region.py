@@ -5,8 +5,8 @@ import pytest
 
 from bo_service.core.constraints import ForbiddenCombination, LinearConstraint
 from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale
-from bo_service.core.encoding import Encoding
-from bo_service.core.region import Region
+from bo_service.core.encoded.encoding import Encoding
+from bo_service.core.encoded.region import Region
 from bo_service.core.space import Activation, Parameter, SearchSpace
 
 

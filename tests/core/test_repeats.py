@@ -5,11 +5,11 @@ import pytest
 
 from bo_service.core.domains import FloatDomain
 from bo_service.core.evidence import Evidence, PastTrial
-from bo_service.core.gaussian_process import fit
-from bo_service.core.repeats import further_noise
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
 from bo_service.core.suggest import predict
+from bo_service.core.surrogates.gaussian_process import fit
+from bo_service.core.surrogates.repeats import further_noise
 
 OWNER = np.arange(2)
 
@@ -51,7 +51,7 @@ def test_without_repeats_there_is_nothing_to_find() -> None:
 def test_bartletts_test_agrees_with_scipy() -> None:
     from scipy.stats import bartlett
 
-    from bo_service.core.repeats import _chance_of_equal
+    from bo_service.core.surrogates.repeats import _chance_of_equal
 
     rng = np.random.default_rng(0)
     groups = [rng.normal(0, s, n) for s, n in ((1.0, 5), (2.0, 8), (1.5, 3), (0.7, 6))]

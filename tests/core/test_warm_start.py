@@ -11,11 +11,11 @@ import pytest
 from bo_service.core.constraints import LinearConstraint
 from bo_service.core.domains import CategoricalDomain, FloatDomain, IntDomain
 from bo_service.core.evidence import Evidence, PastTrial, Source
-from bo_service.core.gaussian_process import fit
 from bo_service.core.space import Activation, Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
 from bo_service.core.suggest import predict, quasi_random, suggest
-from bo_service.core.transfer import Trend, TrendedProcess, ranking_trust
+from bo_service.core.surrogates.gaussian_process import fit
+from bo_service.core.surrogates.transfer import Trend, TrendedProcess, ranking_trust
 from bo_service.core.translation import translated
 from bo_service.core.trial import Origin
 

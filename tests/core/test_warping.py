@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import PowerTransformer
 
-from bo_service.core.warping import Warp, yeo_johnson, yeo_johnson_inverse
+from bo_service.core.surrogates.warping import Warp, yeo_johnson, yeo_johnson_inverse
 
 
 @pytest.mark.parametrize("power", [-1.3, 0.0, 0.7, 1.0, 2.0, 3.1])

@@ -16,12 +16,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_service.core.axes import Array
 from bo_service.core.insight.findings import BestFinding, Contender
 from bo_service.core.insight.joint import joint, root
 from bo_service.core.insight.moments import average, spread
 from bo_service.core.insight.view import View
-from bo_service.core.warping import MOST
+from bo_service.core.numerics.array import Array
+from bo_service.core.surrogates.warping import MOST
 
 CONFIDENCE = 0.95
 DRAWS = 8192

@@ -9,7 +9,7 @@ and the warp are those of all observations, so that the answer is a little on th
 import numpy as np
 from scipy.special import ndtri
 
-from bo_service.core.encoding import Mask
+from bo_service.core.encoded.encoding import Mask
 from bo_service.core.insight.findings import Calibration
 from bo_service.core.insight.joint import leave_one_out
 from bo_service.core.insight.view import View

@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_service.core.axes import Array
-from bo_service.core.gaussian_process import FIT_MOST, GaussianProcess, condition
-from bo_service.core.likelihood import Likelihood
-from bo_service.core.priors import Prior
+from bo_service.core.numerics.array import Array
+from bo_service.core.surrogates.gaussian_process import FIT_MOST, GaussianProcess, condition
+from bo_service.core.surrogates.likelihood import Likelihood
+from bo_service.core.surrogates.priors import Prior
 
 BURN_IN, APART = 24, 8
 """Steps before the first draw, and between two."""

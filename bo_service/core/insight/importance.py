@@ -17,13 +17,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bo_service.core.axes import Array, every_place
-from bo_service.core.encoding import Encoding, Mask
+from bo_service.core.encoded.axes import every_place
+from bo_service.core.encoded.encoding import Encoding, Mask
 from bo_service.core.insight import sobol
 from bo_service.core.insight.findings import Estimate, Interaction, ParameterImportance, RegionImportance
 from bo_service.core.insight.joint import paths
 from bo_service.core.insight.moments import spread
 from bo_service.core.insight.view import View
+from bo_service.core.numerics.array import Array
 
 REPLICATES = 8
 POINTS = 1024

@@ -18,9 +18,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import cho_solve, lapack, solve_triangular
 
-from bo_service.core.axes import Array
-from bo_service.core.gaussian_process import GaussianProcess
-from bo_service.core.kernels import MainEffectsMatern
+from bo_service.core.numerics.array import Array
+from bo_service.core.surrogates.gaussian_process import GaussianProcess
+from bo_service.core.surrogates.kernels import MainEffectsMatern
 
 FEATURES = 256
 CHUNK = 1 << 21

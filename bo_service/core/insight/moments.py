@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bo_service.core.axes import Array
+from bo_service.core.numerics.array import Array
 
 
 def average(values: Array | Sequence[float]) -> float:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bo_service.core.axes import Array, Axis, every_place
 from bo_service.core.constraints import Configuration
 from bo_service.core.domains import Value
-from bo_service.core.encoding import Encoding
+from bo_service.core.encoded.axes import Axis, every_place
+from bo_service.core.encoded.encoding import Encoding
 from bo_service.core.evidence import Evidence
-from bo_service.core.initial import default_row
 from bo_service.core.insight.findings import Slice, SliceAxis, SliceRequest
+from bo_service.core.numerics.array import Array
+from bo_service.core.search.initial import default_row
 from bo_service.core.space import SearchSpace
 from bo_service.core.suggest import predict
 

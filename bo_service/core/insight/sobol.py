@@ -18,8 +18,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_service.core.axes import Array
-from bo_service.core.encoding import Mask
+from bo_service.core.encoded.encoding import Mask
+from bo_service.core.numerics.array import Array
 
 NO_VARIANCE = 1e-14
 

@@ -5,13 +5,13 @@ n past trials, p parameters.
 
 from dataclasses import dataclass, replace
 
+from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.errors import NotEnoughData
 from bo_service.core.evidence import Evidence
-from bo_service.core.gaussian_process import GaussianProcess
 from bo_service.core.insight.ensemble import draw_surrogates
-from bo_service.core.metric_model import MetricModel
-from bo_service.core.warping import Warp
-from bo_service.core.workbench import Workbench
+from bo_service.core.surrogates.gaussian_process import GaussianProcess
+from bo_service.core.surrogates.metric_model import MetricModel
+from bo_service.core.surrogates.warping import Warp
 
 LEAST = 3
 ENSEMBLE = 16

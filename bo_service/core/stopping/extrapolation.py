@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bo_service.core.axes import Array
+from bo_service.core.numerics.array import Array
 from bo_service.core.stopping.curves import Curve
 from bo_service.core.stopping.forecast import Forecast
 from bo_service.core.stopping.regression import regress

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bo_service.core.axes import Array
+from bo_service.core.numerics.array import Array
 
 
 @dataclass(frozen=True)

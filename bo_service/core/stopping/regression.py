@@ -7,7 +7,7 @@ v ~ InverseGamma(A0, b0), c | v ~ N(c0, v·diag(spread²)), the prediction is a 
 
 import numpy as np
 
-from bo_service.core.axes import Array
+from bo_service.core.numerics.array import Array
 from bo_service.core.stopping.forecast import Forecast
 
 A0 = 1.5

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bo_service.core import gaussian_process
 from bo_service.core.domains import CategoricalDomain, FloatDomain
 from bo_service.core.errors import NotEnoughData
 from bo_service.core.evidence import Evidence, PastTrial
@@ -18,6 +17,7 @@ from bo_service.core.insight.analysis import analyze
 from bo_service.core.insight.findings import Analysis
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
+from bo_service.core.surrogates import gaussian_process
 
 VALUES = st.none() | st.sampled_from([0.0, 1.0, -1.0]) | st.floats(-1e300, 1e300)
 

@@ -5,9 +5,9 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import WhiteKernel
 
-from bo_service.core.gaussian_process import GaussianProcess, condition
 from bo_service.core.insight.joint import joint, leave_one_out, paths, root
-from bo_service.core.kernels import MainEffectsMatern
+from bo_service.core.surrogates.gaussian_process import GaussianProcess, condition
+from bo_service.core.surrogates.kernels import MainEffectsMatern
 
 NOISE = 0.02
 LENGTHS = [0.4, 0.9]

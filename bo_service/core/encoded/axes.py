@@ -1,0 +1,243 @@
+"""Axes: one parameter's values as numbers z, and back.
+
+m rows. z is a position in [0, 1] on a numeric axis, 0 at `low` and 1 at `high` by the parameter's scale, and the index
+0, 1, 2 … of the value on a categorical one. u in [0, 1) is a uniform draw that `spread` turns into a valid z, so that
+every level of a stepped axis is drawn equally often on its scale.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bo_service.core.domains import CategoricalDomain, DiscreteDomain, Domain, FloatDomain, IntDomain, Scale, Value
+from bo_service.core.numerics.array import Array
+
+SAME = 1e-12
+"""Positions closer than this are one value."""
+GAP = 1e-8
+"""Between neighboring levels, at least: larger than what counts as the same."""
+SMOOTH_LEVELS = 50
+"""A stepped axis with more levels than this is climbed by gradient and rounded afterwards."""
+
+
+class Axis(Protocol):
+    """What the numeric modules need to know of one parameter."""
+
+    @property
+    def levels(self) -> float:
+        """How many distinct values there are; inf for a real number."""
+
+    @property
+    def center(self) -> float:
+        """The middle z, which also stands in for a parameter that is not active."""
+
+    def spread(self, u: Array) -> Array:
+        """Uniform draws (m,) as valid z (m,)."""
+
+    def snap(self, z: Array) -> Array:
+        """The nearest valid z (m,)."""
+
+    def numbers(self, z: Array) -> Array:
+        """Values (m,) in the user's units; indices where the values are no numbers."""
+
+    def value(self, z: float) -> Value:
+        """The value at a valid z."""
+
+    def positions(self, values: Sequence[Value]) -> Array:
+        """z (m,) of values."""
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """Maps [low, high] to [0, 1] by a scale, without overflow anywhere in the range of floats."""
+
+    low: float
+    high: float
+    scale: Scale
+
+    @cached_property
+    def ends(self) -> tuple[float, float]:
+        if self.scale is Scale.LOG:
+            return math.log(self.low), math.log(self.high)
+        halved = 0.5 if math.isinf(self.high - self.low) else 1.0
+        return self.low * halved, self.high * halved
+
+    def place(self, values: Array) -> Array:
+        a, b = self.ends
+        if not b > a:
+            return np.zeros_like(values)
+        if self.scale is Scale.LOG:
+            values = np.log(values)
+        elif math.isinf(self.high - self.low):
+            values = values * 0.5
+        return np.clip((values - a) / (b - a), 0.0, 1.0)
+
+    def read(self, z: Array) -> Array:
+        a, b = self.ends
+        if self.scale is Scale.LOG:
+            with np.errstate(over="ignore"):
+                values = np.exp(a * (1.0 - z) + b * z)
+        else:
+            values = self.low * (1.0 - z) + self.high * z
+        values = np.where(z <= 0.0, self.low, np.where(z >= 1.0, self.high, values))
+        return np.clip(values, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class FloatAxis:
+    """A real number. `named` are values that the user wrote, which are given back to the last digit."""
+
+    ruler: Ruler
+    named: tuple[float, ...] = ()
+
+    levels = math.inf
+    center = 0.5
+
+    def spread(self, u: Array) -> Array:
+        return u
+
+    def snap(self, z: Array) -> Array:
+        return np.clip(z, 0.0, 1.0)
+
+    def numbers(self, z: Array) -> Array:
+        return self.ruler.read(z)
+
+    def value(self, z: float) -> float:
+        """With twelve digits, so that people don't read 0.0010000000000000002."""
+        named = (self.ruler.low, self.ruler.high, *self.named)
+        distance, nearest = min((abs(self.ruler.place(np.array(v)) - z), v) for v in named)
+        if distance < SAME:
+            return nearest
+        exact = float(self.ruler.read(np.array(z)))
+        shown = float(f"{exact:.12g}")
+        is_near = abs(shown - exact) <= 1e-9 * abs(self.ruler.high - self.ruler.low)
+        return shown if is_near and self.ruler.low <= shown <= self.ruler.high else exact
+
+    def positions(self, values: Sequence[Value]) -> Array:
+        return self.ruler.place(np.array(values, dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class IntAxis:
+    """A whole number."""
+
+    ruler: Ruler
+
+    @property
+    def levels(self) -> float:
+        return self.ruler.high - self.ruler.low + 1.0
+
+    @cached_property
+    def center(self) -> float:
+        return float(self.snap(np.array([0.5]))[0])
+
+    @cached_property
+    def _widened(self) -> Ruler:
+        """Half a step more at each end, so that rounding favors no level."""
+        low, high = self.ruler.low, self.ruler.high
+        return Ruler(low - 0.5, high + 0.5, self.ruler.scale)
+
+    def spread(self, u: Array) -> Array:
+        return self.ruler.place(self._whole(self._widened.read(u)))
+
+    def snap(self, z: Array) -> Array:
+        return self.ruler.place(self.numbers(z))
+
+    def numbers(self, z: Array) -> Array:
+        return self._whole(self.ruler.read(z))
+
+    def value(self, z: float) -> int:
+        return int(self.numbers(np.array(z)))
+
+    def positions(self, values: Sequence[Value]) -> Array:
+        return self.ruler.place(np.array(values, dtype=np.float64))
+
+    def _whole(self, values: Array) -> Array:
+        return np.clip(np.round(values), self.ruler.low, self.ruler.high)
+
+
+@dataclass(frozen=True)
+class ListAxis:
+    """One of several listed values: in order (`places` in [0, 1]) or not (`places` are indices)."""
+
+    values: tuple[Value, ...]
+    places: tuple[float, ...]
+    numeric: tuple[float, ...]
+
+    @property
+    def levels(self) -> float:
+        return float(len(self.values))
+
+    @cached_property
+    def center(self) -> float:
+        return 0.0 if self.places[-1] > 1.0 else float(self.snap(np.array([0.5]))[0])
+
+    @cached_property
+    def _places(self) -> Array:
+        return np.array(self.places)
+
+    def spread(self, u: Array) -> Array:
+        count = len(self.values)
+        return self._places[np.minimum((u * count).astype(np.intp), count - 1)]
+
+    def snap(self, z: Array) -> Array:
+        return self._places[self._index(z)]
+
+    def numbers(self, z: Array) -> Array:
+        return np.array(self.numeric)[self._index(z)]
+
+    def value(self, z: float) -> Value:
+        return self.values[int(self._index(np.array([z]))[0])]
+
+    def positions(self, values: Sequence[Value]) -> Array:
+        return self._places[[self._rank[v] for v in values]]
+
+    @cached_property
+    def _rank(self) -> dict[Value, int]:
+        return {v: i for i, v in enumerate(self.values)}
+
+    def _index(self, z: Array) -> NDArray[np.intp]:
+        middles = (self._places[1:] + self._places[:-1]) / 2.0
+        return np.searchsorted(middles, z, side="left")
+
+
+def every_place(axis: Axis) -> Array:
+    """z (levels,) of all values of a stepped axis."""
+    count = int(axis.levels)
+    return axis.spread((np.arange(count, dtype=np.float64) + 0.5) / count)
+
+
+def axis_of(domain: Domain, named: Sequence[Value] = ()) -> Axis:
+    """The axis of a domain, of which the space names some values."""
+    match domain:
+        case FloatDomain(low, high, scale):
+            return FloatAxis(Ruler(float(low), float(high), scale), tuple(float(v) for v in named))
+        case IntDomain(low, high, scale):
+            return IntAxis(Ruler(float(low), float(high), scale))
+        case CategoricalDomain(values):
+            indices = tuple(float(i) for i in range(len(values)))
+            return ListAxis(values, indices, indices)
+        case DiscreteDomain(values, scale):
+            return _ordered(values, scale)
+
+
+def _ordered(values: tuple[Value, ...], scale: Scale) -> ListAxis:
+    if isinstance(values[0], str):
+        numeric = tuple(float(i) for i in range(len(values)))
+        scale = Scale.LINEAR
+    else:
+        numeric = tuple(float(v) for v in values)
+    places = Ruler(numeric[0], numeric[-1], scale).place(np.array(numeric))
+    return ListAxis(values, _told_apart([float(p) for p in places]), numeric)
+
+
+def _told_apart(places: list[float]) -> tuple[float, ...]:
+    """Increasing places in [0, 1] with a gap between neighbors, so that the smallest difference is kept."""
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + GAP)
+    return tuple(min(place, 1.0 - (len(places) - 1 - i) * GAP) for i, place in enumerate(places))

@@ -1,0 +1,110 @@
+"""Evidence laid out for work: in a fixed order, encoded, with everything that is derived from it.
+
+n informative trials, p parameters.
+"""
+
+import math
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bo_service.core.constraints import Configuration
+from bo_service.core.encoded.encoding import Encoding
+from bo_service.core.encoded.region import Region
+from bo_service.core.encoded.seen import Seen
+from bo_service.core.evidence import Evidence, PastTrial
+from bo_service.core.numerics.array import Array
+from bo_service.core.numerics.pareto import front
+
+
+class Workbench:
+    """One request's view of its evidence. `seen` grows with what is suggested."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self.encoding = Encoding(evidence.space)
+        self.region = Region(self.encoding)
+        self.past: tuple[PastTrial, ...] = tuple(sorted(evidence.past, key=_order))
+        self.pending: tuple[Configuration, ...] = tuple(sorted(evidence.pending, key=_name))
+        self.seen = Seen(self.encoding, [t.configuration for t in self.past], self.pending)
+        self.past_rows: Array = self.seen.Z[: len(self.past)]
+        """Z (n, p) of the past trials."""
+        self.pending_rows: Array = self.seen.Z[len(self.past) :]
+        """Z (b, p) of the pending configurations."""
+
+    @cached_property
+    def values(self) -> Array:
+        """The finite values observed, (at most n,)."""
+        return np.array([t.value for t in self.past if t.value is not None and math.isfinite(t.value)])
+
+    @cached_property
+    def is_measured(self) -> NDArray[np.bool_]:
+        """Mask (n,) of the past trials that have values."""
+        return np.array([t.value is not None and math.isfinite(t.value) for t in self.past], dtype=bool)
+
+    @cached_property
+    def objectives(self) -> Array:
+        """(n, k): the values of each past trial; the worst observed ones where it proved infeasible."""
+        known = [(t.value, *t.further) for t, ok in zip(self.past, self.is_measured, strict=True) if ok]
+        if not known:
+            return np.zeros((len(self.past), 1))
+        measured = np.array(known, dtype=np.float64)
+        found = np.tile(measured.min(axis=0), (len(self.past), 1))
+        found[self.is_measured] = measured
+        return found
+
+    @cached_property
+    def targets(self) -> Array:
+        """(n,): the first objective of each past trial; the worst observed value where it proved infeasible."""
+        return self.objectives[:, 0]
+
+    @cached_property
+    def margins(self) -> Array:
+        """(measured, c): by how much the measured trials fulfill each constraint on outcomes."""
+        found = [t.margins for t, ok in zip(self.past, self.is_measured, strict=True) if ok]
+        return np.array(found, dtype=np.float64).reshape(len(found), len(found[0]) if found else 0)
+
+    @cached_property
+    def log_costs(self) -> Array:
+        """(n,): the logarithm of what each past trial cost; NaN where that isn't known."""
+        return np.array([math.log(t.seconds) if t.seconds else math.nan for t in self.past])
+
+    @cached_property
+    def doubts(self) -> Array:
+        """(n,): the standard deviation of each target that was expected rather than measured, else 0."""
+        return np.where(self.is_measured, [t.std for t in self.past], 0.0)
+
+    def best_rows(self) -> Array:
+        """Z of the past trials, best first: what violates constraints on outcomes last, by how much it does; of several
+        objectives the Pareto front first, in an arbitrary order."""
+        if self.objectives.shape[1] == 1:
+            return self.past_rows[np.lexsort((-self.targets, self._violations))]
+        holds = np.flatnonzero(self._violations == 0.0)
+        is_front = np.zeros(len(self.past), dtype=bool)
+        is_front[holds[front(self.objectives[holds])]] = True
+        shuffled = self.rng(6).random(len(self.past))
+        return self.past_rows[np.lexsort((np.where(is_front, shuffled, -self.targets), ~is_front, self._violations))]
+
+    @cached_property
+    def _violations(self) -> Array:
+        """(n,): by how much each past trial violates the constraints on outcomes; inf where it has no values."""
+        if not self.margins.size:
+            return np.zeros(len(self.past))
+        found = np.full(len(self.past), np.inf)
+        with np.errstate(over="ignore"):
+            sizes = np.abs(self.margins).max(axis=0)
+            found[self.is_measured] = (np.maximum(-self.margins, 0.0) / np.where(sizes > 0.0, sizes, 1.0)).sum(axis=1)
+        return found
+
+    def rng(self, *purpose: int) -> np.random.Generator:
+        """A generator for one purpose, made from the seed and the amount of evidence."""
+        return np.random.default_rng([self.evidence.seed % 2**64, len(self.past), len(self.pending), *purpose])
+
+
+def _order(trial: PastTrial) -> tuple[int, str, str]:
+    return trial.number, _name(trial.configuration), repr(trial.value)
+
+
+def _name(configuration: Configuration) -> str:
+    return repr(sorted(configuration.items()))

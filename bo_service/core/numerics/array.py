@@ -1,0 +1,6 @@
+"""What the mathematics is done on."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]

@@ -1,0 +1,27 @@
+"""scipy's L-BFGS-B within a box, for functions that come with their gradient."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import Bounds, minimize
+
+from bo_service.core.numerics.array import Array
+
+TOLERANCE = 1e-6
+"""A step that gains less than this, or than this part of the value, is the last: what is climbed are logarithms."""
+
+
+def descend(
+    loss: Callable[[Array], tuple[float, Array]], start: Array, low: Array, high: Array, steps: int
+) -> tuple[float, Array]:
+    """The lowest value found from `start` in at most so many steps, and where (k,). `loss` gives value and gradient."""
+    found = minimize(
+        loss,
+        start,
+        args=(),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=Bounds(low, high),
+        options={"maxiter": steps, "ftol": TOLERANCE},
+    )
+    return float(found.fun), np.asarray(found.x, dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Finding the points most worth trying."""

@@ -1,0 +1,175 @@
+"""The search for the point most worth trying: candidates, gradient steps, exchanges; always on valid points.
+
+m rows Z (m, p); X (m, f) their features. Steps of gradient move the smooth coordinates (real numbers, and whole numbers
+with many levels) by scipy's L-BFGS-B; exchanges try other levels of the stepped ones. Every point is snapped and pulled
+into the feasible region before it is scored, so that the winner is a point that can be evaluated as it stands.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bo_service.core.acquisitions.appraisal import Appraisal
+from bo_service.core.encoded.axes import SMOOTH_LEVELS, every_place
+from bo_service.core.encoded.encoding import Encoding
+from bo_service.core.encoded.region import Region
+from bo_service.core.encoded.seen import Seen
+from bo_service.core.numerics.array import Array
+from bo_service.core.numerics.climb import descend
+
+CANDIDATES = 512
+NEAR_EACH = 40
+CENTERS = 5
+STARTS = 4
+STEPS = 40
+ROUNDS = 3
+MOST_EXCHANGES = 12
+
+
+@dataclass(frozen=True)
+class Search:
+    """All that a search needs."""
+
+    encoding: Encoding
+    region: Region
+    appraisal: Appraisal
+    anchors: Array
+    rng: np.random.Generator
+    starts: int = STARTS
+    """How many candidates are refined."""
+
+    def score(self, Z: Array) -> Array:
+        """(m,): what valid rows are worth."""
+        return self.appraisal.value(self.encoding.features(Z))
+
+    def settle(self, Z: Array, anchors: Array | None = None) -> Array:
+        """Valid feasible rows near the given ones."""
+        return self.region.pull(self.encoding.snap(Z), self.anchors if anchors is None else anchors, self.rng)
+
+
+def best_new_row(search: Search, best: Array, seen: Seen, listed: Array | None) -> Array | None:
+    """The row (p,) that has not been tried and is worth most, or None where there is none.
+
+    Args:
+        search: what to search, and where.
+        best: rows (b, p) of the best trials, to look around.
+        seen: what must not be suggested again.
+        listed: all rows of a small finite space, if it is one.
+    """
+    if listed is not None:
+        return _first_new(search, listed[search.region.holds(listed)], seen)
+    Z = _candidates(search, best)
+    if not len(Z):
+        return None
+    values = search.score(Z)
+    starts = _apart(Z, np.argsort(-values, kind="stable"), search.starts)
+    climbed = _refine(search, Z[starts])
+    return _first_new(search, np.vstack([climbed, Z]), seen)
+
+
+def _first_new(search: Search, Z: Array, seen: Seen) -> Array | None:
+    """The best row that is new and keeps its distance from what is pending; where none does, the best that is new."""
+    values = search.score(Z) if len(Z) else np.empty(0)
+    first = None
+    for z in Z[np.argsort(-values, kind="stable")]:
+        if seen.has(z):
+            continue
+        if not seen.crowds(z):
+            return np.asarray(z)
+        first = z if first is None else first
+    return first
+
+
+def _candidates(search: Search, best: Array) -> Array:
+    """Uniform draws, and the best trials with some or all coordinates moved a little."""
+    rng, encoding = search.rng, search.encoding
+    drawn = encoding.spread(rng.random((CANDIDATES, encoding.width)))
+    wide = search.region.pull(drawn, search.anchors, rng, inward=True)
+    if not len(best):
+        return wide
+    centers = np.repeat(best[:CENTERS], NEAR_EACH, axis=0)
+    return np.vstack([wide, search.settle(_moved(encoding, centers, rng), best[search.region.holds(best)])])
+
+
+def _moved(encoding: Encoding, Z: Array, rng: np.random.Generator) -> Array:
+    """Rows with a random subset of coordinates moved by normal steps of sizes from 0.001 to 0.3, or redrawn."""
+    size = 10.0 ** rng.uniform(-3.0, -0.5, (len(Z), 1))
+    steps = Z + size * rng.standard_normal(Z.shape)
+    redrawn = encoding.spread(rng.random(Z.shape))
+    stepped = np.array([axis.levels <= SMOOTH_LEVELS for axis in encoding.axes])
+    chosen = rng.random(Z.shape) < rng.uniform(1.0 / encoding.width, 1.0, (len(Z), 1))
+    return np.where(chosen, np.where(stepped & (rng.random(Z.shape) < 0.5), redrawn, np.clip(steps, 0.0, 1.0)), Z)
+
+
+def _apart(Z: Array, order: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """The first few of an order that don't crowd: each at least 0.05 from the others in some coordinate."""
+    kept: list[int] = []
+    for i in order:
+        if all(np.abs(Z[i] - Z[k]).max() > 0.05 for k in kept):
+            kept.append(int(i))
+            if len(kept) == count:
+                break
+    return np.array(kept, dtype=np.intp)
+
+
+def _refine(search: Search, Z: Array) -> Array:
+    """Each row climbed: by gradient, then by the best exchange, as long as an exchange helps."""
+    for _ in range(ROUNDS):
+        Z = np.vstack([_climb(search, z) for z in Z])
+        exchanged = np.vstack([_exchange(search, z) for z in Z])
+        if np.array_equal(exchanged, Z):
+            break
+        Z = exchanged
+    return Z
+
+
+def _climb(search: Search, z: Array) -> Array:
+    """The row after L-BFGS-B over its smooth active coordinates, settled; itself where that is no better."""
+    encoding = search.encoding
+    active = encoding.active(z[None])[0]
+    smooth = np.array([j for j, a in enumerate(encoding.axes) if a.levels > SMOOTH_LEVELS and active[j]], dtype=np.intp)
+    smooth = smooth[encoding.column[smooth] >= 0]
+    if not len(smooth):
+        return z
+    columns = encoding.column[smooth]
+    x = encoding.features(z[None])[0]
+
+    def loss(part: Array) -> tuple[float, Array]:
+        x[columns] = part
+        value, gradient = search.appraisal.slope(x)
+        return -value, -gradient[columns]
+
+    moved = z.copy()
+    moved[smooth] = descend(loss, z[smooth], np.zeros(len(smooth)), np.ones(len(smooth)), STEPS)[1]
+    return _better(search, np.vstack([z[None], search.settle(moved[None], z[None])]))
+
+
+def _exchange(search: Search, z: Array) -> Array:
+    """The best row that differs in one stepped coordinate; itself where none is better."""
+    rows = [z[None]]
+    for j, axis in enumerate(search.encoding.axes):
+        if not 1 < axis.levels < np.inf:
+            continue
+        tried = axis.snap(_levels_near(search, j, float(z[j])))
+        block = np.repeat(z[None], len(tried), axis=0)
+        block[:, j] = tried
+        rows.append(block)
+    if len(rows) == 1:
+        return z
+    Z = search.encoding.snap(np.vstack(rows))
+    return _better(search, Z[search.region.holds(Z)])
+
+
+def _levels_near(search: Search, j: int, z: float) -> Array:
+    """Other levels to try: all of them where they are few, else the neighbors and some at random."""
+    axis = search.encoding.axes[j]
+    if axis.levels <= MOST_EXCHANGES:
+        return every_place(axis)
+    drawn = axis.spread(search.rng.random(MOST_EXCHANGES - 4))
+    step = 1.0 if search.encoding.is_category[j] else 1.0 / (axis.levels - 1.0)
+    return np.concatenate([drawn, z + step * np.array([-2.0, -1.0, 1.0, 2.0])])
+
+
+def _better(search: Search, Z: Array) -> Array:
+    return np.asarray(Z[int(np.argmax(search.score(Z)))])

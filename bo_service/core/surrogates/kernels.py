@@ -1,0 +1,145 @@
+"""The surrogate's kernel, as a scikit-learn kernel, with gradients by hyperparameter and by input.
+
+n rows X (n, f), m rows Y (m, f); owner (f,) in 0..d-1; one length scale l for each of d owners; γ the stretch.
+
+    r²_i = Σ_{k of owner i} (x_k - y_k)² / l_i²                    r² = Σ_i r²_i
+    k(x, y) = s² M(r²) + t²/d Σ_i R(r²_i / γ²)                     all parameters together, and each for itself
+    M(r²) = (1 + a + a²/3) exp(-a),  a = √5 r                      Matérn 5/2 (Rasmussen and Williams 2006, 4.17)
+    R(r²) = (1 + r²/4)⁻²                                           rational quadratic, α = 2 (the same, 4.19)
+
+The second part is a Gaussian process of main effects (Duvenaud et al. 2011, arXiv 1112.4394): mostly, what a parameter
+does for itself is most of what it does, and that is learned from far fewer trials than what parameters do together.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from sklearn.gaussian_process.kernels import Hyperparameter, Kernel, StationaryKernelMixin
+
+from bo_service.core.numerics.array import Array
+
+LENGTH_SCALE_BOUNDS = (0.01, 100.0)
+STRETCH_BOUNDS = (0.01, 100.0)
+VARIANCE_BOUNDS = (1e-5, 1e5)
+
+
+def matern52(r2: Array) -> tuple[Array, Array]:
+    """M and -∂M/∂r² at squared scaled distances, of the same shape."""
+    a = np.sqrt(5.0 * r2)
+    e = np.exp(-a)
+    slope = (1.0 + a) * e
+    return slope + (a * a / 3.0) * e, (5.0 / 6.0) * slope
+
+
+def rational(r2: Array) -> tuple[Array, Array]:
+    """R and -∂R/∂r² at squared scaled distances, of the same shape."""
+    inverse = 1.0 / (1.0 + 0.25 * r2)
+    square = inverse * inverse
+    return square, 0.5 * square * inverse
+
+
+class MainEffectsMatern(StationaryKernelMixin, Kernel):
+    """Matérn 5/2 of all parameters and main effects of each; features of one parameter share a length scale.
+
+    Made for scikit-learn: it composes with its other kernels and works in its GaussianProcessRegressor.
+
+    Args:
+        length_scale: l (d,).
+        owner: (f,), the parameter of each feature.
+        stretch: γ, the length scales of the main effects in those of the whole.
+        joint: s², the variance of the whole.
+        main: t², the variance of the main effects together.
+    """
+
+    def __init__(
+        self,
+        length_scale: Sequence[float] | Array,
+        owner: Sequence[int] | NDArray[np.intp],
+        stretch: float = 1.0,
+        joint: float = 1.0,
+        main: float = 1.0,
+    ) -> None:
+        self.length_scale = length_scale
+        self.owner = owner
+        self.stretch = stretch
+        self.joint = joint
+        self.main = main
+
+    @property
+    def hyperparameter_length_scale(self) -> Any:
+        """scikit-learn's description of the length scales."""
+        return Hyperparameter("length_scale", "numeric", LENGTH_SCALE_BOUNDS, len(self.length_scale))
+
+    @property
+    def hyperparameter_stretch(self) -> Any:
+        """scikit-learn's description of γ."""
+        return Hyperparameter("stretch", "numeric", STRETCH_BOUNDS)
+
+    @property
+    def hyperparameter_joint(self) -> Any:
+        """scikit-learn's description of s²."""
+        return Hyperparameter("joint", "numeric", VARIANCE_BOUNDS)
+
+    @property
+    def hyperparameter_main(self) -> Any:
+        """scikit-learn's description of t²."""
+        return Hyperparameter("main", "numeric", VARIANCE_BOUNDS)
+
+    @property
+    def variance(self) -> float:
+        """k(x, x), the same everywhere."""
+        return float(self.joint + self.main)
+
+    def diag(self, X: Array) -> Array:
+        """k(x, x) (n,) of the rows of X."""
+        return np.full(len(X), self.variance)
+
+    def __call__(self, X: Array, Y: Array | None = None, eval_gradient: bool = False) -> Any:
+        """(n, m), and with `eval_gradient` also its gradient (n, n, d + 3) by the logarithms, as scikit-learn sorts."""
+        if not eval_gradient:
+            return self._covariance(X, X if Y is None else Y)
+        if Y is not None:
+            raise ValueError("a gradient by hyperparameter is defined for Y = None alone")
+        weights = self._weights()
+        parts = squared_by_owner(X, np.asarray(self.owner), len(weights)) * weights[:, None, None]
+        whole, slope = matern52(parts.sum(axis=0))
+        each, each_slope = rational(parts / self.stretch**2)
+        share = self.main / len(weights)
+        effects = share * each.sum(axis=0)
+        stretched = 2.0 * share * each_slope * parts / self.stretch**2
+        by_length = 2.0 * self.joint * slope * parts + stretched
+        by_theta = [self.joint * whole, *by_length, effects, stretched.sum(axis=0)]
+        return self.joint * whole + effects, np.stack(by_theta, axis=2)
+
+    def _covariance(self, X: Array, Y: Array) -> Array:
+        weights, owner = self._weights(), np.asarray(self.owner)
+        r2 = np.zeros((len(X), len(Y)))
+        effects = np.zeros_like(r2)
+        for k, weight in enumerate(weights):
+            part = weight * cdist(X[:, owner == k], Y[:, owner == k], "sqeuclidean")
+            r2 += part
+            effects += rational(part / self.stretch**2)[0]
+        return self.joint * matern52(r2)[0] + (self.main / len(weights)) * effects
+
+    def with_gradient(self, x: Array, Y: Array) -> tuple[Array, Array]:
+        """k(x, Y) (m,) of one row x (f,), and its gradient (m, f) by x."""
+        weights, owner = self._weights(), np.asarray(self.owner)
+        difference = x - Y
+        parts = (difference * difference) @ (np.eye(len(weights))[owner] * weights)
+        whole, slope = matern52(parts.sum(axis=1))
+        each, each_slope = rational(parts / self.stretch**2)
+        share = self.main / len(weights)
+        by_part = self.joint * slope[:, None] + (share / self.stretch**2) * each_slope
+        k = self.joint * whole + share * each.sum(axis=1)
+        return k, -2.0 * by_part[:, owner] * difference * weights[owner]
+
+    def _weights(self) -> Array:
+        return 1.0 / np.asarray(self.length_scale, dtype=np.float64) ** 2
+
+
+def squared_by_owner(X: Array, owner: NDArray[np.intp], count: int) -> Array:
+    """(count, n, n): squared distances between the rows of X, by owner of the features."""
+    return np.stack([cdist(X[:, owner == k], X[:, owner == k], "sqeuclidean") for k in range(count)])

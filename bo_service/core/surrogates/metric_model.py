@@ -1,0 +1,82 @@
+"""The surrogate of one metric, with the warp of its values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from bo_service.core.encoded.workbench import Workbench
+from bo_service.core.evidence import Expected
+from bo_service.core.numerics.array import Array
+from bo_service.core.surrogates.gaussian_process import GaussianProcess, fit
+from bo_service.core.surrogates.repeats import further_noise
+from bo_service.core.surrogates.surrogate import Surrogate
+from bo_service.core.surrogates.transfer import Trend, TrendedProcess
+from bo_service.core.surrogates.warping import Warp
+
+NO_SOURCES: Mapping[str, GaussianProcess] = MappingProxyType({})
+LEAST_SCALE = 1e-3
+"""Of what a trend leaves over: no source is trusted to be more exact."""
+
+
+@dataclass(frozen=True)
+class MetricModel:
+    """Everything that is known of one metric; features X (m, f) as in `encoding.py`."""
+
+    warp: Warp
+    surrogate: Surrogate
+    trust: Mapping[str, float]
+    """How much each earlier study counts, in [0, 1], by its name."""
+
+    @classmethod
+    def of(
+        cls,
+        bench: Workbench,
+        X: Array,
+        values: Array,
+        doubts: Array,
+        *purpose: int,
+        sources: Mapping[str, GaussianProcess] = NO_SOURCES,
+    ) -> "MetricModel":
+        """Fitted to values (n,) at X (n, f) in the user's units, which have standard deviations `doubts` (n,), or 0.
+
+        Args:
+            bench: what the values come from.
+            X: features.
+            values: of the metric, or of how far it is from its bound.
+            doubts: standard deviations.
+            purpose: what the generator of random numbers is for.
+            sources: what earlier studies make of the same metric, by name.
+        """
+        warp = Warp.fit(values)
+        y, spread = warp.forward(values), (warp.forward(values + doubts) - warp.forward(values - doubts)) / 2
+        encoding, rng = bench.encoding, bench.rng(*purpose)
+        d = max(len(encoding.blocks), 1)
+        known = spread**2 + further_noise(X, y, encoding.owner, d, rng)
+        trend = Trend.of(list(sources.values()), X, y)
+        trust = dict(zip(sources, trend.weights.tolist(), strict=True))
+        if trend.is_empty:
+            return cls(warp, fit(X, y, encoding.owner, d, rng, known), trust)
+        rest = y - trend.at(X)
+        scale = max(float(rest.std()), LEAST_SCALE)
+        process = fit(X, rest / scale, encoding.owner, d, rng, known / scale**2)
+        return cls(warp, TrendedProcess(trend, scale, process), trust)
+
+    def believe(self, X: Array) -> "MetricModel":
+        """As if X (b, f) had given what is expected of them."""
+        return replace(self, surrogate=self.surrogate.believe(X))
+
+    def expect(self, X: Array) -> list[Expected]:
+        """What is expected at X (m, f), in the user's units."""
+        posterior = self.surrogate.posterior(X)
+        mean, std = self.warp.moments(posterior.mean, posterior.std)
+        return [Expected(float(m), float(s)) for m, s in zip(mean, std, strict=True)]
+
+    def means(self, X: Array) -> Array:
+        """(m,): posterior means at X (m, f), in warped units."""
+        return self.surrogate.posterior(X).mean
+
+    def threshold(self, value: float) -> float:
+        """A value of the metric in warped units."""
+        return float(self.warp.forward(np.array([value]))[0])
