@@ -58,8 +58,8 @@ class GaussianProcess:
 
     @property
     def noisiness(self) -> float:
-        """The variance of the noise over that of the values."""
-        return float(self.noise / self.kernel.variance)
+        """The variance of the noise, on average over the observations, over that of the values."""
+        return float((self.noise + self.known.mean()) / self.kernel.variance)
 
     def solve(self, k: Array) -> Array:
         """K⁻¹ k (n + b,) for k (n + b,)."""

@@ -9,6 +9,7 @@ import numpy as np
 from bo_service.core.axes import Array
 from bo_service.core.evidence import Expected
 from bo_service.core.gaussian_process import GaussianProcess, fit
+from bo_service.core.repeats import further_noise
 from bo_service.core.surrogate import Surrogate
 from bo_service.core.transfer import Trend, TrendedProcess
 from bo_service.core.warping import Warp
@@ -52,13 +53,14 @@ class MetricModel:
         y, spread = warp.forward(values), (warp.forward(values + doubts) - warp.forward(values - doubts)) / 2
         encoding, rng = bench.encoding, bench.rng(*purpose)
         d = max(len(encoding.blocks), 1)
+        known = spread**2 + further_noise(X, y, encoding.owner, d, rng)
         trend = Trend.of(list(sources.values()), X, y)
         trust = dict(zip(sources, trend.weights.tolist(), strict=True))
         if trend.is_empty:
-            return cls(warp, fit(X, y, encoding.owner, d, rng, spread**2), trust)
+            return cls(warp, fit(X, y, encoding.owner, d, rng, known), trust)
         rest = y - trend.at(X)
         scale = max(float(rest.std()), LEAST_SCALE)
-        process = fit(X, rest / scale, encoding.owner, d, rng, (spread / scale) ** 2)
+        process = fit(X, rest / scale, encoding.owner, d, rng, known / scale**2)
         return cls(warp, TrendedProcess(trend, scale, process), trust)
 
     def believe(self, X: Array) -> "MetricModel":
