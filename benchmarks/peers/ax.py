@@ -27,9 +27,9 @@ class Ax:
         return dict(config)
 
     def tell(self, config: Config, value: float | None) -> None:  # noqa: ARG002
-        """Ends that trial."""
+        """Ends that trial. Ax may suggest a failed one again, but not one that is abandoned."""
         if value is None:
-            self._client.mark_trial_failed(self._index)
+            self._client.mark_trial_abandoned(self._index)
         else:
             self._client.complete_trial(self._index, raw_data={"loss": value})
 

@@ -1,4 +1,4 @@
-"""KerasTuner's oracle of Bayesian optimization."""
+"""KerasTuner's oracle of Bayesian optimization. It ignores failed trials, and is told the worst value instead."""
 
 import tempfile
 from typing import Any
@@ -7,7 +7,7 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle
 
-from benchmarks.peers.protocol import Config, Peer, Space
+from benchmarks.peers.protocol import Config, Peer, Space, WorstForFailures, name_of
 
 
 class KerasTuner:
@@ -23,22 +23,25 @@ class KerasTuner:
         )  # fmt: skip
         self._oracle._set_project_dir(tempfile.mkdtemp(), "study")
         self._oracle.verbose = 0
+        self._asked = 0
         self._names = [p["name"] for p in space]
-        self._trial: Any = None
+        self._open: dict[str, Any] = {}
 
     def ask(self) -> Config:
         """The next trial."""
-        self._trial = self._oracle.create_trial("tuner")
-        return {name: self._trial.hyperparameters.values[name] for name in self._names}
+        self._asked += 1
+        # A tuner that still has a trial gets the same again: each trial has a tuner of its own.
+        trial = self._oracle.create_trial(f"tuner{self._asked}")
+        config = {name: trial.hyperparameters.values[name] for name in self._names}
+        self._open[name_of(config)] = trial
+        return config
 
-    def tell(self, config: Config, value: float | None) -> None:  # noqa: ARG002
-        """Ends that trial."""
-        if value is None:
-            self._trial.status = TrialStatus.FAILED
-        else:
-            self._oracle.update_trial(self._trial.trial_id, {"loss": value})
-            self._trial.status = TrialStatus.COMPLETED
-        self._oracle.end_trial(self._trial)
+    def tell(self, config: Config, value: float | None) -> None:
+        """Ends its trial."""
+        trial = self._open.pop(name_of(config))
+        self._oracle.update_trial(trial.trial_id, {"loss": value})
+        trial.status = TrialStatus.COMPLETED
+        self._oracle.end_trial(trial)
 
 
 def declare(known: Any, p: Any) -> None:
@@ -52,4 +55,4 @@ def declare(known: Any, p: Any) -> None:
 
 def make(space: Space, seed: int, budget: int) -> Peer:
     """KerasTuner."""
-    return KerasTuner(space, seed, budget)
+    return WorstForFailures(KerasTuner(space, seed, budget))

@@ -1,10 +1,13 @@
-"""Optuna's samplers: a Gaussian process, and the tree-structured Parzen estimator."""
+"""Optuna's samplers: a Gaussian process, and the tree-structured Parzen estimator.
+
+They ignore failed trials and suggest them again, so that they are told the worst value instead.
+"""
 
 from typing import Any
 
 import optuna
 
-from benchmarks.peers.protocol import Config, Peer, Space
+from benchmarks.peers.protocol import Config, Peer, Space, WorstForFailures, name_of
 
 
 class Optuna:
@@ -14,21 +17,21 @@ class Optuna:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._study = optuna.create_study(sampler=sampler)
         self._space = {p["name"]: distribution(p) for p in space}
-        self._trial: Any = None
+        self._open: dict[str, Any] = {}
 
     def ask(self) -> Config:
         """The sampler's next trial."""
-        self._trial = self._study.ask(self._space)
-        return dict(self._trial.params)
+        trial = self._study.ask(self._space)
+        self._open[name_of(trial.params)] = trial
+        return dict(trial.params)
 
     def tell(self, config: Config, value: float | None) -> None:
-        """Ends that trial; a config that it didn't ask for is one more past trial."""
-        if self._trial is None:
+        """Ends its trial; a config that it didn't ask for is one more past trial."""
+        trial = self._open.pop(name_of(config), None)
+        if trial is None:
             self._study.add_trial(optuna.trial.create_trial(params=config, distributions=self._space, value=value))
-        elif value is None:
-            self._study.tell(self._trial, state=optuna.trial.TrialState.FAIL)
         else:
-            self._study.tell(self._trial, value)
+            self._study.tell(trial, value)
 
 
 def distribution(p: Any) -> Any:
@@ -46,5 +49,5 @@ def make(space: Space, seed: int, budget: int, variant: str) -> Peer:  # noqa: A
         import torch
 
         torch.set_num_threads(1)
-        return Optuna(space, optuna.samplers.GPSampler(seed=seed))
-    return Optuna(space, optuna.samplers.TPESampler(seed=seed))
+        return WorstForFailures(Optuna(space, optuna.samplers.GPSampler(seed=seed)))
+    return WorstForFailures(Optuna(space, optuna.samplers.TPESampler(seed=seed)))

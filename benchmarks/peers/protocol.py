@@ -8,6 +8,16 @@ Space = Sequence[Mapping[str, Any]]
 """Parameters as JSON has them: name, kind, and low, high and log, or values."""
 
 
+def name_of(config: Config) -> str:
+    """A key for a config: what is told may be of an earlier one than the last that was asked for."""
+    return repr(sorted((name, plain(value)) for name, value in config.items()))
+
+
+def plain(value: Any) -> Any:
+    """A number of numpy's as Python's own."""
+    return value.item() if hasattr(value, "item") else value
+
+
 class Peer(Protocol):
     """An optimizer of one study, made as `make(space, seed, budget)`."""
 

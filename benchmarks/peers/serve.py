@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from benchmarks.peers.protocol import Peer
+from benchmarks.peers.protocol import Peer, plain
 
 
 def answers(peer: Peer, lines: Iterable[str]) -> Iterable[dict[str, Any]]:
@@ -28,11 +28,6 @@ def answers(peer: Peer, lines: Iterable[str]) -> Iterable[dict[str, Any]]:
         else:
             peer.tell(request["config"], request["value"])
         yield answer | {"seconds": round(time.process_time() - begin, 6)}
-
-
-def plain(value: Any) -> Any:
-    """A number of numpy's as Python's own."""
-    return value.item() if hasattr(value, "item") else value
 
 
 def main(module: str, variant: str, requests: TextIO, replies: TextIO) -> None:

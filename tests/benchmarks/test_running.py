@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, cast
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from benchmarks.__main__ import main
 from benchmarks.peers.catalog import CATALOG, REQUIREMENTS, Entry
 from benchmarks.peers.process import Asked, PeerError, PeerProcess
-from benchmarks.peers.protocol import Config, WorstForFailures
+from benchmarks.peers.protocol import Config, WorstForFailures, name_of
 from benchmarks.problems.suite import suite
 from benchmarks.results import Key, finished, is_finished, read
 from benchmarks.running import run, trials
@@ -105,6 +106,12 @@ def test_a_peer_without_failures_is_told_the_worst_so_far() -> None:
     peer.tell({"x": 2}, 5.0)
     peer.tell({"x": 3}, None)
     assert inner.told == [({"x": 1}, 2.0), ({"x": 0}, 2.0), ({"x": 2}, 5.0), ({"x": 3}, 5.0)]
+
+
+def test_a_config_has_one_name_on_both_sides_of_the_pipe() -> None:
+    asked = {"b": np.float64(0.25), "a": np.int64(3)}
+    told = json.loads(json.dumps({"a": 3, "b": 0.25}))
+    assert name_of(asked) == name_of(told)
 
 
 def test_every_environment_has_its_requirements() -> None:
