@@ -7,9 +7,6 @@ from scipy.optimize import Bounds, minimize
 
 from bo_service.core.numerics.array import Array
 
-TOLERANCE = 1e-6
-"""A step that gains less than this, or than this part of the value, is the last: what is climbed are logarithms."""
-
 
 def descend(
     loss: Callable[[Array], tuple[float, Array]], start: Array, low: Array, high: Array, steps: int
@@ -22,6 +19,6 @@ def descend(
         jac=True,
         method="L-BFGS-B",
         bounds=Bounds(low, high),
-        options={"maxiter": steps, "ftol": TOLERANCE},
+        options={"maxiter": steps},
     )
     return float(found.fun), np.asarray(found.x, dtype=np.float64)
