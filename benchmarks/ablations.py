@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from bo_service.core.acquisitions import acquisition
+from bo_service.core.acquisitions import acquisition, fitted
 from bo_service.core.search import maximize
 from bo_service.core.study import Acquisition, SuggestionSettings
 from bo_service.core.surrogates import likelihood, priors, warping
@@ -70,6 +70,17 @@ def plain_ei() -> SuggestionSettings:
     return NOTHING
 
 
+def no_noisy_ei() -> SuggestionSettings:
+    """Log-EI over the best posterior mean, also where there is noise."""
+    return SuggestionSettings(acquisition=Acquisition.LOG_EI)
+
+
+def no_feasibility() -> SuggestionSettings:
+    """Failures count as the worst values, and that is all."""
+    _patch(fitted, "feasibility", lambda bench, X: None)  # noqa: ARG005
+    return NOTHING
+
+
 def ucb() -> SuggestionSettings:
     """The upper confidence bound in place of log-EI."""
     return SuggestionSettings(acquisition=Acquisition.UCB)
@@ -110,6 +121,8 @@ ABLATIONS: dict[str, Callable[[], SuggestionSettings]] = {
     "wide-lengths": wide_lengths,
     "no-noise": no_noise,
     "plain-ei": plain_ei,
+    "no-noisy-ei": no_noisy_ei,
+    "no-feasibility": no_feasibility,
     "ucb": ucb,
     "portfolio": portfolio,
     "no-exchange": no_exchange,
