@@ -20,6 +20,8 @@ from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
 
 logger = logging.getLogger("bo_service.compute")
 
+ENDING_SECONDS = 5.0
+"""How long a killed process may take to be gone."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -69,6 +71,8 @@ class PoolOptimizer:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
+        for process in processes:
+            process.join(ENDING_SECONDS)
 
     def _run(self, patience: float, task: Callable[..., Any], *arguments: object) -> Any:
         future = self._submitted(task, *arguments)
