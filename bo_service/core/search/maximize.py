@@ -58,19 +58,22 @@ def best_new_row(search: Search, best: Array, seen: Seen, listed: Array | None) 
         listed: all rows of a small finite space, if it is one.
     """
     if listed is not None:
-        return _first_new(search, listed[search.region.holds(listed)], seen)
+        allowed = listed[search.region.holds(listed)]
+        return _first_new(allowed, search.score(allowed) if len(allowed) else np.empty(0), seen)
     Z = _candidates(search, best)
     if not len(Z):
         return None
     values = search.score(Z)
     starts = _apart(Z, np.argsort(-values, kind="stable"), search.starts)
     climbed = _refine(search, Z[starts])
-    return _first_new(search, np.vstack([climbed, Z]), seen)
+    return _first_new(np.vstack([climbed, Z]), np.concatenate([search.score(climbed), values]), seen)
 
 
-def _first_new(search: Search, Z: Array, seen: Seen) -> Array | None:
-    """The best row that is new and keeps its distance from what is pending; where none does, the best that is new."""
-    values = search.score(Z) if len(Z) else np.empty(0)
+def _first_new(Z: Array, values: Array, seen: Seen) -> Array | None:
+    """The best, by values (m,), of rows Z (m, p) that is new and keeps its distance from what is pending.
+
+    Where none does, the best that is new.
+    """
     first = None
     for z in Z[np.argsort(-values, kind="stable")]:
         if seen.has(z):
