@@ -13,7 +13,7 @@ from bo_service.core.surrogates.metric_model import MetricModel
 
 Gain = Improvement | NoisyImprovement | ParetoImprovement
 
-NOISY = 1e-3
+NOISY = 1e-2
 """From this part of the values' variance on, noise leaves open what the best so far is."""
 DRAWS = 16
 AMONG = 40

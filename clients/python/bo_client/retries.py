@@ -27,10 +27,10 @@ def patiently(attempt: Callable[[], T], patience: float) -> T:
         try:
             return attempt()
         except ServerUnavailable:
-            delay = next(waits)
-            if time.monotonic() + delay > end:
+            left = end - time.monotonic()
+            if left <= 0:
                 raise
-            time.sleep(delay)
+            time.sleep(min(next(waits), left))
 
 
 def delays() -> Iterator[float]:
