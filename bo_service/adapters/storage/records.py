@@ -223,6 +223,7 @@ class SqlRecords:
     """Everything stored, as one transaction sees it."""
 
     def __init__(self, connection: Connection) -> None:
+        self.connection = connection
         self.studies = SqlStudies(connection)
         self.trials = SqlTrials(connection)
         self.measurements = SqlMeasurements(connection)

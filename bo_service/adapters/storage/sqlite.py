@@ -52,7 +52,7 @@ class SqliteStore:
         )
         try:
             with self._writer.begin() as connection:
-                upgrade(connection, str(path))
+                self.migration = upgrade(connection, str(path))
         except (DatabaseError, sqlite3.DatabaseError) as error:
             self.close()
             raise StartupError(f"--storage: {path} can't be opened as a SQLite database: {cause(error)}") from error
