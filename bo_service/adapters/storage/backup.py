@@ -53,9 +53,13 @@ def _copy(source: Path, target: Path) -> None:
         copy.execute("PRAGMA synchronous=FULL")
         whole.backup(copy)  # in one step: a reader's snapshot, which waits for nobody
         copy.execute("PRAGMA journal_mode=DELETE")  # one file, which can be moved
-        (found,) = copy.execute("PRAGMA quick_check").fetchone()
-        if found != "ok":
-            raise sqlite3.DatabaseError(f"the copy is damaged: {found}")
+        _check(copy)
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    (found,) = connection.execute("PRAGMA quick_check").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"it is damaged: {found}")
 
 
 @contextmanager
@@ -71,8 +75,9 @@ def _require_database(file: Path, option: str) -> None:
     try:
         with _opened(file) as connection:
             connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            _check(connection)
     except sqlite3.Error as error:
-        raise StartupError(f"{option}: {file} is no database of bo-service: {error}") from error
+        raise StartupError(f"{option}: {file} is no sound database of bo-service: {error}") from error
 
 
 @contextmanager
