@@ -19,6 +19,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from bo_service.adapters.storage.failures import cause, told
 from bo_service.adapters.storage.records import SqlRecords
+from bo_service.adapters.storage.sqlite_safety import warn_of_others
 from bo_service.adapters.storage.upgrade import upgrade
 from bo_service.core.errors import StartupError
 
@@ -45,6 +46,7 @@ class SqliteStore:
             ) from error
         except OSError as error:
             raise StartupError(f"--storage: {path}.lock can't be written: {error}") from error
+        warn_of_others(path)
         self._writing = threading.Lock()
         self._writer = _engine(path, "BEGIN IMMEDIATE", ("journal_mode=WAL", "synchronous=FULL"), poolclass=StaticPool)
         self._reader = _engine(
