@@ -10,16 +10,17 @@ import pytest
 
 
 class ServerProcess:
-    """`bo-service serve` over one file. It can be killed and started again, on the same port."""
+    """`bo-service serve` over one file, or the database at `url`. It can be killed and started again, on its port."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Path, url: str = "") -> None:
         self.storage = storage
+        self.url = url or f"sqlite:///{storage}"
         self.address = "127.0.0.1:0"
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> str:
         """Returns when it listens; the address."""
-        command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", f"sqlite:///{self.storage}"]
+        command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", self.url]
         log = self.storage.with_suffix(".log").open("a")
         with log:
             self.process = subprocess.Popen(
