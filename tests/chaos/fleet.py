@@ -18,7 +18,7 @@ from tests.chaos.history import UNKNOWN_CODES, Call, Recorder, Snapshot
 from tests.chaos.stories import ENDED, RUNNING
 
 TIMEOUT_S = 5.0
-PAUSE_S = 0.05
+PAUSE_S, RETRY_S = 0.05, 0.3
 OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 100),
@@ -104,7 +104,7 @@ class Fleet:
 
     @property
     def acknowledged(self) -> int:
-        return sum(c.answer is not None for c in list(self.recorder.calls))
+        return self.recorder.answered
 
     def _run(self, worker: "Worker") -> None:
         try:
@@ -255,7 +255,7 @@ class Worker:
                 break
             if may_give_up and self.rng.random() < GIVES_UP:
                 break
-            time.sleep(PAUSE_S)
+            time.sleep(PAUSE_S + self.rng.random() * RETRY_S)
         if getattr(request, "request_id", "") and call.answer is not None:
             self.answered.append(call)
         if self.answered and self.rng.random() < REPEATS:

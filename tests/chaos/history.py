@@ -100,6 +100,7 @@ class Recorder:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self.calls: list[Call] = []
+        self.answered = 0
 
     def begin(self, method: str, request: Message) -> Call:
         """A logical call that is about to be sent."""
@@ -118,6 +119,8 @@ class Recorder:
             refusal = refusal_of(error)
         attempt = Attempt(begin, time.monotonic(), answer, refusal)
         call.attempts.append(attempt)
+        with self._guard:
+            self.answered += answer is not None
         return attempt
 
 

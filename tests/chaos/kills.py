@@ -11,6 +11,8 @@ from tests.chaos.checker import Violation, check
 from tests.chaos.fleet import Fleet, read_all
 from tests.chaos.server import ServerProcess
 
+MOST_S = 8.0
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -42,7 +44,6 @@ def survive(
     kills: int,
     seed: int,
     workers: int = 12,
-    lively_s: float = 4.0,
     say: Callable[[str], None] = lambda text: None,
 ) -> Outcome:
     """Kills the server `kills` times while a fleet is at work; every tenth time while it is still starting."""
@@ -53,7 +54,7 @@ def survive(
         fleet.start()
         try:
             for number in range(1, kills + 1):
-                time.sleep(rng.random() * lively_s)
+                _let_work(fleet, rng)
                 server.kill()
                 if rng.random() < 0.1:
                     server.launch()
@@ -78,3 +79,11 @@ def survive(
         tuple(restarts),
         check(calls, snapshots),
     )
+
+
+def _let_work(fleet: Fleet, rng: random.Random) -> None:
+    """Until up to sixty calls more have been answered, however slow the machine; at times not even one."""
+    enough, deadline = fleet.acknowledged + rng.randrange(60), time.monotonic() + MOST_S
+    while fleet.acknowledged < enough and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(rng.random() * 0.2)
