@@ -9,6 +9,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from bo_service.adapters.grpc.interceptors import ErrorsToStatus, RequestLog
+from bo_service.adapters.grpc.reading import ReadableRequests
 from bo_service.adapters.grpc.servicer import OptimizationServicer
 from bo_service.application.services import Services
 from bo_service.core.errors import StartupError
@@ -42,7 +43,9 @@ class GrpcServer:
         self._servicer = OptimizationServicer(services, WAITING_THREADS, WATCHING_THREADS)
         self._health = health.HealthServicer()
         threads = ThreadPoolExecutor(QUICK_THREADS + WAITING_THREADS + WATCHING_THREADS, thread_name_prefix="grpc")
-        self._server = grpc.server(threads, interceptors=[RequestLog(), ErrorsToStatus()], options=OPTIONS)
+        self._server = grpc.server(
+            threads, interceptors=[RequestLog(), ErrorsToStatus(), ReadableRequests()], options=OPTIONS
+        )
         rpc.add_OptimizationServiceServicer_to_server(self._servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
