@@ -8,8 +8,10 @@ from datetime import timedelta
 from bo_service.application.gathering import evidence_of
 from bo_service.application.ports import Records, RequestKey
 from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.trials import check_size
 from bo_service.application.views import Handout, Shortfall
 from bo_service.core.evidence import Evidence, Expected, Suggestion
+from bo_service.core.limits import MAX_TRIALS
 from bo_service.core.study import Metric, Study, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial, TrialState
 
@@ -116,12 +118,16 @@ def _shortfall(ledger: Ledger, started: tuple[Trial, ...]) -> Handout:
     if any(counts.get(state) for state in OPEN):  # one of these may come back to the queue
         return Handout(started, Shortfall.ALL_IN_PROGRESS, RETRY_DELAY)
     is_full = _room(ledger.records, ledger.study) <= 0
+    if is_full and not started and ledger.study.spec.execution.max_trials is None:
+        check_size(ledger.study, sum(counts.values()))
     return Handout(started, Shortfall.COMPLETED if is_full else Shortfall.SPACE_EXHAUSTED)
 
 
 def _room(records: Records, study: Study) -> int:
+    """How many trials more it may have."""
     limit = study.spec.execution.max_trials
-    return 10**9 if limit is None else limit - sum(records.trials.counts(study.study_id).values())
+    made = sum(records.trials.counts(study.study_id).values())
+    return (MAX_TRIALS if limit is None else limit) - made
 
 
 def explanation_of(suggestion: Suggestion, metrics: Sequence[Metric]) -> Explanation:

@@ -93,6 +93,17 @@ def test_a_recorded_failure_ends_the_trial(services, make_study) -> None:
         assert trials.create_trial(services, "s", new, None).state is state
 
 
+def test_a_trial_comes_with_its_learning_curve(services, make_study) -> None:
+    make_study()
+    curve = tuple(Measurement({"loss": 1.0 / (step + 1)}, step) for step in (2, 0, 1))
+    made = trials.create_trial(services, "s", trials.NewTrial(GOOD, {}, measurements=curve), None)
+    assert made.latest_measurement == curve[0]
+    kept = trials.get_trial(services, "s", made.number, full=True)
+    assert [(m.step, m.metrics) for m in kept.measurements or ()] == [
+        (m.step, m.metrics) for m in sorted(curve, key=lambda m: m.step)
+    ]
+
+
 def test_a_full_study_takes_no_more(services, make_study) -> None:
     make_study(max_trials=1)
     add(services, 1.0)

@@ -95,10 +95,17 @@ class Mutator:
         json_format.ParseDict({"parameters": GOOD}, request.trial)
         if self.rng.random() < 0.5:
             request.trial.final_measurement.metrics.update({"loss": 0.5, "score": 1.0, "ms": 2.0})
+        elif self.rng.random() < 0.3:
+            request.trial.failure.reason = self.rng.randrange(1, 7)
+        for i in range(self.rng.choice((0, 0, 3))):
+            request.trial.measurements.add(step=i, metrics={"loss": self.rng.random(), "other": 1.0})
+        request.trial.checkpoint_uri = self.rng.choice(("", "gs://a"))
+        request.trial.labels["a"] = "b"
 
     def _fill_ReportMeasurements(self, request: Any) -> None:
         for i in range(self.rng.randrange(3)):
-            request.measurements.add(step=i, metrics={"loss": self.rng.random()})
+            request.measurements.add(step=i, metrics={"loss": self.rng.random()}).elapsed.seconds = i
+        request.checkpoint_uri = self.rng.choice(("", "gs://a"))
 
     def _fill_CompleteTrial(self, request: Any) -> None:
         if self.rng.random() < 0.5:
@@ -112,6 +119,13 @@ class Mutator:
     def _fill_PredictSlice(self, request: Any) -> None:
         request.parameters.append("lr")
         request.grid_size = 3
+        if self.rng.random() < 0.5:
+            json_format.ParseDict({"base": {"parameters": GOOD}}, request)
+
+    def _fill_ListTrials(self, request: Any) -> None:
+        request.states.extend(self.rng.sample(range(1, 7), self.rng.randrange(4)))
+        request.page_size = self.rng.choice((0, 1, 1000))
+        request.view = self.rng.randrange(3)
 
     # Something wrong
 

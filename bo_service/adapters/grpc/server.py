@@ -13,14 +13,13 @@ from bo_service.adapters.grpc.reading import ReadableRequests
 from bo_service.adapters.grpc.servicer import OptimizationServicer
 from bo_service.application.services import Services
 from bo_service.core.errors import StartupError
+from bo_service.core.limits import MAX_MESSAGE_BYTES, MAX_WATCHES
 
 SERVICE_NAME: str = pb.DESCRIPTOR.services_by_name["OptimizationService"].full_name
 
 QUICK_THREADS = 16
 WAITING_THREADS = 64
 """Calls that may wait for the surrogate at once; more get a quick suggestion."""
-WATCHING_THREADS = 64
-MAX_MESSAGE_BYTES = 4 * 2**20
 
 OPTIONS = [
     ("grpc.so_reuseport", 0),  # else a second server would share the port, unnoticed
@@ -40,9 +39,9 @@ class GrpcServer:
     """
 
     def __init__(self, services: Services, host: str, port: int) -> None:
-        self._servicer = OptimizationServicer(services, WAITING_THREADS, WATCHING_THREADS)
+        self._servicer = OptimizationServicer(services, WAITING_THREADS, MAX_WATCHES)
         self._health = health.HealthServicer()
-        threads = ThreadPoolExecutor(QUICK_THREADS + WAITING_THREADS + WATCHING_THREADS, thread_name_prefix="grpc")
+        threads = ThreadPoolExecutor(QUICK_THREADS + WAITING_THREADS + MAX_WATCHES, thread_name_prefix="grpc")
         self._server = grpc.server(
             threads, interceptors=[RequestLog(), ErrorsToStatus(), ReadableRequests()], options=OPTIONS
         )
