@@ -18,7 +18,9 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--storage", default="sqlite:///bo.db", help="Where everything is kept: sqlite:///FILE.")
+@click.option(
+    "--storage", default="sqlite:///bo.db", help="Where everything is kept: sqlite:///FILE or postgresql://…/DATABASE."
+)
 @click.option("--listen", default="127.0.0.1:50051", help="HOST:PORT; port 0 takes any free one.")
 @click.option("--port-file", type=click.Path(path_type=Path), help="Writes the port into this file once it listens.")
 @click.option("--insecure", is_flag=True, help="Listen to other machines too, although nothing is encrypted.")

@@ -3,11 +3,8 @@
 import ipaddress
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bo_service.core.errors import StartupError
-
-SQLITE = "sqlite:///"
 
 
 def default_processes() -> int:
@@ -24,7 +21,7 @@ class Config:
     """
 
     storage: str
-    """`sqlite:///FILE`, relative to the current folder, or `sqlite:////FILE`, absolute."""
+    """`sqlite:///FILE`, relative to the current folder, `sqlite:////FILE`, absolute, or `postgresql://…/DATABASE`."""
     listen: str
     """HOST:PORT; port 0 takes any free one."""
     insecure: bool = False
@@ -33,8 +30,6 @@ class Config:
     """That compute suggestions."""
 
     def __post_init__(self) -> None:
-        if not self.storage.startswith(SQLITE) or not self.storage.removeprefix(SQLITE).strip("/"):
-            raise StartupError(f"--storage: is {self.storage!r}; give sqlite:///FILE, such as sqlite:///bo.db")
         if self.processes < 1:
             raise StartupError(f"--processes: is {self.processes}; give 1 or more")
         self.port  # noqa: B018 - checked at once
@@ -43,11 +38,6 @@ class Config:
                 f"--listen: {self.host} can be reached from other machines, and calls are neither encrypted nor "
                 "authenticated; listen on 127.0.0.1, or accept that with --insecure"
             )
-
-    @property
-    def path(self) -> Path:
-        """The database's file."""
-        return Path(self.storage.removeprefix(SQLITE)).absolute()
 
     @property
     def host(self) -> str:

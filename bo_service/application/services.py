@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,26 +26,36 @@ class Services:
     optimizer: Optimizer
     changes: Changes = field(default_factory=Changes)
     suggesting: "StudyLocks" = field(default_factory=lambda: StudyLocks())
+    """Suggestions that are computed together would be the same."""
 
 
 class StudyLocks:
-    """One lock for each study: suggestions that are computed together would be the same."""
+    """One lock for each study, for as long as somebody wants it."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
+        self._wanted: Counter[str] = Counter()
 
     @contextmanager
     def hold(self, study_id: str, patience: float) -> Iterator[bool]:
         """Yields whether the lock was got within `patience` seconds."""
         with self._guard:
             lock = self._locks.setdefault(study_id, threading.Lock())
+            self._wanted[study_id] += 1
         held = lock.acquire(timeout=max(0.0, patience))
         try:
             yield held
         finally:
             if held:
                 lock.release()
+            self._leave(study_id)
+
+    def _leave(self, study_id: str) -> None:
+        with self._guard:
+            self._wanted[study_id] -= 1
+            if not self._wanted[study_id]:
+                del self._wanted[study_id], self._locks[study_id]
 
 
 class Ledger:
@@ -97,14 +108,14 @@ def changing(services: Services, study_id: str) -> Iterator[Ledger]:
     Raises:
         NotFound: no such study.
     """
-    with services.store.write() as records:
+    with services.store.write(study_id) as records:
         study = records.studies.get(study_id)
         ledger = Ledger(records, study, services.clock.now())
         yield ledger
         if ledger.study is not study:
             ledger.close()
     if ledger.study is not study:
-        services.changes.announce(study_id)
+        services.changes.announce(study_id, ledger.study.revision)
 
 
 def once(records: Records, key: RequestKey | None, kind: type[T], at: datetime, act: Callable[[], T]) -> T:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bo_service.application.changes import GONE
 from bo_service.application.ports import RequestKey
+from bo_service.application.repeating import repeated
 from bo_service.application.services import Ledger, Services, changing, once
 from bo_service.application.views import Done, StudyView, view_study
 from bo_service.application.warm_start import check_sources
@@ -33,6 +35,7 @@ class StudyUpdate:
     state: StudyState | None = None
 
 
+@repeated
 def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> StudyView:
     """The study as created, or as it is where it exists with the same spec.
 
@@ -40,7 +43,7 @@ def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> S
         AlreadyExists: the id belongs to a study with another spec.
         InvalidArgument: it can't start from the studies that it names.
     """
-    with services.store.write() as records:
+    with services.store.write(new.study_id) as records:
         now = services.clock.now()
 
         def create() -> StudyView:
@@ -74,6 +77,7 @@ def list_studies(services: Services, after: str, limit: int) -> tuple[list[Study
         return [view_study(records, study) for study in found[:limit]], more
 
 
+@repeated
 def update_study(services: Services, study_id: str, change: StudyUpdate, key: RequestKey | None) -> StudyView:
     """The study as changed.
 
@@ -107,13 +111,14 @@ def _is_reopened(ledger: Ledger, spec: StudySpec) -> bool:
     return was_full and (new is None or new > made)
 
 
+@repeated
 def delete_study(services: Services, study_id: str, key: RequestKey | None) -> None:
     """Deletes it with its trials. Raises NotFound."""
-    with services.store.write() as records:
+    with services.store.write(study_id) as records:
 
         def delete() -> Done:
             records.studies.delete(records.studies.get(study_id).study_id)
             return Done()
 
         once(records, key, Done, services.clock.now(), delete)
-    services.changes.announce(study_id)
+    services.changes.announce(study_id, GONE)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from bo_service.application.gathering import evidence_of
 from bo_service.application.ports import Records, RequestKey
+from bo_service.application.repeating import repeated
 from bo_service.application.services import Ledger, Services, changing, once
 from bo_service.application.trials import check_size
 from bo_service.application.views import Handout, Shortfall
@@ -16,6 +17,8 @@ from bo_service.core.study import Metric, Study, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial, TrialState
 
 OPEN = (TrialState.QUEUED, TrialState.RUNNING)
+TIMES = 3
+"""That a suggestion is computed at most, where trials are made by others meanwhile."""
 RETRY_DELAY = timedelta(seconds=2)
 TOO_LATE = "The surrogate was not ready within the time that the caller gave. "
 
@@ -37,11 +40,14 @@ class Prepared:
 
     revision: int
     """Of the study, when the evidence was gathered."""
+    last_number: int
+    """Of the trials that the evidence knows."""
     evidence: Evidence
     suggestions: list[Suggestion] | None
     """The surrogate's; None where it isn't needed or wasn't ready in time."""
 
 
+@repeated
 def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Handout:
     """Trials, RUNNING under leases. What isn't ready in time is filled up from the space-filling sequence.
 
@@ -50,9 +56,30 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
     """
     deadline = time.monotonic() + ask.patience
     with services.suggesting.hold(ask.study_id, ask.patience) as alone:
-        prepared = _prepare(services, ask, key, deadline) if alone else None
-        with changing(services, ask.study_id) as ledger:
-            return once(ledger.records, key, Handout, ledger.at, lambda: _hand_out(services, ledger, ask, prepared))
+        for times_left in reversed(range(TIMES)):
+            prepared = _prepare(services, ask, key, deadline) if alone else None
+            handout = _attempt(services, ask, key, prepared, is_last=not times_left)
+            if handout is not None:
+                break
+        assert handout is not None
+        return handout
+
+
+def _attempt(
+    services: Services, ask: Ask, key: RequestKey | None, prepared: Prepared | None, is_last: bool
+) -> Handout | None:
+    """None where the suggestions should be computed again."""
+    with changing(services, ask.study_id) as ledger:
+        if prepared is not None and not is_last and _is_blind(ledger, prepared):
+            return None
+        return once(ledger.records, key, Handout, ledger.at, lambda: _hand_out(services, ledger, ask, prepared))
+
+
+def _is_blind(ledger: Ledger, prepared: Prepared) -> bool:
+    """Whether the surrogate didn't know of trials that another server has made meanwhile: its own would be the same."""
+    return (
+        bool(prepared.suggestions) and ledger.records.trials.last_number(ledger.study.study_id) > prepared.last_number
+    )
 
 
 def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: float) -> Prepared | None:
@@ -65,11 +92,11 @@ def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: flo
         wanted = min(ask.count - queued, _room(records, study))
         if wanted <= 0 or study.state is not StudyState.ACTIVE:
             return None
-        evidence = evidence_of(records, study)
+        evidence, last_number = evidence_of(records, study), records.trials.last_number(ask.study_id)
     found = None
     if evidence.needs_surrogate(wanted):
         found = services.optimizer.suggest(evidence, wanted, deadline - time.monotonic())
-    return Prepared(study.revision, evidence, found)
+    return Prepared(study.revision, last_number, evidence, found)
 
 
 def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared | None) -> Handout:

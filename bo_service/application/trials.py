@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bo_service.application.ports import Records, RequestKey
+from bo_service.application.repeating import repeated
 from bo_service.application.services import Ledger, Services, changing, once
 from bo_service.application.views import Done, Page, TrialView, view_trials
 from bo_service.core.constraints import Configuration
@@ -33,6 +34,7 @@ class NewTrial:
         return self.final_measurement is not None or self.failure is not None
 
 
+@repeated
 def create_trial(services: Services, study_id: str, new: NewTrial, key: RequestKey | None) -> Trial:
     """The trial as queued or recorded.
 
@@ -156,6 +158,7 @@ def _fitting(records: Records, trials: Sequence[Trial]) -> int:
     return len(trials)
 
 
+@repeated
 def stop_trial(services: Services, study_id: str, number: int, reason: str, key: RequestKey | None) -> Trial:
     """The trial, ended where it was queued, else with a request to its worker. Raises NotFound, WrongState."""
     with changing(services, study_id) as ledger:
@@ -166,6 +169,7 @@ def stop_trial(services: Services, study_id: str, number: int, reason: str, key:
         return once(ledger.records, key, Trial, ledger.at, stop)
 
 
+@repeated
 def delete_trial(services: Services, study_id: str, number: int, key: RequestKey | None) -> None:
     """Forgets a trial that isn't running. Raises NotFound, WrongState."""
     with changing(services, study_id) as ledger:

@@ -11,6 +11,7 @@
     ├── LimitExceeded          a bound of this server
     ├── DeadlinePassed         the answer could not be computed in the time that the caller gave
     ├── StorageUnavailable     the database does not answer; nothing was changed
+    ├── TransactionLost        another transaction was in the way, again and again; nothing was changed
     └── StartupError           the server cannot start: a port in use, a file that is locked, a newer schema
 
 Adapters turn leaves into statuses (`adapters/grpc/status.py`); `reason` is what programs compare.
@@ -115,6 +116,12 @@ class StorageUnavailable(BoError):
     """The database doesn't answer. Nothing was changed: try again."""
 
     reason = "STORAGE_UNAVAILABLE"
+
+
+class TransactionLost(BoError):
+    """The database broke a transaction off in favor of another. Nothing was changed: try again."""
+
+    reason = "TRANSACTION_LOST"
 
 
 class StartupError(BoError):

@@ -11,6 +11,8 @@ from bo_service.core.errors import AlreadyExists, InvalidArgument, LimitExceeded
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.trial import Failure, FailureReason, Measurement, TrialState
 
+pytestmark = pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
+
 GOOD = {"lr": 0.5, "norm": "batch"}
 
 

@@ -13,6 +13,8 @@ from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import Goal, StudyState
 from bo_service.core.trial import Failure, FailureReason, Measurement, Origin, TrialState
 
+pytestmark = pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
+
 
 def ask(services, study_id="s", count=1, key=None):
     return suggesting.suggest_trials(services, suggesting.Ask(study_id, count, "worker", 30.0), key)

@@ -37,6 +37,7 @@ STATUS: dict[type[BoError], grpc.StatusCode] = {
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.StorageUnavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.TransactionLost: grpc.StatusCode.UNAVAILABLE,
     errors.StartupError: grpc.StatusCode.INTERNAL,
 }
 

@@ -1,32 +1,27 @@
 """The ports' records over one SQL connection in one transaction."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, String, Table, and_, delete, func, insert, select, type_coerce, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.converter import from_text, to_text
-from bo_service.application.ports import Reached, RequestKey, TrialOutline
+from bo_service.adapters.storage.curves import SqlMeasurements
+from bo_service.adapters.storage.locks import hold_every_study
+from bo_service.adapters.storage.putting import put
+from bo_service.application.ports import RequestKey, TrialOutline
 from bo_service.core.errors import NotFound, RequestIdReused
 from bo_service.core.study import Study
-from bo_service.core.trial import Measurement, Trial, TrialState
+from bo_service.core.trial import Trial, TrialState
 
 T = TypeVar("T")
 STUDY_FIELDS = [field.name for field in fields(Study)]
 TRIAL_FIELDS = [field.name for field in fields(Trial)]
-
-
-def _put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Inserts rows, or replaces those with the same primary key."""
-    dialect = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
-    statement = dialect.insert(table)
-    keys = [column.name for column in table.primary_key]
-    rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), list(rows))
+THE_PULSE = 1
+FORGOTTEN_AT_ONCE = 1000
 
 
 class SqlStudies:
@@ -44,6 +39,11 @@ class SqlStudies:
         if found is None:
             raise NotFound(f"there is no study studies/{study_id}; create it, or see ListStudies for those there are")
         return found
+
+    def revisions(self, study_ids: Collection[str]) -> dict[str, int]:
+        table = schema.studies
+        query = select(table.c.study_id, table.c.revision).where(table.c.study_id.in_(list(study_ids)))
+        return {row.study_id: row.revision for row in self._connection.execute(query)}
 
     def page(self, after: str, limit: int) -> list[Study]:
         table = schema.studies
@@ -108,7 +108,12 @@ class SqlTrials:
             self._query.where(table.c.lease_expire_time < at).order_by(table.c.lease_expire_time).limit(limit)
         )
 
-    def running(self) -> list[Trial]:
+    def is_any_running(self) -> bool:
+        query = select(schema.trials.c.number).where(schema.trials.c.lease_expire_time.is_not(None)).limit(1)
+        return self._connection.execute(query).first() is not None
+
+    def hold_running(self) -> list[Trial]:
+        hold_every_study(self._connection)
         return self._all(self._query.where(schema.trials.c.lease_expire_time.is_not(None)))
 
     def counts(self, study_id: str) -> dict[TrialState, int]:
@@ -120,14 +125,19 @@ class SqlTrials:
         )
         return {row.state: row.trials for row in self._connection.execute(query)}
 
+    def last_number(self, study_id: str) -> int:
+        table = schema.studies
+        return int(
+            self._connection.execute(select(table.c.last_number).where(table.c.study_id == study_id)).scalar_one()
+        )
+
     def next_number(self, study_id: str) -> int:
         table = schema.studies
         counted = update(table).where(table.c.study_id == study_id).values(last_number=table.c.last_number + 1)
         return int(self._connection.execute(counted.returning(table.c.last_number)).scalar_one())
 
-    def save(self, trial: Trial) -> None:
-        expire_time = trial.lease.expire_time if trial.lease else None
-        _put(self._connection, schema.trials, [{**_row(trial, TRIAL_FIELDS), "lease_expire_time": expire_time}])
+    def save(self, *trials: Trial) -> None:
+        put(self._connection, schema.trials, [_trial_row(trial) for trial in trials])
 
     def delete(self, trial: Trial, revision: int) -> None:
         table = schema.trials
@@ -139,46 +149,6 @@ class SqlTrials:
 
     def _all(self, query: Any) -> list[Trial]:
         return [Trial(**row) for row in self._connection.execute(query).mappings()]
-
-
-class SqlMeasurements:
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def of(self, study_id: str, numbers: Collection[int]) -> dict[int, list[Measurement]]:
-        table = schema.measurements
-        query = select(table).where(table.c.study_id == study_id, table.c.number.in_(list(numbers)))
-        found: dict[int, list[Measurement]] = {}
-        for row in self._connection.execute(query.order_by(table.c.number, table.c.step)):
-            measurement = Measurement(row.metrics, row.step, row.elapsed, row.receive_time)
-            found.setdefault(row.number, []).append(measurement)
-        return found
-
-    def values_at(self, study_id: str, metric: str, step: int) -> list[Reached]:
-        table, trials = schema.measurements, schema.trials
-        mine = and_(table.c.study_id == study_id, table.c.number == trials.c.number)
-        newest = select(table.c.metrics).where(mine, table.c.step <= step, *_has_finite(table.c.metrics, metric))
-        found = newest.order_by(table.c.step.desc()).limit(1).scalar_subquery()  # one seek in the index for each trial
-        last = select(func.max(table.c.step)).where(mine).scalar_subquery()
-        rows = self._connection.execute(select(trials.c.number, found, last).where(trials.c.study_id == study_id))
-        return [Reached(number, metrics[metric], end) for number, metrics, end in rows if metric in (metrics or ())]
-
-    def count(self, study_id: str, number: int) -> int:
-        table = schema.measurements
-        query = select(func.count()).where(table.c.study_id == study_id, table.c.number == number)
-        return int(self._connection.execute(query).scalar_one())
-
-    def save(self, study_id: str, number: int, measurements: Sequence[Measurement]) -> None:
-        rows = [{"study_id": study_id, "number": number, **vars(m)} for m in measurements]
-        if rows:
-            _put(self._connection, schema.measurements, rows)
-
-
-def _has_finite(metrics: ColumnElement[Any], name: str) -> list[ColumnElement[bool]]:
-    """Whether a measurement's text holds a finite value of a metric: numbers that aren't begin with another letter."""
-    text, key = type_coerce(metrics, String), f'"{name}":'
-    wild = [~text.contains(key + begin, autoescape=True) for begin in ("NaN", "Infinity", "-Infinity")]
-    return [text.contains(key, autoescape=True), *wild]
 
 
 class SqlLeases:
@@ -226,8 +196,27 @@ class SqlAnswers:
         row = {**vars(key), "answer": to_text(answer, type(answer)), "create_time": at}
         self._connection.execute(insert(schema.answers).values(row))
 
-    def forget_before(self, at: datetime) -> None:
-        self._connection.execute(delete(schema.answers).where(schema.answers.c.create_time < at))
+    def forget_before(self, at: datetime) -> bool:
+        table = schema.answers
+        old = select(table.c.request_id).where(table.c.create_time < at).limit(FORGOTTEN_AT_ONCE)
+        found = self._connection.execute(old.with_for_update(skip_locked=True)).scalars().all()
+        self._connection.execute(delete(table).where(table.c.request_id.in_(found)))
+        return len(found) == FORGOTTEN_AT_ONCE
+
+
+class SqlPulse:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._query = select(schema.pulse.c.beat_time).where(schema.pulse.c.id == THE_PULSE)
+
+    def last(self) -> datetime | None:
+        moment: datetime | None = self._connection.execute(self._query).scalar_one()
+        return moment
+
+    def beat(self, at: datetime) -> datetime | None:
+        before: datetime | None = self._connection.execute(self._query.with_for_update()).scalar_one()
+        self._connection.execute(update(schema.pulse).where(schema.pulse.c.id == THE_PULSE).values(beat_time=at))
+        return before
 
 
 class SqlRecords:
@@ -239,6 +228,11 @@ class SqlRecords:
         self.measurements = SqlMeasurements(connection)
         self.leases = SqlLeases(connection)
         self.answers = SqlAnswers(connection)
+        self.pulse = SqlPulse(connection)
+
+
+def _trial_row(trial: Trial) -> dict[str, Any]:
+    return {**_row(trial, TRIAL_FIELDS), "lease_expire_time": trial.lease.expire_time if trial.lease else None}
 
 
 def _row(value: object, names: Sequence[str]) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from bo_service.adapters.storage.failures import cause, told
 from bo_service.adapters.storage.records import SqlRecords
 from bo_service.adapters.storage.upgrade import upgrade
-from bo_service.core.errors import StartupError, StorageUnavailable
+from bo_service.core.errors import StartupError
 
 BUSY_TIMEOUT_MS = 10_000
 READERS = 16
@@ -54,19 +55,19 @@ class SqliteStore:
                 upgrade(connection, str(path))
         except (DatabaseError, sqlite3.DatabaseError) as error:
             self.close()
-            raise StartupError(f"--storage: {path} can't be opened as a SQLite database: {_cause(error)}") from error
+            raise StartupError(f"--storage: {path} can't be opened as a SQLite database: {cause(error)}") from error
         except StartupError:
             self.close()
             raise
 
     @contextmanager
     def read(self) -> Iterator[SqlRecords]:
-        with _told(), self._reader.begin() as connection:
+        with told(), self._reader.begin() as connection:
             yield SqlRecords(connection)
 
     @contextmanager
-    def write(self) -> Iterator[SqlRecords]:
-        with _told(), self._writing, self._writer.begin() as connection:
+    def write(self, study_id: str | None = None) -> Iterator[SqlRecords]:  # noqa: ARG002 - there is one writer
+        with told(), self._writing, self._writer.begin() as connection:
             yield SqlRecords(connection)
 
     def close(self) -> None:
@@ -74,20 +75,6 @@ class SqliteStore:
         self._reader.dispose()
         self._writer.dispose()
         self._lock.release()
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise StorageUnavailable(
-            f"the database doesn't answer ({_cause(error)}); nothing was changed: try again, and see the server's log"
-        ) from error
-
-
-def _cause(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error)
 
 
 def _engine(path: Path, begin: str, pragmas: tuple[str, ...], **options: Any) -> Engine:
