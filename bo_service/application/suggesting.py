@@ -8,7 +8,7 @@ from datetime import timedelta
 from bo_service.application.gathering import evidence_of
 from bo_service.application.ports import Records, RequestKey
 from bo_service.application.repeating import repeated
-from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.services import Ledger, Services, change_once
 from bo_service.application.trials import check_size
 from bo_service.application.views import Handout, Shortfall
 from bo_service.core.evidence import Evidence, Expected, Suggestion
@@ -54,6 +54,8 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
     Raises:
         NotFound: no such study.
     """
+    import bo_service.core.suggest  # noqa: F401 - takes a second the first time, which no transaction should
+
     deadline = time.monotonic() + ask.patience
     with services.suggesting.hold(ask.study_id, ask.patience) as alone:
         for times_left in reversed(range(TIMES)):
@@ -69,10 +71,20 @@ def _attempt(
     services: Services, ask: Ask, key: RequestKey | None, prepared: Prepared | None, is_last: bool
 ) -> Handout | None:
     """None where the suggestions should be computed again."""
-    with changing(services, ask.study_id) as ledger:
+
+    def hand_out(ledger: Ledger) -> Handout:
         if prepared is not None and not is_last and _is_blind(ledger, prepared):
-            return None
-        return once(ledger.records, key, Handout, ledger.at, lambda: _hand_out(services, ledger, ask, prepared))
+            raise _Blind
+        return _hand_out(services, ledger, ask, prepared)
+
+    try:
+        return change_once(services, ask.study_id, key, Handout, hand_out)
+    except _Blind:
+        return None
+
+
+class _Blind(Exception):
+    """The suggestions were made without knowing of trials that there are."""
 
 
 def _is_blind(ledger: Ledger, prepared: Prepared) -> bool:
@@ -85,9 +97,9 @@ def _is_blind(ledger: Ledger, prepared: Prepared) -> bool:
 def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: float) -> Prepared | None:
     """What is suggested beyond the queue; None where that is nothing."""
     with services.store.read() as records:
-        study = records.studies.get(ask.study_id)
         if key is not None and records.answers.find(key, Handout) is not None:
             return None
+        study = records.studies.get(ask.study_id)
         queued = len(records.trials.select(ask.study_id, (TrialState.QUEUED,), limit=ask.count))
         wanted = min(ask.count - queued, _room(records, study))
         if wanted <= 0 or study.state is not StudyState.ACTIVE:

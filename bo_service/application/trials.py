@@ -7,7 +7,7 @@ import numpy as np
 
 from bo_service.application.ports import Records, RequestKey
 from bo_service.application.repeating import repeated
-from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.services import Ledger, Services, change_once
 from bo_service.application.views import Done, Page, TrialView, view_trials
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import InvalidArgument, LimitExceeded, Violation, WrongState
@@ -44,8 +44,7 @@ def create_trial(services: Services, study_id: str, new: NewTrial, key: RequestK
         WrongState: the study is completed.
         LimitExceeded: the study has as many trials as it may have, or the trial too many measurements.
     """
-    with changing(services, study_id) as ledger:
-        return once(ledger.records, key, Trial, ledger.at, lambda: _create(ledger, new))
+    return change_once(services, study_id, key, Trial, lambda ledger: _create(ledger, new))
 
 
 def _create(ledger: Ledger, new: NewTrial) -> Trial:
@@ -161,27 +160,25 @@ def _fitting(records: Records, trials: Sequence[Trial]) -> int:
 @repeated
 def stop_trial(services: Services, study_id: str, number: int, reason: str, key: RequestKey | None) -> Trial:
     """The trial, ended where it was queued, else with a request to its worker. Raises NotFound, WrongState."""
-    with changing(services, study_id) as ledger:
 
-        def stop() -> Trial:
-            return ledger.save(ledger.records.trials.get(study_id, number).stop(StopRequest(reason, ledger.at)))
+    def stop(ledger: Ledger) -> Trial:
+        return ledger.save(ledger.records.trials.get(study_id, number).stop(StopRequest(reason, ledger.at)))
 
-        return once(ledger.records, key, Trial, ledger.at, stop)
+    return change_once(services, study_id, key, Trial, stop)
 
 
 @repeated
 def delete_trial(services: Services, study_id: str, number: int, key: RequestKey | None) -> None:
     """Forgets a trial that isn't running. Raises NotFound, WrongState."""
-    with changing(services, study_id) as ledger:
 
-        def delete() -> Done:
-            trial = ledger.records.trials.get(study_id, number)
-            if trial.state is TrialState.RUNNING:
-                raise WrongState(f"{trial.name} is running; stop it first", state=trial.state.name)
-            ledger.records.trials.delete(trial, ledger.update().revision)
-            return Done()
+    def delete(ledger: Ledger) -> Done:
+        trial = ledger.records.trials.get(study_id, number)
+        if trial.state is TrialState.RUNNING:
+            raise WrongState(f"{trial.name} is running; stop it first", state=trial.state.name)
+        ledger.records.trials.delete(trial, ledger.update().revision)
+        return Done()
 
-        once(ledger.records, key, Done, ledger.at, delete)
+    change_once(services, study_id, key, Done, delete)
 
 
 def best_trials(services: Services, study_id: str, count: int) -> list[Trial]:
