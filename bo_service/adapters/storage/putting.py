@@ -1,6 +1,7 @@
 """Rows that are inserted, or replace those that were there."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -9,8 +10,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Inserts rows, or replaces those with the same primary key."""
-    dialect = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
+    connection.execute(_statement(table, connection.dialect.name, tuple(rows[0])), list(rows))
+
+
+@lru_cache  # to build one takes as long as to execute it
+def _statement(table: Table, dialect_name: str, names: tuple[str, ...]) -> Any:
+    dialect = {"sqlite": sqlite, "postgresql": postgresql}[dialect_name]
     statement = dialect.insert(table)
     keys = [column.name for column in table.primary_key]
-    rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), list(rows))
+    rest = {name: statement.excluded[name] for name in names if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=rest)
