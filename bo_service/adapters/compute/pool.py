@@ -8,9 +8,11 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
 from typing import Any
 
 from bo_service.core.constraints import Configuration
@@ -25,6 +27,22 @@ ENDING_SECONDS = 5.0
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+STUCK_SECONDS = 60.0
+"""A pool that hasn't come to a new task for so long isn't ready."""
+
+
+@dataclass(frozen=True)
+class PoolLoad:
+    """What a pool is at."""
+
+    waiting: int
+    running: int
+    failures: int
+    """Suggestions that the surrogate failed to make, since the start."""
+    restarts: int
+    """Of all processes, because one was killed, since the start."""
+
+
 class PoolOptimizer:
     """The optimizer in a pool of processes, which start in the background.
 
@@ -34,7 +52,11 @@ class PoolOptimizer:
     def __init__(self, processes: int) -> None:
         self._processes = processes
         self._guard = threading.Lock()
+        self._counting = threading.Lock()  # never held while the pool's own locks are asked for
+        self._unfinished = self._failures = self._restarts = 0
         self._pool = self._started()
+        self._probe, self._probed = self._submitted(_load), time.monotonic()
+        self._is_loaded = False
         threading.Thread(target=_load, daemon=True, name="load-core").start()  # so that the first call needn't
 
     def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:
@@ -43,6 +65,7 @@ class PoolOptimizer:
         except DeadlinePassed:
             return None
         except Exception:
+            self._failures += 1
             logger.exception("the surrogate failed on a study of %d observations", len(evidence.past))
             return None
         return found
@@ -63,6 +86,19 @@ class PoolOptimizer:
     def analyze(self, evidence: Evidence, patience: float) -> Analysis:
         found: Analysis = self._run(patience, _analyze, evidence)
         return found
+
+    def is_ready(self) -> bool:
+        """Whether a process has loaded the core, and takes up tasks. Asking starts those that were killed anew."""
+        if self._probe.done():
+            self._is_loaded = self._probe.exception() is None
+            self._probe, self._probed = self._submitted(_load), time.monotonic()
+        return self._is_loaded and time.monotonic() < self._probed + STUCK_SECONDS
+
+    def load(self) -> PoolLoad:
+        """What the pool is at."""
+        with self._counting:
+            running = min(self._unfinished, self._processes)
+            return PoolLoad(self._unfinished - running, running, self._failures, self._restarts)
 
     def close(self) -> None:
         """Ends the processes, whatever they are at."""
@@ -87,11 +123,20 @@ class PoolOptimizer:
     def _submitted(self, task: Callable[..., Any], *arguments: object) -> "Future[Any]":
         with self._guard:
             try:
-                return self._pool.submit(task, *arguments)
+                future = self._pool.submit(task, *arguments)
             except BrokenExecutor:
                 logger.warning("a process that computes was killed; starting anew")
+                self._restarts += 1
                 self._pool = self._started()
-                return self._pool.submit(task, *arguments)
+                future = self._pool.submit(task, *arguments)
+        with self._counting:
+            self._unfinished += 1
+        future.add_done_callback(self._finished)
+        return future
+
+    def _finished(self, _: "Future[Any]") -> None:
+        with self._counting:
+            self._unfinished -= 1
 
     def _started(self) -> ProcessPoolExecutor:
         for variable in THREAD_VARIABLES:  # read by the numeric libraries when the processes load them
