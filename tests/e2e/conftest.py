@@ -1,9 +1,10 @@
 """A real server in a process of its own, on a port of the system's choosing."""
 
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,24 +13,39 @@ import pytest
 class ServerProcess:
     """`bo-service serve` over one file. It can be killed and started again, on the same port."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
+        """`options` are those of `serve` beyond --storage and --listen, `environment` what is added to ours."""
         self.storage = storage
+        self.options = options
+        self.environment = {**os.environ, **(environment or {})}
         self.address = "127.0.0.1:0"
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> str:
         """Returns when it listens; the address."""
         command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", f"sqlite:///{self.storage}"]
-        log = self.storage.with_suffix(".log").open("a")
-        with log:
+        with self.log_file.open("a") as log:
             self.process = subprocess.Popen(
-                [*command, "--listen", self.address], stdout=subprocess.PIPE, stderr=log, text=True
+                [*command, "--listen", self.address, *self.options],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=self.environment,
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith("listening on "), self.storage.with_suffix(".log").read_text()
+        assert line.startswith("listening on "), self.log
         self.address = line.split()[2]
         return self.address
+
+    @property
+    def log_file(self) -> Path:
+        return self.storage.with_suffix(".log")
+
+    @property
+    def log(self) -> str:
+        """What it has logged so far."""
+        return self.log_file.read_text()
 
     def kill(self) -> None:
         """As `kill -9`."""
@@ -52,12 +68,12 @@ class ServerProcess:
 
 
 @pytest.fixture
-def make_server(tmp_path: Path) -> Iterator[Callable[[], ServerProcess]]:
+def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Makes servers over one file; those still running at the end are stopped."""
     made: list[ServerProcess] = []
 
-    def make() -> ServerProcess:
-        made.append(ServerProcess(tmp_path / "bo.db"))
+    def make(*options: str, environment: Mapping[str, str] | None = None) -> ServerProcess:
+        made.append(ServerProcess(tmp_path / "bo.db", *options, environment=environment))
         return made[-1]
 
     yield make
@@ -67,7 +83,7 @@ def make_server(tmp_path: Path) -> Iterator[Callable[[], ServerProcess]]:
 
 
 @pytest.fixture
-def server_process(make_server: Callable[[], ServerProcess]) -> ServerProcess:
+def server_process(make_server: Callable[..., ServerProcess]) -> ServerProcess:
     """A running server that can be killed."""
     process = make_server()
     process.start()
