@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import trustme
 
 
 class ServerProcess:
@@ -94,3 +95,32 @@ def server_process(make_server: Callable[..., ServerProcess]) -> ServerProcess:
 def server(server_process: ServerProcess) -> str:
     """Address of a fresh server."""
     return server_process.address
+
+
+class Authority:
+    """An authority, and the files that it signs in a folder."""
+
+    def __init__(self, folder: Path, name: str = "ca") -> None:
+        self._folder = folder
+        self._ca = trustme.CA()
+        self.file = folder / f"{name}.pem"
+        self._ca.cert_pem.write_to_path(str(self.file))
+
+    def sign(self, name: str, *hosts: str, common_name: str | None = None) -> tuple[Path, Path]:
+        """A certificate for hosts, and its key; files of that name are replaced."""
+        made = self._ca.issue_cert(*(hosts or ("127.0.0.1", "localhost")), common_name=common_name)
+        certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
+        certificate.write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))
+        key.write_bytes(made.private_key_pem.bytes())
+        return certificate, key
+
+
+@pytest.fixture
+def make_authority(tmp_path: Path) -> Callable[..., Authority]:
+    """Makes authorities, whose files lie beside the database."""
+    return lambda name="ca": Authority(tmp_path, name)
+
+
+@pytest.fixture
+def authority(make_authority: Callable[..., Authority]) -> Authority:
+    return make_authority()
