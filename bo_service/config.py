@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,11 @@ SQLITE = "sqlite:///"
 def default_processes() -> int:
     """One processor is left to everything else; more than four rarely have work."""
     return min(4, max(1, (os.cpu_count() or 1) - 1))
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Config:
         StartupError: naming the option, what was given and what to do.
     """
 
-    storage: str
+    storage: str = field(repr=False)
     """`sqlite:///FILE`, relative to the current folder, or `sqlite:////FILE`, absolute."""
     listen: str
     """HOST:PORT; port 0 takes any free one."""
@@ -89,7 +95,8 @@ class Config:
 
     def __post_init__(self) -> None:
         if not self.storage.startswith(SQLITE) or not self.storage.removeprefix(SQLITE).strip("/"):
-            raise StartupError(f"--storage: is {self.storage!r}; give sqlite:///FILE, such as sqlite:///bo.db")
+            given = without_password(self.storage)
+            raise StartupError(f"--storage: is {given!r}; give sqlite:///FILE, such as sqlite:///bo.db")
         if self.processes < 1:
             raise StartupError(f"--processes: is {self.processes}; give 1 or more")
         if not (self.is_private or self.insecure or self.tls):

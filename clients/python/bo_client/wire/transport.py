@@ -122,8 +122,9 @@ class GrpcTransport:
         found = [("x-request-id", getattr(request, "request_id", "") or new_request_id())]
         if self._security.token is not None:
             found.append(("authorization", f"Bearer {self._security.token}"))
-        propagate = sys.modules.get("opentelemetry.propagate")  # whoever traces has loaded it
-        if propagate is not None:
+        if "opentelemetry.trace" in sys.modules:  # whoever traces has loaded it
+            from opentelemetry import propagate
+
             trace: dict[str, str] = {}
             propagate.inject(trace)
             found += trace.items()
