@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from bo_service.core.access import Token
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Evidence, Predictions, Suggestion
 from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
@@ -107,6 +108,9 @@ class Studies(Protocol):
     def page(self, after: str, limit: int) -> list[Study]:
         """In the order of their ids, those after `after`."""
 
+    def total(self) -> int:
+        """How many there are."""
+
     def add(self, study: Study) -> None: ...
 
     def save(self, study: Study) -> None: ...
@@ -146,6 +150,9 @@ class Trials(Protocol):
 
     def counts(self, study_id: str) -> Mapping[TrialState, int]:
         """How many there are in each state; states without trials may be absent."""
+
+    def totals(self) -> Mapping[TrialState, int]:
+        """As `counts`, of all studies together."""
 
     def last_number(self, study_id: str) -> int:
         """The one that was used last, 0 before the first."""
@@ -205,6 +212,33 @@ class Pulse(Protocol):
         """Says so; what `last` was. Others who beat wait until this transaction ends."""
 
 
+class Tokens(Protocol):
+    """The bearer tokens, as one transaction sees them."""
+
+    def all(self) -> list[Token]:
+        """Those revoked and expired too, in the order of their creation."""
+
+    def get(self, token_id: str) -> Token:
+        """Raises NotFound."""
+
+    def add(self, token: Token) -> None: ...
+
+    def save(self, token: Token) -> None: ...
+
+    def note_uses(self, uses: Mapping[str, datetime]) -> None:
+        """When tokens were last used, by id."""
+
+
+class Health(Protocol):
+    """Whether the database takes writes."""
+
+    def beat(self, at: datetime) -> None:
+        """Writes the moment."""
+
+    def last_beat(self) -> datetime | None:
+        """The moment last written, by whichever server."""
+
+
 class Records(Protocol):
     """Everything stored, as one transaction sees it."""
 
@@ -220,6 +254,10 @@ class Records(Protocol):
     def answers(self) -> Answers: ...
     @property
     def pulse(self) -> Pulse: ...
+    @property
+    def tokens(self) -> Tokens: ...
+    @property
+    def health(self) -> Health: ...
 
 
 class Store(Protocol):

@@ -1,11 +1,12 @@
 """Studies: create, look at, change, delete."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from bo_service.application.changes import GONE
-from bo_service.application.ports import RequestKey
+from bo_service.application.ports import Records, RequestKey
 from bo_service.application.repeating import repeated
 from bo_service.application.services import Ledger, Services, change_once, once
 from bo_service.application.views import Done, StudyView, view_study
@@ -69,12 +70,24 @@ def get_study(services: Services, study_id: str) -> StudyView:
         return view_study(records, records.studies.get(study_id))
 
 
-def list_studies(services: Services, after: str, limit: int) -> tuple[list[StudyView], str]:
-    """Up to `limit` studies with ids after `after`, and the last one's id where there are more, else ""."""
+def list_studies(
+    services: Services, after: str, limit: int, is_seen: Callable[[str], bool] = lambda _: True
+) -> tuple[list[StudyView], str]:
+    """Up to `limit` studies with ids after `after`, and the last one's id where there are more, else "".
+
+    Studies whose ids aren't seen by the caller are passed over.
+    """
     with services.store.read() as records:
-        found = records.studies.page(after, limit + 1)
+        seen = (study for study in _studies_after(records, after, limit + 1) if is_seen(study.study_id))
+        found = list(islice(seen, limit + 1))
         more = found[limit - 1].study_id if len(found) > limit else ""
         return [view_study(records, study) for study in found[:limit]], more
+
+
+def _studies_after(records: Records, after: str, at_once: int) -> Iterator[Study]:
+    while page := records.studies.page(after, at_once):
+        yield from page
+        after = page[-1].study_id
 
 
 @repeated

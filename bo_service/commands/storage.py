@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-EXTRA = 'this command needs more than the client: pip install "bo-service[server]"'
+from bo_service.commands.extra import EXTRA
+
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 storage_option = click.option(

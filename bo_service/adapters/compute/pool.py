@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bo_service.adapters.compute import tasks
@@ -15,6 +16,18 @@ from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
 logger = logging.getLogger("bo_service.compute")
 
 
+@dataclass(frozen=True)
+class PoolLoad:
+    """What a pool is at."""
+
+    waiting: int
+    running: int
+    failures: int
+    """Suggestions that the surrogate failed to make, since the start."""
+    restarts: int
+    """Of processes that were killed or hung, since the start."""
+
+
 class PoolOptimizer:
     """The optimizer in a pool of processes, which start in the background.
 
@@ -23,6 +36,7 @@ class PoolOptimizer:
 
     def __init__(self, processes: int) -> None:
         self._processes = Processes(processes)
+        self._failures = 0
         threading.Thread(target=tasks.load, daemon=True, name="load-core").start()  # so that the first call needn't
 
     def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:
@@ -31,6 +45,7 @@ class PoolOptimizer:
         except DeadlinePassed:
             return None
         except Exception:
+            self._failures += 1
             logger.exception("the surrogate failed on a study of %d observations", len(evidence.past))
             return None
         return found
@@ -51,6 +66,14 @@ class PoolOptimizer:
     def analyze(self, evidence: Evidence, patience: float) -> Analysis:
         found: Analysis = self._asked(patience, tasks.analyze, evidence)
         return found
+
+    def is_ready(self) -> bool:
+        """Whether a process has loaded the core. Asking starts those anew that were killed while they were idle."""
+        return self._processes.is_ready()
+
+    def load(self) -> PoolLoad:
+        """What the pool is at."""
+        return PoolLoad(*self._processes.load(), self._failures, self._processes.restarts)
 
     def close(self) -> None:
         """Ends the processes, whatever they are at."""

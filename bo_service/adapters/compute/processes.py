@@ -34,13 +34,25 @@ class Process:
 
     def __init__(self) -> None:
         self._executor: ProcessPoolExecutor | None = None
+        self._loading: Future[None] | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it can begin with a task at once."""
+        loading = self._loading
+        return loading is not None and loading.done() and not loading.cancelled() and loading.exception() is None
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it was started and is gone."""
+        return any(not process.is_alive() for process in self._processes())
 
     def submit(self, task: Callable[..., Any], *arguments: object) -> "Future[Any]":
         """Raises BrokenExecutor, OSError."""
         if self._executor is None:
             spawn = multiprocessing.get_context("spawn")
             self._executor = ProcessPoolExecutor(1, mp_context=spawn, initializer=_enter)
-            self._executor.submit(tasks.load)
+            self._loading = self._executor.submit(tasks.load)
         return self._executor.submit(task, *arguments)
 
     def kill(self) -> None:
@@ -51,7 +63,7 @@ class Process:
     def discard(self) -> None:
         """Kills it; the next task starts another."""
         killed, executor = self._processes(), self._executor
-        self._executor = None
+        self._executor = self._loading = None
         if executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)
         for process in killed:
@@ -76,6 +88,9 @@ class Processes:
         for variable in THREAD_VARIABLES:  # read by the numeric libraries when the processes load them
             os.environ.setdefault(variable, "1")
         self._closed = threading.Event()
+        self._counting = threading.Lock()
+        self._waiting = self._running = 0
+        self.restarts = 0
         self._all = [Process() for _ in range(count)]
         self._free: queue.SimpleQueue[Process] = queue.SimpleQueue()
         for process in self._all:
@@ -96,6 +111,25 @@ class Processes:
                 logger.warning("a process that computes was killed or can't be started (%s)", error)
         raise DeadlinePassed("a process that computes was killed; try again")
 
+    def is_ready(self) -> bool:
+        """Whether one can begin with a task. Those that were killed while they were idle are replaced."""
+        for _ in range(self._free.qsize()):
+            try:
+                process = self._free.get_nowait()
+            except queue.Empty:
+                break
+            if process.is_dead:
+                logger.warning("a process that computes was killed; starting anew")
+                self._replace(process)
+            else:
+                self._free.put(process)
+        return any(process.is_loaded for process in self._all)
+
+    def load(self) -> tuple[int, int]:
+        """How many tasks wait for a process, and how many have one."""
+        with self._counting:
+            return self._waiting, self._running
+
     def close(self) -> None:
         """Ends them, whatever they are at."""
         self._closed.set()
@@ -109,6 +143,7 @@ class Processes:
         except (BrokenExecutor, OSError):
             self._replace(process)
             raise
+        self._count(running=1)
         future.add_done_callback(lambda done: self._give_back(process, done))
         try:
             return future.result(max(0.0, deadline - time.monotonic()))
@@ -117,11 +152,19 @@ class Processes:
                 self._watch(process, future)
             raise _too_slow() from None
 
+    def _count(self, waiting: int = 0, running: int = 0) -> None:
+        with self._counting:
+            self._waiting += waiting
+            self._running += running
+
     def _taken(self, deadline: float) -> Process:
+        self._count(waiting=1)
         try:
             return self._free.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             raise _too_slow() from None
+        finally:
+            self._count(waiting=-1)
 
     def _watch(self, process: Process, future: "Future[Any]") -> None:
         def judge() -> None:
@@ -134,6 +177,7 @@ class Processes:
         timer.start()
 
     def _give_back(self, process: Process, future: "Future[Any]") -> None:
+        self._count(running=-1)
         failure = None if future.cancelled() else future.exception()
         if isinstance(failure, BrokenExecutor | MemoryError):  # what is left of its memory is in pieces
             # on a thread of its own: this one may hold the executor's lock
@@ -144,6 +188,7 @@ class Processes:
     def _replace(self, process: Process) -> None:
         process.discard()
         if not self._closed.is_set():
+            self.restarts += 1
             self._warm(process)
             self._free.put(process)
 

@@ -8,6 +8,7 @@ import grpc
 from bo_api.v1 import optimization_service_pb2 as pb
 from google.protobuf.message import Message
 
+from bo_service.adapters import calls
 from bo_service.adapters.grpc.decoding import text
 from bo_service.application.ports import RequestKey
 from bo_service.core.errors import InvalidArgument
@@ -95,5 +96,5 @@ def patience(context: grpc.ServicerContext, count: int = 0) -> float:
 
 
 def is_heard(context: grpc.ServicerContext, is_stopping: Callable[[], bool]) -> Callable[[], bool]:
-    """Whether somebody still listens to a stream, and the server goes on."""
-    return lambda: bool(context.is_active()) and not is_stopping()
+    """Whether somebody still listens to a stream, who is still let in, and the server goes on."""
+    return lambda: bool(context.is_active()) and not is_stopping() and calls.is_welcome()

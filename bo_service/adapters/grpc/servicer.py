@@ -10,6 +10,7 @@ from bo_api.v1 import study_pb2, trial_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from bo_service.adapters import calls
 from bo_service.adapters.grpc import decoding, insight_codec, names, requests, space_codec, study_codec, trial_codec
 from bo_service.application import insight, predicting, running, studies, suggesting, trials, watching
 from bo_service.application.services import Services
@@ -67,7 +68,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         if request.page_token:
             names.check_study_id(request.page_token, "page_token")
         limit = requests.page_size(request.page_size)
-        found, more = studies.list_studies(self._services, request.page_token, limit)
+        found, more = studies.list_studies(self._services, request.page_token, limit, calls.principal().sees)
         told, is_cut = requests.fitting(_study(view) for view in found)
         token = found[len(told) - 1].study.study_id if is_cut else more
         return pb.ListStudiesResponse(studies=told, next_page_token=token)

@@ -10,8 +10,10 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.converter import from_text, to_text
 from bo_service.adapters.storage.curves import SqlMeasurements
+from bo_service.adapters.storage.health import SqlHealth
 from bo_service.adapters.storage.locks import hold_every_study
 from bo_service.adapters.storage.putting import put
+from bo_service.adapters.storage.tokens import SqlTokens
 from bo_service.application.ports import RequestKey, TrialOutline
 from bo_service.core.errors import NotFound, RequestIdReused
 from bo_service.core.study import Study
@@ -49,6 +51,9 @@ class SqlStudies:
         table = schema.studies
         query = select(*self._columns).where(table.c.study_id > after).order_by(table.c.study_id).limit(limit)
         return [Study(**row) for row in self._connection.execute(query).mappings()]
+
+    def total(self) -> int:
+        return int(self._connection.execute(select(func.count()).select_from(schema.studies)).scalar_one())
 
     def add(self, study: Study) -> None:
         self._connection.execute(insert(schema.studies).values(_row(study, STUDY_FIELDS)))
@@ -130,6 +135,11 @@ class SqlTrials:
         return int(
             self._connection.execute(select(table.c.last_number).where(table.c.study_id == study_id)).scalar_one()
         )
+
+    def totals(self) -> dict[TrialState, int]:
+        table = schema.trials
+        query = select(table.c.state, func.count().label("trials")).group_by(table.c.state)
+        return {row.state: row.trials for row in self._connection.execute(query)}
 
     def next_number(self, study_id: str) -> int:
         table = schema.studies
@@ -230,6 +240,8 @@ class SqlRecords:
         self.leases = SqlLeases(connection)
         self.answers = SqlAnswers(connection)
         self.pulse = SqlPulse(connection)
+        self.tokens = SqlTokens(connection)
+        self.health = SqlHealth(connection)
 
 
 def _trial_row(trial: Trial) -> dict[str, Any]:

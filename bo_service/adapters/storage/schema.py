@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from bo_service.adapters.storage.columns import Json, Moment, Words
+from bo_service.core.access import Role
 from bo_service.core.domains import Value
 from bo_service.core.study import StudySpec, StudyState
 from bo_service.core.trial import Explanation, Failure, Lease, Measurement, Origin, StopRequest, TrialState
@@ -119,3 +120,24 @@ answers = Table(
 )
 
 pulse = Table("pulse", metadata, Column("id", Integer, primary_key=True), Column("beat_time", Moment))
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_id", String(32), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("role", _enum(Role), nullable=False),
+    Column("create_time", Moment, nullable=False),
+    Column("studies", Json(tuple[str, ...]), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("expire_time", Moment),
+    Column("revoke_time", Moment),
+    Column("last_use_time", Moment),
+)
+
+health_checks = Table(
+    "health_checks",
+    metadata,
+    Column("check_id", Integer, primary_key=True, autoincrement=False),
+    Column("check_time", Moment, nullable=False),
+)

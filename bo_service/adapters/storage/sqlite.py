@@ -42,7 +42,8 @@ class SqliteStore:
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise StartupError(
-                f"--storage: another server has {path}; stop it, or name another file (each file has one server)"
+                f"--storage: another server has {path}; stop it, or name another file (each file has one server)",
+                in_use=str(path),
             ) from error
         except OSError as error:
             raise StartupError(f"--storage: {path}.lock can't be written: {error}") from error
