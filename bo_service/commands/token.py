@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bo_service.application.ports import Clock, Store
     from bo_service.core.access import Token
 
+
 @click.group()
 def token() -> None:
     """Give out, list and revoke tokens, on the machine that has the database.

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,18 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     for server in made:
         if server.process is not None and server.process.poll() is None:
             server.stop()
+
+
+@pytest.fixture(scope="module")
+def lasting_replicas(postgres_server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
+    """Two servers over one PostgreSQL, started at the same moment over an empty database, for all tests of a file."""
+    folder, url = tmp_path_factory.mktemp("replicas"), postgres_server.make_database()
+    made = [ServerProcess(folder / f"{i}.db", url=url) for i in range(2)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(ServerProcess.start, made))
+    yield made
+    for server in made:
+        server.stop()
 
 
 @pytest.fixture

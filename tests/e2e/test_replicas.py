@@ -3,10 +3,9 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from uuid import uuid4
+from contextlib import suppress
 
 import bo_client
 import pytest
@@ -18,34 +17,20 @@ WORKERS, TRIALS = 12, 25
 
 
 @pytest.fixture
-def url(make_database: Callable[[], str]) -> str:
-    return make_database()
-
-
-@pytest.fixture
-def make_replica(make_server, tmp_path: Path, url: str):
-    """Makes servers over one database."""
-
-    def make():
-        server = make_server()
-        server.storage, server.url = tmp_path / f"{uuid4()}", url
-        return server
-
-    return make
-
-
-@pytest.fixture
-def replicas(make_replica):
-    """Two servers, started at the same moment over an empty database."""
-    made = [make_replica(), make_replica()]
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda server: server.start(), made))
-    return made
+def replicas(lasting_replicas):
+    """Two servers; those that a test has killed are started again."""
+    yield lasting_replicas
+    for server in lasting_replicas:
+        if server.process.poll() is not None:
+            server.start()
 
 
 @pytest.fixture
 def clients(replicas) -> Iterator[list[bo_client.Client]]:
+    """Of each server, over an empty database."""
     with bo_client.connect(replicas[0].address) as first, bo_client.connect(replicas[1].address) as second:
+        for info in first.studies():
+            first.delete_study(info.id)
         yield [first, second]
 
 
@@ -66,7 +51,7 @@ class Fleet:
     def work(self, worker: int) -> None:
         clients = [bo_client.connect(address, patience=0.0) for address in self.addresses]
         for turn in range(TRIALS):
-            asked = suggest_request(f"w{worker}", f"suggest-{worker}-{turn}")
+            asked = suggest_request(f"w{worker}", f"load-suggest-{worker}-{turn}")
             (trial,) = self._call(clients, turn, "SuggestTrials", asked).trials
             number = int(trial.name.rpartition("/")[2])
             with self._lock:
@@ -75,7 +60,7 @@ class Fleet:
                 name=trial.name,
                 lease_token=trial.lease.token,
                 final_measurement=trial_pb2.Measurement(metrics={"loss": worker + turn / 100}),
-                request_id=f"complete-{worker}-{turn}",
+                request_id=f"load-complete-{worker}-{turn}",
             )
             self._call(clients, turn + 1, "CompleteTrial", done)
             with self._lock:
@@ -126,7 +111,7 @@ def test_the_same_request_to_both_at_once_is_done_once(clients) -> None:
     clients[0].create_study("s", SPACE, "loss", goal="minimize")
     with ThreadPoolExecutor(8) as pool:
         for turn in range(10):
-            request = suggest_request("w", f"r{turn}", count=2)
+            request = suggest_request("w", f"once-{turn}", count=2)
             answers = list(pool.map(lambda k, asked=request: clients[k % 2].call("SuggestTrials", asked), range(8)))
             assert all(answer == answers[0] for answer in answers)
     assert len(list(clients[0].study("s").trials())) == 20
@@ -146,7 +131,7 @@ def test_one_request_id_for_two_studies_is_refused_to_one(clients) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         for turn in range(20):
-            told = list(pool.map(ask, (0, 1), (f"r{turn}", f"r{turn}")))
+            told = list(pool.map(ask, (0, 1), (f"both-{turn}", f"both-{turn}")))
             assert sorted(told) == ["REQUEST_ID_REUSED", "done"]
 
 
@@ -158,7 +143,9 @@ def test_what_is_computed_at_the_same_moment_is_not_the_same_point(clients) -> N
         for turn in range(4):
             both = list(
                 pool.map(
-                    lambda k, t=turn: clients[k].call("SuggestTrials", suggest_request("w", f"{k}-{t}")).trials[0],
+                    lambda k, t=turn: (
+                        clients[k].call("SuggestTrials", suggest_request("w", f"point-{k}-{t}")).trials[0]
+                    ),
                     (0, 1),
                 )
             )
@@ -203,43 +190,52 @@ def test_a_replica_that_starts_over_and_over_keeps_no_dead_workers_trial(replica
 
 
 def test_while_no_server_was_alive_no_lease_ran_out(replicas, clients) -> None:
-    study = clients[0].create_study("s", SPACE, "loss", goal="minimize", lease_duration=4)
+    study = clients[0].create_study("s", SPACE, "loss", goal="minimize", lease_duration=6)
     (held,) = study.suggest()
     time.sleep(1.5)  # until a server has noted that it is alive
     for server in replicas:
         server.kill()
-    time.sleep(6)
+    time.sleep(8)
     replicas[0].start()
-    time.sleep(1.5)
+    time.sleep(1.5)  # until leases that have run out are looked for
     assert held.heartbeat().lease_valid
     assert study.trial(held.number).attempt == 1
 
 
-def test_a_database_that_comes_back_is_used_again(make_server, own_postgres_server, tmp_path) -> None:
+def test_a_database_that_comes_back_is_used_again(make_server, own_postgres_server) -> None:
     server = make_server()
     server.url = own_postgres_server.make_database()
     server.start()
     with bo_client.connect(server.address, patience=0.0) as client:
-        study = client.create_study("s", SPACE, "loss", goal="minimize", lease_duration=4)
+        study = client.create_study("s", SPACE, "loss", goal="minimize", lease_duration=6)
         (held,) = study.suggest()
+        told: list[bool] = []
+        finish = threading.Event()
+
+        def live() -> None:
+            while not finish.wait(0.2):
+                with suppress(bo_client.ServerUnavailable):
+                    told.append(held.heartbeat().lease_valid)
+
+        worker = threading.Thread(target=live)
+        worker.start()
         time.sleep(1.5)
         own_postgres_server.stop()
         for _ in range(3):
             with pytest.raises(bo_client.ServerUnavailable, match="database"):
                 study.info()
         with pytest.raises(bo_client.ServerUnavailable, match="database"):
-            held.complete({"loss": 1.0})
-        time.sleep(5)
+            study.suggest()
+        time.sleep(8)
+        before = len(told)
         own_postgres_server.start()
         deadline = time.monotonic() + 30
-        while True:
-            try:
-                assert held.heartbeat().lease_valid
-                break
-            except bo_client.ServerUnavailable:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+        while len(told) < before + 10:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        finish.set()
+        worker.join()
+        assert set(told) == {True}
         assert held.complete({"loss": 1.0}).attempt == 1
         assert len(study.suggest(3)) == 3
-    log = server.storage.with_suffix(".log").read_text()
-    assert "Traceback" not in log
+    assert "Traceback" not in server.storage.with_suffix(".log").read_text()
