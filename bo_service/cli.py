@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-EXTRA = 'this command needs more than the client: pip install "bo-service[server]"'
+from bo_service.commands import storage as storage_commands
+from bo_service.commands.storage import EXTRA, storage_option
 
 
 @click.group(context_settings={"auto_envvar_prefix": "BO_SERVICE", "show_default": True})
@@ -18,9 +19,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option(
-    "--storage", default="sqlite:///bo.db", help="Where everything is kept: sqlite:///FILE or postgresql://…/DATABASE."
-)
+@storage_option
 @click.option("--listen", default="127.0.0.1:50051", help="HOST:PORT; port 0 takes any free one.")
 @click.option("--port-file", type=click.Path(path_type=Path), help="Writes the port into this file once it listens.")
 @click.option("--insecure", is_flag=True, help="Listen to other machines too, although nothing is encrypted.")
@@ -55,6 +54,10 @@ def serve(
         sys.exit(f"bo-service: {error.message}")
     except OSError as error:
         sys.exit(f"bo-service: --port-file: {error}")
+
+
+for command in storage_commands.COMMANDS:
+    main.add_command(command)
 
 
 def _publish(path: Path, port: int) -> None:

@@ -4,22 +4,24 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 
 class ServerProcess:
-    """`bo-service serve` over one file. It can be killed and started again, on the same port."""
+    """`bo-service serve` over one file, or the database at `url`. It can be killed and started again, on its port."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Path, url: str = "") -> None:
         self.storage = storage
+        self.url = url or f"sqlite:///{storage}"
         self.address = "127.0.0.1:0"
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> str:
         """Returns when it listens; the address."""
-        command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", f"sqlite:///{self.storage}"]
+        command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", self.url]
         log = self.storage.with_suffix(".log").open("a")
         with log:
             self.process = subprocess.Popen(
@@ -64,6 +66,18 @@ def make_server(tmp_path: Path) -> Iterator[Callable[[], ServerProcess]]:
     for server in made:
         if server.process is not None and server.process.poll() is None:
             server.stop()
+
+
+@pytest.fixture(scope="module")
+def lasting_replicas(postgres_server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
+    """Two servers over one PostgreSQL, started at the same moment over an empty database, for all tests of a file."""
+    folder, url = tmp_path_factory.mktemp("replicas"), postgres_server.make_database()
+    made = [ServerProcess(folder / f"{i}.db", url) for i in range(2)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(ServerProcess.start, made))
+    yield made
+    for server in made:
+        server.stop()
 
 
 @pytest.fixture

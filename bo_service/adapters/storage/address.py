@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -33,7 +34,10 @@ class PostgresAddress:
         return self.url.set(query={}).render_as_string(hide_password=True)
 
 
-def address_of(storage: str) -> SqliteAddress | PostgresAddress:
+Address: TypeAlias = SqliteAddress | PostgresAddress
+
+
+def address_of(storage: str) -> Address:
     """What the option --storage names.
 
     Raises:

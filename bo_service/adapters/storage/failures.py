@@ -31,7 +31,7 @@ def told() -> Iterator[None]:
         ) from error
 
 
-def unsure(error: SQLAlchemyError) -> StorageUnavailable:
+def unsure(error: Exception) -> StorageUnavailable:
     """Where the connection broke while the transaction was being committed."""
     return StorageUnavailable(
         f"the database went away while it was saving ({cause(error)}), and may have saved it: "

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bo_service.adapters.storage import locks
-from bo_service.adapters.storage.address import PostgresAddress
+from bo_service.adapters.storage.address import Address, PostgresAddress
 from bo_service.adapters.storage.failures import cause, told, unsure
 from bo_service.adapters.storage.records import SqlRecords
 from bo_service.adapters.storage.shared_clock import SharedClock
@@ -56,7 +56,7 @@ class PostgresStore:
         self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         try:
             with reaching(address), self._writer.begin() as connection:
-                upgrade(connection, str(address))
+                self.migration = upgrade(connection, str(address))
                 self.clock.set(locks.now(connection))
         except BaseException:
             self.close()
@@ -115,7 +115,7 @@ def engine_of(address: PostgresAddress) -> Engine:
 
 
 @contextmanager
-def reaching(address: PostgresAddress) -> Iterator[None]:
+def reaching(address: Address) -> Iterator[None]:
     """Raises StartupError where the database can't be used."""
     try:
         yield

@@ -1,11 +1,10 @@
 """SQLite: one file, one process, one writer.
 
 WAL with synchronous=FULL: what has been acknowledged survives a power cut. Writes go through one connection, one at a
-time, so that only this process ever checkpoints; reads go through connections that can't write.
+time and synced together, so that only this process ever checkpoints; reads go through connections that can't write.
 """
 
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,9 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from bo_service.adapters.storage.failures import cause, told
+from bo_service.adapters.storage.group_commit import GroupCommit
 from bo_service.adapters.storage.records import SqlRecords
+from bo_service.adapters.storage.sqlite_safety import warn_of_others
 from bo_service.adapters.storage.upgrade import upgrade
 from bo_service.core.errors import StartupError
 
@@ -45,14 +46,15 @@ class SqliteStore:
             ) from error
         except OSError as error:
             raise StartupError(f"--storage: {path}.lock can't be written: {error}") from error
-        self._writing = threading.Lock()
+        warn_of_others(path)
         self._writer = _engine(path, "BEGIN IMMEDIATE", ("journal_mode=WAL", "synchronous=FULL"), poolclass=StaticPool)
+        self._commits = GroupCommit(self._writer)
         self._reader = _engine(
             path, "BEGIN", ("query_only=ON",), poolclass=QueuePool, pool_size=READERS, max_overflow=0
         )
         try:
             with self._writer.begin() as connection:
-                upgrade(connection, str(path))
+                self.migration = upgrade(connection, str(path))
         except (DatabaseError, sqlite3.DatabaseError) as error:
             self.close()
             raise StartupError(f"--storage: {path} can't be opened as a SQLite database: {cause(error)}") from error
@@ -67,7 +69,7 @@ class SqliteStore:
 
     @contextmanager
     def write(self, study_id: str | None = None) -> Iterator[SqlRecords]:  # noqa: ARG002 - there is one writer
-        with told(), self._writing, self._writer.begin() as connection:
+        with told(), self._commits.transaction() as connection:
             yield SqlRecords(connection)
 
     def close(self) -> None:

@@ -59,6 +59,34 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         SqliteStore(tmp_path / "nowhere" / "bo.db")
 
 
+@pytest.mark.parametrize(
+    ("version", "is_open", "warned"),
+    [
+        ((3, 40, 1), True, True),
+        ((3, 51, 2), True, True),
+        ((3, 40, 1), False, False),
+        ((3, 51, 3), True, False),
+    ],
+)
+def test_another_program_is_warned_of_where_the_library_could_do_harm(
+    store, file, caplog, monkeypatch, version: tuple[int, ...], is_open: bool, warned: bool
+) -> None:
+    store.close()
+    monkeypatch.setattr("sqlite3.sqlite_version_info", version)
+    program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('select * from studies').fetchall(); "
+    program += "print('open', flush=True); sys.stdin.read()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", program, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout.readline() == "open\n"
+    if not is_open:
+        other.communicate()
+    SqliteStore(file).close()
+    assert ("another program has" in caplog.text) is warned
+    if is_open:
+        other.communicate()
+
+
 def test_what_is_acknowledged_is_on_disk(store) -> None:
     with store._writer.begin() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
