@@ -99,6 +99,10 @@ class Fleet:
         if self.faults:
             raise self.faults[0]
 
+    def at(self, address: str) -> None:
+        """From now on, `channel` leads there."""
+        self._address = address
+
     def channel(self) -> grpc.Channel:
         return grpc.insecure_channel(self._address, options=OPTIONS)
 

@@ -26,6 +26,10 @@ class ServerProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kills it where it still runs."""
         if self._process is not None:
             self.kill()
 

@@ -40,8 +40,9 @@ def connect(
 
     Args:
         server: HOST:PORT.
-        timeout: seconds that one call may take.
-        patience: seconds for which calls are tried again while nobody answers, as during a restart of the server.
+        timeout: seconds after which a call without an answer counts as unanswered.
+        patience: seconds for which calls are tried again while nobody answers, as during a restart of the server or a
+            stall of the network. A call that is given a timeout of its own ends with that.
         token: shown with each call; by default what BO_TOKEN or the file BO_TOKEN_FILE holds.
         tls: whether to encrypt; by default where `ca`, `certificate` or BO_TLS are given.
         ca: file with the authority of the server's certificate, in PEM; by default BO_CA, else those that gRPC knows.
@@ -208,7 +209,9 @@ class Client:
         """
         limit = self.timeout if timeout is None else timeout
         return patiently(
-            lambda: self.transport.call(method, request, limit), self.patience if patience is None else patience
+            lambda: self.transport.call(method, request, limit),
+            self.patience if patience is None else patience,
+            may_stall=timeout is None,
         )
 
 
