@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
+import grpc
+
 from bo_service.adapters.compute.pool import PoolOptimizer
 from bo_service.adapters.grpc.server import COMPUTING, READINESS, GrpcServer
 from bo_service.adapters.grpc.tls import CertificateFiles
@@ -19,6 +21,7 @@ from bo_service.adapters.telemetry.wanted import tracing_from_environment
 from bo_service.adapters.ticker import Ticker
 from bo_service.application.door import AuthMode, Door
 from bo_service.application.health import check_storage
+from bo_service.application.ports import Store
 from bo_service.application.running import expire_leases, forget_old_answers, renew_every_lease
 from bo_service.application.services import Services
 from bo_service.config import Config
@@ -55,6 +58,7 @@ def running_server(config: Config) -> Iterator[int]:
     with ExitStack() as stack:
         store = open_store(config)
         stack.callback(store.close)
+        door, credentials = _door(store, config), _credentials(config)
         pool = PoolOptimizer(config.processes)
         stack.callback(pool.close)
         instruments, metrics = _instruments(stack, config)
@@ -65,11 +69,6 @@ def running_server(config: Config) -> Iterator[int]:
             services = Services(store, SystemClock(), pool)
         renew_every_lease(services)
         forget_old_answers(services)
-        door = _door(services, config)
-        credentials = None
-        if config.tls is not None:
-            tls = config.tls
-            credentials = CertificateFiles(tls.certificate, tls.key, tls.client_authority).credentials
         watchers = [ObservedCalls(watcher)] if instruments else []
         server = GrpcServer(services, door, config.listen, credentials, watchers)
         if metrics is not None:
@@ -94,13 +93,19 @@ def _instruments(stack: ExitStack, config: Config) -> tuple[list[Instrument], Me
     return found, metrics
 
 
-def _door(services: Services, config: Config) -> Door:
+def _door(store: Store, config: Config) -> Door:
     """Raises StartupError where strangers would come in."""
-    door = Door(services.store, services.clock, AuthMode(config.auth))
+    door = Door(store, SystemClock(), AuthMode(config.auth))
     config.check_door(door.is_open)
     if not door.is_open and not door.has_tokens:
         logger.warning("nobody can call: there is no token that is worth something; see bo-service token create")
     return door
+
+
+def _credentials(config: Config) -> grpc.ServerCredentials | None:
+    if config.tls is None:
+        return None
+    return CertificateFiles(config.tls.certificate, config.tls.key, config.tls.client_authority).credentials
 
 
 def _serve_metrics(stack: ExitStack, config: Config, metrics: Metrics, levels: Levels) -> None:
