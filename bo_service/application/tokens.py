@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from bo_service.application.ports import Clock, Store
-from bo_service.core.access import MAX_DESCRIPTION, Role, Token, check_scope
+from bo_service.core.access import Role, Token, check_scope
 from bo_service.core.errors import InvalidArgument, WrongState
+from bo_service.core.limits import MAX_TOKEN_DESCRIPTION
 
 PREFIX = "bo"
 SECRET_BYTES = 32
@@ -40,8 +41,8 @@ def create_token(store: Store, clock: Clock, new: NewToken) -> IssuedToken:
         InvalidArgument: a study's pattern, the description or the lifetime isn't allowed.
     """
     studies = check_scope(new.studies)
-    if len(new.description) > MAX_DESCRIPTION or not new.description.isprintable():
-        raise InvalidArgument.of("description", f"give at most {MAX_DESCRIPTION} printable characters")
+    if len(new.description) > MAX_TOKEN_DESCRIPTION or not new.description.isprintable():
+        raise InvalidArgument.of("description", f"give at most {MAX_TOKEN_DESCRIPTION} printable characters")
     if new.lifetime is not None and not timedelta() < new.lifetime <= LONGEST_LIFE:
         raise InvalidArgument.of(
             "lifetime", f"is {new.lifetime}; give more than zero and at most {LONGEST_LIFE.days} days, or none"

@@ -7,10 +7,9 @@ from datetime import datetime
 from enum import Enum
 
 from bo_service.core.errors import InvalidArgument, PermissionDenied, Violation
+from bo_service.core.limits import MAX_TOKEN_STUDIES
 
 PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\*?|\*")
-MOST_PATTERNS = 100
-MAX_DESCRIPTION = 200
 
 
 class Role(Enum):
@@ -101,8 +100,8 @@ class Principal:
 
 def check_scope(studies: Sequence[str]) -> tuple[str, ...]:
     """Raises InvalidArgument where one is neither a study's id nor the beginning of one with a `*`."""
-    if len(studies) > MOST_PATTERNS:
-        raise InvalidArgument.of("studies", f"has {len(studies)}; at most {MOST_PATTERNS}")
+    if len(studies) > MAX_TOKEN_STUDIES:
+        raise InvalidArgument.of("studies", f"has {len(studies)}; at most {MAX_TOKEN_STUDIES}")
     faults = [
         Violation(f"studies[{i}]", f"is {given[:80]!r}; give a study's id, or the beginning of ids and '*'")
         for i, given in enumerate(studies)

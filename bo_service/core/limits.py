@@ -78,6 +78,11 @@ MAX_FAILURE_MESSAGE = 10_000
 MAX_STOP_REASON = 1000
 """Characters of the reason to stop a trial"""
 
+MAX_TOKEN_STUDIES = 100
+"""Studies, or beginnings of their ids, that a bearer token is for"""
+MAX_TOKEN_DESCRIPTION = 200
+"""Characters of a bearer token's description"""
+
 MAX_BEST = 1000
 """Trials in an answer of GetBestTrials, of one objective"""
 MAX_CONFIGURATIONS = 1000

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -72,19 +73,35 @@ class ServerProcess:
         return status
 
 
-@pytest.fixture
-def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+@contextmanager
+def making_servers(folder: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Makes servers over one file; those still running at the end are stopped."""
     made: list[ServerProcess] = []
 
     def make(*options: str, environment: Mapping[str, str] | None = None) -> ServerProcess:
-        made.append(ServerProcess(tmp_path / "bo.db", *options, environment=environment))
+        made.append(ServerProcess(folder / "bo.db", *options, environment=environment))
         return made[-1]
 
-    yield make
-    for server in made:
-        if server.process is not None and server.process.poll() is None:
-            server.stop()
+    try:
+        yield make
+    finally:
+        for server in made:
+            if server.process is not None and server.process.poll() is None:
+                server.stop()
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Makes servers for one test."""
+    with making_servers(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., ServerProcess]]:
+    """Makes servers for the tests of a file: each costs seconds."""
+    with making_servers(tmp_path_factory.mktemp("shared")) as make:
+        yield make
 
 
 @pytest.fixture(scope="module")

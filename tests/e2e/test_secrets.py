@@ -96,5 +96,5 @@ def test_a_refused_address_of_a_database_is_shown_without_its_password(tmp_path:
     serve = [sys.executable, "-m", "bo_service.cli", "serve", "--listen", "127.0.0.1:0", "--storage"]
     done = subprocess.run([*serve, "mysql://user:hunter2@/@db.example/bo"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert "db.example" in done.stderr
+    assert "mysql://…" in done.stderr
     assert "hunter2" not in done.stdout + done.stderr

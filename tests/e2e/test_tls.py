@@ -38,7 +38,7 @@ def is_answered(address: str, **security) -> bool:
 
 
 def tls_options(pair, *more: object) -> list[str]:
-    return ["--tls-cert", str(pair[0]), "--tls-key", str(pair[1]), *map(str, more)]
+    return ["--processes", "1", "--tls-cert", str(pair[0]), "--tls-key", str(pair[1]), *map(str, more)]
 
 
 def test_only_those_who_trust_its_authority_talk_to_it(make_server, authority, make_authority) -> None:

@@ -18,6 +18,7 @@ from grpc_status import rpc_status
 from bo_service.adapters.compute.pool import PoolOptimizer
 from bo_service.adapters.grpc.server import SERVICE_NAME, GrpcServer
 from bo_service.adapters.storage.sqlite import SqliteStore
+from bo_service.application.door import AuthMode, Door
 from bo_service.application.services import Services
 
 METHODS = {m.name: m for m in pb.DESCRIPTOR.services_by_name["OptimizationService"].methods}
@@ -134,13 +135,15 @@ def running_target(folder: Path) -> Iterator[Target]:
     logging.getLogger().addHandler(errors)
     store = SqliteStore(folder / "bo.db")
     optimizer = PoolOptimizer(1)
-    server = GrpcServer(Services(store, SystemClock(), optimizer), "127.0.0.1", 0)
+    services = Services(store, SystemClock(), optimizer)
+    server = GrpcServer(services, Door(store, services.clock, AuthMode.NONE), "127.0.0.1:0")
+    server.start()
     options = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
     try:
         with grpc.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
             yield Target(channel, errors)
     finally:
-        server.stop(2.0)
+        server.stop(drain=0.0, grace=2.0)
         optimizer.close()
         store.close()
         logging.getLogger().removeHandler(errors)

@@ -10,6 +10,8 @@ import grpc
 import pytest
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import optimization_service_pb2_grpc as rpc
+from bo_api.v1 import token_service_pb2 as token_pb
+from bo_api.v1 import token_service_pb2_grpc as token_rpc
 from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -17,6 +19,7 @@ from grpc_status import rpc_status
 from bo_service.adapters.grpc.server import GrpcServer
 from bo_service.adapters.storage.sqlite import SqliteStore
 from bo_service.application import trials
+from bo_service.application.door import AuthMode, Door
 from bo_service.application.services import Services
 from bo_service.bootstrap import SystemClock
 from bo_service.core import limits
@@ -55,11 +58,12 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 @pytest.fixture(scope="module")
 def channel(services: Services) -> Iterator[grpc.Channel]:
-    server = GrpcServer(services, "127.0.0.1", 0)
+    server = GrpcServer(services, Door(services.store, services.clock, AuthMode.NONE), "127.0.0.1:0")
+    server.start()
     with grpc.insecure_channel(f"127.0.0.1:{server.port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
         assert refusal(channel, "CreateStudy", study("s")) is None
         yield channel
-    server.stop(1.0)
+    server.stop(drain=0.0, grace=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +124,10 @@ def queue(**trial: Any) -> pb.CreateTrialRequest:
 def failing(message: str, token: str) -> pb.CompleteTrialRequest:
     given = {"name": "studies/s/trials/999", "leaseToken": token, "failure": {"reason": 4, "message": message}}
     return json_format.ParseDict(given, pb.CompleteTrialRequest())
+
+
+def bearer(**given: Any) -> token_pb.CreateTokenRequest:
+    return token_pb.CreateTokenRequest(role=token_pb.ROLE_READER, **given)
 
 
 def slicing(*parameters: str, size: int) -> pb.PredictSliceRequest:
@@ -206,6 +214,8 @@ CASES: dict[str, Case] = {
     "MAX_CHECKPOINT_URI": (lambda n, t: report(t, uri="u" * n), "checkpoint_uri"),
     "MAX_FAILURE_MESSAGE": (lambda n, t: failing("m" * n, t), "failure.message"),
     "MAX_STOP_REASON": (lambda n, t: pb.StopTrialRequest(name="studies/s/trials/999", reason="r" * n), "reason"),
+    "MAX_TOKEN_STUDIES": (lambda n, t: bearer(studies=[f"s{i}" for i in range(n)]), "studies"),
+    "MAX_TOKEN_DESCRIPTION": (lambda n, t: bearer(description="d" * n), "description"),
     "MAX_BEST": (lambda n, t: pb.GetBestTrialsRequest(parent="studies/s", count=n), "count"),
     "MAX_CONFIGURATIONS": (
         lambda n, t: json_format.ParseDict(
@@ -243,7 +253,8 @@ def described() -> dict[str, str]:
 def refusal(channel: grpc.Channel, method: str, request: Any) -> tuple[str, dict[str, str]] | None:
     """The status and what is said of each field; None where it was taken."""
     try:
-        getattr(rpc.OptimizationServiceStub(channel), method)(request, timeout=20)
+        stub = token_rpc.TokenServiceStub if method == "CreateToken" else rpc.OptimizationServiceStub
+        getattr(stub(channel), method)(request, timeout=20)
     except grpc.RpcError as error:
         return error.code().name, _fields(error)
     return None
