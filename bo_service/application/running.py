@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bo_service.application.ports import RequestKey
 from bo_service.application.repeating import repeated
-from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.services import Ledger, Services, change_once, changing
 from bo_service.application.stopping import judged
 from bo_service.application.trials import check_length
 from bo_service.application.views import Heartbeat
@@ -74,18 +74,17 @@ def complete_trial(
         WrongState: it has ended.
         InvalidArgument: a final measurement that lacks a metric or isn't finite.
     """
-    with changing(services, study_id) as ledger:
 
-        def complete() -> Trial:
-            trial = _owned(ledger, number, token)
-            if isinstance(outcome, Measurement):
-                return ledger.save(_succeed(ledger, trial, outcome))
-            is_lost = not trial.is_held_by(token) and not trial.state.is_ended
-            if is_lost and not outcome.reason.blames_parameters:
-                return trial  # the next attempt is already queued or running
-            return ledger.save(trial.fail(outcome, ledger.study.spec.execution.max_attempts, ledger.at))
+    def complete(ledger: Ledger) -> Trial:
+        trial = _owned(ledger, number, token)
+        if isinstance(outcome, Measurement):
+            return ledger.save(_succeed(ledger, trial, outcome))
+        is_lost = not trial.is_held_by(token) and not trial.state.is_ended
+        if is_lost and not outcome.reason.blames_parameters:
+            return trial  # the next attempt is already queued or running
+        return ledger.save(trial.fail(outcome, ledger.study.spec.execution.max_attempts, ledger.at))
 
-        return once(ledger.records, key, Trial, ledger.at, complete)
+    return change_once(services, study_id, key, Trial, complete)
 
 
 def _succeed(ledger: Ledger, trial: Trial, final: Measurement) -> Trial:

@@ -65,6 +65,11 @@ class Ledger:
         self.records = records
         self.study = study
         self.at = at
+        self._opened = study
+
+    @property
+    def is_changed(self) -> bool:
+        return self.study is not self._opened
 
     def save(self, trial: Trial) -> Trial:
         """Stores a trial that was added or changed."""
@@ -109,13 +114,38 @@ def changing(services: Services, study_id: str) -> Iterator[Ledger]:
         NotFound: no such study.
     """
     with services.store.write(study_id) as records:
-        study = records.studies.get(study_id)
-        ledger = Ledger(records, study, services.clock.now())
+        ledger = Ledger(records, records.studies.get(study_id), services.clock.now())
         yield ledger
-        if ledger.study is not study:
+        if ledger.is_changed:
             ledger.close()
-    if ledger.study is not study:
+    if ledger.is_changed:
         services.changes.announce(study_id, ledger.study.revision)
+
+
+def change_once(
+    services: Services, study_id: str, key: RequestKey | None, kind: type[T], act: Callable[[Ledger], T]
+) -> T:
+    """What `act` makes of a study, or what it made of it at the same request before, be the study gone since.
+
+    Raises:
+        NotFound: no such study.
+        RequestIdReused: the id belongs to another request.
+    """
+    ledger: Ledger | None = None
+
+    def change() -> T:
+        nonlocal ledger
+        ledger = Ledger(records, records.studies.get(study_id), at)
+        return act(ledger)
+
+    with services.store.write(study_id) as records:
+        at = services.clock.now()
+        answer = once(records, key, kind, at, change)
+        if ledger is not None and ledger.is_changed:
+            ledger.close()
+    if ledger is not None and ledger.is_changed:
+        services.changes.announce(study_id, ledger.study.revision)
+    return answer
 
 
 def once(records: Records, key: RequestKey | None, kind: type[T], at: datetime, act: Callable[[], T]) -> T:

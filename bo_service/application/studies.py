@@ -7,7 +7,7 @@ from typing import Any
 from bo_service.application.changes import GONE
 from bo_service.application.ports import RequestKey
 from bo_service.application.repeating import repeated
-from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.services import Ledger, Services, change_once, once
 from bo_service.application.views import Done, StudyView, view_study
 from bo_service.application.warm_start import check_sources
 from bo_service.core.errors import AlreadyExists
@@ -85,22 +85,21 @@ def update_study(services: Services, study_id: str, change: StudyUpdate, key: Re
         NotFound: no such study.
         InvalidArgument: a setting that isn't allowed.
     """
-    with changing(services, study_id) as ledger:
 
-        def update() -> StudyView:
-            given = {"display_name": change.display_name, "labels": change.labels, "state": change.state}
-            fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-            if change.revise is not None:
-                spec = fields["spec"] = change.revise(ledger.study.spec)
-                if spec.suggestion.warm_start_studies != ledger.study.spec.suggestion.warm_start_studies:
-                    check_sources(ledger.records, study_id, spec)
-                if _is_reopened(ledger, spec):
-                    fields.setdefault("state", StudyState.ACTIVE)
-            ledger.update(**fields)
-            ledger.close()
-            return view_study(ledger.records, ledger.study)
+    def update(ledger: Ledger) -> StudyView:
+        given = {"display_name": change.display_name, "labels": change.labels, "state": change.state}
+        fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if change.revise is not None:
+            spec = fields["spec"] = change.revise(ledger.study.spec)
+            if spec.suggestion.warm_start_studies != ledger.study.spec.suggestion.warm_start_studies:
+                check_sources(ledger.records, study_id, spec)
+            if _is_reopened(ledger, spec):
+                fields.setdefault("state", StudyState.ACTIVE)
+        ledger.update(**fields)
+        ledger.close()
+        return view_study(ledger.records, ledger.study)
 
-        return once(ledger.records, key, StudyView, ledger.at, update)
+    return change_once(services, study_id, key, StudyView, update)
 
 
 def _is_reopened(ledger: Ledger, spec: StudySpec) -> bool:

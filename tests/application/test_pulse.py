@@ -68,6 +68,17 @@ def test_an_hour_without_a_server_is_given_back_and_no_more(services, clock, hel
     assert remaining(services, clock) == [30, 60]
 
 
+def test_a_server_that_stalls_right_after_its_first_trial_takes_it_from_nobody(services, clock, make_study) -> None:
+    keep_pulse(services)  # as at its start, when there is nothing yet
+    make_study("s", lease_duration=LEASE)
+    (trial,) = suggesting.suggest_trials(services, suggesting.Ask("s", 1, "w", 30.0), None).trials
+    clock.turn(3600)
+    assert running.expire_leases(services) == 0
+    assert keep_pulse(services) == 1
+    assert running.expire_leases(services) == 0
+    assert heartbeat(services, trial).lease_valid
+
+
 def test_a_worker_that_died_before_the_outage_has_what_was_left(services, clock, held) -> None:
     live(services, clock, 20)
     clock.turn(3600)

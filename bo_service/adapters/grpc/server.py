@@ -9,17 +9,17 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from bo_service.adapters.grpc.interceptors import ErrorsToStatus, RequestLog
+from bo_service.adapters.grpc.reading import ReadableRequests
 from bo_service.adapters.grpc.servicer import OptimizationServicer
 from bo_service.application.services import Services
 from bo_service.core.errors import StartupError
+from bo_service.core.limits import MAX_MESSAGE_BYTES, MAX_WATCHES
 
 SERVICE_NAME: str = pb.DESCRIPTOR.services_by_name["OptimizationService"].full_name
 
 QUICK_THREADS = 16
 WAITING_THREADS = 64
 """Calls that may wait for the surrogate at once; more get a quick suggestion."""
-WATCHING_THREADS = 64
-MAX_MESSAGE_BYTES = 4 * 2**20
 
 OPTIONS = [
     ("grpc.so_reuseport", 0),  # else a second server would share the port, unnoticed
@@ -39,10 +39,12 @@ class GrpcServer:
     """
 
     def __init__(self, services: Services, host: str, port: int) -> None:
-        self._servicer = OptimizationServicer(services, WAITING_THREADS, WATCHING_THREADS)
+        self._servicer = OptimizationServicer(services, WAITING_THREADS, MAX_WATCHES)
         self._health = health.HealthServicer()
-        threads = ThreadPoolExecutor(QUICK_THREADS + WAITING_THREADS + WATCHING_THREADS, thread_name_prefix="grpc")
-        self._server = grpc.server(threads, interceptors=[RequestLog(), ErrorsToStatus()], options=OPTIONS)
+        threads = ThreadPoolExecutor(QUICK_THREADS + WAITING_THREADS + MAX_WATCHES, thread_name_prefix="grpc")
+        self._server = grpc.server(
+            threads, interceptors=[RequestLog(), ErrorsToStatus(), ReadableRequests()], options=OPTIONS
+        )
         rpc.add_OptimizationServiceServicer_to_server(self._servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)

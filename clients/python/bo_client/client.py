@@ -25,8 +25,9 @@ def connect(server: str = "127.0.0.1:50051", timeout: float = 30.0, patience: fl
 
     Args:
         server: HOST:PORT.
-        timeout: seconds that one call may take.
-        patience: seconds for which calls are tried again while nobody answers, as during a restart of the server.
+        timeout: seconds after which a call without an answer counts as unanswered.
+        patience: seconds for which calls are tried again while nobody answers, as during a restart of the server or a
+            stall of the network. A call that is given a timeout of its own ends with that.
 
     Raises:
         InvalidRequest: the address has no port.
@@ -173,7 +174,9 @@ class Client:
         """
         limit = self.timeout if timeout is None else timeout
         return patiently(
-            lambda: self.transport.call(method, request, limit), self.patience if patience is None else patience
+            lambda: self.transport.call(method, request, limit),
+            self.patience if patience is None else patience,
+            may_stall=timeout is None,
         )
 
 
