@@ -164,7 +164,7 @@ class Checker:
                 yield Violation("undone deletion", story.name, "was seen after it was deleted")
 
     def _registers(self, story: Story, seen: Sequence[Seen]) -> Iterator[Violation]:
-        writes = [(c, c.request.checkpoint_uri) for c in story.reports if c.request.checkpoint_uri and _recorded(c)]
+        writes = [_written(c) for c in story.reports if c.request.checkpoint_uri and _recorded(c)]
         for s in seen:
             if not _is_readable(s.begin, s.end, s.trial.checkpoint_uri, "", writes):
                 yield Violation("lost write", story.name, f"its checkpoint is {s.trial.checkpoint_uri!r}")
@@ -211,10 +211,11 @@ class Checker:
 
     def _study_reads(self) -> Iterator[Violation]:
         seen: dict[str, list[tuple[float, float, Any]]] = defaultdict(list)
-        renamed: dict[str, list[tuple[Call, str]]] = defaultdict(list)
+        renamed: dict[str, list[Write]] = defaultdict(list)
         for call in self.calls:
             if call.method == "UpdateStudy" and call.may_have_acted:
-                renamed[call.request.study.name].append((call, call.request.study.display_name))
+                write = Write(call.begin, call.end, call.settled, call.request.study.display_name)
+                renamed[call.request.study.name].append(write)
             if call.method in ("CreateStudy", "GetStudy", "UpdateStudy") and call.answer is not None:
                 seen[call.answer.study.name].append((call.begin, call.end, call.answer.study))
         for name, snapshot in self.snapshots.items():
@@ -255,6 +256,23 @@ class Checker:
             yield Violation("phantom", name, f"nobody was given {unknown[:5]}, and {handed + made} answers were lost")
         elif missing > handed:
             yield Violation("phantom", name, f"{missing} attempts were given to nobody, and {handed} answers were lost")
+
+
+@dataclass(frozen=True)
+class Write:
+    """A value put into a register between two moments: without an end, perhaps never."""
+
+    begin: float
+    end: float
+    settled: float
+    """After this moment it isn't put there again."""
+    value: str
+
+
+def _written(call: Call) -> Write:
+    """A checkpoint: only an answer under a valid lease says that it was recorded."""
+    told = [a.end for a in call.attempts if a.answer is not None and a.answer.lease_valid]
+    return Write(call.begin, min(told, default=math.inf), call.settled, call.request.checkpoint_uri)
 
 
 def _recorded(call: Call) -> bool:
@@ -315,16 +333,16 @@ def _outcome(trial: Any) -> tuple[int, tuple[tuple[str, float], ...], int]:
     return trial.state, tuple(sorted(trial.final_measurement.metrics.items())), trial.failure.reason
 
 
-def _is_readable(begin: float, end: float, value: str, first: str, writes: Sequence[tuple[Call, str]]) -> bool:
+def _is_readable(begin: float, end: float, value: str, first: str, writes: Sequence[Write]) -> bool:
     """Whether a register with these writes may be read as `value` at some moment between `begin` and `end`."""
-    if value == first and not any(c.answer is not None and c.end < begin for c, _ in writes):
+    if value == first and not any(w.end < begin for w in writes):
         return True
-    for call, written in writes:
-        if written != value or call.begin > end:
-            continue
-        if not any(c.answer is not None and c.begin > call.settled and c.end < begin for c, _ in writes):
-            return True
-    return False
+    return any(
+        write.value == value
+        and write.begin <= end
+        and not any(later.begin > write.settled and later.end < begin for later in writes)
+        for write in writes
+    )
 
 
 def _results(story: Story, final: Any) -> Iterator[Violation]:

@@ -3,12 +3,13 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.checker import Violation, check
 from tests.chaos.fleet import Fleet, read_all
+from tests.chaos.history import Call, Snapshot
 from tests.chaos.server import ServerProcess
 
 MOST_S = 8.0
@@ -26,6 +27,8 @@ class Outcome:
     """Requests that were sent again after they had been answered."""
     restart_s: tuple[float, ...]
     violations: list[Violation]
+    history: tuple[Sequence[Call], Mapping[str, Snapshot]] = field(repr=False)
+    """What was judged."""
 
     def __str__(self) -> str:
         restarts = sorted(self.restart_s)
@@ -78,6 +81,7 @@ def survive(
         sum(max(0, sum(a.answer is not None for a in c.attempts) - 1) for c in calls),
         tuple(restarts),
         check(calls, snapshots),
+        (calls, snapshots),
     )
 
 

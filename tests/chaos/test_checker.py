@@ -337,6 +337,19 @@ def test_what_was_lost_on_the_way_may_have_acted_or_not(name: str, acted: bool) 
     assert scene.kinds() == set()
 
 
+def test_a_report_whose_retry_came_too_late_may_have_been_recorded_or_not() -> None:
+    for is_recorded in (True, False):
+        scene = Scene()
+        call = scene.calls["report"]
+        told = pb.ReportMeasurementsResponse(lease_valid=False, should_stop=True)
+        call.attempts[:] = [Attempt(12, 13), Attempt(25, 26, told)]
+        if not is_recorded:
+            del scene.final.measurements[:]
+            for trial in (scene.final, scene.calls["again"].answer.trials[0], scene.calls["complete"].answer.trial):
+                trial.checkpoint_uri = ""
+        assert scene.kinds() == set()
+
+
 def test_a_retry_that_comes_late_is_no_second_holder() -> None:
     scene = Scene()
     call = scene.calls["again"]
