@@ -25,7 +25,7 @@ _BEGIN = text(f"SELECT {NOW} AS now").columns(now=Moment)
 # the time is asked for when the locks have been got: a sub-select comes first
 _HELD = "WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(:studies), pg_advisory_xact_lock(:study))"
 _TURN = (
-    text(f"{_HELD} SELECT {NOW} AS now FROM held")
+    text(f"{_HELD} SELECT {NOW} AS now FROM held")  # noqa: S608 - constants of ours
     .bindparams(bindparam("studies", STUDIES, BigInteger), bindparam("study", type_=BigInteger))
     .columns(now=Moment)
 )
