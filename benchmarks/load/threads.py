@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 from benchmarks.load.figures import Figures, Load, Usage
 
-
 PATIENCE_S = 20.0
 """For calls that are still unanswered at the end; as long as a call of ours may take."""
 
