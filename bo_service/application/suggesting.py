@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -58,7 +59,7 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
     import bo_service.core.suggest  # noqa: F401 - takes a second the first time, which no transaction should
 
     deadline = time.monotonic() + ask.patience
-    with services.suggesting.hold(ask.study_id, ask.patience) as alone:
+    with _alone(services, ask) as alone:
         for times_left in reversed(range(TIMES)):
             prepared = _prepare(services, ask, key, deadline if alone else None)
             handout = _attempt(services, ask, key, prepared, is_last=not times_left)
@@ -66,6 +67,15 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
                 break
         assert handout is not None
         return handout
+
+
+def _alone(services: Services, ask: Ask) -> AbstractContextManager[bool]:
+    """Yields whether this call may ask the surrogate: one at a time does, and nobody waits who needs none."""
+    with services.store.read() as records:
+        study = records.studies.find(ask.study_id)
+    if study is None or study.spec.suggestion.algorithm is Algorithm.QUASI_RANDOM:
+        return nullcontext(False)
+    return services.suggesting.hold(ask.study_id, ask.patience)
 
 
 def _attempt(
@@ -104,7 +114,7 @@ def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: flo
         wanted = min(ask.count - queued, _room(records, study))
         if wanted <= 0 or study.state is not StudyState.ACTIVE:
             return None
-        if deadline is None or study.spec.suggestion.algorithm is Algorithm.QUASI_RANDOM:
+        if deadline is None:
             make = partial(_quick, services)
             last_number, found = services.reserve.take(study, wanted, partial(_gathered, records, study), make)
             return Prepared(last_number, None, found, by_surrogate=False)
