@@ -125,7 +125,8 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         study_id, number = names.trial_of(request.name, "name")
         outcome = trial_codec.outcome_from_wire(request)
         key = requests.request_key("CompleteTrial", request, request.request_id)
-        ended = running.complete_trial(self._services, study_id, number, request.lease_token, outcome, key)
+        labels = decoding.labels_from_wire(request.labels, "labels")
+        ended = running.complete_trial(self._services, study_id, number, request.lease_token, outcome, key, labels)
         return pb.CompleteTrialResponse(trial=_trial(ended))
 
     def StopTrial(self, request: pb.StopTrialRequest, context: grpc.ServicerContext) -> pb.StopTrialResponse:

@@ -5,6 +5,7 @@ n images of side s: pixels (n, s, s, 3) uint8, labels (n,) int64 into `classes`.
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 PARTS = {"train": 0.6, "validation": 0.2, "test": 0.2}
+PORTION = 256  # images read at a time
 FEWEST_PER_CLASS = 5  # so that each part has at least one
 
 
@@ -26,6 +28,8 @@ class Images:
     pixels: Pixels
     labels: Labels
     classes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    """Pictures that couldn't be read and were left out, where that is allowed."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -33,9 +37,19 @@ class Images:
     def take(self, indices: NDArray[Any]) -> "Images":
         return Images(self.pixels[indices], self.labels[indices], self.classes)
 
-    @property
+    @cached_property
     def pixels_sha256(self) -> str:
-        return hashlib.sha256(f"{self.pixels.shape}".encode() + np.ascontiguousarray(self.pixels).tobytes()).hexdigest()
+        """Of the shape and all pixels; read in portions, as they may be a file mapped into memory."""
+        digest = hashlib.sha256(f"{self.pixels.shape}".encode())
+        for start in range(0, len(self.pixels), PORTION):
+            digest.update(np.ascontiguousarray(self.pixels[start : start + PORTION]).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def shares(self) -> tuple[float, ...]:
+        """How often each class occurs."""
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        return tuple(float(count) / len(self.labels) for count in counts)
 
     @property
     def one_hot(self) -> NDArray[np.float32]:
@@ -50,6 +64,8 @@ class Split:
     train: Images
     validation: Images
     test: Images
+    skipped: tuple[str, ...] = ()
+    """Pictures that couldn't be read and were left out, where that is allowed."""
 
 
 def split(images: Images) -> Split:
@@ -60,7 +76,8 @@ def split(images: Images) -> Split:
     """
     check_classes(images.labels, images.classes)
     places = split_indices(images.labels)
-    return Split(*(images.take(places[part]) for part in PARTS))
+    train, validation, test = (images.take(places[part]) for part in PARTS)
+    return Split(train, validation, test, images.skipped)
 
 
 def split_indices(labels: Labels) -> dict[str, NDArray[np.int64]]:

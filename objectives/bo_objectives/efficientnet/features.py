@@ -26,14 +26,15 @@ MOST_BYTES_IN_MEMORY = 2**30
 class FeatureCache:
     """Features (n, h, w, C) by key; the least recently used leave memory first."""
 
-    def __init__(self, directory: Path, most_bytes: int = MOST_BYTES_IN_MEMORY) -> None:
+    def __init__(self, directory: Path, precision: str = "float32", most_bytes: int = MOST_BYTES_IN_MEMORY) -> None:
         self._directory = directory
+        self._precision = precision
         self._most_bytes = most_bytes
         self._kept: OrderedDict[str, Features] = OrderedDict()
 
     def get(self, backbone: Backbone, k: int, images: Images) -> Features:
         """What `backbone.bottom(k)` makes of the images."""
-        key = _key(backbone, k, images)
+        key = _key(backbone, k, images, self._precision)
         if key not in self._kept:
             self._kept[key] = self._load_or_make(key, backbone, k, images)
         self._kept.move_to_end(key)
@@ -59,11 +60,11 @@ def compute(backbone: Backbone, k: int, images: Images) -> Features:
     return features
 
 
-def _key(backbone: Backbone, k: int, images: Images) -> str:
+def _key(backbone: Backbone, k: int, images: Images, precision: str) -> str:
     rescaling = backbone.prepare and (backbone.prepare.scale, backbone.prepare.offset)
     parts = (
         backbone.name, backbone.origin.sha256, repr(rescaling), backbone.cut(k), images.pixels_sha256,
-        keras.backend.backend(),
+        keras.backend.backend(), precision,
     )  # fmt: skip
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 

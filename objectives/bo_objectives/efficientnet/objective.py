@@ -8,11 +8,12 @@ from bo_client import Value
 from bo_objectives.base import Definition, Run
 from bo_objectives.efficientnet import runtime
 from bo_objectives.efficientnet.choice import Choice
-from bo_objectives.efficientnet.settings import Settings
-from bo_objectives.efficientnet.space import METRICS, TEXTBOOK, default_space
+from bo_objectives.efficientnet.settings import FULL, Settings
+from bo_objectives.efficientnet.space import METRICS, TEXTBOOK, default_space, full_space
 
 if TYPE_CHECKING:
     from bo_objectives.efficientnet.bench import Bench
+    from bo_objectives.efficientnet.trial import Trial
 
 
 class EfficientNetObjective:
@@ -36,8 +37,9 @@ class EfficientNetObjective:
             SetupError: the data or the weights that the options name aren't there.
         """
         self.settings.check()
-        space = default_space(self.settings.head_width)
-        return Definition(space, METRICS, TEXTBOOK, step="epoch", steps=self.settings.epochs)
+        whole = full_space(self.settings.head_width, self.settings.sizes)
+        space = whole if self.settings.space == FULL else default_space(self.settings.head_width)
+        return Definition(space, METRICS, TEXTBOOK, step="epoch", steps=self.settings.epochs, whole=whole)
 
     def evaluate(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
         """Trains once, reporting after each epoch; the metrics of the epoch with the least validation loss.
@@ -45,24 +47,27 @@ class EfficientNetObjective:
         Raises:
             TrialFailed: DIVERGED, OUT_OF_MEMORY or INVALID_CONFIGURATION.
         """
-        choice = Choice.of(parameters)
         with runtime.failures_told():
-            bench = self._ready()
-            metrics = bench.train(choice, run.report).metrics
-            bench.record(run.directory, choice, metrics)
-            return metrics
+            return self._trial(parameters, run).train().metrics
 
     def examine(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
         """Trains once more with the same seed, and looks at the test images once: test_loss and test_accuracy."""
-        choice = Choice.of(parameters)
         with runtime.failures_told():
-            bench = self._ready()
-            trained = bench.train(choice, run.report)
-            return {**trained.metrics, **bench.test(choice, trained)}
+            trial = self._trial(parameters, run)
+            trained = trial.train()
+            return {**trained.metrics, **trial.test(trained).metrics}
+
+    def _trial(self, parameters: Mapping[str, Value], run: Run) -> "Trial":
+        choice = Choice.of(parameters)
+        bench = self._ready()
+        from bo_objectives.efficientnet.trial import Trial
+
+        return Trial(bench, choice, run)
 
     def _ready(self) -> "Bench":
         """The bench, made at the first call. What imports Keras is imported after its backend was chosen."""
-        runtime.start(self.settings.backend)
+        runtime.start(self.settings.backend, self.settings.precision)
+        runtime.check_steps(self.settings.steps_per_execution)
         if self._bench is None:
             from bo_objectives.efficientnet.bench import Bench
 

@@ -42,6 +42,9 @@ class Quiet:
     def report(self, report: Report) -> None:
         """Dropped."""
 
+    def label(self, labels: Mapping[str, str]) -> None:
+        """Dropped."""
+
     def beat(self) -> None:
         """Nothing is leased."""
 
@@ -56,7 +59,7 @@ def contenders(study: Study) -> dict[str, Trial]:
     if best is None:
         raise SetupError(f"{study.name} has no result yet; run trials first")
     found = {"best": best}
-    textbook = next((t for t in study.trials() if dict(t.labels) == TEXTBOOK_ROLE), None)
+    textbook = next((t for t in study.trials() if TEXTBOOK_ROLE.items() <= dict(t.labels).items()), None)
     if textbook is not None:
         found["textbook defaults"] = textbook
     return found

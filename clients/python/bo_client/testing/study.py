@@ -172,6 +172,7 @@ class FakeStudy:
         trial = self.trial(trial_number(request.name))
         is_held = self._is_held(trial, request.lease_token)
         require_open(trial, "be completed")
+        trial.labels.update(request.labels)
         if request.HasField("failure"):
             if is_held or request.failure.reason in PARAMETERS_AT_FAULT:
                 self._fail(trial, request.failure, self._attempts, now)
