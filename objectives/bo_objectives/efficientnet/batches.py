@@ -1,6 +1,10 @@
 """Batches for Keras, in an order that depends on the seed and the epoch alone, so that it can be taken up again."""
 
+import itertools
 import math
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -8,40 +12,61 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from bo_objectives.efficientnet.data import Rows
+
 Array = NDArray[Any]
+Inputs = Array | Rows
+Batch = tuple[Array, ...]
 
 
 class Batches(keras.utils.PyDataset):
     """Inputs (n, …), which may be a file mapped into memory, and one-hot labels (n, classes), batch by batch.
 
-    With a seed they are shuffled anew for each epoch, as in `numpy.random.default_rng([seed, epoch])`; without, they
-    stay in order. `weights` (classes,), where given, are the loss's by class. With more than one thread, batches are
-    made ahead of time.
+    As they are, they come in order, for validation. `stream` shuffles them, for training. `weights` (classes,), where
+    given, are the loss's by class. With more than one thread, batches are made ahead of time.
     """
 
     def __init__(
-        self, inputs: Array, one_hot: Array, batch_size: int, seed: int | None = None, weights: Array | None = None,
-        threads: int = 1,
-    ) -> None:  # fmt: skip
+        self, inputs: Inputs, one_hot: Array, batch_size: int, weights: Array | None = None, threads: int = 1
+    ) -> None:
         super().__init__(workers=threads, use_multiprocessing=False, max_queue_size=2 * threads)
         self._inputs, self._one_hot = inputs, one_hot
         self._size = batch_size
-        self._seed = seed
         self._weights = None if weights is None else (one_hot @ weights).astype(np.float32)
-        self._order = lru_cache(1)(self._drawn)
-        self.epoch = 0
-        """Counted from 0; set before each."""
 
     def __len__(self) -> int:
         return math.ceil(len(self._one_hot) / self._size)
 
-    def __getitem__(self, index: int) -> tuple[Array, ...]:
+    def __getitem__(self, index: int) -> Batch:
         """Inputs and labels, and the weight of each where there are weights."""
-        rows: Any = slice(index * self._size, (index + 1) * self._size)
-        if self._seed is not None:
-            rows = self._order(self.epoch)[rows]
+        return self._taken(slice(index * self._size, (index + 1) * self._size))
+
+    def stream(self, seed: int, epoch: int) -> Iterator[Batch]:
+        """The batches of this epoch, counted from 0, then those of the next, without end.
+
+        Each epoch's order is that of `numpy.random.default_rng([seed, epoch])`. One stream for all, as Keras asks for
+        the next epoch's first batches before it tells that the epoch has begun.
+        """
+
+        @lru_cache(2)
+        def order(e: int) -> NDArray[np.int64]:
+            return np.random.default_rng([seed, e]).permutation(len(self._one_hot))
+
+        def made(e: int, i: int) -> Batch:
+            return self._taken(order(e)[i * self._size : (i + 1) * self._size])
+
+        places = ((e, i) for e in itertools.count(epoch) for i in range(len(self)))
+        if self.workers == 1:
+            yield from itertools.starmap(made, places)
+        pool = ThreadPoolExecutor(self.workers)
+        try:
+            ahead = deque(pool.submit(made, *next(places)) for _ in range(self.max_queue_size))
+            while True:
+                ahead.append(pool.submit(made, *next(places)))
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _taken(self, rows: Any) -> Batch:
         batch = (np.asarray(self._inputs[rows]), self._one_hot[rows])
         return batch if self._weights is None else (*batch, self._weights[rows])
-
-    def _drawn(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng([self._seed or 0, epoch]).permutation(len(self._one_hot))

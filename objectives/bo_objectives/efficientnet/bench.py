@@ -7,7 +7,9 @@ from functools import cache, partial
 
 import keras
 import numpy as np
+from bo_client import FailureReason
 
+from bo_objectives.base import TrialFailed
 from bo_objectives.efficientnet import backbone, data, features, model, optimizer, sources
 from bo_objectives.efficientnet.choice import Choice, invalid
 from bo_objectives.efficientnet.data import Images, Split
@@ -15,6 +17,7 @@ from bo_objectives.efficientnet.names import BALANCED, BATCH, GROUP, NETWORK, SC
 from bo_objectives.efficientnet.rebuilding import Norms
 from bo_objectives.efficientnet.settings import Settings
 from bo_objectives.efficientnet.training import Labeled, Plan, Stage
+from bo_objectives.errors import SetupError
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,18 @@ class Bench:
         """What trials of this size share; 0 for the option's size."""
         size = image_size or self.settings.image_size
         if size not in self._material:
-            split = data.split(sources.load(self.settings.data, size))
+            split = self._split(size)
             keras.utils.set_random_seed(self.settings.seed)  # where the weights are random ones
             loaded = backbone.load(self.settings.backbone, self.settings.weights, size)
             self._material[size] = Material(split, loaded)
         return self._material[size]
+
+    def _split(self, size: int) -> Split:
+        """Raises TrialFailed, CRASHED, where images can't be read: they may be repaired while the study goes on."""
+        try:
+            return data.split(sources.load(self.settings.data, size, self.settings.decoder))
+        except SetupError as error:
+            raise TrialFailed(FailureReason.CRASHED, f"the images can't be used: {error}") from error
 
     @property
     def split(self) -> Split:

@@ -21,11 +21,27 @@ PORTION = 256  # images read at a time
 FEWEST_PER_CLASS = 5  # so that each part has at least one
 
 
+class Rows:
+    """Some rows of a file that is mapped into memory, as an array that is read when it is asked for rows of its own."""
+
+    def __init__(self, whole: Pixels, indices: NDArray[Any]) -> None:
+        self._whole, self._indices = whole, indices
+        self.shape = (len(indices), *whole.shape[1:])
+        self.dtype = whole.dtype
+        self.ndim = whole.ndim
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, rows: Any) -> Pixels:
+        return np.asarray(self._whole[self._indices[rows]])
+
+
 @dataclass(frozen=True)
 class Images:
     """Labeled images of one size."""
 
-    pixels: Pixels
+    pixels: Pixels | Rows
     labels: Labels
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
@@ -35,7 +51,9 @@ class Images:
         return len(self.labels)
 
     def take(self, indices: NDArray[Any]) -> "Images":
-        return Images(self.pixels[indices], self.labels[indices], self.classes)
+        """Those images; of a mapped file, without reading it."""
+        pixels = Rows(self.pixels, indices) if isinstance(self.pixels, np.memmap) else self.pixels[indices]
+        return Images(pixels, self.labels[indices], self.classes)
 
     @cached_property
     def pixels_sha256(self) -> str:

@@ -101,7 +101,7 @@ def _symmetric(record: Record, _: Setting) -> Finding | None:
     if not alike:
         return None
     return Finding(
-        SYMMETRIC, f"all channels of {alike[0]} give the same for every image, so they get the same gradient",
+        SYMMETRIC, f"all channels of {alike[0]} have the same weights, so they get the same gradient",
         "take another kernel_initializer than zeros, such as he_normal", 1,
     )  # fmt: skip
 
@@ -256,9 +256,9 @@ def _small_batch(record: Record, setting: Setting) -> Finding | None:
 START = {SYMMETRIC, DEAD, EXPLODING, VANISHING}
 CHECKS: Sequence[tuple[Check, set[str]]] = (
     (_symmetric, set()),
-    (_dead, {SYMMETRIC}),
     (_exploding, set()),
-    (_vanishing, {SYMMETRIC, DEAD}),
+    (_vanishing, {SYMMETRIC}),
+    (_dead, {SYMMETRIC, VANISHING}),
     (_rate_too_high, {EXPLODING}),
     (_rate_too_low, {*START, RATE_TOO_HIGH}),
     (_collapsed, set()),

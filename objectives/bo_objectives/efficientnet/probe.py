@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from bo_objectives.efficientnet.batches import Inputs
 from bo_objectives.efficientnet.model import HEAD, LOGITS
 from bo_objectives.efficientnet.names import BATCH
 from bo_objectives.efficientnet.record import Layer, Probe
@@ -31,7 +32,7 @@ class Sample:
     validation: tuple[Array, Array]
 
     @classmethod
-    def of(cls, train: tuple[Array, Array], validation: tuple[Array, Array]) -> "Sample":
+    def of(cls, train: tuple[Inputs, Array], validation: tuple[Inputs, Array]) -> "Sample":
         """The same ones at every call."""
         return cls(_some(*train), _some(*validation))
 
@@ -42,9 +43,10 @@ def look(network: keras.Model, sample: Sample, norm: str, batch_size: int) -> Pr
     logits = next(array for name, array in outputs.items() if name == LOGITS)
     maps = next(array for name, array in outputs.items() if name == f"{HEAD}conv")
     predicted = _array(network(sample.validation[0], training=False)).argmax(-1)
+    alike = {f"{HEAD}conv": _alike(network.get_layer(f"{HEAD}conv").kernel.numpy())}
     return Probe(
         loss=cross_entropy(logits, sample.train[1]),
-        layers=[_layer(name, array) for name, array in outputs.items()],
+        layers=[_layer(name, array, alike.get(name, False)) for name, array in outputs.items()],
         commonest=float(np.bincount(predicted).max() / len(predicted)),
         batch_noise=batch_noise(maps, batch_size) if norm == BATCH else None,
     )
@@ -65,7 +67,7 @@ def batch_noise(maps: Array, batch_size: int) -> float | None:
     return float(np.median(means.std(0, ddof=1)[alive] / spread[alive])) if alive.any() else None
 
 
-def _some(inputs: Array, one_hot: Array) -> tuple[Array, Array]:
+def _some(inputs: Inputs, one_hot: Array) -> tuple[Array, Array]:
     most = MOST_PIXELS if inputs.dtype == np.uint8 else MOST_MAPS
     rows = np.sort(np.random.default_rng(0).permutation(len(one_hot))[:most])
     return np.asarray(inputs[rows]), one_hot[rows]
@@ -95,14 +97,18 @@ def _outputs(model: keras.Model, x: Any) -> Iterator[tuple[str, Array]]:
             yield from zip(names, map(_array, inner_outputs), strict=True)
 
 
-def _layer(name: str, array: Array) -> Layer:
+def _layer(name: str, array: Array, alike: bool) -> Layer:
     C = array.shape[-1]
     channels = array.reshape(-1, C)
     rms = float(np.sqrt(np.mean(np.square(channels, dtype=np.float64))))
     is_rectifier = name.endswith(("relu", "activation"))
     dead = float(np.mean(~channels.any(0))) if is_rectifier else 0.0
-    alike = name == f"{HEAD}conv" and C > 1 and bool(np.ptp(channels, axis=1).max() <= TINY * max(rms, TINY))
     return Layer(name, rms, dead, alike)
+
+
+def _alike(kernel: Array) -> bool:
+    """Whether all output channels have the same weights."""
+    return kernel.shape[-1] > 1 and float(np.ptp(kernel, axis=-1).max()) <= TINY * float(np.abs(kernel).max())
 
 
 def cross_entropy(logits: Array, one_hot: Array) -> float:

@@ -18,7 +18,7 @@ class Layer:
     dead: float
     """Share of its channels that are 0 for every image; of rectifiers alone, else 0."""
     alike: bool
-    """Whether all of its channels are the same for every image."""
+    """Whether all of its channels have the same weights, and so the same gradient; of the head's convolution alone."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from bo_objectives.base import TrialFailed
 from bo_objectives.errors import SetupError
 
 OUT_OF_MEMORY = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")
-OUT_OF_MEMORY_TEXT = "RESOURCE_EXHAUSTED"
+OUT_OF_MEMORY_TEXTS = ("RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY", "CUDA out of memory", "OOM when allocating")
 
 
 def start(backend: str, precision: str = "float32") -> None:
@@ -61,7 +61,7 @@ def failures_told() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error).__name__ in OUT_OF_MEMORY or OUT_OF_MEMORY_TEXT in str(error):
+        if type(error).__name__ in OUT_OF_MEMORY or any(text in str(error) for text in OUT_OF_MEMORY_TEXTS):
             first_line = (str(error).splitlines() or [type(error).__name__])[0]
             raise TrialFailed(FailureReason.OUT_OF_MEMORY, first_line) from error
         raise

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bo_objectives.efficientnet import logs, sources, weight_files
+from bo_objectives.efficientnet import devices, logs, sources, weight_files
+from bo_objectives.efficientnet.decoding import Decoder
 from bo_objectives.efficientnet.names import BACKBONES, IMAGE_STEP, IMAGENET, LITE0
 from bo_objectives.errors import SetupError
 
@@ -16,7 +17,6 @@ CORE, FULL = SPACES = ("core", "full")
 FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
 MEMORY, DISK = PIPELINES = ("memory", "disk")
 FAIL, SKIP = CORRUPT = ("fail", "skip")
-SINGLE, MIRRORED, DATA_PARALLEL = STRATEGIES = ("none", "mirrored", "data_parallel")
 LOGS = ("csv", "tensorboard", "mlflow")
 
 
@@ -68,7 +68,7 @@ class Settings:
     corrupt: str = FAIL
     precision: str = FLOAT32
     steps_per_execution: int = 1
-    strategy: str = SINGLE
+    strategy: str = devices.SINGLE
     checkpoints: str = "on"
     logs: str = "csv"
     seed: int = 0
@@ -99,7 +99,7 @@ class Settings:
             ("corrupt", CORRUPT.__contains__, f"one of {', '.join(CORRUPT)}"),
             ("precision", PRECISIONS.__contains__, f"one of {', '.join(PRECISIONS)}"),
             ("steps_per_execution", lambda v: v >= 1, "1 or more"),
-            ("strategy", STRATEGIES.__contains__, f"one of {', '.join(STRATEGIES)}"),
+            ("strategy", devices.STRATEGIES.__contains__, f"one of {', '.join(devices.STRATEGIES)}"),
             ("checkpoints", SWITCH.__contains__, f"one of {', '.join(SWITCH)}"),
             ("logs", lambda v: set(_parts(v)) <= set(LOGS), f"any of {', '.join(LOGS)}, with commas between"),
             ("seed", lambda v: 0 <= v < 2**31, "from 0 to 2147483647"),
@@ -127,6 +127,12 @@ class Settings:
     def sizes(self) -> tuple[int, ...]:
         """Image sizes to choose from, increasing."""
         return tuple(sorted({int(side) for side in _parts(self.image_sizes)}))
+
+    @property
+    def decoder(self) -> Decoder:
+        """Of pictures."""
+        directory = self.cache_directory / "pixels" if self.pipeline == DISK else None
+        return Decoder(self.threads, self.corrupt == SKIP, directory)
 
     @property
     def batch_threads(self) -> int:

@@ -17,7 +17,7 @@ from bo_client import FailureReason
 from numpy.typing import NDArray
 
 from bo_objectives.base import TrialFailed
-from bo_objectives.efficientnet.batches import Batches
+from bo_objectives.efficientnet.batches import Batches, Inputs
 from bo_objectives.efficientnet.checkpoint import Checkpoint
 from bo_objectives.efficientnet.optimizer import ProbedOptimizer
 from bo_objectives.efficientnet.record import Point, Record
@@ -62,7 +62,7 @@ class Stage:
 class Labeled:
     """Inputs (n, …) and one-hot labels (n, classes)."""
 
-    inputs: Array
+    inputs: Inputs
     one_hot: NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -114,10 +114,9 @@ class Course:
 class Watch(keras.callbacks.Callback):
     """Writes the record epoch by epoch, keeps the best weights, and ends a training that diverges or stands still."""
 
-    def __init__(self, course: Course, batches: Batches, listener: Listener, is_over: Callable[[], bool]) -> None:
+    def __init__(self, course: Course, listener: Listener, is_over: Callable[[], bool]) -> None:
         super().__init__()
         self._course, self._record = course, course.record
-        self._batches = batches
         self._listener = listener
         self._is_over = is_over
         self._began = 0.0
@@ -128,7 +127,6 @@ class Watch(keras.callbacks.Callback):
         self._steps, self._squares = self._course.optimizer.measured()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
-        self._batches.epoch = epoch
         self._began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
@@ -212,16 +210,11 @@ def _run(
     is_over: Callable[[], bool],
 ) -> None:  # fmt: skip
     trained, held = data
-    batches = Batches(trained.inputs, trained.one_hot, plan.batch_size, plan.seed, plan.class_weights, plan.threads)
+    batches = Batches(trained.inputs, trained.one_hot, plan.batch_size, plan.class_weights, plan.threads)
     assert course.optimizer is not None
+    begun = course.record.epoch
     compiled(course.network, course.optimizer, plan.label_smoothing, plan.steps_per_execution).fit(
-        batches, initial_epoch=course.record.epoch, epochs=stage.last_epoch, verbose=0,
+        batches.stream(plan.seed, begun), steps_per_epoch=len(batches), initial_epoch=begun, epochs=stage.last_epoch,
         validation_data=Batches(held.inputs, held.one_hot, max(plan.batch_size, 64), threads=plan.threads),
-        callbacks=[Watch(course, batches, listener, is_over)],
+        callbacks=[Watch(course, listener, is_over)], verbose=0,
     )  # fmt: skip
-
-
-def evaluate(model: keras.Model, data: Labeled) -> tuple[float, float]:
-    """(cross-entropy in nats, accuracy)."""
-    found = model.evaluate(data.inputs, data.one_hot, verbose=0, return_dict=True)
-    return float(found["cross_entropy"]), float(found["accuracy"])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bo_objectives.base import Run, TrialFailed
 from bo_objectives.efficientnet import data, diagnosis, logs, probe, training
+from bo_objectives.efficientnet.batches import Batches
 from bo_objectives.efficientnet.bench import Bench
 from bo_objectives.efficientnet.checkpoint import Keeper, unwritable
 from bo_objectives.efficientnet.choice import Choice
@@ -86,13 +87,16 @@ class Trial:
         best = {**record.best, "best_epoch": float(record.best_epoch)}
         metrics = {**best, **self.bench.counts(self.choice, course.network)}
         findings = self._diagnosed(record)
-        self._finish(record, metrics, findings)
-        return Trained(course.network, metrics, record, findings)
+        trained = Trained(course.network, metrics, record, findings)
+        self._finish(trained)
+        return trained
 
     def test(self, trained: Trained) -> Tested:
         """Looks at the test images, which nothing else does."""
         part = self.bench.labeled(self.choice, self.bench.material(self.choice.image_size).split.test)
-        logits = np.asarray(trained.network.predict(part.inputs, batch_size=TEST_BATCH, verbose=0), np.float64)
+        logits = np.asarray(
+            trained.network.predict(Batches(part.inputs, part.one_hot, TEST_BATCH), verbose=0), np.float64
+        )
         true, predicted = part.one_hot.argmax(-1), logits.argmax(-1)
         confusion = np.zeros((part.one_hot.shape[-1],) * 2, np.int64)
         np.add.at(confusion, (true, predicted), 1)
@@ -140,22 +144,22 @@ class Trial:
         is_batch = self.choice.mode == SCRATCH and self.choice.norm_scope != NETWORK
         return BATCH if is_batch else self.choice.norm
 
-    def _finish(self, record: Record, metrics: Mapping[str, float], findings: tuple[Finding, ...]) -> None:
-        content = self._traced(record, metrics, findings)
+    def _finish(self, trained: Trained) -> None:
+        content = self.traced(trained, trained.metrics)
         try:
             self._run.directory.mkdir(parents=True, exist_ok=True)
             (self._run.directory / RECORD).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-            self._logs.end(metrics)
+            self._logs.end(trained.metrics)
         except OSError as error:
             raise unwritable(self._run.directory, error) from error
 
-    def _traced(self, record: Record, metrics: Mapping[str, float], findings: tuple[Finding, ...]) -> dict[str, Any]:
+    def traced(self, trained: Trained, metrics: Mapping[str, float]) -> dict[str, Any]:
         """What was trained on what, with hashes, so that the number can be traced."""
         split, origin = self.bench.material(self.choice.image_size).split, self._origin()
         return {
             "parameters": asdict(self.choice),
             "metrics": dict(metrics),
-            "diagnosis": [asdict(finding) for finding in findings],
+            "diagnosis": [asdict(finding) for finding in trained.findings],
             "warnings": self.choice.warnings(),
             "settings": asdict(self.bench.settings),
             "weights": origin,
@@ -164,8 +168,8 @@ class Trial:
             "pixels_sha256": {part: getattr(split, part).pixels_sha256 for part in data.PARTS},
             "skipped_images": list(split.skipped),
             "keras": {"version": keras.version(), "backend": keras.backend.backend()},
-            "images_per_second": _throughput(record, len(split.train)),
-            "record": record.as_json(),
+            "images_per_second": _throughput(trained.record, len(split.train)),
+            "record": trained.record.as_json(),
         }
 
     def _origin(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection
@@ -35,10 +36,12 @@ class Answer:
 class Child:
     """The parent's side."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, environment: Mapping[str, str] | None = None) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._connection, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_main, args=(theirs, recipe), name="bo-objective", daemon=True)
+        self._process = spawn.Process(
+            target=_main, args=(theirs, recipe, dict(environment or {})), name="bo-objective", daemon=True
+        )
         self._process.start()
         theirs.close()
         self.evaluated = 0
@@ -80,7 +83,8 @@ class Child:
         return Failed(FailureReason.CRASHED, f"the process that evaluated the trial {how}")
 
 
-def _main(connection: Connection, recipe: Recipe) -> None:
+def _main(connection: Connection, recipe: Recipe, environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
     _follow_parent()
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # standard output is the worker's
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the worker; programs we start get their default back

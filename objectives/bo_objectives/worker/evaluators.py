@@ -47,13 +47,14 @@ class Evaluator(Protocol):
 class ChildEvaluator:
     """In a child process, which is replaced after some trials, because memory grows, and after every failure."""
 
-    def __init__(self, recipe: Recipe, trials_per_process: int) -> None:
+    def __init__(self, recipe: Recipe, trials_per_process: int, environment: Mapping[str, str] | None = None) -> None:
         self._recipe = recipe
+        self._environment = environment
         self._most = trials_per_process
         self._child: Child | None = None
 
     def evaluate(self, task: Task, watch: Watch) -> Outcome:
-        child = self._child or Child(self._recipe)
+        child = self._child or Child(self._recipe, self._environment)
         self._child = child
         try:
             child.begin(task)
