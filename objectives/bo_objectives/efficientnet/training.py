@@ -216,5 +216,5 @@ def _run(
     compiled(course.network, course.optimizer, plan.label_smoothing, plan.steps_per_execution).fit(
         batches.stream(plan.seed, begun), steps_per_epoch=len(batches), initial_epoch=begun, epochs=stage.last_epoch,
         validation_data=Batches(held.inputs, held.one_hot, max(plan.batch_size, 64), threads=plan.threads),
-        callbacks=[Watch(course, listener, is_over)], verbose=0,
+        callbacks=[Watch(course, listener, is_over)], shuffle=False, verbose=0,
     )  # fmt: skip

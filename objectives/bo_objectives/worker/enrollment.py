@@ -99,7 +99,10 @@ def _pinned(wanted: Definition, pins: Mapping[str, str]) -> tuple[SearchSpace, d
 
 def _holds(space: SearchSpace, pins: Mapping[str, str]) -> bool:
     """Whether each pin is a value of the space."""
-    return all(name in space and admits(space[name], parse(space[name], text)) for name, text in pins.items())
+    try:
+        return all(name in space and admits(space[name], parse(space[name], text)) for name, text in pins.items())
+    except InvalidRequest:
+        return False
 
 
 def _widened(space: SearchSpace, whole: SearchSpace, pins: Mapping[str, str]) -> SearchSpace:

@@ -146,15 +146,16 @@ def trial_text(info: StudyInfo, trial: Trial) -> RenderableType:
     for name, value in in_order(trial.parameters, info.space).items():
         table.add_row(Text(f"  {name}"), Text(short(value)), Text(info.space[name].unit))
     head = Text(f"trial {trial.number}  {trial.state.value}", style="bold")
+    told = [Text(f"{name}: {text}", style="dim") for name, text in trial.labels.items()]
     if trial.final_measurement is None:
-        return Group(head, table)
+        return Group(head, table, *told)
     declared = {m.name: m for m in info.metrics}
     reached = Table.grid(padding=(0, 2))
     for name, value in trial.final_measurement.metrics.items():
         metric = declared.get(name, Metric(name, role="information"))
         bound = heading(metric).removeprefix(name).strip()
         reached.add_row(Text(f"  {name}"), result(metric, value), Text(metric.unit), Text(bound, style="dim"))
-    return Group(head, reached, Text("with"), table)
+    return Group(head, reached, Text("with"), table, *told)
 
 
 def prediction_text(info: StudyInfo, prediction: ConfigurationPrediction) -> RenderableType:
