@@ -5,6 +5,7 @@ TensorBoard's files are written by the package `tensorboard` alone, without Tens
 
 import csv
 import importlib.util
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -97,11 +98,11 @@ class TensorBoardLog:
         self._add(Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]), step)
 
     def _add(self, summary: Any, step: int = 0) -> None:
-        import time
-
         from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
 
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+        own = Summary.FromString(summary.SerializeToString())  # with TensorFlow about, the plugin's is of its class
+        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=own))
 
 
 def _session_start(parameters: Mapping[str, Any]) -> Any:

@@ -126,8 +126,12 @@ pytestmark = pytest.mark.keras
 REAL = {
     "healthy": ({"lr_head": 1e-2, "norm": "layer"}, {"epochs": "8"}, set()),
     "symmetric_units": ({"kernel_initializer": "zeros"}, {}, {"symmetric_units", "collapsed_to_a_class"}),
-    "exploding_gradients": ({"kernel_initializer": "normal_1", "norm": "none"}, {}, {"exploding_gradients"}),
-    "learning_rate_too_low": ({"lr_head": 1e-6}, {"epochs": "4"}, {"learning_rate_too_low"}),
+    "exploding_gradients": (
+        {"kernel_initializer": "normal_1", "norm": "none"},
+        {"head_width": "64"},
+        {"exploding_gradients"},
+    ),
+    "learning_rate_too_low": ({"lr_head": 1e-4, "norm": "none"}, {"epochs": "5"}, {"learning_rate_too_low"}),
     "learning_rate_too_high": ({"lr_head": 3.0, "norm": "none"}, {"epochs": "4"}, {"learning_rate_too_high"}),
     "batch_too_small_for_batch_norm": ({"batch_size": 2}, {}, {"batch_too_small_for_batch_norm"}),
 }
