@@ -10,7 +10,7 @@ import numpy as np
 from bo_client import FailureReason
 
 from bo_objectives.base import TrialFailed
-from bo_objectives.efficientnet import backbone, data, features, model, optimizer, sources
+from bo_objectives.efficientnet import backbone, data, devices, features, model, optimizer, sources
 from bo_objectives.efficientnet.choice import Choice, invalid
 from bo_objectives.efficientnet.data import Images, Split
 from bo_objectives.efficientnet.names import BALANCED, BATCH, GROUP, NETWORK, SCRATCH, TWO_STAGE
@@ -38,7 +38,9 @@ class Bench:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._features = features.FeatureCache(settings.features_directory, settings.precision)
+        self.share = devices.replicas(settings.strategy)
+        """Of how many images batches are multiples."""
+        self._features = features.FeatureCache(settings.features_directory, settings.precision, self.share)
         self._material: dict[int, Material] = {}
 
     def material(self, image_size: int = 0) -> Material:
@@ -116,7 +118,7 @@ class Bench:
         weights = 1 / (len(shares) * shares) if choice.class_weights == BALANCED else None
         return Plan(
             settings.epochs, choice.batch_size, choice.label_smoothing, settings.seed, settings.patience, weights,
-            settings.steps_per_execution, settings.batch_threads,
+            settings.steps_per_execution, settings.batch_threads, self.share,
         )  # fmt: skip
 
     def stages(self, choice: Choice, network: keras.Model) -> list[Stage]:

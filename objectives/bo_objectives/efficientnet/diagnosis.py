@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from bo_objectives.efficientnet.names import FROZEN
+from bo_objectives.efficientnet.names import FROZEN, SCRATCH
 from bo_objectives.efficientnet.record import Record
 
 UNDERFITTING = "underfitting"
@@ -106,13 +106,17 @@ def _symmetric(record: Record, _: Setting) -> Finding | None:
     )  # fmt: skip
 
 
-def _dead(record: Record, _: Setting) -> Finding | None:
-    for probe, epoch in ((record.before, 1), (record.after, None)):
-        worst = max(probe.layers, key=lambda layer: layer.dead, default=None) if probe else None
+def _dead(record: Record, setting: Setting) -> Finding | None:
+    """New units that are dead, or old ones that died: pretrained features are 0 for most images from the start."""
+    before = {layer.name: layer for layer in record.before.layers} if record.before else {}
+    after = {layer.name: layer for layer in record.after.layers} if record.after else {}
+    born = [x for x in before.values() if x.name.startswith("head_") or setting.mode == SCRATCH]
+    died = [x for x in after.values() if x.name not in before or x.dead - before[x.name].dead > MOST_DEAD / 2]
+    for layers, when, epoch in ((born, "before", 1), (died, "after", None)):
+        worst = max(layers, key=lambda layer: layer.dead, default=None)
         if worst is not None and worst.dead > MOST_DEAD:
-            when = "before training" if epoch else "after training"
             return Finding(
-                DEAD, f"{worst.dead:.0%} of the channels of {worst.name} are 0 for every image {when}",
+                DEAD, f"{worst.dead:.0%} of the channels of {worst.name} are 0 for every image {when} training",
                 "lower lr_head, set warmup, or take norm=batch or he_normal", epoch,
             )  # fmt: skip
     return None

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bo_objectives.efficientnet.backbone import Backbone
+from bo_objectives.efficientnet.batches import predicted
 from bo_objectives.efficientnet.data import PORTION, Images
 
 Features = NDArray[np.float32]
@@ -26,9 +27,12 @@ MOST_BYTES_IN_MEMORY = 2**30
 class FeatureCache:
     """Features (n, h, w, C) by key; the least recently used leave memory first."""
 
-    def __init__(self, directory: Path, precision: str = "float32", most_bytes: int = MOST_BYTES_IN_MEMORY) -> None:
+    def __init__(
+        self, directory: Path, precision: str = "float32", share: int = 1, most_bytes: int = MOST_BYTES_IN_MEMORY
+    ) -> None:
         self._directory = directory
         self._precision = precision
+        self._share = share
         self._most_bytes = most_bytes
         self._kept: OrderedDict[str, Features] = OrderedDict()
 
@@ -50,7 +54,7 @@ class FeatureCache:
             path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
-            compute(backbone, k, images, partial)
+            compute(backbone, k, images, partial, self._share)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -63,13 +67,13 @@ class FeatureCache:
         return found
 
 
-def compute(backbone: Backbone, k: int, images: Images, path: Path) -> None:
+def compute(backbone: Backbone, k: int, images: Images, path: Path, share: int = 1) -> None:
     """Writes the features (n, h, w, C), in inference, batch by batch, so that no part need fit in memory."""
     bottom: Any = backbone.bottom(k)
     features = np.lib.format.open_memmap(path, "w+", np.float32, (len(images), *bottom.output_shape[1:]))
     for start in range(0, len(images), PORTION):
         pixels = np.asarray(images.pixels[start : start + PORTION])
-        features[start : start + PORTION] = bottom.predict(pixels, batch_size=BATCH, verbose=0)
+        features[start : start + PORTION] = predicted(bottom, pixels, BATCH, share)
     features.flush()
 
 

@@ -33,6 +33,7 @@ def start(backend: str, precision: str = "float32") -> None:
         raise SetupError(f"option backend is {backend!r}, but this process already runs Keras on {running}")
     if running == "tensorflow" and not loaded:
         _tame_tensorflow()
+    keras.utils.clear_session()  # what the last trial left; it forgets the precision and the devices too
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
 
 

@@ -46,6 +46,8 @@ class Plan:
     class_weights: Array | None = None
     steps_per_execution: int = 1
     threads: int = 1
+    share: int = 1
+    """Of how many images batches are multiples, for as many devices."""
 
 
 @dataclass(frozen=True)
@@ -210,11 +212,12 @@ def _run(
     is_over: Callable[[], bool],
 ) -> None:  # fmt: skip
     trained, held = data
-    batches = Batches(trained.inputs, trained.one_hot, plan.batch_size, plan.class_weights, plan.threads)
+    shared = (plan.threads, plan.share)
+    batches = Batches(trained.inputs, trained.one_hot, plan.batch_size, plan.class_weights, *shared)
     assert course.optimizer is not None
     begun = course.record.epoch
     compiled(course.network, course.optimizer, plan.label_smoothing, plan.steps_per_execution).fit(
         batches.stream(plan.seed, begun), steps_per_epoch=len(batches), initial_epoch=begun, epochs=stage.last_epoch,
-        validation_data=Batches(held.inputs, held.one_hot, max(plan.batch_size, 64), threads=plan.threads),
+        validation_data=Batches(held.inputs, held.one_hot, max(plan.batch_size, 64), None, *shared),
         callbacks=[Watch(course, listener, is_over)], shuffle=False, verbose=0,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bo_objectives.base import Run, TrialFailed
 from bo_objectives.efficientnet import data, diagnosis, logs, probe, training
-from bo_objectives.efficientnet.batches import Batches
+from bo_objectives.efficientnet.batches import predicted
 from bo_objectives.efficientnet.bench import Bench
 from bo_objectives.efficientnet.checkpoint import Keeper, unwritable
 from bo_objectives.efficientnet.choice import Choice
@@ -94,20 +94,17 @@ class Trial:
     def test(self, trained: Trained) -> Tested:
         """Looks at the test images, which nothing else does."""
         part = self.bench.labeled(self.choice, self.bench.material(self.choice.image_size).split.test)
-        logits = np.asarray(
-            trained.network.predict(Batches(part.inputs, part.one_hot, TEST_BATCH), verbose=0), np.float64
-        )
-        true, predicted = part.one_hot.argmax(-1), logits.argmax(-1)
+        logits = predicted(trained.network, part.inputs, TEST_BATCH, self.bench.share).astype(np.float64)
+        true, found = part.one_hot.argmax(-1), logits.argmax(-1)
         confusion = np.zeros((part.one_hot.shape[-1],) * 2, np.int64)
-        np.add.at(confusion, (true, predicted), 1)
+        np.add.at(confusion, (true, found), 1)
         loss = probe.cross_entropy(logits, part.one_hot)
-        return Tested({"test_loss": loss, "test_accuracy": float((true == predicted).mean())}, confusion)
+        return Tested({"test_loss": loss, "test_accuracy": float((true == found).mean())}, confusion)
 
     def _begun(self, keeper: Keeper) -> tuple[Course, tuple[Labeled, Labeled]]:
         bench, choice = self.bench, self.choice
         split = bench.material(choice.image_size).split
         parts = (bench.labeled(choice, split.train), bench.labeled(choice, split.validation))
-        keras.utils.clear_session()
         keras.utils.set_random_seed(bench.settings.seed)
         network = bench.network(choice, parts[0].inputs.shape[1:])
         found = keeper.find(self._run.checkpoint_uri)

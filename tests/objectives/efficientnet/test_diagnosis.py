@@ -98,6 +98,17 @@ def test_one_class_is_no_collapse_where_nearly_all_images_are_of_it() -> None:
     assert "collapsed_to_a_class" not in kinds(record([(0.1, 0.1)] * 2, probe(0.7), probe(0.1, commonest=1.0)), rare)
 
 
+def test_pretrained_features_that_are_sparse_from_the_start_are_not_dead() -> None:
+    sparse = Layer("top_activation", 0.3, 0.97, False)
+    tuned = Setting(SEVEN, 32, "batch", "fine_tune")
+    assert kinds(record(HEALTHY, probe(2.5, sparse), probe(0.4, sparse)), tuned) == []
+    assert kinds(record(HEALTHY, probe(2.5, Layer("top_activation", 0.3, 0.1, False)), probe(0.4, sparse)), tuned) == [
+        "dead_units"
+    ]
+    new = Setting(SEVEN, 32, "batch", "scratch")
+    assert kinds(record(HEALTHY, probe(2.5, sparse), probe(0.4, sparse)), new) == ["dead_units"]
+
+
 def test_every_kind_is_planted_somewhere() -> None:
     assert {*PLANTED, "learning_rate_too_high"} == set(diagnosis.KINDS)
 

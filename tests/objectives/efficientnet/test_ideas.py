@@ -219,6 +219,26 @@ def test_the_image_size_is_a_parameter(bench: Bench) -> None:
     assert network.output.shape == (None, 3)
 
 
+def test_half_precision_computes_in_it_and_keeps_weights_and_logits_whole(make_objective, run) -> None:
+    objective = make_objective(precision="bfloat16")
+    with objective._ready():
+        trial = objective._trial({"norm": "layer"}, run)
+        network = trial.train().network
+    conv, logits = network.get_layer("head_conv"), network.get_layer("head_dense")
+    assert (conv.compute_dtype, conv.kernel.dtype) == ("bfloat16", "float32")
+    assert (logits.compute_dtype, network.output.dtype) == ("float32", "float32")
+    with make_objective()._ready():
+        assert keras.config.dtype_policy().name == "float32"
+
+
+def test_several_steps_an_execution_train_alike(make_objective, make_run) -> None:
+    one, four = make_run(), make_run()
+    for run, steps in ((one, "1"), (four, "4")):
+        make_objective(steps_per_execution=steps).evaluate({"norm": "layer", "batch_size": 4}, run)
+    for ours, theirs in zip(one.reports, four.reports, strict=True):
+        assert ours[1] == pytest.approx(theirs[1], rel=1e-4)
+
+
 def test_patience_ends_a_trial_that_stands_still(make_objective, run) -> None:
     objective = make_objective(epochs="9", patience="2")
     metrics = objective.evaluate({"kernel_initializer": "zeros", "lr_head": 1e-12, "norm": "none"}, run)
