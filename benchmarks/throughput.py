@@ -6,8 +6,8 @@
 
 In each repeat the two are trained one after the other, in this process; a repeat before them all loads what is loaded
 once. Images per second are of training with its validation, without the first epoch, in which the backend compiles.
-Ratios are within a repeat, and their median is told. `cpu_ratio` and `overhead_of_a_minute` count the CPU time of the
-process from before the network is built to the end, which other processes disturb less: the overhead is what a trial takes
+Ratios are within a repeat, and their median is told. `cpu_ratio` and `overhead_of_a_minute` count the process's CPU
+time from before the network is built to the end, which other processes disturb less: the overhead is what a trial takes
 beyond the bare one, as a share of a minute.
 """
 
