@@ -1,130 +1,113 @@
-"""How fast the objective trains beside a bare Keras `fit` of the same model and data, and what the worker itself costs.
+"""How many trials a server hands out and takes back, durably, from so many clients at once.
 
-    python -m benchmarks.throughput --epochs 6 --repeats 3
-    python -m benchmarks.throughput --option backbone=efficientnet_b0 --option weights=random --option cache=off \\
-        --option image_size=224 --option precision=bfloat16          # on a GPU: images per second, and its memory
+Usage: python -m benchmarks.throughput --storage sqlite:////tmp/bo.db --clients 1,16 --seconds 10
 
-In each repeat the two are trained one after the other, in this process; a repeat before them all loads what is loaded
-once. Images per second are of training with its validation, without the first epoch, in which the backend compiles.
-Ratios are within a repeat, and their median is told. `cpu_ratio` and `overhead_of_a_minute` count the process's CPU
-time from before the network is built to the end, which other processes disturb less: the overhead is what a trial takes
-beyond the bare one, as a share of a minute.
+Each client is a connection of its own that asks for a suggestion and completes it, again and again; the suggestions
+are quasi-random, so that what is measured is the service and its database. The clients share processes, two at most,
+and with the server this machine's processors. The processor's time is the server's alone, whoever else is at work.
 """
 
-import argparse
-import json
-import statistics
+import multiprocessing
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from statistics import median, quantiles
 
-from bo_client import Value
-from bo_objectives.efficientnet.choice import Choice
-from bo_objectives.efficientnet.objective import EfficientNetObjective
+import bo_client
+import click
 
-MINUTE = 60.0
-
-
-class Run:
-    """A trial that nobody follows; what it says goes nowhere."""
-
-    number, attempt, checkpoint_uri = 1, 1, ""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def report(self, step: int, metrics: Mapping[str, float], checkpoint_uri: str = "") -> None: ...
-
-    def label(self, labels: Mapping[str, str]) -> None: ...
+SPACE = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(4)])
+PROCESSES = 2
+WARM_UP_S = 1.0
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints a line for each repeat, and the medians as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--option", action="append", default=[], help="of the objective; repeatable")
-    parser.add_argument("--parameter", action="append", default=[], help="of the trial; repeatable")
-    asked = parser.parse_args(arguments)
-    options = {"data": "emoji", **dict(text.split("=", 1) for text in asked.option), "epochs": str(asked.epochs)}
-    objective = EfficientNetObjective(**options)
-    parameters = objective.define().whole.parse(dict(text.split("=", 1) for text in asked.parameter))  # type: ignore[union-attr]
-    rows = [measured(objective, parameters, is_first=i % 2 == 0) for i in range(asked.repeats + 1)][1:]
-    names = list(rows[0])
-    print(json.dumps({name: statistics.median(row[name] for row in rows) for name in names}, indent=2))  # noqa: T201
+@contextmanager
+def serving(storage: str) -> Iterator[tuple[str, int]]:
+    """A server; yields its address and its process's number."""
+    command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", storage, "--listen", "127.0.0.1:0"]
+    process = subprocess.Popen([*command, "--log-level", "warning"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().split()[2], process.pid
+    finally:
+        process.terminate()
+        process.wait()
 
 
-def measured(objective: EfficientNetObjective, parameters: Mapping[str, Value], is_first: bool) -> dict[str, float]:
-    """One repeat: ours and the bare one, in this order or the other."""
-    sides = [ours, bare] if is_first else [bare, ours]
-    found: dict[str, float] = {}
-    for side in sides:
-        found |= side(objective, parameters)
-    found["ratio"] = found["images_per_second"] / found["bare_images_per_second"]
-    found["cpu_ratio"] = found["bare_cpu_seconds"] / found["cpu_seconds"]
-    found["overhead_of_a_minute"] = (found["cpu_seconds"] - found["bare_cpu_seconds"]) / MINUTE
-    print({name: round(value, 3) for name, value in found.items()}, flush=True)  # noqa: T201
-    return found
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far."""
+    used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(used[11]) + int(used[12])) / 100.0
 
 
-def ours(objective: EfficientNetObjective, parameters: Mapping[str, Value]) -> dict[str, float]:
-    """A trial as the worker runs it."""
-    with TemporaryDirectory() as folder:
-        began = time.process_time()
-        objective.evaluate(parameters, Run(Path(folder)))
-        seconds = time.process_time() - began
-        traced: dict[str, Any] = json.loads((Path(folder) / "trial.json").read_text("utf-8"))
-    return {
-        "images_per_second": traced["images_per_second"],
-        "cpu_seconds": seconds,
-        **_memory(),
-    }
+def work(
+    address: str, study_id: str, clients: int, seconds: float, found: "multiprocessing.Queue[list[float]]"
+) -> None:
+    """So many clients on threads; how long each pair of calls took, without those of the warm-up."""
+    taken: list[float] = []
+    end = time.monotonic() + WARM_UP_S + seconds
+
+    def run() -> None:
+        with bo_client.connect(address) as client:
+            study = client.study(study_id)
+            while (begin := time.monotonic()) < end:
+                (trial,) = study.suggest()
+                trial.complete({"loss": float(trial.parameters["x0"])})
+                if begin > end - seconds:
+                    taken.append(time.monotonic() - begin)
+
+    threads = [threading.Thread(target=run) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found.put(taken)
 
 
-def bare(objective: EfficientNetObjective, parameters: Mapping[str, Value]) -> dict[str, float]:
-    """Keras alone: the same network, compiled and fitted on arrays, with no callback but a clock."""
-    with objective._ready():
-        import keras
-        import numpy as np
-        from bo_objectives.efficientnet.bench import Bench
-
-        choice = Choice.of(parameters)
-        bench = objective._bench = objective._bench or Bench(objective.settings)
-        split = bench.material(choice.image_size).split
-        train, validation = bench.labeled(choice, split.train), bench.labeled(choice, split.validation)
-        began = time.process_time()
-        network = bench.network(choice, train.inputs.shape[1:])
-        network.compile(
-            keras.optimizers.Adam(choice.lr_head),
-            keras.losses.CategoricalCrossentropy(from_logits=True),
-            metrics=[keras.metrics.CategoricalCrossentropy(from_logits=True), keras.metrics.CategoricalAccuracy()],
-            steps_per_execution=objective.settings.steps_per_execution,
-        )
-        times = [time.perf_counter()]
-        clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: times.append(time.perf_counter()))
-        network.fit(
-            np.asarray(train.inputs[:]), train.one_hot, choice.batch_size, objective.settings.epochs, verbose=0,
-            validation_data=(np.asarray(validation.inputs[:]), validation.one_hot), callbacks=[clock],
-            validation_batch_size=max(choice.batch_size, 64),
-        )  # fmt: skip
-        seconds = time.process_time() - began
-    speed = len(train) * (len(times) - 2) / (times[-1] - times[1])
-    return {"bare_images_per_second": speed, "bare_cpu_seconds": seconds}
+def measure(address: str, pid: int, clients: int, studies: int, seconds: float) -> str:
+    """A row of the table."""
+    context = multiprocessing.get_context("spawn")
+    processes = min(PROCESSES, clients)
+    with bo_client.connect(address) as client:
+        names = [f"c{clients}-{i}" for i in range(studies)]
+        for name in names:
+            client.create_study(name, SPACE, "loss", goal="minimize", algorithm="quasi_random")
+    found: multiprocessing.Queue[list[float]] = context.Queue()
+    shares = [clients // processes + (i < clients % processes) for i in range(processes)]
+    workers = [
+        context.Process(target=work, args=(address, names[i % studies], share, seconds, found))
+        for i, share in enumerate(shares)
+    ]
+    for worker in workers:
+        worker.start()
+    used, begin = processor_seconds(pid), time.monotonic()
+    taken = [t for _ in workers for t in found.get()]
+    used, passed = processor_seconds(pid) - used, time.monotonic() - begin
+    for worker in workers:
+        worker.join()
+    rate = len(taken) / seconds
+    late = quantiles(taken, n=100)[98]
+    busy = used / passed
+    cost = 1e3 * busy / rate if rate else 0.0
+    return f"| {clients} | {rate:.0f} | {1e3 * median(taken):.1f} | {1e3 * late:.1f} | {cost:.2f} |"
 
 
-def _memory() -> dict[str, float]:
-    """Peak GPU memory of the process in GiB, where TensorFlow sees a GPU."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return {}
-    import tensorflow as tf
-
-    if not tf.config.list_physical_devices("GPU"):
-        return {}
-    return {"peak_gpu_gib": tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**30}
+@click.command()
+@click.option("--storage", required=True, help="As of bo-service serve; a database of its own.")
+@click.option("--clients", default="1,16", show_default=True)
+@click.option("--studies", default=1, show_default=True, help="That the clients share, at most two.")
+@click.option("--seconds", default=10.0, show_default=True)
+def main(storage: str, clients: str, studies: int, seconds: float) -> None:
+    """Measure suggest and complete."""
+    click.echo("| clients | pairs per second | median, ms | 99 %, ms | server's processor, ms a pair |")
+    click.echo("|---|---|---|---|---|")
+    with serving(storage) as (address, pid):
+        for count in map(int, clients.split(",")):
+            click.echo(measure(address, pid, count, studies, seconds))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,53 @@ from pathlib import Path
 
 from bo_service.core.errors import StartupError
 
-SQLITE = "sqlite:///"
-
 
 def default_processes() -> int:
     """One processor is left to everything else; more than four rarely have work."""
     return min(4, max(1, (os.cpu_count() or 1) - 1))
+
+
+@dataclass(frozen=True)
+class Address:
+    """HOST:PORT; IPv6 in brackets. Raises StartupError, naming the option."""
+
+    option: str
+    text: str
+
+    def __post_init__(self) -> None:
+        port = self.text.rpartition(":")[2]
+        if not (self.host and port.isascii() and port.isdigit() and int(port) < 65536):
+            example = "127.0.0.1:9464" if self.option == "--metrics" else "127.0.0.1:50051"
+            raise StartupError(f"{self.option}: is {self.text!r}; give HOST:PORT, such as {example}")
+
+    @property
+    def host(self) -> str:
+        """IPv6 in brackets."""
+        return self.text.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        """From 0 to 65535."""
+        return int(self.text.rpartition(":")[2])
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether this machine alone can reach it."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """What calls are encrypted with, all in PEM."""
+
+    certificate: Path
+    """The server's, then those between it and its authority."""
+    key: Path
+    client_authority: Path | None = None
+    """Whose certificates clients must show; None: clients show none."""
 
 
 @dataclass(frozen=True)
@@ -23,48 +64,71 @@ class Config:
         StartupError: naming the option, what was given and what to do.
     """
 
-    storage: str
-    """`sqlite:///FILE`, relative to the current folder, or `sqlite:////FILE`, absolute."""
+    storage: str = field(repr=False)
+    """`sqlite:///FILE`, relative to the current folder, `sqlite:////FILE`, absolute, or `postgresql://…/DATABASE`."""
     listen: str
     """HOST:PORT; port 0 takes any free one."""
     insecure: bool = False
-    """Whether others than this machine may be listened to although nothing is encrypted."""
+    """Whether other machines may call although nothing is encrypted, or anybody may."""
     processes: int = field(default_factory=default_processes)
     """That compute suggestions."""
+    tls: TlsFiles | None = None
+    """None: nothing is encrypted."""
+    auth: str = "auto"
+    """An `application.door.AuthMode`."""
+    metrics: str | None = None
+    """HOST:PORT; None: nothing is measured."""
+    metrics_insecure: bool = False
+    """Whether other machines may read the metrics, which nothing protects."""
+    drain_seconds: float = 0.0
+    """From the moment that health says NOT_SERVING until no more calls are taken."""
+    grace_seconds: float = 10.0
+    """Then for calls in progress."""
 
     def __post_init__(self) -> None:
-        if not self.storage.startswith(SQLITE) or not self.storage.removeprefix(SQLITE).strip("/"):
-            raise StartupError(f"--storage: is {self.storage!r}; give sqlite:///FILE, such as sqlite:///bo.db")
         if self.processes < 1:
             raise StartupError(f"--processes: is {self.processes}; give 1 or more")
-        self.port  # noqa: B018 - checked at once
-        if not self.insecure and not _is_loopback(self.host):
+        if not (self.is_private or self.insecure or self.tls):
             raise StartupError(
                 f"--listen: {self.host} can be reached from other machines, and calls are neither encrypted nor "
-                "authenticated; listen on 127.0.0.1, or accept that with --insecure"
+                "authenticated; listen on 127.0.0.1, or give --tls-cert and --tls-key, and with --tls-client-ca or "
+                "tokens (bo-service token create) say who may call; or accept all that with --insecure"
+            )
+        address = self.metrics_address
+        if address is not None and not address.is_loopback and not self.metrics_insecure:
+            raise StartupError(
+                f"--metrics: {address.host} can be reached from other machines, and metrics are neither encrypted nor "
+                "protected; listen on 127.0.0.1, or accept that with --metrics-insecure"
             )
 
     @property
-    def path(self) -> Path:
-        """The database's file."""
-        return Path(self.storage.removeprefix(SQLITE)).absolute()
+    def address(self) -> Address:
+        return Address("--listen", self.listen)
+
+    @property
+    def metrics_address(self) -> Address | None:
+        return None if self.metrics is None else Address("--metrics", self.metrics)
 
     @property
     def host(self) -> str:
         """As in the address; IPv6 in brackets."""
-        return self.listen.rpartition(":")[0]
+        return self.address.host
 
     @property
     def port(self) -> int:
         """From 0 to 65535."""
-        text = self.listen.rpartition(":")[2]
-        if not (self.host and text.isascii() and text.isdigit() and int(text) < 65536):
-            raise StartupError(f"--listen: is {self.listen!r}; give HOST:PORT, such as 127.0.0.1:50051")
-        return int(text)
+        return self.address.port
 
+    @property
+    def is_private(self) -> bool:
+        """Whether this machine alone can call."""
+        return self.address.is_loopback
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    def check_door(self, is_open: bool) -> None:
+        """Raises StartupError where the server would let strangers in: `is_open` says that callers need no token."""
+        if is_open and not (self.is_private or self.insecure or (self.tls and self.tls.client_authority)):
+            raise StartupError(
+                f"--listen: {self.host} can be reached from other machines, and anybody could call; make a token "
+                f'with `bo-service token create --storage "{self.storage}" --role admin`, or say with --tls-client-ca '
+                "whose certificates callers must show, or let everybody in with --insecure"
+            )

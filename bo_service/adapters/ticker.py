@@ -4,6 +4,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from bo_service.core.errors import StorageUnavailable, TransactionLost
+
 logger = logging.getLogger("bo_service.ticker")
 
 
@@ -26,5 +28,7 @@ class Ticker:
         while not self._stopped.wait(self._seconds):
             try:
                 self._act()
+            except (StorageUnavailable, TransactionLost) as error:
+                logger.warning("%s: %s; trying again in %g s", self._thread.name, error.message, self._seconds)
             except Exception:
                 logger.exception("%s failed; trying again in %g s", self._thread.name, self._seconds)

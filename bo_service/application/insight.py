@@ -13,13 +13,13 @@ from bo_service.core.constraints import Configuration
 from bo_service.core.domains import CategoricalDomain, listed
 from bo_service.core.errors import InvalidArgument, Violation
 from bo_service.core.insight.findings import Analysis, BestFinding, RegionImportance, Slice, SliceRequest
+from bo_service.core.limits import MAX_GRID_VALUES, MAX_SLICE_POINTS, MAX_SLICE_VALUES
 from bo_service.core.space import SearchSpace
 from bo_service.core.study import Goal, Metric
 
 MOST_SLICED = 2
-MOST_VALUES = {1: 1000, 2: 100}
+MOST_VALUES = {1: MAX_SLICE_VALUES, 2: MAX_GRID_VALUES}
 DEFAULT_VALUES = {1: 50, 2: 25}
-MOST_POINTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,6 @@ def _check_points(space: SearchSpace, names: Sequence[str], size: int) -> None:
     for name in names:
         domain = space[name].domain
         points *= len(domain.values) if isinstance(domain, CategoricalDomain) else size
-    if points > MOST_POINTS:
-        what = f"ask for {points} points, as all values of a category are shown; at most {MOST_POINTS}: name one"
+    if points > MAX_SLICE_POINTS:
+        what = f"ask for {points} points, as all values of a category are shown; at most {MAX_SLICE_POINTS}: name one"
         raise InvalidArgument.of("parameters", what)

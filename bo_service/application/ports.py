@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from bo_service.core.access import Token
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Evidence, Predictions, Suggestion
 from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 
 class Clock(Protocol):
-    """The server's time."""
+    """The time that leases are counted in: the machine's, or that of the database which several servers share."""
 
     def now(self) -> datetime:
         """In UTC, with its zone."""
@@ -101,8 +102,14 @@ class Studies(Protocol):
     def get(self, study_id: str) -> Study:
         """Raises NotFound."""
 
+    def revisions(self, study_ids: Collection[str]) -> Mapping[str, int]:
+        """Of those that exist, by id."""
+
     def page(self, after: str, limit: int) -> list[Study]:
         """In the order of their ids, those after `after`."""
+
+    def total(self) -> int:
+        """How many there are."""
 
     def add(self, study: Study) -> None: ...
 
@@ -135,17 +142,26 @@ class Trials(Protocol):
     def expired(self, at: datetime, limit: int) -> list[Trial]:
         """Running trials whose lease ran out before `at`."""
 
-    def running(self) -> list[Trial]:
-        """Of all studies."""
+    def is_any_running(self) -> bool:
+        """In any study."""
+
+    def hold_running(self) -> list[Trial]:
+        """Those of all studies; until this transaction ends, no other changes a study."""
 
     def counts(self, study_id: str) -> Mapping[TrialState, int]:
         """How many there are in each state; states without trials may be absent."""
 
+    def totals(self) -> Mapping[TrialState, int]:
+        """As `counts`, of all studies together."""
+
+    def last_number(self, study_id: str) -> int:
+        """The one that was used last, 0 before the first."""
+
     def next_number(self, study_id: str) -> int:
         """One that has never been used in the study, not even by a trial deleted since."""
 
-    def save(self, trial: Trial) -> None:
-        """Adds it, or replaces what was saved under its number."""
+    def save(self, *trials: Trial) -> None:
+        """Adds them, or replaces what was saved under their numbers."""
 
     def delete(self, trial: Trial, revision: int) -> None: ...
 
@@ -182,7 +198,45 @@ class Answers(Protocol):
 
     def remember(self, key: RequestKey, answer: object, at: datetime) -> None: ...
 
-    def forget_before(self, at: datetime) -> None: ...
+    def forget_before(self, at: datetime) -> bool:
+        """Some of those that are older; whether there may be more."""
+
+
+class Pulse(Protocol):
+    """When a server was last alive: one moment, which all servers over a database share."""
+
+    def last(self) -> datetime | None:
+        """None where none has ever said so."""
+
+    def beat(self, at: datetime) -> datetime | None:
+        """Says so; what `last` was. Others who beat wait until this transaction ends."""
+
+
+class Tokens(Protocol):
+    """The bearer tokens, as one transaction sees them."""
+
+    def all(self) -> list[Token]:
+        """Those revoked and expired too, in the order of their creation."""
+
+    def get(self, token_id: str) -> Token:
+        """Raises NotFound."""
+
+    def add(self, token: Token) -> None: ...
+
+    def save(self, token: Token) -> None: ...
+
+    def note_uses(self, uses: Mapping[str, datetime]) -> None:
+        """When tokens were last used, by id."""
+
+
+class Health(Protocol):
+    """Whether the database takes writes."""
+
+    def beat(self, at: datetime) -> None:
+        """Writes the moment."""
+
+    def last_beat(self) -> datetime | None:
+        """The moment last written, by whichever server."""
 
 
 class Records(Protocol):
@@ -198,13 +252,23 @@ class Records(Protocol):
     def leases(self) -> Leases: ...
     @property
     def answers(self) -> Answers: ...
+    @property
+    def pulse(self) -> Pulse: ...
+    @property
+    def tokens(self) -> Tokens: ...
+    @property
+    def health(self) -> Health: ...
 
 
 class Store(Protocol):
-    """Transactions. Every call may raise StorageUnavailable."""
+    """Transactions. Every call may raise StorageUnavailable, and those that write may raise TransactionLost."""
 
     def read(self) -> AbstractContextManager[Records]:
         """One consistent moment."""
 
-    def write(self) -> AbstractContextManager[Records]:
-        """One at a time; all of it or, after an exception, nothing. Durable once the block has been left."""
+    def write(self, study_id: str | None = None) -> AbstractContextManager[Records]:
+        """All of it or, after an exception, nothing. Durable once the block has been left.
+
+        Those of one study are made one at a time, whichever server makes them: each sees what the last one left. One
+        that names no study changes none, unless it holds them all.
+        """

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bo_service.application.ports import RequestKey
-from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.repeating import repeated
+from bo_service.application.services import Ledger, Services, change_once, changing
 from bo_service.application.stopping import judged
 from bo_service.application.trials import check_length
 from bo_service.application.views import Heartbeat
@@ -16,6 +17,7 @@ SWEEP = 100
 KEPT_ANSWERS = timedelta(days=7)
 
 
+@repeated
 def report_measurements(
     services: Services,
     study_id: str,
@@ -60,6 +62,7 @@ def report_measurements(
         )
 
 
+@repeated
 def complete_trial(
     services: Services,
     study_id: str,
@@ -71,27 +74,24 @@ def complete_trial(
 ) -> Trial:
     """The trial after its result, with these labels beside its own. A late result counts, unless the trial has ended.
 
-
     Raises:
         NotFound: no such trial.
         WrongLease: the token was never given out for it.
         WrongState: it has ended.
         InvalidArgument: a final measurement that lacks a metric or isn't finite, or too many labels.
     """
-    with changing(services, study_id) as ledger:
 
-        def complete() -> Trial:
-            trial = _owned(ledger, number, token)
-            if isinstance(outcome, Measurement):
-                return ledger.save(_succeed(ledger, trial.label(labels or {}), outcome))
-            is_lost = not trial.is_held_by(token) and not trial.state.is_ended
-            if is_lost and not outcome.reason.blames_parameters:
-                return trial  # the next attempt is already queued or running
-            return ledger.save(
-                trial.label(labels or {}).fail(outcome, ledger.study.spec.execution.max_attempts, ledger.at)
-            )
+    def complete(ledger: Ledger) -> Trial:
+        trial = _owned(ledger, number, token)
+        if isinstance(outcome, Measurement):
+            return ledger.save(_succeed(ledger, trial.label(labels or {}), outcome))
+        is_lost = not trial.is_held_by(token) and not trial.state.is_ended
+        if is_lost and not outcome.reason.blames_parameters:
+            return trial  # the next attempt is already queued or running
+        most = ledger.study.spec.execution.max_attempts
+        return ledger.save(trial.label(labels or {}).fail(outcome, most, ledger.at))
 
-        return once(ledger.records, key, Trial, ledger.at, complete)
+    return change_once(services, study_id, key, Trial, complete)
 
 
 def _succeed(ledger: Ledger, trial: Trial, final: Measurement) -> Trial:
@@ -119,17 +119,22 @@ def _why_lost(trial: Trial) -> str:
 
 
 def expire_leases(services: Services) -> int:
-    """Takes trials from workers that have gone silent; how many."""
+    """Takes trials from workers that have gone silent; how many.
+
+    Silent is who said nothing until a server was last known to be alive, not until now: in between, nobody listened.
+    """
     with services.store.read() as records:
-        silent = records.trials.expired(services.clock.now(), SWEEP)
-    return sum(_expire(services, trial) for trial in silent)
+        at = records.pulse.last() or services.clock.now()
+        silent = records.trials.expired(at, SWEEP)
+    return sum(_expire(services, trial, at) for trial in silent)
 
 
-def _expire(services: Services, seen: Trial) -> bool:
+@repeated
+def _expire(services: Services, seen: Trial, at: datetime) -> bool:
     try:
         with changing(services, seen.study_id) as ledger:
             trial = ledger.records.trials.get(seen.study_id, seen.number)
-            if trial.state is not TrialState.RUNNING or trial.lease is None or trial.lease.expire_time > ledger.at:
+            if trial.state is not TrialState.RUNNING or trial.lease is None or trial.lease.expire_time >= at:
                 return False  # it was renewed or ended meanwhile
             ledger.save(trial.expire(ledger.study.spec.execution.max_attempts, ledger.at))
             return True
@@ -137,17 +142,9 @@ def _expire(services: Services, seen: Trial) -> bool:
         return False  # it was deleted meanwhile
 
 
-def renew_every_lease(services: Services) -> int:
-    """After the server was away: every running trial has its full lease again, since nobody could renew it."""
-    with services.store.write() as records:
-        running = records.trials.running()
-        for trial in running:
-            duration = records.studies.get(trial.study_id).spec.execution.lease_duration
-            records.trials.save(trial.renew(services.clock.now() + duration))
-    return len(running)
-
-
 def forget_old_answers(services: Services) -> None:
     """Calls are safe to repeat for a week."""
-    with services.store.write() as records:
-        records.answers.forget_before(services.clock.now() - KEPT_ANSWERS)
+    more = True
+    while more:
+        with services.store.write() as records:
+            more = records.answers.forget_before(services.clock.now() - KEPT_ANSWERS)

@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,26 +26,36 @@ class Services:
     optimizer: Optimizer
     changes: Changes = field(default_factory=Changes)
     suggesting: "StudyLocks" = field(default_factory=lambda: StudyLocks())
+    """Suggestions that are computed together would be the same."""
 
 
 class StudyLocks:
-    """One lock for each study: suggestions that are computed together would be the same."""
+    """One lock for each study, for as long as somebody wants it."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
+        self._wanted: Counter[str] = Counter()
 
     @contextmanager
     def hold(self, study_id: str, patience: float) -> Iterator[bool]:
         """Yields whether the lock was got within `patience` seconds."""
         with self._guard:
             lock = self._locks.setdefault(study_id, threading.Lock())
+            self._wanted[study_id] += 1
         held = lock.acquire(timeout=max(0.0, patience))
         try:
             yield held
         finally:
             if held:
                 lock.release()
+            self._leave(study_id)
+
+    def _leave(self, study_id: str) -> None:
+        with self._guard:
+            self._wanted[study_id] -= 1
+            if not self._wanted[study_id]:
+                del self._wanted[study_id], self._locks[study_id]
 
 
 class Ledger:
@@ -54,6 +65,11 @@ class Ledger:
         self.records = records
         self.study = study
         self.at = at
+        self._opened = study
+
+    @property
+    def is_changed(self) -> bool:
+        return self.study is not self._opened
 
     def save(self, trial: Trial) -> Trial:
         """Stores a trial that was added or changed."""
@@ -97,14 +113,39 @@ def changing(services: Services, study_id: str) -> Iterator[Ledger]:
     Raises:
         NotFound: no such study.
     """
-    with services.store.write() as records:
-        study = records.studies.get(study_id)
-        ledger = Ledger(records, study, services.clock.now())
+    with services.store.write(study_id) as records:
+        ledger = Ledger(records, records.studies.get(study_id), services.clock.now())
         yield ledger
-        if ledger.study is not study:
+        if ledger.is_changed:
             ledger.close()
-    if ledger.study is not study:
-        services.changes.announce(study_id)
+    if ledger.is_changed:
+        services.changes.announce(study_id, ledger.study.revision)
+
+
+def change_once(
+    services: Services, study_id: str, key: RequestKey | None, kind: type[T], act: Callable[[Ledger], T]
+) -> T:
+    """What `act` makes of a study, or what it made of it at the same request before, be the study gone since.
+
+    Raises:
+        NotFound: no such study.
+        RequestIdReused: the id belongs to another request.
+    """
+    ledger: Ledger | None = None
+
+    def change() -> T:
+        nonlocal ledger
+        ledger = Ledger(records, records.studies.get(study_id), at)
+        return act(ledger)
+
+    with services.store.write(study_id) as records:
+        at = services.clock.now()
+        answer = once(records, key, kind, at, change)
+        if ledger is not None and ledger.is_changed:
+            ledger.close()
+    if ledger is not None and ledger.is_changed:
+        services.changes.announce(study_id, ledger.study.revision)
+    return answer
 
 
 def once(records: Records, key: RequestKey | None, kind: type[T], at: datetime, act: Callable[[], T]) -> T:

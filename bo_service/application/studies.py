@@ -1,11 +1,14 @@
 """Studies: create, look at, change, delete."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from bo_service.application.ports import RequestKey
-from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.changes import GONE
+from bo_service.application.ports import Records, RequestKey
+from bo_service.application.repeating import repeated
+from bo_service.application.services import Ledger, Services, change_once, once
 from bo_service.application.views import Done, StudyView, view_study
 from bo_service.application.warm_start import check_sources
 from bo_service.core.errors import AlreadyExists
@@ -33,6 +36,7 @@ class StudyUpdate:
     state: StudyState | None = None
 
 
+@repeated
 def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> StudyView:
     """The study as created, or as it is where it exists with the same spec.
 
@@ -40,7 +44,7 @@ def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> S
         AlreadyExists: the id belongs to a study with another spec.
         InvalidArgument: it can't start from the studies that it names.
     """
-    with services.store.write() as records:
+    with services.store.write(new.study_id) as records:
         now = services.clock.now()
 
         def create() -> StudyView:
@@ -66,14 +70,27 @@ def get_study(services: Services, study_id: str) -> StudyView:
         return view_study(records, records.studies.get(study_id))
 
 
-def list_studies(services: Services, after: str, limit: int) -> tuple[list[StudyView], str]:
-    """Up to `limit` studies with ids after `after`, and the last one's id where there are more, else ""."""
+def list_studies(
+    services: Services, after: str, limit: int, is_seen: Callable[[str], bool] = lambda _: True
+) -> tuple[list[StudyView], str]:
+    """Up to `limit` studies with ids after `after`, and the last one's id where there are more, else "".
+
+    Studies whose ids aren't seen by the caller are passed over.
+    """
     with services.store.read() as records:
-        found = records.studies.page(after, limit + 1)
+        seen = (study for study in _studies_after(records, after, limit + 1) if is_seen(study.study_id))
+        found = list(islice(seen, limit + 1))
         more = found[limit - 1].study_id if len(found) > limit else ""
         return [view_study(records, study) for study in found[:limit]], more
 
 
+def _studies_after(records: Records, after: str, at_once: int) -> Iterator[Study]:
+    while page := records.studies.page(after, at_once):
+        yield from page
+        after = page[-1].study_id
+
+
+@repeated
 def update_study(services: Services, study_id: str, change: StudyUpdate, key: RequestKey | None) -> StudyView:
     """The study as changed.
 
@@ -81,22 +98,21 @@ def update_study(services: Services, study_id: str, change: StudyUpdate, key: Re
         NotFound: no such study.
         InvalidArgument: a setting that isn't allowed.
     """
-    with changing(services, study_id) as ledger:
 
-        def update() -> StudyView:
-            given = {"display_name": change.display_name, "labels": change.labels, "state": change.state}
-            fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-            if change.revise is not None:
-                spec = fields["spec"] = change.revise(ledger.study.spec)
-                if spec.suggestion.warm_start_studies != ledger.study.spec.suggestion.warm_start_studies:
-                    check_sources(ledger.records, study_id, spec)
-                if _is_reopened(ledger, spec):
-                    fields.setdefault("state", StudyState.ACTIVE)
-            ledger.update(**fields)
-            ledger.close()
-            return view_study(ledger.records, ledger.study)
+    def update(ledger: Ledger) -> StudyView:
+        given = {"display_name": change.display_name, "labels": change.labels, "state": change.state}
+        fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if change.revise is not None:
+            spec = fields["spec"] = change.revise(ledger.study.spec)
+            if spec.suggestion.warm_start_studies != ledger.study.spec.suggestion.warm_start_studies:
+                check_sources(ledger.records, study_id, spec)
+            if _is_reopened(ledger, spec):
+                fields.setdefault("state", StudyState.ACTIVE)
+        ledger.update(**fields)
+        ledger.close()
+        return view_study(ledger.records, ledger.study)
 
-        return once(ledger.records, key, StudyView, ledger.at, update)
+    return change_once(services, study_id, key, StudyView, update)
 
 
 def _is_reopened(ledger: Ledger, spec: StudySpec) -> bool:
@@ -107,13 +123,14 @@ def _is_reopened(ledger: Ledger, spec: StudySpec) -> bool:
     return was_full and (new is None or new > made)
 
 
+@repeated
 def delete_study(services: Services, study_id: str, key: RequestKey | None) -> None:
     """Deletes it with its trials. Raises NotFound."""
-    with services.store.write() as records:
+    with services.store.write(study_id) as records:
 
         def delete() -> Done:
             records.studies.delete(records.studies.get(study_id).study_id)
             return Done()
 
         once(records, key, Done, services.clock.now(), delete)
-    services.changes.announce(study_id)
+    services.changes.announce(study_id, GONE)

@@ -7,13 +7,18 @@ from datetime import timedelta
 
 from bo_service.application.gathering import evidence_of
 from bo_service.application.ports import Records, RequestKey
-from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.repeating import repeated
+from bo_service.application.services import Ledger, Services, change_once
+from bo_service.application.trials import check_size
 from bo_service.application.views import Handout, Shortfall
 from bo_service.core.evidence import Evidence, Expected, Suggestion
+from bo_service.core.limits import MAX_TRIALS
 from bo_service.core.study import Metric, Study, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial, TrialState
 
 OPEN = (TrialState.QUEUED, TrialState.RUNNING)
+TIMES = 3
+"""That a suggestion is computed at most, where trials are made by others meanwhile."""
 RETRY_DELAY = timedelta(seconds=2)
 TOO_LATE = "The surrogate was not ready within the time that the caller gave. "
 
@@ -33,41 +38,82 @@ class Ask:
 class Prepared:
     """What was found out before the transaction."""
 
-    revision: int
-    """Of the study, when the evidence was gathered."""
+    last_number: int
+    """Of the trials that the evidence knows."""
     evidence: Evidence
-    suggestions: list[Suggestion] | None
-    """The surrogate's; None where it isn't needed or wasn't ready in time."""
+    suggestions: list[Suggestion]
+    """The surrogate's, or quick ones."""
+    by_surrogate: bool
 
 
+@repeated
 def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Handout:
     """Trials, RUNNING under leases. What isn't ready in time is filled up from the space-filling sequence.
 
     Raises:
         NotFound: no such study.
     """
+    import bo_service.core.suggest  # noqa: F401 - takes a second the first time, which no transaction should
+
     deadline = time.monotonic() + ask.patience
     with services.suggesting.hold(ask.study_id, ask.patience) as alone:
-        prepared = _prepare(services, ask, key, deadline) if alone else None
-        with changing(services, ask.study_id) as ledger:
-            return once(ledger.records, key, Handout, ledger.at, lambda: _hand_out(services, ledger, ask, prepared))
+        for times_left in reversed(range(TIMES)):
+            prepared = _prepare(services, ask, key, deadline if alone else None)
+            handout = _attempt(services, ask, key, prepared, is_last=not times_left)
+            if handout is not None:
+                break
+        assert handout is not None
+        return handout
 
 
-def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: float) -> Prepared | None:
-    """What is suggested beyond the queue; None where that is nothing."""
+def _attempt(
+    services: Services, ask: Ask, key: RequestKey | None, prepared: Prepared | None, is_last: bool
+) -> Handout | None:
+    """None where the suggestions should be computed again."""
+
+    def hand_out(ledger: Ledger) -> Handout:
+        if prepared is not None and not is_last and _is_blind(ledger, prepared):
+            raise _Blind
+        return _hand_out(services, ledger, ask, prepared)
+
+    try:
+        return change_once(services, ask.study_id, key, Handout, hand_out)
+    except _Blind:
+        return None
+
+
+class _Blind(Exception):
+    """The suggestions were made without knowing of trials that there are."""
+
+
+def _is_blind(ledger: Ledger, prepared: Prepared) -> bool:
+    """Whether the surrogate didn't know of trials that another server has made meanwhile: its own would be the same."""
+    modelled = prepared.by_surrogate and prepared.suggestions
+    return bool(modelled) and ledger.records.trials.last_number(ledger.study.study_id) > prepared.last_number
+
+
+def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: float | None) -> Prepared | None:
+    """What is suggested beyond the queue; None where that is nothing. The surrogate has until the deadline, if any."""
     with services.store.read() as records:
-        study = records.studies.get(ask.study_id)
         if key is not None and records.answers.find(key, Handout) is not None:
             return None
+        study = records.studies.get(ask.study_id)
         queued = len(records.trials.select(ask.study_id, (TrialState.QUEUED,), limit=ask.count))
         wanted = min(ask.count - queued, _room(records, study))
         if wanted <= 0 or study.state is not StudyState.ACTIVE:
             return None
-        evidence = evidence_of(records, study)
-    found = None
-    if evidence.needs_surrogate(wanted):
+        evidence, last_number = evidence_of(records, study), records.trials.last_number(ask.study_id)
+    if deadline is not None and evidence.needs_surrogate(wanted):
         found = services.optimizer.suggest(evidence, wanted, deadline - time.monotonic())
-    return Prepared(study.revision, evidence, found)
+        if found is not None:
+            return Prepared(last_number, evidence, found, by_surrogate=True)
+    return Prepared(last_number, evidence, _quick(services, evidence, wanted), by_surrogate=False)
+
+
+def _quick(services: Services, evidence: Evidence, count: int) -> list[Suggestion]:
+    """From the space-filling sequence. They tell where the surrogate should have made them."""
+    found = services.optimizer.suggest_blind(evidence, count)
+    return [replace(s, summary=TOO_LATE + s.summary) if evidence.needs_surrogate(count) else s for s in found]
 
 
 def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared | None) -> Handout:
@@ -86,22 +132,20 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
 
 
 def _fresh(services: Services, ledger: Ledger, count: int, prepared: Prepared | None) -> list[Suggestion]:
-    """So many suggestions that no trial has: the surrogate's, then quick ones."""
+    """So many suggestions that no trial has: those that were prepared, then quick ones."""
     if count <= 0:
         return []
-    if prepared is not None and prepared.revision == ledger.study.revision:
-        evidence, kept = prepared.evidence, (prepared.suggestions or [])[:count]
-    else:  # trials have been added meanwhile
-        evidence = evidence_of(ledger.records, ledger.study)
-        known = [*(t.configuration for t in evidence.past), *evidence.pending]
-        offered = prepared.suggestions or [] if prepared else []
-        kept = [s for s in offered if s.configuration not in known][:count]
+    if prepared is None:  # there were enough in the queue, and others have taken them
+        return _quick(services, evidence_of(ledger.records, ledger.study), count)
+    added = [t.parameters for t in ledger.records.trials.select(ledger.study.study_id, after=prepared.last_number)]
+    kept = [s for s in prepared.suggestions if s.configuration not in added][:count]
     if len(kept) == count:
         return kept
-    is_late = evidence.needs_surrogate(count) and (prepared is None or prepared.suggestions is None)
-    evidence = replace(evidence, pending=(*evidence.pending, *(s.configuration for s in kept)))
-    quick = services.optimizer.suggest_blind(evidence, count - len(kept))
-    return kept + [replace(s, summary=TOO_LATE + s.summary) if is_late else s for s in quick]
+    known = (*prepared.evidence.pending, *added, *(s.configuration for s in kept))
+    evidence, missing = replace(prepared.evidence, pending=known), count - len(kept)
+    if prepared.by_surrogate:  # it was in time; there were fewer, or others have them
+        return kept + services.optimizer.suggest_blind(evidence, missing)
+    return kept + _quick(services, evidence, missing)
 
 
 def _queue(ledger: Ledger, suggestion: Suggestion) -> Trial:
@@ -116,12 +160,16 @@ def _shortfall(ledger: Ledger, started: tuple[Trial, ...]) -> Handout:
     if any(counts.get(state) for state in OPEN):  # one of these may come back to the queue
         return Handout(started, Shortfall.ALL_IN_PROGRESS, RETRY_DELAY)
     is_full = _room(ledger.records, ledger.study) <= 0
+    if is_full and not started and ledger.study.spec.execution.max_trials is None:
+        check_size(ledger.study, sum(counts.values()))
     return Handout(started, Shortfall.COMPLETED if is_full else Shortfall.SPACE_EXHAUSTED)
 
 
 def _room(records: Records, study: Study) -> int:
+    """How many trials more it may have."""
     limit = study.spec.execution.max_trials
-    return 10**9 if limit is None else limit - sum(records.trials.counts(study.study_id).values())
+    made = sum(records.trials.counts(study.study_id).values())
+    return (MAX_TRIALS if limit is None else limit) - made
 
 
 def explanation_of(suggestion: Suggestion, metrics: Sequence[Metric]) -> Explanation:

@@ -1,21 +1,21 @@
 """Trials: enqueue or record, look at, stop, delete, and the best of them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bo_service.application.ports import RequestKey
-from bo_service.application.services import Ledger, Services, changing, once
+from bo_service.application.ports import Records, RequestKey
+from bo_service.application.repeating import repeated
+from bo_service.application.services import Ledger, Services, change_once
 from bo_service.application.views import Done, Page, TrialView, view_trials
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import InvalidArgument, LimitExceeded, Violation, WrongState
+from bo_service.core.limits import MAX_PAGE_MEASUREMENTS, MAX_TRIAL_MEASUREMENTS, MAX_TRIALS
 from bo_service.core.numerics.pareto import front
 from bo_service.core.space import SearchSpace
-from bo_service.core.study import StudyState
+from bo_service.core.study import Study, StudyState
 from bo_service.core.trial import Failure, Measurement, Origin, StopRequest, Trial, TrialState, check_final
-
-MAX_MEASUREMENTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class NewTrial:
         return self.final_measurement is not None or self.failure is not None
 
 
+@repeated
 def create_trial(services: Services, study_id: str, new: NewTrial, key: RequestKey | None) -> Trial:
     """The trial as queued or recorded.
 
@@ -43,8 +44,7 @@ def create_trial(services: Services, study_id: str, new: NewTrial, key: RequestK
         WrongState: the study is completed.
         LimitExceeded: the study has as many trials as it may have, or the trial too many measurements.
     """
-    with changing(services, study_id) as ledger:
-        return once(ledger.records, key, Trial, ledger.at, lambda: _create(ledger, new))
+    return change_once(services, study_id, key, Trial, lambda ledger: _create(ledger, new))
 
 
 def _create(ledger: Ledger, new: NewTrial) -> Trial:
@@ -64,6 +64,7 @@ def _create(ledger: Ledger, new: NewTrial) -> Trial:
         configuration,
         ledger.at,
         Origin.USER,
+        latest_measurement=max(new.measurements, key=lambda m: m.step, default=None),
         labels=new.labels,
         checkpoint_uri=new.checkpoint_uri,
     )
@@ -71,8 +72,9 @@ def _create(ledger: Ledger, new: NewTrial) -> Trial:
         trial = trial.fail(new.failure, max_attempts=0, at=ledger.at)
     elif new.final_measurement is not None:
         trial = trial.complete(new.final_measurement, ledger.at)
-    ledger.measure(trial, list(new.measurements))
-    return ledger.save(trial)
+    saved = ledger.save(trial)
+    ledger.measure(saved, list(new.measurements))
+    return saved
 
 
 def _check_room(ledger: Ledger, queued: bool) -> None:
@@ -83,8 +85,19 @@ def _check_room(ledger: Ledger, queued: bool) -> None:
             state=study.state.name,
         )
     limit = study.spec.execution.max_trials
-    if limit is not None and sum(ledger.records.trials.counts(study.study_id).values()) >= limit:
+    made = sum(ledger.records.trials.counts(study.study_id).values())
+    if limit is not None and made >= limit:
         raise LimitExceeded(f"{study.name} has all of its {limit} trials; raise spec.execution.max_trials")
+    check_size(study, made)
+
+
+def check_size(study: Study, trials: int) -> None:
+    """Raises LimitExceeded where it has as many trials as any study may have."""
+    if trials >= MAX_TRIALS:
+        raise LimitExceeded(
+            f"{study.name} has {trials} trials; a study has at most {MAX_TRIALS:,}: go on in another one, which may "
+            "start from this (warm_start_studies)"
+        )
 
 
 def checked(space: SearchSpace, given: Configuration, field: str, must_be_feasible: bool) -> Configuration:
@@ -104,8 +117,10 @@ def checked(space: SearchSpace, given: Configuration, field: str, must_be_feasib
 
 def check_length(measurements: int) -> None:
     """Raises LimitExceeded."""
-    if measurements > MAX_MEASUREMENTS:
-        raise LimitExceeded(f"a trial has at most {MAX_MEASUREMENTS} measurements; report every few steps instead")
+    if measurements > MAX_TRIAL_MEASUREMENTS:
+        raise LimitExceeded(
+            f"a trial has at most {MAX_TRIAL_MEASUREMENTS} measurements; report every few steps instead"
+        )
 
 
 def get_trial(services: Services, study_id: str, number: int, full: bool) -> TrialView:
@@ -125,32 +140,45 @@ def list_trials(
     with services.store.read() as records:
         records.studies.get(study_id)
         found = records.trials.select(study_id, states, after, limit + 1)
-        more = found[limit - 1].number if len(found) > limit else None
-        return Page(view_trials(records, study_id, found[:limit], full), more)
+        kept = found[:limit]
+        if full:
+            kept = kept[: _fitting(records, kept)]
+        more = kept[-1].number if len(found) > len(kept) else None
+        return Page(view_trials(records, study_id, kept, full), more)
 
 
+def _fitting(records: Records, trials: Sequence[Trial]) -> int:
+    """How many of the trials have learning curves that fit on a page; at least one."""
+    measurements = 0
+    for i, trial in enumerate(trials):
+        measurements += records.measurements.count(trial.study_id, trial.number)
+        if i and measurements > MAX_PAGE_MEASUREMENTS:
+            return i
+    return len(trials)
+
+
+@repeated
 def stop_trial(services: Services, study_id: str, number: int, reason: str, key: RequestKey | None) -> Trial:
     """The trial, ended where it was queued, else with a request to its worker. Raises NotFound, WrongState."""
-    with changing(services, study_id) as ledger:
 
-        def stop() -> Trial:
-            return ledger.save(ledger.records.trials.get(study_id, number).stop(StopRequest(reason, ledger.at)))
+    def stop(ledger: Ledger) -> Trial:
+        return ledger.save(ledger.records.trials.get(study_id, number).stop(StopRequest(reason, ledger.at)))
 
-        return once(ledger.records, key, Trial, ledger.at, stop)
+    return change_once(services, study_id, key, Trial, stop)
 
 
+@repeated
 def delete_trial(services: Services, study_id: str, number: int, key: RequestKey | None) -> None:
     """Forgets a trial that isn't running. Raises NotFound, WrongState."""
-    with changing(services, study_id) as ledger:
 
-        def delete() -> Done:
-            trial = ledger.records.trials.get(study_id, number)
-            if trial.state is TrialState.RUNNING:
-                raise WrongState(f"{trial.name} is running; stop it first", state=trial.state.name)
-            ledger.records.trials.delete(trial, ledger.update().revision)
-            return Done()
+    def delete(ledger: Ledger) -> Done:
+        trial = ledger.records.trials.get(study_id, number)
+        if trial.state is TrialState.RUNNING:
+            raise WrongState(f"{trial.name} is running; stop it first", state=trial.state.name)
+        ledger.records.trials.delete(trial, ledger.update().revision)
+        return Done()
 
-        once(ledger.records, key, Done, ledger.at, delete)
+    change_once(services, study_id, key, Done, delete)
 
 
 def best_trials(services: Services, study_id: str, count: int) -> list[Trial]:

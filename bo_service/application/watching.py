@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from bo_service.application.changes import GONE
 from bo_service.application.services import Services
 from bo_service.application.views import StudyChanges, view_study, view_trials
 
@@ -19,13 +20,24 @@ def watch_study(
         NotFound: no such study, or it was deleted meanwhile.
     """
     seen = after_revision
-    while is_heard():
-        announced = services.changes.count(study_id)
-        change = _changes(services, study_id, seen, full)
-        yield change
-        seen = change.revision
-        if change.revision == change.study.study.revision:
-            _wait(services, study_id, announced, is_heard)
+    with services.changes.watched(study_id):
+        while is_heard():
+            announced = services.changes.count(study_id)
+            change = _changes(services, study_id, seen, full)
+            services.changes.saw(study_id, change.study.study.revision)
+            yield change
+            seen = change.revision
+            if change.revision == change.study.study.revision:
+                _wait(services, study_id, announced, is_heard)
+
+
+def notice_changes(services: Services) -> None:
+    """Wakes those who watch a study that was changed through another server."""
+    watched = services.changes.watched_studies()
+    if watched:
+        with services.store.read() as records:
+            found = records.studies.revisions(watched)
+        services.changes.notice({study_id: found.get(study_id, GONE) for study_id in watched})
 
 
 def _wait(services: Services, study_id: str, announced: int, is_heard: Callable[[], bool]) -> None:

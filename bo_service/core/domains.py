@@ -11,12 +11,9 @@ from itertools import pairwise
 from typing import ClassVar
 
 from bo_service.core.errors import Violation
+from bo_service.core.limits import MAX_INT, MAX_TEXT, MAX_VALUES
 
 Value = float | int | str | bool
-
-MAX_VALUES = 1_000
-MAX_INT = 2**53
-MAX_TEXT = 256
 
 
 class Scale(Enum):

@@ -3,7 +3,9 @@
     BoError
     ├── InvalidArgument        a request that can never succeed: each fault names field, given, allowed, fix
     ├── RequestIdReused        a request id that belongs to another request
-    ├── NotFound               no such study or trial
+    ├── Unauthenticated        who calls has not shown a token that is valid here
+    ├── PermissionDenied       who calls is known, and may not
+    ├── NotFound               no such study, trial or token
     ├── AlreadyExists          the id is taken by something else
     ├── WrongState             right request, wrong moment: the trial has ended, the study is not active …
     ├── WrongLease             a lease token that was never given out for this trial
@@ -11,6 +13,7 @@
     ├── LimitExceeded          a bound of this server
     ├── DeadlinePassed         the answer could not be computed in the time that the caller gave
     ├── StorageUnavailable     the database does not answer; nothing was changed
+    ├── TransactionLost        another transaction was in the way, again and again; nothing was changed
     └── StartupError           the server cannot start: a port in use, a file that is locked, a newer schema
 
 Adapters turn leaves into statuses (`adapters/grpc/status.py`); `reason` is what programs compare.
@@ -69,8 +72,20 @@ class RequestIdReused(BoError):
     reason = "REQUEST_ID_REUSED"
 
 
+class Unauthenticated(BoError):
+    """Whoever calls has not shown a token that is valid here."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(BoError):
+    """Whoever calls is known, and may not."""
+
+    reason = "PERMISSION_DENIED"
+
+
 class NotFound(BoError):
-    """There is no such study or trial."""
+    """There is no such study, trial or token."""
 
     reason = "NOT_FOUND"
 
@@ -115,6 +130,12 @@ class StorageUnavailable(BoError):
     """The database doesn't answer. Nothing was changed: try again."""
 
     reason = "STORAGE_UNAVAILABLE"
+
+
+class TransactionLost(BoError):
+    """The database broke a transaction off in favor of another. Nothing was changed: try again."""
+
+    reason = "TRANSACTION_LOST"
 
 
 class StartupError(BoError):

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from bo_service.core.constraints import Configuration, Constraint, constraint_faults
 from bo_service.core.domains import Domain, Value, listed, same
 from bo_service.core.errors import InvalidArgument, Violation
+from bo_service.core.limits import MAX_CONSTRAINTS, MAX_NAME, MAX_PARAMETERS
 
-MAX_PARAMETERS = 256
-MAX_CONSTRAINTS = 64
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,127}")
+NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_./-]{{0,{MAX_NAME - 1}}}")
 
 
 @dataclass(frozen=True)

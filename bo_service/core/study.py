@@ -7,13 +7,19 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from bo_service.core.errors import InvalidArgument, Violation
+from bo_service.core.limits import (
+    MAX_ATTEMPTS,
+    MAX_INITIAL_TRIALS,
+    MAX_LEASE_SECONDS,
+    MAX_METRICS,
+    MAX_OBJECTIVES,
+    MAX_SOURCES,
+    MAX_TRIALS,
+)
 from bo_service.core.space import NAME, SearchSpace
 from bo_service.core.stopping.settings import StoppingRule, StoppingSettings
 
-MAX_METRICS = 16
-MAX_OBJECTIVES = 3
-MAX_SOURCES = 8
-MIN_LEASE, MAX_LEASE = timedelta(seconds=1), timedelta(hours=24)
+MIN_LEASE, MAX_LEASE = timedelta(seconds=1), timedelta(seconds=MAX_LEASE_SECONDS)
 
 
 class Goal(Enum):
@@ -108,8 +114,8 @@ class SuggestionSettings:
             yield Violation("beta", f"is {self.beta}; it must be above 0 and at most 100")
         if self.xi is not None and not 0 <= self.xi <= 10:
             yield Violation("xi", f"is {self.xi}; it must be from 0 to 10")
-        if self.initial_trials is not None and not 1 <= self.initial_trials <= 1000:
-            yield Violation("initial_trials", f"is {self.initial_trials}; it must be from 1 to 1000")
+        if self.initial_trials is not None and not 1 <= self.initial_trials <= MAX_INITIAL_TRIALS:
+            yield Violation("initial_trials", f"is {self.initial_trials}; it must be from 1 to {MAX_INITIAL_TRIALS}")
         count = len(self.warm_start_studies)
         if count > MAX_SOURCES:
             yield Violation("warm_start_studies", f"has more than {MAX_SOURCES}; at most so many are allowed")
@@ -130,10 +136,10 @@ class ExecutionSettings:
             yield Violation(
                 "lease_duration", f"is {self.lease_duration.total_seconds():g} s; it must be from 1 s to 24 h"
             )
-        if not 1 <= self.max_attempts <= 100:
-            yield Violation("max_attempts", f"is {self.max_attempts}; it must be from 1 to 100")
-        if self.max_trials is not None and not 1 <= self.max_trials <= 1_000_000:
-            yield Violation("max_trials", f"is {self.max_trials}; it must be from 1 to 1,000,000")
+        if not 1 <= self.max_attempts <= MAX_ATTEMPTS:
+            yield Violation("max_attempts", f"is {self.max_attempts}; it must be from 1 to {MAX_ATTEMPTS}")
+        if self.max_trials is not None and not 1 <= self.max_trials <= MAX_TRIALS:
+            yield Violation("max_trials", f"is {self.max_trials}; it must be from 1 to {MAX_TRIALS:,}")
 
 
 @dataclass(frozen=True)

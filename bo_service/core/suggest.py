@@ -104,7 +104,8 @@ def _with_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
             break
         bench.seen.add(row)
         found.append(explain(bench, fitted, row))
-        fitted = fitted.believe(bench, row)
+        if len(found) < count:
+            fitted = fitted.believe(bench, row)
     if len(found) < count and listed is None:
         found += _without_surrogate(bench, count - len(found))
     return found

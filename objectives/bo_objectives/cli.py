@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from bo_client import BoClientError, connect
+from bo_client import BoClientError
+from bo_client.commands.connection import connected, connection_options
 from rich.console import Console
 
 from bo_objectives.discovery import available
@@ -18,6 +19,7 @@ from bo_objectives.errors import SetupError
 from bo_objectives.worker.enrollment import Enrollment
 from bo_objectives.worker.evaluation import Recipe
 
+CALL_TIMEOUT_S = 30.0
 BEGIN_PATIENCE_S = 10.0
 """For a server that isn't there when the worker begins."""
 
@@ -50,14 +52,6 @@ def _pairs(_: click.Context, parameter: click.Parameter, given: Iterable[str]) -
     return found
 
 
-server_option = click.option(
-    "--server",
-    metavar="HOST:PORT",
-    envvar="BO_SERVER",
-    default="127.0.0.1:50051",
-    show_envvar=True,
-    help="Where the server listens.",
-)
 study_option = click.option("--study", required=True, metavar="ID", help="The study; run creates it if need be.")
 objective_option = click.option(
     "--objective", required=True, metavar="NAME", help="One of `bo-worker objectives`, or module:attribute."
@@ -82,7 +76,7 @@ program_argument = click.argument("program", nargs=-1, type=click.UNPROCESSED)
 
 
 @main.command("run")
-@server_option
+@connection_options
 @study_option
 @objective_option
 @options_option
@@ -110,6 +104,7 @@ program_argument = click.argument("program", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def run_command(
     ctx: click.Context,
+    /,
     server: str,
     study: str,
     objective: str,
@@ -126,6 +121,7 @@ def run_command(
     max_failures: int,
     in_process: bool,
     program: tuple[str, ...],
+    **connection: Any,
 ) -> None:
     """Run the trials of a study until there are none left.
 
@@ -149,13 +145,13 @@ def run_command(
         in_process,
         chosen(gpus) if gpus else (),
     )
-    with connect(server, patience=BEGIN_PATIENCE_S) as client:
+    with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection) as client:
         asked = Enrollment(study, pins, space, max_trials)
         ctx.exit(run(client, _recipe(objective, _with(options, strategy), space, program), asked, settings))
 
 
 @main.command("best")
-@server_option
+@connection_options
 @study_option
 @objective_option
 @options_option
@@ -182,6 +178,7 @@ def best_command(
     export: Path | None,
     as_json: bool,
     program: tuple[str, ...],
+    **connection: Any,
 ) -> None:
     """Show the best configuration beside the textbook defaults.
 
@@ -189,7 +186,7 @@ def best_command(
     """
     from bo_objectives.worker.best import examine, table
 
-    with connect(server, patience=BEGIN_PATIENCE_S) as client:
+    with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection) as client:
         found = client.study(study)
         recipe = _recipe(objective, _with(options, strategy), space, program)
         rows = examine(found, recipe, _directory(directory, study), export and export.absolute())

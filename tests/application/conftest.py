@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bo_service.adapters.storage.sqlite import SqliteStore
+from bo_service.adapters.storage.opening import open_store
 from bo_service.application import studies
 from bo_service.application.services import Services
 from bo_service.core import suggest as core
@@ -71,8 +71,17 @@ def optimizer() -> LocalOptimizer:
 
 
 @pytest.fixture
-def services(tmp_path: Path, clock: TurnedClock, optimizer: LocalOptimizer) -> Iterator[Services]:
-    store = SqliteStore(tmp_path / "bo.db")
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty database: SQLite's, unless the test asks for both."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return f"sqlite:///{tmp_path}/bo.db"
+    make_database: Callable[[], str] = request.getfixturevalue("make_database")
+    return make_database()
+
+
+@pytest.fixture
+def services(address: str, clock: TurnedClock, optimizer: LocalOptimizer) -> Iterator[Services]:
+    store = open_store(address)
     yield Services(store, clock, optimizer)
     store.close()
 

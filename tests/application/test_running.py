@@ -10,6 +10,8 @@ from bo_service.application.ports import RequestKey
 from bo_service.core.errors import InvalidArgument, LimitExceeded, WrongLease, WrongState
 from bo_service.core.trial import Failure, FailureReason, Measurement, TrialState
 
+pytestmark = pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
+
 LEASE = timedelta(seconds=30)
 
 
@@ -126,13 +128,6 @@ def test_a_stop_is_told_at_the_next_report_and_keeps_the_value(services, trial) 
     assert (told.should_stop, told.stop_reason, told.lease_valid) == (True, "enough", True)
     assert complete(services, trial, Measurement({"loss": 0.5})).state is TrialState.STOPPED
     assert trials.best_trials(services, "s", 1)[0].number == trial.number
-
-
-def test_after_an_outage_every_running_trial_has_its_full_lease(services, clock, trial) -> None:
-    clock.turn(3600)
-    assert running.renew_every_lease(services) == 1
-    assert running.expire_leases(services) == 0
-    assert report(services, trial).lease_valid
 
 
 def test_a_trial_takes_ten_thousand_measurements(services, trial) -> None:

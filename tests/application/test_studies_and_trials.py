@@ -5,11 +5,14 @@ from dataclasses import replace
 import pytest
 
 from bo_service.application import predicting, running, studies, suggesting, trials, watching
+from bo_service.application.ports import RequestKey
 from bo_service.core.constraints import LinearConstraint
 from bo_service.core.domains import FloatDomain
 from bo_service.core.errors import AlreadyExists, InvalidArgument, LimitExceeded, NotEnoughData, NotFound, WrongState
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.trial import Failure, FailureReason, Measurement, TrialState
+
+pytestmark = pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
 
 GOOD = {"lr": 0.5, "norm": "batch"}
 
@@ -93,6 +96,17 @@ def test_a_recorded_failure_ends_the_trial(services, make_study) -> None:
         assert trials.create_trial(services, "s", new, None).state is state
 
 
+def test_a_trial_comes_with_its_learning_curve(services, make_study) -> None:
+    make_study()
+    curve = tuple(Measurement({"loss": 1.0 / (step + 1)}, step) for step in (2, 0, 1))
+    made = trials.create_trial(services, "s", trials.NewTrial(GOOD, {}, measurements=curve), None)
+    assert made.latest_measurement == curve[0]
+    kept = trials.get_trial(services, "s", made.number, full=True)
+    assert [(m.step, m.metrics) for m in kept.measurements or ()] == [
+        (m.step, m.metrics) for m in sorted(curve, key=lambda m: m.step)
+    ]
+
+
 def test_a_full_study_takes_no_more(services, make_study) -> None:
     make_study(max_trials=1)
     add(services, 1.0)
@@ -166,3 +180,28 @@ def test_a_deleted_study_ends_the_watch(services, make_study) -> None:
     studies.delete_study(services, "s", None)
     with pytest.raises(NotFound):
         next(stream)
+
+
+def test_a_repeated_call_gets_its_answer_though_the_study_is_gone(services, make_study) -> None:
+    make_study()
+    key = {name: RequestKey(name, name, "same") for name in ("suggest", "create", "stop", "complete", "drop", "update")}
+    ask = suggesting.Ask("s", 1, "w", 0.0)
+    (given,) = suggesting.suggest_trials(services, ask, key["suggest"]).trials
+    token = given.lease.token
+
+    def calls() -> list[object]:
+        change = studies.StudyUpdate(display_name="named")
+        return [
+            suggesting.suggest_trials(services, ask, key["suggest"]),
+            trials.create_trial(services, "s", trials.NewTrial(GOOD, {}), key["create"]),
+            trials.stop_trial(services, "s", 2, "enough", key["stop"]),
+            running.complete_trial(services, "s", 1, token, Measurement({"loss": 0.5}), key["complete"]),
+            trials.delete_trial(services, "s", 2, key["drop"]),
+            studies.update_study(services, "s", change, key["update"]),
+        ]
+
+    first = calls()
+    studies.delete_study(services, "s", None)
+    assert calls() == first
+    with pytest.raises(NotFound):
+        suggesting.suggest_trials(services, ask, RequestKey("another", "suggest", "same"))

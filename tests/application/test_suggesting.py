@@ -11,7 +11,9 @@ from bo_service.core.domains import CategoricalDomain
 from bo_service.core.errors import NotFound, RequestIdReused
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import Goal, StudyState
-from bo_service.core.trial import Failure, FailureReason, Measurement, Origin, TrialState
+from bo_service.core.trial import Failure, FailureReason, Lease, Measurement, Origin, TrialState
+
+pytestmark = pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
 
 
 def ask(services, study_id="s", count=1, key=None):
@@ -62,6 +64,38 @@ def test_many_at_once_are_shared_by_the_sequence_and_the_surrogate(services, mak
         finish(services, ask(services).trials[0], float(i))
     origins = [t.origin for t in ask(services, count=4).trials]
     assert origins == [Origin.QUASI_RANDOM, *[Origin.SURROGATE] * 3]
+
+
+@pytest.mark.parametrize(("disturbed", "computed"), [(1, 2), (2, 3), (99, 3)])
+def test_what_others_make_meanwhile_is_learned_of(
+    services, make_study, optimizer, disturbed: int, computed: int
+) -> None:
+    make_study()
+    for i in range(4):
+        finish(services, ask(services).trials[0], float(i))
+    optimizer.asked.clear()
+    suggest = optimizer.suggest
+
+    def meanwhile(evidence, count, patience):
+        suggestions = suggest(evidence, count, patience)
+        if len(optimizer.asked) <= disturbed:  # as another server does
+            same = trials.NewTrial(suggestions[0].configuration, {})
+            running.complete_trial(services, "s", *held(services, trials.create_trial(services, "s", same, None)), None)
+        return suggestions
+
+    def held(services, trial):
+        with services.store.write("s") as records:
+            started = trial.start(Lease(f"t{trial.number}", "w", services.clock.now()), services.clock.now())
+            records.trials.save(started)
+            records.leases.add(started)
+        return trial.number, f"t{trial.number}", Measurement({"loss": 1.0})
+
+    optimizer.suggest = meanwhile
+    (trial,) = ask(services).trials
+    assert len(optimizer.asked) == computed
+    with services.store.read() as records:
+        assert [t.number for t in records.trials.select("s") if t.parameters == trial.parameters] == [trial.number]
+    assert trial.origin is (Origin.SURROGATE if disturbed < computed else Origin.QUASI_RANDOM)
 
 
 def test_what_is_queued_or_running_is_known_to_the_surrogate(services, make_study, optimizer) -> None:

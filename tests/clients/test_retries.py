@@ -129,7 +129,37 @@ def test_a_refusal_is_not_tried_again(server, connect) -> None:
 def test_a_slow_answer_ends_with_the_timeout(server, connect) -> None:
     server.servicer.answer = lambda context: time.sleep(1.0)
     with pytest.raises(bo_client.DeadlineExceeded, match=r"within 0\.2 s"):
-        connect(timeout=0.2).study("s")
+        connect(timeout=0.2, patience=0.0).study("s")
+
+
+def test_a_call_with_a_timeout_of_its_own_ends_with_it(server, connect) -> None:
+    study = connect(patience=30.0).study("s")
+    server.servicer.answer = lambda context: time.sleep(1.0)
+    began = time.monotonic()
+    with pytest.raises(bo_client.DeadlineExceeded, match=r"within 0\.2 s"):
+        study.suggest(timeout=0.2)
+    assert time.monotonic() - began < 5
+
+
+def test_a_call_that_nobody_answers_is_repeated_as_it_was(server, connect) -> None:
+    study = connect(timeout=0.5, patience=30.0).study("s")
+    stalls = iter([1.0, 1.0])
+    server.servicer.answer = lambda context: time.sleep(next(stalls, 0.0))
+    study.suggest()
+    asked = [r for r in server.servicer.requests if isinstance(r, pb.SuggestTrialsRequest)]
+    assert len(asked) == 3
+    assert len({r.request_id for r in asked}) == 1
+
+
+def test_a_server_that_says_it_is_too_slow_is_believed(server, connect) -> None:
+    info = Any()
+    info.Pack(error_details_pb2.ErrorInfo(reason="DEADLINE_PASSED"))
+    status = status_pb2.Status(code=code_pb2.DEADLINE_EXCEEDED, message="the surrogate took longer", details=[info])
+    client = connect(patience=30.0)
+    server.servicer.answer = lambda context: context.abort_with_status(rpc_status.to_status(status))
+    with pytest.raises(bo_client.DeadlineExceeded, match="the surrogate took longer"):
+        client.study("s")
+    assert len(server.servicer.requests) == 1
 
 
 def test_a_watch_goes_on_behind_the_last_revision(server, connect) -> None:

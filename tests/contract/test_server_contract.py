@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bo_client
@@ -854,12 +855,12 @@ class TestFakeServer(ServerContract):
         return lambda study: server.advance(2)
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    storage: Path = tmp_path_factory.mktemp("contract") / "bo.db"
-    command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", f"sqlite:///{storage}"]
-    with storage.with_suffix(".log").open("w") as log:
-        process = subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=log, text=True)
+@contextmanager
+def serving(storage: str, log: Path) -> Iterator[str]:
+    """A real server inside the block; yields its address."""
+    command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", storage, "--listen", "127.0.0.1:0"]
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
     assert process.stdout is not None
     yield process.stdout.readline().split()[2]
     process.terminate()
@@ -867,7 +868,24 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.stdout.close()
 
 
+@pytest.fixture(scope="module")
+def sqlite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("contract")
+    with serving(f"sqlite:///{folder}/bo.db", folder / "log") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def postgres_server_process(postgres_server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(postgres_server.make_database(), tmp_path_factory.mktemp("contract") / "log") as address:
+        yield address
+
+
 class TestRealServer(ServerContract):
+    @pytest.fixture
+    def address(self, sqlite_server: str) -> str:
+        return sqlite_server
+
     @pytest.fixture
     def client(self, address: str) -> Iterator[bo_client.Client]:
         with bo_client.connect(address) as client:
@@ -884,3 +902,9 @@ class TestRealServer(ServerContract):
                 time.sleep(0.05)
 
         return wait
+
+
+class TestRealServerOverPostgres(TestRealServer):
+    @pytest.fixture
+    def address(self, postgres_server_process: str) -> str:
+        return postgres_server_process

@@ -1,35 +1,57 @@
 """A real server in a process of its own, on a port of the system's choosing."""
 
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 
 
 class ServerProcess:
-    """`bo-service serve` over one file. It can be killed and started again, on the same port."""
+    """`bo-service serve` over one file, or the database at `url`. It can be killed and started again, on its port."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(
+        self, storage: Path, *options: str, url: str = "", environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`options` are those of `serve` beyond --storage and --listen, `environment` what is added to ours."""
         self.storage = storage
+        self.url = url or f"sqlite:///{storage}"
+        self.options = options
+        self.environment = {**os.environ, **(environment or {})}
         self.address = "127.0.0.1:0"
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> str:
         """Returns when it listens; the address."""
-        command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", f"sqlite:///{self.storage}"]
-        log = self.storage.with_suffix(".log").open("a")
-        with log:
+        command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", self.url]
+        with self.log_file.open("a") as log:
             self.process = subprocess.Popen(
-                [*command, "--listen", self.address], stdout=subprocess.PIPE, stderr=log, text=True
+                [*command, "--listen", self.address, *self.options],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=self.environment,
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith("listening on "), self.storage.with_suffix(".log").read_text()
+        assert line.startswith("listening on "), self.log
         self.address = line.split()[2]
         return self.address
+
+    @property
+    def log_file(self) -> Path:
+        return self.storage.with_suffix(".log")
+
+    @property
+    def log(self) -> str:
+        """What it has logged so far."""
+        return self.log_file.read_text()
 
     def kill(self) -> None:
         """As `kill -9`."""
@@ -51,23 +73,51 @@ class ServerProcess:
         return status
 
 
-@pytest.fixture
-def make_server(tmp_path: Path) -> Iterator[Callable[[], ServerProcess]]:
+@contextmanager
+def making_servers(folder: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Makes servers over one file; those still running at the end are stopped."""
     made: list[ServerProcess] = []
 
-    def make() -> ServerProcess:
-        made.append(ServerProcess(tmp_path / "bo.db"))
+    def make(*options: str, environment: Mapping[str, str] | None = None) -> ServerProcess:
+        made.append(ServerProcess(folder / "bo.db", *options, environment=environment))
         return made[-1]
 
-    yield make
-    for server in made:
-        if server.process is not None and server.process.poll() is None:
-            server.stop()
+    try:
+        yield make
+    finally:
+        for server in made:
+            if server.process is not None and server.process.poll() is None:
+                server.stop()
 
 
 @pytest.fixture
-def server_process(make_server: Callable[[], ServerProcess]) -> ServerProcess:
+def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Makes servers for one test."""
+    with making_servers(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., ServerProcess]]:
+    """Makes servers for the tests of a file: each costs seconds."""
+    with making_servers(tmp_path_factory.mktemp("shared")) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def lasting_replicas(postgres_server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
+    """Two servers over one PostgreSQL, started at the same moment over an empty database, for all tests of a file."""
+    folder, url = tmp_path_factory.mktemp("replicas"), postgres_server.make_database()
+    made = [ServerProcess(folder / f"{i}.db", url=url) for i in range(2)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(ServerProcess.start, made))
+    yield made
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def server_process(make_server: Callable[..., ServerProcess]) -> ServerProcess:
     """A running server that can be killed."""
     process = make_server()
     process.start()
@@ -78,3 +128,32 @@ def server_process(make_server: Callable[[], ServerProcess]) -> ServerProcess:
 def server(server_process: ServerProcess) -> str:
     """Address of a fresh server."""
     return server_process.address
+
+
+class Authority:
+    """An authority, and the files that it signs in a folder."""
+
+    def __init__(self, folder: Path, name: str = "ca") -> None:
+        self._folder = folder
+        self._ca = trustme.CA()
+        self.file = folder / f"{name}.pem"
+        self._ca.cert_pem.write_to_path(str(self.file))
+
+    def sign(self, name: str, *hosts: str, common_name: str | None = None) -> tuple[Path, Path]:
+        """A certificate for hosts, and its key; files of that name are replaced."""
+        made = self._ca.issue_cert(*(hosts or ("127.0.0.1", "localhost")), common_name=common_name)
+        certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
+        certificate.write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))
+        key.write_bytes(made.private_key_pem.bytes())
+        return certificate, key
+
+
+@pytest.fixture
+def make_authority(tmp_path: Path) -> Callable[..., Authority]:
+    """Makes authorities, whose files lie beside the database."""
+    return lambda name="ca": Authority(tmp_path, name)
+
+
+@pytest.fixture
+def authority(make_authority: Callable[..., Authority]) -> Authority:
+    return make_authority()

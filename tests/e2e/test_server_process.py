@@ -39,7 +39,12 @@ def test_a_second_server_over_one_file_is_refused(server_process) -> None:
 @pytest.mark.parametrize(
     ("options", "hint"),
     [
-        (("--storage", "postgres://host/db"), "sqlite:///FILE"),
+        (("--storage", "mysql://me:secret@host/db"), "is mysql://…; give sqlite:///FILE"),
+        (("--storage", "sqlite:///"), "sqlite:///FILE"),
+        (("--storage", "postgresql://me:secret@host"), "postgresql://me:***@host names no database"),
+        (("--storage", "postgresql://me:secret@host:port/bo"), "%40"),
+        (("--storage", "postgresql://me:secret@127.0.0.1:1/bo?password=secret"), "refused"),
+        (("--storage", "postgres://me@127.0.0.1:1/bo?nonsense=secret"), 'invalid connection option "nonsense"'),
         (("--storage", "sqlite:////nowhere/at/all/bo.db"), "there is no folder"),
         (("--listen", "50051"), "HOST:PORT"),
         (("--listen", "127.0.0.1:99999"), "HOST:PORT"),
@@ -51,6 +56,7 @@ def test_settings_that_cannot_be_are_refused_in_one_line(tmp_path: Path, options
     done = serve("--storage", f"sqlite:///{tmp_path}/bo.db", *options)
     assert done.returncode == 1
     assert hint in done.stderr
+    assert "secret" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 

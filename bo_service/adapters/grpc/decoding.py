@@ -8,12 +8,10 @@ from typing import Any, TypeVar
 from google.protobuf.duration_pb2 import Duration
 
 from bo_service.core.errors import InvalidArgument, Violation
+from bo_service.core.limits import MAX_LABEL_KEY, MAX_LABEL_VALUE, MAX_LABELS, MAX_SECONDS
 
 M = TypeVar("M")
 T = TypeVar("T")
-
-MAX_LABELS, MAX_LABEL_KEY, MAX_LABEL_VALUE = 64, 63, 256
-MAX_SECONDS = 10 * 365 * 86_400
 
 
 class Faults:
@@ -56,9 +54,11 @@ def each_value(messages: Mapping[str, M], field: str, read: Callable[[M, str], T
 
 
 def text(given: str, field: str, most: int) -> str:
-    """Raises InvalidArgument where it is longer than `most` characters."""
+    """Raises InvalidArgument where it is longer than `most` characters, or holds NUL: not every database keeps that."""
     if len(given) > most:
         raise InvalidArgument.of(field, f"has {len(given)} characters; at most {most} are allowed: shorten it")
+    if "\0" in given:
+        raise InvalidArgument.of(field, f"holds the character NUL at position {given.index(chr(0))}; leave it out")
     return given
 
 

@@ -1,16 +1,17 @@
-"""What surrounds every call: a line in the log, and refusals that become statuses."""
+"""What surrounds every call: what is known of it, a line in the log, and refusals that become statuses."""
 
 import logging
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
 from grpc_status import rpc_status
 
+from bo_service.adapters import calls
 from bo_service.adapters.grpc.status import to_status
+from bo_service.adapters.grpc.surrounding import Surrounding
 
 logger = logging.getLogger("bo_service.grpc")
 
@@ -18,36 +19,13 @@ FREQUENT = ("ReportMeasurements", "WatchStudy", "Check")
 """Methods that are logged at level debug, unless they are refused."""
 
 
-class Surrounding(grpc.ServerInterceptor, ABC):
-    """Puts a context manager around each call, and around the whole of each stream of answers."""
-
-    @abstractmethod
-    def around(self, method: str, context: grpc.ServicerContext) -> AbstractContextManager[None]:
-        """`method` is its bare name."""
+class CallIdentity(grpc.ServerInterceptor):
+    """The outermost: says which call this is, so that every line of the log can tell."""
 
     def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
-        handler = continuation(details)
-        if handler is None or _is_left_alone(handler):
-            return handler
-        method = str(details.method).rpartition("/")[2]
-
-        def answer(request: Any, context: grpc.ServicerContext) -> Any:
-            with self.around(method, context):
-                return handler.unary_unary(request, context)
-
-        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            with self.around(method, context):
-                yield from handler.unary_stream(request, context)
-
-        coding = (handler.request_deserializer, handler.response_serializer)
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(stream, *coding)
-        return grpc.unary_unary_rpc_method_handler(answer, *coding)
-
-
-def _is_left_alone(handler: Any) -> bool:
-    """Reflection's stream of requests, and health's watch, which holds no thread as long as nothing is around it."""
-    return handler.request_streaming or getattr(handler.unary_stream, "experimental_non_blocking", False)
+        metadata = {key: value for key, value in details.invocation_metadata or () if isinstance(value, str)}
+        calls.begin(calls.Call.of(str(details.method).rpartition("/")[2], metadata))
+        return continuation(details)
 
 
 class ErrorsToStatus(Surrounding):
@@ -62,7 +40,7 @@ class ErrorsToStatus(Surrounding):
 
 
 class RequestLog(Surrounding):
-    """One line for each call: method, outcome, milliseconds."""
+    """One line for each call: method, outcome, milliseconds, from where."""
 
     @contextmanager
     def around(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
@@ -70,13 +48,28 @@ class RequestLog(Surrounding):
         try:
             yield
         finally:
-            code = context.code()  # type: ignore[attr-defined]  # missing in the stubs
-            level = logging.DEBUG if method in FREQUENT and code is None else logging.INFO
-            took = (time.perf_counter() - began) * 1000
-            logger.log(level, "%s %s %.1f ms", method, _outcome(code, context), took)
+            code, took = outcome(context), (time.perf_counter() - began) * 1000
+            if logger.isEnabledFor(level := _level(method, code)):
+                told = {"code": code, "duration_ms": round(took, 2), "peer": context.peer(), **_certificate(context)}
+                logger.log(level, "%s %s %.1f ms", method, code, took, extra=told)
 
 
-def _outcome(code: grpc.StatusCode | None, context: grpc.ServicerContext) -> str:
+def _level(method: str, code: str) -> int:
+    """Who isn't let in has a line of its own, of which there are only so many."""
+    if code == "UNAUTHENTICATED" or (method in FREQUENT and code in ("OK", "CANCELLED")):
+        return logging.DEBUG
+    return logging.INFO
+
+
+def outcome(context: grpc.ServicerContext) -> str:
+    """The name of the code that a call ends with."""
+    code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]  # missing in the stubs
     if code is not None:
         return code.name
     return "OK" if context.is_active() else "CANCELLED"
+
+
+def _certificate(context: grpc.ServicerContext) -> dict[str, str]:
+    """Whose certificate the client has shown, where it has."""
+    names = context.auth_context().get("x509_common_name", ())
+    return {"certificate": bytes(names[0]).decode(errors="replace")} if names else {}

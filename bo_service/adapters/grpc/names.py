@@ -3,8 +3,9 @@
 import re
 
 from bo_service.core.errors import InvalidArgument
+from bo_service.core.limits import MAX_STUDY_ID
 
-STUDY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+STUDY_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_STUDY_ID - 1}}}")
 TRIAL = re.compile(r"studies/([^/]*)/trials/([1-9][0-9]{0,17})")
 
 
@@ -13,7 +14,8 @@ def check_study_id(study_id: str, field: str) -> str:
     if not STUDY_ID.fullmatch(study_id):
         raise InvalidArgument.of(
             field,
-            f"is {study_id[:80]!r}; give 1 to 63 letters, digits, '-', '_' or '.', beginning with a letter or digit",
+            f"is {study_id[:80]!r}; give 1 to {MAX_STUDY_ID} letters, digits, '-', '_' or '.', "
+            "beginning with a letter or digit",
         )
     return study_id
 

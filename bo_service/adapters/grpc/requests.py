@@ -1,18 +1,22 @@
 """The parts that many requests share: request ids, pages, counts, deadlines."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import grpc
 from bo_api.v1 import optimization_service_pb2 as pb
 from google.protobuf.message import Message
 
+from bo_service.adapters import calls
+from bo_service.adapters.grpc.decoding import text
 from bo_service.application.ports import RequestKey
 from bo_service.core.errors import InvalidArgument
+from bo_service.core.limits import MAX_LEASE_TOKEN, MAX_PAGE, MAX_PAGE_BYTES, MAX_REQUEST_ID, MAX_WORKER_ID
 
-MAX_REQUEST_ID = 128
-MAX_WORKER_ID = 128
-DEFAULT_PAGE, MAX_PAGE = 100, 1000
+M = TypeVar("M", bound=Message)
+
+DEFAULT_PAGE = 100
 PATIENCE_S = 30.0
 """For the surrogate, where the caller set no deadline."""
 FAR_S = 3600.0
@@ -22,9 +26,7 @@ MARGIN_S, MARGIN_EACH_S = 0.3, 0.005
 
 def request_key(method: str, request: Message, request_id: str) -> RequestKey | None:
     """None without a request id. Raises InvalidArgument where it is too long."""
-    if len(request_id) > MAX_REQUEST_ID:
-        raise InvalidArgument.of("request_id", f"has {len(request_id)} characters; at most {MAX_REQUEST_ID}")
-    if not request_id:
+    if not text(request_id, "request_id", MAX_REQUEST_ID):
         return None
     return RequestKey(request_id, method, hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest())
 
@@ -34,6 +36,18 @@ def page_size(asked: int) -> int:
     if asked < 0:
         raise InvalidArgument.of("page_size", f"is {asked}; give 1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}")
     return min(asked or DEFAULT_PAGE, MAX_PAGE)
+
+
+def fitting(messages: Iterable[M]) -> tuple[list[M], bool]:
+    """Those that fit on a page, at least one, and whether any are left: the others cost nothing, and are not made."""
+    kept: list[M] = []
+    size = 0
+    for message in messages:
+        if kept and size + message.ByteSize() > MAX_PAGE_BYTES:
+            return kept, True
+        kept.append(message)
+        size += message.ByteSize()
+    return kept, False
 
 
 def number_token(token: str) -> int:
@@ -61,6 +75,13 @@ def worker_id_of(given: str) -> str:
     return given
 
 
+def lease_token_of(given: str) -> str:
+    """Raises InvalidArgument."""
+    if not given:
+        raise InvalidArgument.of("lease_token", "is empty; send the token that SuggestTrials returned")
+    return text(given, "lease_token", MAX_LEASE_TOKEN)
+
+
 def is_full(view: "pb.TrialView") -> bool:
     """Whether learning curves are asked for."""
     return view == pb.TRIAL_VIEW_FULL
@@ -75,5 +96,5 @@ def patience(context: grpc.ServicerContext, count: int = 0) -> float:
 
 
 def is_heard(context: grpc.ServicerContext, is_stopping: Callable[[], bool]) -> Callable[[], bool]:
-    """Whether somebody still listens to a stream, and the server goes on."""
-    return lambda: bool(context.is_active()) and not is_stopping()
+    """Whether somebody still listens to a stream, who is still let in, and the server goes on."""
+    return lambda: bool(context.is_active()) and not is_stopping() and calls.is_welcome()

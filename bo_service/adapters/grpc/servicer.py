@@ -10,18 +10,21 @@ from bo_api.v1 import study_pb2, trial_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from bo_service.adapters import calls
 from bo_service.adapters.grpc import decoding, insight_codec, names, requests, space_codec, study_codec, trial_codec
 from bo_service.application import insight, predicting, running, studies, suggesting, trials, watching
 from bo_service.application.services import Services
 from bo_service.application.views import Handout, Shortfall, StudyChanges, StudyView, TrialView
 from bo_service.core.errors import InvalidArgument, LimitExceeded
+from bo_service.core.limits import (
+    MAX_BEST,
+    MAX_CALL_MEASUREMENTS,
+    MAX_CONFIGURATIONS,
+    MAX_STOP_REASON,
+    MAX_SUGGESTIONS,
+    MAX_WATCHES,
+)
 from bo_service.core.trial import Trial
-
-MOST_SUGGESTIONS = 100
-MOST_BEST = 1000
-MOST_CONFIGURATIONS = 1000
-MOST_MEASUREMENTS = 1000
-MAX_STOP_REASON = 1000
 
 SHORTFALLS = {
     None: pb.SHORTFALL_UNSPECIFIED,
@@ -65,8 +68,10 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         if request.page_token:
             names.check_study_id(request.page_token, "page_token")
         limit = requests.page_size(request.page_size)
-        found, more = studies.list_studies(self._services, request.page_token, limit)
-        return pb.ListStudiesResponse(studies=[_study(view) for view in found], next_page_token=more)
+        found, more = studies.list_studies(self._services, request.page_token, limit, calls.principal().sees)
+        told, is_cut = requests.fitting(_study(view) for view in found)
+        token = found[len(told) - 1].study.study_id if is_cut else more
+        return pb.ListStudiesResponse(studies=told, next_page_token=token)
 
     def UpdateStudy(self, request: pb.UpdateStudyRequest, context: grpc.ServicerContext) -> pb.UpdateStudyResponse:
         study_id = names.study_id_of(request.study.name, "study.name")
@@ -83,7 +88,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         self, request: pb.SuggestTrialsRequest, context: grpc.ServicerContext
     ) -> pb.SuggestTrialsResponse:
         study_id = names.study_id_of(request.parent, "parent")
-        count = requests.count_of(request.count, MOST_SUGGESTIONS)
+        count = requests.count_of(request.count, MAX_SUGGESTIONS)
         worker_id = requests.worker_id_of(request.worker_id)
         key = requests.request_key("SuggestTrials", request, request.request_id)
         may_wait = self._waiting.acquire(blocking=False)
@@ -105,12 +110,13 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         self, request: pb.ReportMeasurementsRequest, context: grpc.ServicerContext
     ) -> pb.ReportMeasurementsResponse:
         study_id, number = names.trial_of(request.name, "name")
-        if len(request.measurements) > MOST_MEASUREMENTS:
+        if len(request.measurements) > MAX_CALL_MEASUREMENTS:
             given = len(request.measurements)
-            raise InvalidArgument.of("measurements", f"has {given}; a call takes at most {MOST_MEASUREMENTS}")
+            raise InvalidArgument.of("measurements", f"has {given}; a call takes at most {MAX_CALL_MEASUREMENTS}")
         measurements = decoding.each(request.measurements, "measurements", trial_codec.measurement_from_wire)
         uri = trial_codec.checkpoint_uri_from_wire(request.checkpoint_uri, "checkpoint_uri")
-        told = running.report_measurements(self._services, study_id, number, request.lease_token, measurements, uri)
+        token = requests.lease_token_of(request.lease_token)
+        told = running.report_measurements(self._services, study_id, number, token, measurements, uri)
         response = pb.ReportMeasurementsResponse(
             should_stop=told.should_stop, stop_reason=told.stop_reason, lease_valid=told.lease_valid
         )
@@ -124,19 +130,17 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     ) -> pb.CompleteTrialResponse:
         study_id, number = names.trial_of(request.name, "name")
         outcome = trial_codec.outcome_from_wire(request)
+        token = requests.lease_token_of(request.lease_token)
         key = requests.request_key("CompleteTrial", request, request.request_id)
         labels = decoding.labels_from_wire(request.labels, "labels")
-        ended = running.complete_trial(self._services, study_id, number, request.lease_token, outcome, key, labels)
+        ended = running.complete_trial(self._services, study_id, number, token, outcome, key, labels)
         return pb.CompleteTrialResponse(trial=_trial(ended))
 
     def StopTrial(self, request: pb.StopTrialRequest, context: grpc.ServicerContext) -> pb.StopTrialResponse:
         study_id, number = names.trial_of(request.name, "name")
-        if len(request.reason) > MAX_STOP_REASON:
-            raise InvalidArgument.of("reason", f"has {len(request.reason)} characters; at most {MAX_STOP_REASON}")
+        reason = decoding.text(request.reason, "reason", MAX_STOP_REASON)
         key = requests.request_key("StopTrial", request, request.request_id)
-        return pb.StopTrialResponse(
-            trial=_trial(trials.stop_trial(self._services, study_id, number, request.reason, key))
-        )
+        return pb.StopTrialResponse(trial=_trial(trials.stop_trial(self._services, study_id, number, reason, key)))
 
     def GetTrial(self, request: pb.GetTrialRequest, context: grpc.ServicerContext) -> pb.GetTrialResponse:
         study_id, number = names.trial_of(request.name, "name")
@@ -147,13 +151,14 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         page = trials.list_trials(
             self._services,
             names.study_id_of(request.parent, "parent"),
-            [trial_codec.trial_state_from_wire(s, f"states[{i}]") for i, s in enumerate(request.states)],
+            {trial_codec.trial_state_from_wire(s, f"states[{i}]") for i, s in enumerate(request.states)},
             requests.number_token(request.page_token),
             requests.page_size(request.page_size),
             requests.is_full(request.view),
         )
-        token = "" if page.next_after is None else str(page.next_after)
-        return pb.ListTrialsResponse(trials=[_trial_view(view) for view in page.trials], next_page_token=token)
+        told, is_cut = requests.fitting(_trial_view(view) for view in page.trials)
+        after = page.trials[len(told) - 1].trial.number if is_cut else page.next_after
+        return pb.ListTrialsResponse(trials=told, next_page_token="" if after is None else str(after))
 
     def DeleteTrial(self, request: pb.DeleteTrialRequest, context: grpc.ServicerContext) -> pb.DeleteTrialResponse:
         study_id, number = names.trial_of(request.name, "name")
@@ -165,14 +170,14 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         self, request: pb.GetBestTrialsRequest, context: grpc.ServicerContext
     ) -> pb.GetBestTrialsResponse:
         study_id = names.study_id_of(request.parent, "parent")
-        best = trials.best_trials(self._services, study_id, requests.count_of(request.count, MOST_BEST))
+        best = trials.best_trials(self._services, study_id, requests.count_of(request.count, MAX_BEST))
         return pb.GetBestTrialsResponse(trials=[_trial(trial) for trial in best])
 
     def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:
         study_id = names.study_id_of(request.parent, "parent")
-        if not 1 <= len(request.configurations) <= MOST_CONFIGURATIONS:
+        if not 1 <= len(request.configurations) <= MAX_CONFIGURATIONS:
             given = len(request.configurations)
-            raise InvalidArgument.of("configurations", f"has {given}; give 1 to {MOST_CONFIGURATIONS}")
+            raise InvalidArgument.of("configurations", f"has {given}; give 1 to {MAX_CONFIGURATIONS}")
         asked = decoding.each(
             request.configurations,
             "configurations",
@@ -200,7 +205,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     ) -> Iterator[pb.WatchStudyResponse]:
         study_id = names.study_id_of(request.name, "name")
         if not self._watching.acquire(blocking=False):
-            raise LimitExceeded("this server has as many WatchStudy streams as it can serve; end one, or try later")
+            raise LimitExceeded(f"this server has {MAX_WATCHES} WatchStudy streams, its most; end one, or try later")
         try:
             heard = requests.is_heard(context, self._stopping.is_set)
             full = requests.is_full(request.view)

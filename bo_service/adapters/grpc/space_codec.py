@@ -10,7 +10,6 @@ from bo_api.v1 import space_pb2 as pb
 from bo_service.adapters.grpc.decoding import Faults, choice, each, each_value, text
 from bo_service.core.constraints import Configuration, Constraint, ForbiddenCombination, LinearConstraint
 from bo_service.core.domains import (
-    MAX_VALUES,
     CategoricalDomain,
     DiscreteDomain,
     Domain,
@@ -20,11 +19,10 @@ from bo_service.core.domains import (
     Value,
 )
 from bo_service.core.errors import InvalidArgument, Violation
-from bo_service.core.space import MAX_CONSTRAINTS, MAX_PARAMETERS, Activation, Parameter, SearchSpace
+from bo_service.core.limits import MAX_CONSTRAINTS, MAX_DESCRIPTION, MAX_PARAMETERS, MAX_UNIT, MAX_VALUES
+from bo_service.core.space import Activation, Parameter, SearchSpace
 
 T = TypeVar("T")
-
-MAX_DESCRIPTION, MAX_UNIT = 1000, 32
 
 SCALES = {pb.SCALE_UNSPECIFIED: Scale.LINEAR, pb.SCALE_LINEAR: Scale.LINEAR, pb.SCALE_LOG: Scale.LOG}
 SCALES_TO_WIRE = {Scale.LINEAR: pb.SCALE_LINEAR, Scale.LOG: pb.SCALE_LOG}

@@ -29,6 +29,8 @@ ANY_BYTES = 64  # around a packed BadRequest
 STATUS: dict[type[BoError], grpc.StatusCode] = {
     errors.InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
     errors.RequestIdReused: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     errors.WrongState: grpc.StatusCode.FAILED_PRECONDITION,
@@ -37,6 +39,7 @@ STATUS: dict[type[BoError], grpc.StatusCode] = {
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.StorageUnavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.TransactionLost: grpc.StatusCode.UNAVAILABLE,
     errors.StartupError: grpc.StatusCode.INTERNAL,
 }
 

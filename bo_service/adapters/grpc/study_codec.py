@@ -10,15 +10,14 @@ from bo_api.v1 import study_pb2 as pb
 
 from bo_service.adapters.grpc.decoding import Faults, choice, labels_from_wire, seconds, text
 from bo_service.adapters.grpc.names import study_id_of
-from bo_service.adapters.grpc.space_codec import MAX_UNIT, add_all, or_else, space_from_wire, space_to_wire
+from bo_service.adapters.grpc.space_codec import add_all, or_else, space_from_wire, space_to_wire
 from bo_service.adapters.grpc.stopping_codec import stopping_from_wire, stopping_to_wire
 from bo_service.application.studies import StudyUpdate
 from bo_service.core.domains import FloatDomain
 from bo_service.core.errors import InvalidArgument
+from bo_service.core.limits import MAX_DISPLAY_NAME, MAX_METRICS, MAX_SOURCES, MAX_UNIT
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import (
-    MAX_METRICS,
-    MAX_SOURCES,
     Acquisition,
     Algorithm,
     ExecutionSettings,
@@ -31,8 +30,6 @@ from bo_service.core.study import (
     SuggestionSettings,
 )
 from bo_service.core.trial import TrialState
-
-MAX_DISPLAY_NAME = 200
 
 ANY_SPACE = SearchSpace((Parameter("any", FloatDomain(0.0, 1.0)),))
 ANY_METRICS: tuple[Metric, ...] = (Metric("any", Goal.MINIMIZE),)

@@ -14,6 +14,7 @@ from bo_service.adapters.grpc.stopping_codec import prediction_to_wire, stop_req
 from bo_service.application.predicting import PointForecast
 from bo_service.application.trials import NewTrial
 from bo_service.core.errors import InvalidArgument
+from bo_service.core.limits import MAX_CHECKPOINT_URI, MAX_FAILURE_MESSAGE, MAX_METRIC_VALUES, MAX_STEP
 from bo_service.core.space import NAME
 from bo_service.core.trial import (
     Explanation,
@@ -25,11 +26,6 @@ from bo_service.core.trial import (
     Trial,
     TrialState,
 )
-
-MAX_METRIC_VALUES = 64
-MAX_STEP = 2**53
-MAX_FAILURE_MESSAGE = 10_000
-MAX_CHECKPOINT_URI = 2048
 
 STATES = {pb.TrialState.Value(f"TRIAL_STATE_{state.name}"): state for state in TrialState}
 STATES_TO_WIRE: dict[TrialState, Any] = {state: number for number, state in STATES.items()}

@@ -25,6 +25,23 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else EPOCH + timedelta(microseconds=value)
 
 
+class Words(TypeDecorator[str]):
+    """Text of any characters. PostgreSQL takes no NUL: there U+E000 begins an escape."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None or dialect.name != "postgresql":
+            return value
+        return value.replace("\ue000", "\ue000\ue001").replace("\0", "\ue000\ue000")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None or dialect.name != "postgresql":
+            return value
+        return value.replace("\ue000\ue000", "\0").replace("\ue000\ue001", "\ue000")
+
+
 class Json(TypeDecorator[Any]):
     """A value of the core, as JSON."""
 

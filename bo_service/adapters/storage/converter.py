@@ -11,6 +11,7 @@ from cattrs.strategies import configure_tagged_union
 
 from bo_service.core.constraints import Constraint
 from bo_service.core.domains import Domain, Value
+from bo_service.core.errors import BoError
 
 
 def _converter() -> JsonConverter:
@@ -30,7 +31,12 @@ _CONVERTER = _converter()
 
 def to_text(value: object, kind: Any) -> str:
     """JSON, with NaN and Infinity as Python writes them."""
-    return json.dumps(_CONVERTER.unstructure(value, unstructure_as=kind), separators=(",", ":"))
+    return json.dumps(unstructured(value, kind), separators=(",", ":"))
+
+
+def unstructured(value: object, kind: Any) -> Any:
+    """What JSON can hold."""
+    return _CONVERTER.unstructure(value, unstructure_as=kind)
 
 
 @lru_cache(maxsize=20_000)  # a study's parameters are read over and over
@@ -40,7 +46,16 @@ def from_text(text: str, kind: Any) -> Any:
     Raises:
         ValueError: the text holds no such value.
     """
+    return structured(json.loads(text), kind)
+
+
+def structured(given: Any, kind: Any) -> Any:
+    """The value of that kind.
+
+    Raises:
+        ValueError: it is none.
+    """
     try:
-        return _CONVERTER.structure(json.loads(text), kind)
-    except (cattrs.BaseValidationError, KeyError, TypeError) as error:
-        raise ValueError(f"{text[:200]!r} is no {kind}: {error}") from error
+        return _CONVERTER.structure(given, kind)
+    except (cattrs.BaseValidationError, BoError, KeyError, TypeError) as error:
+        raise ValueError(f"{str(given)[:200]!r} is no {kind}: {error}") from error

@@ -17,12 +17,15 @@ from sqlalchemy import (
     Text,
 )
 
-from bo_service.adapters.storage.columns import Json, Moment
+from bo_service.adapters.storage.columns import Json, Moment, Words
+from bo_service.core.access import Role
 from bo_service.core.domains import Value
 from bo_service.core.study import StudySpec, StudyState
 from bo_service.core.trial import Explanation, Failure, Lease, Measurement, Origin, StopRequest, TrialState
 
 Labels = Mapping[str, str]
+STUDY_ID = String(63).with_variant(String(63, collation="C"), "postgresql")
+"""In the order of its bytes, whatever the database's language."""
 metadata = MetaData()
 
 
@@ -33,11 +36,11 @@ def _enum(kind: type[PythonEnum]) -> Enum:
 studies = Table(
     "studies",
     metadata,
-    Column("study_id", String(63), primary_key=True),
+    Column("study_id", STUDY_ID, primary_key=True),
     Column("spec", Json(StudySpec), nullable=False),
     Column("create_time", Moment, nullable=False),
     Column("update_time", Moment, nullable=False),
-    Column("display_name", Text, nullable=False),
+    Column("display_name", Words, nullable=False),
     Column("labels", Json(Labels), nullable=False),
     Column("state", _enum(StudyState), nullable=False),
     Column("revision", BigInteger, nullable=False),
@@ -47,7 +50,7 @@ studies = Table(
 trials = Table(
     "trials",
     metadata,
-    Column("study_id", String(63), primary_key=True),
+    Column("study_id", STUDY_ID, primary_key=True),
     Column("number", BigInteger, primary_key=True),
     Column("parameters", Json(Mapping[str, Value]), nullable=False),
     Column("create_time", Moment, nullable=False),
@@ -59,7 +62,7 @@ trials = Table(
     Column("lease", Json(Lease)),
     Column("lease_expire_time", Moment),
     Column("attempt", Integer, nullable=False),
-    Column("checkpoint_uri", Text, nullable=False),
+    Column("checkpoint_uri", Words, nullable=False),
     Column("labels", Json(Labels), nullable=False),
     Column("explanation", Json(Explanation)),
     Column("stop_request", Json(StopRequest)),
@@ -75,7 +78,7 @@ trials = Table(
 deleted_trials = Table(
     "deleted_trials",
     metadata,
-    Column("study_id", String(63), primary_key=True),
+    Column("study_id", STUDY_ID, primary_key=True),
     Column("number", BigInteger, primary_key=True),
     Column("revision", BigInteger, nullable=False),
     ForeignKeyConstraint(["study_id"], ["studies.study_id"], ondelete="CASCADE"),
@@ -84,7 +87,7 @@ deleted_trials = Table(
 measurements = Table(
     "measurements",
     metadata,
-    Column("study_id", String(63), primary_key=True),
+    Column("study_id", STUDY_ID, primary_key=True),
     Column("number", BigInteger, primary_key=True),
     Column("step", BigInteger, primary_key=True),
     Column("metrics", Json(Mapping[str, float]), nullable=False),
@@ -96,10 +99,10 @@ measurements = Table(
 leases = Table(
     "leases",
     metadata,
-    Column("token", String(64), primary_key=True),
-    Column("study_id", String(63), nullable=False),
+    Column("token", Words, primary_key=True),
+    Column("study_id", STUDY_ID, nullable=False),
     Column("number", BigInteger, nullable=False),
-    Column("worker_id", Text, nullable=False),
+    Column("worker_id", Words, nullable=False),
     Column("attempt", Integer, nullable=False),
     ForeignKeyConstraint(["study_id", "number"], ["trials.study_id", "trials.number"], ondelete="CASCADE"),
     Index("leases_by_trial", "study_id", "number"),
@@ -108,10 +111,33 @@ leases = Table(
 answers = Table(
     "answers",
     metadata,
-    Column("request_id", String(128), primary_key=True),
+    Column("request_id", Words, primary_key=True),
     Column("method", String(64), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("answer", Text, nullable=False),
     Column("create_time", Moment, nullable=False),
     Index("answers_by_time", "create_time"),
+)
+
+pulse = Table("pulse", metadata, Column("id", Integer, primary_key=True), Column("beat_time", Moment))
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_id", String(32), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("role", _enum(Role), nullable=False),
+    Column("create_time", Moment, nullable=False),
+    Column("studies", Json(tuple[str, ...]), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("expire_time", Moment),
+    Column("revoke_time", Moment),
+    Column("last_use_time", Moment),
+)
+
+health_checks = Table(
+    "health_checks",
+    metadata,
+    Column("check_id", Integer, primary_key=True, autoincrement=False),
+    Column("check_time", Moment, nullable=False),
 )

@@ -1,11 +1,10 @@
 """SQLite: one file, one process, one writer.
 
 WAL with synchronous=FULL: what has been acknowledged survives a power cut. Writes go through one connection, one at a
-time, so that only this process ever checkpoints; reads go through connections that can't write.
+time and synced together, so that only this process ever checkpoints; reads go through connections that can't write.
 """
 
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +13,15 @@ from typing import Any
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from bo_service.adapters.storage.failures import cause, told
+from bo_service.adapters.storage.group_commit import GroupCommit
 from bo_service.adapters.storage.records import SqlRecords
+from bo_service.adapters.storage.sqlite_safety import warn_of_others
 from bo_service.adapters.storage.upgrade import upgrade
-from bo_service.core.errors import StartupError, StorageUnavailable
+from bo_service.core.errors import StartupError
 
 BUSY_TIMEOUT_MS = 10_000
 READERS = 16
@@ -40,33 +42,35 @@ class SqliteStore:
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise StartupError(
-                f"--storage: another server has {path}; stop it, or name another file (each file has one server)"
+                f"--storage: another server has {path}; stop it, or name another file (each file has one server)",
+                in_use=str(path),
             ) from error
         except OSError as error:
             raise StartupError(f"--storage: {path}.lock can't be written: {error}") from error
-        self._writing = threading.Lock()
+        warn_of_others(path)
         self._writer = _engine(path, "BEGIN IMMEDIATE", ("journal_mode=WAL", "synchronous=FULL"), poolclass=StaticPool)
+        self._commits = GroupCommit(self._writer)
         self._reader = _engine(
             path, "BEGIN", ("query_only=ON",), poolclass=QueuePool, pool_size=READERS, max_overflow=0
         )
         try:
             with self._writer.begin() as connection:
-                upgrade(connection, str(path))
+                self.migration = upgrade(connection, str(path))
         except (DatabaseError, sqlite3.DatabaseError) as error:
             self.close()
-            raise StartupError(f"--storage: {path} can't be opened as a SQLite database: {_cause(error)}") from error
+            raise StartupError(f"--storage: {path} can't be opened as a SQLite database: {cause(error)}") from error
         except StartupError:
             self.close()
             raise
 
     @contextmanager
     def read(self) -> Iterator[SqlRecords]:
-        with _told(), self._reader.begin() as connection:
+        with told(), self._reader.begin() as connection:
             yield SqlRecords(connection)
 
     @contextmanager
-    def write(self) -> Iterator[SqlRecords]:
-        with _told(), self._writing, self._writer.begin() as connection:
+    def write(self, study_id: str | None = None) -> Iterator[SqlRecords]:  # noqa: ARG002 - there is one writer
+        with told(), self._commits.transaction() as connection:
             yield SqlRecords(connection)
 
     def close(self) -> None:
@@ -74,20 +78,6 @@ class SqliteStore:
         self._reader.dispose()
         self._writer.dispose()
         self._lock.release()
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise StorageUnavailable(
-            f"the database doesn't answer ({_cause(error)}); nothing was changed: try again, and see the server's log"
-        ) from error
-
-
-def _cause(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error)
 
 
 def _engine(path: Path, begin: str, pragmas: tuple[str, ...], **options: Any) -> Engine:

@@ -9,6 +9,7 @@ from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.numerics.array import Array
 from bo_service.core.numerics.pareto import boxes, reference_point
 from bo_service.core.study import Acquisition
+from bo_service.core.surrogates.gaussian_process import KEEP_MOST, telling
 from bo_service.core.surrogates.metric_model import MetricModel
 
 Gain = Improvement | NoisyImprovement | ParetoImprovement
@@ -22,9 +23,10 @@ AMONG = 40
 
 def gain_of(bench: Workbench, objectives: tuple[MetricModel, ...], limits: tuple[MetricModel, ...]) -> Gain:
     """Over the best seen, or the Pareto set, of those that are expected to fulfill the constraints `limits`."""
-    X = bench.encoding.features(bench.seen.Z)
+    judged = _judged(bench)
+    X = bench.encoding.features(bench.seen.Z[judged])
     F = np.column_stack([model.means(X) for model in objectives])
-    holds = _hold(bench, limits, X)
+    holds = _hold(bench, limits, judged, X)
     if len(objectives) == 1:
         return _over_best(bench, objectives[0], X, F[:, 0], holds)
     reference = reference_point(F[holds] if holds.any() else F)
@@ -51,11 +53,19 @@ def _over_best(
     return NoisyImprovement(surrogate, imagined, imagined.values.max(axis=0), criterion)
 
 
-def _hold(bench: Workbench, limits: tuple[MetricModel, ...], X: Array) -> NDArray[np.bool_]:
-    """Mask (n,) of the rows seen, with features X, that are expected to fulfill every constraint on outcomes."""
+def _judged(bench: Workbench) -> NDArray[np.intp]:
+    """Indices (j,) of the rows seen that the best so far is looked for among: where there are very many, those that the
+    surrogates rest on, and all that are pending."""
+    past = [telling(values, KEEP_MOST) for values in bench.objectives.T]
+    return np.concatenate([np.unique(np.concatenate(past)), np.arange(len(bench.past), len(bench.seen))])
+
+
+def _hold(bench: Workbench, limits: tuple[MetricModel, ...], judged: NDArray[np.intp], X: Array) -> NDArray[np.bool_]:
+    """Mask (j,) of the judged rows, with features X, that are expected to fulfill every constraint on outcomes."""
     holds = np.ones(len(X), dtype=bool)
     if bench.is_measured.any():
-        holds[: len(bench.past)] = bench.is_measured
+        past = judged[judged < len(bench.past)]
+        holds[: len(past)] = bench.is_measured[past]
     for model in limits:
         holds &= model.means(X) >= model.threshold(0.0)
     return holds

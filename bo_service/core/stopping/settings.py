@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bo_service.core.errors import Violation
+from bo_service.core.limits import MAX_STEP
 
-MAX_STEP = 2**53
 MOST_TRIALS = 1000
 EARLIEST = 10
 """Without a `min_step`, the first tenth of a trial is left in peace."""

@@ -75,7 +75,7 @@ class MetricModel:
 
     def means(self, X: Array) -> Array:
         """(m,): posterior means at X (m, f), in warped units."""
-        return self.surrogate.posterior(X).mean
+        return self.surrogate.mean(X)
 
     def threshold(self, value: float) -> float:
         """A value of the metric in warped units."""

@@ -68,6 +68,9 @@ class Surrogate(Protocol):
     def noisiness(self) -> float:
         """The variance of the noise over that of the values."""
 
+    def mean(self, Q: Array) -> Array:
+        """(m,): the mean of the posterior at queries Q (m, f), which costs much less than all of it."""
+
     def posterior(self, Q: Array) -> Posterior:
         """At queries Q (m, f)."""
 

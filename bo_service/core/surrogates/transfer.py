@@ -79,6 +79,10 @@ class TrendedProcess:
     scale: float
     rest: GaussianProcess
 
+    def mean(self, Q: Array) -> Array:
+        """(m,): the posterior mean at queries Q (m, f)."""
+        return self.trend.at(Q) + self.scale * self.rest.mean(Q)
+
     def posterior(self, Q: Array) -> Posterior:
         """At queries Q (m, f)."""
         rest = self.rest.posterior(Q)

@@ -37,6 +37,7 @@ from bo_client.parameters import (
 from bo_client.running import RunningTrial, Suggestions
 from bo_client.space import SearchSpace
 from bo_client.study import Study
+from bo_client.tokens import NewToken, TokenInfo, Tokens
 from bo_client.values import (
     Change,
     ConfigurationPrediction,
@@ -82,6 +83,7 @@ __all__ = [
     "LinearConstraint",
     "Measurement",
     "Metric",
+    "NewToken",
     "NotFound",
     "NotSupported",
     "Origin",
@@ -99,6 +101,8 @@ __all__ = [
     "StudySettings",
     "StudyState",
     "Suggestions",
+    "TokenInfo",
+    "Tokens",
     "Trial",
     "TrialState",
     "UnexpectedError",

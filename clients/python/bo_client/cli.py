@@ -5,9 +5,11 @@ from typing import Any
 
 import click
 
-from bo_client.client import Client, connect
+from bo_client.client import Client
+from bo_client.commands.connection import connected, connection_options
 from bo_client.commands.explaining import EXPLAINING
 from bo_client.commands.reading import READING
+from bo_client.commands.token import token
 from bo_client.commands.writing import WRITING
 from bo_client.errors import BoClientError
 
@@ -35,30 +37,22 @@ def version() -> str:
 
 
 @click.group("bo", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--server",
-    metavar="HOST:PORT",
-    envvar="BO_SERVER",
-    default="127.0.0.1:50051",
-    show_default=True,
-    show_envvar=True,
-    help="Where the server listens.",
-)
+@connection_options
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds that one call may take.")
 @click.option("--patience", default=PATIENCE, show_default=True, help="Seconds to keep trying while no server answers.")
 @click.version_option(version=version(), prog_name="bo")
 @click.pass_context
-def main(ctx: click.Context, server: str, timeout: float, patience: float) -> None:
+def main(ctx: click.Context, /, server: str, timeout: float, patience: float, **options: Any) -> None:
     """Create studies, run their trials from a shell, and look at what came of them.
 
     STUDY is a study's id and TRIAL a trial's number. Errors are one line on standard error and exit code 1.
     """
     if not isinstance(ctx.obj, Client):
-        ctx.obj = connect(server, timeout, patience)
+        ctx.obj = connected(server, timeout, patience, options)
         ctx.call_on_close(ctx.obj.close)
 
 
-for _command in (*WRITING, *READING, *EXPLAINING):
+for _command in (*WRITING, *READING, *EXPLAINING, token):
     main.add_command(_command)
 
 

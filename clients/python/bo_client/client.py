@@ -1,6 +1,7 @@
 """The client: one server, and the studies on it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
@@ -9,8 +10,10 @@ from google.protobuf.message import Message
 
 from bo_client.errors import InvalidRequest
 from bo_client.retries import new_request_id, patiently
+from bo_client.security import security_from
 from bo_client.space import SearchSpace
 from bo_client.study import Study
+from bo_client.tokens import Tokens
 from bo_client.values import Acquisition, Goal, Metric, StudyInfo, StudySettings
 from bo_client.wire import codec
 
@@ -20,20 +23,48 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Message)
 
 
-def connect(server: str = "127.0.0.1:50051", timeout: float = 30.0, patience: float = 60.0) -> "Client":
+def connect(
+    server: str = "127.0.0.1:50051",
+    timeout: float = 30.0,
+    patience: float = 60.0,
+    *,
+    token: str | None = None,
+    tls: bool | None = None,
+    ca: str | Path | None = None,
+    certificate: str | Path | None = None,
+    key: str | Path | None = None,
+    server_name: str | None = None,
+    plaintext_token: bool | None = None,
+) -> "Client":
     """A client of the server at HOST:PORT; the connection is made at the first call.
 
     Args:
         server: HOST:PORT.
-        timeout: seconds that one call may take.
-        patience: seconds for which calls are tried again while nobody answers, as during a restart of the server.
+        timeout: seconds after which a call without an answer counts as unanswered.
+        patience: seconds for which calls are tried again while nobody answers, as during a restart of the server or a
+            stall of the network. A call that is given a timeout of its own ends with that.
+        token: shown with each call; by default what BO_TOKEN or the file BO_TOKEN_FILE holds.
+        tls: whether to encrypt; by default where `ca`, `certificate` or BO_TLS are given.
+        ca: file with the authority of the server's certificate, in PEM; by default BO_CA, else those that gRPC knows.
+        certificate: file with a certificate to show, in PEM, and `key` with its key; by default BO_CERT and BO_KEY.
+        server_name: that the server's certificate has, where it isn't the address's host; by default BO_SERVER_NAME.
+        plaintext_token: whether to send the token to another machine although nothing is encrypted.
 
     Raises:
-        InvalidRequest: the address has no port.
+        InvalidRequest: the address has no port, a file can't be read, or the token would be sent for all to read.
     """
     from bo_client.wire.transport import GrpcTransport  # gRPC is loaded by those who call a server
 
-    return Client(GrpcTransport(server), timeout, patience)
+    security = security_from(
+        token=token,
+        tls=tls,
+        ca=ca,
+        certificate=certificate,
+        key=key,
+        server_name=server_name,
+        plaintext_token=plaintext_token,
+    )
+    return Client(GrpcTransport(server, security), timeout, patience)
 
 
 class Client:
@@ -150,6 +181,11 @@ class Client:
             if not token:
                 return
 
+    @property
+    def tokens(self) -> Tokens:
+        """The server's tokens, for administrators."""
+        return Tokens(self)
+
     def delete_study(self, study_id: str) -> None:
         """Deletes a study with all of its trials. Raises NotFound."""
         request = pb.DeleteStudyRequest(name=f"studies/{study_id}", request_id=new_request_id())
@@ -173,7 +209,9 @@ class Client:
         """
         limit = self.timeout if timeout is None else timeout
         return patiently(
-            lambda: self.transport.call(method, request, limit), self.patience if patience is None else patience
+            lambda: self.transport.call(method, request, limit),
+            self.patience if patience is None else patience,
+            may_stall=timeout is None,
         )
 
 

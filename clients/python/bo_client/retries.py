@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from bo_client.errors import ServerUnavailable
+from bo_client.errors import BoClientError, DeadlineExceeded, ServerUnavailable
 
 T = TypeVar("T")
 
@@ -19,16 +19,28 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
-def patiently(attempt: Callable[[], T], patience: float) -> T:
-    """What `attempt` returns, tried again for `patience` seconds while it raises ServerUnavailable."""
+def is_silence(error: BoClientError) -> bool:
+    """Whether nobody answered: nobody is there, or the network stalls. A server that is too slow says so itself."""
+    if isinstance(error, DeadlineExceeded):
+        return error.reason == DeadlineExceeded.default_reason
+    return isinstance(error, ServerUnavailable)
+
+
+def patiently(attempt: Callable[[], T], patience: float, may_stall: bool = True) -> T:
+    """What `attempt` returns, tried again for `patience` seconds while nobody answers.
+
+    Args:
+        may_stall: whether that counts where an attempt has ended by its own timeout.
+    """
     end = time.monotonic() + patience
     waits = delays()
     while True:
         try:
             return attempt()
-        except ServerUnavailable:
+        except (ServerUnavailable, DeadlineExceeded) as error:
             left = end - time.monotonic()
-            if left <= 0:
+            is_stall = isinstance(error, DeadlineExceeded)
+            if left <= 0 or not is_silence(error) or (is_stall and not may_stall):
                 raise
             time.sleep(min(next(waits), left))
 

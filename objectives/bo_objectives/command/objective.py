@@ -158,7 +158,8 @@ class _Course:
 
 def _environment(parameters: Mapping[str, Value], run: Run) -> dict[str, str]:
     """Ours, without the parameters of a trial that this worker itself may be running in."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    kept_back = (PREFIX, "BO_TOKEN")  # the worker's token is not the program's
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(kept_back)}
     return {
         "PYTHONUNBUFFERED": "1",  # so that Python's prints arrive when they are made
         **inherited,

@@ -30,7 +30,7 @@ from bo_service.core.study import (
 from bo_service.core.trial import Failure, FailureReason, Measurement, Origin, Trial, TrialState
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_./-]{0,20}", fullmatch=True)
-words = st.text(max_size=12)
+words = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=12)
 finite = st.floats(-1e6, 1e6)
 scales = st.sampled_from(Scale)
 

@@ -97,7 +97,7 @@ def test_without_a_result_there_is_no_slice(studied) -> None:
 
 
 def test_any_space(spaces, studied) -> None:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(spaces, st.data())
     def check(space: SearchSpace, data: st.DataObject) -> None:
         evidence = studied(space, lambda c: float(len(repr(c))), 4)

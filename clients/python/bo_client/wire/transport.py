@@ -1,17 +1,26 @@
 """The seam between the client and whatever answers it: one method wide, and a second one for streams."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 import grpc
-from bo_api.v1 import optimization_service_pb2 as pb
+from bo_api.v1 import optimization_service_pb2, token_service_pb2
 from google.protobuf.message import Message
 
 from bo_client.errors import InvalidRequest
+from bo_client.retries import new_request_id
+from bo_client.security import Security, is_local
 from bo_client.wire.status import error_of
 
-SERVICE = "bo_api.v1.OptimizationService"
+SERVICES = {
+    method.name: (service.full_name, module)
+    for module in (optimization_service_pb2, token_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+"""Of each method: its service, and the module that has its messages."""
 
 KEEPALIVE = 30.0
 """Seconds of silence in a call after which the connection is probed; servers must allow it."""
@@ -46,11 +55,14 @@ class Transport(Protocol):
 class GrpcTransport:
     """A gRPC channel to HOST:PORT, opened at the first call. Threads may share it."""
 
-    def __init__(self, address: str) -> None:
-        """Raises InvalidRequest where the address has no port."""
+    def __init__(self, address: str, security: Security | None = None) -> None:
+        """Raises InvalidRequest where the address has no port, a file can't be read, or a token would be seen."""
         if ":" not in address:
             raise InvalidRequest.of("server", f"is {address!r}; give HOST:PORT, such as 127.0.0.1:50051")
         self.address = address
+        self._security = security or Security()
+        self._security.check(address)
+        self._credentials = self._security.credentials()
         self._lock = threading.Lock()
         self._opened: grpc.Channel | None = None
         self._methods: dict[str, Any] = {}
@@ -58,14 +70,15 @@ class GrpcTransport:
     def call(self, method: str, request: Message, timeout: float | None) -> Message:
         """The answer to `request`, within `timeout` seconds. Raises BoClientError."""
         try:
-            answer: Message = self._method(method, streaming=False)(request, timeout=timeout)
+            make = self._method(method, streaming=False)
+            answer: Message = make(request, timeout=timeout, metadata=self._metadata(request))
         except grpc.RpcError as error:
             raise error_of(error, self.address, timeout) from None
         return answer
 
     def stream(self, method: str, request: Message) -> Iterator[Message]:
         """The answers to `request` as they come; closing the iterator ends the call. Raises BoClientError."""
-        call = self._method(method, streaming=True)(request)
+        call = self._method(method, streaming=True)(request, metadata=self._metadata(request))
         try:
             yield from call
         except grpc.RpcError as error:
@@ -84,18 +97,35 @@ class GrpcTransport:
     def _method(self, method: str, streaming: bool) -> Any:
         with self._lock:
             if method not in self._methods:
-                self._opened = self._opened or grpc.insecure_channel(self.address, options=_options(self.address))
+                self._opened = self._opened or self._channel()
+                service, module = SERVICES[method]
                 make = self._opened.unary_stream if streaming else self._opened.unary_unary
                 self._methods[method] = make(
-                    f"/{SERVICE}/{method}",
+                    f"/{service}/{method}",
                     request_serializer=lambda message: message.SerializeToString(),
-                    response_deserializer=getattr(pb, f"{method}Response").FromString,
+                    response_deserializer=getattr(module, f"{method}Response").FromString,
                 )
             return self._methods[method]
 
+    def _channel(self) -> grpc.Channel:
+        options: list[tuple[str, int | str]] = [*OPTIONS]
+        if is_local(self.address):  # a proxy from the environment is never the way to this very machine
+            options.append(("grpc.enable_http_proxy", 0))
+        if self._credentials is None:
+            return grpc.insecure_channel(self.address, options)
+        if self._security.server_name:
+            options.append(("grpc.ssl_target_name_override", self._security.server_name))
+        return grpc.secure_channel(self.address, self._credentials, options)
 
-def _options(address: str) -> list[tuple[str, int]]:
-    """A proxy from the environment is never the way to this very machine."""
-    host = address.rpartition(":")[0].strip("[]")
-    local = host in ("localhost", "::1") or host.startswith("127.")
-    return [*OPTIONS, ("grpc.enable_http_proxy", 0)] if local else OPTIONS
+    def _metadata(self, request: Message) -> list[tuple[str, str]]:
+        """The token; what the server's log calls this call; and the trace that the program is in, if it has one."""
+        found = [("x-request-id", getattr(request, "request_id", "") or new_request_id())]
+        if self._security.token is not None:
+            found.append(("authorization", f"Bearer {self._security.token}"))
+        if "opentelemetry.trace" in sys.modules:  # whoever traces has loaded it
+            from opentelemetry import propagate
+
+            trace: dict[str, str] = {}
+            propagate.inject(trace)
+            found += trace.items()
+        return found

@@ -9,11 +9,13 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+STUDY_ID = sa.String(63).with_variant(sa.String(63, collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     op.create_table(
         "studies",
-        sa.Column("study_id", sa.String(63), primary_key=True),
+        sa.Column("study_id", STUDY_ID, primary_key=True),
         sa.Column("spec", sa.Text, nullable=False),
         sa.Column("create_time", sa.BigInteger, nullable=False),
         sa.Column("update_time", sa.BigInteger, nullable=False),
@@ -25,7 +27,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "trials",
-        sa.Column("study_id", sa.String(63), primary_key=True),
+        sa.Column("study_id", STUDY_ID, primary_key=True),
         sa.Column("number", sa.BigInteger, primary_key=True),
         sa.Column("parameters", sa.Text, nullable=False),
         sa.Column("create_time", sa.BigInteger, nullable=False),
@@ -51,14 +53,14 @@ def upgrade() -> None:
     op.create_index("trials_by_lease", "trials", ["lease_expire_time"])
     op.create_table(
         "deleted_trials",
-        sa.Column("study_id", sa.String(63), primary_key=True),
+        sa.Column("study_id", STUDY_ID, primary_key=True),
         sa.Column("number", sa.BigInteger, primary_key=True),
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.ForeignKeyConstraint(["study_id"], ["studies.study_id"], ondelete="CASCADE"),
     )
     op.create_table(
         "measurements",
-        sa.Column("study_id", sa.String(63), primary_key=True),
+        sa.Column("study_id", STUDY_ID, primary_key=True),
         sa.Column("number", sa.BigInteger, primary_key=True),
         sa.Column("step", sa.BigInteger, primary_key=True),
         sa.Column("metrics", sa.Text, nullable=False),
@@ -68,8 +70,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "leases",
-        sa.Column("token", sa.String(64), primary_key=True),
-        sa.Column("study_id", sa.String(63), nullable=False),
+        sa.Column("token", sa.String(64).with_variant(sa.Text, "postgresql"), primary_key=True),
+        sa.Column("study_id", STUDY_ID, nullable=False),
         sa.Column("number", sa.BigInteger, nullable=False),
         sa.Column("worker_id", sa.Text, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
@@ -78,7 +80,7 @@ def upgrade() -> None:
     op.create_index("leases_by_trial", "leases", ["study_id", "number"])
     op.create_table(
         "answers",
-        sa.Column("request_id", sa.String(128), primary_key=True),
+        sa.Column("request_id", sa.String(128).with_variant(sa.Text, "postgresql"), primary_key=True),
         sa.Column("method", sa.String(64), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("answer", sa.Text, nullable=False),

@@ -1,0 +1,58 @@
+"""`python -m benchmarks.load`: the same load on our server and on those of peers."""
+
+import json
+import os
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from benchmarks.installing import install
+from benchmarks.load import ours
+from benchmarks.load.figures import HEAD, Figures, Load
+from benchmarks.peers.catalog import environments
+from benchmarks.peers.process import ROOT
+
+PEERS = {"optuna": ("optuna-grpc", "optuna_proxy"), "vizier": ("vizier", "vizier_server")}
+DEFAULT = Load()
+
+
+@click.command()
+@click.option("--systems", default="ours", show_default=True, help="Names with commas: ours, optuna, vizier.")
+@click.option("--workers", default=DEFAULT.workers, show_default=True)
+@click.option("--seconds", default=DEFAULT.seconds, show_default=True, help="That are counted, after the warm-up.")
+@click.option("--trial", "trial_s", default=DEFAULT.trial_s, show_default=True, help="Seconds that a trial takes.")
+@click.option("--beat", "beat_s", default=DEFAULT.beat_s, show_default=True, help="Seconds between signs of life.")
+@click.option("--lease", "lease_s", default=DEFAULT.lease_s, show_default=True, help="Seconds of a lease; ours alone.")
+@click.option("--algorithm", type=click.Choice(sorted(ours.ALGORITHMS)), default=DEFAULT.algorithm, help="Ours alone.")
+@click.option("--install", "make", is_flag=True, help="Make the peers' environments first.")
+@click.option("--environments", "folder", type=click.Path(path_type=Path), help="Where these are.")
+def main(systems: str, make: bool, folder: Path | None, **given: object) -> None:
+    """Milliseconds of each call, errors, lost leases and memory, for many workers with heartbeats."""
+    load = Load(**given)  # type: ignore[arg-type]  # click has checked them
+    found = []
+    for system in systems.split(","):
+        if system == "ours":
+            found.append(ours.measure(load))
+        else:
+            environment, module = PEERS[system]
+            if make:
+                install(environment, environments(folder))
+            found.append(_of_peer(environments(folder) / environment / "bin" / "python", module, load))
+        click.echo(found[-1].summary(), err=True)
+    click.echo("\n".join([HEAD, *(figures.table() for figures in found)]))
+    click.echo()
+    for figures in found:
+        click.echo(f"- {figures.summary()}")
+
+
+def _of_peer(python: Path, module: str, load: Load) -> Figures:
+    command = [str(python), "-m", "benchmarks.load.threads", module, json.dumps(asdict(load))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return Figures.from_json(done.stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Many transactions, one sync: those that wait while another is made are committed together with it.
+
+To sync takes longer than all the rest. Whoever ends a transaction while others wait leaves the commit to the next of
+them, and is answered when that is done; alone, nobody waits for anything.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from bo_service.adapters.storage.failures import unsure
+
+LONGEST_S = 0.02
+"""After this a group takes in no more: its first transaction waits for the last one's commit."""
+
+
+class _Group:
+    """Transactions that are committed together or not at all."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.connection = engine.connect()
+        self._raw: Any = self.connection.connection.driver_connection
+        self.transaction = self.connection.begin()
+        self.began = time.monotonic()
+        self.is_empty = True
+        self.ended = threading.Event()
+        self.error: Exception | None = None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether SQLite has undone everything, as it does where the disk is full."""
+        return not self._raw.in_transaction
+
+    def end(self) -> None:
+        """Commits what there is."""
+        try:
+            with self.connection:
+                self.transaction.commit()
+        except Exception as error:
+            self.error = error  # told to everybody, by `settle`
+            self._raw.rollback()  # SQLite may have kept the transaction open
+        finally:
+            self.ended.set()
+
+    def settle(self, refusal: BaseException | None) -> None:
+        """Waits for the end: what a transaction has done, or seen and refused, is durable before anybody hears of it.
+
+        Raises:
+            StorageUnavailable: the end was bad, and not by the fault of this transaction, which would tell it itself.
+        """
+        self.ended.wait()
+        if self.error is not None and self.error is not refusal:
+            raise unsure(self.error) from self.error
+
+    def undo(self, error: Exception | None) -> None:
+        """Gives everything up, because of an error."""
+        self.error = error
+        try:
+            with self.connection:
+                self.transaction.rollback()
+        finally:
+            self.ended.set()
+
+
+class GroupCommit:
+    """The transactions of one connection, which are made one at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turn = threading.Lock()
+        self._counting = threading.Lock()
+        self._waiting = 0
+        self._group: _Group | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """All of the block or, after an exception, nothing. Durable once the block has been left."""
+        group = None
+        try:
+            with self._in_turn():
+                group = self._group = self._group or _Group(self._engine)
+                yield from self._member(group)
+        finally:
+            if group is not None:
+                group.settle(sys.exception())
+
+    def _member(self, group: _Group) -> Iterator[Connection]:
+        try:
+            if group.is_empty:
+                yield group.connection
+            else:
+                with group.connection.begin_nested():
+                    yield group.connection
+        except BaseException as error:
+            if group.is_empty or group.is_broken:
+                self._group = None
+                group.undo(error if isinstance(error, SQLAlchemyError) else None)
+            else:
+                self._leave(group)
+            raise
+        group.is_empty = False
+        self._leave(group)
+
+    def _leave(self, group: _Group) -> None:
+        """Leaves the commit to the next who waits, if there is one and time for them."""
+        with self._counting:
+            is_followed = self._waiting > 0
+        if not is_followed or time.monotonic() - group.began > LONGEST_S:
+            self._group = None
+            group.end()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        with self._counting:
+            self._waiting += 1
+        self._turn.acquire()
+        with self._counting:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turn.release()

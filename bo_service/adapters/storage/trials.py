@@ -1,0 +1,110 @@
+"""Trials over one SQL connection."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+
+from bo_service.adapters.storage import schema
+from bo_service.adapters.storage.locks import hold_every_study
+from bo_service.adapters.storage.putting import put, row_of
+from bo_service.application.ports import TrialOutline
+from bo_service.core.errors import NotFound
+from bo_service.core.trial import Trial, TrialState
+
+TRIAL_FIELDS = [field.name for field in fields(Trial)]
+NOTHING: Mapping[str, Any] = {}
+
+# Statements are made once: to make one costs as much as to execute it.
+_TABLE, _STUDIES = schema.trials, schema.studies
+_MINE = _TABLE.c.study_id == bindparam("study")
+_TRIALS = select(*(_TABLE.c[name] for name in TRIAL_FIELDS))
+_TRIAL = _TRIALS.where(_MINE, _TABLE.c.number == bindparam("trial"))
+_PAGE = _TRIALS.where(_MINE, _TABLE.c.number > bindparam("after")).order_by(_TABLE.c.number)
+_OUTLINES = select(*(_TABLE.c[field.name] for field in fields(TrialOutline))).where(_MINE).order_by(_TABLE.c.number)
+_COUNTS = select(_TABLE.c.state, func.count().label("trials")).where(_MINE).group_by(_TABLE.c.state)
+_ANY_RUNNING = select(_TABLE.c.number).where(_TABLE.c.lease_expire_time.is_not(None)).limit(1)
+_LAST_NUMBER = select(_STUDIES.c.last_number).where(_STUDIES.c.study_id == bindparam("study"))
+_NEXT_NUMBER = (
+    update(_STUDIES)
+    .where(_STUDIES.c.study_id == bindparam("study"))
+    .values(last_number=_STUDIES.c.last_number + 1)
+    .returning(_STUDIES.c.last_number)
+)
+
+
+class SqlTrials:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, study_id: str, number: int) -> Trial:
+        row = self._connection.execute(_TRIAL, {"study": study_id, "trial": number}).one_or_none()
+        if row is None:
+            raise NotFound(f"there is no trial studies/{study_id}/trials/{number}; see ListTrials for those there are")
+        return Trial(*row)
+
+    def select(
+        self, study_id: str, states: Collection[TrialState] = (), after: int = 0, limit: int | None = None
+    ) -> list[Trial]:
+        query, given = _PAGE, {"study": study_id, "after": after}
+        if states:
+            query = query.where(_TABLE.c.state.in_(list(states)))
+        return self._all(query if limit is None else query.limit(limit), given)
+
+    def outlines(self, study_id: str) -> list[TrialOutline]:
+        return [TrialOutline(*row) for row in self._connection.execute(_OUTLINES, {"study": study_id})]
+
+    def changed(self, study_id: str, after_revision: int, limit: int) -> list[Trial]:
+        query = _TRIALS.where(_TABLE.c.study_id == study_id, _TABLE.c.revision > after_revision)
+        return self._all(query.order_by(_TABLE.c.revision).limit(limit))
+
+    def deleted(self, study_id: str, after_revision: int, up_to: int) -> list[int]:
+        table = schema.deleted_trials
+        query = select(table.c.number).where(
+            table.c.study_id == study_id, table.c.revision > after_revision, table.c.revision <= up_to
+        )
+        return list(self._connection.execute(query.order_by(table.c.revision)).scalars())
+
+    def expired(self, at: datetime, limit: int) -> list[Trial]:
+        query = _TRIALS.where(_TABLE.c.lease_expire_time < at).order_by(_TABLE.c.lease_expire_time)
+        return self._all(query.limit(limit))
+
+    def is_any_running(self) -> bool:
+        return self._connection.execute(_ANY_RUNNING).first() is not None
+
+    def hold_running(self) -> list[Trial]:
+        hold_every_study(self._connection)
+        return self._all(_TRIALS.where(_TABLE.c.lease_expire_time.is_not(None)))
+
+    def counts(self, study_id: str) -> dict[TrialState, int]:
+        return {row.state: row.trials for row in self._connection.execute(_COUNTS, {"study": study_id})}
+
+    def last_number(self, study_id: str) -> int:
+        return int(self._connection.execute(_LAST_NUMBER, {"study": study_id}).scalar_one())
+
+    def totals(self) -> dict[TrialState, int]:
+        table = schema.trials
+        query = select(table.c.state, func.count().label("trials")).group_by(table.c.state)
+        return {row.state: row.trials for row in self._connection.execute(query)}
+
+    def next_number(self, study_id: str) -> int:
+        return int(self._connection.execute(_NEXT_NUMBER, {"study": study_id}).scalar_one())
+
+    def save(self, *trials: Trial) -> None:
+        put(self._connection, _TABLE, [_row(trial) for trial in trials])
+
+    def delete(self, trial: Trial, revision: int) -> None:
+        mine = _TABLE.c.study_id == trial.study_id, _TABLE.c.number == trial.number
+        self._connection.execute(delete(_TABLE).where(*mine))
+        tombstone = {"study_id": trial.study_id, "number": trial.number, "revision": revision}
+        self._connection.execute(insert(schema.deleted_trials).values(tombstone))
+
+    def _all(self, query: Select[Any], given: Mapping[str, Any] = NOTHING) -> list[Trial]:
+        return [Trial(*row) for row in self._connection.execute(query, given)]
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    expire_time = trial.lease.expire_time if trial.lease else None
+    return {**row_of(trial, TRIAL_FIELDS), "lease_expire_time": expire_time}

@@ -1,0 +1,121 @@
+"""How a server is reached: encrypted or not, and with which token.
+
+The environment says what isn't given:
+
+    BO_TOKEN, BO_TOKEN_FILE      the token, or a file that holds it
+    BO_TLS                       1: call over TLS, trusting the authorities that gRPC knows
+    BO_CA                        file with the authority of the server's certificate, in PEM; calls over TLS
+    BO_CERT, BO_KEY              files with a certificate to show and its key, in PEM; calls over TLS
+    BO_SERVER_NAME               name that the server's certificate has, where it isn't the address's host
+    BO_PLAINTEXT_TOKEN           1: send the token although nothing is encrypted
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bo_client.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import grpc
+
+TOKEN = re.compile(r"[!-~]{1,4096}")
+YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
+
+
+@dataclass(frozen=True)
+class Security:
+    """What a client shows, and what it trusts. The token is in no repr and no message."""
+
+    token: str | None = field(default=None, repr=False)
+    tls: bool = False
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    server_name: str | None = None
+    plaintext_token: bool = False
+    """Whether the token may be sent to another machine although nothing is encrypted."""
+
+    def __post_init__(self) -> None:
+        """Raises InvalidRequest where these don't go together."""
+        if self.token is not None and not TOKEN.fullmatch(self.token):
+            raise InvalidRequest.of("token", "is empty or holds blanks or other characters that no token has")
+        if (self.certificate is None) != (self.key is None):
+            missing = "key" if self.key is None else "certificate"
+            raise InvalidRequest.of(missing, "is missing; a certificate and its key are given together")
+
+    def check(self, address: str) -> None:
+        """Raises InvalidRequest where the token would go to another machine for all to read."""
+        if self.token is not None and not (self.tls or self.plaintext_token or is_local(address)):
+            raise InvalidRequest.of(
+                "token",
+                f"would be sent to {address} for all to read; call over TLS (ca=…, --ca, BO_CA; or tls=True, --tls, "
+                "BO_TLS), or accept that with plaintext_token=True, --plaintext-token, BO_PLAINTEXT_TOKEN=1",
+            )
+
+    def credentials(self) -> "grpc.ChannelCredentials | None":
+        """For a channel; None where nothing is encrypted. Raises InvalidRequest where a file can't be read."""
+        if not self.tls:
+            return None
+        import grpc  # only those who call a server load it
+
+        ca, key, certificate = _read("ca", self.ca), _read("key", self.key), _read("certificate", self.certificate)
+        return grpc.ssl_channel_credentials(ca, key, certificate)
+
+
+def security_from(
+    *,
+    token: str | None = None,
+    token_file: str | Path | None = None,
+    tls: bool | None = None,
+    ca: str | Path | None = None,
+    certificate: str | Path | None = None,
+    key: str | Path | None = None,
+    server_name: str | None = None,
+    plaintext_token: bool | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Security:
+    """What is given, and for the rest what the environment says. Raises InvalidRequest."""
+    if token is None and token_file is None:
+        token = environment.get("BO_TOKEN") or None
+        token_file = environment.get("BO_TOKEN_FILE") if token is None else None
+    if token is None and token_file:
+        token = (_read("token_file", Path(token_file)) or b"").decode(errors="replace").strip()
+    files = {"BO_CA": ca, "BO_CERT": certificate, "BO_KEY": key}
+    found = {name: given or environment.get(name) or None for name, given in files.items()}
+    paths = {name: None if given is None else Path(given) for name, given in found.items()}
+    if tls is None:
+        tls = _flag("BO_TLS", environment) or any(path is not None for path in paths.values())
+    if plaintext_token is None:
+        plaintext_token = _flag("BO_PLAINTEXT_TOKEN", environment)
+    name = server_name or environment.get("BO_SERVER_NAME") or None
+    return Security(token, tls, paths["BO_CA"], paths["BO_CERT"], paths["BO_KEY"], name, plaintext_token)
+
+
+def is_local(address: str) -> bool:
+    """Whether an address, HOST:PORT, is on this machine."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _flag(name: str, environment: Mapping[str, str]) -> bool:
+    text = environment.get(name, "").lower()
+    if text not in (*YES, *NO):
+        raise InvalidRequest.of(name, f"is {text!r}; give 1 or 0")
+    return text in YES
+
+
+def _read(name: str, path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidRequest.of(name, f"{path} can't be read: {error.strerror}") from error

@@ -1,0 +1,169 @@
+"""Processes that compute are killed, hang, run out of memory: the caller has its answer in time, and they recover."""
+
+import multiprocessing
+import os
+import resource
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+from bo_service.adapters.compute import processes
+from bo_service.adapters.compute.pool import PoolOptimizer
+from bo_service.core.domains import FloatDomain
+from bo_service.core.errors import BoError, DeadlinePassed, LimitExceeded
+from bo_service.core.evidence import Evidence, PastTrial, Suggestion
+from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.study import SuggestionSettings
+
+SPACE = SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)), Parameter("y", FloatDomain(0.0, 1.0))))
+PATIENCE = 60.0
+"""Enough on a busy machine."""
+
+
+def evidence(observations: int = 5) -> Evidence:
+    past = [
+        PastTrial(i + 1, {"x": (i * 37 % 101) / 101, "y": (i * 53 % 97) / 97}, float(i % 7))
+        for i in range(observations)
+    ]
+    return Evidence(SPACE, SuggestionSettings(), 0, tuple(past))
+
+
+@pytest.fixture(scope="module")
+def left() -> Iterator[None]:
+    """A process that nobody waits for is left half a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "LEFT_SECONDS", 0.5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def shared(left: None) -> Iterator[PoolOptimizer]:
+    pool = PoolOptimizer(1)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def pool(shared: PoolOptimizer) -> PoolOptimizer:
+    """One process, at work."""
+    assert recovered(shared)
+    return shared
+
+
+@pytest.fixture
+def pair(left: None) -> Iterator[PoolOptimizer]:
+    """Two processes, at work."""
+    pool = PoolOptimizer(2)
+    for _ in range(2):
+        assert pool.suggest(evidence(), 1, PATIENCE)
+    yield pool
+    pool.close()
+
+
+def children() -> list[BaseProcess]:
+    return multiprocessing.active_children()
+
+
+def signaled(number: signal.Signals) -> None:
+    for child in children():
+        assert child.pid is not None
+        os.kill(child.pid, number)
+
+
+def recovered(pool: PoolOptimizer) -> list[Suggestion]:
+    """What it suggests once it does again."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found = pool.suggest(evidence(), 1, 5.0)
+        if found:
+            return found
+    raise AssertionError("the pool doesn't recover")
+
+
+def test_a_process_killed_at_work_is_replaced_and_asked_again(pool: PoolOptimizer) -> None:
+    (killed,) = children()
+    killer = threading.Timer(0.3, killed.kill)
+    killer.start()
+    found = pool.analyze(evidence(60), PATIENCE)
+    killer.join()
+    assert found.observation_count == 60
+    assert not killed.is_alive()
+
+
+def test_a_process_killed_while_idle_is_replaced(pool: PoolOptimizer) -> None:
+    (killed,) = children()
+    killed.kill()
+    killed.join(10)
+    assert pool.suggest(evidence(), 1, PATIENCE)
+    assert pool.predict(evidence(), [{"x": 0.5, "y": 0.5}], PATIENCE).observation_count == 5
+
+
+def test_a_task_that_kills_its_process_each_time_is_given_up(pool: PoolOptimizer) -> None:
+    with pytest.raises(DeadlinePassed, match="killed"):
+        pool._processes.run(PATIENCE, os.abort)
+    assert recovered(pool)
+
+
+def test_a_process_that_hangs_costs_one_caller_its_surrogate_and_is_replaced(pool: PoolOptimizer) -> None:
+    hung = children()
+    signaled(signal.SIGSTOP)
+    began = time.monotonic()
+    assert pool.suggest(evidence(), 1, 0.5) is None
+    assert time.monotonic() - began < 5
+    assert recovered(pool)
+    assert not any(process.is_alive() for process in hung)
+
+
+def test_who_waits_for_a_hung_process_is_told_in_time(pool: PoolOptimizer) -> None:
+    signaled(signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.raises(DeadlinePassed):
+        pool.predict(evidence(), [{"x": 0.5, "y": 0.5}], 0.2)
+    with pytest.raises(DeadlinePassed):
+        pool.analyze(evidence(), 0.2)
+    assert time.monotonic() - began < 5
+    assert recovered(pool)
+
+
+def test_one_that_hangs_is_no_burden_to_the_other(pair: PoolOptimizer) -> None:
+    hung = children()[-1]
+    assert hung.pid is not None
+    os.kill(hung.pid, signal.SIGSTOP)
+    found = [pair.suggest(evidence(), 1, 5.0) for _ in range(3)]
+    assert sum(f is None for f in found) <= 1
+    assert recovered(pair)
+
+
+def test_out_of_memory_costs_one_answer(pool: PoolOptimizer) -> None:
+    (starved,) = children()
+    assert starved.pid is not None
+    size = int(Path(f"/proc/{starved.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(starved.pid, resource.RLIMIT_AS, (size + 2**20, size + 2**20))
+    began = time.monotonic()
+    with pytest.raises(BoError) as refusal:
+        pool.analyze(evidence(800), 20.0)
+    assert isinstance(refusal.value, LimitExceeded | DeadlinePassed)
+    assert time.monotonic() - began < 25
+    assert recovered(pool)
+
+
+def test_a_task_that_takes_long_is_left_to_end(pool: PoolOptimizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LEFT_SECONDS", PATIENCE)
+    (busy,) = children()
+    with pytest.raises(DeadlinePassed):
+        pool._processes.run(0.1, time.sleep, 1.0)
+    assert recovered(pool)
+    assert busy.is_alive()
+
+
+def test_it_closes_while_a_process_hangs(pool: PoolOptimizer) -> None:
+    signaled(signal.SIGSTOP)
+    assert pool.suggest(evidence(), 1, 0.1) is None
+    pool.close()
+    time.sleep(0.7)  # whoever watched the hung one starts no other
+    assert not children()

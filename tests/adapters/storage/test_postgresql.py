@@ -1,0 +1,193 @@
+"""What is PostgreSQL's own: transactions of several servers, the database's clock, what can't be reached."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from bo_service.adapters.storage import postgresql
+from bo_service.adapters.storage.columns import EPOCH
+from bo_service.adapters.storage.opening import open_store
+from bo_service.adapters.storage.postgresql import PostgresStore
+from bo_service.application.ports import RequestKey
+from bo_service.application.views import Done
+from bo_service.core.domains import FloatDomain
+from bo_service.core.errors import StorageUnavailable, TransactionLost
+from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.study import Goal, Metric, Study, StudySpec
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SPEC = StudySpec(SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)),)), (Metric("loss", Goal.MINIMIZE),))
+STUDY = Study("s", SPEC, NOW, NOW)
+
+
+@pytest.fixture
+def stores(make_database: Callable[[], str]) -> Iterator[list[PostgresStore]]:
+    """Of two servers over one database, with two studies."""
+    address = make_database()
+    opened = [open_store(address) for _ in range(2)]
+    with opened[0].write() as records:
+        records.studies.add(STUDY)
+        records.studies.add(replace(STUDY, study_id="t"))
+    yield opened
+    for store in opened:
+        store.close()
+
+
+def starts(act: Callable[[], object]) -> tuple[threading.Thread, threading.Event]:
+    """A thread that acts, and whether it has."""
+    done = threading.Event()
+    thread = threading.Thread(target=lambda: (act(), done.set()))
+    thread.start()
+    return thread, done
+
+
+def test_transactions_of_one_study_take_turns_and_others_go_on(stores) -> None:
+    first, second = stores
+    read: list[int] = []
+
+    def other() -> None:
+        with second.write("s") as records:
+            read.append(records.studies.get("s").revision)
+
+    with first.write("s") as records:
+        thread, done = starts(other)
+        assert not done.wait(0.3)
+        with second.write("t") as unhindered:
+            unhindered.studies.save(replace(STUDY, study_id="t", revision=5))
+        with second.write() as unhindered:
+            unhindered.pulse.beat(NOW)
+        records.studies.save(replace(STUDY, revision=7))
+    thread.join(20)
+    assert read == [7]
+
+
+def test_whoever_holds_every_study_waits_for_all_and_lets_none_begin(stores) -> None:
+    first, second = stores
+    held = threading.Event()
+    released = threading.Event()
+
+    def hold() -> None:
+        with second.write() as records:
+            records.trials.hold_running()
+            held.set()
+            assert released.wait(20)
+
+    with first.write("s"):
+        holder, _ = starts(hold)
+        assert not held.wait(0.3)
+    assert held.wait(20)
+
+    def change() -> None:
+        with first.write("t"):
+            pass
+
+    changer, done = starts(change)
+    assert not done.wait(0.3)
+    with first.read() as records:  # readers are not concerned
+        assert records.studies.find("t") is not None
+    released.set()
+    assert done.wait(20)
+    for thread in (holder, changer):
+        thread.join(20)
+
+
+def test_one_request_id_in_two_studies_is_a_lost_transaction(stores) -> None:
+    key = RequestKey("r", "M", "d")
+
+    def remember() -> None:
+        with stores[1].write("t") as records:
+            records.answers.remember(key, Done(), NOW)
+
+    with stores[0].write("s") as records:
+        records.answers.remember(key, Done(), NOW)
+    with pytest.raises(TransactionLost):
+        remember()
+
+
+def test_a_deadlock_is_a_lost_transaction(stores) -> None:
+    """Nothing of ours locks in a circle; but somebody else may work on the tables."""
+    lost: list[BaseException] = []
+    met = threading.Barrier(2)
+
+    def both(store: PostgresStore, names: str) -> None:
+        try:
+            with store.write() as records:
+                for name in names:
+                    records.connection.execute(
+                        text("SELECT 1 FROM studies WHERE study_id = :n FOR UPDATE"), {"n": name}
+                    )
+                    if name == names[0]:
+                        met.wait(20)
+        except TransactionLost as error:
+            lost.append(error)
+
+    threads = [threading.Thread(target=both, args=given) for given in zip(stores, ("st", "ts"), strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(lost) == 1
+
+
+def test_the_clock_is_the_databases(stores) -> None:
+    store = stores[0]
+    for write in (lambda: store.write(), lambda: store.write("s")):
+        store.clock.set(EPOCH)  # a machine whose clock is wrong by decades
+        with write() as records:
+            told = records.connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+            assert abs(store.clock.now() - told) < timedelta(seconds=5)
+
+
+def test_a_study_that_somebody_keeps_is_told_as_busy(stores, monkeypatch) -> None:
+    monkeypatch.setattr(postgresql, "PATIENCE_S", 0.2)
+    with stores[0].write("s"):
+        with pytest.raises(StorageUnavailable, match="studies/s is busy"), stores[0].write("s"):
+            pass
+        with stores[0].write("t"):
+            pass
+
+
+def test_connections_that_were_cut_are_replaced(stores) -> None:
+    first, second = stores
+    with first.write() as records:
+        mine = records.connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    with second.write() as records:
+        records.connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": mine})
+    with first.read() as records:
+        assert records.studies.find("s") is not None
+    with pytest.raises(StorageUnavailable, match="nothing was changed"):
+        change_while_cut(first, second, in_time=True)
+    with first.write("s") as records:
+        assert records.studies.get("s").revision == 1
+
+
+def change_while_cut(store: PostgresStore, other: PostgresStore, in_time: bool) -> None:
+    """Changes a study; the connection is cut before, or after that and before the commit."""
+    with store.write("s") as records:
+        mine = records.connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        if not in_time:
+            records.studies.save(replace(STUDY, revision=99))
+        with other.write() as others:
+            others.connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": mine})
+        if in_time:
+            records.studies.save(replace(STUDY, revision=99))
+
+
+def test_a_commit_whose_answer_is_lost_is_told_as_unsure(stores) -> None:
+    with pytest.raises(StorageUnavailable, match="may have saved it: repeat the call with the same request_id"):
+        change_while_cut(*stores, in_time=False)
+
+
+def test_without_the_driver_the_way_to_get_it_is_told() -> None:
+    program = "import sys; sys.modules['psycopg'] = None; from bo_service.cli import main; main()"
+    command = [sys.executable, "-c", program, "migrate", "--storage", "postgresql://me:secret@host/bo"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert 'pip install "bo-service[postgresql]"' in done.stderr
+    assert "secret" not in done.stderr

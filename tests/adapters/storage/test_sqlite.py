@@ -1,0 +1,93 @@
+"""What is SQLite's own: one server a file, files that can't be used, what is durable."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bo_service.adapters.storage.sqlite import SqliteStore
+from bo_service.core.errors import StartupError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "bo.db"
+
+
+@pytest.fixture
+def store(file: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(file)
+    yield store
+    store.close()
+
+
+def test_a_second_server_is_refused(store, file) -> None:
+    program = "import sys, pathlib; from bo_service.adapters.storage.sqlite import SqliteStore as S; "
+    program += "S(pathlib.Path(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", program, str(file)], capture_output=True, text=True, timeout=60)
+    assert "StartupError: --storage: another server has" in done.stderr
+
+
+def _newer(file: Path) -> None:
+    SqliteStore(file).close()
+    with sqlite3.connect(file) as raw:
+        raw.execute("update alembic_version set version_num = '9999'")
+    raw.close()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "hint"),
+    [
+        (_newer, "upgrade bo-service"),
+        (lambda file: file.write_bytes(b"no database at all, but a file of some length" * 50), "not a database"),
+        (lambda file: file.mkdir(), "unable to open"),
+    ],
+    ids=["newer", "no database", "a folder"],
+)
+def test_files_that_cannot_be_used_are_refused(file: Path, prepare: Callable[[Path], object], hint: str) -> None:
+    prepare(file)
+    for _ in range(2):  # and the file is given back
+        with pytest.raises(StartupError, match=hint):
+            SqliteStore(file)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="nowhere"):
+        SqliteStore(tmp_path / "nowhere" / "bo.db")
+
+
+@pytest.mark.parametrize(
+    ("version", "is_open", "warned"),
+    [
+        ((3, 40, 1), True, True),
+        ((3, 51, 2), True, True),
+        ((3, 40, 1), False, False),
+        ((3, 51, 3), True, False),
+    ],
+)
+def test_another_program_is_warned_of_where_the_library_could_do_harm(
+    store, file, caplog, monkeypatch, version: tuple[int, ...], is_open: bool, warned: bool
+) -> None:
+    store.close()
+    monkeypatch.setattr("sqlite3.sqlite_version_info", version)
+    program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('select * from studies').fetchall(); "
+    program += "print('open', flush=True); sys.stdin.read()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", program, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout.readline() == "open\n"
+    if not is_open:
+        other.communicate()
+    SqliteStore(file).close()
+    assert ("another program has" in caplog.text) is warned
+    if is_open:
+        other.communicate()
+
+
+def test_what_is_acknowledged_is_on_disk(store) -> None:
+    with store._writer.begin() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
