@@ -133,4 +133,7 @@ def test_a_study_without_results_is_told_as_such() -> None:
 def test_the_trials_own_diagnosis_is_shown_with_it() -> None:
     server = FakeServer()
     planted(server, noise, count=2)
+    listed = CliRunner().invoke(main, ["show", "s"], obj=server.client()).output
+    assert "diagnosis=overfitting, dead_units" in listed
+    assert "80 % are 0" not in listed
     assert "diagnosis.dead_units: 80 % are 0" in CliRunner().invoke(main, ["best", "s"], obj=server.client()).output

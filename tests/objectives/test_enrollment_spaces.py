@@ -74,7 +74,7 @@ def test_a_file_narrows_and_widens_the_objectives_own(space) -> None:
     assert (found["lr_head"].low, found["lr_head"].high) == (1e-5, 1.0)
     assert set(found.names) == {*CORE.names, "weight_decay"} - {"groups", "norm"}
     assert found["weight_decay"] == full_space()["weight_decay"]
-    assert found["dropout"] == CORE["dropout"]
+    assert (found["dropout"], found["mode"]) == (CORE["dropout"], CORE["mode"])
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,10 @@ class StudyFile:
 class Base:
     """What a file may extend: an objective's parameters and metrics."""
 
+    space: SearchSpace
+    """What it tunes unless the file says otherwise."""
     whole: SearchSpace
     """Everything it knows."""
-    names: Sequence[str]
-    """Its parameters unless the file says otherwise."""
-    metrics: tuple[Metric, ...]
 
 
 def load(path: str | Path, extends: Base | None = None) -> StudyFile:
@@ -194,8 +193,8 @@ class _Reader:
             for name in names:
                 if name not in base.whole:
                     self._fault(key, f"names {name!r}; the objective has {listed(sorted(base.whole.names))}")
-        wanted = ({*base.names, *add} - {*drop}) | {*own.names}
-        given = {p.name: p for p in own.parameters}
+        wanted = ({*base.space.names, *add} - {*drop}) | {*own.names}
+        given = {p.name: p for p in (*base.space.parameters, *own.parameters)}
         theirs = [given.get(p.name, p) for p in base.whole.parameters if p.name in wanted]
         return SearchSpace([*theirs, *(p for p in own.parameters if p.name not in base.whole)], own.constraints)
 

@@ -83,7 +83,7 @@ def _labels(definition: Definition) -> dict[str, str]:
 def _file(path: Path, definition: Definition) -> StudyFile:
     if path.suffix == ".py":
         return pythonfile.load(path, definition)
-    return load(path, extends=Base(definition.whole or definition.space, definition.space.names, definition.metrics))
+    return load(path, extends=Base(definition.space, definition.whole or definition.space))
 
 
 def _pinned(wanted: Definition, pins: Mapping[str, str]) -> tuple[SearchSpace, dict[str, Value]]:

@@ -24,6 +24,8 @@ STYLES = {
 VIOLATED = "✗"
 PIPED_WIDTH = 10_000
 """Columns where nobody looks: lines are never folded."""
+DETAILS = ("diagnosis.", "warning.")
+"""Labels that tell more than a line has room for."""
 
 
 def console() -> Console:
@@ -169,7 +171,8 @@ def _remark(trial: Trial) -> str:
     said = [trial.failure.reason.value] if trial.failure else []
     if trial.attempt > 1:
         said.append(f"attempt {trial.attempt}")
-    return "".join(f"  {mark}" for mark in [*said, *(f"{k}={v}" for k, v in sorted(trial.labels.items()))])
+    brief = {name: text for name, text in trial.labels.items() if not name.startswith(DETAILS)}
+    return "".join(f"  {mark}" for mark in [*said, *(f"{k}={v}" for k, v in sorted(brief.items()))])
 
 
 def table_of(*columns: str) -> Table:
