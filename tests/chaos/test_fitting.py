@@ -14,7 +14,8 @@ SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0), bo_clien
 DEADLINE = 8.0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_suggestion_comes_in_time(start: Callable[..., ServerProcess], number: signal.Signals) -> None:
     server = start()
     with bo_client.connect(server.address, patience=60.0) as client:

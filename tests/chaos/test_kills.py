@@ -33,6 +33,7 @@ def test_many_kills(storage: str, log: Path) -> None:
     judged(survive(storage, log, kills=100, seed=2), log, least=2000)
 
 
+@pytest.mark.slow
 def test_a_database_that_stops_and_starts(own_postgres_server: Any, start: Callable[..., ServerProcess]) -> None:
     server = start(own_postgres_server.make_database())
     fleet = Fleet(server.address, 3, workers=6)
