@@ -221,13 +221,12 @@ def test_the_image_size_is_a_parameter(bench: Bench) -> None:
 
 def test_half_precision_computes_in_it_and_keeps_weights_and_logits_whole(make_objective, run) -> None:
     objective = make_objective(precision="bfloat16")
-    with objective._ready():
-        trial = objective._trial({"norm": "layer"}, run)
-        network = trial.train().network
+    with objective.bench() as bench:
+        network = Trial(bench, Choice.of({"norm": "layer"}), run).train().network
     conv, logits = network.get_layer("head_conv"), network.get_layer("head_dense")
     assert (conv.compute_dtype, conv.kernel.dtype) == ("bfloat16", "float32")
     assert (logits.compute_dtype, network.output.dtype) == ("float32", "float32")
-    with make_objective()._ready():
+    with make_objective().bench():
         assert keras.config.dtype_policy().name == "float32"
 
 
