@@ -149,6 +149,7 @@ def test_being_told_to_stop_passes_through(objective, make_run) -> None:
     with pytest.raises(bo_client.StopTrial):
         objective.evaluate(TEXTBOOK, run)
     assert [step for step, _, _ in run.reports] == [1]
+    assert run.labels["diagnosis"] == "healthy"
 
 
 def failure(objective, run, **parameters) -> TrialFailed:
