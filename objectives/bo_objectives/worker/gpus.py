@@ -27,7 +27,7 @@ def _found() -> tuple[str, ...]:
     if shutil.which(QUERY[0]) is None:
         return ()
     try:
-        told = subprocess.run(QUERY, capture_output=True, text=True, timeout=30, check=True).stdout
+        told = subprocess.run(QUERY, capture_output=True, text=True, timeout=30, check=True).stdout  # noqa: S603
     except (OSError, subprocess.SubprocessError) as error:
         raise SetupError(f"--gpus auto: nvidia-smi can't tell the GPUs ({error}); give them, such as 0,1") from error
     return tuple(told.split())
