@@ -85,13 +85,11 @@ def ours(objective: EfficientNetObjective, parameters: Mapping[str, Value]) -> d
 
 def bare(objective: EfficientNetObjective, parameters: Mapping[str, Value]) -> dict[str, float]:
     """Keras alone: the same network, compiled and fitted on arrays, with no callback but a clock."""
-    with objective._ready():
+    with objective.bench() as bench:
         import keras
         import numpy as np
-        from bo_objectives.efficientnet.bench import Bench
 
         choice = Choice.of(parameters)
-        bench = objective._bench = objective._bench or Bench(objective.settings)
         split = bench.material(choice.image_size).split
         train, validation = bench.labeled(choice, split.train), bench.labeled(choice, split.validation)
         began = time.process_time()

@@ -45,11 +45,12 @@ def export(trial: Trial, trained: Trained, directory: Path) -> dict[str, float]:
 
 def whole(trial: Trial, trained: Trained) -> keras.Model:
     """Pixels (B, s, s, 3) in 0–255 to logits (B, classes), with the part below the cache, for inference."""
+    network = keras.Model(trained.network.input, trained.network.output)  # without our optimizer
     if not trial.bench.is_cached(trial.choice):
-        return trained.network
+        return network
     bottom = trial.bench.material(trial.choice.image_size).bottom(trial.choice.unfreeze_top)
     pixels = keras.Input(bottom.input_shape[1:])
-    return keras.Model(pixels, trained.network(bottom(pixels, training=False)), name="efficientnet_tuned")
+    return keras.Model(pixels, network(bottom(pixels, training=False)), name="efficientnet_tuned")
 
 
 def write_confusion(path: Path, confusion: NDArray[np.int64], classes: Sequence[str]) -> None:

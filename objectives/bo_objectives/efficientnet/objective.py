@@ -48,37 +48,46 @@ class EfficientNetObjective:
         Raises:
             TrialFailed: DIVERGED, OUT_OF_MEMORY or INVALID_CONFIGURATION.
         """
-        with self._ready():
-            return self._trial(parameters, run).train().metrics
+        with self.bench() as bench:
+            return _trial(bench, parameters, run).train().metrics
 
     def examine(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
-        """Trains once more with the same seed, and looks at the test images once: test_loss and test_accuracy."""
-        with self._ready():
-            trial = self._trial(parameters, run)
+        """Looks at the test images once: test_loss and test_accuracy.
+
+        A finished trial is taken from its checkpoint; else it is trained once more, with the same seed.
+        """
+        with self.bench() as bench:
+            trial = _trial(bench, parameters, run)
             trained = trial.train()
             return {**trained.metrics, **trial.test(trained).metrics}
 
     def export(self, parameters: Mapping[str, Value], run: Run, directory: Path) -> Mapping[str, float]:
         """As `examine`, and writes model.keras, metrics.json, the confusion matrix and a model card."""
-        with self._ready():
+        with self.bench() as bench:
             from bo_objectives.efficientnet import export
 
-            trial = self._trial(parameters, run)
+            trial = _trial(bench, parameters, run)
             return export.export(trial, trial.train(), directory)
 
-    def _trial(self, parameters: Mapping[str, Value], run: Run) -> "Trial":
-        from bo_objectives.efficientnet.bench import Bench
-        from bo_objectives.efficientnet.trial import Trial
-
-        choice = Choice.of(parameters)
-        self._bench = self._bench or Bench(self.settings)
-        return Trial(self._bench, choice, run)
-
     @contextmanager
-    def _ready(self) -> Iterator[None]:
-        """Keras on its backend and devices. What imports Keras is imported after its backend was chosen."""
+    def bench(self) -> Iterator["Bench"]:
+        """What trials run on, while Keras is on its backend and devices; what imports Keras is imported within.
+
+        Raises:
+            TrialFailed: OUT_OF_MEMORY, for the backends' own errors within.
+            SetupError: the backend isn't installed, or can't do what the options say.
+        """
         with runtime.failures_told():
             runtime.start(self.settings.backend, self.settings.precision)
             runtime.check_steps(self.settings.steps_per_execution)
             with devices.scope(self.settings.strategy):
-                yield
+                from bo_objectives.efficientnet.bench import Bench
+
+                self._bench = self._bench or Bench(self.settings)
+                yield self._bench
+
+
+def _trial(bench: "Bench", parameters: Mapping[str, Value], run: Run) -> "Trial":
+    from bo_objectives.efficientnet.trial import Trial
+
+    return Trial(bench, Choice.of(parameters), run)

@@ -44,7 +44,7 @@ class Settings:
     threads: that decode images, and prepare batches where the pipeline is disk.
     corrupt: what a picture that can't be read does: fail the trial, or be skipped, counted and named.
     precision: float32, or bfloat16 with weights and logits in float32.
-    steps_per_execution: training steps that run without returning to Python; 1 on PyTorch.
+    steps_per_execution: training steps at most that run without returning to Python; 1 on PyTorch.
     strategy: none, mirrored (TensorFlow) or data_parallel (JAX): one trial on all devices of a process.
     checkpoints: whether each epoch leaves one, from which another attempt goes on.
     logs: of each trial, any of csv, tensorboard, mlflow, with commas; each in the trial's folder.

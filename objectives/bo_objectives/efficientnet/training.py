@@ -207,6 +207,11 @@ def _is_over(record: Record, stage: Stage, patience: int) -> bool:
     return record.epoch >= stage.last_epoch or 0 < patience <= waited
 
 
+def steps_together(most: int, steps: int) -> int:
+    """How many steps run at once: a divisor of an epoch's, or the last ones would take batches of the next epoch."""
+    return max(d for d in range(1, min(most, steps) + 1) if steps % d == 0)
+
+
 def _run(
     course: Course, stage: Stage, plan: Plan, data: tuple[Labeled, Labeled], listener: Listener,
     is_over: Callable[[], bool],
@@ -216,7 +221,8 @@ def _run(
     batches = Batches(trained.inputs, trained.one_hot, plan.batch_size, plan.class_weights, *shared)
     assert course.optimizer is not None
     begun = course.record.epoch
-    compiled(course.network, course.optimizer, plan.label_smoothing, plan.steps_per_execution).fit(
+    together = steps_together(plan.steps_per_execution, len(batches))
+    compiled(course.network, course.optimizer, plan.label_smoothing, together).fit(
         batches.stream(plan.seed, begun), steps_per_epoch=len(batches), initial_epoch=begun, epochs=stage.last_epoch,
         validation_data=Batches(held.inputs, held.one_hot, max(plan.batch_size, 64), None, *shared),
         callbacks=[Watch(course, listener, is_over)], shuffle=False, verbose=0,

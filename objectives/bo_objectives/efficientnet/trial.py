@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from bo_client import StopTrial
 from numpy.typing import NDArray
 
 from bo_objectives.base import Run, TrialFailed
@@ -81,6 +82,9 @@ class Trial:
             training.train(
                 course, stages, self.bench.plan(self.choice), (train, validation), partial(self._told, keeper, course)
             )
+        except StopTrial:
+            self._diagnosed(record)
+            raise
         except TrialFailed as failure:
             raise TrialFailed(failure.reason, self._told_why(failure, record)) from failure
         record.after = look()

@@ -82,7 +82,7 @@ def test_no_other_backend_is_loaded() -> None:
     others = [name for name in ("tensorflow", "jax", "torch") if name != BACKEND and importlib.util.find_spec(name)]
     code = (
         "import sys\nfrom bo_objectives.efficientnet.objective import EfficientNetObjective\n"
-        "with EfficientNetObjective()._ready():\n    import bo_objectives.efficientnet.trial\n"
+        "with EfficientNetObjective().bench():\n    import bo_objectives.efficientnet.trial\n"
         f"print([name for name in {others!r} if name in sys.modules])"
     )
     environment = {**os.environ, "KERAS_BACKEND": BACKEND}

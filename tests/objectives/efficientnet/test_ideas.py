@@ -8,7 +8,7 @@ import pytest
 from bo_objectives.efficientnet.choice import Choice
 
 keras = pytest.importorskip("keras")
-from bo_objectives.efficientnet import model, optimizer  # noqa: E402
+from bo_objectives.efficientnet import model, optimizer, training  # noqa: E402
 from bo_objectives.efficientnet.batches import Batches  # noqa: E402
 from bo_objectives.efficientnet.bench import Bench  # noqa: E402
 from bo_objectives.efficientnet.trial import Trial  # noqa: E402
@@ -221,20 +221,20 @@ def test_the_image_size_is_a_parameter(bench: Bench) -> None:
 
 def test_half_precision_computes_in_it_and_keeps_weights_and_logits_whole(make_objective, run) -> None:
     objective = make_objective(precision="bfloat16")
-    with objective._ready():
-        trial = objective._trial({"norm": "layer"}, run)
-        network = trial.train().network
+    with objective.bench() as bench:
+        network = Trial(bench, Choice.of({"norm": "layer"}), run).train().network
     conv, logits = network.get_layer("head_conv"), network.get_layer("head_dense")
     assert (conv.compute_dtype, conv.kernel.dtype) == ("bfloat16", "float32")
     assert (logits.compute_dtype, network.output.dtype) == ("float32", "float32")
-    with make_objective()._ready():
+    with make_objective().bench():
         assert keras.config.dtype_policy().name == "float32"
 
 
 def test_several_steps_an_execution_train_alike(make_objective, make_run) -> None:
     one, four = make_run(), make_run()
     for run, steps in ((one, "1"), (four, "4")):
-        make_objective(steps_per_execution=steps).evaluate({"norm": "layer", "batch_size": 4}, run)
+        make_objective(steps_per_execution=steps).evaluate({"norm": "layer", "batch_size": 5}, run)
+    assert [training.steps_together(4, steps) for steps in (6, 7, 8, 3)] == [3, 1, 4, 3]
     for ours, theirs in zip(one.reports, four.reports, strict=True):
         assert ours[1] == pytest.approx(theirs[1], rel=1e-4)
 

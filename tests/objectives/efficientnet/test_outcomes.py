@@ -103,7 +103,8 @@ def exported(make_objective, tmp_path_factory):
 def test_the_exported_model_takes_pixels_and_is_as_good_as_it_says(exported) -> None:
     folder, metrics, objective = exported
     model = keras.models.load_model(folder / MODEL)
-    test = objective._bench.split.test
+    with objective.bench() as bench:
+        test = bench.split.test
     predicted = np.asarray(model.predict(test.pixels, verbose=0)).argmax(-1)
     assert float((predicted == test.labels).mean()) == pytest.approx(metrics["test_accuracy"])
     content = json.loads((folder / METRICS).read_text())
