@@ -137,7 +137,7 @@ def run_command(
     )
     with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection) as client:
         asked = Enrollment(study, pins, space, max_trials)
-        ctx.exit(run(client, _recipe(objective, options, space, program), asked, settings))
+        ctx.exit(run(client, _recipe(objective, options, space, program), asked, settings, ctx.obj))
 
 
 main.add_command(fleet_command(run_command))

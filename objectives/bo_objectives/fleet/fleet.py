@@ -22,8 +22,6 @@ BESIDE = "beside"
 TICK_S = 0.5
 END_S = 40.0
 """How long workers have to give their trials back; a little more than each takes at the most."""
-SIGNALED = 128
-"""What is added to a signal's number for an exit code."""
 ROOM_S = 30.0
 """After how long workers that wait for room are mentioned."""
 
@@ -49,7 +47,6 @@ class _Worker:
         self.number = number
         self.place: Place | None = None
         self.ended: Ended | None = None
-        self._is_asked_to_end = False
         actor = ray.remote(concurrency_groups={BESIDE: 1})(Member).options(
             num_gpus=settings.gpus,
             num_cpus=settings.cpus,
@@ -70,14 +67,14 @@ class _Worker:
         if self.place is None and self._place in ready:
             self._locate()
         if self._run in ready:
-            self._take(self._outcome())
+            self.ended = self._outcome()
+            self.kill()  # its resources are another's now
 
     def ask_to_end(self) -> None:
         """Where it has begun, it gives its trial back."""
         if self.place is None:
             self.drop()
         elif self.ended is None:
-            self._is_asked_to_end = True
             self._actor.end.options(concurrency_group=BESIDE).remote()
 
     def drop(self) -> None:
@@ -87,14 +84,6 @@ class _Worker:
 
     def kill(self) -> None:
         ray.kill(self._actor)
-
-    def _take(self, ended: Ended) -> None:
-        if ended.code > SIGNALED and not self._is_asked_to_end:
-            logger.warning("worker %d was ended by its machine; it begins again", self.number)
-            self._run = self._actor.run.remote()
-            return
-        self.ended = ended
-        self.kill()  # its resources are another's now
 
     def _locate(self) -> None:
         try:
@@ -130,7 +119,7 @@ def run(options: Mapping[str, Any], settings: FleetSettings) -> tuple[int, str]:
         if caught:
             _end(workers, caught)
     if caught:
-        return SIGNALED + caught[0], ""
+        return 128 + caught[0], ""
     if any(worker.place and worker.ended == Ended(0) for worker in workers):
         return 0, ""
     return 1, next((worker.ended.error for worker in workers if worker.ended and worker.ended.error), "")

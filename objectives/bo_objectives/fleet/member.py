@@ -1,11 +1,10 @@
 """One worker of a fleet: the command `bo-worker run` inside an actor.
 
-`run` is called in the process's main thread, which signals belong to: Ray gives it the calls that name no group, as
-long as one runs at a time. What has to be answered meanwhile is called in a group of its own, which has a thread.
+An actor's methods run in threads, to which no signals come: it is asked to end by a call, which is answered while the
+worker runs. A machine that ends the process gives no time for that, and the trial's lease runs out.
 """
 
 import os
-import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from bo_client import BoClientError
 
 from bo_objectives.errors import SetupError
 from bo_objectives.fleet.parcel import unpacked
+from bo_objectives.worker.slot import Ending
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Member:
     def __init__(self, number: int, options: Mapping[str, Any]) -> None:
         self._number = number
         self._options = options
+        self._ending = Ending(options["max_failures"])
 
     def __repr__(self) -> str:
         """What Ray puts before each line of its log."""
@@ -56,7 +57,7 @@ class Member:
         from bo_objectives.cli import run_command  # the command knows this module
 
         try:
-            with unpacked(self._options) as options, click.Context(run_command) as ctx:
+            with unpacked(self._options) as options, click.Context(run_command, obj=self._ending) as ctx:
                 ctx.invoke(run_command, **options)
         except click.exceptions.Exit as done:
             return Ended(done.exit_code)
@@ -71,5 +72,5 @@ class Member:
         return Place(socket.gethostname(), os.getpid(), tuple(gpus))
 
     def end(self) -> None:
-        """Asks the worker to give its trial back and end, as SIGTERM does."""
-        os.kill(os.getpid(), signal.SIGTERM)
+        """Asks the worker to give its trial back and end, as SIGTERM does elsewhere."""
+        self._ending.ask()
