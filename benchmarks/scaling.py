@@ -3,9 +3,9 @@
 Usage: python -m benchmarks.scaling --storage sqlite:////tmp/bo.db --servers 1,2 --replay 50,100
 
 - **Costs**: one client, one call after the other: a call's latency, and the processor time that the server takes.
-- **Queue**: calls arrive at random (Poisson) in the mix that workers make. Each waits for one of c servers, holds it for
-  its processor time, and then takes the rest of its latency, such as the sync of the disk, beside others: M/G/c with a
-  delay, on what was measured. A server counts as one processor, since Python runs on one at a time.
+- **Queue**: calls arrive at random (Poisson) in the mix that workers make. Each waits for one of c servers, holds it
+  for its processor time, and then takes the rest of its latency, such as the sync of the disk, beside others: M/G/c
+  with a delay, on what was measured. A server counts as one processor, since Python runs on one at a time.
 - **Replay**: the same arrivals on the real server, from threads on the same machine, which therefore does worse.
 """
 
