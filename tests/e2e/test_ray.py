@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import bo_client
 import pytest
@@ -21,11 +22,11 @@ ON = re.compile(r"worker (\d+) is on \S+ process (\d+)")
 class Fleet:
     """`bo-worker ray` with two workers, in a process of its own."""
 
-    def __init__(self, folder: Path, address: str, *arguments: str) -> None:
+    def __init__(self, folder: Path, address: str, *arguments: str, cluster: str = "local", cpus: float = 0.5) -> None:
         self.log_file = folder / "fleet.log"
         home = {"HOME": str(folder), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-        command = [sys.executable, "-m", "bo_objectives.cli", "ray", "--server", address, "--address", "local"]
-        slots = ["--num-workers", "2", "--gpus-per-worker", "0", "--cpus-per-worker", "0.5", "--worker-id", "w"]
+        command = [sys.executable, "-m", "bo_objectives.cli", "ray", "--server", address, "--address", cluster]
+        slots = ["--num-workers", "2", "--gpus-per-worker", "0", "--cpus-per-worker", str(cpus), "--worker-id", "w"]
         with self.log_file.open("w") as log:
             self.process = subprocess.Popen(
                 [*command, *slots, *arguments], cwd=folder, stdout=log, stderr=log, env={**os.environ, **home}
@@ -47,8 +48,8 @@ class Fleet:
 def start(server: str, tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
     started: list[Fleet] = []
 
-    def start(*arguments: str) -> Fleet:
-        started.append(Fleet(tmp_path, server, *arguments))
+    def start(*arguments: str, **options: Any) -> Fleet:
+        started.append(Fleet(tmp_path, server, *arguments, **options))
         return started[-1]
 
     yield start
@@ -77,37 +78,85 @@ def running(client: bo_client.Client) -> dict[str, bo_client.Trial]:
     return {t.worker_id: t for t in trials(client) if t.state is bo_client.TrialState.RUNNING}
 
 
-@pytest.mark.timeout(600)
-def test_a_killed_actors_trial_is_finished_and_the_study_comes_to_its_end(server, start, tmp_path: Path) -> None:
-    (tmp_path / "space.yaml").write_text(
+HANGING = (
+    # the first attempt at the first trial never comes to an end
+    '[ "$BO_TRIAL_NUMBER" = 1 ] && [ "$BO_ATTEMPT" = 1 ] && sleep 600\necho \'{"loss": 0.5}\'\n'
+)
+
+
+def hanging(folder: Path) -> tuple[str, ...]:
+    """Arguments for a study of six trials, of which the first hangs until another worker takes it."""
+    (folder / "space.yaml").write_text(
         "parameters: {x: {type: float, low: 0, high: 1}}\nmetrics: {loss: minimize}\n"
         "settings: {lease_duration: 2, max_trials: 6}\n"
     )
-    # the first attempt at the first trial never comes to an end
-    (tmp_path / "train.sh").write_text(
-        '[ "$BO_TRIAL_NUMBER" = 1 ] && [ "$BO_ATTEMPT" = 1 ] && sleep 600\necho \'{"loss": 0.5}\'\n'
-    )
-    script = str(tmp_path / "train.sh")
-    fleet = start(
-        "--study", "s", "--objective", "command", "--space", "space.yaml", "--max-restarts", "0", "--", "bash", script
-    )
+    (folder / "train.sh").write_text(HANGING)
+    program = ("--", "bash", str(folder / "train.sh"))
+    return ("--study", "s", "--objective", "command", "--space", "space.yaml", "--max-restarts", "0", *program)
+
+
+def holder(client: bo_client.Client, fleet: Fleet) -> int:
+    """The number of the worker that has the first trial, once both have begun."""
+    found: list[str] = []
+
+    def look() -> bool:
+        found[:] = [worker for worker, trial in running(client).items() if trial.number == 1]
+        return bool(found) and len(fleet.places()) == 2
+
+    until(look)
+    return int(found[0].removeprefix("w/"))
+
+
+def check_that_another_finished(client: bo_client.Client, fleet: Fleet, lost: int) -> None:
+    """There are two, and the lost one is not started again."""
+    assert fleet.wait() == 0, fleet.log
+    found = trials(client)
+    assert [t.state for t in found] == [bo_client.TrialState.SUCCEEDED] * 6
+    assert {t.number: t.attempt for t in found}[1] == 2
+    assert f"worker {lost}: is lost" in fleet.log
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_actors_trial_is_finished_by_another(server, start, tmp_path: Path) -> None:
+    fleet = start(*hanging(tmp_path))
     with bo_client.connect(server) as client:
+        lost = holder(client, fleet)
+        os.kill(fleet.places()[lost], signal.SIGKILL)
+        check_that_another_finished(client, fleet, lost)
 
-        def hung() -> bo_client.Trial | None:
-            return next((t for t in running(client).values() if t.number == 1), None)
 
-        until(lambda: hung() and len(fleet.places()) == 2)
-        held = hung()
-        assert held is not None
-        number = int(held.worker_id.removeprefix("w/"))
-        os.kill(fleet.places()[number], signal.SIGKILL)
-        assert fleet.wait() == 0, fleet.log
-        found = trials(client)
-        assert [t.state for t in found] == [bo_client.TrialState.SUCCEEDED] * 6
-        lost = next(t for t in found if t.number == 1)
-        assert lost.attempt == 2
-    assert f"worker {number}: is lost" in fleet.log
-    assert re.search(rf"\(worker {3 - number} pid=\d+\).* trial 1 begins \(attempt 2\)", fleet.log)
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head that runs nothing and two nodes with room for a worker each, all on this machine."""
+    from ray.cluster_utils import Cluster
+
+    for name, value in (("HOME", str(tmp_path)), ("RAY_AUTH_MODE", "disabled"), ("RAY_USAGE_STATS_ENABLED", "0")):
+        monkeypatch.setenv(name, value)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("default")  # of Ray's own, in this process
+def test_a_lost_nodes_trial_is_finished_on_another_node(server, start, cluster: Any, tmp_path: Path) -> None:
+    fleet = start(*hanging(tmp_path), cluster=cluster.address, cpus=1)
+    with bo_client.connect(server) as client:
+        lost = holder(client, fleet)
+        processes = fleet.places()
+        raylet = parent(processes[lost])
+        assert raylet != parent(processes[3 - lost])  # each is on a node of its own
+        (node,) = [n for n in cluster.worker_nodes if n.all_processes["raylet"][0].process.pid == raylet]
+        cluster.remove_node(node, allow_graceful=False)
+        check_that_another_finished(client, fleet, lost)
 
 
 @pytest.mark.timeout(600)

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ import click
 
 from bo_objectives.errors import SetupError
 
+LOGS_S = 1.0
+"""How long the last lines of the workers' logs are on their way."""
 OF_ONE_WORKER = {"parallel", "gpus", "in_process", "worker_id"}
 """Options of `bo-worker run` that a fleet has its own means for."""
 
@@ -95,6 +98,7 @@ def _cluster(address: str | None) -> Iterator[None]:
         raise SetupError(f"--address: no Ray cluster is to be had at {address or 'any address'}: {error}") from error
     try:
         yield
+        time.sleep(LOGS_S)
     finally:
         ray.shutdown()
 
