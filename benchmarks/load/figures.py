@@ -53,7 +53,8 @@ class Figures:
             self.seconds[method].append(perf_counter() - began)
 
     def to_json(self) -> str:
-        return json.dumps({**asdict(self), "seconds": {m: sorted(s) for m, s in self.seconds.items()}})
+        seconds = {method: sorted(found) for method, found in self.seconds.items()}
+        return json.dumps({**vars(self), "load": asdict(self.load), "seconds": seconds})
 
     @classmethod
     def from_json(cls, text: str) -> "Figures":

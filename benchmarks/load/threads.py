@@ -14,6 +14,9 @@ from typing import Any, Protocol
 
 from benchmarks.load.figures import Figures, Load, Usage
 
+PATIENCE_S = 20.0
+"""For calls that are still unanswered at the end; as long as a call of ours may take."""
+
 
 class Worker(Protocol):
     """One worker's connection to a peer's server."""
@@ -45,10 +48,10 @@ def drive(system: str, load: Load, pid: int, connect: Callable[[int], Worker]) -
         time.sleep(1.0)
     figures.counting = False
     for thread in threads:
-        thread.join(5.0)
+        thread.join(max(0.0, end + PATIENCE_S - time.monotonic()))
     unanswered = sum(thread.is_alive() for thread in threads)
     if unanswered:
-        figures.errors.append(f"{unanswered} workers still wait for an answer")
+        figures.errors.append(f"{unanswered} workers still wait for an answer after {PATIENCE_S:g} s")
     figures.memory_mb, figures.processor_s = usage.most_mb, usage.processor_s()
     return figures
 

@@ -5,8 +5,8 @@ import sys
 import tempfile
 from typing import Any
 
-from vizier import pyvizier as vz
 from vizier.service import clients
+from vizier.service import pyvizier as vz
 
 from benchmarks.load.figures import Figures, Load
 from benchmarks.load.threads import drive

@@ -40,6 +40,7 @@ class Door:
         self._clock = clock
         self._mode = mode
         self._guard = threading.Lock()
+        self._refreshing = threading.Lock()
         self._known: Mapping[str, Token] = {}
         self._uses: dict[str, datetime] = {}
         self.refresh()
@@ -62,7 +63,7 @@ class Door:
 
     def refresh(self) -> None:
         """Reads the tokens again; what was made or revoked elsewhere counts from then on."""
-        with self._store.read() as records:
+        with self._refreshing, self._store.read() as records:  # so that what was read later stays
             self._known = {token.token_id: token for token in records.tokens.all()}
 
     def admit(self, authorization: str | None) -> Principal:

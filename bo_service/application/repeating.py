@@ -25,7 +25,7 @@ def repeated(use_case: Callable[P, T]) -> Callable[P, T]:
             try:
                 return use_case(*args, **kwargs)
             except TransactionLost:
-                time.sleep(random.uniform(0, PAUSE_S * 2**time_before))
+                time.sleep(random.uniform(0, PAUSE_S * 2**time_before))  # noqa: S311 - jitter
         return use_case(*args, **kwargs)
 
     return act

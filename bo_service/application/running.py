@@ -1,6 +1,6 @@
 """Running trials: reports, results, and leases that run out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -64,25 +64,32 @@ def report_measurements(
 
 @repeated
 def complete_trial(
-    services: Services, study_id: str, number: int, token: str, outcome: Measurement | Failure, key: RequestKey | None
+    services: Services,
+    study_id: str,
+    number: int,
+    token: str,
+    outcome: Measurement | Failure,
+    key: RequestKey | None,
+    labels: Mapping[str, str] | None = None,
 ) -> Trial:
-    """The trial after its result. A result under a lease that was lost counts too, unless the trial has ended.
+    """The trial after its result, with these labels beside its own. A late result counts, unless the trial has ended.
 
     Raises:
         NotFound: no such trial.
         WrongLease: the token was never given out for it.
         WrongState: it has ended.
-        InvalidArgument: a final measurement that lacks a metric or isn't finite.
+        InvalidArgument: a final measurement that lacks a metric or isn't finite, or too many labels.
     """
 
     def complete(ledger: Ledger) -> Trial:
         trial = _owned(ledger, number, token)
         if isinstance(outcome, Measurement):
-            return ledger.save(_succeed(ledger, trial, outcome))
+            return ledger.save(_succeed(ledger, trial.label(labels or {}), outcome))
         is_lost = not trial.is_held_by(token) and not trial.state.is_ended
         if is_lost and not outcome.reason.blames_parameters:
             return trial  # the next attempt is already queued or running
-        return ledger.save(trial.fail(outcome, ledger.study.spec.execution.max_attempts, ledger.at))
+        most = ledger.study.spec.execution.max_attempts
+        return ledger.save(trial.label(labels or {}).fail(outcome, most, ledger.at))
 
     return change_once(services, study_id, key, Trial, complete)
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from bo_service.application.changes import Changes
 from bo_service.application.ports import Clock, Optimizer, Records, RequestKey, Store
+from bo_service.application.reserve import Reserve
 from bo_service.core.study import Study, StudyState
 from bo_service.core.trial import Lease, Measurement, Trial, TrialState
 
@@ -27,6 +28,7 @@ class Services:
     changes: Changes = field(default_factory=Changes)
     suggesting: "StudyLocks" = field(default_factory=lambda: StudyLocks())
     """Suggestions that are computed together would be the same."""
+    reserve: Reserve = field(default_factory=Reserve)
 
 
 class StudyLocks:

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from bo_service.application.gathering import evidence_of
 from bo_service.application.ports import Records, RequestKey
@@ -13,7 +15,7 @@ from bo_service.application.trials import check_size
 from bo_service.application.views import Handout, Shortfall
 from bo_service.core.evidence import Evidence, Expected, Suggestion
 from bo_service.core.limits import MAX_TRIALS
-from bo_service.core.study import Metric, Study, StudyState
+from bo_service.core.study import Algorithm, Metric, Study, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial, TrialState
 
 OPEN = (TrialState.QUEUED, TrialState.RUNNING)
@@ -40,7 +42,8 @@ class Prepared:
 
     last_number: int
     """Of the trials that the evidence knows."""
-    evidence: Evidence
+    evidence: Evidence | None
+    """None where it wasn't needed."""
     suggestions: list[Suggestion]
     """The surrogate's, or quick ones."""
     by_surrogate: bool
@@ -56,7 +59,7 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
     import bo_service.core.suggest  # noqa: F401 - takes a second the first time, which no transaction should
 
     deadline = time.monotonic() + ask.patience
-    with services.suggesting.hold(ask.study_id, ask.patience) as alone:
+    with _alone(services, ask) as alone:
         for times_left in reversed(range(TIMES)):
             prepared = _prepare(services, ask, key, deadline if alone else None)
             handout = _attempt(services, ask, key, prepared, is_last=not times_left)
@@ -64,6 +67,15 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
                 break
         assert handout is not None
         return handout
+
+
+def _alone(services: Services, ask: Ask) -> AbstractContextManager[bool]:
+    """Yields whether this call may ask the surrogate: one at a time does, and nobody waits who needs none."""
+    with services.store.read() as records:
+        study = records.studies.find(ask.study_id)
+    if study is None or study.spec.suggestion.algorithm is Algorithm.QUASI_RANDOM:
+        return nullcontext(False)
+    return services.suggesting.hold(ask.study_id, ask.patience)
 
 
 def _attempt(
@@ -102,18 +114,28 @@ def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: flo
         wanted = min(ask.count - queued, _room(records, study))
         if wanted <= 0 or study.state is not StudyState.ACTIVE:
             return None
-        evidence, last_number = evidence_of(records, study), records.trials.last_number(ask.study_id)
-    if deadline is not None and evidence.needs_surrogate(wanted):
-        found = services.optimizer.suggest(evidence, wanted, deadline - time.monotonic())
-        if found is not None:
-            return Prepared(last_number, evidence, found, by_surrogate=True)
+        if deadline is None:
+            make = partial(_quick, services)
+            last_number, found = services.reserve.take(study, wanted, partial(_gathered, records, study), make)
+            return Prepared(last_number, None, found, by_surrogate=False)
+        last_number, evidence = _gathered(records, study)
+    if evidence.needs_surrogate(wanted):
+        best = services.optimizer.suggest(evidence, wanted, deadline - time.monotonic())
+        if best is not None:
+            return Prepared(last_number, evidence, best, by_surrogate=True)
     return Prepared(last_number, evidence, _quick(services, evidence, wanted), by_surrogate=False)
+
+
+def _gathered(records: Records, study: Study) -> tuple[int, Evidence]:
+    """The last trial's number, and the evidence."""
+    return records.trials.last_number(study.study_id), evidence_of(records, study)
 
 
 def _quick(services: Services, evidence: Evidence, count: int) -> list[Suggestion]:
     """From the space-filling sequence. They tell where the surrogate should have made them."""
     found = services.optimizer.suggest_blind(evidence, count)
-    return [replace(s, summary=TOO_LATE + s.summary) if evidence.needs_surrogate(count) else s for s in found]
+    late = [evidence.needs_surrogate(i + 1) for i in range(len(found))]
+    return [replace(s, summary=TOO_LATE + s.summary) if is_late else s for s, is_late in zip(found, late, strict=True)]
 
 
 def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared | None) -> Handout:
@@ -141,8 +163,10 @@ def _fresh(services: Services, ledger: Ledger, count: int, prepared: Prepared | 
     kept = [s for s in prepared.suggestions if s.configuration not in added][:count]
     if len(kept) == count:
         return kept
-    known = (*prepared.evidence.pending, *added, *(s.configuration for s in kept))
-    evidence, missing = replace(prepared.evidence, pending=known), count - len(kept)
+    evidence, missing = prepared.evidence, count - len(kept)
+    if evidence is None:  # another server has made the same
+        evidence, added = evidence_of(ledger.records, ledger.study), []
+    evidence = replace(evidence, pending=(*evidence.pending, *added, *(s.configuration for s in kept)))
     if prepared.by_surrogate:  # it was in time; there were fewer, or others have them
         return kept + services.optimizer.suggest_blind(evidence, missing)
     return kept + _quick(services, evidence, missing)

@@ -15,6 +15,8 @@ from bo_service.core.errors import InvalidArgument, Violation, WrongState
 from bo_service.core.stopping.settings import StoppingRule
 from bo_service.core.study import Metric, MetricRole
 
+MAX_LABELS = 64
+
 
 class TrialState(Enum):
     """Where a trial is in its life."""
@@ -187,6 +189,15 @@ class Trial:
         self._require_open("be completed")
         state = TrialState.STOPPED if self.stop_request else TrialState.SUCCEEDED
         return self._end(state, at, final_measurement=measurement, latest_measurement=measurement)
+
+    def label(self, labels: Mapping[str, str]) -> "Trial":
+        """Adds labels; one that is there gets the new value. Raises InvalidArgument where they are too many."""
+        merged = dict(sorted({**self.labels, **labels}.items()))
+        if len(merged) > MAX_LABELS:
+            raise InvalidArgument.of(
+                "labels", f"would be {len(merged)} together with those of {self.name}; at most {MAX_LABELS} are allowed"
+            )
+        return replace(self, labels=merged)
 
     def fail(self, failure: Failure, max_attempts: int, at: datetime) -> "Trial":
         """Ends, or queues another attempt where a machine is to blame and attempts are left. Raises WrongState."""

@@ -27,6 +27,8 @@ class Definition:
     """What a step of the learning curve is called: kept in the study's labels, for those who watch."""
     steps: int | None = None
     """How many there usually are."""
+    whole: SearchSpace | None = None
+    """Every parameter that the objective knows, where the space doesn't hold them all: these can be pinned too."""
 
 
 class Run(Protocol):
@@ -55,6 +57,9 @@ class Run(Protocol):
             bo_client.StopTrial: the trial should end now; let it pass through.
         """
 
+    def label(self, labels: Mapping[str, str]) -> None:
+        """Adds labels to the trial, to be kept with its result or failure: what a person should know of it."""
+
 
 class Objective(Protocol):
     """What a worker can run."""
@@ -72,6 +77,14 @@ class Examinable(Objective, Protocol):
 
     def examine(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
         """Metrics on data that no trial has seen, beside those of `evaluate`."""
+
+
+@runtime_checkable
+class Exportable(Examinable, Protocol):
+    """An objective whose trained model can be given away."""
+
+    def export(self, parameters: Mapping[str, Value], run: Run, directory: Path) -> Mapping[str, float]:
+        """Writes the model and what belongs to it into the folder; the metrics that `examine` gives."""
 
 
 class TrialFailed(Exception):

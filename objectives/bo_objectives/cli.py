@@ -63,7 +63,10 @@ options_option = click.option(
 space_option = click.option(
     "--space",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A YAML or JSON file with the search space, the metrics and settings.",
+    help="A YAML, JSON or Python file with the search space, the metrics and settings.",
+)
+strategy_option = click.option(
+    "--strategy", metavar="NAME", help="The same as --option strategy=NAME: one trial on several devices."
 )
 directory_option = click.option(
     "--directory",
@@ -89,6 +92,8 @@ program_argument = click.argument("program", nargs=-1, type=click.UNPROCESSED)
 @space_option
 @click.option("--max-trials", type=click.IntRange(min=1), help="Trials of the study in all.")
 @click.option("--parallel", type=click.IntRange(min=1), default=1, help="Trials at once, each in its own process.")
+@click.option("--gpus", metavar="LIST", default="", help="GPUs of the slots in turn: 0,1 or auto.  [default: all]")
+@strategy_option
 @directory_option
 @click.option("--worker-id", help="Who runs the trials, for people.  [default: host:process]")
 @click.option("--trials-per-process", type=click.IntRange(min=1), default=10, help="Then a fresh one is started.")
@@ -109,6 +114,8 @@ def run_command(
     space: Path | None,
     max_trials: int | None,
     parallel: int,
+    gpus: str,
+    strategy: str | None,
     directory: Path | None,
     worker_id: str | None,
     trials_per_process: int,
@@ -122,8 +129,11 @@ def run_command(
     The study is created where it doesn't exist. After --, the PROGRAM that the objective `command` runs. SIGTERM and
     Ctrl-C give running trials back to the server.
     """
+    from bo_objectives.worker.gpus import chosen
     from bo_objectives.worker.worker import WorkerSettings, run
 
+    if in_process and gpus:
+        raise click.UsageError("--gpus chooses those of child processes; with --in-process set CUDA_VISIBLE_DEVICES")
     if in_process and parallel > 1:
         raise click.UsageError("--in-process runs one trial at a time; leave --parallel out")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -134,10 +144,11 @@ def run_command(
         trials_per_process,
         max_failures,
         in_process,
+        chosen(gpus) if gpus else (),
     )
     with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection) as client:
         asked = Enrollment(study, pins, space, max_trials)
-        ctx.exit(run(client, _recipe(objective, options, space, program), asked, settings, ctx.obj))
+        ctx.exit(run(client, _recipe(objective, _with(options, strategy), space, program), asked, settings, ctx.obj))
 
 
 main.add_command(fleet_command(run_command))
@@ -150,6 +161,14 @@ main.add_command(fleet_command(run_command))
 @options_option
 @space_option
 @directory_option
+@strategy_option
+@click.option(
+    "--export",
+    "export",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Also write the best one's model with its metrics, confusion matrix and model card.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @program_argument
 def best_command(
@@ -159,6 +178,8 @@ def best_command(
     options: dict[str, str],
     space: Path | None,
     directory: Path | None,
+    strategy: str | None,
+    export: Path | None,
     as_json: bool,
     program: tuple[str, ...],
     **connection: Any,
@@ -171,11 +192,14 @@ def best_command(
 
     with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection) as client:
         found = client.study(study)
-        rows = examine(found, _recipe(objective, options, space, program), _directory(directory, study))
+        recipe = _recipe(objective, _with(options, strategy), space, program)
+        rows = examine(found, recipe, _directory(directory, study), export and export.absolute())
         if as_json:
             click.echo(json.dumps({row.title: row.as_json() for row in rows}, indent=2))
         else:
             Console(file=sys.stdout, highlight=False).print(table(found, rows))
+            if export is not None:
+                click.echo(f"the best one's model is in {export}")
 
 
 @main.command("objectives")
@@ -183,6 +207,10 @@ def objectives_command() -> None:
     """List the objectives that can be named."""
     for found in available():
         click.echo(f"{found.name:14} {found.description}")
+
+
+def _with(options: dict[str, str], strategy: str | None) -> dict[str, str]:
+    return options if strategy is None else {**options, "strategy": strategy}
 
 
 def _recipe(name: str, options: dict[str, str], space: Path | None, program: tuple[str, ...]) -> Recipe:

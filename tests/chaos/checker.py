@@ -178,7 +178,8 @@ class Checker:
             if known and not any(c.may_have_acted for c in story.deletions):
                 yield Violation("lost trial", story.name, "was handed out, and is gone")
             return
-        yield from _results(story, final)
+        made = [c for c in self.calls if c.method == "CreateTrial" and c.request.parent == study_of(story.name)]
+        yield from _results(story, final, [c for c in made if c.may_have_acted])
         yield from _curve(story, final)
         most = max((h.trial.attempt for h in story.handouts), default=0)
         if final.attempt < most:
@@ -345,7 +346,7 @@ def _is_readable(begin: float, end: float, value: str, first: str, writes: Seque
     )
 
 
-def _results(story: Story, final: Any) -> Iterator[Violation]:
+def _results(story: Story, final: Any, made: Sequence[Call]) -> Iterator[Violation]:
     ended = [c for c in (*story.completions, *story.stops) if c.answer is not None and c.answer.trial.state in ENDED]
     if len(ended) > 1:
         yield Violation("done twice", story.name, f"calls {[c.number for c in ended]} all ended it")
@@ -356,8 +357,8 @@ def _results(story: Story, final: Any) -> Iterator[Violation]:
             )
     if final.HasField("final_measurement"):
         claims = [c.request.final_measurement.metrics for c in story.completions if c.may_have_acted]
-        claims += [c.request.trial.final_measurement.metrics for c in story.creations]
-        if not story.creations and not any(dict(c) == dict(final.final_measurement.metrics) for c in claims):
+        claims += [c.request.trial.final_measurement.metrics for c in made]
+        if not any(dict(c) == dict(final.final_measurement.metrics) for c in claims):
             yield Violation("phantom", story.name, "has a result that nobody has sent")
 
 

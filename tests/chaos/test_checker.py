@@ -93,8 +93,8 @@ class Scene:
         call = self.calls[name]
         call.attempts.append(Attempt(at, at + 1, refusal=Refusal(code, reason)))
 
-    def kinds(self) -> set[str]:
-        snapshots = {"studies/s": Snapshot(self.kept, (self.final,) if self.final else ())}
+    def kinds(self, *others: trial_pb2.Trial) -> set[str]:
+        snapshots = {"studies/s": Snapshot(self.kept, (self.final, *others) if self.final else others)}
         if self.kept is None:
             snapshots = {}
         return {v.kind for v in check(list(self.calls.values()), snapshots)}
@@ -348,6 +348,22 @@ def test_a_report_whose_retry_came_too_late_may_have_been_recorded_or_not() -> N
             for trial in (scene.final, scene.calls["again"].answer.trials[0], scene.calls["complete"].answer.trial):
                 trial.checkpoint_uri = ""
         assert scene.kinds() == set()
+
+
+def test_a_result_may_have_come_with_a_trial_whose_creation_was_not_answered() -> None:
+    scene = Scene()
+    request = pb.CreateTrialRequest(parent="studies/s", request_id="g")
+    request.trial.final_measurement.metrics["loss"] = 0.9
+    scene.call("queue", "CreateTrial", 45, request)
+    made = scene.trial(attempt=0, revision=6, state=SUCCEEDED)
+    made.name = "studies/s/trials/2"
+    made.final_measurement.metrics["loss"] = 0.9
+    seen = pb.GetTrialResponse(trial=made)
+    scene.call("look", "GetTrial", 60, pb.GetTrialRequest(name=made.name), seen)
+    scene.kept.trial_counts.succeeded = 2
+    assert scene.kinds(made) == set()
+    request.trial.final_measurement.metrics["loss"] = 0.8
+    assert scene.kinds(made) == {"phantom"}
 
 
 def test_a_retry_that_comes_late_is_no_second_holder() -> None:

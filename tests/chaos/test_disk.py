@@ -68,7 +68,7 @@ def mounted(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.fixture(params=["files", "disk"])
+@pytest.fixture(params=["files", pytest.param("disk", marks=pytest.mark.slow)])
 def full(
     request: pytest.FixtureRequest, tmp_path: Path, start: Callable[..., ServerProcess]
 ) -> Iterator[tuple[ServerProcess, SmallFiles | SmallDisk, Path]]:

@@ -351,6 +351,7 @@ EVERY = [
     ("export", "--format", "csv"),
     ("predict", "lr=0.1"),
     ("explain",),
+    ("diagnose",),
     ("slice", "lr"),
 ]
 

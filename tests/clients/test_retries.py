@@ -23,6 +23,8 @@ class Servicer(rpc.OptimizationServiceServicer):
         self.requests: list[object] = []
         self.answer: Callable[[grpc.ServicerContext], None] = lambda context: None
         self.revision = 0
+        self.cancels = False
+        self.cancelled = threading.Event()
 
     def GetStudy(self, request, context):
         self.requests.append(request)
@@ -39,6 +41,8 @@ class Servicer(rpc.OptimizationServiceServicer):
         self.requests.append(request)
         self.revision += 1
         yield pb.WatchStudyResponse(study=STUDY, revision=self.revision)
+        if self.cancels and self.revision == 1 and self.cancelled.wait(10):
+            context.cancel()
         while context.is_active():
             time.sleep(0.02)
 
@@ -200,3 +204,55 @@ def test_threads_share_a_client(server, connect) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: client.study("s").id, range(40)))
     assert found == ["s"] * 40
+
+
+def test_a_call_that_an_ending_server_cancels_is_tried_again(server, connect) -> None:
+    study = connect(patience=30.0).study("s")
+    asked: list[grpc.ServicerContext] = []
+
+    def cancel_the_first(context: grpc.ServicerContext) -> None:
+        asked.append(context)
+        if len(asked) == 1:
+            context.cancel()
+
+    server.servicer.answer = cancel_the_first
+    assert study.suggest()[0].number == 1
+    assert len(asked) == 2
+    first, second = server.servicer.requests[-2:]
+    assert first == second
+
+
+def test_a_stream_that_an_ending_server_cancels_is_taken_up_again(server, connect) -> None:
+    server.servicer.cancels = True
+    changes = connect(patience=30.0).study("s").watch()
+    assert next(changes).revision == 1
+    server.servicer.cancelled.set()
+    assert next(changes).revision == 2
+    changes.close()
+
+
+def test_a_call_that_closing_the_client_cancels_is_not_tried_again(server, connect) -> None:
+    client = connect(patience=30.0)
+    study = client.study("s")
+    begun, released = threading.Event(), threading.Event()
+
+    def wait(_: grpc.ServicerContext) -> None:
+        begun.set()
+        released.wait(10)
+
+    server.servicer.answer = wait
+    errors: list[bo_client.BoClientError] = []
+
+    def ask() -> None:
+        try:
+            study.suggest()
+        except bo_client.BoClientError as error:
+            errors.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert begun.wait(10)
+    client.close()
+    asking.join(timeout=10)
+    released.set()
+    assert [type(error) for error in errors] == [bo_client.UnexpectedError]

@@ -74,6 +74,28 @@ class ServerContract:
             with pytest.raises(bo_client.NotFound, match="a"):
                 call()
 
+    def test_labels_come_with_the_end_of_a_trial_and_join_its_own(self, study) -> None:
+        study.enqueue(GOOD, {"role": "mine", "diagnosis": "none yet"})
+        (trial,) = study.suggest()
+        done = trial.complete({"loss": 0.3}, labels={"diagnosis": "overfitting"})
+        assert done.labels == study.trial(trial.number).labels == {"role": "mine", "diagnosis": "overfitting"}
+        (other,) = study.suggest()
+        other.fail("CRASHED", "a disk is full", {"diagnosis": "none"})
+        assert study.trial(other.number).labels == {"diagnosis": "none"}
+        (again,) = study.suggest()
+        assert (again.number, again.labels) == (other.number, {"diagnosis": "none"})
+
+    def test_labels_beyond_the_limits_are_refused_and_the_trial_goes_on(self, study) -> None:
+        (trial,) = study.suggest()
+        for labels in ({f"k{i}": "v" for i in range(65)}, {"k": "v" * 257}, {"k" * 64: "v"}):
+            with pytest.raises(bo_client.InvalidRequest, match="labels"):
+                trial.complete({"loss": 0.3}, labels=labels)
+        study.enqueue(GOOD, {f"k{i}": "v" for i in range(64)})
+        (full,) = study.suggest()
+        with pytest.raises(bo_client.InvalidRequest, match=r"labels.*65"):
+            full.complete({"loss": 0.3}, labels={"one": "too many"})
+        assert study.trial(full.number).state is State.RUNNING
+
     def test_a_trial_from_suggestion_to_result(self, study) -> None:
         (trial,) = study.suggest(worker_id="me")
         assert set(trial.parameters) >= {"lr", "layers", "norm", "batch"}

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import bo_client
-import pytest
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 
@@ -35,16 +34,11 @@ def computing(pid: int) -> list[int]:
     return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
-def test_ready_is_more_than_live(server_process) -> None:
-    address = server_process.address
-    for check in ("live", "ready", "optimizer"):
-        await_answer(address, (0, "SERVING"), "--check", check)
-
-
 def test_a_database_that_takes_no_writes_is_told_and_comes_back(server_process) -> None:
     """Another program holds the write lock, as one that copies the file might."""
     address = server_process.address
-    await_answer(address, (0, "SERVING"))
+    for check in ("live", "ready", "optimizer"):
+        await_answer(address, (0, "SERVING"), "--check", check)
     rude = sqlite3.connect(server_process.storage, isolation_level=None)
     try:
         rude.execute("BEGIN IMMEDIATE")
@@ -82,16 +76,3 @@ def test_nobody_there_is_told_in_a_line() -> None:
     status, text = ask("127.0.0.1:1", "--timeout", "2")
     assert status == 1
     assert text.startswith("UNREACHABLE")
-
-
-def test_health_is_asked_over_tls_without_a_token(make_server, authority) -> None:
-    certificate, key = authority.sign("server")
-    process = make_server("--tls-cert", str(certificate), "--tls-key", str(key), "--auth", "tokens", "--processes", "1")
-    address = process.start()
-    await_answer(address, (0, "SERVING"), "--ca", str(authority.file))
-    assert ask(address, "--timeout", "2")[0] == 1
-    with (
-        bo_client.connect(address, ca=authority.file, patience=0.0) as client,
-        pytest.raises(bo_client.PermissionDenied, match="missing"),
-    ):
-        list(client.studies())

@@ -1,11 +1,14 @@
 """What a running server tells those who operate it: metrics and log lines."""
 
+import gzip
 import json
 import re
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import bo_client
 import grpc
@@ -49,10 +52,12 @@ class Scraped:
         raise AssertionError(f"no line with {wanted}")
 
 
-@pytest.fixture
-def scraped(make_server) -> Scraped:
+@pytest.fixture(scope="module")
+def scraped(make_shared_server) -> Scraped:
     return Scraped(
-        make_server("--metrics", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug", "--processes", "1")
+        make_shared_server(
+            "--metrics", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug", "--processes", "1"
+        )
     )
 
 
@@ -136,10 +141,10 @@ def test_what_would_forge_lines_is_no_request_id(scraped: Scraped) -> None:
 
 def test_the_python_client_says_who_it_is_each_time_it_tries(scraped: Scraped) -> None:
     with bo_client.connect(scraped.address) as client:
-        study = client.create_study("s", SPACE, "loss", goal="minimize")
+        study = client.create_study("named", SPACE, "loss", goal="minimize")
         client.call("SuggestTrials", pb.SuggestTrialsRequest(parent=study.name, worker_id="w", request_id="retry-me"))
-    assert scraped.line(method="SuggestTrials")["request_id"] == "retry-me"
-    assert re.fullmatch(r"[0-9a-f]{32}", str(scraped.line(method="CreateStudy")["request_id"]))
+    assert scraped.line(method="SuggestTrials", study="named")["request_id"] == "retry-me"
+    assert re.fullmatch(r"[0-9a-f]{32}", str(scraped.line(method="CreateStudy", study="named")["request_id"]))
 
 
 def test_a_metrics_port_in_use_is_named(scraped: Scraped, tmp_path) -> None:
@@ -155,5 +160,43 @@ def test_a_metrics_port_in_use_is_named(scraped: Scraped, tmp_path) -> None:
     assert f"--metrics: 127.0.0.1:{port} can't be listened on" in done.stderr.splitlines()[-1]
 
 
-def test_nothing_is_measured_unless_asked(server_process) -> None:
-    assert "/metrics" not in server_process.log
+class Collector(BaseHTTPRequestHandler):
+    """Takes what is sent to OTLP's path."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        self.server.taken.append((self.path, body))  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_spans_are_sent_to_a_collector_at_the_latest_when_it_ends(make_server) -> None:
+    collector = HTTPServer(("127.0.0.1", 0), Collector)
+    collector.taken = []  # type: ignore[attr-defined]
+    threading.Thread(target=collector.serve_forever, daemon=True).start()
+    asked = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_SERVICE_NAME": "tuning",
+        "NO_PROXY": "127.0.0.1",
+    }
+    process = make_server("--processes", "1", "--log-format", "json", environment=asked)
+    with bo_client.connect(process.start()) as client:
+        study = client.create_study("s", SPACE, "loss", goal="minimize")
+        assert study.suggest()
+    assert process.stop() == 0
+    collector.shutdown()
+    collector.server_close()
+    (path,) = {path for path, _ in collector.taken}  # type: ignore[attr-defined]
+    sent = b"".join(body for _, body in collector.taken)  # type: ignore[attr-defined]
+    assert path == "/v1/traces"
+    for text in (b"SuggestTrials", b"storage write", b"optimizer suggest", b"tuning"):
+        assert text in sent
+    lines = [json.loads(line) for line in process.log.splitlines()]
+    (told,) = [line for line in lines if line.get("message", "").startswith("SuggestTrials OK")]
+    assert bytes.fromhex(told["trace_id"]) in sent  # the log names the trace

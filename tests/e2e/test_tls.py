@@ -10,6 +10,10 @@ from pathlib import Path
 import bo_client
 import pytest
 
+from bo_service.bootstrap import running_server
+from bo_service.config import Config, TlsFiles
+from bo_service.core.errors import StartupError
+
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 GUIDE = Path(__file__).parents[2] / "docs" / "security.md"
 
@@ -42,95 +46,117 @@ def tls_options(pair, *more: object) -> list[str]:
 
 
 def test_only_those_who_trust_its_authority_talk_to_it(make_server, authority, make_authority) -> None:
-    address = make_server(*tls_options(authority.sign("server"))).start()
-    with bo_client.connect(address, ca=authority.file) as client:
+    address = make_server(*tls_options(authority.sign("server", "bo.example"))).start()
+    with bo_client.connect(address, ca=authority.file, server_name="bo.example") as client:
         study = client.create_study("s", SPACE, "loss", goal="minimize", max_trials=1)
         assert study.optimize(lambda parameters: parameters["x"]).number == 1
     assert not is_answered(address)
-    assert not is_answered(address, ca=make_authority("other").file)
-    assert not is_answered(address, tls=True)
+    assert not is_answered(address, ca=make_authority("other").file, server_name="bo.example")
+    assert not is_answered(address, tls=True, server_name="bo.example")
+    assert not is_answered(address, ca=authority.file)  # the name counts
+    assert health(address) == 1
+    assert health(address, "--ca", authority.file, "--server-name", "bo.example") == 0
 
 
-def test_the_name_in_the_certificate_counts(make_server, authority) -> None:
-    address = make_server(*tls_options(authority.sign("server", "bo.example"))).start()
-    assert not is_answered(address, ca=authority.file)
-    assert is_answered(address, ca=authority.file, server_name="bo.example")
+def health(address: str, *options: object) -> int:
+    command = [sys.executable, "-m", "bo_service.cli", "health", "--server", address, "--timeout", "3"]
+    return subprocess.run([*command, *map(str, options)], capture_output=True, timeout=60).returncode
 
 
 def test_clients_show_certificates_of_their_authority(make_server, authority, make_authority) -> None:
     clients = make_authority("clients")
-    process = make_server(*tls_options(authority.sign("server"), "--tls-client-ca", clients.file))
+    options = tls_options(authority.sign("server"), "--tls-client-ca", clients.file, "--log-format", "json")
+    process = make_server(*options)
     address = process.start()
     certificate, key = clients.sign("worker", "worker.example", common_name="worker-7")
     assert is_answered(address, ca=authority.file, certificate=certificate, key=key)
-    assert "worker-7" not in process.log  # the text log is for people; see the JSON one for all that is known
+    assert '"certificate": "worker-7"' in process.log
     assert not is_answered(address, ca=authority.file)
     stranger = authority.sign("stranger", "worker.example")
     assert not is_answered(address, ca=authority.file, certificate=stranger[0], key=stranger[1])
 
 
-def test_new_certificates_are_taken_while_calls_go_on(make_server, authority) -> None:
-    process = make_server(*tls_options(authority.sign("server")))
-    address = process.start()
-    with bo_client.connect(address, ca=authority.file, patience=0.0) as client:
-        study = client.create_study("s", SPACE, "loss", goal="minimize")
-        (trial,) = study.suggest()
-        before = served_certificate(address, authority.file)
-        authority.sign("server")
-        after = served_certificate(address, authority.file)
-        assert after != before
-        assert served_certificate(address, authority.file) == after
-        trial.complete({"loss": 1.0})  # over the connection that was there before
-    assert "took the new certificate" in process.log
-
-
-@pytest.mark.parametrize("damage", ["garbage", "empty", "gone", "another key"])
-def test_broken_files_leave_the_old_certificate_in_use(make_server, authority, damage: str) -> None:
+def test_new_certificates_are_taken_and_broken_ones_are_not_while_calls_go_on(make_server, authority) -> None:
     certificate, key = authority.sign("server")
     process = make_server(*tls_options((certificate, key)))
     address = process.start()
-    before = served_certificate(address, authority.file)
-    if damage == "gone":
-        certificate.unlink()
-    elif damage == "another key":
-        key.write_bytes(authority.sign("other")[1].read_bytes())
-    else:
-        certificate.write_text("no certificate" if damage == "garbage" else "")
-    for _ in range(3):
-        assert served_certificate(address, authority.file) == before
-    assert process.log.count("can't be used") == 1
-    authority.sign("server")  # mended
-    assert served_certificate(address, authority.file) != before
+    other = authority.sign("other")[1].read_bytes()
+    damages = {
+        "garbage": lambda: certificate.write_text("no certificate"),
+        "emptied": lambda: certificate.write_text(""),
+        "gone": certificate.unlink,
+        "another key": lambda: key.write_bytes(other),
+    }
+    with bo_client.connect(address, ca=authority.file, patience=0.0) as client:
+        study = client.create_study("s", SPACE, "loss", goal="minimize")
+        (trial,) = study.suggest()
+        shown = served_certificate(address, authority.file)
+        for times, (what, damage) in enumerate(damages.items(), start=1):
+            damage()
+            for _ in range(3):
+                assert served_certificate(address, authority.file) == shown, what
+            assert process.log.count("can't be used") == times
+            authority.sign("server")  # mended
+            before, shown = shown, served_certificate(address, authority.file)
+            assert shown != before, what
+            assert served_certificate(address, authority.file) == shown
+        trial.complete({"loss": 1.0})  # over the connection that was there before
+    assert process.log.count("took the new certificate") == len(damages)
+
+
+TLS = {"tls": ("CERT", "KEY")}
+OPEN = {"listen": "0.0.0.0:0"}
 
 
 @pytest.mark.parametrize(
-    ("options", "hint"),
+    ("settings", "hint"),
     [
-        (("--listen", "0.0.0.0:0"), "--tls-cert and --tls-key"),
-        (("--listen", "0.0.0.0:0"), "--tls-client-ca"),
-        (("--listen", "0.0.0.0:0"), "--insecure"),
-        (("--listen", "0.0.0.0:0", "--tls-cert", "CERT", "--tls-key", "KEY"), "bo-service token create"),
-        (("--listen", "0.0.0.0:0", "--tls-cert", "CERT", "--tls-key", "KEY", "--auth", "none"), "--insecure"),
-        (("--tls-cert", "CERT"), "--tls-key: is missing"),
-        (("--tls-key", "KEY"), "--tls-cert: is missing"),
-        (("--tls-client-ca", "CERT"), "--tls-cert and --tls-key"),
-        (("--tls-cert", "KEY", "--tls-key", "KEY"), "no certificate and its key"),
-        (("--tls-cert", "/nowhere.pem", "--tls-key", "KEY"), "/nowhere.pem"),
-        (("--tls-cert", "CERT", "--tls-key", "KEY", "--tls-client-ca", "KEY"), "no certificate of an authority"),
-        (("--metrics", "0.0.0.0:0"), "--metrics-insecure"),
-        (("--metrics", "9464"), "HOST:PORT"),
+        (OPEN, "--tls-cert and --tls-key.*--tls-client-ca.*--insecure"),
+        ({**OPEN, **TLS}, "bo-service token create.*--tls-client-ca.*--insecure"),
+        ({**OPEN, **TLS, "auth": "none"}, "anybody could call"),
+        ({"tls": ("KEY", "KEY")}, "no certificate and its key"),
+        ({"tls": ("/nowhere.pem", "KEY")}, "/nowhere.pem"),
+        ({"tls": ("CERT", "KEY", "KEY")}, "no certificate of an authority"),
+        ({"metrics": "0.0.0.0:0"}, "--metrics-insecure"),
+        ({"metrics": "9464"}, "--metrics: is '9464'; give HOST:PORT"),
     ],
 )
-def test_what_would_let_anybody_in_or_nobody_is_refused_in_one_line(tmp_path: Path, authority, options, hint) -> None:
+def test_what_would_let_anybody_in_or_nobody_is_refused(tmp_path: Path, authority, settings, hint: str) -> None:
     certificate, key = authority.sign("server")
-    files = {"CERT": str(certificate), "KEY": str(key)}
-    serve = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", f"sqlite:///{tmp_path}/bo.db"]
-    listen = [] if "--listen" in options else ["--listen", "127.0.0.1:0"]
-    command = [*serve, *listen, *(files.get(option, option) for option in options)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert hint in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    files = {"CERT": certificate, "KEY": key}
+    given = {"listen": "127.0.0.1:0", **settings}
+    if "tls" in given:
+        given["tls"] = TlsFiles(*(files.get(name, Path(name)) for name in given["tls"]))
+    with pytest.raises(StartupError, match=hint), running_server(Config(f"sqlite:///{tmp_path}/bo.db", **given)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_open", "is_refused"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"insecure": True}, True, False),
+        ({"tls": TlsFiles(Path("c"), Path("k"), Path("ca"))}, True, False),
+        ({"listen": "127.0.0.1:0"}, True, False),
+    ],
+)
+def test_strangers_are_kept_out_unless_they_are_wanted(settings, is_open: bool, is_refused: bool) -> None:
+    """By tokens, by certificates, by loopback; or let in by consent."""
+    given = {"listen": "0.0.0.0:0", "tls": TlsFiles(Path("c"), Path("k")), **settings}
+    config = Config("sqlite:///bo.db", **given)
+    if is_refused:
+        with pytest.raises(StartupError, match="anybody could call"):
+            config.check_door(is_open)
+    else:
+        config.check_door(is_open)
+
+
+def test_a_certificate_and_its_key_are_given_together() -> None:
+    serve = [sys.executable, "-m", "bo_service.cli", "serve", "--tls-cert", "server.pem"]
+    done = subprocess.run(serve, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "bo-service: --tls-key: is missing; a certificate and its key are given together\n"
 
 
 def test_the_recipes_of_the_guide_make_certificates_that_work(make_server, tmp_path: Path) -> None:

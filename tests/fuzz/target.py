@@ -57,8 +57,8 @@ class Target:
     def __init__(self, channel: grpc.Channel, errors: Errors) -> None:
         self.statuses: Counter[str] = Counter()
         self.slowest: tuple[float, str] = (0.0, "")
-        self._channel = channel
-        self._errors = errors
+        self.channel = channel
+        self.errors = errors
         self._calls: dict[str, Any] = {}
 
     def send(self, method: str, data: bytes) -> bytes | None:
@@ -77,7 +77,7 @@ class Target:
             self._count(method, error.code().name, began)
             self._judge(method, error)
             answer = None
-        assert not self._errors.lines, self._errors.lines[0]
+        assert not self.errors.lines, self.errors.lines[0]
         return answer
 
     def ask(self, method: str, request: Message) -> Any:
@@ -105,7 +105,7 @@ class Target:
 
     def _stub(self, method: str) -> Any:
         if method not in self._calls:
-            make = self._channel.unary_stream if METHODS[method].server_streaming else self._channel.unary_unary
+            make = self.channel.unary_stream if METHODS[method].server_streaming else self.channel.unary_unary
             self._calls[method] = make(f"/{SERVICE_NAME}/{method}")
         return self._calls[method]
 

@@ -18,11 +18,15 @@ class Recorder:
     checkpoint_uri: str = ""
     stop_at: int | None = None
     reports: list[tuple[int, dict[str, float], str]] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
 
     def report(self, step: int, metrics: Mapping[str, float], checkpoint_uri: str = "") -> None:
         self.reports.append((step, dict(metrics), checkpoint_uri))
         if step == self.stop_at:
             raise bo_client.StopTrial("told to")
+
+    def label(self, labels: Mapping[str, str]) -> None:
+        self.labels.update(labels)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from bo_client.testing import FakeServer
 from bo_objectives.base import TEXTBOOK_ROLE
 from bo_objectives.errors import SetupError
-from bo_objectives.worker import evaluators
+from bo_objectives.worker import evaluators, gpus
 from bo_objectives.worker.enrollment import Enrollment, enroll
 from bo_objectives.worker.evaluation import Recipe
 from bo_objectives.worker.worker import WorkerSettings, run
@@ -333,3 +333,104 @@ class TestEnrollment:
     def test_more_trials_may_be_asked_for(self, server, wanted) -> None:
         enroll(server.client(), wanted, Enrollment("s", max_trials=3))
         assert enroll(server.client(), wanted, Enrollment("s", max_trials=5)).info().max_trials == 5
+
+
+LABELING = """
+import os
+from bo_objectives.base import TrialFailed
+from sample_objectives import Base
+import bo_client
+
+class Labeling(Base):
+    def evaluate(self, parameters, run):
+        run.label({"diagnosis": "overfitting"})
+        run.report(1, {"loss": 1.0})
+        run.label({"diagnosis": "overfitting, dead_units", "gpu": os.environ.get("CUDA_VISIBLE_DEVICES", "all")})
+        return {"loss": 0.5}
+
+class Failing(Base):
+    def evaluate(self, parameters, run):
+        run.label({"diagnosis": "learning_rate_too_high"})
+        raise TrialFailed(bo_client.FailureReason.DIVERGED, "nan")
+
+class Broken(Base):
+    def evaluate(self, parameters, run):
+        if run.number == 1 and run.attempt == 1:
+            raise TrialFailed(bo_client.FailureReason.CRASHED, "the disk is full: free some space")
+        return {"loss": 0.5}
+"""
+
+
+class TestLabels:
+    @pytest.fixture
+    def label(self, server, samples, tmp_path) -> Callable[..., None]:
+        def label(name: str, max_trials: int = 1, **settings) -> None:
+            (samples / "labeling_objectives.py").write_text(LABELING)
+            given = WorkerSettings("w", tmp_path / "trials", **settings)
+            run(server.client(), Recipe(f"labeling_objectives:{name}"), Enrollment("s", max_trials=max_trials), given)
+
+        return label
+
+    @pytest.mark.parametrize("is_local", [False, True], ids=["child", "in process"])
+    def test_what_an_objective_says_of_a_trial_is_kept_with_it_and_logged(
+        self, label, trials, caplog, is_local: bool
+    ) -> None:
+        with caplog.at_level("INFO"):
+            label("Labeling", is_local=is_local)
+        (trial,) = trials()
+        assert trial.labels == {**TEXTBOOK_ROLE, "diagnosis": "overfitting, dead_units", "gpu": "all"}
+        assert "trial 1: diagnosis: overfitting, dead_units" in caplog.text
+
+    def test_a_failed_trial_keeps_them_too(self, label, trials) -> None:
+        label("Failing")
+        (trial,) = trials()
+        assert (trial.state, trial.labels["diagnosis"]) == (
+            bo_client.TrialState.INFEASIBLE,
+            "learning_rate_too_high",
+        )
+
+    def test_slots_take_gpus_in_turn(self, label, trials) -> None:
+        label("Labeling", 6, parallel=3, gpus=("0", "1"))
+        workers = {trial.labels["gpu"] for trial in trials()}
+        assert workers <= {"0", "1"}
+        assert workers
+        settings = WorkerSettings("w", Path(), gpus=("0", "GPU-7"))
+        assert [settings.environment(i) for i in range(3)] == [
+            {"CUDA_VISIBLE_DEVICES": gpu} for gpu in ("0", "GPU-7", "0")
+        ]
+        assert WorkerSettings("w", Path()).environment(1) == {}
+
+    def test_a_machines_failure_costs_one_attempt_and_the_worker_goes_on(self, label, trials) -> None:
+        label("Broken", 2)
+        first, second = trials()
+        assert (first.state, first.attempt) == (bo_client.TrialState.SUCCEEDED, 2)
+        assert first.failure.message == "the disk is full: free some space"
+        assert second.state is bo_client.TrialState.SUCCEEDED
+
+
+class TestGpus:
+    @pytest.fixture
+    def nvidia_smi(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+        def make(script: str) -> None:
+            path = tmp_path / "nvidia-smi"
+            path.write_text(f"#!/bin/sh\n{script}\n")
+            path.chmod(0o755)
+            monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+        return make
+
+    def test_a_list_or_what_the_machine_has(self, nvidia_smi) -> None:
+        assert gpus.chosen("0, GPU-7") == ("0", "GPU-7")
+        nvidia_smi("printf '0\\n1\\n'")
+        assert gpus.chosen("auto") == ("0", "1")
+
+    def test_a_machine_without_any(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert gpus.chosen("auto") == ()
+
+    def test_faults(self, nvidia_smi) -> None:
+        with pytest.raises(SetupError, match=r"--gpus is '0,,1'; give auto, or GPUs with commas"):
+            gpus.chosen("0,,1")
+        nvidia_smi("exit 9")
+        with pytest.raises(SetupError, match="nvidia-smi can't tell the GPUs"):
+            gpus.chosen("auto")

@@ -20,7 +20,7 @@ DEFAULT_PAGE = 100
 PATIENCE_S = 30.0
 """For the surrogate, where the caller set no deadline."""
 FAR_S = 3600.0
-MARGIN_S, MARGIN_EACH_S = 0.3, 0.005
+MARGIN_S, MARGIN_SHARE, MARGIN_EACH_S = 0.3, 0.15, 0.005
 """Kept of a deadline for what comes after the surrogate: quick suggestions, the commit, the way back."""
 
 
@@ -92,7 +92,8 @@ def patience(context: grpc.ServicerContext, count: int = 0) -> float:
     remaining: float | None = context.time_remaining()
     if remaining is None or remaining > FAR_S:  # without a deadline it is far beyond
         return PATIENCE_S
-    return max(0.0, remaining - min(MARGIN_S + MARGIN_EACH_S * count, remaining / 2))
+    margin = max(MARGIN_S, MARGIN_SHARE * remaining) + MARGIN_EACH_S * count
+    return max(0.0, remaining - min(margin, remaining / 2))
 
 
 def is_heard(context: grpc.ServicerContext, is_stopping: Callable[[], bool]) -> Callable[[], bool]:

@@ -132,7 +132,8 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         outcome = trial_codec.outcome_from_wire(request)
         token = requests.lease_token_of(request.lease_token)
         key = requests.request_key("CompleteTrial", request, request.request_id)
-        ended = running.complete_trial(self._services, study_id, number, token, outcome, key)
+        labels = decoding.labels_from_wire(request.labels, "labels")
+        ended = running.complete_trial(self._services, study_id, number, token, outcome, key, labels)
         return pb.CompleteTrialResponse(trial=_trial(ended))
 
     def StopTrial(self, request: pb.StopTrialRequest, context: grpc.ServicerContext) -> pb.StopTrialResponse:

@@ -22,11 +22,10 @@ def key_of(name: str) -> int:
 
 STUDIES, SCHEMA = key_of("studies"), key_of("schema")
 _BEGIN = text(f"SELECT {NOW} AS now").columns(now=Moment)
-_TURN = (  # the time is asked for when the locks have been got: a sub-select comes first
-    text(
-        f"WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(:studies), pg_advisory_xact_lock(:study)) "
-        f"SELECT {NOW} AS now FROM held"
-    )
+# the time is asked for when the locks have been got: a sub-select comes first
+_HELD = "WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(:studies), pg_advisory_xact_lock(:study))"
+_TURN = (
+    text(f"{_HELD} SELECT {NOW} AS now FROM held")  # noqa: S608 - constants of ours
     .bindparams(bindparam("studies", STUDIES, BigInteger), bindparam("study", type_=BigInteger))
     .columns(now=Moment)
 )

@@ -107,7 +107,11 @@ class RunningTrial:
         return self._report([], "", patience)
 
     def complete(
-        self, metrics: float | Mapping[str, float], step: int | None = None, elapsed: float | None = None
+        self,
+        metrics: float | Mapping[str, float],
+        step: int | None = None,
+        elapsed: float | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> Trial:
         """Ends the trial with what it achieved, and returns it as it is then.
 
@@ -115,22 +119,25 @@ class RunningTrial:
             metrics: by name, or the objective metric alone.
             step: of the learning curve; its last step when left out.
             elapsed: seconds spent on the trial.
+            labels: added to the trial's own, such as a diagnosis; at most 64 in all, values to 256 characters.
 
         Raises:
             InvalidRequest: a metric is missing or not finite; `fail` with DIVERGED instead.
             FailedPrecondition: the trial has ended already (WRONG_STATE), or the lease is not its own (WRONG_LEASE).
         """
         measurement = codec.measurement_to_wire(self.study.metrics_of(metrics), step, elapsed)
-        return self._end(pb.CompleteTrialRequest(final_measurement=measurement))
+        return self._end(pb.CompleteTrialRequest(final_measurement=measurement, labels=labels))
 
-    def fail(self, reason: FailureReason | str, message: str = "") -> Trial:
+    def fail(self, reason: FailureReason | str, message: str = "", labels: Mapping[str, str] | None = None) -> Trial:
         """Ends the trial without a result, or sends it back to the queue where a machine is to blame.
+
+        `labels` are added to the trial's own.
 
         Raises:
             InvalidRequest: no such reason.
             FailedPrecondition: the trial has ended already (WRONG_STATE), or the lease is not its own (WRONG_LEASE).
         """
-        return self._end(pb.CompleteTrialRequest(failure=codec.failure_to_wire(reason, message)))
+        return self._end(pb.CompleteTrialRequest(failure=codec.failure_to_wire(reason, message), labels=labels))
 
     def _report(
         self, measurements: list[trial_pb2.Measurement], checkpoint_uri: str, patience: float | None = None

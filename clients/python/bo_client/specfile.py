@@ -12,6 +12,10 @@
     metrics: {loss: minimize, latency: {at_most: 50, unit: ms}, accuracy: information}
     settings: {max_trials: 30, seed: 1, lease_duration: 60, stopping: median}
 
+`extends: objective`, where a worker brings an objective, keeps the objective's own parameters beside those named here,
+which replace theirs; `drop: [names]` leaves some out, `add: [names]` takes in others that the objective knows, and
+`metrics` may be left out.
+
 `constraints` and `settings` may be left out. Up to three metrics may be minimized or maximized; others may be kept to a
 bound by `at_most` or `at_least`. Every mistake in a file is told at once, each with its place.
 """
@@ -49,9 +53,19 @@ class StudyFile:
     """Keyword arguments of Client.create_study."""
 
 
-def load(path: str | Path) -> StudyFile:
+@dataclass(frozen=True)
+class Base:
+    """What a file may extend: an objective's parameters and metrics."""
+
+    space: SearchSpace
+    """What it tunes unless the file says otherwise."""
+    whole: SearchSpace
+    """Everything it knows."""
+
+
+def load(path: str | Path, extends: Base | None = None) -> StudyFile:
     """Reads a study's file. Raises InvalidRequest, whose violations have paths such as `parameters.lr.low`."""
-    reader = _Reader()
+    reader = _Reader(extends)
     found = reader.study(read(path))
     if reader.faults or found is None:
         faults = reader.faults
@@ -132,18 +146,32 @@ _SETTINGS = {
     "stopping_confidence": _NUMBER,
 }
 _FILE = {"parameters": _MAPPING.needed, "metrics": _MAPPING.needed, "constraints": _LIST, "settings": _MAPPING}
+_NAMES = _Field("a list of parameters such as [lr, momentum]", _is_texts)
+_EXTENSION = {
+    "extends": _choice("objective"),
+    "parameters": _MAPPING,
+    "drop": _NAMES,
+    "add": _NAMES,
+    "metrics": _MAPPING,
+    "constraints": _LIST,
+    "settings": _MAPPING,
+}
 
 
 class _Reader:
     """Reads on after a mistake, so that all are told."""
 
-    def __init__(self) -> None:
+    def __init__(self, extends: Base | None) -> None:
         self.faults: list[Violation] = []
+        self._base = extends
 
     def study(self, given: object) -> StudyFile | None:
-        self._fields("the file", given, _FILE)
         whole = given if isinstance(given, dict) else {}
-        content = {key: whole[key] for key, field in _FILE.items() if key in whole and field.fits(whole[key])}
+        allowed = _EXTENSION if "extends" in whole else _FILE
+        if "extends" in whole and self._base is None:
+            self._fault("extends", "needs an objective, which `bo-worker run --objective` brings; leave it out here")
+        self._fields("the file", given, allowed)
+        content = {key: whole[key] for key, field in allowed.items() if key in whole and field.fits(whole[key])}
         parameters = [self._parameter(name, raw) for name, raw in content.get("parameters", {}).items()]
         constraints = [self._constraint(i, raw) for i, raw in enumerate(content.get("constraints", []))]
         metrics = [self._metric(name, raw) for name, raw in content.get("metrics", {}).items()]
@@ -151,10 +179,24 @@ class _Reader:
         if self.faults:
             return None
         space = SearchSpace([p for p in parameters if p], [c for c in constraints if c])
+        if "extends" in content and self._base is not None:
+            space = self._extended(self._base, space, content.get("drop", []), content.get("add", []))
         self.faults += [Violation(_place(f.field, space), f.description) for f in space.faults()]
-        if not any(m is not None and m.role == "objective" for m in metrics):
+        is_own = "extends" not in content or bool(metrics)
+        if is_own and not any(m is not None and m.role == "objective" for m in metrics):
             self._fault("metrics", "names none to optimize; say `loss: minimize` or `accuracy: maximize`")
         return StudyFile(space, tuple(m for m in metrics if m), cast(StudySettings, settings))
+
+    def _extended(self, base: Base, own: SearchSpace, drop: Sequence[str], add: Sequence[str]) -> SearchSpace:
+        """The objective's parameters in its order, the file's in their places, and then what only the file has."""
+        for key, names in (("drop", drop), ("add", add)):
+            for name in names:
+                if name not in base.whole:
+                    self._fault(key, f"names {name!r}; the objective has {listed(sorted(base.whole.names))}")
+        wanted = ({*base.space.names, *add} - {*drop}) | {*own.names}
+        given = {p.name: p for p in (*base.space.parameters, *own.parameters)}
+        theirs = [given.get(p.name, p) for p in base.whole.parameters if p.name in wanted]
+        return SearchSpace([*theirs, *(p for p in own.parameters if p.name not in base.whole)], own.constraints)
 
     def _parameter(self, name: object, given: object) -> Parameter | None:
         at = f"parameters.{name}"

@@ -21,7 +21,9 @@ def read(path: str | Path) -> object:
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{file}: can't be read as text: {error}") from None
     try:
-        return json.loads(text, object_pairs_hook=_object) if file.suffix == ".json" else yaml.load(text, _Loader)
+        if file.suffix == ".json":
+            return json.loads(text, object_pairs_hook=_object)
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, json.JSONDecodeError, _Repeated) as error:
         kind = "JSON" if file.suffix == ".json" else "YAML"
         raise InvalidRequest(f"{file}: is no valid {kind}: {' '.join(str(error).split())}") from None

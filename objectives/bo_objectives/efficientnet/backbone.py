@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bo_objectives.efficientnet.lite0 import lite0
 from bo_objectives.efficientnet.names import IMAGENET, LITE0, RANDOM
+from bo_objectives.efficientnet.rebuilding import MakeInitializer, Norms, copied, from_scratch, with_norms
 from bo_objectives.efficientnet.weight_files import LITE0_SHA256, file_sha256, find
 from bo_objectives.efficientnet.weights import Origin, arrays_sha256, load_torch_lite0
 from bo_objectives.errors import SetupError
@@ -54,19 +55,31 @@ class Backbone:
         bottom.trainable = False
         return bottom
 
-    def top(self, k: int) -> keras.Model | None:
+    def top(self, k: int, norms: Norms | None = None) -> keras.Model | None:
         """A fresh copy of the cut's features to the last features; None where nothing is trained.
 
-        Batch normalizations aren't trainable: their statistics and scales stay those of ImageNet.
+        Batch normalizations aren't trainable: their statistics and scales stay those of ImageNet. Other norms in their
+        place are.
         """
         if k == 0:
             return None
         shared = keras.Model(self.network.get_layer(self.cut(k)).output, self.network.output)
-        copy = keras.models.clone_model(shared)
-        copy.set_weights(shared.get_weights())
-        for layer in copy.layers:
-            layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+        copy = copied(shared) if norms is None else with_norms(shared, norms)
+        unfreeze(copy)
         return copy
+
+    def untrained(self, norms: Norms, initializer: MakeInitializer) -> keras.Model:
+        """Pixels (B, s, s, 3) in 0–255 to the last features, everything new and to be trained."""
+        pixels = keras.Input(self.network.input_shape[1:])
+        prepared = pixels if self.prepare is None else self.prepare(pixels)
+        return keras.Model(pixels, from_scratch(self.network, norms, initializer)(prepared))
+
+
+def unfreeze(model: keras.Model) -> None:
+    """Everything of it is trained but its batch normalizations."""
+    model.trainable = True
+    for layer in model.layers:
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
 
 
 def load(name: str, weights: str, image_size: int) -> Backbone:

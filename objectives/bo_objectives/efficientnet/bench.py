@@ -1,116 +1,165 @@
-"""What one process keeps between trials (images, backbone, features), and a trial trained on it."""
+"""What one process keeps between trials (images, backbones, features), and the networks that are trained on it."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from pathlib import Path
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial
 
 import keras
+import numpy as np
+from bo_client import FailureReason
 
-from bo_objectives.efficientnet import backbone, data, features, model, sources, training
+from bo_objectives.base import TrialFailed
+from bo_objectives.efficientnet import backbone, data, devices, features, model, optimizer, sources
 from bo_objectives.efficientnet.choice import Choice, invalid
 from bo_objectives.efficientnet.data import Images, Split
-from bo_objectives.efficientnet.names import GROUP
+from bo_objectives.efficientnet.names import BALANCED, BATCH, GROUP, NETWORK, SCRATCH, TWO_STAGE
+from bo_objectives.efficientnet.rebuilding import Norms
 from bo_objectives.efficientnet.settings import Settings
-from bo_objectives.efficientnet.training import Labeled, Plan, Report
+from bo_objectives.efficientnet.training import Labeled, Plan, Stage
+from bo_objectives.errors import SetupError
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A trained network with the weights of its best epoch, and that epoch's metrics."""
+class Material:
+    """Images of one size, and the backbone for them."""
 
-    network: keras.Model
-    metrics: dict[str, float]
+    split: Split
+    backbone: backbone.Backbone
+    bottom: Callable[[int], keras.Model] = field(init=False)
+    """`Backbone.bottom`, made once."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bottom", cache(self.backbone.bottom))
 
 
 class Bench:
     """Everything that doesn't depend on a trial's parameters; loaded when first needed."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._features = features.FeatureCache(settings.features_directory)
+        self.settings = settings
+        self.share = devices.replicas(settings.strategy)
+        """Of how many images batches are multiples."""
+        self._features = features.FeatureCache(settings.features_directory, settings.precision, self.share)
+        self._material: dict[int, Material] = {}
 
-    @cached_property
+    def material(self, image_size: int = 0) -> Material:
+        """What trials of this size share; 0 for the option's size."""
+        size = image_size or self.settings.image_size
+        if size not in self._material:
+            split = self._split(size)
+            keras.utils.set_random_seed(self.settings.seed)  # where the weights are random ones
+            loaded = backbone.load(self.settings.backbone, self.settings.weights, size)
+            self._material[size] = Material(split, loaded)
+        return self._material[size]
+
+    def _split(self, size: int) -> Split:
+        """Raises TrialFailed, CRASHED, where images can't be read: they may be repaired while the study goes on."""
+        try:
+            return data.split(sources.load(self.settings.data, size, self.settings.decoder))
+        except SetupError as error:
+            raise TrialFailed(FailureReason.CRASHED, f"the images can't be used: {error}") from error
+
+    @property
     def split(self) -> Split:
-        return data.split(sources.load(self._settings.data, self._settings.image_size))
+        return self.material().split
 
-    @cached_property
+    @property
     def backbone(self) -> backbone.Backbone:
-        keras.utils.set_random_seed(self._settings.seed)  # where its weights are random ones
-        return backbone.load(self._settings.backbone, self._settings.weights, self._settings.image_size)
-
-    def train(self, choice: Choice, report: Report) -> Trained:
-        """Trains a new head, and fresh copies of the unfrozen blocks.
-
-        The final metrics are those of the epoch with the least validation loss: its weights are the ones a user would
-        keep, and with them alone the test images are looked at.
-
-        Raises:
-            TrialFailed: DIVERGED, or INVALID_CONFIGURATION where the parameters don't fit the network.
-        """
-        self.check(choice)
-        parts = (self.labeled(choice, self.split.train), self.labeled(choice, self.split.validation))
-        keras.utils.clear_session()
-        keras.utils.set_random_seed(self._settings.seed)
-        network = self.network(choice, parts[0].inputs.shape[1:])
-        lr_backbone = choice.lr_head * choice.lr_backbone_ratio if choice.unfreeze_top else None
-        optimizer = model.optimizer(choice.lr_head, lr_backbone)
-        plan = Plan(self._settings.epochs, choice.batch_size, choice.label_smoothing)
-        watch = training.train(network, optimizer, plan, parts, report)
-        return Trained(network, {**watch.best, "best_epoch": float(watch.best_epoch), **self._counts(network)})
-
-    def test(self, choice: Choice, trained: Trained) -> dict[str, float]:
-        """The metrics on the test images, which nothing else looks at."""
-        loss, accuracy = training.evaluate(trained.network, self.labeled(choice, self.split.test))
-        return {"test_loss": loss, "test_accuracy": accuracy}
+        return self.material().backbone
 
     def check(self, choice: Choice) -> None:
         """Raises TrialFailed, INVALID_CONFIGURATION, where the parameters don't fit the network."""
-        blocks, width = len(self.backbone.blocks), self._settings.head_width
+        blocks, width = len(self.material(choice.image_size).backbone.blocks), self.settings.head_width
         if not 0 <= choice.unfreeze_top < blocks:
             raise invalid(f"unfreeze_top is {choice.unfreeze_top}; {self.backbone.name} allows 1 to {blocks - 1}")
         if choice.norm == GROUP and width % choice.groups:
             raise invalid(f"groups is {choice.groups}, which doesn't divide the head's {width} channels")
 
+    def is_cached(self, choice: Choice) -> bool:
+        """Whether the network begins at features that are computed once."""
+        return self.settings.cache == "on" and choice.mode != SCRATCH and choice.augmentation == 0
+
     def labeled(self, choice: Choice, images: Images) -> Labeled:
-        """What the network is fed: cached features, or the pixels where the cache is off."""
-        cached = self._settings.cache == "on"
-        inputs = self._features.get(self.backbone, choice.unfreeze_top, images) if cached else images.pixels
-        return Labeled(inputs, images.one_hot)
+        """What the network is fed: cached features, or the pixels where every image differs or all is trained."""
+        if not self.is_cached(choice):
+            return Labeled(images.pixels, images.one_hot)
+        material = self.material(choice.image_size)
+        return Labeled(self._features.get(material.backbone, choice.unfreeze_top, images), images.one_hot)
 
     def network(self, choice: Choice, shape: tuple[int, ...]) -> keras.Model:
         """The network of a trial before training, for inputs (B, *shape) that `labeled` gives."""
-        below = [] if self._settings.cache == "on" else [self.backbone.bottom(choice.unfreeze_top)]
-        if (top := self.backbone.top(choice.unfreeze_top)) is not None:
-            below.append(top)
-        return model.network(shape, below, self._head(choice), self._settings.seed)
+        return model.network(shape, self._below(choice), self._head(choice), self.settings.seed, choice.augmentation)
+
+    def _below(self, choice: Choice) -> list[model.Part]:
+        material, k = self.material(choice.image_size), choice.unfreeze_top
+        norms = Norms(choice.norm, choice.groups) if choice.norm_scope == NETWORK else None
+        if choice.mode == SCRATCH:
+            drawn = partial(self._kernel, choice.kernel_initializer)
+            return [model.Part(material.backbone.untrained(norms or Norms(BATCH, 1), drawn), is_inference=False)]
+        below = [] if self.is_cached(choice) else [model.Part(material.bottom(k))]
+        top = material.backbone.top(k, norms)
+        return below if top is None else [*below, model.Part(top)]
+
+    def _kernel(self, name: str, i: int) -> keras.initializers.Initializer:
+        return model.initializer(name, self.settings.seed + 1000 + i)
 
     def _head(self, choice: Choice) -> model.Head:
+        images = self.material(choice.image_size).split.train
         return model.Head(
-            choice.kernel_initializer, choice.norm, choice.groups, choice.dropout, self._settings.head_width,
-            len(self.split.train.classes),
+            choice.kernel_initializer, choice.norm, choice.groups, choice.dropout, self.settings.head_width,
+            len(images.classes), choice.bias_initializer, images.shares,
         )  # fmt: skip
 
-    def _counts(self, network: keras.Model) -> dict[str, float]:
+    def plan(self, choice: Choice) -> Plan:
+        """Of the trial's training."""
+        settings = self.settings
+        shares = np.array(self.material(choice.image_size).split.train.shares)
+        weights = 1 / (len(shares) * shares) if choice.class_weights == BALANCED else None
+        return Plan(
+            settings.epochs, choice.batch_size, choice.label_smoothing, settings.seed, settings.patience, weights,
+            settings.steps_per_execution, settings.batch_threads, self.share,
+        )  # fmt: skip
+
+    def stages(self, choice: Choice, network: keras.Model) -> list[Stage]:
+        """One; or two, where the head is trained alone for its share of the epochs and then with the blocks above the
+        cut, all at the smaller rate."""
+        epochs = self.settings.epochs
+        lr_backbone = choice.lr_head * choice.lr_backbone_ratio
+        if choice.mode != TWO_STAGE or epochs == 1:
+            is_tuned = choice.unfreeze_top > 0
+            whole = partial(self._begin, choice, choice.lr_head, lr_backbone if is_tuned else None, 0, epochs)
+            return [Stage(0, epochs, whole)]
+        alone = min(epochs - 1, max(1, round(choice.head_share * epochs)))
+        return [
+            Stage(0, alone, partial(self._begin, choice, choice.lr_head, None, 0, alone, _top(network), False)),
+            Stage(alone, epochs, partial(self._begin, choice, lr_backbone, None, alone, epochs, _top(network), True)),
+        ]
+
+    def _begin(
+        self, choice: Choice, lr: float, lr_backbone: float | None, first: int, last: int,
+        top: keras.Model | None = None, is_trained: bool = True,
+    ) -> optimizer.ProbedOptimizer:  # fmt: skip
+        if top is not None and is_trained:
+            backbone.unfreeze(top)
+        elif top is not None:
+            top.trainable = False
+        images = len(self.material(choice.image_size).split.train)
+        steps = math.ceil(images / choice.batch_size) * (last - first)
+        return optimizer.make(
+            optimizer.Rates(
+                lr, lr_backbone, steps, choice.schedule, choice.warmup, choice.weight_decay, choice.clip_norm
+            )
+        )
+
+    def counts(self, choice: Choice, network: keras.Model) -> dict[str, float]:
         """Of the whole network, whatever part of it stood behind the cache."""
         trainable = model.count(network.trainable_variables)
-        head = model.count([w for layer in network.layers if layer.name.startswith(model.HEAD) for w in layer.weights])
-        everything = head + model.count(self.backbone.network.weights)
-        return {"trainable_parameters": float(trainable), "non_trainable_parameters": float(everything - trainable)}
+        cached = self.material(choice.image_size).bottom(choice.unfreeze_top).weights if self.is_cached(choice) else []
+        rest = model.count(network.weights) + model.count(cached) - trainable
+        return {"trainable_parameters": float(trainable), "non_trainable_parameters": float(rest)}
 
-    def record(self, directory: Path, choice: Choice, metrics: Mapping[str, float]) -> None:
-        """Writes `trial.json`: what was trained on what, with hashes, so that the number can be traced."""
-        split = self.split
-        content = {
-            "parameters": asdict(choice),
-            "metrics": dict(metrics),
-            "settings": asdict(self._settings),
-            "weights": asdict(self.backbone.origin),
-            "classes": list(split.train.classes),
-            "images": {part: len(getattr(split, part)) for part in data.PARTS},
-            "pixels_sha256": {part: getattr(split, part).pixels_sha256 for part in data.PARTS},
-            "keras": {"version": keras.version(), "backend": keras.backend.backend()},
-        }
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "trial.json").write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+
+def _top(network: keras.Model) -> keras.Model:
+    """The part that is unfrozen."""
+    return [layer for layer in network.layers if isinstance(layer, keras.Model)][-1]

@@ -5,6 +5,7 @@ n images of side s: pixels (n, s, s, 3) uint8, labels (n,) int64 into `classes`.
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,26 +17,57 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 PARTS = {"train": 0.6, "validation": 0.2, "test": 0.2}
+PORTION = 256  # images read at a time
 FEWEST_PER_CLASS = 5  # so that each part has at least one
+
+
+class Rows:
+    """Some rows of a file that is mapped into memory, as an array that is read when it is asked for rows of its own."""
+
+    def __init__(self, whole: Pixels, indices: NDArray[Any]) -> None:
+        self._whole, self._indices = whole, indices
+        self.shape = (len(indices), *whole.shape[1:])
+        self.dtype = whole.dtype
+        self.ndim = whole.ndim
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, rows: Any) -> Pixels:
+        return np.asarray(self._whole[self._indices[rows]])
 
 
 @dataclass(frozen=True)
 class Images:
     """Labeled images of one size."""
 
-    pixels: Pixels
+    pixels: Pixels | Rows
     labels: Labels
     classes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    """Pictures that couldn't be read and were left out, where that is allowed."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: NDArray[Any]) -> "Images":
-        return Images(self.pixels[indices], self.labels[indices], self.classes)
+        """Those images; of a mapped file, without reading it."""
+        pixels = Rows(self.pixels, indices) if isinstance(self.pixels, np.memmap) else self.pixels[indices]
+        return Images(pixels, self.labels[indices], self.classes)
 
-    @property
+    @cached_property
     def pixels_sha256(self) -> str:
-        return hashlib.sha256(f"{self.pixels.shape}".encode() + np.ascontiguousarray(self.pixels).tobytes()).hexdigest()
+        """Of the shape and all pixels; read in portions, as they may be a file mapped into memory."""
+        digest = hashlib.sha256(f"{self.pixels.shape}".encode())
+        for start in range(0, len(self.pixels), PORTION):
+            digest.update(np.ascontiguousarray(self.pixels[start : start + PORTION]).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def shares(self) -> tuple[float, ...]:
+        """How often each class occurs."""
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        return tuple(float(count) / len(self.labels) for count in counts)
 
     @property
     def one_hot(self) -> NDArray[np.float32]:
@@ -50,6 +82,8 @@ class Split:
     train: Images
     validation: Images
     test: Images
+    skipped: tuple[str, ...] = ()
+    """Pictures that couldn't be read and were left out, where that is allowed."""
 
 
 def split(images: Images) -> Split:
@@ -60,7 +94,8 @@ def split(images: Images) -> Split:
     """
     check_classes(images.labels, images.classes)
     places = split_indices(images.labels)
-    return Split(*(images.take(places[part]) for part in PARTS))
+    train, validation, test = (images.take(places[part]) for part in PARTS)
+    return Split(train, validation, test, images.skipped)
 
 
 def split_indices(labels: Labels) -> dict[str, NDArray[np.int64]]:

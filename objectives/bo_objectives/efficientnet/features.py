@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bo_objectives.efficientnet.backbone import Backbone
-from bo_objectives.efficientnet.data import Images
+from bo_objectives.efficientnet.batches import predicted
+from bo_objectives.efficientnet.data import PORTION, Images
 
 Features = NDArray[np.float32]
 
@@ -26,14 +27,18 @@ MOST_BYTES_IN_MEMORY = 2**30
 class FeatureCache:
     """Features (n, h, w, C) by key; the least recently used leave memory first."""
 
-    def __init__(self, directory: Path, most_bytes: int = MOST_BYTES_IN_MEMORY) -> None:
+    def __init__(
+        self, directory: Path, precision: str = "float32", share: int = 1, most_bytes: int = MOST_BYTES_IN_MEMORY
+    ) -> None:
         self._directory = directory
+        self._precision = precision
+        self._share = share
         self._most_bytes = most_bytes
         self._kept: OrderedDict[str, Features] = OrderedDict()
 
     def get(self, backbone: Backbone, k: int, images: Images) -> Features:
         """What `backbone.bottom(k)` makes of the images."""
-        key = _key(backbone, k, images)
+        key = _key(backbone, k, images, self._precision)
         if key not in self._kept:
             self._kept[key] = self._load_or_make(key, backbone, k, images)
         self._kept.move_to_end(key)
@@ -44,33 +49,38 @@ class FeatureCache:
     def _load_or_make(self, key: str, backbone: Backbone, k: int, images: Images) -> Features:
         path = self._directory / f"{key}.npy"
         try:
-            kept: Features = np.load(path, allow_pickle=False)
-            return kept
+            return self._load(path)
         except (OSError, ValueError, EOFError):  # not there, or damaged: made anew
-            features = compute(backbone, k, images)
-        _write(path, features)
-        return features
+            path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        try:
+            compute(backbone, k, images, partial, self._share)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return self._load(path)
+
+    def _load(self, path: Path) -> Features:
+        """Mapped where it would take more memory than there is for all."""
+        is_mapped = path.stat().st_size > self._most_bytes
+        found: Features = np.load(path, mmap_mode="r" if is_mapped else None, allow_pickle=False)
+        return found
 
 
-def compute(backbone: Backbone, k: int, images: Images) -> Features:
-    """The features, in inference, batch by batch."""
+def compute(backbone: Backbone, k: int, images: Images, path: Path, share: int = 1) -> None:
+    """Writes the features (n, h, w, C), in inference, batch by batch, so that no part need fit in memory."""
     bottom: Any = backbone.bottom(k)
-    features: Features = np.asarray(bottom.predict(images.pixels, batch_size=BATCH, verbose=0), np.float32)
-    return features
+    features = np.lib.format.open_memmap(path, "w+", np.float32, (len(images), *bottom.output_shape[1:]))
+    for start in range(0, len(images), PORTION):
+        pixels = np.asarray(images.pixels[start : start + PORTION])
+        features[start : start + PORTION] = predicted(bottom, pixels, BATCH, share)
+    features.flush()
 
 
-def _key(backbone: Backbone, k: int, images: Images) -> str:
+def _key(backbone: Backbone, k: int, images: Images, precision: str) -> str:
     rescaling = backbone.prepare and (backbone.prepare.scale, backbone.prepare.offset)
     parts = (
         backbone.name, backbone.origin.sha256, repr(rescaling), backbone.cut(k), images.pixels_sha256,
-        keras.backend.backend(),
+        keras.backend.backend(), precision,
     )  # fmt: skip
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
-
-
-def _write(path: Path, features: Features) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        np.save(file, features, allow_pickle=False)
-    partial.replace(path)

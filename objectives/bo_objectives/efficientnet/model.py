@@ -5,13 +5,17 @@
 Every layer of the head is named `head_…`: the optimizer tells the two learning rates apart by that.
 """
 
+import math
 from dataclasses import dataclass
 
 import keras
 
+from bo_objectives.efficientnet.names import PRIOR
 from bo_objectives.efficientnet.norms import norm_layer
 
 HEAD = "head_"
+LOGITS = f"{HEAD}dense"
+RAREST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -24,51 +28,85 @@ class Head:
     dropout: float
     width: int
     classes: int
+    bias_initializer: str = "zeros"
+    shares: tuple[float, ...] = ()
+    """How often each class occurs in training, for the bias initializer "prior"."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A model below the head. In inference, dropout is off and batch norms use their stored statistics."""
+
+    model: keras.Model
+    is_inference: bool = True
+
+    def __call__(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        return self.model(x, training=False) if self.is_inference else self.model(x)
 
 
 def initializer(name: str, seed: int) -> keras.initializers.Initializer:
-    """One of `names.INITIALIZERS`. Raises KeyError."""
+    """One of `names.INITIALIZERS` or `names.BIAS_INITIALIZERS`. Raises KeyError."""
     makers = {
         "glorot_uniform": keras.initializers.GlorotUniform,
         "glorot_normal": keras.initializers.GlorotNormal,
         "he_uniform": keras.initializers.HeUniform,
         "he_normal": keras.initializers.HeNormal,
     }
-    if name == "zeros":
-        return keras.initializers.Zeros()
+    if name in ("zeros", "ones", PRIOR):  # the prior is the classifier's alone
+        return keras.initializers.Ones() if name == "ones" else keras.initializers.Zeros()
     if name.startswith("normal_"):
         return keras.initializers.RandomNormal(stddev=float(name.removeprefix("normal_")), seed=seed)
     return makers[name](seed=seed)
 
 
-def network(features: tuple[int, ...], below: list[keras.Model], head: Head, seed: int) -> keras.Model:
-    """Inputs of the shape `features`, through the models `below` (the lowest first), to logits (B, classes).
+def augmentation(strength: float, seed: int) -> list[keras.Layer]:
+    """Of pixels in 0–255, in training alone: flips, and up to 36°, 20 % of size and 30 % of contrast at strength 1."""
+    if strength == 0:
+        return []
+    layers = keras.layers
+    seeds = range(seed + 100, seed + 104)
+    return [
+        layers.RandomFlip("horizontal", seed=seeds[0], dtype="float32", name="augment_flip"),
+        layers.RandomRotation(
+            0.1 * strength, fill_mode="nearest", seed=seeds[1], dtype="float32", name="augment_rotation"
+        ),
+        layers.RandomZoom(0.2 * strength, fill_mode="nearest", seed=seeds[2], dtype="float32", name="augment_zoom"),
+        layers.RandomContrast(
+            0.3 * strength, value_range=(0, 255), seed=seeds[3], dtype="float32", name="augment_contrast"
+        ),
+    ]
 
-    The models below run in inference: dropout is off and batch normalizations use their stored statistics. Which of
-    their weights are trained is their own affair.
+
+def network(features: tuple[int, ...], below: list[Part], head: Head, seed: int, augment: float = 0.0) -> keras.Model:
+    """Inputs of the shape `features`, through the parts `below` (the lowest first), to logits (B, classes) in float32.
+
+    Which weights of the parts are trained is their own affair.
     """
     inputs = x = keras.Input(features)
-    for model in below:
-        x = model(x, training=False)
+    for layer in augmentation(augment, seed):
+        x = layer(x)
+    for part in below:
+        x = part(x)
     kernel = [initializer(head.kernel_initializer, seed + i) for i in range(2)]
-    x = keras.layers.Conv2D(head.width, 1, kernel_initializer=kernel[0], name=f"{HEAD}conv")(x)
+    bias = initializer(head.bias_initializer, seed + 2)
+    x = keras.layers.Conv2D(head.width, 1, kernel_initializer=kernel[0], bias_initializer=bias, name=f"{HEAD}conv")(x)
     norm = norm_layer(head.norm, head.groups, head.width, f"{HEAD}norm")
     x = x if norm is None else norm(x)
     x = keras.layers.ReLU(name=f"{HEAD}relu")(x)
     x = keras.layers.GlobalAveragePooling2D(name=f"{HEAD}pool")(x)
     x = keras.layers.Dropout(head.dropout, seed=seed, name=f"{HEAD}dropout")(x)
-    return keras.Model(
-        inputs, keras.layers.Dense(head.classes, kernel_initializer=kernel[1], dtype="float32", name=f"{HEAD}dense")(x)
-    )
+    logits = keras.layers.Dense(
+        head.classes, kernel_initializer=kernel[1], bias_initializer=_logit_bias(head, seed), dtype="float32",
+        name=LOGITS,
+    )  # fmt: skip
+    return keras.Model(inputs, logits(x))
 
 
-def optimizer(lr_head: float, lr_backbone: float | None) -> keras.optimizers.Optimizer:
-    """Adam; with a learning rate of its own for every variable outside the head, where one is given."""
-    head = keras.optimizers.Adam(lr_head)
-    if lr_backbone is None:
-        return head
-    routes = keras.optimizers.OptimizerMap(keras.optimizers.Adam(lr_backbone), {f"{HEAD}.*": head})
-    return keras.optimizers.MultiOptimizer(routes)
+def _logit_bias(head: Head, seed: int) -> keras.initializers.Initializer:
+    """For "prior", the logits whose softmax is how often each class occurs."""
+    if head.bias_initializer != PRIOR:
+        return initializer(head.bias_initializer, seed + 3)
+    return keras.initializers.Constant([math.log(max(share, RAREST)) for share in head.shares])
 
 
 def count(variables: list[keras.Variable]) -> int:

@@ -21,6 +21,15 @@ INITIALIZERS = (
     "zeros",
 )
 
-NONE, BATCH, LAYER, INSTANCE, GROUP = NORMS = ("none", "batch", "layer", "instance", "group")
+PRIOR = "prior"
+BIAS_INITIALIZERS = ("zeros", "ones", "normal_0.01", PRIOR)
 
-FROZEN, FINE_TUNE = MODES = ("frozen", "fine_tune")
+NONE, BATCH, LAYER, INSTANCE, GROUP = NORMS = ("none", "batch", "layer", "instance", "group")
+HEAD_ONLY, NETWORK = NORM_SCOPES = ("head", "network")
+
+FROZEN, FINE_TUNE, TWO_STAGE, SCRATCH = MODES = ("frozen", "fine_tune", "two_stage", "scratch")
+
+CONSTANT, COSINE = SCHEDULES = ("constant", "cosine")
+UNIFORM, BALANCED = CLASS_WEIGHTS = ("uniform", "balanced")
+
+IMAGE_STEP = 32  # a backbone halves the image five times

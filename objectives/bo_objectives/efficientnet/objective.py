@@ -1,25 +1,27 @@
 """The objective as a worker sees it. Keras is loaded when the first trial is evaluated, not before."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bo_client import Value
 
 from bo_objectives.base import Definition, Run
-from bo_objectives.efficientnet import runtime
+from bo_objectives.efficientnet import devices, runtime
 from bo_objectives.efficientnet.choice import Choice
-from bo_objectives.efficientnet.settings import Settings
-from bo_objectives.efficientnet.space import METRICS, TEXTBOOK, default_space
+from bo_objectives.efficientnet.settings import FULL, Settings
+from bo_objectives.efficientnet.space import METRICS, TEXTBOOK, default_space, full_space
 
 if TYPE_CHECKING:
     from bo_objectives.efficientnet.bench import Bench
+    from bo_objectives.efficientnet.trial import Trial
 
 
 class EfficientNetObjective:
     """The validation loss of an EfficientNet fine-tuned with the given parameters.
 
-    Options are those of `Settings`, as texts: data, backbone, weights, image_size, epochs, head_width, cache,
-    cache_dir, seed, backend.
+    Options are those of `Settings`, as texts.
 
     Raises:
         SetupError: an unknown option, a value that isn't allowed, or data that isn't there.
@@ -36,8 +38,9 @@ class EfficientNetObjective:
             SetupError: the data or the weights that the options name aren't there.
         """
         self.settings.check()
-        space = default_space(self.settings.head_width)
-        return Definition(space, METRICS, TEXTBOOK, step="epoch", steps=self.settings.epochs)
+        whole = full_space(self.settings.head_width, self.settings.sizes)
+        space = whole if self.settings.space == FULL else default_space(self.settings.head_width)
+        return Definition(space, METRICS, TEXTBOOK, step="epoch", steps=self.settings.epochs, whole=whole)
 
     def evaluate(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
         """Trains once, reporting after each epoch; the metrics of the epoch with the least validation loss.
@@ -45,26 +48,46 @@ class EfficientNetObjective:
         Raises:
             TrialFailed: DIVERGED, OUT_OF_MEMORY or INVALID_CONFIGURATION.
         """
-        choice = Choice.of(parameters)
-        with runtime.failures_told():
-            bench = self._ready()
-            metrics = bench.train(choice, run.report).metrics
-            bench.record(run.directory, choice, metrics)
-            return metrics
+        with self.bench() as bench:
+            return _trial(bench, parameters, run).train().metrics
 
     def examine(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
-        """Trains once more with the same seed, and looks at the test images once: test_loss and test_accuracy."""
-        choice = Choice.of(parameters)
+        """Looks at the test images once: test_loss and test_accuracy.
+
+        A finished trial is taken from its checkpoint; else it is trained once more, with the same seed.
+        """
+        with self.bench() as bench:
+            trial = _trial(bench, parameters, run)
+            trained = trial.train()
+            return {**trained.metrics, **trial.test(trained).metrics}
+
+    def export(self, parameters: Mapping[str, Value], run: Run, directory: Path) -> Mapping[str, float]:
+        """As `examine`, and writes model.keras, metrics.json, the confusion matrix and a model card."""
+        with self.bench() as bench:
+            from bo_objectives.efficientnet import export
+
+            trial = _trial(bench, parameters, run)
+            return export.export(trial, trial.train(), directory)
+
+    @contextmanager
+    def bench(self) -> Iterator["Bench"]:
+        """What trials run on, while Keras is on its backend and devices; what imports Keras is imported within.
+
+        Raises:
+            TrialFailed: OUT_OF_MEMORY, for the backends' own errors within.
+            SetupError: the backend isn't installed, or can't do what the options say.
+        """
         with runtime.failures_told():
-            bench = self._ready()
-            trained = bench.train(choice, run.report)
-            return {**trained.metrics, **bench.test(choice, trained)}
+            runtime.start(self.settings.backend, self.settings.precision)
+            runtime.check_steps(self.settings.steps_per_execution)
+            with devices.scope(self.settings.strategy):
+                from bo_objectives.efficientnet.bench import Bench
 
-    def _ready(self) -> "Bench":
-        """The bench, made at the first call. What imports Keras is imported after its backend was chosen."""
-        runtime.start(self.settings.backend)
-        if self._bench is None:
-            from bo_objectives.efficientnet.bench import Bench
+                self._bench = self._bench or Bench(self.settings)
+                yield self._bench
 
-            self._bench = Bench(self.settings)
-        return self._bench
+
+def _trial(bench: "Bench", parameters: Mapping[str, Value], run: Run) -> "Trial":
+    from bo_objectives.efficientnet.trial import Trial
+
+    return Trial(bench, Choice.of(parameters), run)

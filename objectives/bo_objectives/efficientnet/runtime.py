@@ -11,11 +11,11 @@ from bo_objectives.base import TrialFailed
 from bo_objectives.errors import SetupError
 
 OUT_OF_MEMORY = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")
-OUT_OF_MEMORY_TEXT = "RESOURCE_EXHAUSTED"
+OUT_OF_MEMORY_TEXTS = ("RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY", "CUDA out of memory", "OOM when allocating")
 
 
-def start(backend: str) -> None:
-    """Loads Keras on the backend, or on its own choice where that is empty. Later calls only check.
+def start(backend: str, precision: str = "float32") -> None:
+    """Loads Keras on the backend, or on its own choice where that is empty, and sets the precision of new layers.
 
     Raises:
         SetupError: Keras is already loaded on another backend, or it or the backend isn't installed.
@@ -33,6 +33,18 @@ def start(backend: str) -> None:
         raise SetupError(f"option backend is {backend!r}, but this process already runs Keras on {running}")
     if running == "tensorflow" and not loaded:
         _tame_tensorflow()
+    keras.utils.clear_session()  # what the last trial left; it forgets the precision and the devices too
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+
+
+def check_steps(steps_per_execution: int) -> None:
+    """Raises SetupError where the backend runs one step at a time only."""
+    import keras
+
+    if steps_per_execution > 1 and keras.backend.backend() == "torch":
+        raise SetupError(
+            f"option steps_per_execution is {steps_per_execution}; PyTorch runs 1 step at a time: leave it out"
+        )
 
 
 def _tame_tensorflow() -> None:
@@ -50,7 +62,7 @@ def failures_told() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error).__name__ in OUT_OF_MEMORY or OUT_OF_MEMORY_TEXT in str(error):
+        if type(error).__name__ in OUT_OF_MEMORY or any(text in str(error) for text in OUT_OF_MEMORY_TEXTS):
             first_line = (str(error).splitlines() or [type(error).__name__])[0]
             raise TrialFailed(FailureReason.OUT_OF_MEMORY, first_line) from error
         raise

@@ -6,13 +6,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bo_objectives.efficientnet import sources, weight_files
-from bo_objectives.efficientnet.names import BACKBONES, IMAGENET, LITE0
+from bo_objectives.efficientnet import devices, logs, sources, weight_files
+from bo_objectives.efficientnet.decoding import Decoder
+from bo_objectives.efficientnet.names import BACKBONES, IMAGE_STEP, IMAGENET, LITE0
 from bo_objectives.errors import SetupError
 
 BACKENDS = ("tensorflow", "jax", "torch")
-CACHES = ("on", "off")
-IMAGE_STEP = 32  # a backbone halves the image five times
+SWITCH = ("on", "off")
+CORE, FULL = SPACES = ("core", "full")
+FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
+MEMORY, DISK = PIPELINES = ("memory", "disk")
+FAIL, SKIP = CORRUPT = ("fail", "skip")
+LOGS = ("csv", "tensorboard", "mlflow")
 
 
 def default_cache() -> Path:
@@ -27,11 +32,22 @@ class Settings:
     data: emoji (the bundled images), a folder with a subfolder for each class, an .npz file, or tfds:NAME.
     backbone: one of `names.BACKBONES`.
     weights: imagenet, the path of a weights file, or random (which is asked for, never fallen back to).
+    space: core, the parameters that matter most, or full, all of them.
     image_size: side in pixels, a multiple of 32.
-    epochs: of every trial.
+    image_sizes: sides to choose from in the full space, such as 64,96,128; empty where the size isn't tuned.
+    epochs: of every trial, at most.
+    patience: epochs without a lower validation loss after which a trial ends early; 0 for never.
     head_width: channels of the head's 1×1 convolution.
     cache: whether features below the trained blocks are computed once and kept; off runs the whole network each step.
     cache_dir: where they are kept on disk, for the next process.
+    pipeline: memory, or disk: images are decoded once, in parallel, into files that are mapped rather than read.
+    threads: that decode images, and prepare batches where the pipeline is disk.
+    corrupt: what a picture that can't be read does: fail the trial, or be skipped, counted and named.
+    precision: float32, or bfloat16 with weights and logits in float32.
+    steps_per_execution: training steps at most that run without returning to Python; 1 on PyTorch.
+    strategy: none, mirrored (TensorFlow) or data_parallel (JAX): one trial on all devices of a process.
+    checkpoints: whether each epoch leaves one, from which another attempt goes on.
+    logs: of each trial, any of csv, tensorboard, mlflow, with commas; each in the trial's folder.
     seed: of initial weights, dropout and the order of batches; the split of the data doesn't depend on it.
     backend: tensorflow, jax or torch; empty for Keras's own choice.
     """
@@ -39,11 +55,22 @@ class Settings:
     data: str = "emoji"
     backbone: str = LITE0
     weights: str = IMAGENET
+    space: str = CORE
     image_size: int = 96
+    image_sizes: str = ""
     epochs: int = 6
+    patience: int = 0
     head_width: int = 128
     cache: str = "on"
     cache_dir: str = ""
+    pipeline: str = MEMORY
+    threads: int = 4
+    corrupt: str = FAIL
+    precision: str = FLOAT32
+    steps_per_execution: int = 1
+    strategy: str = devices.SINGLE
+    checkpoints: str = "on"
+    logs: str = "csv"
     seed: int = 0
     backend: str = ""
 
@@ -60,10 +87,21 @@ class Settings:
     def __post_init__(self) -> None:
         rules: list[tuple[str, Callable[[Any], bool], str]] = [
             ("backbone", BACKBONES.__contains__, f"one of {', '.join(BACKBONES)}"),
-            ("image_size", lambda v: v >= IMAGE_STEP and v % IMAGE_STEP == 0, f"a multiple of {IMAGE_STEP}"),
+            ("space", SPACES.__contains__, f"one of {', '.join(SPACES)}"),
+            ("image_size", _is_side, f"a multiple of {IMAGE_STEP}"),
+            ("image_sizes", _are_sides, f"multiples of {IMAGE_STEP} with commas between, such as 64,96"),
             ("epochs", lambda v: v >= 1, "1 or more"),
+            ("patience", lambda v: v >= 0, "0 or more"),
             ("head_width", lambda v: v >= 1, "1 or more"),
-            ("cache", CACHES.__contains__, f"one of {', '.join(CACHES)}"),
+            ("cache", SWITCH.__contains__, f"one of {', '.join(SWITCH)}"),
+            ("pipeline", PIPELINES.__contains__, f"one of {', '.join(PIPELINES)}"),
+            ("threads", lambda v: v >= 1, "1 or more"),
+            ("corrupt", CORRUPT.__contains__, f"one of {', '.join(CORRUPT)}"),
+            ("precision", PRECISIONS.__contains__, f"one of {', '.join(PRECISIONS)}"),
+            ("steps_per_execution", lambda v: v >= 1, "1 or more"),
+            ("strategy", devices.STRATEGIES.__contains__, f"one of {', '.join(devices.STRATEGIES)}"),
+            ("checkpoints", SWITCH.__contains__, f"one of {', '.join(SWITCH)}"),
+            ("logs", lambda v: set(_parts(v)) <= set(LOGS), f"any of {', '.join(LOGS)}, with commas between"),
             ("seed", lambda v: 0 <= v < 2**31, "from 0 to 2147483647"),
             ("backend", ("", *BACKENDS).__contains__, f"one of {', '.join(BACKENDS)}"),
         ]
@@ -75,10 +113,47 @@ class Settings:
         """Raises SetupError where the data or the weights aren't there; reads neither."""
         sources.check(self.data)
         weight_files.find(self.backbone, self.weights)
+        logs.check(self.log_kinds)
 
     @property
     def features_directory(self) -> Path:
-        return (Path(self.cache_dir).expanduser() if self.cache_dir else default_cache()) / "features"
+        return self.cache_directory / "features"
+
+    @property
+    def cache_directory(self) -> Path:
+        return Path(self.cache_dir).expanduser() if self.cache_dir else default_cache()
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Image sizes to choose from, increasing."""
+        return tuple(sorted({int(side) for side in _parts(self.image_sizes)}))
+
+    @property
+    def decoder(self) -> Decoder:
+        """Of pictures."""
+        directory = self.cache_directory / "pixels" if self.pipeline == DISK else None
+        return Decoder(self.threads, self.corrupt == SKIP, directory)
+
+    @property
+    def batch_threads(self) -> int:
+        """That prepare batches."""
+        return self.threads if self.pipeline == DISK else 1
+
+    @property
+    def log_kinds(self) -> tuple[str, ...]:
+        return _parts(self.logs)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _is_side(side: int) -> bool:
+    return side >= IMAGE_STEP and side % IMAGE_STEP == 0
+
+
+def _are_sides(text: str) -> bool:
+    return all(part.isdecimal() and _is_side(int(part)) for part in _parts(text))
 
 
 def _typed(name: str, kind: type, text: str) -> int | str:

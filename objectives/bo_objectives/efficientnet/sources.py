@@ -2,8 +2,11 @@
 
 import importlib.util
 import io
+import logging
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bo_objectives.efficientnet.data import Images, Pixels, check_classes
+from bo_objectives.efficientnet.decoding import Decoder, Picture
 from bo_objectives.errors import SetupError
+
+logger = logging.getLogger("bo_objectives")
 
 EMOJI = "emoji"
 TFDS = "tfds:"
@@ -22,20 +28,21 @@ LAYOUT = "give a folder that has one subfolder of images for each class"
 NPZ_NAMES = (("images", "labels"), ("x", "y"))
 
 
-def load(data: str, image_size: int) -> Images:
+def load(data: str, image_size: int, decoder: Decoder | None = None) -> Images:
     """All images of the source at image_size × image_size pixels, in an order that doesn't depend on the machine.
 
     Raises:
         SetupError: the source is missing, or is laid out in a way that isn't supported.
     """
     check(data)
+    decoder = decoder or Decoder()
     if data == EMOJI:
         with (resources.files("bo_objectives.efficientnet") / "data_files" / "emoji.zip").open("rb") as archive:
-            return _from_archive(archive, image_size)
+            return _from_archive(archive, image_size, decoder)
     if data.startswith(TFDS):
         return _from_tfds(data.removeprefix(TFDS), image_size)
     path = Path(data).expanduser()
-    return _from_folder(path, image_size) if path.is_dir() else _from_npz(path, image_size)
+    return _from_folder(path, image_size, decoder) if path.is_dir() else _from_npz(path, image_size)
 
 
 def check(data: str) -> None:
@@ -77,30 +84,47 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
-def _from_folder(folder: Path, image_size: int) -> Images:
+def _from_folder(folder: Path, image_size: int, decoder: Decoder) -> Images:
     paths = [(label, path) for label, paths in _class_folders(folder).items() for path in paths]
-    return _images((label, _decoded(path, str(path), image_size)) for label, path in paths)
+    pictures = [Picture(str(path), _stamp(path), partial(_decoded, path, str(path), image_size)) for _, path in paths]
+    return _images([label for label, _ in paths], pictures, image_size, decoder)
 
 
-def _from_archive(archive: IO[bytes], image_size: int) -> Images:
+def _stamp(path: Path) -> str:
+    found = path.stat()
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def _from_archive(archive: IO[bytes], image_size: int, decoder: Decoder) -> Images:
     with zipfile.ZipFile(archive) as content:
         names = sorted(content.namelist())
-        return _images(
-            (name.split("/")[0], _decoded(io.BytesIO(content.read(name)), name, image_size)) for name in names
-        )
+        files = {name: content.read(name) for name in names}
+    pictures = [
+        Picture(name, str(zlib.crc32(file)), partial(_decoded, io.BytesIO(file), name, image_size))
+        for name, file in files.items()
+    ]
+    return _images([name.split("/")[0] for name in names], pictures, image_size, decoder)
 
 
-def _images(labeled: Iterable[tuple[str, Pixels]]) -> Images:
-    names, pixels = zip(*labeled, strict=True)
+def _images(labels: list[str], pictures: list[Picture], image_size: int, decoder: Decoder) -> Images:
+    pixels, read = decoder(pictures, image_size)
+    skipped = tuple(picture.name for picture, is_read in zip(pictures, read, strict=True) if not is_read)
+    if skipped:
+        logger.warning("%d pictures can't be read and are left out, the first: %s", len(skipped), skipped[0])
+    kept = [label for label, is_read in zip(labels, read, strict=True) if is_read]
+    return _labeled(pixels, kept, skipped)
+
+
+def _labeled(pixels: Pixels, names: list[str], skipped: tuple[str, ...] = ()) -> Images:
     classes = tuple(sorted(set(names)))
-    return Images(np.stack(pixels), np.array([classes.index(name) for name in names], np.int64), classes)
+    return Images(pixels, np.array([classes.index(name) for name in names], np.int64), classes, skipped)
 
 
 def _decoded(file: Path | IO[bytes], name: str, image_size: int) -> Pixels:
     try:
         with Image.open(file) as picture:
             return resized(on_white(ImageOps.exif_transpose(picture)), image_size)
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
         raise SetupError(f"{name} can't be read as an image ({error}); repair or remove it") from error
 
 
@@ -160,7 +184,9 @@ def _from_tfds(name: str, image_size: int) -> Images:
         raise SetupError(f"data is 'tfds:{name}', which has {', '.join(features)}; it needs image and label")
     builder.download_and_prepare()
     labels = features["label"].names
-    return _images(_examples(tfds.as_numpy(builder.as_dataset(split="all", as_supervised=True)), labels, image_size))
+    examples = tfds.as_numpy(builder.as_dataset(split="all", as_supervised=True))
+    names, pixels = zip(*_examples(examples, labels, image_size), strict=True)
+    return _labeled(np.stack(pixels), list(names))
 
 
 def _examples(

@@ -1,6 +1,6 @@
-"""The default search space, and the textbook configuration that a study is compared with."""
+"""The search space: what is tuned unless the user says otherwise, everything that may be tuned, and the textbook's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bo_client import (
     Activation,
@@ -9,11 +9,29 @@ from bo_client import (
     FloatParameter,
     IntParameter,
     Metric,
+    Parameter,
     SearchSpace,
     Value,
 )
 
-from bo_objectives.efficientnet.names import BATCH, FINE_TUNE, FROZEN, GLOROT_UNIFORM, GROUP, INITIALIZERS, MODES, NORMS
+from bo_objectives.efficientnet.names import (
+    BATCH,
+    BIAS_INITIALIZERS,
+    CLASS_WEIGHTS,
+    COSINE,
+    FINE_TUNE,
+    FROZEN,
+    GLOROT_UNIFORM,
+    GROUP,
+    HEAD_ONLY,
+    INITIALIZERS,
+    MODES,
+    NORM_SCOPES,
+    NORMS,
+    SCHEDULES,
+    SCRATCH,
+    TWO_STAGE,
+)
 
 # What a beginner's tutorial takes: Glorot uniform, batch norm, Adam 1e-3 on a frozen backbone.
 TEXTBOOK: Mapping[str, Value] = {
@@ -28,10 +46,20 @@ TEXTBOOK: Mapping[str, Value] = {
 # Every parameter that can be tuned, and what it is where a configuration leaves it out.
 FALLBACKS: Mapping[str, Value] = {
     **TEXTBOOK,
+    "bias_initializer": "zeros",
     "groups": 8,
+    "norm_scope": HEAD_ONLY,
     "lr_backbone_ratio": 0.1,
     "unfreeze_top": 2,
+    "head_share": 0.3,
+    "schedule": "constant",
+    "warmup": 0.0,
+    "weight_decay": 0.0,
+    "clip_norm": 0.0,
     "label_smoothing": 0.0,
+    "class_weights": "uniform",
+    "augmentation": 0.0,
+    "image_size": 0,
 }
 
 METRICS = (
@@ -44,38 +72,98 @@ METRICS = (
     Metric("non_trainable_parameters", role="information"),
 )
 
+CORE_MODES = (FROZEN, FINE_TUNE)
+PRETRAINED_TRAINED = (FINE_TUNE, TWO_STAGE)
+
 
 def default_space(head_width: int = 128) -> SearchSpace:
     """Initializer, normalization, the two learning rates, how much of the backbone is trained, and regularization.
 
     Group counts are powers of two from 2 that divide the head's width and leave two channels or more in a group; the
-    norm "group" is left out where there are none. `label_smoothing` can be tuned too, in a space of one's own.
+    norm "group" is left out where there are none. What is not in it can be pinned, or tuned in a space of one's own.
     """
+    return SearchSpace([_mode(CORE_MODES), *_layers(head_width), *_rates(CORE_MODES), *_regularization()])
+
+
+def full_space(head_width: int = 128, image_sizes: Sequence[int] = ()) -> SearchSpace:
+    """Every parameter that the objective knows; `image_size` where there are two sizes or more to choose from."""
+    scratch = Activation("mode", [SCRATCH])
+    sizes = [DiscreteParameter("image_size", image_sizes, unit="pixels", description="side of the images")]
+    return SearchSpace([
+        _mode(MODES),
+        *_layers(head_width),
+        CategoricalParameter(
+            "bias_initializer", BIAS_INITIALIZERS, default="zeros",
+            description="of the head's biases; prior: the classifier begins with how often each class occurs",
+        ),
+        CategoricalParameter(
+            "norm_scope", NORM_SCOPES, default=HEAD_ONLY, activation=scratch,
+            description="network: the norm is that of the backbone as well",
+        ),
+        *_rates(MODES),
+        FloatParameter(
+            "head_share", 0.1, 0.7, default=0.3, activation=Activation("mode", [TWO_STAGE]),
+            description="share of the epochs in which the head is trained alone",
+        ),
+        CategoricalParameter("schedule", SCHEDULES, default=COSINE, description="of the learning rates, by step"),
+        FloatParameter("warmup", 0.0, 0.3, default=0.1, description="share of the steps in which rates rise from 0"),
+        *_regularization(),
+        FloatParameter(
+            "weight_decay", 1e-6, 0.1, scale="log", default=1e-4, description="decoupled, of kernels, times the rate"
+        ),
+        FloatParameter("label_smoothing", 0.0, 0.3, default=0.1, description="share of the label spread over classes"),
+        FloatParameter("clip_norm", 0.1, 10.0, scale="log", default=1.0, description="largest norm of the gradient"),
+        CategoricalParameter("class_weights", CLASS_WEIGHTS, default="uniform", description="of the training loss"),
+        FloatParameter("augmentation", 0.0, 1.0, default=0.0, description="strength of flip, rotation, zoom, contrast"),
+        *(sizes if len(image_sizes) > 1 else []),
+    ])  # fmt: skip
+
+
+def _mode(modes: tuple[str, ...]) -> Parameter:
+    told = {
+        FROZEN: "only the head is trained",
+        FINE_TUNE: "the top blocks too",
+        TWO_STAGE: "first the head, then both at a smaller rate",
+        SCRATCH: "everything, from random weights",
+    }
+    return CategoricalParameter(
+        "mode", modes, default=FROZEN, description="; ".join(f"{mode}: {told[mode]}" for mode in modes)
+    )
+
+
+def _layers(head_width: int) -> list[Parameter]:
     groups = [g for g in (2, 4, 8, 16, 32) if head_width % g == 0 and head_width // g >= 2]
     norms = NORMS if groups else tuple(norm for norm in NORMS if norm != GROUP)
-    fine_tuned = Activation("mode", [FINE_TUNE])
     grouped = DiscreteParameter(
         "groups", groups, scale="log", default=8 if 8 in groups else None, activation=Activation("norm", [GROUP]),
         description="groups of channels that share statistics",
     )  # fmt: skip
-    return SearchSpace([
-        CategoricalParameter(
-            "mode", MODES, default=FROZEN, description="frozen: only the head is trained; fine_tune: the top blocks too"
-        ),
+    return [
         CategoricalParameter(
             "kernel_initializer", INITIALIZERS, default=GLOROT_UNIFORM, description="of the head's kernels"
         ),
         CategoricalParameter("norm", norms, default=BATCH, description="normalization in the head"),
         *([grouped] if groups else []),
+    ]
+
+
+def _rates(modes: tuple[str, ...]) -> list[Parameter]:
+    trained = Activation("mode", [mode for mode in PRETRAINED_TRAINED if mode in modes])
+    return [
         FloatParameter("lr_head", 1e-4, 1e-2, scale="log", default=1e-3, description="Adam's learning rate, head"),
         FloatParameter(
-            "lr_backbone_ratio", 1e-2, 1.0, scale="log", default=0.1, activation=fine_tuned,
+            "lr_backbone_ratio", 1e-2, 1.0, scale="log", default=0.1, activation=trained,
             description="learning rate of the unfrozen blocks, divided by lr_head",
         ),
         IntParameter(
-            "unfreeze_top", 1, 5, default=2, activation=fine_tuned, unit="blocks",
+            "unfreeze_top", 1, 5, default=2, activation=trained, unit="blocks",
             description="MBConv blocks trained, from the top, with the final convolution",
         ),
+    ]  # fmt: skip
+
+
+def _regularization() -> list[Parameter]:
+    return [
         FloatParameter("dropout", 0.0, 0.7, default=0.0, description="fraction of the pooled features dropped"),
         DiscreteParameter("batch_size", [16, 32, 64], scale="log", default=32, unit="images"),
-    ])  # fmt: skip
+    ]

@@ -1,11 +1,14 @@
-"""One training: the loss, what is reported after each epoch, and the weights of the best one.
+"""One training, in one stage or two: the loss, what is kept of each epoch, and the weights of the best one.
 
-The training loss may be smoothed; every reported loss is plain cross-entropy in nats, so that trials compare.
+The training loss may be smoothed and weighted; every reported loss is plain cross-entropy in nats, so that trials
+compare.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
@@ -14,9 +17,12 @@ from bo_client import FailureReason
 from numpy.typing import NDArray
 
 from bo_objectives.base import TrialFailed
+from bo_objectives.efficientnet.batches import Batches, Inputs
+from bo_objectives.efficientnet.checkpoint import Checkpoint
+from bo_objectives.efficientnet.optimizer import ProbedOptimizer
+from bo_objectives.efficientnet.record import Point, Record
 
 Array = NDArray[Any]
-Report = Callable[[int, Mapping[str, float]], None]
 
 # Keras's name of a metric → ours
 REPORTED = {
@@ -33,53 +39,134 @@ class Plan:
 
     epochs: int
     batch_size: int
-    label_smoothing: float
+    label_smoothing: float = 0.0
+    seed: int = 0
+    patience: int = 0
+    """Epochs without a lower validation loss after which training ends; 0 for never."""
+    class_weights: Array | None = None
+    steps_per_execution: int = 1
+    threads: int = 1
+    share: int = 1
+    """Of how many images batches are multiples, for as many devices."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Epochs with the same weights trained by the same optimizer."""
+
+    first_epoch: int
+    last_epoch: int
+    begin: Callable[[], ProbedOptimizer]
+    """Makes trainable what the stage trains, and gives its optimizer."""
 
 
 @dataclass(frozen=True)
 class Labeled:
     """Inputs (n, …) and one-hot labels (n, classes)."""
 
-    inputs: Array
+    inputs: Inputs
     one_hot: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.one_hot)
+
+
+Listener = Callable[[Record], None]
+"""Is told of each epoch when it is done, and of the last one again where training is taken up from a checkpoint."""
+
+
+@dataclass
+class Course:
+    """A training under way, or taken up again."""
+
+    network: keras.Model
+    record: Record
+    best: list[Array] = field(default_factory=list)
+    optimizer: ProbedOptimizer | None = None
+    unmatched: Sequence[Array] = ()
+    """The optimizer's variables from a checkpoint, for the stage that it was written in."""
+
+    @classmethod
+    def resumed(cls, network: keras.Model, found: Checkpoint) -> "Course":
+        """Where the checkpoint was written."""
+        for variable, value in zip(network.variables, found.network, strict=True):
+            variable.assign(value)
+        return cls(network, found.record, list(found.best), unmatched=found.optimizer)
+
+    def checkpoint(self) -> Checkpoint:
+        assert self.optimizer is not None
+        network, optimizer = (
+            [v.numpy() for v in variables] for variables in (self.network.variables, self.optimizer.variables)
+        )
+        return Checkpoint(network, optimizer, self.best, self.record)
+
+    def enter(self, stage: Stage, is_resumed: bool) -> None:
+        """With the stage's optimizer, in the state in which an earlier attempt left it."""
+        self.optimizer = stage.begin()
+        self.optimizer.build(self.network.trainable_variables)
+        if is_resumed:
+            for variable, value in zip(self.optimizer.variables, self.unmatched, strict=True):
+                variable.assign(value)
+
+    def end(self) -> None:
+        """Gives the network the weights of its best epoch."""
+        self.network.set_weights(self.best)
 
 
 class Watch(keras.callbacks.Callback):
-    """Reports each epoch, keeps the weights of the one with the least validation loss, and ends a diverged training."""
+    """Writes the record epoch by epoch, keeps the best weights, and ends a training that diverges or stands still."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, course: Course, listener: Listener, is_over: Callable[[], bool]) -> None:
         super().__init__()
-        self._report = report
-        self.best: dict[str, float] = {}
-        self.best_epoch = 0
-        self._weights: list[Array] = []
-        self._epoch = 0
+        self._course, self._record = course, course.record
+        self._listener = listener
+        self._is_over = is_over
+        self._began = 0.0
+        self._steps, self._squares = 0, np.zeros(0, np.float32)
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        assert self._course.optimizer is not None
+        self._steps, self._squares = self._course.optimizer.measured()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
-        self._epoch = epoch + 1
+        self._began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         self._check("training loss", (logs or {})["loss"])
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
-        metrics = {ours: float((logs or {})[theirs]) for theirs, ours in REPORTED.items()}
-        self._check("validation loss", metrics["val_loss"])
-        if not self.best or metrics["val_loss"] < self.best["val_loss"]:
-            self.best, self.best_epoch = metrics, self._epoch
-            self._weights = self.model.get_weights()
-        self._report(self._epoch, metrics)
+        point = {ours: float((logs or {})[theirs]) for theirs, ours in REPORTED.items()}
+        self._check("validation loss", point["val_loss"])
+        self._add(point)
+        self._listener(self._record)
+        if self._is_over():
+            self.model.stop_training = True
 
-    def restore(self) -> None:
-        """Gives the network the weights of its best epoch."""
-        self.model.set_weights(self._weights)
+    def _add(self, point: Point) -> None:
+        optimizer = self._course.optimizer
+        assert optimizer is not None
+        steps, squares = optimizer.measured()
+        mean = (squares - self._squares) / max(1, steps - self._steps)
+        variables = self.model.trainable_variables
+        kernels = [(v.path, m, math.prod(v.shape)) for v, m in zip(variables, mean, strict=True) if len(v.shape) > 1]
+        self._record.gradients.append({path: math.sqrt(m / size) for path, m, size in kernels})
+        self._record.gradient_norms.append(math.sqrt(float(mean.sum())))
+        self._record.seconds.append(time.monotonic() - self._began)
+        self._record.curve.append(point)
+        self._steps, self._squares = steps, squares
+        if self._record.best_epoch == self._record.epoch:
+            self._course.best = self.model.get_weights()
 
     def _check(self, what: str, value: float) -> None:
         if not math.isfinite(value):
-            message = f"the {what} became {float(value)} in epoch {self._epoch}; a lower learning rate may help"
+            epoch = self._record.diverged = self._record.epoch + 1
+            message = f"the {what} became {float(value)} in epoch {epoch}; a lower learning rate may help"
             raise TrialFailed(FailureReason.DIVERGED, message)
 
 
-def compiled(model: keras.Model, optimizer: keras.optimizers.Optimizer, label_smoothing: float) -> keras.Model:
+def compiled(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, label_smoothing: float, steps_per_execution: int = 1
+) -> keras.Model:
     """The model, ready to train on one-hot labels; its metrics are plain cross-entropy and accuracy."""
     model.compile(
         optimizer,
@@ -88,30 +175,55 @@ def compiled(model: keras.Model, optimizer: keras.optimizers.Optimizer, label_sm
             keras.metrics.CategoricalCrossentropy("cross_entropy", from_logits=True),
             keras.metrics.CategoricalAccuracy("accuracy"),
         ],
+        steps_per_execution=steps_per_execution,
     )
     return model
 
 
 def train(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer, plan: Plan, data: tuple[Labeled, Labeled], report: Report
-) -> Watch:
-    """Trains on the first data and validates on the second; the model ends with the weights of its best epoch.
+    course: Course, stages: Sequence[Stage], plan: Plan, data: tuple[Labeled, Labeled], listener: Listener
+) -> Record:
+    """Trains on the first data and validates on the second; the network ends with the weights of its best epoch.
 
     Raises:
         TrialFailed: DIVERGED where a loss became infinite or no number.
-        bo_client.StopTrial: as `report` raises it.
+        bo_client.StopTrial: as `listener` raises it.
     """
-    train_data, validation = data
-    watch = Watch(report)
-    compiled(model, optimizer, plan.label_smoothing).fit(
-        train_data.inputs, train_data.one_hot, epochs=plan.epochs, batch_size=plan.batch_size, verbose=0,
-        validation_data=(validation.inputs, validation.one_hot), callbacks=[watch],
+    record, begun = course.record, course.record.epoch
+    if begun:
+        listener(record)
+    for stage in stages:
+        ending = partial(_is_over, record, stage, plan.patience if stage is stages[-1] else 0)
+        if not ending():
+            course.enter(stage, is_resumed=stage.first_epoch < begun == record.epoch)
+            _run(course, stage, plan, data, listener, ending)
+    course.end()
+    return record
+
+
+def _is_over(record: Record, stage: Stage, patience: int) -> bool:
+    """Whether the stage has had all of its epochs, or has waited long enough for a better one."""
+    waited = record.epoch - max(record.best_epoch, stage.first_epoch - 1)
+    return record.epoch >= stage.last_epoch or 0 < patience <= waited
+
+
+def steps_together(most: int, steps: int) -> int:
+    """How many steps run at once: a divisor of an epoch's, or the last ones would take batches of the next epoch."""
+    return max(d for d in range(1, min(most, steps) + 1) if steps % d == 0)
+
+
+def _run(
+    course: Course, stage: Stage, plan: Plan, data: tuple[Labeled, Labeled], listener: Listener,
+    is_over: Callable[[], bool],
+) -> None:  # fmt: skip
+    trained, held = data
+    shared = (plan.threads, plan.share)
+    batches = Batches(trained.inputs, trained.one_hot, plan.batch_size, plan.class_weights, *shared)
+    assert course.optimizer is not None
+    begun = course.record.epoch
+    together = steps_together(plan.steps_per_execution, len(batches))
+    compiled(course.network, course.optimizer, plan.label_smoothing, together).fit(
+        batches.stream(plan.seed, begun), steps_per_epoch=len(batches), initial_epoch=begun, epochs=stage.last_epoch,
+        validation_data=Batches(held.inputs, held.one_hot, max(plan.batch_size, 64), None, *shared),
+        callbacks=[Watch(course, listener, is_over)], shuffle=False, verbose=0,
     )  # fmt: skip
-    watch.restore()
-    return watch
-
-
-def evaluate(model: keras.Model, data: Labeled) -> tuple[float, float]:
-    """(cross-entropy in nats, accuracy)."""
-    found = model.evaluate(data.inputs, data.one_hot, verbose=0, return_dict=True)
-    return float(found["cross_entropy"]), float(found["accuracy"])

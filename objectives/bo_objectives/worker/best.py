@@ -7,12 +7,13 @@ from pathlib import Path
 from bo_client import Study, Trial, Value
 from rich.table import Table
 
-from bo_objectives.base import TEXTBOOK_ROLE, Examinable
+from bo_objectives.base import TEXTBOOK_ROLE, Examinable, Exportable
 from bo_objectives.errors import SetupError
 from bo_objectives.worker.evaluation import Failed, Recipe, Report, Stopped, Task
 from bo_objectives.worker.evaluators import ChildEvaluator
 
 DASH = "–"
+BEST = "best"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class Quiet:
     def report(self, report: Report) -> None:
         """Dropped."""
 
+    def label(self, labels: Mapping[str, str]) -> None:
+        """Dropped."""
+
     def beat(self) -> None:
         """Nothing is leased."""
 
@@ -55,31 +59,39 @@ def contenders(study: Study) -> dict[str, Trial]:
     best = study.best()
     if best is None:
         raise SetupError(f"{study.name} has no result yet; run trials first")
-    found = {"best": best}
-    textbook = next((t for t in study.trials() if dict(t.labels) == TEXTBOOK_ROLE), None)
+    found = {BEST: best}
+    textbook = next((t for t in study.trials() if TEXTBOOK_ROLE.items() <= dict(t.labels).items()), None)
     if textbook is not None:
         found["textbook defaults"] = textbook
     return found
 
 
-def examine(study: Study, recipe: Recipe, directory: Path) -> list[Examined]:
-    """Each contender, trained anew in a process of its own and measured once on the data held back.
+def examine(study: Study, recipe: Recipe, directory: Path, export: Path | None = None) -> list[Examined]:
+    """Each contender, taken up from its checkpoint or trained anew, in a process of its own, and measured once on the
+    data held back. Where there is a folder to export to, the best one's model is written there.
 
     Raises:
-        SetupError: no trial has a result yet, or an examination failed.
+        SetupError: no trial has a result yet, an examination failed, or the objective has nothing to export.
     """
     found = contenders(study)
-    if not isinstance(recipe.make(), Examinable):
+    objective = recipe.make()
+    if export is not None and not isinstance(objective, Exportable):
+        raise SetupError(f"objective {recipe.name} has no model to export; leave --export out")
+    if not isinstance(objective, Examinable):
         return [Examined(title, trial, {}) for title, trial in found.items()]
-    return [Examined(title, trial, _held_back(study, trial, recipe, directory)) for title, trial in found.items()]
+    return [
+        Examined(title, trial, _held_back(study, trial, recipe, directory, export if title == BEST else None))
+        for title, trial in found.items()
+    ]
 
 
-def _held_back(study: Study, trial: Trial, recipe: Recipe, directory: Path) -> dict[str, float]:
+def _held_back(study: Study, trial: Trial, recipe: Recipe, directory: Path, export: Path | None) -> dict[str, float]:
     """What `examine` measures beyond the study's own metrics."""
     evaluator = ChildEvaluator(recipe, trials_per_process=1)
     where = directory / f"examination-{trial.number:04d}"
-    task = Task(trial.number, trial.attempt, "", where, dict(trial.parameters), is_examined=True)
+    task = Task(trial.number, trial.attempt, trial.checkpoint_uri, where, dict(trial.parameters), True, export)
     outcome = evaluator.evaluate(task, Quiet())
+    evaluator.close()
     if isinstance(outcome, Failed | Stopped):
         why = outcome.message if isinstance(outcome, Failed) else "it was stopped"
         raise SetupError(f"trial {trial.number} could not be examined: {why}")

@@ -1,6 +1,6 @@
 """A process that evaluates one trial after another, so that whatever an objective does, the worker lives.
 
-The two processes talk over a pipe: Task → Report… → Outcome, and Answer to each report, or at any time where the trial
+The two processes talk over a pipe: Task → Message… → Outcome, and Answer to each report, or at any time where the trial
 should stop. The process is spawned, and dies with its parent.
 """
 
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection
@@ -18,7 +19,7 @@ from bo_client import FailureReason, StopTrial
 
 from bo_objectives.base import Objective
 from bo_objectives.errors import SetupError
-from bo_objectives.worker.evaluation import Failed, Outcome, Recipe, Report, Task, evaluate
+from bo_objectives.worker.evaluation import Failed, Labels, Message, Outcome, Recipe, Task, evaluate
 
 ANSWER_PATIENCE_S = 1.0
 """How long training waits for the answer to a report; a stop that comes later ends it at the next one."""
@@ -35,10 +36,12 @@ class Answer:
 class Child:
     """The parent's side."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, environment: Mapping[str, str] | None = None) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._connection, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_main, args=(theirs, recipe), name="bo-objective", daemon=True)
+        self._process = spawn.Process(
+            target=_main, args=(theirs, recipe, dict(environment or {})), name="bo-objective", daemon=True
+        )
         self._process.start()
         theirs.close()
         self.evaluated = 0
@@ -52,11 +55,11 @@ class Child:
         """Raises OSError where it has died."""
         self._connection.send(answer)
 
-    def message(self, timeout: float) -> Report | Outcome | None:
+    def message(self, timeout: float) -> Message | Outcome | None:
         """The next one; None after `timeout` seconds without. Raises EOFError or OSError where it has died."""
         if not self._connection.poll(timeout):
             return None
-        found: Report | Outcome = self._connection.recv()
+        found: Message | Outcome = self._connection.recv()
         return found
 
     def end(self, grace: float) -> None:
@@ -80,7 +83,8 @@ class Child:
         return Failed(FailureReason.CRASHED, f"the process that evaluated the trial {how}")
 
 
-def _main(connection: Connection, recipe: Recipe) -> None:
+def _main(connection: Connection, recipe: Recipe, environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
     _follow_parent()
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # standard output is the worker's
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the worker; programs we start get their default back
@@ -99,7 +103,7 @@ def _evaluated(recipe: Recipe, task: Task, connection: Connection) -> Outcome:
         objective = _made(recipe)
     except SetupError as error:
         return Failed(FailureReason.CRASHED, str(error), is_setup=True)
-    return evaluate(objective, task, lambda report: _send(connection, report))
+    return evaluate(objective, task, lambda message: _send(connection, message))
 
 
 @cache
@@ -108,8 +112,10 @@ def _made(recipe: Recipe) -> Objective:
     return recipe.make()
 
 
-def _send(connection: Connection, report: Report) -> None:
-    connection.send(report)
+def _send(connection: Connection, message: Message) -> None:
+    connection.send(message)
+    if isinstance(message, Labels):
+        return
     timeout = ANSWER_PATIENCE_S
     while connection.poll(timeout):
         answer: Answer = connection.recv()

@@ -5,11 +5,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bo_client import BoClientError, Client, InvalidRequest, Metric, NotFound, SearchSpace, Study, StudySettings, Value
-from bo_client.specfile import load
+from bo_client import (
+    BoClientError,
+    Client,
+    InvalidRequest,
+    Metric,
+    NotFound,
+    Parameter,
+    SearchSpace,
+    Study,
+    StudySettings,
+    Value,
+)
+from bo_client.parameters import admits, parse
+from bo_client.specfile import Base, StudyFile, load
 
 from bo_objectives.base import TEXTBOOK_ROLE, Definition
 from bo_objectives.errors import SetupError
+from bo_objectives.worker import pythonfile
 
 logger = logging.getLogger("bo_objectives")
 
@@ -35,7 +48,7 @@ def enroll(client: Client, definition: Definition, asked: Enrollment) -> Study:
     """
     try:
         wanted, settings = _wanted(definition, asked)
-        space, constants = _pinned(wanted.space, asked.pins)
+        space, constants = _pinned(wanted, asked.pins)
     except InvalidRequest as error:
         raise SetupError(str(error)) from error
     try:
@@ -54,7 +67,7 @@ def _wanted(definition: Definition, asked: Enrollment) -> tuple[Definition, Stud
     """What the study would be, and its settings."""
     settings = StudySettings()
     if asked.file is not None:
-        file = load(asked.file)
+        file = _file(asked.file, definition)
         settings = file.settings
         definition = replace(definition, space=file.space, metrics=file.metrics or definition.metrics)
     if asked.max_trials is not None:
@@ -67,9 +80,42 @@ def _labels(definition: Definition) -> dict[str, str]:
     return {"step": definition.step, **steps}
 
 
-def _pinned(space: SearchSpace, pins: Mapping[str, str]) -> tuple[SearchSpace, dict[str, Value]]:
+def _file(path: Path, definition: Definition) -> StudyFile:
+    if path.suffix == ".py":
+        return pythonfile.load(path, definition)
+    return load(path, extends=Base(definition.space, definition.whole or definition.space))
+
+
+def _pinned(wanted: Definition, pins: Mapping[str, str]) -> tuple[SearchSpace, dict[str, Value]]:
+    """The space with constants. What it lacks is taken from the whole of what the objective knows."""
+    if not pins:
+        return wanted.space, {}
+    space, whole = wanted.space, wanted.whole
+    if whole is not None and not _holds(space, pins):
+        space = _widened(space, whole, pins)
     constants = space.parse(pins)
-    return (space.pin(constants) if constants else space), constants
+    return space.pin(constants), constants
+
+
+def _holds(space: SearchSpace, pins: Mapping[str, str]) -> bool:
+    """Whether each pin is a value of the space."""
+    try:
+        return all(name in space and admits(space[name], parse(space[name], text)) for name, text in pins.items())
+    except InvalidRequest:
+        return False
+
+
+def _widened(space: SearchSpace, whole: SearchSpace, pins: Mapping[str, str]) -> SearchSpace:
+    """With the whole's own version of what is pinned; what else exists, does so where it does in the whole."""
+    kept = {p.name: p for p in space.parameters}
+    found: list[Parameter] = []
+    for parameter in whole.parameters:
+        if parameter.name in pins:
+            found.append(parameter)
+        elif parameter.name in kept:
+            found.append(replace(kept[parameter.name], activation=parameter.activation))
+    theirs = [p for p in space.parameters if p.name not in whole]
+    return SearchSpace([*found, *theirs], space.constraints)
 
 
 def _check(study: Study, space: SearchSpace, metrics: tuple[Metric, ...]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bo_client import FailureReason, StopTrial, Value
 
-from bo_objectives.base import Examinable, Objective, Run, TrialFailed
+from bo_objectives.base import Examinable, Exportable, Objective, Run, TrialFailed
 from bo_objectives.discovery import make
 from bo_objectives.errors import SetupError
 
@@ -39,6 +39,8 @@ class Task:
     parameters: Mapping[str, Value]
     is_examined: bool = False
     """On the data that is held back, rather than as a trial."""
+    export_to: Path | None = None
+    """Where the examined model is written, with what belongs to it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,17 @@ class Report:
     step: int
     metrics: Mapping[str, float]
     checkpoint_uri: str = ""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """To be kept with the trial when it ends."""
+
+    labels: Mapping[str, str]
+
+
+Message = Report | Labels
+"""What an evaluation says on its way."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +93,8 @@ class TaskRun:
     """The run that an objective is given."""
 
     task: Task
-    send: Callable[[Report], None]
-    """Raises StopTrial."""
+    send: Callable[[Message], None]
+    """Raises StopTrial, at a report."""
 
     @property
     def number(self) -> int:
@@ -102,8 +115,11 @@ class TaskRun:
     def report(self, step: int, metrics: Mapping[str, float], checkpoint_uri: str = "") -> None:
         self.send(Report(int(step), {name: float(value) for name, value in metrics.items()}, checkpoint_uri))
 
+    def label(self, labels: Mapping[str, str]) -> None:
+        self.send(Labels({str(name): str(text) for name, text in labels.items()}))
 
-def evaluate(objective: Objective, task: Task, send: Callable[[Report], None]) -> Outcome:
+
+def evaluate(objective: Objective, task: Task, send: Callable[[Message], None]) -> Outcome:
     """Runs the objective; every exception becomes an outcome."""
     try:
         task.directory.mkdir(parents=True, exist_ok=True)
@@ -125,6 +141,10 @@ def evaluate(objective: Objective, task: Task, send: Callable[[Report], None]) -
 def _call(objective: Objective, task: Task, run: Run) -> Mapping[str, float]:
     if not task.is_examined:
         return objective.evaluate(task.parameters, run)
+    if task.export_to is not None:
+        if not isinstance(objective, Exportable):
+            raise SetupError("the objective has no export(parameters, run, directory); leave --export out")
+        return objective.export(task.parameters, run, task.export_to)
     if not isinstance(objective, Examinable):
         raise SetupError("the objective has no examine(parameters, run)")
     return objective.examine(task.parameters, run)

@@ -2,13 +2,14 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import Protocol
 
 from bo_client import StopTrial
 
 from bo_objectives.base import Objective
 from bo_objectives.worker.child import Answer, Child
-from bo_objectives.worker.evaluation import Outcome, Recipe, Report, Stopped, Succeeded, Task, evaluate
+from bo_objectives.worker.evaluation import Labels, Message, Outcome, Recipe, Report, Stopped, Succeeded, Task, evaluate
 
 TICK_S = 0.5
 STOP_GRACE_S = 60.0
@@ -20,6 +21,8 @@ class Watch(Protocol):
     """Who follows a trial while it is evaluated. Nothing here waits long, and nothing raises."""
 
     def report(self, report: Report) -> None: ...
+
+    def label(self, labels: Mapping[str, str]) -> None: ...
 
     def beat(self) -> None:
         """Gives a sign of life where one is due."""
@@ -44,13 +47,14 @@ class Evaluator(Protocol):
 class ChildEvaluator:
     """In a child process, which is replaced after some trials, because memory grows, and after every failure."""
 
-    def __init__(self, recipe: Recipe, trials_per_process: int) -> None:
+    def __init__(self, recipe: Recipe, trials_per_process: int, environment: Mapping[str, str] | None = None) -> None:
         self._recipe = recipe
+        self._environment = environment
         self._most = trials_per_process
         self._child: Child | None = None
 
     def evaluate(self, task: Task, watch: Watch) -> Outcome:
-        child = self._child or Child(self._recipe)
+        child = self._child or Child(self._recipe, self._environment)
         self._child = child
         try:
             child.begin(task)
@@ -76,6 +80,8 @@ def _follow(child: Child, watch: Watch) -> Outcome:
         if isinstance(message, Report):
             watch.report(message)
             child.answer(Answer(watch.stop_reason))
+        elif isinstance(message, Labels):
+            watch.label(message.labels)
         elif message is not None:
             return message
         watch.beat()
@@ -104,8 +110,11 @@ class LocalEvaluator:
             while not ended.wait(TICK_S):
                 watch.beat()
 
-        def send(report: Report) -> None:
-            watch.report(report)
+        def send(message: Message) -> None:
+            if isinstance(message, Labels):
+                watch.label(message.labels)
+                return
+            watch.report(message)
             if watch.stop_reason is not None or watch.is_over:
                 raise StopTrial(watch.stop_reason or "the trial is over")
 

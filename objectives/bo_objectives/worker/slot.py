@@ -113,13 +113,15 @@ class Slot:
 
     def _end(self, trial: RunningTrial, watch: TrialWatch, final: Final | Failed) -> None:
         ours = self._impatiently(trial) if self.ending.is_asked() else trial
+        for name, text in watch.labels.items():
+            logger.info("trial %d: %s: %s", trial.number, name, text)
         try:
             if isinstance(final, Failed):
                 logger.warning("trial %d failed, %s: %s", trial.number, final.reason, final.message)
-                ours.fail(final.reason, final.message)
+                ours.fail(final.reason, final.message, watch.labels)
             else:
                 logger.info("trial %d: %s", trial.number, _brief(final.metrics))
-                ours.complete(final.metrics, final.step, watch.elapsed)
+                ours.complete(final.metrics, final.step, watch.elapsed, watch.labels)
         except (FailedPrecondition, NotFound) as error:  # somebody else has ended or deleted it
             logger.warning("%s: %s", trial.name, error)
 

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bo_client import (
     BoClientError,
@@ -39,6 +39,8 @@ class TrialWatch:
         self.last: Report | None = None
         """The last report with metrics."""
         self.stop_reason: str | None = None
+        self.labels: dict[str, str] = {}
+        """To be kept with the trial when it ends."""
         self.is_lost = False
         """Whether the trial has ended elsewhere, or is another worker's."""
 
@@ -58,6 +60,10 @@ class TrialWatch:
                 self.last = report
             self._unsent.append((report, self.elapsed))
             self._send()
+
+    def label(self, labels: Mapping[str, str]) -> None:
+        """Kept for the trial's end; the same name again replaces its text."""
+        self.labels.update(labels)
 
     def beat(self) -> None:
         """A sign of life, four to a lease."""

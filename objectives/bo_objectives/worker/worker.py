@@ -37,6 +37,12 @@ class WorkerSettings:
     """Broken trials in a row after which the worker ends."""
     is_local: bool = False
     """Whether trials are evaluated in this process."""
+    gpus: tuple[str, ...] = ()
+    """The GPUs that slots use in turn, as CUDA_VISIBLE_DEVICES has them; empty where each slot sees all."""
+
+    def environment(self, slot: int) -> dict[str, str]:
+        """Of the slot's process."""
+        return {"CUDA_VISIBLE_DEVICES": self.gpus[slot % len(self.gpus)]} if self.gpus else {}
 
 
 def run(
@@ -70,7 +76,7 @@ def _slots(client: Client, study: Study, recipe: Recipe, settings: WorkerSetting
     impatient = Study(Client(client.transport, HASTE_S, 0.0), study.definition)
     for i in range(settings.parallel):
         name = settings.worker_id if settings.parallel == 1 else f"{settings.worker_id}/{i + 1}"
-        evaluator: Evaluator = ChildEvaluator(recipe, settings.trials_per_process)
+        evaluator: Evaluator = ChildEvaluator(recipe, settings.trials_per_process, settings.environment(i))
         if settings.is_local:
             evaluator = LocalEvaluator(recipe)
         yield Slot(patient, impatient, evaluator, name, settings.directory, ending)

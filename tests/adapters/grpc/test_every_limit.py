@@ -362,13 +362,21 @@ def test_pages_are_cut_by_their_measurements(channel: grpc.Channel, monkeypatch:
     ]
 
 
-def test_a_curve_too_long(channel: grpc.Channel, token: str) -> None:
-    step, most = 10**6, limits.MAX_TRIAL_MEASUREMENTS
-    for first in range(0, most - limits.MAX_CALL_MEASUREMENTS, limits.MAX_CALL_MEASUREMENTS):
-        points = ({"step": step + first + i, "metrics": {"loss": 1.0}} for i in range(limits.MAX_CALL_MEASUREMENTS))
-        assert refusal(channel, "ReportMeasurements", report(token, *points)) is None
-    points = ({"step": 2 * step + i, "metrics": {"loss": 1.0}} for i in range(limits.MAX_CALL_MEASUREMENTS))
-    refused = refusal(channel, "ReportMeasurements", report(token, *points))
+def test_a_curve_too_long(channel: grpc.Channel) -> None:
+    assert refusal(channel, "CreateStudy", study("curve")) is None
+    ask = pb.SuggestTrialsRequest(parent="studies/curve", worker_id="w")
+    (trial,) = rpc.OptimizationServiceStub(channel).SuggestTrials(ask, timeout=20).trials
+    most, call = limits.MAX_TRIAL_MEASUREMENTS, limits.MAX_CALL_MEASUREMENTS
+
+    def sent(first: int, count: int) -> tuple[str, dict[str, str]] | None:
+        points = ({"step": first + i, "metrics": {"loss": 1.0}} for i in range(count))
+        request = report(trial.lease.token, *points)
+        request.name = trial.name
+        return refusal(channel, "ReportMeasurements", request)
+
+    for first in range(0, most, call):
+        assert sent(first, call) is None
+    refused = sent(most, 1)
     assert refused is not None
     assert refused[0] == "RESOURCE_EXHAUSTED"
     assert str(most) in refused[1][""]

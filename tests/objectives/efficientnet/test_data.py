@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 from bo_objectives.efficientnet import data, sources
+from bo_objectives.efficientnet.decoding import Decoder
 from bo_objectives.efficientnet.objective import EfficientNetObjective
 from bo_objectives.errors import SetupError
 from hypothesis import given
@@ -166,6 +167,34 @@ def test_tensorflow_datasets_that_is_not_installed(monkeypatch: pytest.MonkeyPat
     assert "needs TensorFlow Datasets: pip install tensorflow-datasets" in told("tfds:mnist")
 
 
+# ── larger than memory
+
+
+def test_mapped_files_hold_the_pixels_that_memory_holds(make_folder, tmp_path: Path) -> None:
+    folder = make_folder({"cat": 9, "dog": 7, "eel": 6})
+    kept = data.split(sources.load(str(folder), 32, Decoder(1)))
+    mapped = data.split(sources.load(str(folder), 32, Decoder(4, directory=tmp_path / "pixels")))
+    for part in data.PARTS:
+        ours, theirs = getattr(mapped, part), getattr(kept, part)
+        assert isinstance(ours.pixels, data.Rows)
+        assert ours.pixels_sha256 == theirs.pixels_sha256
+        assert np.array_equal(ours.pixels[np.array([1, 0])], theirs.pixels[[1, 0]])
+        assert np.array_equal(ours.labels, theirs.labels)
+
+
+def test_a_folder_is_decoded_once_and_anew_where_a_picture_has_changed(
+    make_folder, tmp_path: Path, monkeypatch
+) -> None:
+    folder, decoder = make_folder({"cat": 5, "dog": 5}), Decoder(2, directory=tmp_path / "pixels")
+    first = sources.load(str(folder), 32, decoder)
+    with monkeypatch.context() as patched:
+        patched.setattr(sources, "_decoded", lambda *_: pytest.fail("decoded again"))
+        assert np.array_equal(sources.load(str(folder), 32, decoder).pixels, first.pixels)
+    Image.new("RGB", (48, 32), (9, 9, 9)).save(folder / "cat" / "0.png")
+    assert not np.array_equal(sources.load(str(folder), 32, decoder).pixels, first.pixels)
+    assert not [p for p in (tmp_path / "pixels").iterdir() if "partial" in p.name]
+
+
 # ── what is refused on reading
 
 
@@ -174,6 +203,36 @@ def test_a_damaged_picture_is_named(make_folder) -> None:
     (folder / "dog" / "3.png").write_bytes(b"no picture")
     with pytest.raises(SetupError, match=r"dog.3\.png can't be read as an image .*repair or remove it"):
         sources.load(str(folder), 32)
+
+
+def damaged(make_folder, damaged: int = 1) -> Path:
+    folder = make_folder({"cat": 8, "dog": 8})
+    for i in range(damaged):
+        (folder / "dog" / f"{i}.png").write_bytes((folder / "dog" / f"{i}.png").read_bytes()[:40])
+    return folder
+
+
+@pytest.mark.parametrize("pipeline", ["memory", "disk"])
+def test_damaged_pictures_may_be_left_out_and_are_told(make_folder, tmp_path: Path, caplog, pipeline: str) -> None:
+    folder = damaged(make_folder, 2)
+    decoder = Decoder(2, skips=True, directory=tmp_path / "pixels" if pipeline == "disk" else None)
+    found = sources.load(str(folder), 32, decoder)
+    assert found.skipped == (str(folder / "dog" / "0.png"), str(folder / "dog" / "1.png"))
+    assert list(np.bincount(found.labels)) == [8, 6]
+    assert found.pixels.shape == (14, 32, 32, 3)
+    assert "2 pictures can't be read and are left out" in caplog.text
+    assert data.split(found).skipped == found.skipped
+    clean = sources.load(str(folder), 32, decoder)  # from the file, where there is one
+    assert np.array_equal(clean.pixels, found.pixels)
+
+
+def test_where_none_can_be_read_there_is_nothing_to_leave_out(tmp_path: Path) -> None:
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        for i in range(5):
+            (tmp_path / label / f"{i}.png").write_bytes(b"no picture")
+    with pytest.raises(SetupError, match="none of the pictures can be read"):
+        sources.load(str(tmp_path), 32, Decoder(skips=True))
 
 
 @pytest.mark.parametrize(

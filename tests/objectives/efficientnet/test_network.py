@@ -11,6 +11,7 @@ keras = pytest.importorskip("keras")
 from bo_objectives.efficientnet import model, training  # noqa: E402
 from bo_objectives.efficientnet.bench import Bench  # noqa: E402
 from bo_objectives.efficientnet.norms import EPSILON, norm_layer  # noqa: E402
+from bo_objectives.efficientnet.trial import Trial  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -111,14 +112,13 @@ def bench(make_objective) -> Bench:
     return Bench(make_objective().settings)
 
 
-def one_step(bench: Bench, **parameters) -> dict[str, np.ndarray]:
+def one_step(bench: Bench, stage: int = 0, **parameters) -> dict[str, np.ndarray]:
     """How far each weight moves in one step of training on one batch, by its path."""
     choice = Choice.of({"norm": "none", **parameters})
     part = bench.labeled(choice, bench.split.train)
     network = bench.network(choice, part.inputs.shape[1:])
-    lr_backbone = choice.lr_head * choice.lr_backbone_ratio if choice.unfreeze_top else None
     before = network.get_weights()
-    training.compiled(network, model.optimizer(choice.lr_head, lr_backbone), 0.0)
+    training.compiled(network, bench.stages(choice, network)[stage].begin(), 0.0)
     network.train_on_batch(part.inputs[:16], part.one_hot[:16])
     moves = (after - b for after, b in zip(network.get_weights(), before, strict=True))
     return {w.path: move for w, move in zip(network.weights, moves, strict=True)}
@@ -145,10 +145,10 @@ def test_fine_tuning_moves_the_top_blocks_convolutions_and_no_batch_norm(bench: 
     assert len(moved) == 1 + 3 * blocks
 
 
-def test_a_fine_tuned_trial_trains_copies_and_the_next_begins_from_imagenets_weights_again(bench: Bench) -> None:
+def test_a_fine_tuned_trial_trains_copies_and_the_next_begins_from_imagenets_weights_again(bench: Bench, run) -> None:
     before = bench.backbone.network.get_weights()
     choice = Choice.of({"mode": "fine_tune", "unfreeze_top": 2, "lr_backbone_ratio": 1.0})
-    bench.train(choice, lambda step, metrics: None)
+    Trial(bench, choice, run).train()
     after = bench.backbone.network.get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 

@@ -149,6 +149,7 @@ def test_being_told_to_stop_passes_through(objective, make_run) -> None:
     with pytest.raises(bo_client.StopTrial):
         objective.evaluate(TEXTBOOK, run)
     assert [step for step, _, _ in run.reports] == [1]
+    assert run.labels["diagnosis"] == "healthy"
 
 
 def failure(objective, run, **parameters) -> TrialFailed:
@@ -218,9 +219,9 @@ def test_the_option_chooses_the_backend_before_keras_is_loaded(colored_npz: Path
         "import sys\n"
         "from bo_objectives.efficientnet.objective import EfficientNetObjective as E\n"
         f"o = E(data={str(colored_npz)!r}, image_size='32', backend='tensorflow', cache_dir={str(tmp_path)!r})\n"
-        "o._ready()\n"
-        "import keras\n"
-        "print(keras.backend.backend())"
+        "with o.bench():\n"
+        "    import keras\n"
+        "    print(keras.backend.backend())"
     )
     environment = {**os.environ, "KERAS_BACKEND": "numpy"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)

@@ -4,9 +4,11 @@ from dataclasses import asdict
 
 import click
 
+from bo_client import diagnosis
 from bo_client.client import Client
 from bo_client.commands.arguments import json_option, pass_client, study_argument
 from bo_client.commands.records import as_json
+from bo_client.errors import FailedPrecondition
 
 
 @click.command()
@@ -49,4 +51,30 @@ def slice_(
     tables.console().print(insight_tables.slice_table(study.definition, found))
 
 
-EXPLAINING = (explain, slice_)
+@click.command()
+@study_argument
+@json_option
+@pass_client
+def diagnose(client: Client, study_id: str, as_json_: bool) -> None:
+    """Say what ails a study, and what to change.
+
+    Which parameters matter, which edges of the space the best trials press against, which part is a waste, and what the
+    workers have found to ail its trials.
+    """
+    study = client.study(study_id)
+    try:
+        analysis = study.analyze()
+    except FailedPrecondition:  # too few results for a surrogate
+        analysis = None
+    info = study.info()
+    found = diagnosis.diagnose(info, list(study.trials()), analysis)
+    if as_json_:
+        click.echo(as_json(asdict(found)))
+        return
+    from bo_client.commands import diagnosis_text, tables
+
+    best = study.best() if found.results else None
+    tables.console().print(diagnosis_text.study_text(info, found, best))
+
+
+EXPLAINING = (explain, slice_, diagnose)

@@ -24,6 +24,8 @@ STYLES = {
 VIOLATED = "✗"
 PIPED_WIDTH = 10_000
 """Columns where nobody looks: lines are never folded."""
+DETAILS = ("diagnosis.", "warning.")
+"""Labels that tell more than a line has room for."""
 
 
 def console() -> Console:
@@ -146,15 +148,16 @@ def trial_text(info: StudyInfo, trial: Trial) -> RenderableType:
     for name, value in in_order(trial.parameters, info.space).items():
         table.add_row(Text(f"  {name}"), Text(short(value)), Text(info.space[name].unit))
     head = Text(f"trial {trial.number}  {trial.state.value}", style="bold")
+    told = [Text(f"{name}: {text}", style="dim") for name, text in trial.labels.items()]
     if trial.final_measurement is None:
-        return Group(head, table)
+        return Group(head, table, *told)
     declared = {m.name: m for m in info.metrics}
     reached = Table.grid(padding=(0, 2))
     for name, value in trial.final_measurement.metrics.items():
         metric = declared.get(name, Metric(name, role="information"))
         bound = heading(metric).removeprefix(name).strip()
         reached.add_row(Text(f"  {name}"), result(metric, value), Text(metric.unit), Text(bound, style="dim"))
-    return Group(head, reached, Text("with"), table)
+    return Group(head, reached, Text("with"), table, *told)
 
 
 def prediction_text(info: StudyInfo, prediction: ConfigurationPrediction) -> RenderableType:
@@ -168,7 +171,8 @@ def _remark(trial: Trial) -> str:
     said = [trial.failure.reason.value] if trial.failure else []
     if trial.attempt > 1:
         said.append(f"attempt {trial.attempt}")
-    return "".join(f"  {mark}" for mark in [*said, *(f"{k}={v}" for k, v in sorted(trial.labels.items()))])
+    brief = {name: text for name, text in trial.labels.items() if not name.startswith(DETAILS)}
+    return "".join(f"  {mark}" for mark in [*said, *(f"{k}={v}" for k, v in sorted(brief.items()))])
 
 
 def table_of(*columns: str) -> Table:

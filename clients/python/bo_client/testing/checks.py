@@ -15,6 +15,7 @@ from bo_client.wire.codec import metric_from_wire
 from bo_client.wire.codec_space import space_from_wire, values_from_wire
 
 MAX_METRICS, MAX_OBJECTIVES = 16, 3
+MAX_LABELS, MAX_LABEL_KEY, MAX_LABEL_VALUE = 64, 63, 256
 STUDY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
@@ -121,3 +122,14 @@ def check_final(measurement: trial_pb2.Measurement, study: StudyInfo, field: str
         if not math.isfinite(value):
             fix = "a result must be finite: complete the trial with failure DIVERGED instead"
             raise InvalidRequest.of(at, f"is {value!r}; {fix}")
+
+
+def check_labels(own: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Raises InvalidRequest for labels that are too long, or too many together with the trial's own."""
+    count = len({*own, *given})
+    if count > MAX_LABELS:
+        raise InvalidRequest.listing([Violation("labels", f"would be {count}; at most {MAX_LABELS} are allowed")])
+    for key, text in given.items():
+        if not 1 <= len(key) <= MAX_LABEL_KEY or len(text) > MAX_LABEL_VALUE:
+            allowed = f"keys have 1 to {MAX_LABEL_KEY} characters, values at most {MAX_LABEL_VALUE}"
+            raise InvalidRequest.listing([Violation("labels", f"has {key[:80]!r}: {text[:80]!r}; {allowed}")])

@@ -10,7 +10,7 @@ from bo_api.v1 import study_pb2, trial_pb2
 from bo_client.errors import FailedPrecondition, LimitExceeded, NotFound
 from bo_client.parameters import Value
 from bo_client.testing.answers import acquisition, counted, expected, trial_number
-from bo_client.testing.checks import check_configuration, check_final
+from bo_client.testing.checks import check_configuration, check_final, check_labels
 from bo_client.testing.lives import (
     OPEN,
     PARAMETERS_AT_FAULT,
@@ -172,6 +172,8 @@ class FakeStudy:
         trial = self.trial(trial_number(request.name))
         is_held = self._is_held(trial, request.lease_token)
         require_open(trial, "be completed")
+        check_labels(trial.labels, request.labels)
+        trial.labels.update(request.labels)
         if request.HasField("failure"):
             if is_held or request.failure.reason in PARAMETERS_AT_FAULT:
                 self._fail(trial, request.failure, self._attempts, now)

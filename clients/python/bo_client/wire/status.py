@@ -35,12 +35,17 @@ ERRORS: dict[grpc.StatusCode, type[BoClientError]] = {
 """What isn't here is an UnexpectedError."""
 
 
-def error_of(error: grpc.RpcError, address: str, timeout: float | None) -> BoClientError:
-    """Our error for a failed call."""
+def error_of(error: grpc.RpcError, address: str, timeout: float | None, is_closed: bool = False) -> BoClientError:
+    """Our error for a failed call; `is_closed` says that this client itself may have cancelled it.
+
+    A server that ends cancels calls that have reached it and weren't begun: it isn't there for them.
+    """
     if not isinstance(error, grpc.Call):
         return UnexpectedError(f"the call failed: {error}")
     code = error.code()
     kind = ERRORS.get(code, UnexpectedError)
+    if code is grpc.StatusCode.CANCELLED and not is_closed:
+        kind = ServerUnavailable
     info, violations = _details(error)
     message = _message(kind, error.details() or "", address, timeout, by_server=bool(info.reason))
     metadata = dict(info.metadata)

@@ -73,7 +73,7 @@ class GrpcTransport:
             make = self._method(method, streaming=False)
             answer: Message = make(request, timeout=timeout, metadata=self._metadata(request))
         except grpc.RpcError as error:
-            raise error_of(error, self.address, timeout) from None
+            raise error_of(error, self.address, timeout, self._opened is None) from None
         return answer
 
     def stream(self, method: str, request: Message) -> Iterator[Message]:
@@ -82,7 +82,7 @@ class GrpcTransport:
         try:
             yield from call
         except grpc.RpcError as error:
-            raise error_of(error, self.address, None) from None
+            raise error_of(error, self.address, None, self._opened is None) from None
         finally:
             call.cancel()
 

@@ -1,0 +1,113 @@
+"""What a training leaves behind after each epoch, so that another attempt goes on as if nothing had happened.
+
+One .npz file: every variable of the network (weights, statistics, states of random generators) and of the optimizer,
+the weights of the best epoch, and the record of the epochs so far. It appears whole or not at all.
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+from bo_client import FailureReason
+from numpy.typing import NDArray
+
+from bo_objectives.base import TrialFailed
+from bo_objectives.efficientnet.record import Record
+
+logger = logging.getLogger("bo_objectives")
+
+Array = NDArray[Any]
+
+NAME = "checkpoint.npz"
+PARTIAL = "checkpoint.partial"
+GROUPS = ("network", "optimizer", "best")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state after `record.epoch` epochs."""
+
+    network: Sequence[Array]
+    optimizer: Sequence[Array]
+    best: Sequence[Array]
+    """Weights of the best epoch."""
+    record: Record
+
+
+class Keeper:
+    """Keeps the checkpoint of one trial in its folder, and finds the one of an earlier attempt by its URI.
+
+    `identity` is everything that another attempt must have in common.
+    """
+
+    def __init__(self, directory: Path, identity: Mapping[str, Any]) -> None:
+        self._directory = directory
+        self._identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def uri(self) -> str:
+        return (self._directory / NAME).absolute().as_uri()
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Raises TrialFailed, CRASHED, where the disk is full or can't be written."""
+        meta = json.dumps({"identity": self._identity, "record": checkpoint.record.as_json()})
+        arrays = {f"{g}_{i}": a for g in GROUPS for i, a in enumerate(getattr(checkpoint, g))}
+        partial = self._directory / PARTIAL
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                np.savez(file, meta=np.array(meta), allow_pickle=False, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self._directory / NAME)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise unwritable(self._directory, error) from error
+
+    def find(self, uri: str) -> Checkpoint | None:
+        """The checkpoint there; None, with a warning, where there is none that this trial could go on from."""
+        if not uri:
+            return None
+        try:
+            return self._read(_path(uri))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            logger.warning("checkpoint %s can't be used (%s); training begins anew", uri, error)
+            return None
+
+    def _read(self, path: Path) -> Checkpoint:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            meta = json.loads(str(content["meta"]))
+            if meta["identity"] != self._identity:
+                raise ValueError("it is of other parameters, options or images")
+            groups = {group: _numbered(content, group) for group in GROUPS}
+        return Checkpoint(**groups, record=Record.of(meta["record"]))
+
+
+def unwritable(directory: Path, error: OSError) -> TrialFailed:
+    """The failure of a trial whose files can't be written: the machine's fault, not the parameters'."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        message = f"the disk of {directory} is full ({error.strerror}): free some space, or give another --directory"
+    else:
+        message = f"files can't be written to {directory} ({error}): give another --directory"
+    return TrialFailed(FailureReason.CRASHED, message)
+
+
+def _numbered(content: Mapping[str, Array], group: str) -> list[Array]:
+    count = sum(1 for name in content if name.startswith(f"{group}_"))
+    return [content[f"{group}_{i}"] for i in range(count)]
+
+
+def _path(uri: str) -> Path:
+    parts = urlsplit(uri)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
+        raise ValueError("only file:///… can be read; give workers a shared --directory")
+    return Path(unquote(parts.path))

@@ -1,0 +1,58 @@
+"""Several devices for one trial. Each batch is shared out, and gradients are added up; Keras does both."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from bo_objectives.errors import SetupError
+
+SINGLE, MIRRORED, DATA_PARALLEL = STRATEGIES = ("none", "mirrored", "data_parallel")
+NEEDS = {MIRRORED: "tensorflow", DATA_PARALLEL: "jax"}
+
+
+@contextmanager
+def scope(strategy: str) -> Iterator[None]:
+    """Networks that are made here, and everything that is done with them, use all devices that the process sees.
+
+    Raises:
+        SetupError: the strategy is another backend's.
+    """
+    if strategy == SINGLE:
+        yield
+        return
+    import keras
+
+    running = keras.backend.backend()
+    if running != NEEDS[strategy]:
+        raise SetupError(
+            f"option strategy is {strategy!r}, which needs the backend {NEEDS[strategy]}; this process runs {running}"
+        )
+    if strategy == DATA_PARALLEL:
+        keras.distribution.set_distribution(_data_parallel())
+        yield
+    else:
+        with _mirrored().scope():
+            yield
+
+
+def replicas(strategy: str) -> int:
+    """How many devices share a batch."""
+    if strategy == MIRRORED:
+        return int(_mirrored().num_replicas_in_sync)
+    return int(_data_parallel().device_mesh.devices.size) if strategy == DATA_PARALLEL else 1
+
+
+@cache
+def _mirrored() -> Any:
+    """One for the process: its variables outlive a trial."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy()
+
+
+@cache
+def _data_parallel() -> Any:
+    import keras
+
+    return keras.distribution.DataParallel()

@@ -1,0 +1,78 @@
+"""What is given away of a trained network: the model from pixels to logits, its confusion matrix, its card."""
+
+import csv
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from bo_objectives.efficientnet.card import model_card
+from bo_objectives.efficientnet.checkpoint import unwritable
+from bo_objectives.efficientnet.trial import Trained, Trial
+
+MODEL, METRICS, CONFUSION, PICTURE, CARD = (
+    "model.keras", "metrics.json", "confusion_matrix.csv", "confusion_matrix.png", "README.md"
+)  # fmt: skip
+
+
+def export(trial: Trial, trained: Trained, directory: Path) -> dict[str, float]:
+    """Looks at the test images once, and writes everything into the folder; the metrics.
+
+    Raises:
+        TrialFailed: CRASHED, where the folder can't be written.
+    """
+    tested = trial.test(trained)
+    metrics = {**trained.metrics, **tested.metrics}
+    traced = trial.traced(trained, metrics)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        whole(trial, trained).save(directory / MODEL)
+        (directory / METRICS).write_text(json.dumps({**traced, "metrics": metrics}, indent=2) + "\n", "utf-8")
+        write_confusion(directory / CONFUSION, tested.confusion, traced["classes"])
+        has_picture = importlib.util.find_spec("matplotlib") is not None
+        if has_picture:
+            draw_confusion(directory / PICTURE, tested.confusion, traced["classes"])
+        (directory / CARD).write_text(model_card(traced, metrics, PICTURE if has_picture else ""), "utf-8")
+    except OSError as error:
+        raise unwritable(directory, error) from error
+    return metrics
+
+
+def whole(trial: Trial, trained: Trained) -> keras.Model:
+    """Pixels (B, s, s, 3) in 0–255 to logits (B, classes), with the part below the cache, for inference."""
+    network = keras.Model(trained.network.input, trained.network.output)  # without our optimizer
+    if not trial.bench.is_cached(trial.choice):
+        return network
+    bottom = trial.bench.material(trial.choice.image_size).bottom(trial.choice.unfreeze_top)
+    pixels = keras.Input(bottom.input_shape[1:])
+    return keras.Model(pixels, network(bottom(pixels, training=False)), name="efficientnet_tuned")
+
+
+def write_confusion(path: Path, confusion: NDArray[np.int64], classes: Sequence[str]) -> None:
+    """A row for each true class, a column for each predicted one."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["true \\ predicted", *classes])
+        rows.writerows([name, *map(int, row)] for name, row in zip(classes, confusion, strict=True))
+
+
+def draw_confusion(path: Path, confusion: NDArray[np.int64], classes: Sequence[str]) -> None:
+    """The same as a picture; shades are shares of the true class."""
+    from matplotlib.figure import Figure
+
+    side = 1.8 + 0.6 * len(classes)
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes: Any = figure.subplots()
+    axes.imshow(confusion / np.maximum(confusion.sum(1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    places = range(len(classes))
+    axes.set_xticks(places, classes, rotation=45, ha="right")
+    axes.set_yticks(places, classes)
+    axes.set(xlabel="predicted", ylabel="true")
+    for (i, j), count in np.ndenumerate(confusion):
+        axes.text(j, i, str(count), ha="center", va="center", color="black")
+    figure.savefig(path, dpi=120)

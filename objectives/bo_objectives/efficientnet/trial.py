@@ -1,0 +1,197 @@
+"""One trial on the bench: trained, or taken up from a checkpoint; looked at, diagnosed and recorded."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+from bo_client import StopTrial
+from numpy.typing import NDArray
+
+from bo_objectives.base import Run, TrialFailed
+from bo_objectives.efficientnet import data, diagnosis, logs, probe, training
+from bo_objectives.efficientnet.batches import predicted
+from bo_objectives.efficientnet.bench import Bench
+from bo_objectives.efficientnet.checkpoint import Keeper, unwritable
+from bo_objectives.efficientnet.choice import Choice
+from bo_objectives.efficientnet.diagnosis import Finding, Setting
+from bo_objectives.efficientnet.names import BATCH, NETWORK, SCRATCH
+from bo_objectives.efficientnet.record import Record
+from bo_objectives.efficientnet.training import Course, Labeled
+
+logger = logging.getLogger("bo_objectives")
+
+RECORD = "trial.json"
+TEST_BATCH = 64
+IDENTITY = ("backbone", "head_width", "epochs", "seed", "precision")
+"""Options that a checkpoint is bound to."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network with the weights of its best epoch, and that epoch's metrics."""
+
+    network: keras.Model
+    metrics: dict[str, float]
+    record: Record
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a network makes of the test images."""
+
+    metrics: dict[str, float]
+    confusion: NDArray[np.int64]
+    """Images by (true class, predicted class)."""
+
+
+class Trial:
+    """A choice on the bench, for one run."""
+
+    def __init__(self, bench: Bench, choice: Choice, run: Run) -> None:
+        self.bench, self.choice = bench, choice
+        self._run = run
+        self._logs = logs.Logs(bench.settings.log_kinds, run.directory, asdict(choice))
+
+    def train(self) -> Trained:
+        """Trains a new head, and fresh copies of the unfrozen blocks, or everything.
+
+        The final metrics are those of the epoch with the least validation loss: its weights are the ones a user would
+        keep, and with them alone the test images are looked at.
+
+        Raises:
+            TrialFailed: DIVERGED, or INVALID_CONFIGURATION where the parameters don't fit the network, or CRASHED where
+                the disk is full.
+        """
+        self.bench.check(self.choice)
+        keeper = Keeper(self._run.directory, self._identity())
+        for warning in self.choice.warnings():
+            logger.warning("trial %d: %s", self._run.number, warning)
+        course, (train, validation) = self._begun(keeper)
+        sample = probe.Sample.of((train.inputs, train.one_hot), (validation.inputs, validation.one_hot))
+        look = partial(probe.look, course.network, sample, self._trained_norm, self.choice.batch_size)
+        record = course.record
+        record.before = record.before or look()
+        stages = self.bench.stages(self.choice, course.network)
+        try:
+            training.train(
+                course, stages, self.bench.plan(self.choice), (train, validation), partial(self._told, keeper, course)
+            )
+        except StopTrial:
+            self._diagnosed(record)
+            raise
+        except TrialFailed as failure:
+            raise TrialFailed(failure.reason, self._told_why(failure, record)) from failure
+        record.after = look()
+        best = {**record.best, "best_epoch": float(record.best_epoch)}
+        metrics = {**best, **self.bench.counts(self.choice, course.network)}
+        findings = self._diagnosed(record)
+        trained = Trained(course.network, metrics, record, findings)
+        self._finish(trained)
+        return trained
+
+    def test(self, trained: Trained) -> Tested:
+        """Looks at the test images, which nothing else does."""
+        part = self.bench.labeled(self.choice, self.bench.material(self.choice.image_size).split.test)
+        logits = predicted(trained.network, part.inputs, TEST_BATCH, self.bench.share).astype(np.float64)
+        true, found = part.one_hot.argmax(-1), logits.argmax(-1)
+        confusion = np.zeros((part.one_hot.shape[-1],) * 2, np.int64)
+        np.add.at(confusion, (true, found), 1)
+        loss = probe.cross_entropy(logits, part.one_hot)
+        return Tested({"test_loss": loss, "test_accuracy": float((true == found).mean())}, confusion)
+
+    def _begun(self, keeper: Keeper) -> tuple[Course, tuple[Labeled, Labeled]]:
+        bench, choice = self.bench, self.choice
+        split = bench.material(choice.image_size).split
+        parts = (bench.labeled(choice, split.train), bench.labeled(choice, split.validation))
+        keras.utils.set_random_seed(bench.settings.seed)
+        network = bench.network(choice, parts[0].inputs.shape[1:])
+        found = keeper.find(self._run.checkpoint_uri)
+        if found is None:
+            return Course(network, Record()), parts
+        logger.info("trial %d goes on after epoch %d", self._run.number, found.record.epoch)
+        return Course.resumed(network, found), parts
+
+    def _told(self, keeper: Keeper, course: Course, record: Record) -> None:
+        """An epoch is done: its checkpoint first, so that whatever the server knows of can be gone on from."""
+        uri = ""
+        if self.bench.settings.checkpoints == "on":
+            if course.optimizer is not None:
+                keeper.save(course.checkpoint())
+            uri = keeper.uri
+        self._logs.epoch(record)
+        self._run.report(record.epoch, record.curve[-1], uri)
+
+    def _told_why(self, failure: TrialFailed, record: Record) -> str:
+        findings = self._diagnosed(record)
+        return " ".join([failure.message, *(f"[{f.kind}: {f.evidence}; {f.remedy}]" for f in findings)])
+
+    def _diagnosed(self, record: Record) -> tuple[Finding, ...]:
+        """The findings, told to whoever follows the run."""
+        images = self.bench.material(self.choice.image_size).split.train
+        setting = Setting(images.shares, self.choice.batch_size, self._trained_norm, self.choice.mode)
+        findings = diagnosis.diagnose(record, setting)
+        self._run.label(diagnosis.labels(findings, self.choice.warnings()))
+        return findings
+
+    @property
+    def _trained_norm(self) -> str:
+        """The norm whose statistics come from this trial's batches."""
+        is_batch = self.choice.mode == SCRATCH and self.choice.norm_scope != NETWORK
+        return BATCH if is_batch else self.choice.norm
+
+    def _finish(self, trained: Trained) -> None:
+        content = self.traced(trained, trained.metrics)
+        try:
+            self._run.directory.mkdir(parents=True, exist_ok=True)
+            (self._run.directory / RECORD).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+            self._logs.end(trained.metrics)
+        except OSError as error:
+            raise unwritable(self._run.directory, error) from error
+
+    def traced(self, trained: Trained, metrics: Mapping[str, float]) -> dict[str, Any]:
+        """What was trained on what, with hashes, so that the number can be traced."""
+        split, origin = self.bench.material(self.choice.image_size).split, self._origin()
+        return {
+            "parameters": asdict(self.choice),
+            "metrics": dict(metrics),
+            "diagnosis": [asdict(finding) for finding in trained.findings],
+            "warnings": self.choice.warnings(),
+            "settings": asdict(self.bench.settings),
+            "weights": origin,
+            "classes": list(split.train.classes),
+            "images": {part: len(getattr(split, part)) for part in data.PARTS},
+            "pixels_sha256": {part: getattr(split, part).pixels_sha256 for part in data.PARTS},
+            "skipped_images": list(split.skipped),
+            "keras": {"version": keras.version(), "backend": keras.backend.backend()},
+            "images_per_second": _throughput(trained.record, len(split.train)),
+            "record": trained.record.as_json(),
+        }
+
+    def _origin(self) -> dict[str, str]:
+        if self.choice.mode == SCRATCH:
+            return {"source": "random", "sha256": ""}
+        return asdict(self.bench.material(self.choice.image_size).backbone.origin)
+
+    def _identity(self) -> dict[str, Any]:
+        """What another attempt must have in common to go on."""
+        settings, split = self.bench.settings, self.bench.material(self.choice.image_size).split
+        return {
+            **asdict(self.choice),
+            **{name: getattr(settings, name) for name in IDENTITY},
+            "is_cached": self.bench.is_cached(self.choice),
+            "weights": self._origin()["sha256"],
+            "pixels": [getattr(split, part).pixels_sha256 for part in data.PARTS],
+            "backend": keras.backend.backend(),
+        }
+
+
+def _throughput(record: Record, images: int) -> float | None:
+    """Training images per second with their validation, without the first epoch, in which the backend compiles."""
+    later = record.seconds[1:]
+    return images * len(later) / sum(later) if later and sum(later) > 0 else None

@@ -1,0 +1,63 @@
+"""Quick suggestions made ahead: no two calls get the same, and the sequence goes on where it was."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from bo_service.application import studies, suggesting, trials
+from bo_service.application.reserve import AHEAD
+from bo_service.core.domains import CategoricalDomain
+from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.study import Algorithm, ExecutionSettings, Goal, Metric, StudySpec, SuggestionSettings
+
+SMALL = SearchSpace((Parameter("a", CategoricalDomain(tuple(f"v{i}" for i in range(AHEAD + 8)))),))
+
+
+def make(services, space, **execution) -> None:
+    settings = SuggestionSettings(Algorithm.QUASI_RANDOM, seed=7)
+    spec = StudySpec(space, (Metric("loss", Goal.MINIMIZE),), settings, ExecutionSettings(**execution))
+    studies.create_study(services, studies.NewStudy("s", spec, "", {}), None)
+
+
+def suggested(services, count=1):
+    ask = suggesting.Ask("s", count, "w", 30.0)
+    return [t.parameters for t in suggesting.suggest_trials(services, ask, None).trials]
+
+
+def test_every_value_of_a_small_space_is_given_once_to_threads_that_ask_at_once(services) -> None:
+    make(services, SMALL)
+    with ThreadPoolExecutor(8) as pool:
+        given = [p["a"] for found in pool.map(lambda _: suggested(services), range(AHEAD + 20)) for p in found]
+    assert Counter(given) == Counter(SMALL["a"].domain.values)
+
+
+def test_what_somebody_queues_meanwhile_is_not_suggested(services) -> None:
+    make(services, SMALL)
+    first = suggested(services, 2)
+    ahead = next(v for v in SMALL["a"].domain.values if {"a": v} not in first)
+    trials.create_trial(services, "s", trials.NewTrial({"a": ahead}, {}), None)
+    given = [p["a"] for _ in range(AHEAD + 8) for p in suggested(services)]
+    assert Counter(given) == Counter(v for v in SMALL["a"].domain.values if {"a": v} not in first)
+
+
+def test_a_study_of_the_same_name_begins_anew(services, clock) -> None:
+    make(services, SMALL)
+    before = suggested(services, 5)
+    studies.delete_study(services, "s", None)
+    clock.turn(1)
+    other = SearchSpace((Parameter("b", CategoricalDomain(("x", "y"))),))
+    make(services, other)
+    assert sorted(p["b"] for p in suggested(services, 5)) == ["x", "y"]
+    studies.delete_study(services, "s", None)
+    clock.turn(1)
+    make(services, SMALL)
+    assert suggested(services, 5) == before
+
+
+def test_the_evidence_is_gathered_once_for_many(services, monkeypatch) -> None:
+    make(services, SMALL)
+    gathered = []
+    whole = suggesting.evidence_of
+    monkeypatch.setattr(suggesting, "evidence_of", lambda *a: gathered.append(a) or whole(*a))
+    for _ in range(AHEAD):
+        suggested(services)
+    assert len(gathered) == 1

@@ -1,0 +1,328 @@
+"""Any sequence of what workers, people and time do to trials, against a model that knows only the rules.
+
+The use cases run over a real SQLite store, with a clock that is turned and a server that comes and goes.
+"""
+
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bo_service.adapters.storage.sqlite import SqliteStore
+from bo_service.application import running, studies, suggesting, trials
+from bo_service.application.ports import RequestKey
+from bo_service.application.pulse import OUTAGE, keep_pulse
+from bo_service.application.services import Services
+from bo_service.core import suggest as core
+from bo_service.core.domains import FloatDomain
+from bo_service.core.errors import NotFound, WrongLease, WrongState
+from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.study import Algorithm, ExecutionSettings, Goal, Metric, StudySpec, SuggestionSettings
+from bo_service.core.trial import Failure, FailureReason, Measurement, TrialState
+
+LEASE, MOST = 30, 2
+TICK = 2
+"""Seconds between looks at the leases: less than counts as an outage."""
+ENDED = ("succeeded", "failed", "infeasible", "stopped")
+SPEC = StudySpec(
+    SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)),)),
+    (Metric("loss", Goal.MINIMIZE),),
+    SuggestionSettings(Algorithm.QUASI_RANDOM),
+    ExecutionSettings(timedelta(seconds=LEASE), max_attempts=MOST),
+)
+MEMORY = Path("/dev/shm")
+"""Nothing here is about the disk."""
+picks = st.integers(0, 30)
+
+
+class Clock:
+    """A wall clock, which a test may also set."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self._now
+
+    def turn(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+
+class Blind:
+    """No surrogate."""
+
+    def suggest(self, *_: object) -> None:
+        return None
+
+    def suggest_blind(self, evidence: Any, count: int) -> Any:
+        return core.quasi_random(evidence, count)
+
+
+@dataclass
+class Known:
+    """A trial as the rules have it. Seconds count only while a server lives."""
+
+    parameters: dict[str, Any]
+    state: str = "queued"
+    attempt: int = 0
+    tokens: list[str] = field(default_factory=list)
+    silent: float = 0.0
+    """Seconds of the server's life since its holder's last sign of life."""
+    checkpoint: str = ""
+    curve: dict[int, float] = field(default_factory=dict)
+    result: float | None = None
+    is_asked_to_stop: bool = False
+
+    def give_back(self) -> None:
+        self.state = "stopped" if self.is_asked_to_stop else "queued" if self.attempt < MOST else "failed"
+
+
+class LeaseMachine(RuleBasedStateMachine):
+    """Trials of one study."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
+        self.clock = Clock()
+        self.services = self.opened()
+        studies.create_study(self.services, studies.NewStudy("s", SPEC, "", {}), None)
+        self.known: dict[int, Known] = {}
+        self.used: set[int] = set()
+        self.answers: list[tuple[Any, Any]] = []
+        self.calls = 0
+        self.revision = 0
+
+    def opened(self) -> Services:
+        services = Services(SqliteStore(Path(self.folder.name) / "bo.db"), self.clock, Blind())  # type: ignore[arg-type]
+        keep_pulse(services)
+        return services
+
+    def teardown(self) -> None:
+        self.services.store.close()  # type: ignore[attr-defined]
+        self.folder.cleanup()
+
+    def key(self, method: str) -> RequestKey:
+        self.calls += 1
+        return RequestKey(f"r{self.calls}", method, "digest")
+
+    def kept(self, call: Any) -> Any:
+        """What a call answers; it is repeated later on."""
+        answer = call()
+        self.answers.append((call, answer))
+        return answer
+
+    def pick(self, at: int, *states: str) -> tuple[int, Known] | None:
+        found = [(n, t) for n, t in sorted(self.known.items()) if t.state in states]
+        return found[at % len(found)] if found else None
+
+    # What workers do
+
+    @rule()
+    def suggest(self) -> None:
+        key, services = self.key("suggest"), self.services
+        ask = suggesting.Ask("s", 1, "w", 0.0)
+        (given,) = self.kept(lambda: suggesting.suggest_trials(self.services, ask, key)).trials
+        queued = sorted(n for n, t in self.known.items() if t.state == "queued")
+        if queued:  # the oldest first, as it was left
+            assert given.number == queued[0]
+        else:
+            assert given.number not in self.used
+            assert given.parameters not in [t.parameters for t in self.known.values()]
+            self.known[given.number] = Known(dict(given.parameters))
+        trial = self.known[given.number]
+        assert (dict(given.parameters), given.checkpoint_uri) == (trial.parameters, trial.checkpoint)
+        trial.state, trial.attempt, trial.silent = "running", trial.attempt + 1, 0.0
+        assert given.attempt == trial.attempt
+        assert given.lease is not None
+        assert all(given.lease.token not in t.tokens for t in self.known.values())
+        assert (given.lease.expire_time - services.clock.now()).total_seconds() == LEASE
+        trial.tokens.append(given.lease.token)
+        self.used.add(given.number)
+
+    @rule(
+        at=picks, holder=picks, step=st.integers(0, 3), with_values=st.booleans(), uri=st.sampled_from(["", "a", "b"])
+    )
+    def report(self, at: int, holder: int, step: int, with_values: bool, uri: str) -> None:
+        found = self.pick(at, "queued", "running", *ENDED)
+        if found is None or not found[1].tokens:
+            return
+        number, trial = found
+        token = trial.tokens[-1 - holder % len(trial.tokens)]
+        values = [Measurement({"loss": float(self.calls)}, step)] if with_values else []
+        told = running.report_measurements(self.services, "s", number, token, values, uri)
+        holds = trial.state == "running" and token == trial.tokens[-1]
+        assert told.lease_valid == holds
+        assert told.should_stop == (not holds or trial.is_asked_to_stop)
+        if holds:
+            trial.silent = 0.0
+            trial.checkpoint = uri or trial.checkpoint
+            trial.curve.update({m.step: m.metrics["loss"] for m in values})
+            assert told.lease_remaining == timedelta(seconds=LEASE)
+
+    @rule(at=picks, holder=picks, reason=st.sampled_from([None, *FailureReason]))
+    def complete(self, at: int, holder: int, reason: FailureReason | None) -> None:
+        found = self.pick(at, "queued", "running", *ENDED)
+        if found is None or not found[1].tokens:
+            return
+        number, trial = found
+        token, key = trial.tokens[-1 - holder % len(trial.tokens)], self.key("complete")
+        outcome = Measurement({"loss": float(self.calls)}, 5) if reason is None else Failure(reason, "why")
+
+        def call() -> Any:
+            return running.complete_trial(self.services, "s", number, token, outcome, key)
+
+        if trial.state in ENDED:
+            with pytest.raises(WrongState):
+                call()
+            return
+        self.kept(call)
+        holds = trial.state == "running" and token == trial.tokens[-1]
+        if isinstance(outcome, Measurement):
+            trial.state, trial.result = "stopped" if trial.is_asked_to_stop else "succeeded", outcome.metrics["loss"]
+        elif outcome.reason.blames_parameters:
+            trial.state = "infeasible"
+        elif holds:
+            trial.give_back()
+
+    @rule(at=picks)
+    def complete_with_a_token_of_nobody(self, at: int) -> None:
+        found = self.pick(at, "running", "queued")
+        if found is not None:
+            with pytest.raises(WrongLease):
+                running.complete_trial(self.services, "s", found[0], "nobody's", Measurement({"loss": 1.0}), None)
+
+    # What people do
+
+    @rule(x=st.floats(0.0, 1.0))
+    def queue(self, x: float) -> None:
+        key = self.key("create")
+        made = self.kept(lambda: trials.create_trial(self.services, "s", trials.NewTrial({"x": x}, {}), key))
+        assert made.number not in self.used
+        self.used.add(made.number)
+        self.known[made.number] = Known({"x": x})
+
+    @rule(at=picks)
+    def stop(self, at: int) -> None:
+        found = self.pick(at, "queued", "running")
+        if found is not None:
+            number, trial = found
+            key = self.key("stop")
+            self.kept(lambda: trials.stop_trial(self.services, "s", number, "enough", key))
+            trial.is_asked_to_stop = True
+            trial.state = "stopped" if trial.state == "queued" else trial.state
+
+    @rule(at=picks)
+    def drop(self, at: int) -> None:
+        found = self.pick(at, "queued", "running", *ENDED)
+        if found is None:
+            return
+        number, trial = found
+        key = self.key("drop")
+        if trial.state == "running":
+            with pytest.raises(WrongState):
+                trials.delete_trial(self.services, "s", number, key)
+            return
+        self.kept(lambda: trials.delete_trial(self.services, "s", number, key))
+        del self.known[number]
+        with pytest.raises(NotFound):
+            trials.get_trial(self.services, "s", number, full=False)
+
+    # What happens
+
+    @rule(ticks=st.integers(1, LEASE // TICK + 2))
+    def live(self, ticks: int) -> None:
+        """The server goes on for so long, looking after its leases."""
+        for _ in range(ticks):
+            self.clock.turn(TICK)
+            for trial in self.known.values():
+                trial.silent += TICK if trial.state == "running" else 0
+            keep_pulse(self.services)
+            running.expire_leases(self.services)
+            self._follow_expiries()
+
+    def _follow_expiries(self) -> None:
+        """A lease may run out when its holder was silent for its whole length, and must soon after."""
+        with self.services.store.read() as records:
+            states = {t.number: t.state for t in records.trials.select("s")}
+        for number, trial in self.known.items():
+            if trial.state != "running":
+                continue
+            if states[number] is not TrialState.RUNNING:
+                assert trial.silent >= LEASE, f"{number} lost its lease after {trial.silent} s"
+                trial.give_back()
+            assert trial.state != "running" or trial.silent <= LEASE + self.spared, f"{number} runs without a worker"
+
+    @rule(seconds=st.sampled_from([0, 1, 2, 4, 60, 3600, 86_400]), jump=st.sampled_from([0, 0, 3600, -3600]))
+    def outage(self, seconds: int, jump: int) -> None:
+        """The server is killed, and another started; the clock may be set meanwhile."""
+        self.services.store.close()  # type: ignore[attr-defined]
+        self.clock.turn(seconds + jump)
+        self.services = self.opened()
+        self._spare(seconds)
+
+    @rule(seconds=st.sampled_from([4, 60, 3600]), jump=st.sampled_from([0, 3600, -3600]), pulse_first=st.booleans())
+    def stall(self, seconds: int, jump: int, pulse_first: bool) -> None:
+        """The server stands still, or its clock is set."""
+        self.clock.turn(seconds + jump)
+        acts = [keep_pulse, running.expire_leases]
+        for act in acts if pulse_first else reversed(acts):
+            act(self.services)
+        self._spare(seconds)
+        self._follow_expiries()
+
+    def _spare(self, seconds: int) -> None:
+        """In a short outage nobody is spared; that of the last second before it is unknown."""
+        if seconds <= OUTAGE.total_seconds() + 1:
+            for trial in self.known.values():
+                trial.silent += seconds if trial.state == "running" else 0
+            return
+
+    @property
+    def spared(self) -> float:
+        """How much longer than its lease a dead worker may keep its trial."""
+        return 2 + LEASE
+
+    @precondition(lambda self: self.answers)
+    @rule(at=picks)
+    def repeat(self, at: int) -> None:
+        """A call whose answer was lost is sent again."""
+        call, answer = self.answers[at % len(self.answers)]
+        assert call() == answer
+
+    # What always holds
+
+    @invariant()
+    def everything_is_as_the_rules_have_it(self) -> None:
+        with self.services.store.read() as records:
+            study = records.studies.get("s")
+            stored = {t.number: t for t in records.trials.select("s")}
+            curves = records.measurements.of("s", list(stored))
+            counts = dict(records.trials.counts("s"))
+        assert set(stored) == set(self.known)
+        for number, trial in self.known.items():
+            found = stored[number]
+            assert (found.state.value, found.attempt) == (trial.state, trial.attempt)
+            assert (found.lease is not None) == (trial.state == "running")
+            assert found.checkpoint_uri == trial.checkpoint
+            assert {m.step: m.metrics["loss"] for m in curves.get(number, ())} == trial.curve
+            assert (found.final_measurement.metrics["loss"] if found.final_measurement else None) == trial.result
+            assert found.revision <= study.revision
+        assert sum(counts.values()) == len(self.known)
+        assert study.revision >= self.revision
+        self.revision = study.revision
+
+
+class TestLeases(LeaseMachine.TestCase):
+    settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+class TestLeasesAtLength(LeaseMachine.TestCase):
+    settings = settings(max_examples=400, stateful_step_count=60, deadline=None)

@@ -1,0 +1,185 @@
+"""The diagnosis: each planted fault is told by its name, and the healthy trainings beside them have none."""
+
+import math
+
+import pytest
+from bo_client import FailureReason
+from bo_objectives.base import TrialFailed
+from bo_objectives.efficientnet import diagnosis
+from bo_objectives.efficientnet.diagnosis import Setting, diagnose, labels
+from bo_objectives.efficientnet.record import Layer, Probe, Record
+
+SEVEN = (1 / 7,) * 7  # H = ln 7 = 1.95
+SETTING = Setting(SEVEN, batch_size=32, norm="batch", mode="frozen")
+
+HEALTHY = [(1.57, 1.23), (0.76, 1.10), (0.49, 1.07), (0.36, 1.05), (0.29, 1.06)]
+"""Training and validation loss by epoch, as of the textbook configuration on the bundled images."""
+
+
+def probe(loss: float = 2.5, *layers: Layer, commonest: float = 0.2, noise: float | None = 0.18) -> Probe:
+    return Probe(loss, layers or (Layer("head_relu", 1.0, 0.05, False),), commonest, noise)
+
+
+def record(
+    losses: list[tuple[float, float]],
+    before: Probe | None = None,
+    after: Probe | None = None,
+    accuracy: float = 0.5,
+    **given,
+) -> Record:
+    accuracies = {"train_accuracy": accuracy, "val_accuracy": accuracy}
+    curve = [{"train_loss": t, "val_loss": v, **accuracies} for t, v in losses]
+    sound = [{"head_conv/kernel": 0.01, "head_dense/kernel": 0.02}] * len(losses)
+    made = {"gradients": sound, "gradient_norms": [2.0] * len(losses), **given}
+    return Record(curve, before=before or probe(), after=after or probe(0.4), seconds=[1.0] * len(losses), **made)
+
+
+def kinds(found: Record, setting: Setting = SETTING) -> list[str]:
+    return [finding.kind for finding in diagnose(found, setting)]
+
+
+def test_a_healthy_training_has_no_finding() -> None:
+    assert kinds(record(HEALTHY)) == []
+    assert labels((), ()) == {"diagnosis": "healthy"}
+
+
+FALLING = [(1.94 - 0.01 * e, 1.94 - 0.01 * e) for e in range(6)]
+PLANTED = {
+    "underfitting": record([(1.9, 1.9), (1.65, 1.66), (1.62, 1.64), (1.61, 1.63), (1.61, 1.63)]),
+    "overfitting": record([(1.5, 1.3), (0.9, 1.1), (0.5, 1.0), (0.2, 1.2), (0.05, 1.5)]),
+    "learning_rate_too_low": record(FALLING),
+    "vanishing_gradients": record(HEALTHY, gradients=[{"stem": 1e-9, "block": 1e-5, "head": 0.02}]),
+    "exploding_gradients": record([(366.0, 291.0), (261.0, 235.0)], probe(435.0), gradient_norms=[155.0, 137.0]),
+    "dead_units": record(HEALTHY, after=probe(0.4, Layer("head_relu", 0.1, 0.8, False))),
+    "symmetric_units": record(FALLING, probe(1.95, Layer("head_conv", 0.0, 0.0, True))),
+    "collapsed_to_a_class": record([(1.0, 1.1), (0.9, 1.0)], after=probe(0.9, commonest=1.0), accuracy=0.15),
+    "batch_too_small_for_batch_norm": record(HEALTHY, probe(noise=0.7)),
+}
+SETTINGS = {"batch_too_small_for_batch_norm": Setting(SEVEN, 2, "batch", "frozen")}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_planted_fault_is_told_and_nothing_else(kind: str) -> None:
+    setting = SETTINGS.get(kind, SETTING)
+    (finding,) = diagnose(PLANTED[kind], setting)
+    assert finding.kind == kind
+    assert finding.evidence
+    assert finding.remedy
+    assert any(character.isdigit() for character in finding.evidence) or "same" in finding.evidence
+    assert kinds(record(HEALTHY), setting) == []
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [[(2.1, 1.9), (4.0, 3.0), (3.1, 2.5)], [(1.5, 1.4), (0.9, 1.1), (1.4, 1.3), (0.8, 1.0), (1.3, 1.2)]],
+    ids=["above where it began", "to and fro"],
+)
+def test_a_rate_that_is_too_high(losses) -> None:
+    assert "learning_rate_too_high" in kinds(record(losses, probe(2.0)))
+
+
+def test_a_diverged_training_had_too_high_a_rate() -> None:
+    (finding,) = diagnose(Record(before=probe(), diverged=2), SETTING)
+    assert (finding.kind, finding.epoch) == ("learning_rate_too_high", 2)
+
+
+def test_overfitting_tells_the_epoch_in_which_it_began() -> None:
+    (finding,) = diagnose(PLANTED["overfitting"], SETTING)
+    assert finding.epoch == 4
+    assert finding.evidence.startswith("from epoch 4 the validation loss rose from 1 to 1.5")
+
+
+def test_a_rise_within_the_noise_is_no_overfitting() -> None:
+    assert kinds(record([(1.5, 1.3), (0.9, 1.0), (0.5, 1.02), (0.4, 1.03)])) == []
+
+
+def test_one_class_is_no_collapse_where_nearly_all_images_are_of_it() -> None:
+    rare = Setting((0.95, 0.05), 32, "batch", "frozen")
+    assert "collapsed_to_a_class" not in kinds(record([(0.1, 0.1)] * 2, probe(0.7), probe(0.1, commonest=1.0)), rare)
+
+
+def test_pretrained_features_that_are_sparse_from_the_start_are_not_dead() -> None:
+    sparse = Layer("top_activation", 0.3, 0.97, False)
+    tuned = Setting(SEVEN, 32, "batch", "fine_tune")
+    assert kinds(record(HEALTHY, probe(2.5, sparse), probe(0.4, sparse)), tuned) == []
+    assert kinds(record(HEALTHY, probe(2.5, Layer("top_activation", 0.3, 0.1, False)), probe(0.4, sparse)), tuned) == [
+        "dead_units"
+    ]
+    new = Setting(SEVEN, 32, "batch", "scratch")
+    assert kinds(record(HEALTHY, probe(2.5, sparse), probe(0.4, sparse)), new) == ["dead_units"]
+
+
+def test_every_kind_is_planted_somewhere() -> None:
+    assert {*PLANTED, "learning_rate_too_high"} == set(diagnosis.KINDS)
+
+
+def test_labels_fit_what_the_server_takes() -> None:
+    long = diagnosis.Finding(diagnosis.SMALL_BATCH, "evidence " * 60, "remedy")
+    told = labels([long], ["a warning " * 60])
+    assert told["diagnosis"] == diagnosis.SMALL_BATCH
+    assert all(len(name) <= 63 and len(text) <= 256 for name, text in told.items())
+    everything = [diagnosis.Finding(kind, "e", "r") for kind in diagnosis.KINDS]
+    assert len(labels(everything, [])["diagnosis"]) <= 256
+
+
+def test_a_record_survives_json() -> None:
+    import json
+
+    found = PLANTED["symmetric_units"]
+    assert Record.of(json.loads(json.dumps(found.as_json()))) == Record.of(found.as_json())
+    assert diagnose(Record.of(json.loads(json.dumps(found.as_json()))), SETTING) == diagnose(found, SETTING)
+
+
+# ── planted in real trainings, on cached features
+
+
+pytestmark = pytest.mark.keras
+REAL = {
+    "healthy": ({"lr_head": 1e-2, "norm": "layer"}, {"epochs": "8"}, set()),
+    "symmetric_units": ({"kernel_initializer": "zeros"}, {}, {"symmetric_units", "collapsed_to_a_class"}),
+    "exploding_gradients": (
+        {"kernel_initializer": "normal_1", "norm": "none"},
+        {"head_width": "64"},
+        {"exploding_gradients"},
+    ),
+    "learning_rate_too_low": ({"lr_head": 1e-4, "norm": "none"}, {"epochs": "5"}, {"learning_rate_too_low"}),
+    "learning_rate_too_high": ({"lr_head": 3.0, "norm": "none"}, {"epochs": "4"}, {"learning_rate_too_high"}),
+    "batch_too_small_for_batch_norm": ({"batch_size": 2}, {}, {"batch_too_small_for_batch_norm"}),
+}
+
+
+@pytest.mark.parametrize("kind", REAL)
+def test_a_fault_planted_in_a_real_training_is_told_with_the_trial(make_objective, run, kind: str) -> None:
+    pytest.importorskip("keras")
+    parameters, options, expected = REAL[kind]
+    make_objective(**options).evaluate(parameters, run)
+    told = {name.removeprefix("diagnosis.") for name in run.labels if name.startswith("diagnosis.")}
+    assert expected <= told
+    assert told or run.labels["diagnosis"] == "healthy"
+    if kind == "healthy":
+        assert told == set()
+
+
+def test_a_divergence_says_what_was_found(make_objective, run) -> None:
+    with pytest.raises(TrialFailed) as caught:
+        make_objective().evaluate({"norm": "none", "lr_head": 1e30}, run)
+    assert caught.value.reason is FailureReason.DIVERGED
+    assert "[learning_rate_too_high: the loss became infinite or no number in epoch 1; divide" in caught.value.message
+    assert run.labels["diagnosis"] == "learning_rate_too_high"
+
+
+@pytest.mark.slow
+def test_gradients_vanish_in_a_deep_network_of_narrow_normals_without_norms_and_not_with_them(
+    make_objective, make_run
+) -> None:
+    objective = make_objective(epochs="1")
+    deep = {"mode": "scratch", "norm_scope": "network", "batch_size": 16}
+    bad, good = make_run(), make_run()
+    objective.evaluate({**deep, "norm": "none", "kernel_initializer": "normal_0.01"}, bad)
+    objective.evaluate({**deep, "norm": "layer", "kernel_initializer": "he_normal"}, good)
+    assert "vanishing_gradients" in bad.labels["diagnosis"]
+    assert "vanishing_gradients" not in good.labels["diagnosis"]
+
+
+def test_the_scale_of_losses_is_that_of_guessing() -> None:
+    assert SETTING.chance == pytest.approx(math.log(7))

@@ -1,0 +1,245 @@
+"""The ideas of transfer learning as parameters: each does what the textbooks say."""
+
+import logging
+import math
+
+import numpy as np
+import pytest
+from bo_objectives.efficientnet.choice import Choice
+
+keras = pytest.importorskip("keras")
+from bo_objectives.efficientnet import model, optimizer, training  # noqa: E402
+from bo_objectives.efficientnet.batches import Batches  # noqa: E402
+from bo_objectives.efficientnet.bench import Bench  # noqa: E402
+from bo_objectives.efficientnet.trial import Trial  # noqa: E402
+
+pytestmark = pytest.mark.keras
+
+
+@pytest.fixture(scope="module")
+def bench(make_objective) -> Bench:
+    return Bench(make_objective().settings)
+
+
+def built(bench: Bench, **parameters):
+    choice = Choice.of(parameters)
+    part = bench.labeled(choice, bench.material(choice.image_size).split.train)
+    return choice, part, bench.network(choice, part.inputs.shape[1:])
+
+
+# ── learning rates over time
+
+
+def rate(schedule, step: int) -> float:
+    return float(np.asarray(schedule(step)))
+
+
+def test_rates_warm_up_evenly_and_then_fall_along_a_cosine() -> None:
+    rates = optimizer.Rates(0.1, None, steps=100, schedule="cosine", warmup=0.2)
+    found = optimizer.schedule(0.1, rates)
+    assert [rate(found, s) for s in (0, 10, 20)] == pytest.approx([0.0, 0.05, 0.1])
+    assert rate(found, 60) == pytest.approx(0.1 * (1 + math.cos(math.pi / 2)) / 2, abs=1e-6)
+    assert rate(found, 100) == pytest.approx(0.0, abs=1e-7)
+
+
+def test_a_constant_rate_may_warm_up_too() -> None:
+    assert optimizer.schedule(0.1, optimizer.Rates(0.1, None, 100)) == 0.1
+    found = optimizer.schedule(0.1, optimizer.Rates(0.1, None, 100, warmup=0.1))
+    assert [rate(found, s) for s in (0, 5, 10, 99)] == pytest.approx([0.0, 0.05, 0.1, 0.1])
+
+
+# ── what the optimizer does to gradients and weights
+
+
+def variables() -> list:
+    kernel = keras.Variable(np.full((2, 2), 3.0, np.float32), name="kernel")
+    return [kernel, keras.Variable(np.full((2,), 3.0, np.float32), name="bias")]
+
+
+def test_decay_pulls_kernels_and_no_biases() -> None:
+    kernel, bias = variables()
+    made = optimizer.make(optimizer.Rates(0.01, None, 10, weight_decay=0.5))
+    made.build([kernel, bias])
+    made.apply([keras.ops.zeros((2, 2)), keras.ops.zeros((2,))], [kernel, bias])
+    assert np.asarray(kernel.numpy()) == pytest.approx(np.full((2, 2), 3 * (1 - 0.01 * 0.5)))
+    assert np.asarray(bias.numpy()) == pytest.approx(np.full(2, 3.0))
+
+
+class Plain(keras.optimizers.SGD):
+    """Moves by the gradient itself, so that what it was given shows."""
+
+
+def test_gradients_are_clipped_together_and_measured_before() -> None:
+    kernel, bias = variables()
+    made = optimizer.ProbedOptimizer(keras.optimizers.OptimizerMap(Plain(1.0)), clip_norm=1.0)
+    made.build([kernel, bias])
+    gradients = [np.full((2, 2), 3.0, np.float32), np.array([0.0, 8.0], np.float32)]  # ‖·‖ = √(36 + 64) = 10
+    made.apply([keras.ops.convert_to_tensor(g) for g in gradients], [kernel, bias])
+    moved = [3 - np.asarray(v.numpy()) for v in (kernel, bias)]
+    assert math.sqrt(sum(float((m**2).sum()) for m in moved)) == pytest.approx(1.0, rel=1e-5)
+    assert moved[0] == pytest.approx(gradients[0] / 10)
+    steps, squares = made.measured()
+    assert (steps, list(squares)) == (1, pytest.approx([36.0, 64.0]))
+
+
+# ── batches
+
+
+def test_the_order_depends_on_the_seed_and_the_epoch_alone() -> None:
+    inputs, one_hot = np.arange(10), np.eye(10, dtype=np.float32)
+
+    def orders(seed: int, epoch: int = 0, epochs: int = 3, threads: int = 1) -> list[list[int]]:
+        batches = Batches(inputs, one_hot, 4, threads=threads)
+        stream = batches.stream(seed, epoch)
+        return [[int(x) for _ in range(len(batches)) for x in next(stream)[0]] for _ in range(epochs)]
+
+    first = orders(1)
+    assert first == orders(1, threads=3) != orders(2)
+    assert len({tuple(order) for order in first}) == 3
+    assert all(sorted(order) == list(range(10)) for order in first)
+    assert orders(1, epoch=2, epochs=1) == first[2:]
+
+
+def test_balanced_weights_make_every_class_count_alike(bench: Bench) -> None:
+    counts = np.array([6, 3, 1])
+    one_hot = np.eye(3, dtype=np.float32)[np.repeat(range(3), counts)]
+    weights = 1 / (3 * counts / counts.sum())
+    batch = Batches(np.zeros(10), one_hot, 10, weights=weights)[0]
+    assert [float((batch[2] * one_hot[:, c]).sum()) for c in range(3)] == pytest.approx([10 / 3] * 3)
+    assert bench.plan(Choice.of({"class_weights": "balanced"})).class_weights == pytest.approx(np.ones(3))
+    assert bench.plan(Choice.of({})).class_weights is None
+
+
+# ── initial weights
+
+
+def test_biases_begin_as_asked_and_the_prior_with_how_often_each_class_occurs() -> None:
+    shares = (0.7, 0.2, 0.1)
+    for name, conv, dense in (("zeros", 0, 0), ("ones", 1, 1), ("prior", 0, np.log(shares))):
+        head = model.Head("glorot_uniform", "none", 1, 0.0, 4, 3, name, shares)
+        weights = model.network((1, 1, 5), [], head, seed=0).get_weights()
+        assert weights[1] == pytest.approx(np.full(4, conv))
+        assert weights[3] == pytest.approx(np.broadcast_to(dense, 3), abs=1e-6)
+
+
+# ── from scratch
+
+
+@pytest.fixture(scope="module")
+def scratch(bench: Bench):
+    """He's weights under group norm in the whole network."""
+    return built(bench, mode="scratch", kernel_initializer="he_normal", norm="group", groups=8, norm_scope="network")
+
+
+def layers(network) -> list:
+    inner = [layer for layer in network.layers if isinstance(layer, keras.Model)]
+    return [found for part in inner for found in layers(part)] if inner else list(network.layers)
+
+
+def test_from_scratch_everything_is_new_and_trained_and_the_norm_is_everywhere(bench: Bench, scratch) -> None:
+    choice, part, network = scratch
+    assert part.inputs is bench.split.train.pixels
+    made = layers(network)
+    norms = [layer for layer in made if isinstance(layer, keras.layers.GroupNormalization)]
+    assert len(norms) == len([x for x in bench.backbone.network.layers if "BatchNorm" in type(x).__name__])
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in made)
+    assert all(layer.gamma.shape[0] % layer.groups == 0 for layer in norms)
+    counts = bench.counts(choice, network)
+    assert counts["non_trainable_parameters"] == 0
+    assert counts["trainable_parameters"] > 3e6
+    kernel = next(layer for layer in made if layer.name == "top_conv").kernel.numpy()
+    assert kernel.std() == pytest.approx(math.sqrt(2 / 320), rel=0.05)
+
+
+def test_from_scratch_batch_norms_learn_from_batches_and_pretrained_ones_do_not(bench: Bench) -> None:
+    for mode, is_trained in (("scratch", True), ("fine_tune", False)):
+        _, part, network = built(bench, mode=mode)
+        found = next(v for v in network.variables if "top_bn/moving_mean" in v.path)
+        before = found.numpy()
+        network(np.asarray(part.inputs[:4]), training=True)
+        assert (not np.allclose(found.numpy(), before)) == is_trained
+
+
+def test_a_choice_that_discards_pretrained_statistics_is_warned_of_and_made(bench: Bench, run, caplog) -> None:
+    parameters = {"mode": "fine_tune", "norm": "group", "norm_scope": "network", "unfreeze_top": 1}
+    _, _, network = built(bench, **parameters)
+    assert any(isinstance(layer, keras.layers.GroupNormalization) for layer in layers(network))
+    with caplog.at_level(logging.WARNING):
+        Trial(bench, Choice.of(parameters), run).train()
+    assert "discards their pretrained statistics; set norm_scope=head" in caplog.text.replace("\n", " ")
+    assert "discards their pretrained statistics" in run.labels["warning.1"]
+    assert Choice.of({**parameters, "norm_scope": "head"}).warnings() == []
+    assert Choice.of({**parameters, "mode": "scratch"}).warnings() == []
+    assert "changes nothing here" in Choice.of({**parameters, "mode": "frozen"}).warnings()[0]
+
+
+# ── two stages
+
+
+def test_first_the_head_and_then_the_top_blocks_at_a_smaller_rate(make_objective) -> None:
+    bench = Bench(make_objective(epochs="10").settings)
+    choice, _, network = built(bench, mode="two_stage", unfreeze_top=1, head_share=0.4, lr_head=1e-2)
+    first, second = bench.stages(choice, network)
+    assert (first.first_epoch, first.last_epoch, second.first_epoch, second.last_epoch) == (0, 4, 4, 10)
+    alone = first.begin()
+    assert {v.path.split("/")[0] for v in network.trainable_variables} <= {"head_conv", "head_norm", "head_dense"}
+    both = second.begin()
+    assert {v.path.split("_")[0] for v in network.trainable_variables} == {"head", "block7a", "top"}
+    assert not any("_bn" in v.path for v in network.trainable_variables)
+    assert [float(o.optimizers[0].learning_rate.numpy()) for o in (alone, both)] == pytest.approx([1e-2, 1e-3])
+
+
+def test_both_stages_are_trained_and_the_counts_are_of_the_second(make_objective, run) -> None:
+    metrics = make_objective(epochs="3").evaluate({"mode": "two_stage", "unfreeze_top": 1, "head_share": 0.3}, run)
+    assert [step for step, _, _ in run.reports] == [1, 2, 3]
+    block7a, top = 192 * 1152 + 9 * 1152 + 1152 * 320, 320 * 1280
+    assert metrics["trainable_parameters"] > block7a + top
+
+
+# ── augmentation, image sizes, early stopping
+
+
+def test_augmentation_changes_images_in_training_alone_and_is_never_cached(bench: Bench) -> None:
+    _, part, network = built(bench, augmentation=1.0)
+    assert part.inputs is bench.split.train.pixels
+    augmented = keras.Model(network.input, network.get_layer("augment_contrast").output)
+    x = np.asarray(part.inputs[:4], np.float32)
+    assert np.asarray(augmented(x, training=False)) == pytest.approx(x)
+    first, second = (np.asarray(augmented(x, training=True)) for _ in range(2))
+    assert not np.allclose(first, x)
+    assert not np.allclose(first, second)
+    assert first.min() >= 0
+    assert first.max() <= 255
+
+
+def test_the_image_size_is_a_parameter(bench: Bench) -> None:
+    _, part, network = built(bench, image_size=64)
+    assert bench.material(64).split.train.pixels.shape[1:3] == (64, 64)
+    assert part.inputs.shape[1:] == (2, 2, 1280)
+    assert network.output.shape == (None, 3)
+
+
+def test_half_precision_computes_in_it_and_keeps_weights_and_logits_whole(make_objective, run) -> None:
+    objective = make_objective(precision="bfloat16")
+    with objective.bench() as bench:
+        network = Trial(bench, Choice.of({"norm": "layer"}), run).train().network
+    conv, logits = network.get_layer("head_conv"), network.get_layer("head_dense")
+    assert (conv.compute_dtype, conv.kernel.dtype) == ("bfloat16", "float32")
+    assert (logits.compute_dtype, network.output.dtype) == ("float32", "float32")
+    with make_objective().bench():
+        assert keras.config.dtype_policy().name == "float32"
+
+
+def test_several_steps_an_execution_train_alike(make_objective, make_run) -> None:
+    one, four = make_run(), make_run()
+    for run, steps in ((one, "1"), (four, "4")):
+        make_objective(steps_per_execution=steps).evaluate({"norm": "layer", "batch_size": 5}, run)
+    assert [training.steps_together(4, steps) for steps in (6, 7, 8, 3)] == [3, 1, 4, 3]
+    for ours, theirs in zip(one.reports, four.reports, strict=True):
+        assert ours[1] == pytest.approx(theirs[1], rel=1e-4)
+
+
+def test_patience_ends_a_trial_that_stands_still(make_objective, run) -> None:
+    objective = make_objective(epochs="9", patience="2")
+    metrics = objective.evaluate({"kernel_initializer": "zeros", "lr_head": 1e-12, "norm": "none"}, run)
+    assert len(run.reports) == metrics["best_epoch"] + 2 < 9
