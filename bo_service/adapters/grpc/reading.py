@@ -14,12 +14,12 @@ class Unreadable:
 
 
 class ReadableRequests(grpc.ServerInterceptor):
-    """Refuses what can't be read as a refusal like any other; the innermost of the interceptors."""
+    """Refuses what can't be read as a refusal like any other, before anything within looks at it."""
 
     def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
         handler = continuation(details)
-        if handler is None:
-            return None
+        if handler is None or handler.request_deserializer is None:  # what strangers send isn't read at all
+            return handler
         read, write = handler.request_deserializer, handler.response_serializer
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(_refusing(handler.unary_unary), _or_unreadable(read), write)

@@ -61,7 +61,7 @@ class GrpcServer:
         self._servicer = OptimizationServicer(services, WAITING_THREADS, MAX_WATCHES)
         self._health = health.HealthServicer()
         threads = ThreadPoolExecutor(QUICK_THREADS + WAITING_THREADS + MAX_WATCHES, thread_name_prefix="grpc")
-        around = [CallIdentity(), *watchers, RequestLog(), ErrorsToStatus(), Authorization(door), ReadableRequests()]
+        around = [CallIdentity(), *watchers, RequestLog(), ErrorsToStatus(), ReadableRequests(), Authorization(door)]
         self._server = grpc.server(threads, interceptors=around, options=OPTIONS)
         rpc.add_OptimizationServiceServicer_to_server(self._servicer, self._server)
         token_rpc.add_TokenServiceServicer_to_server(TokenServicer(services, door), self._server)
