@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bo_objectives.discovery import available
 from bo_objectives.errors import SetupError
+from bo_objectives.fleet.command import fleet_command
 from bo_objectives.worker.enrollment import Enrollment
 from bo_objectives.worker.evaluation import Recipe
 
@@ -147,7 +148,10 @@ def run_command(
     )
     with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection) as client:
         asked = Enrollment(study, pins, space, max_trials)
-        ctx.exit(run(client, _recipe(objective, _with(options, strategy), space, program), asked, settings))
+        ctx.exit(run(client, _recipe(objective, _with(options, strategy), space, program), asked, settings, ctx.obj))
+
+
+main.add_command(fleet_command(run_command))
 
 
 @main.command("best")

@@ -45,15 +45,19 @@ class WorkerSettings:
         return {"CUDA_VISIBLE_DEVICES": self.gpus[slot % len(self.gpus)]} if self.gpus else {}
 
 
-def run(client: Client, recipe: Recipe, asked: Enrollment, settings: WorkerSettings) -> int:
+def run(
+    client: Client, recipe: Recipe, asked: Enrollment, settings: WorkerSettings, ending: Ending | None = None
+) -> int:
     """Runs trials until there are none left; the exit code: 0, or 128 + the signal that ended it.
+
+    `ending` lets another thread end it; signals do too, where this is the main thread.
 
     Raises:
         SetupError: the objective or the study can't be run, or too many trials broke down.
         BoClientError: the server refuses, or isn't there when the worker begins.
     """
     study = enroll(client, recipe.make().define(), asked)
-    ending = Ending(settings.max_failures)
+    ending = ending or Ending(settings.max_failures)
     with _signals(ending) as caught:
         threads = [
             threading.Thread(target=slot.run, name=f"slot-{i}", daemon=True)
