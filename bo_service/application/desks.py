@@ -77,12 +77,19 @@ class Desk:
     """The same of the versions before."""
 
     def count(self, version: Version, asked: int) -> None:
+        """Takes note of a question."""
         if version != self.version:
             if self.asked:
                 self.bursts.append(self.asked)
             self.version, self.asked = version, 0
         self.asked += asked
         self.asked_at = time.monotonic()
+
+    def disturb(self) -> None:
+        """A trial has ended, or the like: what is on its way is stale, unless somebody waits for it."""
+        self.version = ()
+        if self.coming is not None and not self.coming.errand.is_urgent:
+            self.coming.errand.stop()
 
     def demand(self, version: Version) -> int:
         """How many suggestions more are likely to be asked for."""

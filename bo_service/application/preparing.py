@@ -65,8 +65,7 @@ class Preparations:
             desk = self._desks.get(study_id)
             if desk is None:
                 return
-            if desk.coming is not None and not desk.coming.errand.is_urgent:
-                desk.coming.errand.stop()
+            desk.disturb()
         self.want(study_id)
 
     def handed_out(self, known: Known) -> None:
