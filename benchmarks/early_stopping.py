@@ -31,9 +31,9 @@ import numpy as np
 
 from bo_service.adapters.storage.sqlite import SqliteStore
 from bo_service.application import gathering, running, studies, suggesting, trials
-from bo_service.application.ports import Optimizer, TrialOutline
+from bo_service.application.ports import Errand, Optimizer, TrialOutline
+from bo_service.application.results import full_values
 from bo_service.application.services import Services
-from bo_service.application.stopping import full_values
 from bo_service.core import suggest as core
 from bo_service.core.constraints import Configuration
 from bo_service.core.domains import DiscreteDomain, FloatDomain, IntDomain, Scale
@@ -181,7 +181,7 @@ class Clock:
 class LocalOptimizer:
     """The core, called here; only what these studies ask of it."""
 
-    def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:  # noqa: ARG002
+    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> list[Suggestion] | None:  # noqa: ARG002
         return core.suggest(evidence, count)
 
     def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:

@@ -23,6 +23,8 @@ from bo_service.adapters.ticker import Ticker
 from bo_service.application.door import AuthMode, Door
 from bo_service.application.health import check_storage
 from bo_service.application.ports import Clock, Store
+from bo_service.application.preparers import Preparers
+from bo_service.application.preparing import Preparations
 from bo_service.application.pulse import keep_pulse
 from bo_service.application.running import expire_leases, forget_old_answers
 from bo_service.application.services import Services
@@ -68,10 +70,12 @@ def running_server(config: Config) -> Iterator[int]:
         stack.callback(pool.close)
         instruments, metrics = _instruments(stack, config)
         watcher = Instruments(instruments)
+        preparations = Preparations(watcher.suggestions_found)
         if instruments:
-            services = Services(ObservedStore(store, watcher), clock, ObservedOptimizer(pool, watcher))
+            observed = ObservedStore(store, watcher), clock, ObservedOptimizer(pool, watcher)
+            services = Services(*observed, preparations=preparations)
         else:
-            services = Services(store, clock, pool)
+            services = Services(store, clock, pool, preparations=preparations)
         keep_pulse(services)
         forget_old_answers(services)
         watchers = [ObservedCalls(watcher)] if instruments else []
@@ -79,6 +83,7 @@ def running_server(config: Config) -> Iterator[int]:
         if metrics is not None:
             _serve_metrics(stack, config, metrics, Levels(store, pool.load))
         _keep_going(stack, services, door, watcher)
+        stack.callback(Preparers(services, config.processes + 1).stop)
         if isinstance(store, PostgresStore):
             stack.callback(Ticker("changes", NOTICE_S, partial(notice_changes, services)).stop)
         server.start()

@@ -1,33 +1,88 @@
 """What the optimizer is told of a study: its trials, with metrics turned inward (see `Metric`), and earlier studies."""
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from bo_service.application.ports import Records, TrialOutline
-from bo_service.application.stopping import full_values
-from bo_service.application.warm_start import sources_of
-from bo_service.core.evidence import Evidence, PastTrial
+from bo_service.application.results import full_values, is_cut_short
+from bo_service.application.warm_start import sources_from
+from bo_service.core.constraints import Configuration
+from bo_service.core.evidence import Evidence, PastTrial, Source
 from bo_service.core.study import Study, StudySpec
 from bo_service.core.trial import TrialState
 
 
 def evidence_of(records: Records, study: Study) -> Evidence:
-    """What the optimizer may know of a study."""
+    """What the optimizer may know of a study, read as a whole."""
     trials = records.trials.outlines(study.study_id)
+    named = (name for name in study.spec.suggestion.warm_start_studies if records.studies.find(name))
+    sources = sources_from({name: records.trials.outlines(name) for name in named}, study.spec)
+    pending = (t.parameters for t in trials if not t.state.is_ended)
+    return evidence_from(study, past_trials(trials, study.spec), pending, sources)
+
+
+def evidence_from(
+    study: Study, past: tuple[PastTrial, ...], pending: Iterable[Configuration], sources: tuple[Source, ...]
+) -> Evidence:
+    """The evidence that these make."""
     settings = study.spec.suggestion
-    return Evidence(
-        space=study.spec.space,
-        settings=settings,
-        seed=seed_of(study.study_id) if settings.seed is None else settings.seed,
-        past=past_trials(trials, study.spec),
-        pending=tuple(t.parameters for t in trials if not t.state.is_ended),
-        sources=sources_of(records, study.spec),
-    )
+    seed = seed_of(study.study_id) if settings.seed is None else settings.seed
+    return Evidence(study.spec.space, settings, seed, past, tuple(pending), sources)
 
 
-def past_trials(trials: Sequence[TrialOutline], spec: StudySpec) -> tuple[PastTrial, ...]:
-    """Those that say something about their parameters; machines' failures don't."""
-    values = full_values(trials, spec.objective)
+@dataclass(frozen=True)
+class Past:
+    """The past trials of a study, by number, such that a change costs no look at all of them."""
+
+    by_number: Mapping[int, PastTrial]
+    short: frozenset[int]
+    """Those that a rule cut short: they count for no more than the best of the others."""
+    most: float
+    """That best value; inf where there is none."""
+
+    @classmethod
+    def of(cls, trials: Sequence[TrialOutline], spec: StudySpec) -> "Past":
+        """Of all trials of a study."""
+        outlines = {trial.number: trial for trial in trials}
+        return cls({}, frozenset(), math.inf).with_changes(outlines, list(outlines), spec)
+
+    @cached_property
+    def trials(self) -> tuple[PastTrial, ...]:
+        """In the order of their numbers."""
+        return tuple(self.by_number[number] for number in sorted(self.by_number))
+
+    def with_changes(self, outlines: Mapping[int, TrialOutline], changed: Sequence[int], spec: StudySpec) -> "Past":
+        """As it is once the trials with these numbers are as in `outlines`, or are no longer there."""
+        found, there = dict(self.by_number), [outlines[number] for number in changed if number in outlines]
+        for number in changed:
+            found.pop(number, None)
+        short = (self.short - set(changed)) | {trial.number for trial in there if is_cut_short(trial)}
+        found.update(_by_number([trial for trial in there if trial.number not in short], spec, math.inf))
+        if not short:
+            return Past(found, frozenset(), math.inf)
+        most = max((t.value for n, t in found.items() if n not in short and t.value is not None), default=math.inf)
+        again = short if most != self.most else short & set(changed)
+        found.update(_by_number([outlines[number] for number in again], spec, most))
+        return Past(found, frozenset(short), most)
+
+
+def _by_number(trials: Sequence[TrialOutline], spec: StudySpec, most: float) -> dict[int, PastTrial]:
+    return {past.number: past for past in past_trials(trials, spec, most)}
+
+
+def is_heard(trial: TrialOutline | None) -> bool:
+    """Whether it says something about its parameters; machines' failures don't."""
+    if trial is None or not trial.state.is_ended:
+        return False
+    return trial.state is TrialState.INFEASIBLE or trial.final_measurement is not None
+
+
+def past_trials(trials: Sequence[TrialOutline], spec: StudySpec, most: float | None = None) -> tuple[PastTrial, ...]:
+    """Those that are heard of. What was cut short counts for `most` at most, or for the best of the others."""
+    values = full_values(trials, spec.objective, most)
     found = []
     for trial in trials:
         if trial.state is TrialState.INFEASIBLE:

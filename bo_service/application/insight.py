@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bo_service.application.gathering import evidence_of
 from bo_service.application.predicting import PointForecast
 from bo_service.application.services import Services
 from bo_service.application.suggesting import predictions_of
@@ -47,9 +46,8 @@ def analyze(services: Services, study_id: str, patience: float) -> dict[str, Ana
         NotEnoughData: below three observations.
         DeadlinePassed: not computed within `patience` seconds.
     """
-    with services.store.read() as records:
-        study = records.studies.get(study_id)
-        evidence = evidence_of(records, study)
+    with services.memory.reading(services.store, study_id) as (_, known):
+        study, evidence = known.study, known.evidence
     began = time.monotonic()
     told = {}
     for k, metric in enumerate(study.spec.objectives):
@@ -77,9 +75,8 @@ def predict_slice(services: Services, study_id: str, ask: SliceAsk, patience: fl
         NotEnoughData: below two observations.
         DeadlinePassed: not computed within `patience` seconds.
     """
-    with services.store.read() as records:
-        study = records.studies.get(study_id)
-        evidence = evidence_of(records, study)
+    with services.memory.reading(services.store, study_id) as (_, known):
+        study, evidence = known.study, known.evidence
     found = services.optimizer.predict_slice(evidence, _checked(study.spec.space, ask), patience)
     metrics = study.spec.steering
     points = tuple(PointForecast(predictions_of(p.expected, metrics), p.acquisition_value) for p in found.points)

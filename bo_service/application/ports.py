@@ -1,6 +1,6 @@
 """What the use cases need of the world outside: a store, a clock, an optimizer, fresh tokens."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,11 +23,36 @@ class Clock(Protocol):
         """In UTC, with its zone."""
 
 
+class Errand:
+    """A computation's place among others. Whoever computes listens: the place may change while it waits or runs."""
+
+    def __init__(self, is_urgent: bool) -> None:
+        self.is_urgent = is_urgent
+        """Somebody waits for it. What isn't urgent waits for what is, and may be stopped for it."""
+        self.is_stopped = False
+        """Its result is of no use any more."""
+        self._hear: Callable[[], None] = lambda: None
+
+    def listen(self, hear: Callable[[], None]) -> None:
+        """`hear` is called after each change from now on, instead of who listened before."""
+        self._hear = hear
+
+    def urge(self) -> None:
+        """Somebody waits for it now."""
+        self.is_urgent = True
+        self._hear()
+
+    def stop(self) -> None:
+        """It should end as soon as it can."""
+        self.is_stopped = True
+        self._hear()
+
+
 class Optimizer(Protocol):
     """Computes suggestions, off the threads that answer calls."""
 
-    def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:
-        """As `core.suggest.suggest`; None where it isn't done within `patience` seconds."""
+    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> list[Suggestion] | None:
+        """As `core.suggest.suggest`; None where it isn't done within `patience` seconds, fails, or is stopped."""
 
     def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
         """As `core.suggest.quasi_random`: within milliseconds."""
@@ -62,7 +87,7 @@ class RequestKey:
     """Of the whole request."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrialOutline:
     """What the optimizer needs of a trial: there may be thousands."""
 
@@ -73,6 +98,10 @@ class TrialOutline:
     stop_request: StopRequest | None
     start_time: datetime | None = None
     end_time: datetime | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.state is TrialState.RUNNING
 
     @property
     def seconds(self) -> float | None:
@@ -132,6 +161,9 @@ class Trials(Protocol):
 
     def outlines(self, study_id: str) -> list[TrialOutline]:
         """Of all trials, in the order of their numbers."""
+
+    def changed_outlines(self, study_id: str, after_revision: int) -> list[TrialOutline]:
+        """Of those that were added or changed after a revision, in the order of their numbers."""
 
     def changed(self, study_id: str, after_revision: int, limit: int) -> list[Trial]:
         """In the order of their last changes."""

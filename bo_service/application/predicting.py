@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bo_service.application.gathering import evidence_of
 from bo_service.application.services import Services
 from bo_service.application.suggesting import predictions_of
 from bo_service.application.trials import checked
@@ -38,9 +37,8 @@ def predict(services: Services, study_id: str, configurations: Sequence[Configur
         NotEnoughData: below two observations.
         DeadlinePassed: not computed within `patience` seconds.
     """
-    with services.store.read() as records:
-        study = records.studies.get(study_id)
-        evidence = evidence_of(records, study)
+    with services.memory.reading(services.store, study_id) as (_, known):
+        study, evidence = known.study, known.evidence
     asked = [
         checked(study.spec.space, given, f"configurations[{i}].parameters", must_be_feasible=False)
         for i, given in enumerate(configurations)

@@ -5,9 +5,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
+from bo_service.application.memory import Known
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Evidence, Suggestion
-from bo_service.core.study import Study
 
 AHEAD = 32
 STUDIES = 256
@@ -30,25 +30,20 @@ class Reserve:
         self._stocks: OrderedDict[Hashable, _Stock] = OrderedDict()
 
     def take(
-        self,
-        study: Study,
-        count: int,
-        gather: Callable[[], tuple[int, Evidence]],
-        make: Callable[[Evidence, int], list[Suggestion]],
+        self, known: Known, count: int, make: Callable[[Evidence, int], list[Suggestion]]
     ) -> tuple[int, list[Suggestion]]:
-        """Up to `count` suggestions, fewer only where there are none, and the last trial that they know of.
+        """Up to `count` suggestions for a study, fewer only where there are none, and the last trial they know of.
 
-        Args:
-            gather: the study's last trial's number, and the evidence; called where too few are left.
-            make: quick suggestions from evidence.
+        `make` makes quick suggestions from evidence, where too few are left.
         """
+        study = known.study
         stock = self._stock((study.study_id, study.create_time, study.spec.suggestion))
         with stock.guard:
             if len(stock.left) < count:
-                stock.last_number, evidence = gather()
+                stock.last_number, evidence = known.last_number, known.evidence
                 on_the_way = _unknown(stock.taken, evidence)
-                known = replace(evidence, pending=(*evidence.pending, *on_the_way))
-                stock.left, stock.taken = make(known, max(count, AHEAD)), on_the_way
+                all_known = replace(evidence, pending=(*evidence.pending, *on_the_way))
+                stock.left, stock.taken = make(all_known, max(count, AHEAD)), on_the_way
             found, stock.left = stock.left[:count], stock.left[count:]
             stock.taken += [s.configuration for s in found]
             return stock.last_number, found

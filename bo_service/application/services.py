@@ -1,8 +1,6 @@
 """What every use case is given, and how changes of a study are made."""
 
 import secrets
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,12 +8,17 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from bo_service.application.changes import Changes
+from bo_service.application.memory import Memory
 from bo_service.application.ports import Clock, Optimizer, Records, RequestKey, Store
+from bo_service.application.preparing import Preparations
 from bo_service.application.reserve import Reserve
+from bo_service.application.study_locks import StudyLocks
+from bo_service.core.limits import MAX_TRIALS
 from bo_service.core.study import Study, StudyState
 from bo_service.core.trial import Lease, Measurement, Trial, TrialState
 
 T = TypeVar("T")
+OPEN = (TrialState.QUEUED, TrialState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -26,38 +29,11 @@ class Services:
     clock: Clock
     optimizer: Optimizer
     changes: Changes = field(default_factory=Changes)
-    suggesting: "StudyLocks" = field(default_factory=lambda: StudyLocks())
+    suggesting: StudyLocks = field(default_factory=StudyLocks)
     """Suggestions that are computed together would be the same."""
+    memory: Memory = field(default_factory=Memory)
+    preparations: Preparations = field(default_factory=Preparations)
     reserve: Reserve = field(default_factory=Reserve)
-
-
-class StudyLocks:
-    """One lock for each study, for as long as somebody wants it."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._locks: dict[str, threading.Lock] = {}
-        self._wanted: Counter[str] = Counter()
-
-    @contextmanager
-    def hold(self, study_id: str, patience: float) -> Iterator[bool]:
-        """Yields whether the lock was got within `patience` seconds."""
-        with self._guard:
-            lock = self._locks.setdefault(study_id, threading.Lock())
-            self._wanted[study_id] += 1
-        held = lock.acquire(timeout=max(0.0, patience))
-        try:
-            yield held
-        finally:
-            if held:
-                lock.release()
-            self._leave(study_id)
-
-    def _leave(self, study_id: str) -> None:
-        with self._guard:
-            self._wanted[study_id] -= 1
-            if not self._wanted[study_id]:
-                del self._wanted[study_id], self._locks[study_id]
 
 
 class Ledger:
@@ -67,6 +43,8 @@ class Ledger:
         self.records = records
         self.study = study
         self.at = at
+        self.is_heard = False
+        """Whether the optimizer will hear of a change."""
         self._opened = study
 
     @property
@@ -75,15 +53,20 @@ class Ledger:
 
     def save(self, trial: Trial) -> Trial:
         """Stores a trial that was added or changed."""
-        self.update()
+        self._count_up()
+        self.is_heard |= trial.state is not TrialState.RUNNING
         saved = replace(trial, revision=self.study.revision)
         self.records.trials.save(saved)
         return saved
 
     def update(self, **changes: Any) -> Study:
         """Changes fields of the study."""
-        self.study = replace(self.study, revision=self.study.revision + 1, update_time=self.at, **changes)
-        return self.study
+        self.is_heard = True
+        return self._count_up(**changes)
+
+    def room(self, wanted: int = 1) -> int:
+        """How many trials more the study may have: exactly where these are fewer than wanted."""
+        return room(self.records, self.study, self.records.trials.last_number(self.study.study_id), wanted)
 
     def start(self, trial: Trial, worker_id: str) -> Trial:
         """Hands a queued trial to a worker, under a new lease."""
@@ -100,12 +83,31 @@ class Ledger:
     def close(self) -> None:
         """Stores the study; completes it once all of its trials have been made and ended."""
         limit = self.study.spec.execution.max_trials
-        if limit is not None and self.study.state is StudyState.ACTIVE:
+        if limit is not None and self.study.state is StudyState.ACTIVE and self.room() <= 0:
             counts = self.records.trials.counts(self.study.study_id)
-            still_open = counts.get(TrialState.QUEUED, 0) + counts.get(TrialState.RUNNING, 0)
-            if sum(counts.values()) >= limit and not still_open:
+            if not any(counts.get(state) for state in OPEN):
                 self.update(state=StudyState.COMPLETED)
         self.records.studies.save(self.study)
+
+    def _count_up(self, **changes: Any) -> Study:
+        self.study = replace(self.study, revision=self.study.revision + 1, update_time=self.at, **changes)
+        return self.study
+
+
+def room(records: Records, study: Study, last_number: int, wanted: int) -> int:
+    """How many trials more it may have. They are counted only where the numbers given out leave it open."""
+    limit = study.spec.execution.max_trials
+    most = MAX_TRIALS if limit is None else limit
+    if most - last_number >= wanted:
+        return most - last_number
+    return most - sum(records.trials.counts(study.study_id).values())
+
+
+def _tell(services: Services, ledger: Ledger) -> None:
+    """Those who wait for changes of a study, once they are made."""
+    services.changes.announce(ledger.study.study_id, ledger.study.revision)
+    if ledger.is_heard:
+        services.preparations.disturb(ledger.study.study_id)
 
 
 @contextmanager
@@ -121,7 +123,7 @@ def changing(services: Services, study_id: str) -> Iterator[Ledger]:
         if ledger.is_changed:
             ledger.close()
     if ledger.is_changed:
-        services.changes.announce(study_id, ledger.study.revision)
+        _tell(services, ledger)
 
 
 def change_once(
@@ -146,7 +148,7 @@ def change_once(
         if ledger is not None and ledger.is_changed:
             ledger.close()
     if ledger is not None and ledger.is_changed:
-        services.changes.announce(study_id, ledger.study.revision)
+        _tell(services, ledger)
     return answer
 
 

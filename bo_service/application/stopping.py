@@ -1,4 +1,4 @@
-"""Early stopping: asking the study's rule about a trial that has reported, and what a stopped trial counts for."""
+"""Early stopping: asking the study's rule about a trial that has reported."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from bo_service.core.stopping.judge import Verdict, judge, step_to_judge
 from bo_service.core.stopping.rules import Case
 from bo_service.core.stopping.settings import StoppingRule
 from bo_service.core.study import Metric
-from bo_service.core.trial import Measurement, Origin, Prediction, StopRequest, Trial, TrialState, is_short
+from bo_service.core.trial import Measurement, Origin, Prediction, StopRequest, Trial, TrialState
 
 
 def judged(ledger: Ledger, before: Trial, trial: Trial, received: Sequence[Measurement]) -> Trial:
@@ -82,26 +82,3 @@ def _request(ledger: Ledger, metric: Metric, verdict: Verdict, last_step: int | 
         expected = Prediction(metric.name, metric.goal.sign * forecast.mean, forecast.std)
     rule = ledger.study.spec.stopping.rule
     return StopRequest(verdict.reason, ledger.at, rule, expected, last_step if expected else None)
-
-
-def full_values(trials: Sequence[TrialOutline], metric: Metric) -> dict[int, tuple[float, float]]:
-    """What trials with a final measurement achieved, by number; larger is better. With its standard deviation where
-    it is only expected, else 0.
-
-    A trial that a rule cut short counts for what it was expected to achieve, else for what it had; in both cases for no
-    more than the best of the others.
-    """
-    assert metric.goal is not None
-    sign = metric.goal.sign
-    ended = {t.number: t for t in trials if t.state.is_ended and t.state is not TrialState.INFEASIBLE}
-    given = {n: sign * t.final_measurement.metrics[metric.name] for n, t in ended.items() if t.final_measurement}
-    short = {n for n in given if is_short(ended[n].final_measurement, ended[n].stop_request)}
-    most = max((v for n, v in given.items() if n not in short), default=math.inf)
-    return {n: _expected(ended[n], sign, v, most) if n in short else (v, 0.0) for n, v in given.items()}
-
-
-def _expected(trial: TrialOutline, sign: float, given: float, most: float) -> tuple[float, float]:
-    request = trial.stop_request
-    if request is None or request.expected is None:
-        return min(given, most), 0.0
-    return min(sign * request.expected.mean, most), request.expected.std

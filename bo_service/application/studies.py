@@ -133,4 +133,5 @@ def delete_study(services: Services, study_id: str, key: RequestKey | None) -> N
             return Done()
 
         once(records, key, Done, services.clock.now(), delete)
+    services.memory.forget(study_id)
     services.changes.announce(study_id, GONE)

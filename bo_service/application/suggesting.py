@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
-from bo_service.application.gathering import evidence_of
-from bo_service.application.ports import Records, RequestKey
+from bo_service.application.desks import MOST_AHEAD
+from bo_service.application.memory import Known
+from bo_service.application.ports import RequestKey
 from bo_service.application.repeating import repeated
-from bo_service.application.services import Ledger, Services, change_once
+from bo_service.application.services import OPEN, Ledger, Services, change_once, room
 from bo_service.application.trials import check_size
 from bo_service.application.views import Handout, Shortfall
+from bo_service.core.errors import NotFound
 from bo_service.core.evidence import Evidence, Expected, Suggestion
-from bo_service.core.limits import MAX_TRIALS
-from bo_service.core.study import Algorithm, Metric, Study, StudyState
+from bo_service.core.study import Algorithm, Metric, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial, TrialState
 
-OPEN = (TrialState.QUEUED, TrialState.RUNNING)
 TIMES = 3
 """That a suggestion is computed at most, where trials are made by others meanwhile."""
 RETRY_DELAY = timedelta(seconds=2)
@@ -40,10 +40,10 @@ class Ask:
 class Prepared:
     """What was found out before the transaction."""
 
+    known: Known
+    """The study, as it was then."""
     last_number: int
-    """Of the trials that the evidence knows."""
-    evidence: Evidence | None
-    """None where it wasn't needed."""
+    """Of the trials that the suggestions were made with."""
     suggestions: list[Suggestion]
     """The surrogate's, or quick ones."""
     by_surrogate: bool
@@ -89,9 +89,12 @@ def _attempt(
         return _hand_out(services, ledger, ask, prepared)
 
     try:
-        return change_once(services, ask.study_id, key, Handout, hand_out)
+        handout = change_once(services, ask.study_id, key, Handout, hand_out)
     except _Blind:
         return None
+    if prepared is not None and prepared.by_surrogate:
+        services.preparations.handed_out(prepared.known)
+    return handout
 
 
 class _Blind(Exception):
@@ -101,34 +104,31 @@ class _Blind(Exception):
 def _is_blind(ledger: Ledger, prepared: Prepared) -> bool:
     """Whether the surrogate didn't know of trials that another server has made meanwhile: its own would be the same."""
     modelled = prepared.by_surrogate and prepared.suggestions
-    return bool(modelled) and ledger.records.trials.last_number(ledger.study.study_id) > prepared.last_number
+    last_number = ledger.records.trials.last_number(ledger.study.study_id)
+    return bool(modelled) and last_number > prepared.known.last_number
 
 
 def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: float | None) -> Prepared | None:
     """What is suggested beyond the queue; None where that is nothing. The surrogate has until the deadline, if any."""
-    with services.store.read() as records:
-        if key is not None and records.answers.find(key, Handout) is not None:
-            return None
-        study = records.studies.get(ask.study_id)
-        queued = len(records.trials.select(ask.study_id, (TrialState.QUEUED,), limit=ask.count))
-        wanted = min(ask.count - queued, _room(records, study))
-        if wanted <= 0 or study.state is not StudyState.ACTIVE:
-            return None
-        if deadline is None:
-            make = partial(_quick, services)
-            last_number, found = services.reserve.take(study, wanted, partial(_gathered, records, study), make)
-            return Prepared(last_number, None, found, by_surrogate=False)
-        last_number, evidence = _gathered(records, study)
-    if evidence.needs_surrogate(wanted):
-        best = services.optimizer.suggest(evidence, wanted, deadline - time.monotonic())
-        if best is not None:
-            return Prepared(last_number, evidence, best, by_surrogate=True)
-    return Prepared(last_number, evidence, _quick(services, evidence, wanted), by_surrogate=False)
-
-
-def _gathered(records: Records, study: Study) -> tuple[int, Evidence]:
-    """The last trial's number, and the evidence."""
-    return records.trials.last_number(study.study_id), evidence_of(records, study)
+    try:
+        with services.memory.reading(services.store, ask.study_id) as (records, known):
+            if key is not None and records.answers.find(key, Handout) is not None:
+                return None
+            free = min(ask.count - known.queued, room(records, known.study, known.last_number, ask.count))
+    except NotFound:
+        return None  # the answer to this request may be there all the same
+    if free <= 0 or known.study.state is not StudyState.ACTIVE:
+        return None
+    if deadline is None:
+        last_number, quick = services.reserve.take(known, free, partial(_quick, services))
+        return Prepared(known, last_number, quick, by_surrogate=False)
+    if known.evidence.needs_surrogate(free):
+        ahead = min(MOST_AHEAD, free + services.suggesting.wanted(ask.study_id) - 1)
+        patience = deadline - time.monotonic()
+        found = services.preparations.obtain(services.optimizer, known, free, ahead, patience)
+        if found is not None:
+            return Prepared(known, known.last_number, found, by_surrogate=True)
+    return Prepared(known, known.last_number, _quick(services, known.evidence, free), by_surrogate=False)
 
 
 def _quick(services: Services, evidence: Evidence, count: int) -> list[Suggestion]:
@@ -144,8 +144,7 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
         return Handout((), closed, RETRY_DELAY if closed is Shortfall.PAUSED else None)
     study_id = ledger.study.study_id
     queued = ledger.records.trials.select(study_id, (TrialState.QUEUED,), limit=ask.count)
-    room = _room(ledger.records, ledger.study)
-    fresh = _fresh(services, ledger, min(ask.count - len(queued), room), prepared)
+    fresh = _fresh(services, ledger, min(ask.count - len(queued), ledger.room(ask.count)), prepared)
     made = [_queue(ledger, suggestion) for suggestion in fresh]
     started = tuple(ledger.start(trial, ask.worker_id) for trial in [*queued, *made])
     if len(started) == ask.count:
@@ -158,14 +157,13 @@ def _fresh(services: Services, ledger: Ledger, count: int, prepared: Prepared | 
     if count <= 0:
         return []
     if prepared is None:  # there were enough in the queue, and others have taken them
-        return _quick(services, evidence_of(ledger.records, ledger.study), count)
-    added = [t.parameters for t in ledger.records.trials.select(ledger.study.study_id, after=prepared.last_number)]
+        return _quick(services, services.memory.look(ledger.records, ledger.study).evidence, count)
+    trials = ledger.records.trials.select(ledger.study.study_id, after=prepared.last_number)
+    added = [t.parameters for t in trials]
     kept = [s for s in prepared.suggestions if s.configuration not in added][:count]
     if len(kept) == count:
         return kept
-    evidence, missing = prepared.evidence, count - len(kept)
-    if evidence is None:  # another server has made the same
-        evidence, added = evidence_of(ledger.records, ledger.study), []
+    evidence, missing = prepared.known.evidence, count - len(kept)
     evidence = replace(evidence, pending=(*evidence.pending, *added, *(s.configuration for s in kept)))
     if prepared.by_surrogate:  # it was in time; there were fewer, or others have them
         return kept + services.optimizer.suggest_blind(evidence, missing)
@@ -183,17 +181,10 @@ def _shortfall(ledger: Ledger, started: tuple[Trial, ...]) -> Handout:
     counts = ledger.records.trials.counts(ledger.study.study_id)
     if any(counts.get(state) for state in OPEN):  # one of these may come back to the queue
         return Handout(started, Shortfall.ALL_IN_PROGRESS, RETRY_DELAY)
-    is_full = _room(ledger.records, ledger.study) <= 0
+    is_full = ledger.room() <= 0
     if is_full and not started and ledger.study.spec.execution.max_trials is None:
         check_size(ledger.study, sum(counts.values()))
     return Handout(started, Shortfall.COMPLETED if is_full else Shortfall.SPACE_EXHAUSTED)
-
-
-def _room(records: Records, study: Study) -> int:
-    """How many trials more it may have."""
-    limit = study.spec.execution.max_trials
-    made = sum(records.trials.counts(study.study_id).values())
-    return (MAX_TRIALS if limit is None else limit) - made
 
 
 def explanation_of(suggestion: Suggestion, metrics: Sequence[Metric]) -> Explanation:

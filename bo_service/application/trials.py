@@ -84,11 +84,12 @@ def _check_room(ledger: Ledger, queued: bool) -> None:
             f"{study.name} is completed: nobody would run the trial; set its state to ACTIVE, or raise max_trials",
             state=study.state.name,
         )
+    if ledger.room() > 0:
+        return
     limit = study.spec.execution.max_trials
-    made = sum(ledger.records.trials.counts(study.study_id).values())
-    if limit is not None and made >= limit:
+    if limit is not None:
         raise LimitExceeded(f"{study.name} has all of its {limit} trials; raise spec.execution.max_trials")
-    check_size(study, made)
+    check_size(study, MAX_TRIALS - ledger.room())
 
 
 def check_size(study: Study, trials: int) -> None:

@@ -1,9 +1,9 @@
 """Earlier studies that a study starts from: which may be named, and what they know in its space and of its metrics."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from bo_service.application.ports import Records, TrialOutline
-from bo_service.application.stopping import full_values
+from bo_service.application.results import full_values
 from bo_service.core.domains import listed
 from bo_service.core.errors import InvalidArgument, Violation
 from bo_service.core.evidence import PastTrial, Source
@@ -41,15 +41,12 @@ def _fault(records: Records, study_id: str, spec: StudySpec, source_id: str) -> 
     return None
 
 
-def sources_of(records: Records, spec: StudySpec) -> tuple[Source, ...]:
-    """What the studies that `spec` names know; those deleted since then know nothing."""
+def sources_from(trials: Mapping[str, Sequence[TrialOutline]], spec: StudySpec) -> tuple[Source, ...]:
+    """What the studies that `spec` names know, by their trials; those deleted since then know nothing."""
     found = []
     for source_id in spec.suggestion.warm_start_studies:
-        if records.studies.find(source_id) is None:
-            continue
-        trials = records.trials.outlines(source_id)
         for k, metric in enumerate(spec.objectives):
-            past = tuple(_past(trials, metric, spec.space))
+            past = tuple(_past(trials.get(source_id, ()), metric, spec.space))
             if any(trial.value is not None for trial in past):
                 found.append(Source(source_id, k, past))
     return tuple(found)

@@ -32,12 +32,16 @@ def watch_study(
 
 
 def notice_changes(services: Services) -> None:
-    """Wakes those who watch a study that was changed through another server."""
-    watched = services.changes.watched_studies()
-    if watched:
-        with services.store.read() as records:
-            found = records.studies.revisions(watched)
-        services.changes.notice({study_id: found.get(study_id, GONE) for study_id in watched})
+    """Wakes those who watch a study that was changed through another server, and those who prepare for it."""
+    watched, prepared = services.changes.watched_studies(), services.preparations.studies()
+    if not watched and not prepared:
+        return
+    with services.store.read() as records:
+        found = records.studies.revisions({*watched, *prepared})
+    services.changes.notice({study_id: found.get(study_id, GONE) for study_id in watched})
+    for study_id in prepared:
+        if found.get(study_id, GONE) != services.memory.revision(study_id):
+            services.preparations.want(study_id)
 
 
 def _wait(services: Services, study_id: str, announced: int, is_heard: Callable[[], bool]) -> None:

@@ -75,9 +75,11 @@ class Evidence:
     @property
     def can_be_fitted(self) -> bool:
         """Whether a surrogate is wanted, and two different values are known."""
-        wanted = self.settings.algorithm is Algorithm.GAUSSIAN_PROCESS
-        known = {(t.value, *t.further) for t in self.past if t.value is not None and math.isfinite(t.value)}
-        return wanted and len(known) >= 2
+        if self.settings.algorithm is not Algorithm.GAUSSIAN_PROCESS:
+            return False
+        values = ((t.value, *t.further) for t in self.past if t.value is not None and math.isfinite(t.value))
+        first = next(values, None)
+        return any(other != first for other in values)
 
     def about(self, objective: int) -> "Evidence":
         """The same of one of several objectives alone, counted from 0."""

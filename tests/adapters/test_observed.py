@@ -9,7 +9,7 @@ from bo_service.adapters.storage.sqlite import SqliteStore
 from bo_service.adapters.telemetry.instrument import Instruments
 from bo_service.adapters.telemetry.metrics import Metrics
 from bo_service.adapters.telemetry.observed import ObservedOptimizer, ObservedStore
-from bo_service.application.ports import RequestKey
+from bo_service.application.ports import Errand, RequestKey
 from bo_service.application.views import Done
 from bo_service.core.domains import FloatDomain
 from bo_service.core.errors import DeadlinePassed, NotEnoughData, StorageUnavailable
@@ -48,6 +48,9 @@ class Told:
     def replayed(self, method):
         self.heard.append(("replayed", method))
 
+    def suggestions_found(self, finding):
+        self.heard.append(("suggestions", finding.value))
+
     def leases_expired(self, count):
         self.heard.append(("expired", str(count)))
 
@@ -81,9 +84,9 @@ def test_how_a_suggestion_ended_is_told(end, outcome: str) -> None:
     observed = ObservedOptimizer(Optimizer(end), told)
     if isinstance(end, Exception):
         with pytest.raises(type(end)):
-            observed.suggest(EVIDENCE, 1, 1.0)
+            observed.suggest(EVIDENCE, 1, 1.0, Errand(is_urgent=True))
     else:
-        assert observed.suggest(EVIDENCE, 1, 1.0) == end
+        assert observed.suggest(EVIDENCE, 1, 1.0, Errand(is_urgent=True)) == end
     assert told.heard == [("suggest", outcome)]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from bo_service.adapters.storage.opening import open_store
 from bo_service.application import studies
+from bo_service.application.ports import Errand, Store
 from bo_service.application.services import Services
 from bo_service.core import suggest as core
 from bo_service.core.domains import CategoricalDomain, FloatDomain, Scale
@@ -41,7 +42,7 @@ class LocalOptimizer:
         self.too_slow = False
         self.asked: list[Evidence] = []
 
-    def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:
+    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> list[Suggestion] | None:
         self.asked.append(evidence)
         return None if self.too_slow else core.suggest(evidence, count)
 
@@ -77,6 +78,12 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/bo.db"
     make_database: Callable[[], str] = request.getfixturevalue("make_database")
     return make_database()
+
+
+@pytest.fixture
+def make_services(clock: TurnedClock, optimizer: LocalOptimizer) -> Callable[[Store], Services]:
+    """Makes a server's services over a store."""
+    return lambda store: Services(store, clock, optimizer)
 
 
 @pytest.fixture

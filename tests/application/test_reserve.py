@@ -53,11 +53,11 @@ def test_a_study_of_the_same_name_begins_anew(services, clock) -> None:
     assert suggested(services, 5) == before
 
 
-def test_the_evidence_is_gathered_once_for_many(services, monkeypatch) -> None:
+def test_many_are_made_at_once(services, monkeypatch) -> None:
     make(services, SMALL)
-    gathered = []
-    whole = suggesting.evidence_of
-    monkeypatch.setattr(suggesting, "evidence_of", lambda *a: gathered.append(a) or whole(*a))
+    made = []
+    whole = services.optimizer.suggest_blind
+    monkeypatch.setattr(services.optimizer, "suggest_blind", lambda *a: made.append(a) or whole(*a))
     for _ in range(AHEAD):
         suggested(services)
-    assert len(gathered) == 1
+    assert len(made) == 1

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bo_service.application import running, studies, suggesting, trials
+from bo_service.application import gathering, running, studies, suggesting, trials
 from bo_service.application.ports import RequestKey
 from bo_service.application.views import Shortfall
 from bo_service.core.domains import CategoricalDomain
@@ -76,8 +76,8 @@ def test_what_others_make_meanwhile_is_learned_of(
     optimizer.asked.clear()
     suggest = optimizer.suggest
 
-    def meanwhile(evidence, count, patience):
-        suggestions = suggest(evidence, count, patience)
+    def meanwhile(evidence, count, patience, errand):
+        suggestions = suggest(evidence, count, patience, errand)
         if len(optimizer.asked) <= disturbed:  # as another server does
             same = trials.NewTrial(suggestions[0].configuration, {})
             running.complete_trial(services, "s", *held(services, trials.create_trial(services, "s", same, None)), None)
@@ -115,7 +115,7 @@ def test_machines_failures_are_unknown_to_the_surrogate_and_bad_parameters_are_k
         (trial,) = ask(services).trials
         running.complete_trial(services, "s", trial.number, trial.lease.token, Failure(reason), None)
     with services.store.read() as records:
-        evidence = suggesting.evidence_of(records, records.studies.get("s"))
+        evidence = gathering.evidence_of(records, records.studies.get("s"))
     assert [(t.number, t.value) for t in evidence.past] == [(2, None)]
     assert evidence.pending == ()
 

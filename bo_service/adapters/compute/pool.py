@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bo_service.adapters.compute import tasks
-from bo_service.adapters.compute.processes import Processes
+from bo_service.adapters.compute.processes import Processes, Stopped
+from bo_service.application.ports import Errand
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import DeadlinePassed, LimitExceeded
 from bo_service.core.evidence import Evidence, Predictions, Suggestion
@@ -39,10 +40,10 @@ class PoolOptimizer:
         self._failures = 0
         threading.Thread(target=tasks.load, daemon=True, name="load-core").start()  # so that the first call needn't
 
-    def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:
+    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> list[Suggestion] | None:
         try:
-            found: list[Suggestion] = self._processes.run(patience, tasks.suggest, evidence, count)
-        except DeadlinePassed:
+            found: list[Suggestion] = self._processes.run(patience, tasks.suggest, evidence, count, errand=errand)
+        except (DeadlinePassed, Stopped):
             return None
         except Exception:
             self._failures += 1

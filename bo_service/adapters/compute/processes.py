@@ -6,16 +6,17 @@ They are spawned, never forked: a fork of a process with gRPC's threads hangs.
 import logging
 import multiprocessing
 import os
-import queue
 import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
 from typing import Any
 
 from bo_service.adapters.compute import tasks
+from bo_service.application.ports import Errand
 from bo_service.core.errors import DeadlinePassed
 
 logger = logging.getLogger("bo_service.compute")
@@ -35,6 +36,8 @@ class Process:
     def __init__(self) -> None:
         self._executor: ProcessPoolExecutor | None = None
         self._loading: Future[None] | None = None
+        self._signaling = threading.Lock()
+        """A signal for one task must not reach the next."""
 
     @property
     def is_loaded(self) -> bool:
@@ -49,11 +52,20 @@ class Process:
 
     def submit(self, task: Callable[..., Any], *arguments: object) -> "Future[Any]":
         """Raises BrokenExecutor, OSError."""
-        if self._executor is None:
-            spawn = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(1, mp_context=spawn, initializer=_enter)
-            self._loading = self._executor.submit(tasks.load)
-        return self._executor.submit(task, *arguments)
+        with self._signaling:
+            if self._executor is None:
+                spawn = multiprocessing.get_context("spawn")
+                self._executor = ProcessPoolExecutor(1, mp_context=spawn, initializer=_enter)
+                self._loading = self._executor.submit(tasks.load)
+            return self._executor.submit(task, *arguments)
+
+    def interrupt(self, future: "Future[Any]") -> None:
+        """Ends an interruptible task, if it is still at it."""
+        with self._signaling:
+            if not future.done() and self.is_loaded:  # before, the signal would kill it
+                for process in self._processes():
+                    if process.is_alive():
+                        os.kill(process.pid, signal.SIGUSR1)
 
     def kill(self) -> None:
         """What it was at ends with BrokenExecutor."""
@@ -81,6 +93,17 @@ class Process:
         return list((executor._processes or {}).values()) if executor is not None else []
 
 
+class Stopped(Exception):
+    """The task was stopped, as its errand said."""
+
+
+@dataclass(eq=False)
+class _Running:
+    process: Process
+    future: "Future[Any]"
+    errand: Errand
+
+
 class Processes:
     """So many processes, each with one task at a time."""
 
@@ -88,47 +111,49 @@ class Processes:
         for variable in THREAD_VARIABLES:  # read by the numeric libraries when the processes load them
             os.environ.setdefault(variable, "1")
         self._closed = threading.Event()
-        self._counting = threading.Lock()
-        self._waiting = self._running = 0
         self.restarts = 0
         self._all = [Process() for _ in range(count)]
-        self._free: queue.SimpleQueue[Process] = queue.SimpleQueue()
+        self._turns = threading.Condition()
+        self._free: list[Process] = []
+        self._waiting: list[Errand] = []
+        self._running: list[_Running] = []
         for process in self._all:
             self._warm(process)
-            self._free.put(process)
+            self._put(process)
 
-    def run(self, patience: float, task: Callable[..., Any], *arguments: object) -> Any:
+    def run(self, patience: float, task: Callable[..., Any], *arguments: object, errand: Errand | None = None) -> Any:
         """What the task returns, or raises; tried again where its process is killed.
+
+        An urgent errand, as one is that isn't given, goes before the others, and stops one of them where no process is
+        free.
 
         Raises:
             DeadlinePassed: not done within `patience` seconds, or the process was killed each time.
+            Stopped: the errand was stopped.
         """
         deadline = time.monotonic() + max(0.0, patience)
+        errand = errand or Errand(is_urgent=True)
         for _ in range(TIMES):
             try:
-                return self._run(deadline, task, *arguments)
+                return self._run(deadline, errand, task, *arguments)
             except (BrokenExecutor, OSError) as error:
                 logger.warning("a process that computes was killed or can't be started (%s)", error)
         raise DeadlinePassed("a process that computes was killed; try again")
 
     def is_ready(self) -> bool:
         """Whether one can begin with a task. Those that were killed while they were idle are replaced."""
-        for _ in range(self._free.qsize()):
-            try:
-                process = self._free.get_nowait()
-            except queue.Empty:
-                break
-            if process.is_dead:
-                logger.warning("a process that computes was killed; starting anew")
-                self._replace(process)
-            else:
-                self._free.put(process)
+        with self._turns:
+            dead = [process for process in self._free if process.is_dead]
+            self._free = [process for process in self._free if process not in dead]
+        for process in dead:
+            logger.warning("a process that computes was killed; starting anew")
+            self._replace(process)
         return any(process.is_loaded for process in self._all)
 
     def load(self) -> tuple[int, int]:
         """How many tasks wait for a process, and how many have one."""
-        with self._counting:
-            return self._waiting, self._running
+        with self._turns:
+            return len(self._waiting), len(self._running)
 
     def close(self) -> None:
         """Ends them, whatever they are at."""
@@ -136,35 +161,70 @@ class Processes:
         for process in self._all:
             process.close()
 
-    def _run(self, deadline: float, task: Callable[..., Any], *arguments: object) -> Any:
-        process = self._taken(deadline)
+    def _run(self, deadline: float, errand: Errand, task: Callable[..., Any], *arguments: object) -> Any:
+        process = self._taken(deadline, errand)
         try:
-            future = process.submit(task, *arguments)
+            future = process.submit(tasks.interruptible, task, *arguments)
         except (BrokenExecutor, OSError):
             self._replace(process)
             raise
-        self._count(running=1)
-        future.add_done_callback(lambda done: self._give_back(process, done))
+        running = _Running(process, future, errand)
+        with self._turns:
+            self._running.append(running)
+        future.add_done_callback(lambda _: self._give_back(running))
+        errand.listen(lambda: self._hear(running))
+        self._hear(running)
         try:
             return future.result(max(0.0, deadline - time.monotonic()))
+        except tasks.Interrupted:
+            raise Stopped from None
         except FutureTimeout:
             if not future.cancel():
                 self._watch(process, future)
-            raise _too_slow() from None
-
-    def _count(self, waiting: int = 0, running: int = 0) -> None:
-        with self._counting:
-            self._waiting += waiting
-            self._running += running
-
-    def _taken(self, deadline: float) -> Process:
-        self._count(waiting=1)
-        try:
-            return self._free.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
+                process.interrupt(future)
             raise _too_slow() from None
         finally:
-            self._count(waiting=-1)
+            errand.listen(lambda: None)
+
+    def _hear(self, running: _Running) -> None:
+        if running.errand.is_stopped and not running.future.done():
+            running.process.interrupt(running.future)
+            self._watch(running.process, running.future)
+
+    def _taken(self, deadline: float, errand: Errand) -> Process:
+        """The next free process, once nothing more urgent waits."""
+        errand.listen(lambda: self._make_way(errand))
+        self._make_way(errand)
+        with self._turns:
+            self._waiting.append(errand)
+            try:
+                self._turns.wait_for(lambda: self._is_next(errand), max(0.0, deadline - time.monotonic()))
+                if errand.is_stopped:
+                    raise Stopped
+                if not self._is_next(errand):
+                    raise _too_slow()
+                return self._free.pop(0)
+            finally:
+                self._waiting.remove(errand)
+                self._turns.notify_all()
+
+    def _is_next(self, errand: Errand) -> bool:
+        first = next((waiting for waiting in self._waiting if waiting.is_urgent), self._waiting[0])
+        return errand.is_stopped or (bool(self._free) and errand is first)
+
+    def _make_way(self, errand: Errand) -> None:
+        """Wakes those who wait; stops one that isn't urgent for one that is, and finds no process free."""
+        with self._turns:
+            self._turns.notify_all()
+            others = (r.errand for r in reversed(self._running) if not (r.errand.is_urgent or r.errand.is_stopped))
+            other = None if self._free or errand.is_stopped or not errand.is_urgent else next(others, None)
+        if other is not None:  # without the lock: a thread that gives a process back may hold the executor's
+            other.stop()
+
+    def _put(self, process: Process) -> None:
+        with self._turns:
+            self._free.append(process)
+            self._turns.notify_all()
 
     def _watch(self, process: Process, future: "Future[Any]") -> None:
         def judge() -> None:
@@ -176,21 +236,23 @@ class Processes:
         timer.daemon = True
         timer.start()
 
-    def _give_back(self, process: Process, future: "Future[Any]") -> None:
-        self._count(running=-1)
+    def _give_back(self, running: _Running) -> None:
+        process, future = running.process, running.future
+        with self._turns:
+            self._running.remove(running)
         failure = None if future.cancelled() else future.exception()
         if isinstance(failure, BrokenExecutor | MemoryError):  # what is left of its memory is in pieces
             # on a thread of its own: this one may hold the executor's lock
             threading.Thread(target=self._replace, args=(process,), daemon=True, name="replace").start()
         else:
-            self._free.put(process)
+            self._put(process)
 
     def _replace(self, process: Process) -> None:
         process.discard()
         if not self._closed.is_set():
             self.restarts += 1
             self._warm(process)
-            self._free.put(process)
+            self._put(process)
 
     def _warm(self, process: Process) -> None:
         try:
@@ -207,6 +269,7 @@ def _too_slow() -> DeadlinePassed:
 def _enter() -> None:
     """Leaves Ctrl-C to the parent, and dies with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tasks.allow_interrupts()
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -1,10 +1,46 @@
 """What the processes that compute are asked: the core's functions, on one thread, loaded where they run."""
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
 
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Evidence, Predictions, Suggestion
 from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
+
+_is_open = False
+"""Whether a task may be interrupted at this moment."""
+
+
+class Interrupted(BaseException):
+    """The task's result is of no use any more."""
+
+
+def allow_interrupts() -> None:
+    """From now on SIGUSR1 ends what `interruptible` is at, and nothing else."""
+    signal.signal(signal.SIGUSR1, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    global _is_open
+    if _is_open:
+        _is_open = False  # once: whatever comes next is another task
+        raise Interrupted
+
+
+def interruptible(task: Callable[..., Any], *arguments: object) -> Any:
+    """What the task returns, or raises.
+
+    Raises:
+        Interrupted: by SIGUSR1.
+    """
+    global _is_open
+    _is_open = True
+    try:
+        return task(*arguments)
+    finally:
+        _is_open = False
 
 
 def load() -> None:

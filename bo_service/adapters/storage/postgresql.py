@@ -16,7 +16,7 @@ from bo_service.adapters.storage.failures import cause, told, unsure
 from bo_service.adapters.storage.records import SqlRecords
 from bo_service.adapters.storage.shared_clock import SharedClock
 from bo_service.adapters.storage.upgrade import upgrade
-from bo_service.application.services import StudyLocks
+from bo_service.application.study_locks import StudyLocks
 from bo_service.core.errors import StartupError, StorageUnavailable
 
 CONNECTIONS = 20

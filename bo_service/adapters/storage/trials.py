@@ -24,6 +24,9 @@ _TRIALS = select(*(_TABLE.c[name] for name in TRIAL_FIELDS))
 _TRIAL = _TRIALS.where(_MINE, _TABLE.c.number == bindparam("trial"))
 _PAGE = _TRIALS.where(_MINE, _TABLE.c.number > bindparam("after")).order_by(_TABLE.c.number)
 _OUTLINES = select(*(_TABLE.c[field.name] for field in fields(TrialOutline))).where(_MINE).order_by(_TABLE.c.number)
+_CHANGED_OUTLINES = (  # in the order of an index, else SQLite looks at all trials
+    _OUTLINES.where(_TABLE.c.revision > bindparam("after")).order_by(None).order_by(_TABLE.c.revision)
+)
 _COUNTS = select(_TABLE.c.state, func.count().label("trials")).where(_MINE).group_by(_TABLE.c.state)
 _ANY_RUNNING = select(_TABLE.c.number).where(_TABLE.c.lease_expire_time.is_not(None)).limit(1)
 _LAST_NUMBER = select(_STUDIES.c.last_number).where(_STUDIES.c.study_id == bindparam("study"))
@@ -55,6 +58,11 @@ class SqlTrials:
 
     def outlines(self, study_id: str) -> list[TrialOutline]:
         return [TrialOutline(*row) for row in self._connection.execute(_OUTLINES, {"study": study_id})]
+
+    def changed_outlines(self, study_id: str, after_revision: int) -> list[TrialOutline]:
+        given = {"study": study_id, "after": after_revision}
+        found = [TrialOutline(*row) for row in self._connection.execute(_CHANGED_OUTLINES, given)]
+        return sorted(found, key=lambda trial: trial.number)
 
     def changed(self, study_id: str, after_revision: int, limit: int) -> list[Trial]:
         query = _TRIALS.where(_TABLE.c.study_id == study_id, _TABLE.c.revision > after_revision)

@@ -7,6 +7,8 @@ from typing import Protocol
 
 import grpc
 
+from bo_service.application.desks import Finding
+
 
 @dataclass
 class Computation:
@@ -34,6 +36,9 @@ class Instrument(Protocol):
 
     def leases_expired(self, count: int) -> None:
         """So many trials were taken from silent workers."""
+
+    def suggestions_found(self, finding: Finding) -> None:
+        """How a call came by the surrogate's suggestions, or that some were prepared in vain."""
 
 
 class Instruments:
@@ -70,3 +75,7 @@ class Instruments:
     def leases_expired(self, count: int) -> None:
         for instrument in self._all:
             instrument.leases_expired(count)
+
+    def suggestions_found(self, finding: Finding) -> None:
+        for instrument in self._all:
+            instrument.suggestions_found(finding)

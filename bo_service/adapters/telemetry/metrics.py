@@ -19,6 +19,7 @@ from prometheus_client import (
 
 from bo_service.adapters.grpc.interceptors import outcome
 from bo_service.adapters.telemetry.instrument import Computation
+from bo_service.application.desks import Finding
 from bo_service.core.errors import StartupError, StorageUnavailable
 
 QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -62,6 +63,15 @@ class Metrics:
             "bo_request_replays", "Requests that were answered as they were before.", ["method"], registry=registry
         )
         self._expiries = Counter("bo_lease_expiries", "Trials taken from silent workers.", registry=registry)
+        self._found = Counter(
+            "bo_prepared_suggestions",
+            "Calls by how they came by the surrogate's suggestions: ready, joined, computed, too_late. Outcome stale: "
+            "prepared, and never asked for.",
+            ["outcome"],
+            registry=registry,
+        )
+        for finding in Finding:
+            self._found.labels(finding.value)
         self._serving = Gauge("bo_health_serving", "1 where health says SERVING.", ["service"], registry=registry)
 
     @contextmanager
@@ -98,6 +108,9 @@ class Metrics:
 
     def leases_expired(self, count: int) -> None:
         self._expiries.inc(count)
+
+    def suggestions_found(self, finding: Finding) -> None:
+        self._found.labels(finding.value).inc()
 
     def announced(self, service: str, is_serving: bool) -> None:
         """What health says."""

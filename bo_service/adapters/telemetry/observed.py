@@ -9,7 +9,7 @@ import grpc
 
 from bo_service.adapters.grpc.surrounding import Surrounding
 from bo_service.adapters.telemetry.instrument import Computation, Instrument
-from bo_service.application.ports import Answers, Optimizer, Records, RequestKey, Store
+from bo_service.application.ports import Answers, Errand, Optimizer, Records, RequestKey, Store
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import DeadlinePassed, NotEnoughData
 from bo_service.core.evidence import Evidence, Predictions, Suggestion
@@ -35,11 +35,11 @@ class ObservedOptimizer:
         self._optimizer = optimizer
         self._instrument = instrument
 
-    def suggest(self, evidence: Evidence, count: int, patience: float) -> list[Suggestion] | None:
+    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> list[Suggestion] | None:
         with self._watch("suggest", evidence) as task:
-            found = self._optimizer.suggest(evidence, count, patience)
+            found = self._optimizer.suggest(evidence, count, patience, errand)
             if found is None:
-                task.outcome = "too_late"
+                task.outcome = "stopped" if errand.is_stopped else "too_late"
             return found
 
     def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:

@@ -15,6 +15,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from bo_service.adapters import calls
 from bo_service.adapters.grpc.interceptors import outcome
 from bo_service.adapters.telemetry.instrument import Computation
+from bo_service.application.desks import Finding
 from bo_service.core.errors import StartupError
 
 logger = logging.getLogger("bo_service.tracing")
@@ -72,6 +73,10 @@ class Tracing:
 
     def leases_expired(self, count: int) -> None:
         """No call, no span."""
+
+    def suggestions_found(self, finding: Finding) -> None:
+        if finding is not Finding.STALE:
+            trace.get_current_span().set_attribute("bo.suggestions", finding.value)
 
 
 def provider_from_environment(environment: Mapping[str, str] = os.environ) -> TracerProvider:

@@ -14,6 +14,7 @@ import pytest
 
 from bo_service.adapters.compute import processes
 from bo_service.adapters.compute.pool import PoolOptimizer
+from bo_service.application.ports import Errand
 from bo_service.core.domains import FloatDomain
 from bo_service.core.errors import BoError, DeadlinePassed, LimitExceeded
 from bo_service.core.evidence import Evidence, PastTrial, Suggestion
@@ -60,7 +61,7 @@ def pair(left: None) -> Iterator[PoolOptimizer]:
     """Two processes, at work."""
     pool = PoolOptimizer(2)
     for _ in range(2):
-        assert pool.suggest(evidence(), 1, PATIENCE)
+        assert pool.suggest(evidence(), 1, PATIENCE, Errand(is_urgent=True))
     yield pool
     pool.close()
 
@@ -79,7 +80,7 @@ def recovered(pool: PoolOptimizer) -> list[Suggestion]:
     """What it suggests once it does again."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        found = pool.suggest(evidence(), 1, 5.0)
+        found = pool.suggest(evidence(), 1, 5.0, Errand(is_urgent=True))
         if found:
             return found
     raise AssertionError("the pool doesn't recover")
@@ -99,7 +100,7 @@ def test_a_process_killed_while_idle_is_replaced(pool: PoolOptimizer) -> None:
     (killed,) = children()
     killed.kill()
     killed.join(10)
-    assert pool.suggest(evidence(), 1, PATIENCE)
+    assert pool.suggest(evidence(), 1, PATIENCE, Errand(is_urgent=True))
     assert pool.predict(evidence(), [{"x": 0.5, "y": 0.5}], PATIENCE).observation_count == 5
 
 
@@ -113,7 +114,7 @@ def test_a_process_that_hangs_costs_one_caller_its_surrogate_and_is_replaced(poo
     hung = children()
     signaled(signal.SIGSTOP)
     began = time.monotonic()
-    assert pool.suggest(evidence(), 1, 0.5) is None
+    assert pool.suggest(evidence(), 1, 0.5, Errand(is_urgent=True)) is None
     assert time.monotonic() - began < 5
     assert recovered(pool)
     assert not any(process.is_alive() for process in hung)
@@ -134,7 +135,7 @@ def test_one_that_hangs_is_no_burden_to_the_other(pair: PoolOptimizer) -> None:
     hung = children()[-1]
     assert hung.pid is not None
     os.kill(hung.pid, signal.SIGSTOP)
-    found = [pair.suggest(evidence(), 1, 5.0) for _ in range(3)]
+    found = [pair.suggest(evidence(), 1, 5.0, Errand(is_urgent=True)) for _ in range(3)]
     assert sum(f is None for f in found) <= 1
     assert recovered(pair)
 
@@ -163,7 +164,7 @@ def test_a_task_that_takes_long_is_left_to_end(pool: PoolOptimizer, monkeypatch:
 
 def test_it_closes_while_a_process_hangs(pool: PoolOptimizer) -> None:
     signaled(signal.SIGSTOP)
-    assert pool.suggest(evidence(), 1, 0.1) is None
+    assert pool.suggest(evidence(), 1, 0.1, Errand(is_urgent=True)) is None
     pool.close()
     time.sleep(0.7)  # whoever watched the hung one starts no other
     assert not children()

@@ -37,7 +37,7 @@ TRIAL = "studies/s/trials/1"
 class QuickOptimizer:
     """Knows no surrogate."""
 
-    def suggest(self, evidence: Any, count: int, patience: float) -> None:
+    def suggest(self, evidence: Any, count: int, patience: float, errand: Any) -> None:
         return None
 
     def suggest_blind(self, evidence: Any, count: int) -> Any:
