@@ -1,18 +1,141 @@
-"""How long a server takes to suggest, prepared and not, with so many observations.
+"""How long a server takes to answer SuggestTrials with so many observations, prepared and not.
 
 Usage: python -m benchmarks.serving --observations 10,100,1000,10000
 
-One worker over one connection completes a trial, and asks for the next: at once, so that the surrogate has yet to be
-computed, or after waiting until it has been prepared. What the time goes to is looked at in the server's metrics.
+One worker asks, completes its trial and asks again: at once, so that the surrogate has yet to be computed, or when the
+server has prepared for it. How the answers were come by is read from the server's metrics, and printed beside.
 """
 
+import random
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+
 import bo_client
+import click
 
 SPACE = bo_client.SearchSpace(
     [
-        *(bo_client.FloatParameter(f"x{i}", 1e-4, 1.0, scale="log") for i in range(4)),
-        *(bo_client.IntParameter(f"k{i}", 1, 100) for i in range(2)),
+        *(bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(6)),
+        bo_client.IntParameter("k", 1, 100),
         bo_client.CategoricalParameter("c", ["a", "b", "c"]),
-        bo_client.CategoricalParameter("d", ["a", "b"]),
     ]
 )
+POLL_S = 0.02
+WRITERS = 8
+
+
+class Server:
+    """A server under way, and its metrics."""
+
+    def __init__(self, address: str, pid: int, metrics: str) -> None:
+        self.address = address
+        self.pid = pid
+        self._metrics = metrics
+
+    def metric(self, name: str) -> float:
+        """The sum over its labels."""
+        with urllib.request.urlopen(self._metrics) as page:
+            text = page.read().decode()
+        return sum(float(value) for value in re.findall(rf"^{re.escape(name)}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
+
+    def found(self, outcome: str) -> float:
+        """How many calls came by suggestions in this way."""
+        return self.metric(f'bo_prepared_suggestions_total{{outcome="{outcome}"}}')
+
+    def wait(self) -> None:
+        """Until nothing is computed any more."""
+        quiet = 0
+        while quiet < 2:
+            time.sleep(POLL_S)
+            busy = self.metric("bo_computing_running") + self.metric("bo_computing_waiting")
+            quiet = 0 if busy else quiet + 1
+
+    @property
+    def megabytes(self) -> float:
+        """Resident memory of the server's own process."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * 4096 / 2**20
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """A server over a fresh SQLite file, with metrics."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        metrics = f"127.0.0.1:{free.getsockname()[1]}"
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--storage", f"sqlite:///{folder}/bo.db", "--listen", "127.0.0.1:0", "--metrics", metrics]
+        command = [sys.executable, "-m", "bo_service.cli", "serve", *options, "--log-level", "warning"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        try:
+            yield Server(process.stdout.readline().split()[2], process.pid, f"http://{metrics}/metrics")
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def fill(study: bo_client.Study, count: int) -> None:
+    """Adds so many random observations."""
+    rng = random.Random(0)
+
+    def configuration() -> dict[str, bo_client.Value]:
+        numbers = {f"x{i}": rng.random() for i in range(6)}
+        return {**numbers, "k": rng.randint(1, 100), "c": rng.choice("abc")}
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(lambda c: study.add(c, {"loss": value(c)}), [configuration() for _ in range(count)]))
+
+
+def value(parameters: dict[str, bo_client.Value]) -> float:
+    """Something to learn."""
+    return sum((float(parameters[f"x{i}"]) - 0.3) ** 2 for i in range(6)) + float(parameters["c"] != "b")
+
+
+def measure(server: Server, observations: int, times: int) -> Iterator[str]:
+    """Rows of the table: prepared, then not."""
+    with bo_client.connect(server.address) as client:
+        study = client.create_study(f"n{observations}", SPACE, "loss", goal="minimize")
+        fill(study, observations)
+        (trial,) = study.suggest(timeout=300.0)
+        for is_prepared in (True, False):
+            taken, before = [], server.found("ready")
+            for _ in range(times):
+                trial.complete({"loss": value(dict(trial.parameters))})
+                if is_prepared:
+                    server.wait()
+                begin = time.perf_counter()
+                (trial,) = study.suggest(timeout=300.0)
+                taken.append(1e3 * (time.perf_counter() - begin))
+            ready = server.found("ready") - before
+            late = quantiles(taken, n=100)[98]
+            how = "prepared" if is_prepared else "at once"
+            figures = f"{median(taken):.1f} | {late:.1f} | {ready:.0f} of {times} | {server.megabytes:.0f}"
+            yield f"| {observations} | {how} | {figures} |"
+
+
+@click.command()
+@click.option("--observations", default="10,100,1000,10000", show_default=True)
+@click.option("--times", default=30, show_default=True, help="That are asked for, of each kind.")
+def main(observations: str, times: int) -> None:
+    """Measure SuggestTrials."""
+    click.echo("| observations | asked | median, ms | 99 %, ms | found ready | server's memory, MB |")
+    click.echo("|---|---|---|---|---|---|")
+    for count in map(int, observations.split(",")):
+        with serving() as server:
+            for row in measure(server, count, times):
+                click.echo(row)
+
+
+if __name__ == "__main__":
+    main()

@@ -162,6 +162,67 @@ def test_a_task_that_takes_long_is_left_to_end(pool: PoolOptimizer, monkeypatch:
     assert busy.is_alive()
 
 
+def begun(pool: PoolOptimizer, seconds: float, errand: Errand) -> tuple[threading.Thread, list[str]]:
+    """A task that takes so long, in its process, and how it ended once it has."""
+    ended: list[str] = []
+
+    def run() -> None:
+        try:
+            pool._processes.run(PATIENCE, time.sleep, seconds, errand=errand)
+            ended.append("done")
+        except processes.Stopped:
+            ended.append("stopped")
+
+    thread = threading.Thread(target=run)
+    before = pool.load()
+    thread.start()
+    while (pool.load().running, pool.load().waiting) == (before.running, before.waiting):
+        time.sleep(0.01)
+    time.sleep(0.3)  # until it is at the process, too
+    return thread, ended
+
+
+def test_a_task_that_is_stopped_leaves_its_process_to_the_next(pool: PoolOptimizer) -> None:
+    (process,) = children()
+    errand = Errand(is_urgent=False)
+    thread, ended = begun(pool, PATIENCE, errand)
+    errand.stop()
+    thread.join(PATIENCE / 2)
+    assert ended == ["stopped"]
+    assert pool.suggest(evidence(), 1, PATIENCE, Errand(is_urgent=True))
+    assert children() == [process]
+    assert process.is_alive()
+
+
+def test_what_is_urgent_stops_what_is_not_and_goes_before_it(pool: PoolOptimizer) -> None:
+    running, stopped = begun(pool, PATIENCE, Errand(is_urgent=False))
+    waiting, left = begun(pool, 0.0, Errand(is_urgent=False))
+    assert pool.suggest(evidence(), 1, PATIENCE, Errand(is_urgent=True))
+    running.join(PATIENCE / 2)
+    waiting.join(PATIENCE / 2)
+    assert (stopped, left) == (["stopped"], ["done"])
+
+
+def test_what_has_become_urgent_is_not_stopped(pool: PoolOptimizer) -> None:
+    errand = Errand(is_urgent=False)
+    running, ended = begun(pool, 1.5, errand)
+    errand.urge()
+    assert pool.suggest(evidence(), 1, PATIENCE, Errand(is_urgent=True))
+    running.join(PATIENCE / 2)
+    assert ended == ["done"]
+
+
+def test_what_is_stopped_while_it_waits_never_runs(pool: PoolOptimizer) -> None:
+    running, _ = begun(pool, 1.5, Errand(is_urgent=True))
+    errand = Errand(is_urgent=False)
+    waiting, ended = begun(pool, PATIENCE, errand)
+    errand.stop()
+    waiting.join(PATIENCE / 2)
+    assert ended == ["stopped"]
+    running.join(PATIENCE / 2)
+    assert recovered(pool)
+
+
 def test_it_closes_while_a_process_hangs(pool: PoolOptimizer) -> None:
     signaled(signal.SIGSTOP)
     assert pool.suggest(evidence(), 1, 0.1, Errand(is_urgent=True)) is None
