@@ -21,16 +21,21 @@ def evidence_of(records: Records, study: Study) -> Evidence:
     named = (name for name in study.spec.suggestion.warm_start_studies if records.studies.find(name))
     sources = sources_from({name: records.trials.outlines(name) for name in named}, study.spec)
     pending = (t.parameters for t in trials if not t.state.is_ended)
-    return evidence_from(study, past_trials(trials, study.spec), pending, sources)
+    spent = (t.parameters for t in trials if is_spent(t))
+    return evidence_from(study, past_trials(trials, study.spec), pending, spent, sources)
 
 
 def evidence_from(
-    study: Study, past: tuple[PastTrial, ...], pending: Iterable[Configuration], sources: tuple[Source, ...]
+    study: Study,
+    past: tuple[PastTrial, ...],
+    pending: Iterable[Configuration],
+    spent: Iterable[Configuration],
+    sources: tuple[Source, ...],
 ) -> Evidence:
     """The evidence that these make."""
     settings = study.spec.suggestion
     seed = seed_of(study.study_id) if settings.seed is None else settings.seed
-    return Evidence(study.spec.space, settings, seed, past, tuple(pending), sources)
+    return Evidence(study.spec.space, settings, seed, past, tuple(pending), sources, tuple(spent))
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,11 @@ def is_heard(trial: TrialOutline | None) -> bool:
     if trial is None or not trial.state.is_ended:
         return False
     return trial.state is TrialState.INFEASIBLE or trial.final_measurement is not None
+
+
+def is_spent(trial: TrialOutline) -> bool:
+    """Whether it ended, and says nothing about its parameters."""
+    return trial.state.is_ended and not is_heard(trial)
 
 
 def past_trials(trials: Sequence[TrialOutline], spec: StudySpec, most: float | None = None) -> tuple[PastTrial, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 
-from bo_service.application.gathering import Past, evidence_from, is_heard
+from bo_service.application.gathering import Past, evidence_from, is_heard, is_spent
 from bo_service.application.ports import Records, Store, TrialOutline
 from bo_service.application.study_locks import StudyLocks
 from bo_service.application.warm_start import sources_from
@@ -37,6 +37,8 @@ class Known:
     """All trials, by number."""
     pending: Mapping[int, Configuration]
     """Of those that are queued or running, by number, in its order."""
+    spent: Mapping[int, Configuration]
+    """Of those that ended without telling anything, by number, in its order."""
     past: Past
     past_version: int
     """Another one, never used before, whenever the past is another or is to be seen otherwise."""
@@ -51,7 +53,7 @@ class Known:
     @cached_property
     def evidence(self) -> Evidence:
         """What the optimizer may know."""
-        return evidence_from(self.study, self.past.trials, self.pending.values(), self.sources)
+        return evidence_from(self.study, self.past.trials, self.pending.values(), self.spent.values(), self.sources)
 
     @property
     def running(self) -> int:
@@ -158,7 +160,7 @@ def _read(records: Records, study: Study) -> Known:
     outlines = {trial.number: trial for trial in trials}
     last_number = records.trials.last_number(study.study_id)
     past = Past.of(trials, study.spec)
-    return Known(study, last_number, outlines, _pending(trials), past, next(_versions))
+    return Known(study, last_number, outlines, _pending(trials), _spent(trials), past, next(_versions))
 
 
 def _advanced(before: Known, records: Records, study: Study) -> Known:
@@ -168,18 +170,21 @@ def _advanced(before: Known, records: Records, study: Study) -> Known:
     deleted = records.trials.deleted(study.study_id, after, study.revision)
     last_number = records.trials.last_number(study.study_id)
     touched = [*deleted, *(trial.number for trial in changed)]
-    outlines, pending = dict(before.outlines), dict(before.pending)
+    outlines, pending, spent = dict(before.outlines), dict(before.pending), dict(before.spent)
     for number in touched:
         outlines.pop(number, None)
         pending.pop(number, None)
+        spent.pop(number, None)
     outlines.update((trial.number, trial) for trial in changed)
     pending.update(_pending(changed))
+    spent.update(_spent(changed))
     known = replace(
         before,
         study=study,
         last_number=last_number,
         outlines=outlines,
         pending=dict(sorted(pending.items())),
+        spent=dict(sorted(spent.items())),
     )
     return _with_past(known, before, touched)
 
@@ -207,3 +212,7 @@ def _steering(spec: StudySpec) -> tuple[object, ...]:
 
 def _pending(trials: Sequence[TrialOutline]) -> dict[int, Configuration]:
     return {trial.number: trial.parameters for trial in trials if not trial.state.is_ended}
+
+
+def _spent(trials: Sequence[TrialOutline]) -> dict[int, Configuration]:
+    return {trial.number: trial.parameters for trial in trials if is_spent(trial)}

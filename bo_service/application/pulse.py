@@ -22,9 +22,9 @@ EVER = timedelta(days=36_500)
 def keep_pulse(services: Services) -> int:
     """Notes that a server is alive, and moves every lease by the outage that ends with this; how many were moved."""
     with services.store.write() as records:
-        if not records.trials.is_any_running() and records.pulse.last() is not None:
+        at, last = services.clock.now(), records.pulse.last()
+        if last is not None and last <= at and not records.trials.is_any_running():
             return 0  # the silence then counts for nothing: no lease is moved beyond its full length from now
-        at = services.clock.now()
         last = records.pulse.beat(at)
         silence = EVER if last is None else at - last
         if abs(silence) < OUTAGE:

@@ -60,6 +60,9 @@ class Evidence:
     """Configurations that are queued or running."""
     sources: tuple[Source, ...] = ()
     """Earlier studies to begin from."""
+    spent: tuple[Configuration, ...] = ()
+    """Configurations whose trials ended without telling anything of them: stopped before they began, or failed at every
+    attempt. They are not suggested again."""
 
     @property
     def begun(self) -> int:

@@ -15,22 +15,27 @@ CROWD = 0.02
 
 
 class Seen:
-    """A growing set of configurations, known exactly and as rows Z (n, p)."""
+    """A growing set of configurations, known exactly and as rows Z (n, p); those that are spent have no rows there."""
 
     def __init__(
-        self, encoding: Encoding, past: Sequence[Configuration] = (), pending: Sequence[Configuration] = ()
+        self,
+        encoding: Encoding,
+        past: Sequence[Configuration] = (),
+        pending: Sequence[Configuration] = (),
+        spent: Sequence[Configuration] = (),
     ) -> None:
         self.encoding = encoding
         self.Z: Array = encoding.encode([*past, *pending])
         self._past = len(past)
-        self._keys = {_key(c) for c in (*past, *pending)}
+        self._spent = encoding.encode(spent)
+        self._keys = {_key(c) for c in (*past, *pending, *spent)}
 
     def __len__(self) -> int:
         return len(self.Z)
 
     def has(self, z: Array) -> bool:
         """Whether the valid row (p,) has been tried, or something that can't be told from it."""
-        if len(self.Z) and bool((np.abs(self.Z - z) < CLOSEST).all(axis=1).any()):
+        if any(len(Z) and bool((np.abs(Z - z) < CLOSEST).all(axis=1).any()) for Z in (self.Z, self._spent)):
             return True
         return _key(self.encoding.decode(z)) in self._keys
 

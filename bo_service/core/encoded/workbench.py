@@ -27,7 +27,7 @@ class Workbench:
         self.region = Region(self.encoding)
         self.past: tuple[PastTrial, ...] = tuple(sorted(evidence.past, key=_order))
         self.pending: tuple[Configuration, ...] = tuple(sorted(evidence.pending, key=_name))
-        self.seen = Seen(self.encoding, [t.configuration for t in self.past], self.pending)
+        self.seen = Seen(self.encoding, [t.configuration for t in self.past], self.pending, evidence.spent)
         self.past_rows: Array = self.seen.Z[: len(self.past)]
         """Z (n, p) of the past trials."""
         self.pending_rows: Array = self.seen.Z[len(self.past) :]
