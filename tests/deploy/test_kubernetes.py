@@ -161,7 +161,7 @@ def test_a_worker_has_a_gpu_a_token_and_the_shared_folder() -> None:
     }
     mounts = {m["mountPath"]: m["name"] for m in worker["volumeMounts"]}
     volumes = {v["name"]: v for v in pod["volumes"]}
-    assert volumes[mounts["/work"]]["persistentVolumeClaim"] == {"claimName": "bo-checkpoints"}
+    assert volumes[mounts["/trials"]]["persistentVolumeClaim"] == {"claimName": "bo-checkpoints"}
     assert volumes[mounts["/etc/bo-worker/tls"]]["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
 
 
