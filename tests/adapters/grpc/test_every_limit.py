@@ -384,7 +384,7 @@ def test_a_curve_too_long(channel: grpc.Channel) -> None:
 
 def test_a_study_too_large(channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trials, "MAX_TRIALS", 3)
-    monkeypatch.setattr("bo_service.application.suggesting.MAX_TRIALS", 3)
+    monkeypatch.setattr("bo_service.application.services.MAX_TRIALS", 3)
     filled(channel, "studies/f", 3)
     request = queue()
     request.parent = "studies/f"
