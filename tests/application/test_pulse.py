@@ -137,3 +137,14 @@ def test_a_clock_that_is_set_back_keeps_no_dead_worker_alive(services, clock, he
     assert remaining(services, clock) == [30, 60]
     live(services, clock, 62)
     assert states(services) == [TrialState.QUEUED] * 2
+
+
+def test_a_clock_that_was_set_back_while_nothing_ran_ends_no_lease(services, make_study, clock) -> None:
+    make_study("s", lease_duration=LEASE)
+    keep_pulse(services)
+    clock.turn(-3600)
+    suggesting.suggest_trials(services, suggesting.Ask("s", 1, "w", 30.0), None)
+    assert running.expire_leases(services) == 0  # before the next pulse, and after it
+    keep_pulse(services)
+    assert running.expire_leases(services) == 0
+    assert trials.get_trial(services, "s", 1, full=False).trial.state is TrialState.RUNNING

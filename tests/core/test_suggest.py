@@ -173,6 +173,13 @@ def test_finite_spaces_are_exhausted_without_repetition() -> None:
     assert len(suggest(Evidence(space, SuggestionSettings(), 0), 10)) == 6
 
 
+def test_what_is_spent_is_not_suggested_again() -> None:
+    space = SearchSpace((Parameter("i", IntDomain(1, 3)),))
+    spent = Evidence(space, SuggestionSettings(), 0, spent=({"i": 2},))
+    assert sorted(s.configuration["i"] for s in suggest(spent, 3)) == [1, 3]
+    assert sorted(s.configuration["i"] for s in quasi_random(spent, 3)) == [1, 3]
+
+
 def test_the_best_of_a_finite_space_is_found_early() -> None:
     space = SearchSpace((Parameter("i", IntDomain(0, 30)), Parameter("d", DiscreteDomain((1, 2, 4, 8, 16), Scale.LOG))))
     evidence = study(space, lambda c: -((c["i"] - 21) ** 2) - abs(math.log2(c["d"]) - 3), 25)
