@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bo_client.commands.tables import short
 from bo_client.diagnosis import HEALTHY, KINDS_LABEL, StudyDiagnosis, kinds
 from bo_client.values import StudyInfo, Trial
+from bo_client.wording import short
 
 
 def study_text(study: StudyInfo, found: StudyDiagnosis, best: Trial | None) -> RenderableType:

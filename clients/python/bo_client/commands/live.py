@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bo_client.commands.progress import Progress
-from bo_client.commands.records import in_order
-from bo_client.commands.tables import assignments, best_line, clock, console, nothing_yet, result, results, short
+from bo_client.commands.tables import best_line, console, result, results
 from bo_client.values import Change, StudyInfo, Trial
+from bo_client.wording import assignments, clock, in_order, nothing_yet, short
 
 BAR_WIDTH = 32
 REFRESHES = 4

@@ -4,22 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bo_client.commands.records import duration
-from bo_client.ranking import best_of
+from bo_client.ranking import best_of, is_defaults
 from bo_client.values import Change, StudyInfo, StudyState, Trial, TrialState
-
-DEFAULTS_LABEL = ("role", "textbook-defaults")
-"""The label of the trial that others are compared with."""
-
-
-def is_better(value: float, than: float, goal: str | None) -> bool:
-    """Whether `value` beats `than`."""
-    return value > than if goal == "maximize" else value < than
-
-
-def is_defaults(trial: Trial) -> bool:
-    """Whether this is the trial that others are compared with."""
-    return trial.labels.get(DEFAULTS_LABEL[0]) == DEFAULTS_LABEL[1]
+from bo_client.wording import duration
 
 
 @dataclass(frozen=True)

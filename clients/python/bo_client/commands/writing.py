@@ -16,9 +16,10 @@ from bo_client.commands.arguments import (
     study_argument,
     trial_argument,
 )
-from bo_client.commands.records import as_json, goals, in_order
+from bo_client.commands.records import as_json
 from bo_client.running import RunningTrial
 from bo_client.values import Acquisition, FailureReason, Shortfall, StudyState, Trial
+from bo_client.wording import goals, in_order
 
 Pairs = tuple[tuple[str, str], ...]
 
