@@ -31,6 +31,7 @@ PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 FOR_A_DAY = {"cache-control": "max-age=86400"}
 ASKED_AGAIN = {"cache-control": "no-cache"}
 """Kept by browsers, who ask each time whether it is still the same."""
+SMALLER = Middleware(GZipMiddleware, minimum_size=2000)
 CONNECT_HEADERS = ("authorization", "content-type", "connect-protocol-version", "connect-timeout-ms")
 
 
@@ -45,12 +46,11 @@ def application(settings: Settings) -> Starlette:
         transport.close()
 
     app = Starlette(
-        routes=[*_pages(), *_data(), *_contract(upstream)],
+        routes=[*_contract(upstream), Mount("/", routes=[*_data(), *_pages()], middleware=[SMALLER])],
         lifespan=lifespan,
         middleware=[
             Middleware(Guard, hosts=settings.known_hosts, origins=settings.origins),
             Middleware(CORSMiddleware, allow_origins=settings.origins, allow_headers=CONNECT_HEADERS, allow_methods=["POST"]),
-            Middleware(GZipMiddleware, minimum_size=2000),
         ],
         exception_handlers={AioRpcError: _told, BoClientError: _told, OpenDoor: _told},
     )

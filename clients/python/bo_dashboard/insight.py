@@ -8,7 +8,7 @@ from bo_client import figures
 from bo_client.client import Client
 from bo_client.diagnosis import diagnose, kinds
 from bo_client.errors import FailedPrecondition, InvalidRequest
-from bo_client.figures.picture import Picture
+from bo_client.figures import Picture
 from bo_client.insight import Analysis, MetricAnalysis
 from bo_client.study import Study
 from bo_client.values import StudyInfo, Trial

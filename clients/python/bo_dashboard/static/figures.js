@@ -1,0 +1,76 @@
+// Figures: made by the server, drawn by plotly.js, made again when the study has changed and they are in sight.
+
+import { part, read } from "./api.js";
+import { h, throttled } from "./dom.js";
+import { onTheme, theme } from "./page.js";
+
+const EVERY = 2000;
+const isCoarse = matchMedia("(pointer: coarse)");
+const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false };
+
+export class Figure {
+  /** In `place`, a figure element; `query` tells what it asks for beside the theme. */
+  constructor(study, place, query = () => ({})) {
+    this.study = study;
+    this.place = place;
+    this.query = query;
+    this.kind = place.dataset.figure;
+    this.stale = true;
+    this.picture = h("div", { class: "picture" });
+    this.caption = h("figcaption", { class: "quiet" });
+    place.append(this.picture, this.caption);
+    this.draw = throttled(() => this.drawn(), EVERY);
+    this.abort = null;
+    new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.look()).observe(place);
+    onTheme(() => this.touch());
+  }
+
+  /** Something has changed; it is drawn again, now or when it comes in sight. */
+  touch() {
+    this.stale = true;
+    this.look();
+  }
+
+  /** What is asked for has changed: at once. */
+  ask() {
+    this.stale = true;
+    this.drawn();
+  }
+
+  look() {
+    if (this.stale && this.isInSight()) this.draw();
+  }
+
+  isInSight() {
+    const { top, bottom, width } = this.place.getBoundingClientRect();
+    return width > 0 && bottom > -200 && top < innerHeight + 200;
+  }
+
+  async drawn() {
+    if (!this.isInSight()) return;
+    this.abort?.abort();
+    this.abort = new AbortController();
+    this.stale = false;
+    this.place.setAttribute("aria-busy", "true");
+    const asked = new URLSearchParams({ theme: theme() });
+    for (const [name, value] of Object.entries(this.query())) for (const each of [value].flat()) if (each) asked.append(name, each);
+    try {
+      const made = await read(`studies/${part(this.study)}/figures/${this.kind}?${asked}`, this.abort.signal);
+      await this.show(made);
+    } catch (error) {
+      if (error.name === "AbortError" || this.abort.signal.aborted) return;
+      this.caption.textContent = error.message;
+    }
+    this.place.removeAttribute("aria-busy");
+  }
+
+  async show({ data, layout }) {
+    const { title, summary } = layout.meta ?? {};
+    layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
+    if (isCoarse.matches) layout.dragmode = false; // so that fingers scroll the page
+    await window.Plotly.react(this.picture, data, layout, CONFIG);
+    this.picture.setAttribute("role", "img");
+    this.picture.setAttribute("aria-label", summary || title || this.kind);
+    this.caption.textContent = summary || "";
+  }
+}
