@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import plotly
 from bo_client.errors import BoClientError
 from bo_client.wire.transport import GrpcTransport
 from grpc.aio import AioRpcError
@@ -13,11 +12,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from bo_dashboard import insight, studies
+from bo_dashboard import insight, plotly_js, studies
 from bo_dashboard.changes import changes
 from bo_dashboard.connect import ConnectApplication
 from bo_dashboard.faults import content_of, status_of
@@ -27,7 +26,6 @@ from bo_dashboard.snapshots import Snapshots
 from bo_dashboard.upstream import METHODS, OpenDoor, Upstream
 
 STATIC = Path(__file__).parent / "static"
-PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 FOR_A_DAY = {"cache-control": "max-age=86400"}
 ASKED_AGAIN = {"cache-control": "no-cache"}
 """Kept by browsers, who ask each time whether it is still the same."""
@@ -60,8 +58,8 @@ def application(settings: Settings) -> Starlette:
 
 def _pages() -> list[Route | Mount]:
     return [
-        Route("/", _page("studies.html")),
-        Route("/studies/{study}", _page("study.html")),
+        Route("/", _studies),
+        Route("/studies/{study}", _study),
         Route("/plotly.js", _plotly),
         Mount("/static", Revalidated(directory=STATIC)),
     ]
@@ -98,15 +96,17 @@ class Revalidated(StaticFiles):
         return answer
 
 
-def _page(name: str) -> object:
-    async def page(_: Request) -> Response:
-        return FileResponse(STATIC / name, headers=ASKED_AGAIN)
+async def _studies(_: Request) -> Response:
+    return FileResponse(STATIC / "studies.html", headers=ASKED_AGAIN)
 
-    return page
+
+async def _study(_: Request) -> Response:
+    page = (STATIC / "study.html").read_text(encoding="utf-8")
+    return HTMLResponse(page.replace("</head>", f"{plotly_js.placeholders()}</head>"), headers=ASKED_AGAIN)
 
 
 async def _plotly(_: Request) -> Response:
-    return FileResponse(PLOTLY, media_type="text/javascript", headers=FOR_A_DAY)
+    return FileResponse(plotly_js.FILE, media_type="text/javascript", headers=FOR_A_DAY)
 
 
 async def _told(_: Request, error: Exception) -> Response:

@@ -18,6 +18,7 @@ POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
+        "style-src-attr 'unsafe-inline'",  # by which plotly.js places color bars; no text of users is ever read as HTML
         "img-src 'self' data: blob:",
         "connect-src 'self'",
         "form-action 'self'",

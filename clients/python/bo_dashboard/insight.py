@@ -133,8 +133,6 @@ def _of_metric(told: MetricAnalysis) -> dict[str, Any]:
         "best": told.best.summary,
         "contenders": contenders,
         "calibration": told.calibration.summary,
-        "coverage90": told.calibration.coverage_90,
-        "explained": told.calibration.explained,
     }
 
 

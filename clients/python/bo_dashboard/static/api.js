@@ -12,7 +12,8 @@ async function request(path, given = {}) {
   let answer;
   try {
     answer = await fetch(path, { credentials: "same-origin", ...given });
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Refusal(0, { code: "unavailable", message: "the dashboard doesn't answer; is it still running?" });
   }
   const content = await answer.json().catch(() => ({}));

@@ -27,7 +27,7 @@ function ailments({ ailments: counts, ailing }) {
   const rows = Object.entries(counts);
   if (!rows.length) return [h("p", { textContent: "No worker has found anything wrong with a trial." })];
   return [h("table", {},
-    h("thead", {}, h("tr", {}, ["What", "Trials", "Which"].map((title) => h("th", { scope: "col", textContent: title })))),
+    h("thead", {}, h("tr", {}, ["What", "Trials", "Which"].map((title, i) => h("th", { scope: "col", class: i === 1 ? "number" : "", textContent: title })))),
     h("tbody", {}, rows.map(([kind, count]) => h("tr", {},
       h("th", { scope: "row", textContent: kind }),
       h("td", { class: "number", textContent: String(count) }),
@@ -39,16 +39,16 @@ function which(numbers) {
   return numbers.length > MOST_TRIALS ? [...shown, ` and ${numbers.length - MOST_TRIALS} more`] : shown;
 }
 
-function surrogate({ metric, best, contenders, calibration, coverage90, explained }) {
+function surrogate({ metric, best, contenders, calibration }) {
   return h("section", {},
     h("h4", { textContent: metric }),
     h("p", { textContent: best }),
-    h("table", {},
-      h("thead", {}, h("tr", {}, ["Trial", "Observed", "Is the best with", "Expected to be worse by"].map((title) => h("th", { scope: "col", textContent: title })))),
+    h("div", { class: "scrolled", role: "region", "aria-label": `Contenders of ${metric}`, tabIndex: 0 }, h("table", {},
+      h("thead", {}, h("tr", {}, ["Trial", "Observed", "Is the best with", "Expected to be worse by"].map((title, i) => h("th", { scope: "col", class: i ? "number" : "", textContent: title })))),
       h("tbody", {}, contenders.map(({ trial, observed, probability, regret }) => h("tr", {},
         h("th", { scope: "row" }, h("button", { type: "button", class: "link", data: { trial }, textContent: String(trial) })),
         h("td", { class: "number", textContent: number(observed) }),
         h("td", { class: "number", textContent: percent(probability) }),
-        h("td", { class: "number", textContent: number(regret) }))))),
-    h("p", { textContent: `${calibration} ${percent(Math.max(0, explained))} of the variance is predicted, and ${percent(coverage90)} of the results lie within their 90 % interval.` }));
+        h("td", { class: "number", textContent: number(regret) })))))),
+    h("p", { textContent: calibration }));
 }

@@ -5,6 +5,8 @@ import { h, throttled } from "./dom.js";
 import { onTheme, theme } from "./page.js";
 
 const EVERY = 2000;
+const RETRY = 5000;
+const NARROW = 480;
 const isCoarse = matchMedia("(pointer: coarse)");
 const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false };
 
@@ -18,7 +20,7 @@ export class Figure {
     this.stale = true;
     this.picture = h("div", { class: "picture" });
     this.caption = h("figcaption", { class: "quiet" });
-    place.append(this.picture, this.caption);
+    place.append(h("div", { class: "scrolled" }, this.picture), this.caption);
     this.draw = throttled(() => this.drawn(), EVERY);
     this.abort = null;
     new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.look()).observe(place);
@@ -58,8 +60,10 @@ export class Figure {
       const made = await read(`studies/${part(this.study)}/figures/${this.kind}?${asked}`, this.abort.signal);
       await this.show(made);
     } catch (error) {
-      if (error.name === "AbortError" || this.abort.signal.aborted) return;
+      if (error.name === "AbortError") return;
       this.caption.textContent = error.message;
+      this.stale = true;
+      setTimeout(() => this.look(), RETRY);
     }
     this.place.removeAttribute("aria-busy");
   }
@@ -67,10 +71,29 @@ export class Figure {
   async show({ data, layout }) {
     const { title, summary } = layout.meta ?? {};
     layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
+    if (this.picture.clientWidth < NARROW) narrow(layout);
     if (isCoarse.matches) layout.dragmode = false; // so that fingers scroll the page
     await window.Plotly.react(this.picture, data, layout, CONFIG);
     this.picture.setAttribute("role", "img");
     this.picture.setAttribute("aria-label", summary || title || this.kind);
     this.caption.textContent = summary || "";
   }
+}
+
+/** Titles of axes in lines that a phone has room for. */
+function narrow(layout) {
+  for (const [name, axis] of Object.entries(layout)) {
+    if (!/^[xy]axis/.test(name) || !axis.title?.text) continue;
+    axis.title.text = wrapped(axis.title.text, 34);
+    axis.title.font = { ...axis.title.font, size: 12 };
+  }
+}
+
+function wrapped(text, most) {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    if (lines.at(-1).length + word.length > most) lines.push("");
+    lines.push(`${lines.pop()} ${word}`.trim());
+  }
+  return lines.join("<br>");
 }

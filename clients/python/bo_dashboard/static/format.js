@@ -42,3 +42,9 @@ export const objectives = (study) => study.metrics.filter((metric) => metric.rol
 export const titled = (metric) => (metric.unit ? `${metric.name} (${metric.unit})` : metric.name);
 
 export const direction = (metric) => (metric.goal ? `${metric.name}, ${metric.goal === "MINIMIZE" ? "lower" : "higher"} is better` : metric.name);
+
+/** Names of metrics, the study's own first. */
+export function inOrder(names, study) {
+  const own = study.metrics.map(({ name }) => name).filter((name) => names.includes(name));
+  return [...own, ...names.filter((name) => !own.includes(name)).sort()];
+}

@@ -25,7 +25,7 @@ async function main() {
   queue = new QueueForm(ID);
   figures = [...document.querySelectorAll("[data-figure]")].map((place) => new Figure(ID, place, () => asked(place)));
   listen();
-  watch();
+  watchWhileSeen();
   setInterval(() => study && showWorkers(study, [...trials.values()], Date.now() + skew), 1000);
 }
 
@@ -44,10 +44,18 @@ function listen() {
 
 // -- what happens
 
+let source = null;
+let revision = 0;
+
+/** A browser has six connections to a server for all of its tabs: those that nobody sees let go of theirs. */
 function watch() {
-  const source = new EventSource(`/data/studies/${part(ID)}/changes`);
+  source?.close();
+  source = new EventSource(`/data/studies/${part(ID)}/changes?after=${revision}`);
   source.onopen = () => (byId("connection").textContent = "live");
-  source.onmessage = ({ data }) => apply(JSON.parse(data));
+  source.onmessage = ({ data, lastEventId }) => {
+    revision = Number(lastEventId);
+    apply(JSON.parse(data));
+  };
   source.addEventListener("refusal", ({ data }) => {
     source.close();
     byId("connection").textContent = "";
@@ -57,6 +65,19 @@ function watch() {
     byId("connection").textContent = "not connected; trying again";
     if (source.readyState === EventSource.CLOSED) refused();
   };
+}
+
+function watchWhileSeen() {
+  let leaving = null;
+  const rest = () => source.close();
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(leaving);
+    if (document.hidden) leaving = setTimeout(rest, 5000);
+    else if (source.readyState === EventSource.CLOSED) watch();
+  });
+  addEventListener("pagehide", rest);
+  addEventListener("pageshow", ({ persisted }) => persisted && watch());
+  watch();
 }
 
 /** The stream was refused outright; an ordinary request tells why. */
@@ -176,7 +197,7 @@ function showOverview(all) {
     ["Trials ended", study.maxTrials ? `${ended} of ${study.maxTrials}` : String(ended), counts.queued ? `${counts.queued} queued` : ""],
     ["Running", String(counts.running), running(all)],
     ["Without a result", String(lost), lost ? `${counts.failed} failed, ${counts.infeasible} infeasible` : ""],
-    ["Last change", moment(study.changed), ""],
+    ["Last change", new Date(study.changed).toLocaleTimeString(), new Date(study.changed).toLocaleDateString(undefined, { dateStyle: "medium" })],
   ];
   fill(byId("tiles"), tiles.map(([name, main, more]) => h("div", { class: "tile" }, h("dt", { textContent: name }), h("dd", {}, h("b", {}, main), more && h("small", {}, more)))));
   showBest();
@@ -201,7 +222,8 @@ function showBest() {
   byId("best").hidden = !leaders.length;
   const goals = study.metrics.filter(({ role }) => role !== "INFORMATION");
   const names = study.parameters.map(({ name }) => name).filter((name) => leaders.some((trial) => name in (trial.parameters ?? {})));
-  fill(byId("best-head"), ["Trial", ...goals.map(titled), ...names].map((title) => h("th", { scope: "col", textContent: title })));
+  const heads = [["Trial"], ...goals.map((metric) => [titled(metric), "number"]), ...names.map((name) => [name])];
+  fill(byId("best-head"), heads.map(([title, of]) => h("th", { scope: "col", class: of ?? "", textContent: title })));
   fill(byId("best-body"), leaders.map((trial) => h("tr", {},
     h("th", { scope: "row" }, h("button", { type: "button", class: "link", data: { trial: trial.number }, textContent: String(trial.number) })),
     goals.map(({ name }) => h("td", { class: "number", textContent: number(trial.final?.metrics[name] ?? "") })),

@@ -2,7 +2,7 @@
 
 import { call, part, read } from "./api.js";
 import { byId, fill, h, svg } from "./dom.js";
-import { ORIGINS, duration, isEnded, lower, moment, number, value } from "./format.js";
+import { ORIGINS, duration, inOrder, isEnded, lower, moment, number, value } from "./format.js";
 import { ask, attempt, badge } from "./page.js";
 
 export class TrialDialog {
@@ -43,7 +43,7 @@ export class TrialDialog {
     return [
       section("Why it was suggested", why(trial)),
       section("Parameters", facts(this.study.parameters.filter(({ name }) => name in (trial.parameters ?? {})).map(({ name }) => [name, value(trial.parameters[name])]))),
-      section("Result", result(trial)),
+      section("Result", result(trial, this.study)),
       section("Learning curve", curves(trial, this.study)),
       section("Diagnosis and labels", labels(trial)),
       section("Life", facts(life(trial))),
@@ -97,8 +97,9 @@ function why(trial) {
   return [h("p", { textContent: told.summary }), facts([["from", ORIGINS[trial.origin] ?? ""], ...(told.intent ? [["after", told.intent === "EXPLORE" ? "learning" : "improving"]] : []), ...rows])];
 }
 
-function result(trial) {
-  const rows = Object.entries(trial.final?.metrics ?? {}).map(([name, found]) => [name, number(found)]);
+function result(trial, study) {
+  const metrics = trial.final?.metrics ?? {};
+  const rows = inOrder(Object.keys(metrics), study).map((name) => [name, number(metrics[name])]);
   if (trial.failure) rows.push(["failure", lower(trial.failure.reason)]);
   return [facts(rows), trial.failure?.message && h("pre", { tabIndex: 0, textContent: trial.failure.message })];
 }
@@ -119,14 +120,11 @@ function life(trial) {
 /** A small curve for each metric that was reported at more than one step. */
 function curves(trial, study) {
   const curve = trial.curve ?? [];
-  const names = [...new Set(curve.flatMap(({ metrics }) => Object.keys(metrics)))];
-  const first = study.metrics.map(({ name }) => name);
-  names.sort((a, b) => rank(first, a) - rank(first, b));
+  const names = inOrder([...new Set(curve.flatMap(({ metrics }) => Object.keys(metrics)))], study);
   const drawn = names.map((name) => curveOf(name, curve.filter(({ metrics }) => typeof metrics[name] === "number")));
   return drawn.some(Boolean) ? [h("div", { class: "curves" }, drawn)] : [];
 }
 
-const rank = (names, name) => (names.includes(name) ? names.indexOf(name) : names.length);
 
 function curveOf(name, curve) {
   if (curve.length < 2) return null;

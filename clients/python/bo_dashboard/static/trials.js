@@ -46,11 +46,11 @@ export class TrialTable {
   }
 
   renderHead(columns) {
-    fill(byId("trial-head"), columns.map(({ key, title }) => {
+    fill(byId("trial-head"), columns.map(({ key, title, isNumber }) => {
       const isSorted = this.order.key === key;
       const arrow = isSorted ? (this.order.isDown ? " ▼" : " ▲") : "";
       const sorting = isSorted ? (this.order.isDown ? "descending" : "ascending") : "none";
-      return h("th", { scope: "col", "aria-sort": sorting }, h("button", { type: "button", data: { key }, textContent: title + arrow }));
+      return h("th", { scope: "col", class: isNumber ? "number" : "", "aria-sort": sorting }, h("button", { type: "button", data: { key }, textContent: title + arrow }));
     }));
   }
 

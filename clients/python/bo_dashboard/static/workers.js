@@ -1,7 +1,7 @@
 // Who runs what, and until when it is theirs.
 
 import { byId, fill, h } from "./dom.js";
-import { duration, moment, number } from "./format.js";
+import { duration, inOrder, moment, number } from "./format.js";
 
 /** `now` is the server's time. */
 export function showWorkers(study, trials, now) {
@@ -15,7 +15,7 @@ export function showWorkers(study, trials, now) {
 function row(study, name, trial, now) {
   const left = trial.lease.expires - now;
   const heard = now - (trial.lease.expires - 1000 * study.leaseSeconds);
-  const latest = trial.latest ? `step ${trial.latest.step}: ${Object.entries(trial.latest.metrics).map(([metric, value]) => `${metric} ${number(value)}`).join(", ")}` : "nothing yet";
+  const latest = trial.latest ? `step ${trial.latest.step}: ${inOrder(Object.keys(trial.latest.metrics), study).map((metric) => `${metric} ${number(trial.latest.metrics[metric])}`).join(", ")}` : "nothing yet";
   return h("tr", {},
     h("th", { scope: "row", textContent: name }),
     h("td", {}, h("button", { type: "button", class: "link", data: { trial: trial.number }, textContent: `trial ${trial.number}` }), trial.attempt > 1 ? ` attempt ${trial.attempt}` : ""),
