@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bo_service.core.errors import StartupError
 
-
 EXAMPLES = {"--metrics": "127.0.0.1:9464", "--dashboard": "127.0.0.1:8080"}
 
 
@@ -117,8 +116,8 @@ class Config:
         address = self.dashboard_address
         if address is not None and not (address.is_loopback or self.insecure or self.tls):
             raise StartupError(
-                f"--dashboard: {address.host} can be reached from other machines, and nothing would be encrypted; listen "
-                "on 127.0.0.1, or give --tls-cert and --tls-key, or accept that with --insecure"
+                f"--dashboard: {address.host} can be reached from other machines, and nothing would be encrypted; "
+                "listen on 127.0.0.1, or give --tls-cert and --tls-key, or accept that with --insecure"
             )
 
     @property
@@ -135,8 +134,7 @@ class Config:
 
     @property
     def dashboard_options(self) -> list[str]:
-        """Those of the command `bo dashboard`. With client certificates it serves nobody without tokens, as browsers are
-        asked for no certificate."""
+        """Those of `bo dashboard`. Beside client certificates it insists on tokens: browsers are asked for none."""
         address = self.dashboard_address
         assert address is not None
         found = ["--listen", address.text]

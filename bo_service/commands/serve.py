@@ -39,7 +39,11 @@ ENDED_AT_ONCE = 130
 @click.option("--metrics-insecure", is_flag=True, help="Let other machines read the metrics, which nothing protects.")
 @click.option("--dashboard", metavar="HOST:PORT", help="Serves the dashboard there, such as 127.0.0.1:8080.")
 @click.option(
-    "--dashboard-host", "dashboard_hosts", multiple=True, metavar="NAME", help="A further name by which browsers call it."
+    "--dashboard-host",
+    "dashboard_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A further name by which browsers call it.",
 )
 @click.option(
     "--dashboard-origin",

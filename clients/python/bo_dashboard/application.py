@@ -48,7 +48,9 @@ def application(settings: Settings) -> Starlette:
         lifespan=lifespan,
         middleware=[
             Middleware(Guard, hosts=settings.known_hosts, origins=settings.origins),
-            Middleware(CORSMiddleware, allow_origins=settings.origins, allow_headers=CONNECT_HEADERS, allow_methods=["POST"]),
+            Middleware(
+                CORSMiddleware, allow_origins=settings.origins, allow_headers=CONNECT_HEADERS, allow_methods=["POST"]
+            ),
         ],
         exception_handlers={AioRpcError: _told, BoClientError: _told, OpenDoor: _told},
     )

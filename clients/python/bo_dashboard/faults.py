@@ -66,9 +66,7 @@ def connect_error(error: Exception) -> ConnectError:
 def content_of(error: Exception) -> dict[str, Any]:
     """The refusal as JSON."""
     told = connect_error(error)
-    details = [
-        {"type": d.type_name, "value": b64encode(d.message_bytes).decode().rstrip("=")} for d in told.details
-    ]
+    details = [{"type": d.type_name, "value": b64encode(d.message_bytes).decode().rstrip("=")} for d in told.details]
     return {"code": told.code.value, "message": told.message, **({"details": details} if details else {})}
 
 

@@ -1,8 +1,8 @@
 """What is refused before anything is looked at, and what every answer tells browsers.
 
 A page of another site that the user has open can send requests here: what changes something must come from our own
-pages (`Origin`, `Sec-Fetch-Site`), and the name by which we are called must be one of ours, or else a site whose name is
-suddenly this machine's address would count as our own.
+pages (`Origin`, `Sec-Fetch-Site`), and the name by which we are called must be one of ours, or else a site whose name
+suddenly means this machine would count as our own.
 """
 
 from collections.abc import Collection
@@ -68,7 +68,9 @@ class Guard:
     def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
         host = headers.get("host", "")
         name = urlsplit(f"//{host}").netloc.rpartition("@")[2].lower()
-        bare = name if name.endswith("]") else name.partition(":")[0] if name.count(":") < 2 else name.rpartition(":")[0]
+        bare = (
+            name if name.endswith("]") else name.partition(":")[0] if name.count(":") < 2 else name.rpartition(":")[0]
+        )
         if self._hosts is not None and bare not in self._hosts:
             return refuse(421, f"the name {bare!r} is not known here; start the dashboard with --allow-host {bare}")
         if method in READING or not self._is_foreign(host, headers):

@@ -11,7 +11,7 @@ from bo_client.errors import FailedPrecondition, InvalidRequest
 from bo_client.figures import Picture
 from bo_client.insight import Analysis, MetricAnalysis
 from bo_client.study import Study
-from bo_client.values import StudyInfo, Trial
+from bo_client.values import Trial
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -110,11 +110,11 @@ def _diagnosis(request: Request) -> dict[str, Any]:
         **told,
         "surrogate": [_of_metric(each) for each in analysis.metrics] if analysis else [],
         "observations": analysis.observation_count if analysis else 0,
-        "ailing": _ailing(info, trials),
+        "ailing": _ailing(trials),
     }
 
 
-def _ailing(info: StudyInfo, trials: Sequence[Trial]) -> dict[str, list[int]]:
+def _ailing(trials: Sequence[Trial]) -> dict[str, list[int]]:
     """Of each ailment the trials that have it, the latest first."""
     found: dict[str, list[int]] = {}
     for trial in reversed(trials):
@@ -140,5 +140,3 @@ def _study(request: Request) -> Study:
     """As the token of whoever asks lets them see it."""
     client = Client(request.app.state.transport.showing(token_of(request)), TIMEOUT, PATIENCE)
     return client.study(request.path_params["study"])
-
-

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import grpc
 import yaml
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import study_pb2
@@ -11,6 +12,7 @@ from bo_api.v1 import token_service_pb2 as token_pb
 from bo_client import specfile
 from bo_client.errors import InvalidRequest
 from bo_client.wire import codec
+from grpc.aio import AioRpcError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -25,8 +27,13 @@ AT_ONCE = 8
 
 
 async def caller(request: Request) -> Response:
-    """What whoever asks may do. Raises AioRpcError."""
-    return JSONResponse(await _caller(request, token_of(request)))
+    """What whoever asks may do; with an empty role where they must sign in first. Raises AioRpcError."""
+    try:
+        return JSONResponse(await _caller(request, token_of(request)))
+    except AioRpcError as error:
+        if error.code() is not grpc.StatusCode.UNAUTHENTICATED:
+            raise
+        return JSONResponse({"role": "", "studies": [], "token": ""})
 
 
 async def sign_in(request: Request) -> Response:

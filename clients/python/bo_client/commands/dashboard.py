@@ -25,7 +25,7 @@ PEM = click.Path(dir_okay=False, exists=True, path_type=Path)
 )
 @click.option("--until-stdin-ends", is_flag=True, hidden=True)
 @pass_client
-def dashboard(client: Client, until_stdin_ends: bool, **settings: Any) -> None:
+def dashboard(client: Client, /, until_stdin_ends: bool, **settings: Any) -> None:
     """Serve the dashboard, and JSON over HTTP, for the server at --server.
 
     It shows each user what their own token lets them see: people sign in with

@@ -70,6 +70,9 @@ export class Figure {
 
   async show({ data, layout }) {
     const { title, summary } = layout.meta ?? {};
+    this.picture.style.height = `${layout.height ?? 430}px`; // which plotly.js keeps when the width changes
+    delete layout.height;
+    layout.autosize = true;
     layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
     if (this.picture.clientWidth < NARROW) narrow(layout);
     if (isCoarse.matches) layout.dragmode = false; // so that fingers scroll the page

@@ -1,6 +1,6 @@
 // What both pages share: the theme, who is signed in, notices, and questions before something is done.
 
-import { Refusal, post, read, signOut } from "./api.js";
+import { post, read, signOut } from "./api.js";
 import { byId, fill, h } from "./dom.js";
 
 const RANKS = ["reader", "worker", "admin"];
@@ -11,13 +11,14 @@ export async function enter() {
   for (;;) {
     try {
       const caller = await read("caller");
-      showCaller(caller);
-      return { ...caller, may: (role) => RANKS.indexOf(caller.role) >= RANKS.indexOf(role) };
+      if (caller.role) {
+        showCaller(caller);
+        return { ...caller, may: (role) => RANKS.indexOf(caller.role) >= RANKS.indexOf(role) };
+      }
+      await signIn();
     } catch (error) {
-      if (!(error instanceof Refusal) || error.status !== 401) {
-        notify(error.message, true);
-        await new Promise((resolve) => setTimeout(resolve, 3000));
-      } else await signIn();
+      notify(error.message, true);
+      await new Promise((resolve) => setTimeout(resolve, 3000));
     }
   }
 }
