@@ -11,6 +11,7 @@ from bo_api.v1 import study_pb2
 from bo_api.v1 import token_service_pb2 as token_pb
 from bo_client import specfile
 from bo_client.errors import InvalidRequest
+from bo_client.security import TOKEN
 from bo_client.wire import codec
 from grpc.aio import AioRpcError
 from starlette.requests import Request
@@ -39,6 +40,8 @@ async def caller(request: Request) -> Response:
 async def sign_in(request: Request) -> Response:
     """Takes a token that the server knows. Raises AioRpcError, InvalidRequest."""
     token = _text(await _body(request), "token", 4096).strip()
+    if not TOKEN.fullmatch(token):
+        raise InvalidRequest.of("token", "holds blanks or other characters that no token has")
     content = await _caller(request, token)
     return signed_in(request, token, content)
 

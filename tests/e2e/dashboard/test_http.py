@@ -4,6 +4,7 @@ import base64
 import json
 import struct
 import time
+from contextlib import closing
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -150,23 +151,23 @@ def _messages(site, content: object, role: str, count: int):
     headers = {"content-type": "application/connect+json", "authorization": f"Bearer {site.tokens[role]}"}
     connection.request("POST", "/bo_api.v1.OptimizationService/WatchStudy", _enveloped(content), headers)
     answer = connection.getresponse()
-    for _ in range(count):
-        flags, size = struct.unpack(">BI", answer.read(5))
-        yield flags, json.loads(answer.read(size))
-    answer.close()
-    connection.close()
+    try:
+        for _ in range(count):
+            flags, size = struct.unpack(">BI", answer.read(5))
+            yield flags, json.loads(answer.read(size))
+    finally:
+        answer.close()
+        connection.close()
 
 
 def test_watching_is_a_stream_of_connect(site) -> None:
-    with site.client() as client:
+    with site.client() as client, closing(_messages(site, {"name": "studies/mine-watched"}, "reader", 2)) as messages:
         study = client.create_study("mine-watched", SPACE, "loss", goal="minimize")
-        messages = _messages(site, {"name": study.name}, "reader", 2)
         assert next(messages)[1]["study"]["name"] == study.name
         study.add({"x": 0.5}, 1.0)
         flags, told = next(messages)
         assert flags == 0
         assert told["trials"][0]["finalMeasurement"]["metrics"] == {"loss": 1.0}
-        messages.close()
 
 
 def test_a_refused_stream_says_why_at_its_end(site) -> None:
@@ -243,7 +244,9 @@ def test_an_origin_that_is_allowed_may_call_and_no_other(site) -> None:
     assert "access-control-allow-origin" not in refused.headers
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.1@evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.1@evil.example", ""]
+)
 def test_a_name_that_is_not_ours_is_refused(site, host: str) -> None:
     answer = site.ask("/data/caller", host=host)
     assert answer.status in (400, 421)
