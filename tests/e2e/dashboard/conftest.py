@@ -147,7 +147,7 @@ class Browser:
     def run(self, script: str, *arguments: object) -> Any:
         return self.driver.execute_script(script, *arguments)
 
-    def command(self, name: str, **given: object) -> Any:
+    def command(self, name: str, /, **given: object) -> Any:
         return self.driver.execute_cdp_cmd(name, given)
 
     def looks(self, theme: str = "light", width: int = 1200) -> None:

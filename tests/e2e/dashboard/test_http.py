@@ -19,6 +19,7 @@ from bo_service.adapters.grpc.rules import RULES
 pytestmark = pytest.mark.xdist_group("dashboard-http")
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
+POINT = {"parameters": {"x": {"floatValue": 0.5}}}
 MINE, THEIRS = "mine-1", "theirs"
 METHODS = [m.name for m in pb.DESCRIPTOR.services_by_name["OptimizationService"].methods]
 TOKEN_METHODS = [m.name for m in token_pb.DESCRIPTOR.services_by_name["TokenService"].methods]
@@ -79,11 +80,11 @@ def test_a_refusal_has_its_details(site) -> None:
         ("GetStudy", {"nome": "studies/none"}, 400, "invalid_argument"),
         ("GetStudy", b"{", 400, "invalid_argument"),
         ("GetStudy", {"name": 3}, 400, "invalid_argument"),
-        ("Predict", {"parent": f"studies/{THEIRS}", "configurations": [{"parameters": {"x": {"floatValue": 0.5}}}]}, 400, "failed_precondition"),
+        ("Predict", {"parent": f"studies/{THEIRS}", "configurations": [POINT]}, 400, "failed_precondition"),
         ("CreateStudy", {"studyId": "x", "study": {"displayName": "x" * 5_000_000}}, 429, "resource_exhausted"),
     ],
     ids=["no study", "no such field", "no JSON", "wrong type", "too early", "too large"],
-)  # fmt: skip
+)
 def test_refusals_have_their_status(site, method: str, content: object, status: int, code: str) -> None:
     answer = site.call(method, content)
     assert (answer.status, answer.content["code"]) == (status, code)
@@ -204,7 +205,13 @@ def test_every_answer_says_what_browsers_may_do_with_it(site, path: str) -> None
     assert "server" not in headers
 
 
-FOREIGN = [{"origin": "https://evil.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:1"}, {"sec_fetch_site": "cross-site"}, {"sec_fetch_site": "same-site"}]  # fmt: skip
+FOREIGN = [
+    {"origin": "https://evil.example"},
+    {"origin": "null"},
+    {"origin": "http://127.0.0.1:1"},
+    {"sec_fetch_site": "cross-site"},
+    {"sec_fetch_site": "same-site"},
+]
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)

@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import bo_client
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 pytestmark = pytest.mark.xdist_group("dashboard-pages")
@@ -69,6 +71,12 @@ def rows(browser, body: str = "#trial-body") -> list[str]:
     )
 
 
+def choose(browser, select: str, value: str) -> None:
+    """As somebody does with the mouse."""
+    told = "for (const kind of ['input', 'change']) s.dispatchEvent(new Event(kind, {bubbles: true}))"
+    browser.run(f"const s = document.getElementById(arguments[0]); s.value = arguments[1]; {told}", select, value)
+
+
 def drawn(browser, kind: str) -> bool:
     """Whether a figure is there, with marks in it."""
     script = "const p = document.querySelector(arguments[0]); return !!p && p.querySelectorAll('path').length > 5"
@@ -117,8 +125,13 @@ def test_studies_are_listed_with_their_best(browser, site, study) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tab", "kinds"), [("overview", ["convergence"]), ("curves", ["curves"]), ("parameters", ["importance", "parallel", "slice", "contour"])]
-)  # fmt: skip
+    ("tab", "kinds"),
+    [
+        ("overview", ["convergence"]),
+        ("curves", ["curves"]),
+        ("parameters", ["importance", "parallel", "slice", "contour"]),
+    ],
+)
 def test_figures_are_drawn(browser, site, study, tab: str, kinds: list[str]) -> None:
     signed_in(browser, site, "reader")
     show(browser, site, study, tab)
@@ -133,14 +146,11 @@ def test_slices_and_contours_go_along_what_is_chosen(browser, site, study) -> No
     show(browser, site, study, "parameters")
     browser.run("document.getElementById('slice').scrollIntoView()")
     browser.until(lambda: drawn(browser, "slice"))
-    choose = (
-        "const s = document.getElementById(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('change'))"
-    )
-    browser.run(choose, "slice-along", "decay")
+    choose(browser, "slice-along", "decay")
     browser.reads("#slice figcaption", "along decay")
     browser.run("document.getElementById('contour').scrollIntoView()")
     for name, value in (("contour-first", "decay"), ("contour-second", "lr"), ("contour-show", "std")):
-        browser.run(choose, name, value)
+        choose(browser, name, value)
     browser.reads("#contour figcaption", "decay")
     browser.until(lambda: "lr" in browser.one("#contour figcaption").text)
 
@@ -258,9 +268,7 @@ def test_trials_are_sorted_filtered_and_paged(browser, site, client) -> None:
     browser.reads("#trial-filter-fault", "no column is called nope")
     browser.write("#trial-filter", "layer")
     browser.reads("#trial-count", "20 of 60")
-    browser.run(
-        "const s = document.getElementById('trial-state'); s.value = 'FAILED'; s.dispatchEvent(new Event('input'))"
-    )
+    choose(browser, "trial-state", "FAILED")
     browser.until(lambda: rows(browser) == [])
 
 
@@ -274,7 +282,10 @@ def test_readers_are_offered_nothing_to_change(browser, site, study) -> None:
     browser.click("[data-trial='2']")
     browser.reads("#trial-content", "accuracy")
     assert [b.text for b in browser.all("#study-actions button, #trial-actions button")] == []
-    call = "return fetch(arguments[0], {method: 'POST', headers: {'content-type': 'application/json'}, body: arguments[1]}).then(r => r.status)"
+    call = """
+      const sent = {method: 'POST', headers: {'content-type': 'application/json'}, body: arguments[1]};
+      return fetch(arguments[0], sent).then((answer) => answer.status);
+    """
     for method, content in (
         ("StopTrial", {"name": f"{study.name}/trials/2"}),
         ("UpdateStudy", {"study": {"name": study.name, "state": "STUDY_STATE_PAUSED"}, "updateMask": "state"}),
@@ -304,9 +315,7 @@ def test_trials_are_queued_stopped_and_deleted(browser, site, client) -> None:
     browser.click("[data-act=enqueue]")
     assert browser.one("#q-lr").get_attribute("value") == "0.001"
     assert not browser.run("return document.getElementById('q-groups').checkVisibility()")
-    browser.run(
-        "const s = document.getElementById('q-norm'); s.value = 'group'; s.dispatchEvent(new Event('input', {bubbles: true}))"
-    )
+    choose(browser, "q-norm", "group")
     browser.write("#q-groups", "3")
     browser.write("#q-decay", "0.25")
     browser.click("#queue-form .primary")
@@ -327,16 +336,25 @@ def test_trials_are_queued_stopped_and_deleted(browser, site, client) -> None:
 
 def test_a_refusal_of_the_server_is_told(browser, site, client) -> None:
     study = filled(client, "refusing", trials=1)
+    made = client.tokens.create("worker")
+    browser.sign_in(site, "admin")
+    cookie = {"name": f"bo_token_{urlsplit(site.url).port}", "value": made.text, "url": site.url}
+    browser.command("Network.setCookie", **cookie)
+    show(browser, site, study)
+    browser.one("[data-act=pause]")
+    client.tokens.revoke(made.info.id)
+    browser.click("[data-act=pause]")
+    browser.reads("#notice", made.info.id)
+    assert study.info().state == "ACTIVE"
+    assert all("401" in told for told in browser.complaints())
+
+
+def test_a_study_that_is_gone_is_told(browser, site, client) -> None:
+    study = filled(client, "gone", trials=1)
     signed_in(browser, site, "admin")
-    show(browser, site, study, "trials")
-    browser.click("[data-trial='2']")
-    browser.one("#trial-actions [data-act=stop]")
-    study.stop_trial(2, "by somebody else")
+    show(browser, site, study)
     client.delete_study(study.id)
-    browser.run("document.querySelector('#trial-actions [data-act]').click()")
-    browser.click("dialog.asking .primary")
-    browser.reads("#notice", "studies/refusing")
-    assert all("404" in told for told in browser.complaints())
+    browser.reads("#notice", "studies/gone")
 
 
 def test_a_study_is_made_and_deleted(browser, site, client) -> None:
@@ -361,27 +379,41 @@ def test_a_study_is_made_and_deleted(browser, site, client) -> None:
 # -- for whom it can be read
 
 
+def walk(browser, steps: int, until: str = "") -> list[dict[str, str]]:
+    """What Tab comes to, up to the first that the selector fits."""
+    told = """
+      const e = document.activeElement, fits = arguments[0] && e.matches(arguments[0]);
+      return {id: e.id || e.className, text: e.textContent.trim(), outline: getComputedStyle(e).outlineStyle, fits}
+    """
+    met = []
+    while len(met) < steps and not (met and met[-1]["fits"]):
+        press(browser, Keys.TAB)
+        met.append(browser.run(told, until))
+    return met
+
+
+def press(browser, key: str) -> None:
+    ActionChains(browser.driver).send_keys(key).perform()
+
+
 def test_all_of_it_is_reached_by_keyboard(browser, site, study) -> None:
     signed_in(browser, site, "admin")
-    show(browser, site, study, "trials")
+    browser.open(f"{site.url}/studies/{study.id}")
+    browser.reads("#connection", "live")
+    browser.reads("#study-actions", "Pause")
+    to_tab = walk(browser, 30, "nav a[href='#trials']")
+    assert to_tab[0]["id"] == "skip"
+    assert {"Pause", "Queue a trial", "Sign out"} <= {each["text"] for each in to_tab}
+    press(browser, Keys.ENTER)
     browser.until(lambda: len(rows(browser)) == 15)
-    body = browser.one("body")
-    met = []
-    for _ in range(40):
-        body.send_keys(Keys.TAB) if not met else browser.driver.switch_to.active_element.send_keys(Keys.TAB)
-        told = "const e = document.activeElement, s = getComputedStyle(e); return [e.className, e.id, e.dataset.trial || '', s.outlineStyle, e.textContent]"
-        met.append(browser.run(told))
-        if met[-1][2]:
-            break
-    assert met[0][0] == "skip"
-    assert {"theme", "trial-filter", "trial-state", "trial-rows"} <= {each[1] for each in met}
-    assert all(outline not in ("none", "") for *_, outline, _ in met)
-    assert any(text == "Pause" for *_, text in met)
-    number = met[-1][2]
-    browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    to_trial = walk(browser, 40, "[data-trial]")
+    assert {"trial-filter", "trial-state", "trial-rows"} <= {each["id"] for each in to_trial}
+    assert all(each["outline"] not in ("none", "") for each in [*to_tab, *to_trial])
+    number = to_trial[-1]["text"].split()[0]
+    press(browser, Keys.ENTER)
     browser.reads("#trial-title", f"Trial {number}")
     assert browser.run("return document.activeElement.id") == "trial-close"
-    browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    press(browser, Keys.ESCAPE)
     browser.until(lambda: browser.run("return document.activeElement.dataset.trial") == number)
 
 

@@ -41,7 +41,7 @@ function which(numbers) {
 
 function surrogate({ metric, best, contenders, calibration }) {
   return h("section", {},
-    h("h4", { textContent: metric }),
+    h("h3", { textContent: metric }),
     h("p", { textContent: best }),
     h("div", { class: "scrolled", role: "region", "aria-label": `Contenders of ${metric}`, tabIndex: 0 }, h("table", {},
       h("thead", {}, h("tr", {}, ["Trial", "Observed", "Is the best with", "Expected to be worse by"].map((title, i) => h("th", { scope: "col", class: i ? "number" : "", textContent: title })))),

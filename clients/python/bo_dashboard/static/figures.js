@@ -20,7 +20,7 @@ export class Figure {
     this.stale = true;
     this.picture = h("div", { class: "picture" });
     this.caption = h("figcaption", { class: "quiet" });
-    place.append(h("div", { class: "scrolled" }, this.picture), this.caption);
+    place.append(this.kind === "parallel" ? scrolled(this.picture) : this.picture, this.caption);
     this.draw = throttled(() => this.drawn(), EVERY);
     this.abort = null;
     new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.look()).observe(place);
@@ -82,6 +82,9 @@ export class Figure {
     this.caption.textContent = summary || "";
   }
 }
+
+/** An axis for each parameter needs more width than a phone has. */
+const scrolled = (picture) => h("div", { class: "scrolled", role: "region", "aria-label": "Parallel coordinates", tabIndex: 0 }, picture);
 
 /** Titles of axes in lines that a phone has room for. */
 function narrow(layout) {
