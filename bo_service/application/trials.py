@@ -57,7 +57,7 @@ def _create(ledger: Ledger, new: NewTrial) -> Trial:
             raise error.inside("trial") from error
     _check_room(ledger, queued=not new.is_ended)
     check_length(len(new.measurements))
-    number = ledger.records.trials.next_number(study.study_id)
+    number = ledger.next_number()
     trial = Trial(
         study.study_id,
         number,

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from bo_service.adapters.storage.trials import SqlTrials
 from bo_service.application import running, suggesting, trials
 from bo_service.core.domains import FloatDomain
 from bo_service.core.errors import InvalidArgument
@@ -141,3 +142,16 @@ def test_a_rule_judges_one_objective() -> None:
     with pytest.raises(InvalidArgument, match="METRIC_ROLE_INFORMATION") as refusal:
         StudySpec(space, metrics, stopping=StoppingSettings(StoppingRule.MEDIAN))
     assert refusal.value.violations[0].field == "stopping.rule"
+
+
+def test_a_report_reads_the_trials_that_have_changed_alone(services, make, monkeypatch) -> None:
+    make(StoppingRule.MEDIAN)
+    run_whole(services, [0.5] * 6)
+    (trial,) = take(services)
+    monkeypatch.setattr(SqlTrials, "outlines", lambda *_: pytest.fail("reads all trials"))
+    changed = []
+    whole = SqlTrials.changed_outlines
+    monkeypatch.setattr(SqlTrials, "changed_outlines", lambda *a: changed.append(len(found := whole(*a))) or found)
+    told = [report(services, trial, step, 3.0 + 1.0 / step) for step in range(1, 8)]
+    assert told[-1].should_stop
+    assert max(changed) <= 2
