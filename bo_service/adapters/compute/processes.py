@@ -25,6 +25,7 @@ ENDING_SECONDS = 5.0
 """How long a killed process may take to be gone."""
 LEFT_SECONDS = 10.0
 """How long a process may go on with what nobody waits for any more, before it counts as hung."""
+NICE = 5
 TIMES = 2
 """That a task is tried, where its process is killed."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -105,7 +106,7 @@ class _Running:
 
 
 class Processes:
-    """So many processes, each with one task at a time."""
+    """Up to so many processes, each with one task at a time: one from the start, others once a task has to wait."""
 
     def __init__(self, count: int) -> None:
         for variable in THREAD_VARIABLES:  # read by the numeric libraries when the processes load them
@@ -117,9 +118,9 @@ class Processes:
         self._free: list[Process] = []
         self._waiting: list[Errand] = []
         self._running: list[_Running] = []
-        for process in self._all:
-            self._warm(process)
-            self._put(process)
+        self._spare = self._all[1:]
+        self._warm(self._all[0])
+        self._put(self._all[0])
 
     def run(self, patience: float, task: Callable[..., Any], *arguments: object, errand: Errand | None = None) -> Any:
         """What the task returns, or raises; tried again where its process is killed.
@@ -195,6 +196,8 @@ class Processes:
         """The next free process, once nothing more urgent waits."""
         errand.listen(lambda: self._make_way(errand))
         self._make_way(errand)
+        if not self._free:
+            self._call_spare()
         with self._turns:
             self._waiting.append(errand)
             try:
@@ -220,6 +223,17 @@ class Processes:
             other = None if self._free or errand.is_stopped or not errand.is_urgent else next(others, None)
         if other is not None:  # without the lock: a thread that gives a process back may hold the executor's
             other.stop()
+
+    def _call_spare(self) -> None:
+        """Starts one more, if there may be more, which takes tasks as soon as it can begin with them at once."""
+        with self._turns:
+            process = self._spare.pop(0) if self._spare else None
+        if process is not None:
+            loading = self._warm(process)
+            if loading is None:
+                self._spare.append(process)
+            else:
+                loading.add_done_callback(lambda _: self._put(process))
 
     def _put(self, process: Process) -> None:
         with self._turns:
@@ -254,12 +268,13 @@ class Processes:
             self._warm(process)
             self._put(process)
 
-    def _warm(self, process: Process) -> None:
+    def _warm(self, process: Process) -> "Future[Any] | None":
         try:
-            process.submit(tasks.load)
+            return process.submit(tasks.load)
         except (BrokenExecutor, OSError) as error:
             logger.warning("a process that computes can't be started (%s); trying again when it is needed", error)
             process.discard()
+            return None
 
 
 def _too_slow() -> DeadlinePassed:
@@ -267,7 +282,9 @@ def _too_slow() -> DeadlinePassed:
 
 
 def _enter() -> None:
-    """Leaves Ctrl-C to the parent, and dies with it."""
+    """Leaves Ctrl-C to the parent, and dies with it. Calls are answered first, where processors are few."""
+    if hasattr(os, "nice"):
+        os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tasks.allow_interrupts()
     parent = multiprocessing.parent_process()
