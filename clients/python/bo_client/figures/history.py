@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bo_client.figures.marks import Axis, Dots, Level, Line, Mark, Panel, Picture, Symbol, Words
 from bo_client.figures.showing import (
     BEYOND,
-    LOG_RATIO,
+    axis_over,
     directed,
     facts,
     is_lost,
@@ -69,8 +69,9 @@ def _panel(study: StudyInfo, trials: Sequence[Trial], metric: Metric, title: str
     ]
     numbers = [t.number for t in trials]
     across = Axis(title, window=(min(numbers) - 0.6, max(numbers) + 0.6), is_whole=True)
-    is_log = min(near) > 0 and max(near) / min(near) >= LOG_RATIO
-    return Panel(across, Axis(directed(metric), "log" if is_log else "linear", has_lines=True), marks)
+    levels = [mark.at for mark in marks if isinstance(mark, Level)]
+    room = 0.2 if any(map(is_lost, trials)) else 0.12  # those stand at the foot
+    return Panel(across, axis_over(directed(metric), [*near, *levels], room), marks)
 
 
 Seen = Sequence[tuple[Trial, float]]

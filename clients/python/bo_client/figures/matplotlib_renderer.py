@@ -163,6 +163,9 @@ class _Drawer:
         for side, axis in (("x", self._panel.x), ("y", self._panel.y)):
             getattr(axes, f"set_{side}scale")(axis.scale)
             getattr(axes, f"set_{side}label")(_plain(axis.title), fontsize=12, color=self._ink)
+            if axis.is_bare:
+                axes.spines["bottom" if side == "x" else "left"].set_visible(False)
+                axes.tick_params(axis=side, length=0)  # type: ignore[arg-type]
             if axis.has_lines:
                 axes.grid(axis=side, color=palette.grid, linewidth=0.8)  # type: ignore[arg-type]
 
@@ -176,10 +179,12 @@ class _Drawer:
             getattr(self._axes, f"set_{side}ticks")([place for place, _ in ticks], texts)
             scaled.set_minor_locator(NullLocator())
             scaled.set_minor_formatter(NullFormatter())
-            if side == "x" and sum(map(len, texts)) * LETTER > 0.78 / self._picture.columns:
+            if side == "x" and max(map(len, texts)) * len(texts) * LETTER > 0.9 / self._picture.columns:
                 self._axes.tick_params(axis="x", labelrotation=30)
                 for label in self._axes.get_xticklabels():
                     label.set(ha="right", rotation_mode="anchor")
+        elif axis.is_bare:
+            scaled.set_major_locator(NullLocator())
         elif axis.is_whole:
             scaled.set_major_locator(MaxNLocator(integer=True))
         if axis.window:
@@ -224,6 +229,7 @@ class _Drawer:
             alpha=mark.alpha,
             label=mark.label or None,
             zorder=order,
+            clip_on=mark.symbol != "star",
             **style,
         )
 
@@ -303,7 +309,11 @@ class _Drawer:
             color=self._palette.colors[mark.color],
             fontsize=9.5,
             zorder=order + 20,
+            bbox=self._ground() if mark.has_ground else None,
         )
+
+    def _ground(self) -> dict[str, Any]:
+        return {"facecolor": self._palette.paper, "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
 
     def _corner(self, mark: Corner, order: int) -> None:
         self._axes.text(

@@ -7,26 +7,36 @@ from dataclasses import dataclass
 from bo_client.diagnosis import position
 from bo_client.figures.marks import Axis, Color, Dots, Line, Mark, Panel, Picture, Scale, Words
 from bo_client.figures.showing import (
-    LOG_RATIO,
     clipped,
     facts,
     is_lost,
+    is_of_many_sizes,
     metrics_of,
     not_far,
     nothing,
     tick,
     titled,
 )
-from bo_client.parameters import FloatParameter, IntParameter, Parameter, Value, same
+from bo_client.parameters import (
+    CategoricalParameter,
+    DiscreteParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Value,
+    same,
+)
 from bo_client.values import Metric, StudyInfo, Trial
 from bo_client.wording import with_unit
 
 MOST_LINES = 400
 """The best of them; more would be a blot."""
 MOST_AXES = 14
+LETTERS = 90
+"""About what a line across the picture has room for."""
 MOST_WORDS = 6
 """Values that are told at an axis."""
-ABSENT = -0.12
+ABSENT = -0.2
 """The height of a parameter that a trial doesn't have, and of what a trial without a result reached."""
 BUCKETS = 12
 """Colors: a line for each, so that thousands of trials are drawn with few."""
@@ -69,6 +79,7 @@ def parallel(study: StudyInfo, trials: Sequence[Trial], metric: str | None = Non
     parameters = list(study.space.parameters)[:MOST_AXES]
     marks = [
         *_frame(parameters, upright),
+        *_absence(parameters),
         *_without(study, lost, parameters),
         *_lines(study, kept, parameters, of, upright),
     ]
@@ -79,7 +90,7 @@ def parallel(study: StudyInfo, trials: Sequence[Trial], metric: str | None = Non
     words = ("worst", "best") if of.goal else ("lowest", "highest")
     return Picture(
         title,
-        [Panel(across, Axis(ticks=((9.0, ""),), window=(-0.2, 1.09)), marks)],
+        [Panel(across, Axis(window=(-0.28, 1.14), is_bare=True), marks)],
         scale=Scale(with_unit(of), 0.0, 1.0, words=words),
         summary=f"A line for each of {len(kept)} trials through its parameters to {of.name}.",
     )
@@ -88,31 +99,45 @@ def parallel(study: StudyInfo, trials: Sequence[Trial], metric: str | None = Non
 def _upright(values: Sequence[float], of: Metric) -> _Upright:
     shown = not_far(values, of.goal) if of.goal else list(values)
     low, high = min(shown), max(shown)
-    return _Upright(low, high, low > 0 and high / low >= LOG_RATIO)
+    return _Upright(low, high, is_of_many_sizes(low, high))
 
 
 def _across(parameters: Sequence[Parameter], of: Metric) -> Axis:
     names = [*(p.name for p in parameters), with_unit(of)]
-    most = 14 if len(names) < 8 else 11
+    most = max(9, LETTERS * 2 // len(names))
     ticks = tuple((float(i), clipped(name, most)) for i, name in enumerate(names))
-    return Axis(ticks=ticks, window=(-0.25, len(names) - 0.25))
+    return Axis(ticks=ticks, window=(-0.3, len(names) - 0.5), is_bare=True)
 
 
 def _frame(parameters: Sequence[Parameter], upright: _Upright) -> list[Mark]:
     """The axes, with their values beside them, and a row for what isn't there."""
     marks: list[Mark] = [Line([i, i], [0.0, 1.0], "quiet", width=1.2) for i in range(len(parameters) + 1)]
+    most = max(5, LETTERS // (len(parameters) + 1))
     for i, parameter in enumerate(parameters):
-        marks += [Words(i, u, text, (1, 0), "ink", 3.0) for u, text in _words(parameter)]
-    told = [(0.0, upright.low), (1.0, upright.high)]
-    return [*marks, *(Words(len(parameters), u, f"{v:.3g}", (1, 0), "ink", 3.0) for u, v in told)]
+        if isinstance(parameter, FloatParameter | IntParameter):
+            marks += _ends(i, tick(parameter.low), tick(parameter.high))
+        else:
+            told = _values(parameter)
+            marks += [Words(i, u, clipped(text, most), (1, 0), "ink", 3.0, has_ground=True) for u, text in told]
+    return [*marks, *_ends(len(parameters), tick(upright.low), tick(upright.high))]
 
 
-def _words(parameter: Parameter) -> list[tuple[float, str]]:
-    if isinstance(parameter, FloatParameter | IntParameter):
-        return [(0.0, tick(parameter.low)), (1.0, tick(parameter.high))]
-    count = len(parameter.values)
-    apart = math.ceil(count / MOST_WORDS)
-    return [(_height(parameter, v), clipped(tick(v), 12)) for v in parameter.values[::apart]]
+def _absence(parameters: Sequence[Parameter]) -> list[Mark]:
+    """The name of the row of what isn't there; the first parameter always is."""
+    if not any(p.activation for p in parameters):
+        return []
+    return [Words(0.0, ABSENT, "absent", (0, 0), "quiet", 0.0)]
+
+
+def _ends(place: int, low: str, high: str) -> list[Mark]:
+    below = Words(place, 0.0, low, (0, -1), "ink", 3.0, has_ground=True)
+    return [below, Words(place, 1.0, high, (0, 1), "ink", 3.0, has_ground=True)]
+
+
+def _values(parameter: CategoricalParameter | DiscreteParameter) -> list[tuple[float, str]]:
+    """Heights and words of a list's values, where they are many of some."""
+    apart = math.ceil(len(parameter.values) / MOST_WORDS)
+    return [(_height(parameter, v), tick(v)) for v in parameter.values[::apart]]
 
 
 def _height(parameter: Parameter, value: Value | None) -> float:

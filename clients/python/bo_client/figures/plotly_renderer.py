@@ -187,7 +187,8 @@ class _Drawer:
             "gridcolor": self._palette.grid,
             "zeroline": False,
             "showline": False,
-            "ticks": "outside",
+            "ticks": "" if axis.is_bare else "outside",
+            "showticklabels": bool(axis.ticks) or not axis.is_bare,
             "tickcolor": self._palette.grid,
             "tickformat": "d" if axis.is_whole else None,
         }
@@ -207,7 +208,7 @@ class _Drawer:
         """A label is in the legend once, and switches all that bear it."""
         is_new = bool(label) and label not in self._legend
         self._legend.add(label)
-        return {"name": safe(label), "legendgroup": label, "showlegend": is_new}
+        return {"name": safe(label), "legendgroup": safe(label), "showlegend": is_new}
 
     def _hover(self, told: Sequence[str], label: str) -> dict[str, Any]:
         if told:
@@ -245,6 +246,7 @@ class _Drawer:
             y=list(y),
             mode="markers",
             marker=marker,
+            cliponaxis=mark.symbol != "star",
             error_y=spread if mark.spread else None,
             error_x={**across, "thickness": 1.2} if mark.across else None,
             **where,
@@ -275,7 +277,7 @@ class _Drawer:
 
     def _band(self, mark: Band) -> None:
         edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "x": list(mark.x)}
-        self._add("Scatter", y=list(mark.low), showlegend=False, legendgroup=mark.label, **edge)
+        self._add("Scatter", y=list(mark.low), showlegend=False, legendgroup=safe(mark.label), **edge)
         fill = {"fill": "tonexty", "fillcolor": _faint(self._color(mark))}
         self._add("Scatter", y=list(mark.high), **edge, **fill, **self._named(mark.label))
 
@@ -333,6 +335,8 @@ class _Drawer:
             xanchor={-1: "right", 0: "center", 1: "left"}[right],
             yanchor={-1: "top", 0: "middle", 1: "bottom"}[up],
             font={"color": self._palette.colors[mark.color], "size": 12},
+            bgcolor=_faint(self._palette.paper, 0.8) if mark.has_ground else None,
+            borderpad=1,
         )
 
     def _corner(self, mark: Corner) -> None:
@@ -353,6 +357,6 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _faint(color: str) -> str:
+def _faint(color: str, alpha: float = 0.2) -> str:
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, 0.2)"
+    return f"rgba({red}, {green}, {blue}, {alpha})"

@@ -12,6 +12,8 @@ from bo_client.wording import short, with_unit
 
 LOG_RATIO = 50.0
 """Values above 0 whose largest is so many times the smallest are drawn on a log axis."""
+TINY = 1e-150
+"""Below it, and above its inverse, a log axis can't be computed with."""
 BEYOND = "beyond a bound"
 MOST_FACTS = 14
 """Parameters that are told of a trial."""
@@ -101,10 +103,15 @@ def not_far(values: Sequence[float], goal: str | None) -> list[float]:
     return [v for v in values if not is_better(worst, v, goal)]
 
 
+def is_of_many_sizes(low: float, high: float) -> bool:
+    """Whether values from low to high are better seen on a log axis."""
+    return low > TINY and high < 1.0 / TINY and high / low >= LOG_RATIO
+
+
 def axis_over(title: str, values: Sequence[float], room: float = 0.08, has_lines: bool = True) -> Axis:
     """An axis with all of the values and some room: a log one where values of many sizes are above 0."""
     low, high = min(values), max(values)
-    if low > 0 and high / low >= LOG_RATIO:
+    if is_of_many_sizes(low, high):
         factor = (high / low) ** room
         return Axis(title, "log", window=(low / factor, high * factor), has_lines=has_lines)
     apart = room * (high - low) or 0.05 * abs(high) or 1.0

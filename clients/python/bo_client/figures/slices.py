@@ -1,6 +1,7 @@
 """What the surrogate expects along one parameter, with the observed beside it, and over two."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from bo_client.errors import InvalidRequest
@@ -19,12 +20,13 @@ from bo_client.figures.showing import (
     tick,
     titled,
 )
+from bo_client.figures.ticks import Ticks, marked
 from bo_client.insight import Slice, SliceAxis, SlicePoint
 from bo_client.parameters import Value, listed
 from bo_client.values import Metric, Prediction, StudyInfo, Trial
 from bo_client.wording import assignments, in_order, short, with_unit
 
-MOST_TITLE = 84
+MOST_TITLE = 76
 STD = 2.0
 """Standard deviations to each side."""
 
@@ -190,10 +192,23 @@ def _axis(study: StudyInfo, axis: SliceAxis, by_index: bool, where: Sequence[flo
     parameter = study.space[axis.parameter]
     if not by_index:
         return Axis(named(parameter), "log" if is_log(parameter) else "linear", window=_ends(where))
-    apart = math.ceil(len(axis.values) / MOST_TICKS)
-    marked = range(0, len(axis.values), apart if is_numeric_value(axis.values[0]) else 1)
-    ticks = tuple((float(i), tick(axis.values[i])) for i in marked)
-    return Axis(named(parameter), ticks=ticks, window=(-0.5, len(axis.values) - 0.5))
+    return Axis(named(parameter), ticks=_ticks(axis, is_log(parameter)), window=(-0.5, len(axis.values) - 0.5))
+
+
+def _ticks(axis: SliceAxis, on_log: bool) -> Ticks:
+    """Each value at its index; of many numbers round ones, between the indices."""
+    if len(axis.values) <= MOST_TICKS or not is_numeric_value(axis.values[0]):
+        return tuple((float(i), tick(value)) for i, value in enumerate(axis.values))
+    values = [float(v) for v in axis.values]
+    return tuple((_index(values, at, on_log), text) for at, text in marked(values[0], values[-1], on_log))
+
+
+def _index(values: Sequence[float], at: float, on_log: bool) -> float:
+    """Where a number is among increasing ones, as an index with its fraction."""
+    i = min(max(bisect_right(values, at) - 1, 0), len(values) - 2)
+    low, high = values[i], values[i + 1]
+    share = math.log(at / low) / math.log(high / low) if on_log else (at - low) / (high - low)
+    return i + min(max(share, 0.0), 1.0)
 
 
 def _ends(where: Sequence[float]) -> tuple[float, float] | None:
