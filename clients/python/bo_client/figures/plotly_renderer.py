@@ -114,7 +114,7 @@ def _layout(picture: Picture, palette: Palette, is_titled: bool) -> dict[str, An
         "hovermode": "closest",
         "dragmode": False,
         "height": HEIGHT + FURTHER * (rows - 1),
-        "margin": {"l": 56, "r": 24, "t": 52 if is_titled else 16, "b": 92},
+        "margin": {"l": 56, "r": 24, "t": 52 if is_titled else 40, "b": 92},
         "uirevision": "kept",
     }
 
@@ -225,7 +225,7 @@ class _Drawer:
             "symbol": SYMBOLS[mark.symbol],
             "size": mark.size * PIXELS,
             "color": self._color(mark),
-            "opacity": mark.alpha,
+            "opacity": mark.alpha if mark.size else 0.0,
             "line": {"width": 1.8 if mark.symbol == "ring" else 0},
         }
         scale = self._picture.scale

@@ -50,7 +50,9 @@ def slice_(study: StudyInfo, found: Slice, trials: Sequence[Trial] = (), metric:
     upright = Axis(directed(of), window=_window(means, reach, seen[0].y if seen else (), of), has_lines=True)
     across = _axis(study, axis, by_index, where)
     best = (max if of.goal == "maximize" else min)(zip(means, axis.values, strict=True), key=lambda pair: pair[0])
-    summary = f"{of.name} expected along {axis.parameter}: best {short(best[0])} at {short(best[1])}."
+    summary = (
+        f"{of.name} expected along {axis.parameter}: best {short(best[0])} at {short(best[1])}; {_rest(study, found)}."
+    )
     return Picture(_title(study, found), [Panel(across, upright, marks)], summary=summary)
 
 
@@ -82,7 +84,7 @@ def contour(
         marks.append(Dots([left], [up], "second", _origin(found), "star", 13.0))
     panel = Panel(_axis(study, across, by_index, x), _axis(study, upright, by_index, y), marks)
     what = "expected" if show == "mean" else "uncertain: the standard deviation"
-    summary = f"{of.name} {what} over {across.parameter} and {upright.parameter}."
+    summary = f"{of.name} {what} over {across.parameter} and {upright.parameter}; {_rest(study, found)}."
     return Picture(_title(study, found), [panel], summary=summary)
 
 
@@ -100,10 +102,15 @@ def _prediction(point: SlicePoint, metric: Metric) -> Prediction:
 
 
 def _title(study: StudyInfo, found: Slice) -> str:
+    return clipped(titled(study, _rest(study, found)), MOST_TITLE)
+
+
+def _rest(study: StudyInfo, found: Slice) -> str:
+    """What the parameters that don't vary are held at."""
     names = [axis.parameter for axis in found.axes]
     fixed = assignments({n: v for n, v in in_order(found.base, study.space).items() if n not in names})
     origin = f"trial {found.base_trial}" if found.base_trial else "given"
-    return clipped(titled(study, f"the rest as in {origin}" + (f": {fixed}" if fixed else "")), MOST_TITLE)
+    return f"the rest as in {origin}" + (f": {fixed}" if fixed else "")
 
 
 def _origin(found: Slice) -> str:
