@@ -281,7 +281,7 @@ def test_every_study_has_figures(study, theme) -> None:
         assert told["layout"].get("annotations") or shown.panels, name
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(study=studies())
 def test_every_study_has_pictures_in_files(study) -> None:
     for shown in figures.pictures(study).values():

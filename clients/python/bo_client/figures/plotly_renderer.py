@@ -37,6 +37,15 @@ SYMBOLS = {
     "down": "triangle-down",
     "ring": "circle-open",
 }
+CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "responsive": True,
+    "showSendToCloud": False,
+    "plotlyServerURL": "",
+    "topojsonURL": "",
+    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
+}
+"""What to give plotly.js beside data and layout: it calls no server, and offers to send the figure to none."""
 PIXELS = 4 / 3
 """To a point."""
 HEIGHT, FURTHER = 430, 300

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from bo_client.figures.plotly_renderer import drawn
+from bo_client.figures.plotly_renderer import CONFIG, drawn
 from bo_client.figures.showing import PlotError
 from bo_client.figures.themes import PALETTES
 from bo_client.figures.whole import as_json
@@ -49,11 +49,11 @@ def _policy(scripts: Iterable[str]) -> str:
 
 
 def _data(figures: Sequence[Figure]) -> str:
-    """The figures of each theme by name, as JSON in which nothing can end a script element."""
+    """The figures of each theme by name, and plotly's options, as JSON in which nothing can end a script element."""
     made = {
         figure.name: {theme: json.loads(as_json(drawn(figure.picture, theme, is_titled=False))) for theme in PALETTES}
         for figure in figures
         if figure.picture.panels
     }
-    text = json.dumps(made, separators=(",", ":"))
+    text = json.dumps({"config": CONFIG, "figures": made}, separators=(",", ":"))
     return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")

@@ -1,14 +1,13 @@
 "use strict";
 (() => {
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const { figures, config } = JSON.parse(document.getElementById("figures").textContent);
   const places = document.querySelectorAll("[data-figure]");
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const options = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
 
   const draw = (theme) => {
     for (const place of places) {
       const { data, layout } = figures[place.dataset.figure][theme];
-      Plotly.react(place, data, layout, options);
+      Plotly.react(place, data, layout, config);
     }
   };
   const drawAsSeen = () => draw(dark.matches ? "dark" : "light");
