@@ -1,4 +1,4 @@
-"""The commands of `bo` that draw a study into a file."""
+"""The command of `bo` that draws a study into a file."""
 
 from pathlib import Path
 
@@ -51,26 +51,3 @@ def plot(
     shown = picture(study, chosen, parameters, metric=metric, show="std" if std else "mean")
     matplotlib_renderer.save(shown, output, theme)
     click.echo(str(output))
-
-
-@click.command()
-@study_argument
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="Such as r.html.")
-@pass_client
-def report(client: Client, study_id: str, output: Path) -> None:
-    """Write a page with all that is known of a study.
-
-    It has the figures, the best, the diagnosis, every trial and why it was suggested, and the settings, in one file
-    that needs no network. Needs plotly: pip install "bo-service[report]".
-    """
-    from bo_client.report import page
-
-    text = page(client.study(study_id))
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(f"{output}: can't be written: {error.strerror}") from None
-    click.echo(str(output))
-
-
-PICTURING = (plot, report)
