@@ -7,7 +7,7 @@ from bo_client.figures.showing import (
     BEYOND,
     axis_over,
     directed,
-    facts,
+    facts_of,
     is_lost,
     is_within,
     metrics_of,
@@ -65,6 +65,7 @@ def _panel(study: StudyInfo, trials: Sequence[Trial], metric: Metric, title: str
         *_far(study, [(t, v) for t, v in seen if is_better(worst, v, metric.goal)], metric, worst, is_alone),
         *(_best(within, metric, last=max(t.number for t in trials)) if metric.goal else ()),
         *_defaults(trials, metric, is_alone),
+        *_bound(metric),
         *_lost(study, trials),
     ]
     numbers = [t.number for t in trials]
@@ -88,11 +89,11 @@ def _by_origin(study: StudyInfo, seen: Seen) -> list[Mark]:
 
 def _dots(study: StudyInfo, seen: Seen, label: str, symbol: Symbol) -> Dots:
     numbers, values = [t.number for t, _ in seen], [v for _, v in seen]
-    return Dots(numbers, values, "muted", label, symbol, hover=[facts(study, t) for t, _ in seen])
+    return Dots(numbers, values, "muted", label, symbol, hover=facts_of(study, [t for t, _ in seen]))
 
 
 def _beyond(study: StudyInfo, seen: Seen) -> list[Mark]:
-    hover = [facts(study, t) for t, _ in seen]
+    hover = facts_of(study, [t for t, _ in seen])
     return [Dots([t.number for t, _ in seen], [v for _, v in seen], "bad", BEYOND, "ring", hover=hover)] if seen else []
 
 
@@ -102,7 +103,7 @@ def _far(study: StudyInfo, seen: Seen, metric: Metric, worst: float, is_alone: b
         return []
     label = f"worse than {worst:.3g}" if is_alone else "far worse"
     symbol: Symbol = "down" if metric.goal == "maximize" else "up"
-    hover = [facts(study, t) for t, _ in seen]
+    hover = facts_of(study, [t for t, _ in seen])
     return [Dots([t.number for t, _ in seen], [worst] * len(seen), "muted", label, symbol, hover=hover)]
 
 
@@ -143,10 +144,16 @@ def _defaults(trials: Sequence[Trial], metric: Metric, is_alone: bool) -> list[M
     return []
 
 
+def _bound(metric: Metric) -> list[Mark]:
+    if metric.role != "constraint" or metric.bound is None:
+        return []
+    return [Level(metric.bound, "y", "bad", f"at {'most' if metric.goal == 'minimize' else 'least'} {metric.bound:g}")]
+
+
 def _lost(study: StudyInfo, trials: Sequence[Trial]) -> list[Mark]:
     """Trials that ended without a result, at the foot of the picture."""
     lost = [t for t in trials if is_lost(t)]
     if not lost:
         return []
-    label, hover = "ended without a result", [facts(study, t) for t in lost]
+    label, hover = "ended without a result", facts_of(study, lost)
     return [Dots([t.number for t in lost], [0.0] * len(lost), "bad", label, "cross", hover=hover, at_foot=True)]

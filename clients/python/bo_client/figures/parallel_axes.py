@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from bo_client.diagnosis import position
 from bo_client.figures.marks import Axis, Color, Dots, Line, Mark, Panel, Picture, Scale, Words
 from bo_client.figures.showing import (
+    brief,
     clipped,
-    facts,
     is_lost,
     is_of_many_sizes,
     metrics_of,
@@ -84,13 +84,14 @@ def parallel(study: StudyInfo, trials: Sequence[Trial], metric: str | None = Non
         *_lines(study, kept, parameters, of, upright),
     ]
     across = _across(parameters, of)
+    foot = -0.28 if lost or any(p.activation for p in parameters) else -0.1
     count = f"the best {len(kept)} of {len(ranked)}" if len(kept) < len(ranked) else f"{len(kept)}"
     hidden = len(study.space.parameters) - len(parameters)
     title = titled(study, f"{count} results" + (f", {hidden} more parameters are not shown" if hidden else ""))
     words = ("worst", "best") if of.goal else ("lowest", "highest")
     return Picture(
         title,
-        [Panel(across, Axis(window=(-0.28, 1.14), is_bare=True), marks)],
+        [Panel(across, Axis(window=(foot, 1.14), is_bare=True), marks)],
         scale=Scale(with_unit(of), 0.0, 1.0, words=words),
         summary=f"A line for each of {len(kept)} trials through its parameters to {of.name}.",
     )
@@ -169,7 +170,7 @@ def _lines(
     for bucket in sorted(buckets):
         strength = (bucket + 0.5) / BUCKETS
         ends = [([_height(p, t.parameters.get(p.name)) for p in parameters], u) for t, u in buckets[bucket]]
-        told = [facts(study, t) for t, _ in buckets[bucket]]
+        told = [brief(study, t) for t, _ in buckets[bucket]]
         marks.append(_joined([[*heights, u] for heights, u in ends], told, strength))
     return marks
 
@@ -189,7 +190,7 @@ def _without(study: StudyInfo, lost: Sequence[Trial], parameters: Sequence[Param
     rows = [[*(_height(p, t.parameters.get(p.name)) for p in parameters), ABSENT] for t in lost]
     x = [place for row in rows for place in (*map(float, range(len(row))), math.nan)]
     y = [height for row in rows for height in (*row, math.nan)]
-    told = [text for row, t in zip(rows, lost, strict=True) for text in [facts(study, t)] * (len(row) + 1)]
+    told = [text for row, t in zip(rows, lost, strict=True) for text in [brief(study, t)] * (len(row) + 1)]
     color: Color = "bad"
     ends = Dots([len(parameters)] * len(lost), [ABSENT] * len(lost), color, symbol="cross")
     return [Line(x, y, color, "ended without a result", 0.9, is_dashed=True, alpha=0.55, hover=told), ends]

@@ -17,6 +17,8 @@ TINY = 1e-150
 BEYOND = "beyond a bound"
 MOST_FACTS = 14
 """Parameters that are told of a trial."""
+MOST_FACTUAL = 1_000
+"""Trials of which all is told, in one kind of mark."""
 MOST_TICKS = 8
 
 Window = tuple[float, float]
@@ -70,6 +72,18 @@ def facts(study: StudyInfo, trial: Trial) -> str:
     named = [f"{n} = {short(trial.parameters[n])}" for n in study.space.names if n in trial.parameters]
     lines += named[:MOST_FACTS] + ([f"and {len(named) - MOST_FACTS} more"] if len(named) > MOST_FACTS else [])
     return "\n".join([*lines, f"from {ORIGINS.get(trial.origin, 'nobody knows where')}"])
+
+
+def facts_of(study: StudyInfo, trials: Sequence[Trial]) -> list[str]:
+    """What is told of each trial; of very many in brief, as a page holds it all."""
+    tell = facts if len(trials) <= MOST_FACTUAL else brief
+    return [tell(study, trial) for trial in trials]
+
+
+def brief(study: StudyInfo, trial: Trial) -> str:
+    """A trial's number, and what it reached."""
+    reached = [f"{m.name} {short(v)}" for m in study.metrics if (v := trial.value(m.name)) is not None]
+    return "\n".join([f"trial {trial.number}", *(reached or [trial.state.lower()])])
 
 
 ORIGINS: dict[Origin | None, str] = {

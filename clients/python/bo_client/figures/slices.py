@@ -8,9 +8,9 @@ from bo_client.errors import InvalidRequest
 from bo_client.figures.marks import Axis, Band, Dots, Level, Line, Map, Mark, Panel, Picture
 from bo_client.figures.showing import (
     MOST_TICKS,
+    brief,
     clipped,
     directed,
-    facts,
     is_log,
     is_numeric_value,
     is_within,
@@ -123,7 +123,7 @@ def _observed(study: StudyInfo, trials: Sequence[Trial], axis: SliceAxis, of: Me
     if not seen:
         return []
     places = [_place(axis, t.parameters[axis.parameter], by_index) for t, _ in seen]
-    hover = [facts(study, t) for t, _ in seen]
+    hover = [brief(study, t) for t, _ in seen]
     return [Dots(places, [v for _, v in seen], label="observed, the rest differs", size=5.0, hover=hover, alpha=0.6)]
 
 
@@ -179,7 +179,7 @@ def _tried(study: StudyInfo, trials: Sequence[Trial], found: Slice, by_index: bo
     if not kept:
         return []
     x, y = ([_place(axis, t.parameters[axis.parameter], by_index) for t in kept] for axis in (across, upright))
-    hover = [facts(study, t) for t in kept]
+    hover = [brief(study, t) for t in kept]
     return [Dots(x, y, "ink", "trials, the rest differs", "circle", 3.5, hover, alpha=0.7)]
 
 
