@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterator
 from itertools import combinations
 
@@ -195,6 +196,17 @@ def test_a_front_of_three_objectives(fake) -> None:
         study.add({"x": i / 5}, {"a": float(i), "b": 5.0 - i, "c": 1.0})
     assert "front" in figures.of(study)
     assert [axis.title.text[0] for axis in figures.figure(study, "front").select_yaxes()] == ["b", "c", "c"]
+
+
+def test_without_the_libraries_it_is_told_what_to_install(known, bo, monkeypatch, tmp_path) -> None:
+    for missing in ("plotly", "plotly.graph_objects", "plotly.offline", "matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(figures.PlotError, match=r"pip install .bo-service\[report\]"):
+        figures.of(known)
+    for command, extra in (("report", "report"), ("plot", "plot")):
+        done = bo(command, "s", "-o", tmp_path / "out.html")
+        assert done.exit_code == 1
+        assert f"bo-service[{extra}]" in done.stderr
 
 
 def luminance(color: str) -> float:

@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bo_client import figures
-from bo_client.constraints import Constraint, ForbiddenCombination
 from bo_client.diagnosis import HEALTHY, KINDS_LABEL, diagnose, kinds
 from bo_client.diagnosis_words import Findings, in_brief, study_findings, trial_lines
 from bo_client.figures import Picture
 from bo_client.figures.reading import analysis_of
 from bo_client.insight import Analysis
-from bo_client.parameters import Parameter, described
+from bo_client.parameters import Parameter
 from bo_client.ranking import best_of
+from bo_client.report.definition import Table, definition
 from bo_client.values import Metric, Origin, StudyInfo, Trial
 from bo_client.wording import (
     assignments,
@@ -42,15 +42,6 @@ GROUPS = {
     "uncertainty": "Uncertain over",
 }
 """What figures are called, by the first word of their name."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of texts below a caption; the first of each row is its heading."""
-
-    caption: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -110,7 +101,7 @@ def read(study: "Study", now: datetime) -> Content:
         trust=list(_trust(analysis)),
         trial_columns=["trial", "state", *(heading(m) for m in info.steering), "time", "from"],
         trials=[_row(info, t, t in best) for t in trials],
-        tables=[_metrics(info), _space(info), *_constraints(info), _settings(info)],
+        tables=definition(info),
     )
 
 
@@ -218,44 +209,3 @@ def _more(trial: Trial) -> Iterator[str]:
         yield from trial_lines(trial)
     plain = {k: v for k, v in sorted(trial.labels.items()) if not f"{k}.".startswith(f"{KINDS_LABEL}.")}
     yield from (f"{name} = {text}" for name, text in plain.items())
-
-
-def _metrics(info: StudyInfo) -> Table:
-    rows = [(m.name, m.role, m.goal or "", "" if m.bound is None else f"{m.bound:g}", m.unit) for m in info.metrics]
-    return Table("Metrics", ("metric", "role", "goal", "bound", "unit"), rows)
-
-
-def _space(info: StudyInfo) -> Table:
-    rows = [
-        (
-            p.name,
-            described(p),
-            getattr(p, "scale", ""),
-            "" if p.default is None else short(p.default),
-            f"{p.activation.parameter} is {' or '.join(map(short, p.activation.values))}" if p.activation else "",
-            " ".join(filter(None, (p.unit, p.description))),
-        )
-        for p in info.space.parameters
-    ]
-    return Table("Search space", ("parameter", "values", "scale", "default", "only where", "about"), rows)
-
-
-def _constraints(info: StudyInfo) -> Iterator[Table]:
-    if info.space.constraints:
-        yield Table("Constraints", ("what", "about"), [(_rule(c), c.description) for c in info.space.constraints])
-
-
-def _rule(constraint: Constraint) -> str:
-    if isinstance(constraint, ForbiddenCombination):
-        return f"never together: {assignments(constraint.parameters)}"
-    terms = " + ".join(f"{factor:g} {name}" for name, factor in constraint.coefficients.items())
-    return f"{terms} ≤ {constraint.upper_bound:g}"
-
-
-def _settings(info: StudyInfo) -> Table:
-    rows = [(name.replace("_", " "), _setting(value)) for name, value in info.settings.items()]
-    return Table("Settings", ("setting", "value"), rows)
-
-
-def _setting(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
