@@ -1,7 +1,6 @@
 """Spaces with a last configuration: all of them, and whether all have been tried."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 
 from bo_client.constraints import Configuration
 from bo_client.parameters import CategoricalParameter, DiscreteParameter, FloatParameter, IntParameter, Parameter, Value
@@ -19,10 +18,17 @@ def every_configuration(space: SearchSpace) -> Iterator[dict[str, Value]]:
 
 def is_exhausted(space: SearchSpace, tried: Iterable[Configuration]) -> bool:
     """Whether every configuration that fulfills the constraints is among those tried; never of more than MOST."""
-    listed = [_key(c) for c in islice(every_configuration(space), MOST + 1) if space.is_feasible(c)]
-    if not listed or len(listed) > MOST:
+    if any(isinstance(p, FloatParameter) for p in space.parameters):
         return False
-    return {_key(c) for c in tried}.issuperset(listed)
+    known, found = {_key(c) for c in tried}, 0
+    for count, configuration in enumerate(every_configuration(space)):
+        if count == MOST:
+            return False
+        if space.is_feasible(configuration):
+            if _key(configuration) not in known:
+                return False
+            found += 1
+    return found > 0
 
 
 def _key(configuration: Configuration) -> frozenset[tuple[str, str, Value]]:
