@@ -9,8 +9,9 @@ from bo_client.client import Client
 from bo_client.commands.connection import connected, connection_options
 from bo_client.commands.dashboard import dashboard
 from bo_client.commands.explaining import EXPLAINING
-from bo_client.commands.picturing import PICTURING
+from bo_client.commands.picturing import plot
 from bo_client.commands.reading import READING
+from bo_client.commands.reporting import report
 from bo_client.commands.token import token
 from bo_client.commands.writing import WRITING
 from bo_client.errors import BoClientError
@@ -54,7 +55,7 @@ def main(ctx: click.Context, /, server: str, timeout: float, patience: float, **
         ctx.call_on_close(ctx.obj.close)
 
 
-for _command in (*WRITING, *READING, *EXPLAINING, *PICTURING, dashboard, token):
+for _command in (*WRITING, *READING, *EXPLAINING, plot, report, dashboard, token):
     main.add_command(_command)
 
 

@@ -1,4 +1,4 @@
-"""The commands of `bo` that draw a study into a file."""
+"""The command of `bo` that draws a study into a file."""
 
 from pathlib import Path
 
@@ -51,6 +51,3 @@ def plot(
     shown = picture(study, chosen, parameters, metric=metric, show="std" if std else "mean")
     matplotlib_renderer.save(shown, output, theme)
     click.echo(str(output))
-
-
-PICTURING = (plot,)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bo_client.finite import is_exhausted
 from bo_client.ranking import best_of, is_defaults
 from bo_client.values import Change, StudyInfo, StudyState, Trial, TrialState
 from bo_client.wording import duration
@@ -25,7 +26,14 @@ class Progress:
     @property
     def is_done(self) -> bool:
         """Whether nothing more will come."""
-        return self.study.state is StudyState.COMPLETED and not self.running
+        return (self.study.state is StudyState.COMPLETED and not self.running) or self.is_exhausted
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether every configuration of a finite space has been tried: nothing is suggested any more."""
+        trials = self.trials.values()
+        is_open = any(not t.state.is_ended for t in trials)
+        return not is_open and is_exhausted(self.study.space, [t.parameters for t in trials])
 
     @property
     def ended(self) -> int:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from bo_client.figures.marks import Axis, Dots, Level, Line, Mark, Panel, Picture, Symbol, Words
 from bo_client.figures.showing import (
     BEYOND,
-    LOG_RATIO,
+    axis_over,
     directed,
-    facts,
+    facts_of,
     is_lost,
     is_within,
     metrics_of,
@@ -65,12 +65,14 @@ def _panel(study: StudyInfo, trials: Sequence[Trial], metric: Metric, title: str
         *_far(study, [(t, v) for t, v in seen if is_better(worst, v, metric.goal)], metric, worst, is_alone),
         *(_best(within, metric, last=max(t.number for t in trials)) if metric.goal else ()),
         *_defaults(trials, metric, is_alone),
+        *_bound(metric),
         *_lost(study, trials),
     ]
     numbers = [t.number for t in trials]
     across = Axis(title, window=(min(numbers) - 0.6, max(numbers) + 0.6), is_whole=True)
-    is_log = min(near) > 0 and max(near) / min(near) >= LOG_RATIO
-    return Panel(across, Axis(directed(metric), "log" if is_log else "linear", has_lines=True), marks)
+    levels = [mark.at for mark in marks if isinstance(mark, Level)]
+    room = 0.2 if any(map(is_lost, trials)) else 0.12  # those stand at the foot
+    return Panel(across, axis_over(directed(metric), [*near, *levels], room), marks)
 
 
 Seen = Sequence[tuple[Trial, float]]
@@ -87,11 +89,11 @@ def _by_origin(study: StudyInfo, seen: Seen) -> list[Mark]:
 
 def _dots(study: StudyInfo, seen: Seen, label: str, symbol: Symbol) -> Dots:
     numbers, values = [t.number for t, _ in seen], [v for _, v in seen]
-    return Dots(numbers, values, "muted", label, symbol, hover=[facts(study, t) for t, _ in seen])
+    return Dots(numbers, values, "muted", label, symbol, hover=facts_of(study, [t for t, _ in seen]))
 
 
 def _beyond(study: StudyInfo, seen: Seen) -> list[Mark]:
-    hover = [facts(study, t) for t, _ in seen]
+    hover = facts_of(study, [t for t, _ in seen])
     return [Dots([t.number for t, _ in seen], [v for _, v in seen], "bad", BEYOND, "ring", hover=hover)] if seen else []
 
 
@@ -101,7 +103,7 @@ def _far(study: StudyInfo, seen: Seen, metric: Metric, worst: float, is_alone: b
         return []
     label = f"worse than {worst:.3g}" if is_alone else "far worse"
     symbol: Symbol = "down" if metric.goal == "maximize" else "up"
-    hover = [facts(study, t) for t, _ in seen]
+    hover = facts_of(study, [t for t, _ in seen])
     return [Dots([t.number for t, _ in seen], [worst] * len(seen), "muted", label, symbol, hover=hover)]
 
 
@@ -142,10 +144,16 @@ def _defaults(trials: Sequence[Trial], metric: Metric, is_alone: bool) -> list[M
     return []
 
 
+def _bound(metric: Metric) -> list[Mark]:
+    if metric.role != "constraint" or metric.bound is None:
+        return []
+    return [Level(metric.bound, "y", "bad", f"at {'most' if metric.goal == 'minimize' else 'least'} {metric.bound:g}")]
+
+
 def _lost(study: StudyInfo, trials: Sequence[Trial]) -> list[Mark]:
     """Trials that ended without a result, at the foot of the picture."""
     lost = [t for t in trials if is_lost(t)]
     if not lost:
         return []
-    label, hover = "ended without a result", [facts(study, t) for t in lost]
+    label, hover = "ended without a result", facts_of(study, lost)
     return [Dots([t.number for t in lost], [0.0] * len(lost), "bad", label, "cross", hover=hover, at_foot=True)]

@@ -33,7 +33,7 @@ def importance(study: StudyInfo, found: Analysis | None, metric: str | None = No
         marks += _bars(names, region, (place - 0.5) * BAR, color)
     ticks = tuple((float(i), clipped(name, 28)) for i, name in enumerate(names))
     across = Axis(
-        "share of the predicted variation (solid: by itself, light: together with others)",
+        "share of the predicted variation\n(light: together with others)",
         window=(0.0, 1.0),
         has_lines=True,
     )

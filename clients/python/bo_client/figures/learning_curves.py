@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import TypedDict
 
 from bo_client.figures.marks import Axis, Color, Dots, Line, Mark, Panel, Picture
-from bo_client.figures.showing import LOG_RATIO, directed, metrics_of, not_far, nothing, titled
+from bo_client.figures.showing import directed, is_of_many_sizes, metrics_of, not_far, nothing, titled
 from bo_client.ranking import best_of, is_defaults
 from bo_client.values import Metric, StudyInfo, Trial, TrialState
 from bo_client.wording import short
@@ -94,7 +94,7 @@ def _height(marked: Sequence[Points], drawn: Sequence[Points], metric: Metric) -
     kept = [v for v in every if (v >= limit if metric.goal == "maximize" else v <= limit)]
     shown = [v for points in marked for _, v in points] + (kept if metric.goal else every)
     low, high = min(shown), max(shown)
-    if low > 0 and high / low >= LOG_RATIO:
+    if is_of_many_sizes(low, high):
         return Axis(directed(metric), "log", has_lines=True)
     room = 0.05 * (high - low)
     return Axis(directed(metric), window=(low - room, high + room) if room else None, has_lines=True)

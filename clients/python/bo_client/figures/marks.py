@@ -26,6 +26,8 @@ class Axis:
     """Only whole numbers are marked."""
     has_lines: bool = False
     """Faint lines across the panel at its ticks."""
+    is_bare: bool = False
+    """Without a line of its own, and without marks."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class Words:
     color: Color = "ink"
     apart: float = 7.0
     """How far from the place, in points."""
+    has_ground: bool = False
+    """Whether lines below it are covered."""
 
 
 @dataclass(frozen=True)

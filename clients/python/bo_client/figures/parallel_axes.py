@@ -7,26 +7,36 @@ from dataclasses import dataclass
 from bo_client.diagnosis import position
 from bo_client.figures.marks import Axis, Color, Dots, Line, Mark, Panel, Picture, Scale, Words
 from bo_client.figures.showing import (
-    LOG_RATIO,
+    brief,
     clipped,
-    facts,
     is_lost,
+    is_of_many_sizes,
     metrics_of,
     not_far,
     nothing,
     tick,
     titled,
 )
-from bo_client.parameters import FloatParameter, IntParameter, Parameter, Value, same
+from bo_client.parameters import (
+    CategoricalParameter,
+    DiscreteParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Value,
+    same,
+)
 from bo_client.values import Metric, StudyInfo, Trial
 from bo_client.wording import with_unit
 
 MOST_LINES = 400
 """The best of them; more would be a blot."""
 MOST_AXES = 14
+LETTERS = 90
+"""About what a line across the picture has room for."""
 MOST_WORDS = 6
 """Values that are told at an axis."""
-ABSENT = -0.12
+ABSENT = -0.2
 """The height of a parameter that a trial doesn't have, and of what a trial without a result reached."""
 BUCKETS = 12
 """Colors: a line for each, so that thousands of trials are drawn with few."""
@@ -69,17 +79,19 @@ def parallel(study: StudyInfo, trials: Sequence[Trial], metric: str | None = Non
     parameters = list(study.space.parameters)[:MOST_AXES]
     marks = [
         *_frame(parameters, upright),
+        *_absence(parameters),
         *_without(study, lost, parameters),
         *_lines(study, kept, parameters, of, upright),
     ]
     across = _across(parameters, of)
+    foot = -0.28 if lost or any(p.activation for p in parameters) else -0.1
     count = f"the best {len(kept)} of {len(ranked)}" if len(kept) < len(ranked) else f"{len(kept)}"
     hidden = len(study.space.parameters) - len(parameters)
     title = titled(study, f"{count} results" + (f", {hidden} more parameters are not shown" if hidden else ""))
     words = ("worst", "best") if of.goal else ("lowest", "highest")
     return Picture(
         title,
-        [Panel(across, Axis(ticks=((9.0, ""),), window=(-0.2, 1.09)), marks)],
+        [Panel(across, Axis(window=(foot, 1.14), is_bare=True), marks)],
         scale=Scale(with_unit(of), 0.0, 1.0, words=words),
         summary=f"A line for each of {len(kept)} trials through its parameters to {of.name}.",
     )
@@ -88,31 +100,45 @@ def parallel(study: StudyInfo, trials: Sequence[Trial], metric: str | None = Non
 def _upright(values: Sequence[float], of: Metric) -> _Upright:
     shown = not_far(values, of.goal) if of.goal else list(values)
     low, high = min(shown), max(shown)
-    return _Upright(low, high, low > 0 and high / low >= LOG_RATIO)
+    return _Upright(low, high, is_of_many_sizes(low, high))
 
 
 def _across(parameters: Sequence[Parameter], of: Metric) -> Axis:
     names = [*(p.name for p in parameters), with_unit(of)]
-    most = 14 if len(names) < 8 else 11
+    most = max(9, LETTERS * 2 // len(names))
     ticks = tuple((float(i), clipped(name, most)) for i, name in enumerate(names))
-    return Axis(ticks=ticks, window=(-0.25, len(names) - 0.25))
+    return Axis(ticks=ticks, window=(-0.3, len(names) - 0.5), is_bare=True)
 
 
 def _frame(parameters: Sequence[Parameter], upright: _Upright) -> list[Mark]:
     """The axes, with their values beside them, and a row for what isn't there."""
     marks: list[Mark] = [Line([i, i], [0.0, 1.0], "quiet", width=1.2) for i in range(len(parameters) + 1)]
+    most = max(5, LETTERS // (len(parameters) + 1))
     for i, parameter in enumerate(parameters):
-        marks += [Words(i, u, text, (1, 0), "ink", 3.0) for u, text in _words(parameter)]
-    told = [(0.0, upright.low), (1.0, upright.high)]
-    return [*marks, *(Words(len(parameters), u, f"{v:.3g}", (1, 0), "ink", 3.0) for u, v in told)]
+        if isinstance(parameter, FloatParameter | IntParameter):
+            marks += _ends(i, tick(parameter.low), tick(parameter.high))
+        else:
+            told = _values(parameter)
+            marks += [Words(i, u, clipped(text, most), (1, 0), "ink", 3.0, has_ground=True) for u, text in told]
+    return [*marks, *_ends(len(parameters), tick(upright.low), tick(upright.high))]
 
 
-def _words(parameter: Parameter) -> list[tuple[float, str]]:
-    if isinstance(parameter, FloatParameter | IntParameter):
-        return [(0.0, tick(parameter.low)), (1.0, tick(parameter.high))]
-    count = len(parameter.values)
-    apart = math.ceil(count / MOST_WORDS)
-    return [(_height(parameter, v), clipped(tick(v), 12)) for v in parameter.values[::apart]]
+def _absence(parameters: Sequence[Parameter]) -> list[Mark]:
+    """The name of the row of what isn't there; the first parameter always is."""
+    if not any(p.activation for p in parameters):
+        return []
+    return [Words(0.0, ABSENT, "absent", (0, 0), "quiet", 0.0)]
+
+
+def _ends(place: int, low: str, high: str) -> list[Mark]:
+    below = Words(place, 0.0, low, (0, -1), "ink", 3.0, has_ground=True)
+    return [below, Words(place, 1.0, high, (0, 1), "ink", 3.0, has_ground=True)]
+
+
+def _values(parameter: CategoricalParameter | DiscreteParameter) -> list[tuple[float, str]]:
+    """Heights and words of a list's values, where they are many of some."""
+    apart = math.ceil(len(parameter.values) / MOST_WORDS)
+    return [(_height(parameter, v), tick(v)) for v in parameter.values[::apart]]
 
 
 def _height(parameter: Parameter, value: Value | None) -> float:
@@ -144,7 +170,7 @@ def _lines(
     for bucket in sorted(buckets):
         strength = (bucket + 0.5) / BUCKETS
         ends = [([_height(p, t.parameters.get(p.name)) for p in parameters], u) for t, u in buckets[bucket]]
-        told = [facts(study, t) for t, _ in buckets[bucket]]
+        told = [brief(study, t) for t, _ in buckets[bucket]]
         marks.append(_joined([[*heights, u] for heights, u in ends], told, strength))
     return marks
 
@@ -164,7 +190,7 @@ def _without(study: StudyInfo, lost: Sequence[Trial], parameters: Sequence[Param
     rows = [[*(_height(p, t.parameters.get(p.name)) for p in parameters), ABSENT] for t in lost]
     x = [place for row in rows for place in (*map(float, range(len(row))), math.nan)]
     y = [height for row in rows for height in (*row, math.nan)]
-    told = [text for row, t in zip(rows, lost, strict=True) for text in [facts(study, t)] * (len(row) + 1)]
+    told = [text for row, t in zip(rows, lost, strict=True) for text in [brief(study, t)] * (len(row) + 1)]
     color: Color = "bad"
     ends = Dots([len(parameters)] * len(lost), [ABSENT] * len(lost), color, symbol="cross")
     return [Line(x, y, color, "ended without a result", 0.9, is_dashed=True, alpha=0.55, hover=told), ends]

@@ -9,7 +9,7 @@ from bo_client.figures.showing import (
     BEYOND,
     axis_over,
     directed,
-    facts,
+    facts_of,
     fraction,
     is_within,
     not_far,
@@ -82,7 +82,7 @@ def _values(trials: Sequence[Trial], metric: Metric) -> list[float]:
 
 def _dots(study: StudyInfo, trials: Sequence[Trial], pair: Pair, like: Dots) -> Dots:
     x, y = (_values(trials, metric) for metric in pair)
-    return replace(like, x=x, y=y, hover=[facts(study, t) for t in trials])
+    return replace(like, x=x, y=y, hover=facts_of(study, trials))
 
 
 def _colored(dots: Dots, trials: Sequence[Trial], ended: int) -> Dots:

@@ -12,9 +12,13 @@ from bo_client.wording import short, with_unit
 
 LOG_RATIO = 50.0
 """Values above 0 whose largest is so many times the smallest are drawn on a log axis."""
+TINY = 1e-150
+"""Below it, and above its inverse, a log axis can't be computed with."""
 BEYOND = "beyond a bound"
 MOST_FACTS = 14
 """Parameters that are told of a trial."""
+MOST_FACTUAL = 1_000
+"""Trials of which all is told, in one kind of mark."""
 MOST_TICKS = 8
 
 Window = tuple[float, float]
@@ -70,6 +74,18 @@ def facts(study: StudyInfo, trial: Trial) -> str:
     return "\n".join([*lines, f"from {ORIGINS.get(trial.origin, 'nobody knows where')}"])
 
 
+def facts_of(study: StudyInfo, trials: Sequence[Trial]) -> list[str]:
+    """What is told of each trial; of very many in brief, as a page holds it all."""
+    tell = facts if len(trials) <= MOST_FACTUAL else brief
+    return [tell(study, trial) for trial in trials]
+
+
+def brief(study: StudyInfo, trial: Trial) -> str:
+    """A trial's number, and what it reached."""
+    reached = [f"{m.name} {short(v)}" for m in study.metrics if (v := trial.value(m.name)) is not None]
+    return "\n".join([f"trial {trial.number}", *(reached or [trial.state.lower()])])
+
+
 ORIGINS: dict[Origin | None, str] = {
     Origin.SURROGATE: "the surrogate",
     Origin.QUASI_RANDOM: "the quasi-random design",
@@ -101,10 +117,15 @@ def not_far(values: Sequence[float], goal: str | None) -> list[float]:
     return [v for v in values if not is_better(worst, v, goal)]
 
 
+def is_of_many_sizes(low: float, high: float) -> bool:
+    """Whether values from low to high are better seen on a log axis."""
+    return low > TINY and high < 1.0 / TINY and high / low >= LOG_RATIO
+
+
 def axis_over(title: str, values: Sequence[float], room: float = 0.08, has_lines: bool = True) -> Axis:
     """An axis with all of the values and some room: a log one where values of many sizes are above 0."""
     low, high = min(values), max(values)
-    if low > 0 and high / low >= LOG_RATIO:
+    if is_of_many_sizes(low, high):
         factor = (high / low) ** room
         return Axis(title, "log", window=(low / factor, high * factor), has_lines=has_lines)
     apart = room * (high - low) or 0.05 * abs(high) or 1.0

@@ -1,15 +1,16 @@
 """What the surrogate expects along one parameter, with the observed beside it, and over two."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from bo_client.errors import InvalidRequest
 from bo_client.figures.marks import Axis, Band, Dots, Level, Line, Map, Mark, Panel, Picture
 from bo_client.figures.showing import (
     MOST_TICKS,
+    brief,
     clipped,
     directed,
-    facts,
     is_log,
     is_numeric_value,
     is_within,
@@ -19,12 +20,13 @@ from bo_client.figures.showing import (
     tick,
     titled,
 )
+from bo_client.figures.ticks import Ticks, marked
 from bo_client.insight import Slice, SliceAxis, SlicePoint
 from bo_client.parameters import Value, listed
 from bo_client.values import Metric, Prediction, StudyInfo, Trial
 from bo_client.wording import assignments, in_order, short, with_unit
 
-MOST_TITLE = 84
+MOST_TITLE = 76
 STD = 2.0
 """Standard deviations to each side."""
 
@@ -48,7 +50,9 @@ def slice_(study: StudyInfo, found: Slice, trials: Sequence[Trial] = (), metric:
     upright = Axis(directed(of), window=_window(means, reach, seen[0].y if seen else (), of), has_lines=True)
     across = _axis(study, axis, by_index, where)
     best = (max if of.goal == "maximize" else min)(zip(means, axis.values, strict=True), key=lambda pair: pair[0])
-    summary = f"{of.name} expected along {axis.parameter}: best {short(best[0])} at {short(best[1])}."
+    summary = (
+        f"{of.name} expected along {axis.parameter}: best {short(best[0])} at {short(best[1])}; {_rest(study, found)}."
+    )
     return Picture(_title(study, found), [Panel(across, upright, marks)], summary=summary)
 
 
@@ -80,7 +84,7 @@ def contour(
         marks.append(Dots([left], [up], "second", _origin(found), "star", 13.0))
     panel = Panel(_axis(study, across, by_index, x), _axis(study, upright, by_index, y), marks)
     what = "expected" if show == "mean" else "uncertain: the standard deviation"
-    summary = f"{of.name} {what} over {across.parameter} and {upright.parameter}."
+    summary = f"{of.name} {what} over {across.parameter} and {upright.parameter}; {_rest(study, found)}."
     return Picture(_title(study, found), [panel], summary=summary)
 
 
@@ -98,10 +102,15 @@ def _prediction(point: SlicePoint, metric: Metric) -> Prediction:
 
 
 def _title(study: StudyInfo, found: Slice) -> str:
+    return clipped(titled(study, _rest(study, found)), MOST_TITLE)
+
+
+def _rest(study: StudyInfo, found: Slice) -> str:
+    """What the parameters that don't vary are held at."""
     names = [axis.parameter for axis in found.axes]
     fixed = assignments({n: v for n, v in in_order(found.base, study.space).items() if n not in names})
     origin = f"trial {found.base_trial}" if found.base_trial else "given"
-    return clipped(titled(study, f"the rest as in {origin}" + (f": {fixed}" if fixed else "")), MOST_TITLE)
+    return f"the rest as in {origin}" + (f": {fixed}" if fixed else "")
 
 
 def _origin(found: Slice) -> str:
@@ -114,7 +123,7 @@ def _observed(study: StudyInfo, trials: Sequence[Trial], axis: SliceAxis, of: Me
     if not seen:
         return []
     places = [_place(axis, t.parameters[axis.parameter], by_index) for t, _ in seen]
-    hover = [facts(study, t) for t, _ in seen]
+    hover = [brief(study, t) for t, _ in seen]
     return [Dots(places, [v for _, v in seen], label="observed, the rest differs", size=5.0, hover=hover, alpha=0.6)]
 
 
@@ -170,7 +179,7 @@ def _tried(study: StudyInfo, trials: Sequence[Trial], found: Slice, by_index: bo
     if not kept:
         return []
     x, y = ([_place(axis, t.parameters[axis.parameter], by_index) for t in kept] for axis in (across, upright))
-    hover = [facts(study, t) for t in kept]
+    hover = [brief(study, t) for t in kept]
     return [Dots(x, y, "ink", "trials, the rest differs", "circle", 3.5, hover, alpha=0.7)]
 
 
@@ -190,10 +199,23 @@ def _axis(study: StudyInfo, axis: SliceAxis, by_index: bool, where: Sequence[flo
     parameter = study.space[axis.parameter]
     if not by_index:
         return Axis(named(parameter), "log" if is_log(parameter) else "linear", window=_ends(where))
-    apart = math.ceil(len(axis.values) / MOST_TICKS)
-    marked = range(0, len(axis.values), apart if is_numeric_value(axis.values[0]) else 1)
-    ticks = tuple((float(i), tick(axis.values[i])) for i in marked)
-    return Axis(named(parameter), ticks=ticks, window=(-0.5, len(axis.values) - 0.5))
+    return Axis(named(parameter), ticks=_ticks(axis, is_log(parameter)), window=(-0.5, len(axis.values) - 0.5))
+
+
+def _ticks(axis: SliceAxis, on_log: bool) -> Ticks:
+    """Each value at its index; of many numbers round ones, between the indices."""
+    if len(axis.values) <= MOST_TICKS or not is_numeric_value(axis.values[0]):
+        return tuple((float(i), tick(value)) for i, value in enumerate(axis.values))
+    values = [float(v) for v in axis.values]
+    return tuple((_index(values, at, on_log), text) for at, text in marked(values[0], values[-1], on_log))
+
+
+def _index(values: Sequence[float], at: float, on_log: bool) -> float:
+    """Where a number is among increasing ones, as an index with its fraction."""
+    i = min(max(bisect_right(values, at) - 1, 0), len(values) - 2)
+    low, high = values[i], values[i + 1]
+    share = math.log(at / low) / math.log(high / low) if on_log else (at - low) / (high - low)
+    return i + min(max(share, 0.0), 1.0)
 
 
 def _ends(where: Sequence[float]) -> tuple[float, float] | None:

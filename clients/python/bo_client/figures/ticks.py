@@ -13,13 +13,13 @@ MOST_DECADES = 7
 
 def ticks_of(axis: Axis, panel: Panel) -> Ticks:
     """Marks with their words; empty where the library's own are as good."""
-    if axis.ticks:
+    if axis.ticks or axis.is_bare:
         return axis.ticks
     seen = axis.window or extent(panel, "x" if axis is panel.x else "y")
     if seen is None:
         return ()
     if axis.scale == "log":
-        return _logarithmic(*seen)
+        return marked(*seen, is_log=True)
     if axis.is_whole and seen[1] - seen[0] <= 8:
         return tuple((float(n), str(n)) for n in range(math.ceil(seen[0]), math.floor(seen[1]) + 1))
     return ()
@@ -39,6 +39,19 @@ def _places(panel: Panel, side: str) -> Iterator[float]:
             continue
         elif not isinstance(mark, Corner | Bars | Words | Map):
             yield from mark.x if side == "x" else getattr(mark, "y", ())
+
+
+def marked(low: float, high: float, is_log: bool) -> Ticks:
+    """Round numbers from low to high, about five of them."""
+    return _logarithmic(low, high) if is_log else _linear(low, high)
+
+
+def _linear(low: float, high: float) -> Ticks:
+    rough = (high - low) / 5
+    unit = 10.0 ** math.floor(math.log10(rough))
+    apart = next(unit * f for f in (1, 2, 5, 10) if unit * f >= rough)
+    first = math.ceil(low / apart - 1e-9)
+    return tuple((n * apart, f"{n * apart:.6g}") for n in range(first, math.floor(high / apart + 1e-9) + 1))
 
 
 def _logarithmic(low: float, high: float) -> Ticks:
