@@ -6,10 +6,12 @@ from typing import Any
 
 from bo_client import figures
 from bo_client.client import Client
-from bo_client.diagnosis import diagnose, kinds
+from bo_client.diagnosis import HEALTHY, diagnose, kinds
+from bo_client.diagnosis_words import in_brief, study_findings
 from bo_client.errors import FailedPrecondition, InvalidRequest
 from bo_client.figures import Picture
 from bo_client.insight import Analysis, MetricAnalysis
+from bo_client.ranking import best_of
 from bo_client.study import Study
 from bo_client.values import Trial
 from starlette.concurrency import run_in_threadpool
@@ -105,11 +107,12 @@ def _diagnosis(request: Request) -> dict[str, Any]:
     study = _study(request)
     info, shown = study.definition, _Shown(request.app.state.snapshots, study)
     trials, analysis = shown.trials(), shown.analysis()
-    told = asdict(diagnose(info, trials, analysis))
+    found = diagnose(info, trials, analysis)
+    best = next(iter(best_of(info, trials)), None)
     return {
-        **told,
+        "brief": in_brief(info, found),
+        "findings": [asdict(each) for each in study_findings(found, best)],
         "surrogate": [_of_metric(each) for each in analysis.metrics] if analysis else [],
-        "observations": analysis.observation_count if analysis else 0,
         "ailing": _ailing(trials),
     }
 
@@ -119,7 +122,8 @@ def _ailing(trials: Sequence[Trial]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for trial in reversed(trials):
         for kind in kinds(trial):
-            found.setdefault(kind, []).append(trial.number)
+            if kind != HEALTHY:
+                found.setdefault(kind, []).append(trial.number)
     return found
 
 

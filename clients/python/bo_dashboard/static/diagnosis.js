@@ -13,25 +13,20 @@ export async function showDiagnosis(id) {
   fill(byId("surrogate"), told.surrogate.length ? told.surrogate.map(surrogate) : h("p", { textContent: "There are too few results for the surrogate to tell anything." }));
 }
 
-function findings({ metric, results, failed, median, idle, pressed, wasted }) {
-  const items = [
-    `${results} trials have a ${metric}${median === null ? "" : `, the median of which is ${number(median)}`}; ${failed} ended without one.`,
-    ...pressed.map(({ parameter, edge, bound, best, near }) => `${near} of the ${best} best trials lie near the ${edge}est value of ${parameter}, ${number(bound)}: the space may be too narrow there.`),
-    ...wasted.map(({ parameter, part: where, trials, failed: lost, best }) => `${parameter} ${where}: ${trials} trials, ${best === null ? "none with a result" : `none better than ${number(best)}`}${lost ? `, ${lost} without a result` : ""}; a waste of them.`),
-    ...(idle.length ? [`${idle.join(", ")} hardly ${idle.length > 1 ? "matter" : "matters"}; ${idle.length > 1 ? "they" : "it"} could be fixed.`] : []),
-  ];
-  return items.map((text) => h("li", { textContent: text }));
+function findings({ brief, findings: parts }) {
+  const part = ({ title, lines }) => h("section", {}, h("h3", { textContent: title }), h("ul", {}, lines.map((text) => h("li", { textContent: text }))));
+  return [h("p", { textContent: `${brief}.` }), ...parts.map(part)];
 }
 
-function ailments({ ailments: counts, ailing }) {
-  const rows = Object.entries(counts);
+function ailments({ ailing }) {
+  const rows = Object.entries(ailing).sort(([, a], [, b]) => b.length - a.length);
   if (!rows.length) return [h("p", { textContent: "No worker has found anything wrong with a trial." })];
   return [h("table", {},
     h("thead", {}, h("tr", {}, ["What", "Trials", "Which"].map((title, i) => h("th", { scope: "col", class: i === 1 ? "number" : "", textContent: title })))),
-    h("tbody", {}, rows.map(([kind, count]) => h("tr", {},
+    h("tbody", {}, rows.map(([kind, numbers]) => h("tr", {},
       h("th", { scope: "row", textContent: kind }),
-      h("td", { class: "number", textContent: String(count) }),
-      h("td", {}, which(ailing[kind] ?? []))))))];
+      h("td", { class: "number", textContent: String(numbers.length) }),
+      h("td", {}, which(numbers))))))];
 }
 
 function which(numbers) {
