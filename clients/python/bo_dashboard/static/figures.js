@@ -7,6 +7,7 @@ import { onTheme, theme } from "./page.js";
 const EVERY = 2000;
 const RETRY = 5000;
 const NARROW = 480;
+const MARGIN = 24;
 const isCoarse = matchMedia("(pointer: coarse)");
 const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false };
 
@@ -73,6 +74,7 @@ export class Figure {
     this.picture.style.height = `${layout.height ?? 430}px`; // which plotly.js keeps when the width changes
     delete layout.height;
     layout.autosize = true;
+    if (layout.margin) layout.margin.t = Math.min(layout.margin.t ?? MARGIN, MARGIN); // the title is above it already
     layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
     if (this.picture.clientWidth < NARROW) narrow(layout);
     if (isCoarse.matches) layout.dragmode = false; // so that fingers scroll the page
