@@ -72,7 +72,7 @@ class GrpcServer:
         reflection.enable_server_reflection(names, self._server)
         self.port = self._listen(address, credentials)
         if private is not None:
-            self._server.add_insecure_port(private)
+            self._listen(private, None)
 
     def start(self) -> None:
         """Answers from now on."""

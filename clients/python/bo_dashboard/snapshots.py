@@ -1,6 +1,7 @@
 """Trials with their learning curves, remembered, so that a figure reads only what has changed since the one before."""
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ MOST_STUDIES = 8
 MOST_TRIALS = 50_000
 """Of all studies that are remembered, but for the last that was asked for."""
 
+REST = 5.0
+"""As many times as an analysis takes the server is left alone with it."""
+
 Key = tuple[str, datetime | None]
 
 
@@ -23,9 +27,20 @@ class Known:
 
     trials: dict[int, Trial] = field(default_factory=dict)
     revision: int = 0
-    analysis: tuple[tuple[int, int], Analysis | None] | None = None
-    """With how many trials had ended when it was made, and how many there were."""
     guard: threading.Lock = field(default_factory=threading.Lock)
+    analysis: "Analyzed | None" = None
+    analyzing: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True)
+class Analyzed:
+    """An analysis, and when it is too old."""
+
+    result: Analysis | None
+    state: tuple[int, int]
+    """How many trials had ended when it was made, and how many there were."""
+    good_until: float
+    """Until then it does, though more have ended: of a large study it takes the server many seconds."""
 
 
 class Snapshots:
@@ -47,13 +62,15 @@ class Snapshots:
             return [known.trials[number] for number in sorted(known.trials)]
 
     def analysis(self, info: StudyInfo, analyze: Callable[[], Analysis | None]) -> Analysis | None:
-        """That of the results so far; made anew when another trial has ended. Raises BoClientError."""
+        """That of the results so far, or one that is a few times as old as it takes to make. Raises BoClientError."""
         known = self._of(info)
         state = (info.ended, sum(info.counts.values()))
-        with known.guard:
-            if known.analysis is None or known.analysis[0] != state:
-                known.analysis = (state, analyze())
-            return known.analysis[1]
+        with known.analyzing:
+            last, began = known.analysis, time.monotonic()
+            if last is None or (last.state != state and began > last.good_until):
+                result, now = analyze(), time.monotonic()
+                last = known.analysis = Analyzed(result, state, now + REST * (now - began))
+            return last.result
 
     def _catch_up(self, study: Study, info: StudyInfo, known: Known) -> None:
         changes = study.watch(after_revision=known.revision, full=True)

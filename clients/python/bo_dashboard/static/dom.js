@@ -54,13 +54,13 @@ export function options(select, choices) {
   if (choices.some(([value]) => value === chosen)) select.value = chosen;
 }
 
-/** At most one call each `milliseconds`, the last of them always made. */
-export function throttled(act, milliseconds) {
+/** At most one call in the milliseconds that `pause` tells, the last of them always made. */
+export function throttled(act, pause) {
   let timer = null;
   let last = -Infinity;
   return () => {
     if (timer !== null) return;
-    const wait = Math.max(0, last + milliseconds - performance.now());
+    const wait = Math.max(0, last + pause() - performance.now());
     timer = setTimeout(() => {
       timer = null;
       last = performance.now();

@@ -6,6 +6,7 @@ import { onTheme, theme } from "./page.js";
 
 const EVERY = 2000;
 const RETRY = 5000;
+const REST = 5; // times as long as a figure took is waited before it is asked for again
 const NARROW = 480;
 const MARGIN = 24;
 const isCoarse = matchMedia("(pointer: coarse)");
@@ -22,7 +23,8 @@ export class Figure {
     this.picture = h("div", { class: "picture" });
     this.caption = h("figcaption", { class: "quiet" });
     place.append(this.kind === "parallel" ? scrolled(this.picture) : this.picture, this.caption);
-    this.draw = throttled(() => this.drawn(), EVERY);
+    this.took = 0;
+    this.draw = throttled(() => this.drawn(), () => Math.max(EVERY, REST * this.took));
     this.abort = null;
     new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.look()).observe(place);
     onTheme(() => this.touch());
@@ -57,8 +59,10 @@ export class Figure {
     this.place.setAttribute("aria-busy", "true");
     const asked = new URLSearchParams({ theme: theme() });
     for (const [name, value] of Object.entries(this.query())) for (const each of [value].flat()) if (each) asked.append(name, each);
+    const began = performance.now();
     try {
       const made = await read(`studies/${part(this.study)}/figures/${this.kind}?${asked}`, this.abort.signal);
+      this.took = performance.now() - began;
       await this.show(made);
     } catch (error) {
       if (error.name === "AbortError") return;

@@ -122,7 +122,7 @@ const findBest = throttled(async () => {
     // The connection tells of it.
   }
   if (tab() === "diagnosis") await attempt(() => showDiagnosis(ID));
-}, 2000);
+}, () => 2000);
 
 /** What depends on the definition alone, which never changes. */
 function prepare() {
@@ -173,7 +173,7 @@ const render = throttled(() => {
   if (tab() === "overview") showOverview(all);
   if (tab() === "trials") table.show(study, all, best);
   if (tab() === "workers") showWorkers(study, all, Date.now() + skew);
-}, 100);
+}, () => (trials.size > 2000 ? 1000 : 100));
 
 function showHead() {
   byId("title").textContent = study.title || study.id;
