@@ -247,7 +247,7 @@ class Drawer:
             va=("top", "center", "bottom")[up + 1],
             color=self._palette.colors[mark.color],
             fontsize=9.5,
-            zorder=order + 20,
+            zorder=100 + order,
             bbox=self._ground() if mark.has_ground else None,
         )
 
