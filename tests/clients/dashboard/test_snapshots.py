@@ -86,13 +86,13 @@ def test_an_analysis_does_for_some_time_and_for_the_same_results_for_ever(client
     def analyze() -> None:
         calls.append(study.info().ended)
 
+    monkeypatch.setattr(snapshots, "REST", 0.0)
     known.analysis(study.info(), analyze)
     study.add({"x": 0.7}, 1.0)
-    monkeypatch.setattr(snapshots, "REST", 0.0)
     known.analysis(study.info(), analyze)
     known.analysis(study.info(), analyze)
     assert calls == [3, 4]
-    monkeypatch.setattr(snapshots, "REST", 1e12)
+    monkeypatch.setattr(snapshots, "REST", 1e12)  # times what an analysis takes, however short
     study.add({"x": 0.8}, 1.0)
     known.analysis(study.info(), analyze)
     study.add({"x": 0.9}, 1.0)
