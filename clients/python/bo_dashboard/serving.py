@@ -15,6 +15,8 @@ from bo_dashboard.settings import Settings
 GRACE_S = 2
 """Seconds for requests in progress when it ends; streams would never."""
 BACKLOG = 128
+MOST_CONNECTIONS = 1000
+"""At once; more are answered with 503."""
 
 
 def serve(settings: Settings, started: Callable[[str], None], until_stdin_ends: bool = False) -> None:
@@ -37,6 +39,7 @@ def serve(settings: Settings, started: Callable[[str], None], until_stdin_ends: 
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
+            limit_concurrency=MOST_CONNECTIONS,
             ssl_certfile=settings.certificate,
             ssl_keyfile=settings.key,
             ws="none",

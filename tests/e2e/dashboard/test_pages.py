@@ -463,6 +463,16 @@ def test_everybody_can_read_it(browser, site, study, theme: str) -> None:
     browser.click("[data-trial='2']")
     browser.reads("#trial-content", "accuracy")
     assert faults(browser) == []
+    browser.click("#trial-close")
+    browser.click("[data-act=enqueue]")
+    browser.one("#q-lr")
+    assert faults(browser) == []
+    browser.click("#queue-cancel")
+    browser.click("[data-act=finish]")
+    browser.one("dialog.asking")
+    assert faults(browser) == []
+    press(browser, Keys.ESCAPE)
+    browser.until(lambda: not browser.all("dialog.asking"))
 
 
 def test_the_theme_can_be_chosen_and_is_kept(browser, site, study) -> None:
