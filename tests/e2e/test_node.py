@@ -103,7 +103,6 @@ def test_what_is_packed_runs_elsewhere_with_types(package: Path, server: str, tm
 def test_the_example_and_the_readme_run(package: Path, server: str, tmp_path: Path) -> None:
     assert "loss" in run("node", "examples/study.js", server)
     with bo_client.connect(server) as client:
-    with bo_client.connect(server) as client:
         counts = client.study("node-example").info().counts
     assert counts == {**counts, bo_client.TrialState.SUCCEEDED: 12}
     snippets = (package / "README.md").read_text().split("```js\n")[1:]
