@@ -1,10 +1,6 @@
-// Runs one trial in Java: java Study HOST:PORT
-import bo_api.v1.OptimizationServiceGrpc;
+// Runs one trial in Java: java RunTrial HOST:PORT
+import bo_api.v1.*;
 import bo_api.v1.OptimizationServiceGrpc.OptimizationServiceBlockingStub;
-import bo_api.v1.OptimizationServiceOuterClass.*;
-import bo_api.v1.Space.*;
-import bo_api.v1.StudyOuterClass;
-import bo_api.v1.TrialOuterClass.*;
 import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
 import io.grpc.Status;
@@ -13,10 +9,10 @@ import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 
-public class Study {
+public class RunTrial {
   private final OptimizationServiceBlockingStub stub;
 
-  Study(ManagedChannel channel) {
+  RunTrial(ManagedChannel channel) {
     stub = OptimizationServiceGrpc.newBlockingStub(channel);
   }
 
@@ -24,7 +20,7 @@ public class Study {
     String address = arguments.length > 0 ? arguments[0] : "127.0.0.1:50051";
     ManagedChannel channel = ManagedChannelBuilder.forTarget(address).usePlaintext().build();
     try {
-      new Study(channel).run();
+      new RunTrial(channel).run();
     } finally {
       channel.shutdownNow();
     }
@@ -43,13 +39,13 @@ public class Study {
 
   void run() {
     FloatParameter bounds = FloatParameter.newBuilder().setLow(1e-5).setHigh(0.1).setScale(Scale.SCALE_LOG).build();
-    StudyOuterClass.StudySpec spec = StudyOuterClass.StudySpec.newBuilder()
+    StudySpec spec = StudySpec.newBuilder()
         .setSpace(SearchSpace.newBuilder().addParameters(
             Parameter.newBuilder().setName("lr").setFloatParameter(bounds)))
-        .addMetrics(StudyOuterClass.Metric.newBuilder().setName("loss").setGoal(StudyOuterClass.Goal.GOAL_MINIMIZE))
+        .addMetrics(Metric.newBuilder().setName("loss").setGoal(Goal.GOAL_MINIMIZE))
         .build();
     CreateStudyRequest create = CreateStudyRequest.newBuilder().setStudyId("from-java")
-        .setStudy(StudyOuterClass.Study.newBuilder().setSpec(spec)).build();
+        .setStudy(Study.newBuilder().setSpec(spec)).build();
     call(service -> service.createStudy(create));
 
     SuggestTrialsRequest suggest = SuggestTrialsRequest.newBuilder().setParent("studies/from-java")
