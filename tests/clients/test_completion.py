@@ -49,8 +49,8 @@ def test_bash_completes_each_program(tmp_path: Path) -> None:
     """As bash does when somebody presses the tabulator."""
     words = {"bo": "sugg", "bo-worker": "objec", "bo-service": "bac"}
     asked = "\n".join(
-        f"COMPREPLY=(); COMP_WORDS=({program} {word}); COMP_CWORD=1; _{program.replace('-', '_')}_completion {program}; "
-        "echo ${COMPREPLY[@]}"
+        f"COMPREPLY=(); COMP_WORDS=({program} {word}); COMP_CWORD=1; "
+        f"_{program.replace('-', '_')}_completion {program}; echo ${{COMPREPLY[@]}}"
         for program, word in words.items()
     )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
