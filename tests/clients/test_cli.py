@@ -390,6 +390,9 @@ def test_a_server_that_does_not_answer_is_told_in_one_line(bo, fake, study, comm
         (("fail", "s", 1, "--lease", "x", "--reason", "bored"), "out_of_memory"),
         (("plot", "s", "-o", "p.png", "--kind", "pie"), "convergence"),
         (("export", "s", "--format", "xml"), "csv"),
+        (("report", "s"), "-o FILE"),
+        (("report", "s", "1", "--step", "1", "loss=1"), "--lease"),
+        (("report", "s", "1", "-o", "p.html"), "either"),
         (("forget", "s"), "forget"),
     ],
 )

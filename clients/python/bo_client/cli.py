@@ -9,7 +9,9 @@ from bo_client.client import Client
 from bo_client.commands.completion import completion
 from bo_client.commands.connection import ConnectionHelp, connected, connection_options
 from bo_client.commands.explaining import EXPLAINING
+from bo_client.commands.picturing import plot
 from bo_client.commands.reading import READING
+from bo_client.commands.reporting import report
 from bo_client.commands.token import token
 from bo_client.commands.writing import WRITING
 from bo_client.errors import BoClientError
@@ -67,7 +69,7 @@ def main(ctx: click.Context, /, server: str, timeout: float, patience: float, **
         ctx.call_on_close(ctx.obj.close)
 
 
-for _command in (*WRITING, *READING, *EXPLAINING, token, completion):
+for _command in (*WRITING, *READING, *EXPLAINING, plot, report, token, completion):
     main.add_command(_command)
 
 
