@@ -357,7 +357,7 @@ EVERY = [
 
 
 def test_no_command_is_forgotten() -> None:
-    assert {command for command, *_ in EVERY} | {"studies", "create", "dashboard", "token"} == set(main.commands)
+    assert {command for command, *_ in EVERY} | {"studies", "create", "dashboard", "token", "completion"} == set(main.commands)
 
 
 @pytest.mark.parametrize("command", EVERY, ids=lambda command: command[0])

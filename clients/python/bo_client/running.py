@@ -96,7 +96,9 @@ class RunningTrial:
             checkpoint_uri: when given, where the next attempt could go on.
 
         Raises:
-            InvalidRequest, NotFound, FailedPrecondition (reason WRONG_LEASE).
+            InvalidRequest: a metric's name or value can't be.
+            NotFound: the trial is gone.
+            FailedPrecondition: the lease is not its own (WRONG_LEASE).
         """
         measurement = codec.measurement_to_wire(self.study.metrics_of(metrics), step, elapsed)
         return self._report([measurement], checkpoint_uri)

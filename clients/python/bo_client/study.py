@@ -89,7 +89,8 @@ class Study:
             timeout: seconds to wait; the server answers in time, if need be without its surrogate.
 
         Raises:
-            InvalidRequest, NotFound.
+            InvalidRequest: a count or a worker's id that is out of bounds.
+            NotFound: the study is gone.
         """
         request = pb.SuggestTrialsRequest(
             parent=self.name, count=count, worker_id=worker_id or default_worker_id(), request_id=new_request_id()
