@@ -1,5 +1,6 @@
 """What went wrong, as the Connect protocol tells it: HTTP's status, a code, a message, and the server's details."""
 
+import json
 from base64 import b64encode
 from typing import Any
 
@@ -9,13 +10,16 @@ from bo_client.errors import BoClientError, InvalidRequest
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError, ErrorDetail
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.json_format import MessageToDict
 from google.rpc import error_details_pb2, status_pb2
 from protobuf.wkt import Any as ConnectAny
+from protobuf.wkt import Struct
 
 from bo_dashboard.upstream import OpenDoor
 
 EXPECTED = (OpenDoor, BoClientError, grpc.aio.AioRpcError)
 """What refusals are made of; all else is a fault of ours."""
+KINDS = {kind.DESCRIPTOR.full_name: kind for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest)}
 CODES: dict[grpc.StatusCode, Code] = {
     status: Code("canceled" if status is grpc.StatusCode.CANCELLED else status.name.lower())
     for status in grpc.StatusCode
@@ -51,23 +55,49 @@ STATUS: dict[Code, int] = {
 """As the protocol has them; what isn't here is 500."""
 
 
+class ReadableDetail(ErrorDetail):
+    """A detail of google.rpc, told in plain JSON beside its bytes, as the protocol allows: curl reads no protobuf."""
+
+    def __init__(self, detail: AnyMessage) -> None:
+        super().__init__(ConnectAny(type_url=detail.type_url, value=detail.value))
+        self._detail = detail
+
+    def value(self, *_: object) -> Any:
+        """A struct of the same content; None for messages that we don't know."""
+        plain = self.plain
+        return None if plain is None else Struct.from_json(json.dumps(plain))
+
+    @property
+    def plain(self) -> dict[str, Any] | None:
+        """The content; None for messages that we don't know."""
+        kind = KINDS.get(self.type_name)
+        found: dict[str, Any] | None = None if kind is None else MessageToDict(kind.FromString(self._detail.value))
+        return found
+
+
 def connect_error(error: Exception) -> ConnectError:
     """The same refusal in Connect's words; anything else is raised again."""
     if isinstance(error, OpenDoor):
         return ConnectError(Code.PERMISSION_DENIED, error.message)
     if isinstance(error, BoClientError):
-        details = [_packed(_bad_request(error))] if isinstance(error, InvalidRequest) else []
+        details = [ReadableDetail(_bad_request(error))] if isinstance(error, InvalidRequest) else []
         return ConnectError(_code(error), error.message, details)
     if isinstance(error, grpc.aio.AioRpcError):
-        return ConnectError(CODES[error.code()], error.details() or "", [_packed(d) for d in _details(error)])
+        return ConnectError(CODES[error.code()], error.details() or "", [ReadableDetail(d) for d in _details(error)])
     raise error
 
 
 def content_of(error: Exception) -> dict[str, Any]:
     """The refusal as JSON."""
     told = connect_error(error)
-    details = [{"type": d.type_name, "value": b64encode(d.message_bytes).decode().rstrip("=")} for d in told.details]
+    details = [_told(detail) for detail in told.details]
     return {"code": told.code.value, "message": told.message, **({"details": details} if details else {})}
+
+
+def _told(detail: ErrorDetail) -> dict[str, Any]:
+    plain = detail.plain if isinstance(detail, ReadableDetail) else None
+    found = {"type": detail.type_name, "value": b64encode(detail.message_bytes).decode().rstrip("=")}
+    return found if plain is None else {**found, "debug": plain}
 
 
 def status_of(error: Exception) -> int:
@@ -87,10 +117,6 @@ def _details(error: grpc.aio.AioRpcError) -> list[AnyMessage]:
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
             return list(status_pb2.Status.FromString(value).details)
     return []
-
-
-def _packed(detail: AnyMessage) -> ErrorDetail:
-    return ErrorDetail(ConnectAny(type_url=detail.type_url, value=detail.value))
 
 
 def _bad_request(error: InvalidRequest) -> AnyMessage:

@@ -29,6 +29,7 @@ def test_every_call_works(make_server, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "there is no study studies/none" in done.stdout
+    assert "NOT_FOUND\n" in done.stdout
     assert '"role": "ROLE_ADMIN"' in done.stdout
     assert 'data: {"study":{"id":"curl"' in done.stdout
     with bo_client.connect(address) as client:

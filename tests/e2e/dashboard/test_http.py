@@ -71,6 +71,9 @@ def test_a_refusal_has_its_details(site) -> None:
     assert (info.reason, info.domain) == ("INVALID_ARGUMENT", "bo_api.v1")
     bad = error_details_pb2.BadRequest.FromString(details["google.rpc.BadRequest"])
     assert "parameters" in bad.field_violations[0].field
+    plain = {d["type"]: d["debug"] for d in told["details"]}  # for those who read no protobuf
+    assert plain["google.rpc.ErrorInfo"]["reason"] == "INVALID_ARGUMENT"
+    assert plain["google.rpc.BadRequest"]["fieldViolations"][0]["field"] == bad.field_violations[0].field
 
 
 @pytest.mark.parametrize(
@@ -292,6 +295,7 @@ def test_a_study_is_made_of_yaml(site) -> None:
         answer = site.ask("/data/studies", {"id": "mine-2", "yaml": wrong}, role="mine")
         assert answer.status == 400
         assert said in answer.content["message"]
+        assert answer.content["details"][0]["debug"] or said == "no valid YAML"
 
 
 def test_tokens_are_in_no_log(site) -> None:
