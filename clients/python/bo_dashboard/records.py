@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
+from bo_client.wire.codec import settings_from_wire
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -24,7 +25,7 @@ def study_record(study: study_pb2.Study) -> Record:
         "parameters": [_parameter(parameter) for parameter in study.spec.space.parameters],
         "maxTrials": execution.max_trials if execution.HasField("max_trials") else None,
         "leaseSeconds": execution.lease_duration.ToTimedelta().total_seconds(),
-        "stopping": _enum(study_pb2.StoppingRule, "STOPPING_RULE", study.spec.stopping.rule),
+        "settings": dict(settings_from_wire(study.spec)),
         "created": _moment(study, "create_time"),
         "changed": _moment(study, "update_time"),
         "revision": study.revision,

@@ -58,6 +58,7 @@ def test_a_study_has_all_that_forms_and_tables_need() -> None:
     study.spec.CopyFrom(codec.spec_to_wire(SPACE, metrics, {"max_trials": 9}))
     found = study_record(study)
     assert (found["id"], found["state"], found["maxTrials"]) == ("s", "PAUSED", 9)
+    assert found["settings"]["max_trials"] == 9
     assert [(m["name"], m["role"], m["bound"]) for m in found["metrics"]] == [
         ("loss", "OBJECTIVE", None),
         ("latency", "CONSTRAINT", 5.0),

@@ -178,6 +178,7 @@ def test_workers_the_diagnosis_and_the_definition_are_told(browser, site, study)
     browser.reads("#surrogate", "best")
     browser.run("location.hash = 'definition'")
     browser.reads("#parameter-body", "norm is group")
+    browser.reads("#study-settings", "initial trials")
 
 
 def test_a_trial_tells_why_it_was_suggested_and_how_it_went(browser, site, study) -> None:

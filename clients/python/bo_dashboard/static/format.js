@@ -4,7 +4,8 @@ export function number(value) {
   if (typeof value !== "number") return String(value);
   if (Number.isInteger(value) && Math.abs(value) < 1e9) return String(value);
   const size = Math.abs(value);
-  return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2).replace("e+", "e") : String(Number(value.toPrecision(5)));
+  if (size === 0 || (size >= 1e-3 && size < 1e6)) return String(Number(value.toPrecision(5)));
+  return Number(value.toPrecision(3)).toExponential().replace("e+", "e");
 }
 
 export const value = (given) => (typeof given === "number" ? number(given) : String(given));

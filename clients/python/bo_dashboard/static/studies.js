@@ -56,10 +56,10 @@ function row(study) {
   return h("tr", {},
     h("th", { scope: "row" }, h("a", { href: `/studies/${part(study.id)}`, textContent: study.id }), title && h("small", { textContent: title })),
     h("td", {}, badge(study.state)),
-    h("td", { class: "number", textContent: `${ended}${total}` }),
-    h("td", { class: "number", textContent: String(running) }),
-    h("td", {}, best(study)),
-    h("td", {}, h("time", { textContent: moment(study.changed) })));
+    h("td", { class: "number", data: { name: "Ended" }, textContent: `${ended}${total}` }),
+    h("td", { class: "number", data: { name: "Running" }, textContent: String(running) }),
+    h("td", { data: { name: "Best" } }, best(study)),
+    h("td", { data: { name: "Changed" } }, h("time", { textContent: moment(study.changed) })));
 }
 
 function best(study) {

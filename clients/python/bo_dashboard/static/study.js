@@ -4,7 +4,7 @@ import { call, part, read } from "./api.js";
 import { showDiagnosis } from "./diagnosis.js";
 import { byId, fill, h, options, throttled } from "./dom.js";
 import { Figure } from "./figures.js";
-import { direction, duration, endedOf, isEnded, lower, moment, number, objectives, titled, value } from "./format.js";
+import { direction, endedOf, isEnded, lower, moment, number, objectives, titled, value } from "./format.js";
 import { announce, ask, attempt, badge, enter, notify } from "./page.js";
 import { QueueForm } from "./queue.js";
 import { TrialDialog } from "./trial.js";
@@ -124,7 +124,7 @@ const findBest = throttled(async () => {
   if (tab() === "diagnosis") await attempt(() => showDiagnosis(ID));
 }, () => 2000);
 
-/** What depends on the definition alone, which never changes. */
+/** What depends on the space and the metrics alone, which never change. */
 function prepare() {
   byId("front").hidden = objectives(study).length < 2;
   const names = study.parameters.map(({ name }) => [name, name]);
@@ -138,7 +138,6 @@ function prepare() {
     byId(id).closest(".field").hidden = metrics.length < 2;
   }
   byId("contour").hidden = names.length < 2;
-  showDefinition();
   showTab();
 }
 
@@ -170,6 +169,7 @@ const render = throttled(() => {
   if (!study) return;
   const all = [...trials.values()].sort((a, b) => a.number - b.number);
   showHead();
+  if (tab() === "definition") showDefinition();
   if (tab() === "overview") showOverview(all);
   if (tab() === "trials") table.show(study, all, best);
   if (tab() === "workers") showWorkers(study, all, Date.now() + skew);
@@ -242,8 +242,10 @@ function showDefinition() {
     h("th", { scope: "row", textContent: titled(metric) }),
     h("td", { textContent: lower(metric.role) }),
     h("td", { textContent: metric.role === "CONSTRAINT" ? `at ${metric.goal === "MINIMIZE" ? "most" : "least"} ${number(metric.bound)}` : lower(metric.goal) }))));
-  const facts = [["created", moment(study.created)], ["stopping rule", lower(study.stopping || "none")], ["lease", duration(1000 * study.leaseSeconds)], ...Object.entries(study.labels)];
-  fill(byId("study-facts"), facts.flatMap(([name, text]) => [h("dt", { textContent: name }), h("dd", { textContent: text })]));
+  const settings = Object.entries(study.settings).map(([name, set]) => [name.replaceAll("_", " "), `${[set].flat().map(value).join(", ")}${name === "lease_duration" ? " s" : ""}`]);
+  const facts = (rows) => rows.flatMap(([name, text]) => [h("dt", { textContent: name }), h("dd", { textContent: text })]);
+  fill(byId("study-settings"), facts(settings));
+  fill(byId("study-facts"), facts([["created", moment(study.created)], ...Object.entries(study.labels)]));
 }
 
 function domain({ values, low, high, log, unit }) {
