@@ -146,21 +146,28 @@ def chosen(name: str, values: Sequence[Any], *, ordered: bool | None = None) -> 
         InvalidRequest: there are none, or more than the service takes, or one is there twice.
     """
     kinds = {type(value) for value in values}
-    are_numbers = len(kinds) == 1 and kinds <= {int, float} and all(math.isfinite(v) for v in values)
-    if are_numbers and ordered is not False:
-        return numbers(name, values)
-    labels = tuple(values) if len(kinds) == 1 and kinds <= {str, bool} else _labels(values)
+    if kinds and kinds <= {int, float} and ordered is not False:
+        if len(kinds) == 1:
+            return numbers(name, values)
+        floats = tuple(sorted(map(float, values)))
+        parameter: Parameter = DiscreteParameter(service_name(name), floats)
+        return checked(Labeled(name, parameter, labels=floats, values=tuple(sorted(values))))
+    labels = tuple(values) if len(kinds) == 1 and kinds <= {str, bool} else _texts(values)
     if any(isinstance(label, str) and not 1 <= len(label) <= LABEL_LENGTH for label in labels):
-        labels = tuple(f"choice {i}" for i in range(len(values)))
+        labels = _counted(values)
     kind = DiscreteParameter if ordered and all(isinstance(label, str) for label in labels) else CategoricalParameter
     return checked(Labeled(name, kind(service_name(name), labels), labels=labels, values=tuple(values)))
 
 
-def _labels(values: Sequence[Any]) -> tuple[str, ...]:
+def _texts(values: Sequence[Any]) -> tuple[Value, ...]:
     """What each is printed as, where that tells them apart and is the same in every process."""
     texts = tuple(repr(value) for value in values)
-    plain = len(set(texts)) == len(texts) and not any(" at 0x" in text for text in texts)
-    return texts if plain else tuple(f"choice {i}" for i in range(len(values)))
+    tells = len(set(texts)) == len(texts) and not any(" at 0x" in text for text in texts)
+    return texts if tells else _counted(values)
+
+
+def _counted(values: Sequence[Any]) -> tuple[Value, ...]:
+    return tuple(f"choice {i}" for i in range(len(values)))
 
 
 def _equal(a: Any, b: Any) -> bool:
