@@ -72,7 +72,8 @@ class Heart:
     def _beat(self) -> None:
         while not self._stopped.wait(self._trial.lease_seconds / 3):
             try:
-                self._trial.heartbeat(patience=0)
+                if not self._trial.heartbeat(patience=0).lease_valid:
+                    return
             except (NotFound, FailedPrecondition):
                 return  # the next report, or completing the trial, will say so
             except BoClientError:

@@ -73,9 +73,10 @@ class Steps(Domain):
 
 @dataclass(frozen=True)
 class Mirrored(Domain):
-    """Numbers that are dense toward the upper end: the service has `total` less the value."""
+    """Numbers that are dense toward the upper end: the service has `low + high` less the value."""
 
-    total: float = 0.0
+    low: float = 0.0
+    high: float = 1.0
 
     def outward(self, value: Any) -> Value:
         return super().outward(self._mirror(value))
@@ -84,7 +85,7 @@ class Mirrored(Domain):
         return self._mirror(value)
 
     def _mirror(self, value: Any) -> Any:
-        return self.total - value
+        return min(max(self.low + self.high - value, self.low), self.high)
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def mirrored(name: str, low: float, high: float) -> Domain:
     """Real or whole numbers, as `low` and `high` are, on a scale that is logarithmic from the upper end."""
     kind = IntParameter if isinstance(low, int) and isinstance(high, int) else FloatParameter
     called, what = service_name(name, "mirrored"), f"{low + high!r} less the value"
-    return checked(Mirrored(name, kind(called, low, high, "log", description=what), total=low + high))  # type: ignore[arg-type]
+    return checked(Mirrored(name, kind(called, low, high, "log", description=what), low=low, high=high))  # type: ignore[arg-type]
 
 
 def numbers(name: str, values: Sequence[float], *, log: bool = False) -> Domain:
