@@ -183,6 +183,13 @@ def test_enqueued_trials_are_told_as_they_were_run(make_study, trials) -> None:
     assert [t.state for t in told] == [TrialState.SUCCEEDED] * 3
 
 
+def test_an_enqueued_value_on_a_grid_is_told_despite_rounding(make_study, trials) -> None:
+    study = make_study(search_space={"x": FloatDistribution(0.0, 1.0, step=0.1)})
+    study.enqueue_trial({"x": 0.3})
+    study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0, step=0.1), n_trials=2)
+    assert sorted(t.value("value") for t in trials()) == sorted(t.value for t in study.trials)
+
+
 def test_several_objectives_keep_their_directions_and_names(make_study, client, study_id) -> None:
     study = make_study({"directions": ["minimize", "maximize"]}, search_space=SPACE)
     study.set_metric_names(["loss", "accuracy"])

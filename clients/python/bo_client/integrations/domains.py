@@ -7,6 +7,7 @@ description then says so.
 import hashlib
 import math
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -55,6 +56,18 @@ class Domain:
     def with_default(self, value: Any) -> "Domain":
         """The same, tried first at this value of the tool's. Raises InvalidRequest."""
         return replace(self, parameter=replace(self.parameter, default=self.outward(value)))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Listed(Domain):
+    """One of several numbers; 0.3 is meant where the list has 0.30000000000000004."""
+
+    def outward(self, value: Any) -> Value:
+        given = super().outward(value)
+        if isinstance(given, str | bool) or not isinstance(self.parameter, DiscreteParameter):
+            return given
+        near = min((v for v in self.parameter.values if not isinstance(v, str)), key=lambda v: abs(v - given))
+        return near if math.isclose(near, given, rel_tol=1e-9, abs_tol=1e-12) else given
 
 
 @dataclass(frozen=True)
@@ -119,7 +132,8 @@ def stepped(name: str, low: float, high: float, step: float) -> Domain:
     """Numbers from `low` on, `step` apart, up to `high`; ints where `low` and `step` are."""
     if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(step) and step > 0 and low <= high):
         raise InvalidRequest.of(name, f"goes from {low!r} to {high!r} by {step!r}; give low <= high and a step above 0")
-    count = math.floor((high - low) / step + 1e-8) + 1
+    rounding = 4 * sys.float_info.epsilon * max(abs(low), abs(high)) / step
+    count = math.floor((high - low) / step + max(rounding, 1e-8)) + 1
     if count <= MAX_VALUES:
         return numbers(name, [low + i * step for i in range(count)])
     what = f"steps of {step!r} from {low!r}"
@@ -137,7 +151,7 @@ def mirrored(name: str, low: float, high: float) -> Domain:
 
 def numbers(name: str, values: Sequence[float], *, log: bool = False) -> Domain:
     """One of several numbers in order."""
-    return checked(Domain(name, DiscreteParameter(service_name(name), sorted(values), scale_of(log))))
+    return checked(Listed(name, DiscreteParameter(service_name(name), sorted(values), scale_of(log))))
 
 
 def chosen(name: str, values: Sequence[Any], *, ordered: bool | None = None) -> Domain:
