@@ -30,15 +30,23 @@ XFAIL = PER_ESTIMATOR_XFAIL_CHECKS[RandomizedSearchCV]
 X, Y = make_classification(120, 6, random_state=0)
 
 
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")  # of infinite labels
+OF_INFINITE_LABELS = pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
+
+
+@OF_INFINITE_LABELS
 @parametrize_with_checks(
-    [
-        BOSearchCV(LogisticRegression(), {"C": [0.1, 1.0, 10.0]}, **CHECKED),
-        BOSearchCV(Ridge(), {"alpha": [0.1, 1.0, 10.0]}, n_points=2, **CHECKED),
-    ],
-    expected_failed_checks=lambda _: XFAIL,
+    [BOSearchCV(LogisticRegression(), {"C": [0.1, 1.0, 10.0]}, **CHECKED)], expected_failed_checks=lambda _: XFAIL
 )
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.slow
+@OF_INFINITE_LABELS
+@parametrize_with_checks(
+    [BOSearchCV(Ridge(), {"alpha": [0.1, 1.0, 10.0]}, n_points=2, **CHECKED)], expected_failed_checks=lambda _: XFAIL
+)
+def test_scikit_learns_own_checks_of_a_regressor(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
