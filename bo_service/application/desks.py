@@ -119,8 +119,6 @@ class Desk:
 
     def missing(self, known: Known) -> int:
         """How many suggestions to prepare."""
-        limit = known.study.spec.execution.max_trials
-        room = MOST_AHEAD if limit is None else limit - len(known.outlines)
         is_wanted = time.monotonic() - self.asked_at < LATELY_S or known.running
         if not is_wanted or known.study.state is not StudyState.ACTIVE or not known.evidence.needs_surrogate(1):
             return 0
@@ -131,4 +129,4 @@ class Desk:
         left = self.batch.left(known) if self.batch else None
         if left or (left is not None and self.batch is not None and self.batch.is_last):
             return 0
-        return max(0, min(room, self.demand(known.version)))
+        return max(0, min(known.room, self.demand(known.version)))

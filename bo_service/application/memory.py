@@ -17,6 +17,7 @@ from bo_service.application.study_locks import StudyLocks
 from bo_service.application.warm_start import sources_from
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Evidence, Source
+from bo_service.core.limits import MAX_TRIALS
 from bo_service.core.study import Study, StudySpec
 
 MOST_TRIALS = 50_000
@@ -32,7 +33,6 @@ class Known:
     """A study and its trials at one revision."""
 
     study: Study
-    last_number: int
     outlines: Mapping[int, TrialOutline]
     """All trials, by number."""
     pending: Mapping[int, Configuration]
@@ -59,6 +59,12 @@ class Known:
     def running(self) -> int:
         """How many trials workers have."""
         return sum(self.outlines[number].is_running for number in self.pending)
+
+    @property
+    def room(self) -> int:
+        """How many trials more it may have."""
+        limit = self.study.spec.execution.max_trials
+        return (MAX_TRIALS if limit is None else limit) - len(self.outlines)
 
     @property
     def queued(self) -> int:
@@ -158,9 +164,8 @@ def _is_same(before: Study, study: Study) -> bool:
 def _read(records: Records, study: Study) -> Known:
     trials = records.trials.outlines(study.study_id)
     outlines = {trial.number: trial for trial in trials}
-    last_number = records.trials.last_number(study.study_id)
     past = Past.of(trials, study.spec)
-    return Known(study, last_number, outlines, _pending(trials), _spent(trials), past, next(_versions))
+    return Known(study, outlines, _pending(trials), _spent(trials), past, next(_versions))
 
 
 def _advanced(before: Known, records: Records, study: Study) -> Known:
@@ -168,7 +173,6 @@ def _advanced(before: Known, records: Records, study: Study) -> Known:
     after = before.study.revision
     changed = records.trials.changed_outlines(study.study_id, after)
     deleted = records.trials.deleted(study.study_id, after, study.revision)
-    last_number = records.trials.last_number(study.study_id)
     touched = [*deleted, *(trial.number for trial in changed)]
     outlines, pending, spent = dict(before.outlines), dict(before.pending), dict(before.spent)
     for number in touched:
@@ -181,7 +185,6 @@ def _advanced(before: Known, records: Records, study: Study) -> Known:
     known = replace(
         before,
         study=study,
-        last_number=last_number,
         outlines=outlines,
         pending=dict(sorted(pending.items())),
         spent=dict(sorted(spent.items())),

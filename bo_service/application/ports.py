@@ -144,6 +144,9 @@ class Studies(Protocol):
 
     def save(self, study: Study) -> None: ...
 
+    def advance(self, study: Study) -> None:
+        """Saves its revision, last number and time of change alone: the rest is as it was."""
+
     def delete(self, study_id: str) -> None:
         """With everything that belongs to it."""
 
@@ -158,6 +161,9 @@ class Trials(Protocol):
         self, study_id: str, states: Collection[TrialState] = (), after: int = 0, limit: int | None = None
     ) -> list[Trial]:
         """In the order of their numbers, those after `after` in one of the states; in any when there are none."""
+
+    def queued(self, study_id: str, limit: int) -> list[Trial]:
+        """Those that wait for a worker, in the order of their numbers."""
 
     def outlines(self, study_id: str) -> list[TrialOutline]:
         """Of all trials, in the order of their numbers."""
@@ -185,12 +191,6 @@ class Trials(Protocol):
 
     def totals(self) -> Mapping[TrialState, int]:
         """As `counts`, of all studies together."""
-
-    def last_number(self, study_id: str) -> int:
-        """The one that was used last, 0 before the first."""
-
-    def next_number(self, study_id: str) -> int:
-        """One that has never been used in the study, not even by a trial deleted since."""
 
     def save(self, *trials: Trial) -> None:
         """Adds them, or replaces what was saved under their numbers."""

@@ -2,14 +2,17 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 
 from bo_service.application.memory import Known
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Evidence, Suggestion
 
-AHEAD = 32
+AHEAD, MOST_AHEAD = 32, 512
+"""How many are made at once: the more, the more trials there are to look at."""
+SHARE = 8
+"""One for so many trials."""
 STUDIES = 256
 """Whose suggestions are kept; those that were used longest ago are forgotten."""
 
@@ -18,8 +21,27 @@ STUDIES = 256
 class _Stock:
     guard: threading.Lock = field(default_factory=threading.Lock)
     last_number: int = 0
-    left: list[Suggestion] = field(default_factory=list)
-    taken: list[Configuration] = field(default_factory=list)
+    """Of the trials that it knows of."""
+    left: dict[Hashable, Suggestion] = field(default_factory=dict)
+    """By their configurations."""
+    taken: dict[Hashable, Configuration] = field(default_factory=dict)
+    """Those that were given out, and are not known of yet."""
+
+    def learn(self, known: Known) -> None:
+        """Of the trials made since."""
+        for number in range(self.last_number + 1, known.study.last_number + 1):
+            if number in known.outlines:
+                key = _key(known.outlines[number].parameters)
+                self.left.pop(key, None)
+                self.taken.pop(key, None)
+        self.last_number = max(self.last_number, known.study.last_number)
+
+    def take(self, count: int) -> list[Suggestion]:
+        """The first of what is left."""
+        keys = list(self.left)[:count]
+        found = [self.left.pop(key) for key in keys]
+        self.taken.update((key, s.configuration) for key, s in zip(keys, found, strict=True))
+        return found
 
 
 class Reserve:
@@ -29,24 +51,22 @@ class Reserve:
         self._guard = threading.Lock()
         self._stocks: OrderedDict[Hashable, _Stock] = OrderedDict()
 
-    def take(
-        self, known: Known, count: int, make: Callable[[Evidence, int], list[Suggestion]]
-    ) -> tuple[int, list[Suggestion]]:
-        """Up to `count` suggestions for a study, fewer only where there are none, and the last trial they know of.
+    def take(self, known: Known, count: int, make: Callable[[Evidence, int], list[Suggestion]]) -> list[Suggestion]:
+        """Up to `count` suggestions for a study, fewer only where there are none.
 
         `make` makes quick suggestions from evidence, where too few are left.
         """
         study = known.study
         stock = self._stock((study.study_id, study.create_time, study.spec.suggestion))
         with stock.guard:
+            stock.learn(known)
             if len(stock.left) < count:
-                stock.last_number, evidence = known.last_number, known.evidence
-                on_the_way = _unknown(stock.taken, evidence)
-                all_known = replace(evidence, pending=(*evidence.pending, *on_the_way))
-                stock.left, stock.taken = make(all_known, max(count, AHEAD)), on_the_way
-            found, stock.left = stock.left[:count], stock.left[count:]
-            stock.taken += [s.configuration for s in found]
-            return stock.last_number, found
+                pending = (*known.evidence.pending, *stock.taken.values())
+                ahead = max(count, AHEAD, min(MOST_AHEAD, len(known.outlines) // SHARE))
+                made = make(replace(known.evidence, pending=pending), ahead)
+                stock.left = {_key(s.configuration): s for s in made}
+                stock.last_number = study.last_number  # others may have known of more
+            return stock.take(count)
 
     def _stock(self, key: Hashable) -> _Stock:
         with self._guard:
@@ -55,12 +75,6 @@ class Reserve:
             if len(self._stocks) > STUDIES:
                 self._stocks.popitem(last=False)
             return stock
-
-
-def _unknown(taken: Sequence[Configuration], evidence: Evidence) -> list[Configuration]:
-    """Those that are not stored yet, or never will be."""
-    known = {_key(c) for c in (*evidence.pending, *(t.configuration for t in evidence.past))}
-    return [c for c in taken if _key(c) not in known]
 
 
 def _key(configuration: Configuration) -> Hashable:

@@ -43,7 +43,7 @@ def report_measurements(
             ledger.measure(trial, list(measurements))
             received = [replace(m, receive_time=ledger.at) for m in measurements]
             before, trial = trial, trial.report(received, checkpoint_uri)
-            trial = judged(ledger, before, trial, received)
+            trial = judged(services, ledger, before, trial, received)
         elif checkpoint_uri:
             trial = trial.report((), checkpoint_uri)
         trial = trial.renew(ledger.at + duration)
@@ -103,7 +103,7 @@ def _succeed(ledger: Ledger, trial: Trial, final: Measurement) -> Trial:
 
 def _owned(ledger: Ledger, number: int, token: str) -> Trial:
     trial = ledger.records.trials.get(ledger.study.study_id, number)
-    if not ledger.records.leases.was_given(token, trial.study_id, number):
+    if not trial.is_held_by(token) and not ledger.records.leases.was_given(token, trial.study_id, number):
         raise WrongLease(
             f"lease_token is not one that was given out for {trial.name}; send the token that SuggestTrials returned",
             trial=trial.name,

@@ -46,6 +46,7 @@ class Ledger:
         self.is_heard = False
         """Whether the optimizer will hear of a change."""
         self._opened = study
+        self._is_edited = False
 
     @property
     def is_changed(self) -> bool:
@@ -62,11 +63,21 @@ class Ledger:
     def update(self, **changes: Any) -> Study:
         """Changes fields of the study."""
         self.is_heard = True
+        self._is_edited |= bool(changes)
         return self._count_up(**changes)
 
     def room(self, wanted: int = 1) -> int:
         """How many trials more the study may have: exactly where these are fewer than wanted."""
-        return room(self.records, self.study, self.records.trials.last_number(self.study.study_id), wanted)
+        limit = self.study.spec.execution.max_trials
+        most = MAX_TRIALS if limit is None else limit
+        if most - self.study.last_number >= wanted:  # else it depends on how many were deleted
+            return most - self.study.last_number
+        return most - sum(self.records.trials.counts(self.study.study_id).values())
+
+    def next_number(self) -> int:
+        """One that has never been used in the study, not even by a trial deleted since."""
+        self.study = replace(self.study, last_number=self.study.last_number + 1)
+        return self.study.last_number
 
     def start(self, trial: Trial, worker_id: str) -> Trial:
         """Hands a queued trial to a worker, under a new lease."""
@@ -87,20 +98,12 @@ class Ledger:
             counts = self.records.trials.counts(self.study.study_id)
             if not any(counts.get(state) for state in OPEN):
                 self.update(state=StudyState.COMPLETED)
-        self.records.studies.save(self.study)
+        save = self.records.studies.save if self._is_edited else self.records.studies.advance
+        save(self.study)
 
     def _count_up(self, **changes: Any) -> Study:
         self.study = replace(self.study, revision=self.study.revision + 1, update_time=self.at, **changes)
         return self.study
-
-
-def room(records: Records, study: Study, last_number: int, wanted: int) -> int:
-    """How many trials more it may have. They are counted only where the numbers given out leave it open."""
-    limit = study.spec.execution.max_trials
-    most = MAX_TRIALS if limit is None else limit
-    if most - last_number >= wanted:
-        return most - last_number
-    return most - sum(records.trials.counts(study.study_id).values())
 
 
 def _tell(services: Services, ledger: Ledger) -> None:

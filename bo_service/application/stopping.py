@@ -1,10 +1,10 @@
 """Early stopping: asking the study's rule about a trial that has reported."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from bo_service.application.ports import TrialOutline
-from bo_service.application.services import Ledger
+from bo_service.application.services import Ledger, Services
 from bo_service.core.stopping.curves import Curve, Peer
 from bo_service.core.stopping.judge import Verdict, judge, step_to_judge
 from bo_service.core.stopping.rules import Case
@@ -13,10 +13,11 @@ from bo_service.core.study import Metric
 from bo_service.core.trial import Measurement, Origin, Prediction, StopRequest, Trial, TrialState
 
 
-def judged(ledger: Ledger, before: Trial, trial: Trial, received: Sequence[Measurement]) -> Trial:
+def judged(services: Services, ledger: Ledger, before: Trial, trial: Trial, received: Sequence[Measurement]) -> Trial:
     """The trial, asked to stop where the study's rule says so of the measurements that it has just received.
 
     Args:
+        services: which remember the other trials.
         ledger: of the study; the measurements are stored.
         before: the trial as it was before these measurements.
         trial: the trial as it is now.
@@ -26,7 +27,7 @@ def judged(ledger: Ledger, before: Trial, trial: Trial, received: Sequence[Measu
     known = [m.step for m in received if math.isfinite(m.metrics.get(metric.name, math.nan))]
     if settings.rule is StoppingRule.NONE or trial.stop_request or trial.origin is Origin.DEFAULT or not known:
         return trial
-    trials = ledger.records.trials.outlines(trial.study_id)
+    trials = services.memory.look(ledger.records, ledger.study).outlines.values()
     last_step = settings.max_step or _length(trials)
     seen = before.latest_measurement.step if before.latest_measurement else -1
     step = step_to_judge(settings, seen, max(known), last_step)
@@ -36,7 +37,7 @@ def judged(ledger: Ledger, before: Trial, trial: Trial, received: Sequence[Measu
     return trial if verdict is None else trial.stop(_request(ledger, metric, verdict, last_step))
 
 
-def _length(trials: Sequence[TrialOutline]) -> int | None:
+def _length(trials: Collection[TrialOutline]) -> int | None:
     """The largest step at which a trial has SUCCEEDED; None where that is none above 0."""
     return max((t.final_measurement.step for t in trials if _is_whole(t) and t.final_measurement), default=0) or None
 
@@ -46,7 +47,7 @@ def _is_whole(trial: TrialOutline) -> bool:
 
 
 def _case(
-    ledger: Ledger, trial: Trial, trials: Sequence[TrialOutline], now: int, step: int, last_step: int | None
+    ledger: Ledger, trial: Trial, trials: Collection[TrialOutline], now: int, step: int, last_step: int | None
 ) -> Case:
     records, metric = ledger.records, ledger.study.spec.objective
     assert metric.goal is not None

@@ -11,13 +11,14 @@ from bo_service.application.desks import MOST_AHEAD
 from bo_service.application.memory import Known
 from bo_service.application.ports import RequestKey
 from bo_service.application.repeating import repeated
-from bo_service.application.services import OPEN, Ledger, Services, change_once, room
+from bo_service.application.services import OPEN, Ledger, Services, change_once
 from bo_service.application.trials import check_size
 from bo_service.application.views import Handout, Shortfall
+from bo_service.core.constraints import Configuration
 from bo_service.core.errors import NotFound
 from bo_service.core.evidence import Evidence, Expected, Suggestion
 from bo_service.core.study import Algorithm, Metric, StudyState
-from bo_service.core.trial import Explanation, Prediction, Trial, TrialState
+from bo_service.core.trial import Explanation, Prediction, Trial
 
 TIMES = 3
 """That a suggestion is computed at most, where trials are made by others meanwhile."""
@@ -42,8 +43,6 @@ class Prepared:
 
     known: Known
     """The study, as it was then."""
-    last_number: int
-    """Of the trials that the suggestions were made with."""
     suggestions: list[Suggestion]
     """The surrogate's, or quick ones."""
     by_surrogate: bool
@@ -59,9 +58,12 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
     import bo_service.core.suggest  # noqa: F401 - takes a second the first time, which no transaction should
 
     deadline = time.monotonic() + ask.patience
-    with _alone(services, ask) as alone:
+    known = _look(services, ask, key)
+    with _alone(services, ask, known) as alone:
         for times_left in reversed(range(TIMES)):
-            prepared = _prepare(services, ask, key, deadline if alone else None)
+            if alone:  # there is more to know since the one before
+                known = _look(services, ask, key)
+            prepared = None if known is None else _prepare(services, ask, known, deadline if alone else None)
             handout = _attempt(services, ask, key, prepared, is_last=not times_left)
             if handout is not None:
                 break
@@ -69,11 +71,19 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
         return handout
 
 
-def _alone(services: Services, ask: Ask) -> AbstractContextManager[bool]:
+def _look(services: Services, ask: Ask, key: RequestKey | None) -> Known | None:
+    """The study; None where nothing is to be suggested, as there is none, or this request has its answer."""
+    try:
+        with services.memory.reading(services.store, ask.study_id) as (records, known):
+            is_answered = key is not None and records.answers.find(key, Handout) is not None
+            return None if is_answered else known
+    except NotFound:
+        return None
+
+
+def _alone(services: Services, ask: Ask, known: Known | None) -> AbstractContextManager[bool]:
     """Yields whether this call may ask the surrogate: one at a time does, and nobody waits who needs none."""
-    with services.store.read() as records:
-        study = records.studies.find(ask.study_id)
-    if study is None or study.spec.suggestion.algorithm is Algorithm.QUASI_RANDOM:
+    if known is None or known.study.spec.suggestion.algorithm is Algorithm.QUASI_RANDOM:
         return nullcontext(False)
     return services.suggesting.hold(ask.study_id, ask.patience)
 
@@ -104,31 +114,24 @@ class _Blind(Exception):
 def _is_blind(ledger: Ledger, prepared: Prepared) -> bool:
     """Whether the surrogate didn't know of trials that another server has made meanwhile: its own would be the same."""
     modelled = prepared.by_surrogate and prepared.suggestions
-    last_number = ledger.records.trials.last_number(ledger.study.study_id)
-    return bool(modelled) and last_number > prepared.known.last_number
+    return bool(modelled) and ledger.study.last_number > prepared.known.study.last_number
 
 
-def _prepare(services: Services, ask: Ask, key: RequestKey | None, deadline: float | None) -> Prepared | None:
+def _prepare(services: Services, ask: Ask, known: Known, deadline: float | None) -> Prepared | None:
     """What is suggested beyond the queue; None where that is nothing. The surrogate has until the deadline, if any."""
-    try:
-        with services.memory.reading(services.store, ask.study_id) as (records, known):
-            if key is not None and records.answers.find(key, Handout) is not None:
-                return None
-            free = min(ask.count - known.queued, room(records, known.study, known.last_number, ask.count))
-    except NotFound:
-        return None  # the answer to this request may be there all the same
+    free = min(ask.count - known.queued, known.room)
     if free <= 0 or known.study.state is not StudyState.ACTIVE:
         return None
     if deadline is None:
-        last_number, quick = services.reserve.take(known, free, partial(_quick, services))
-        return Prepared(known, last_number, quick, by_surrogate=False)
+        quick = services.reserve.take(known, free, partial(_quick, services))
+        return Prepared(known, quick, by_surrogate=False)
     if known.evidence.needs_surrogate(free):
         ahead = min(MOST_AHEAD, free + services.suggesting.wanted(ask.study_id) - 1)
         patience = deadline - time.monotonic()
         found = services.preparations.obtain(services.optimizer, known, free, ahead, patience)
         if found is not None:
-            return Prepared(known, known.last_number, found, by_surrogate=True)
-    return Prepared(known, known.last_number, _quick(services, known.evidence, free), by_surrogate=False)
+            return Prepared(known, found, by_surrogate=True)
+    return Prepared(known, _quick(services, known.evidence, free), by_surrogate=False)
 
 
 def _quick(services: Services, evidence: Evidence, count: int) -> list[Suggestion]:
@@ -143,7 +146,7 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
     if closed is not None:
         return Handout((), closed, RETRY_DELAY if closed is Shortfall.PAUSED else None)
     study_id = ledger.study.study_id
-    queued = ledger.records.trials.select(study_id, (TrialState.QUEUED,), limit=ask.count)
+    queued = ledger.records.trials.queued(study_id, ask.count)
     fresh = _fresh(services, ledger, min(ask.count - len(queued), ledger.room(ask.count)), prepared)
     made = [_queue(ledger, suggestion) for suggestion in fresh]
     started = tuple(ledger.start(trial, ask.worker_id) for trial in [*queued, *made])
@@ -158,8 +161,7 @@ def _fresh(services: Services, ledger: Ledger, count: int, prepared: Prepared | 
         return []
     if prepared is None:  # there were enough in the queue, and others have taken them
         return _quick(services, services.memory.look(ledger.records, ledger.study).evidence, count)
-    trials = ledger.records.trials.select(ledger.study.study_id, after=prepared.last_number)
-    added = [t.parameters for t in trials]
+    added = _added(ledger, prepared.known)
     kept = [s for s in prepared.suggestions if s.configuration not in added][:count]
     if len(kept) == count:
         return kept
@@ -170,11 +172,20 @@ def _fresh(services: Services, ledger: Ledger, count: int, prepared: Prepared | 
     return kept + _quick(services, evidence, missing)
 
 
+def _added(ledger: Ledger, known: Known) -> list[Configuration]:
+    """Of the trials that were made since."""
+    if ledger.study.last_number == known.study.last_number:
+        return []
+    trials = ledger.records.trials.select(ledger.study.study_id, after=known.study.last_number)
+    return [trial.parameters for trial in trials]
+
+
 def _queue(ledger: Ledger, suggestion: Suggestion) -> Trial:
     study = ledger.study
-    number = ledger.records.trials.next_number(study.study_id)
     why = explanation_of(suggestion, study.spec.steering)
-    return Trial(study.study_id, number, suggestion.configuration, ledger.at, suggestion.origin, explanation=why)
+    return Trial(
+        study.study_id, ledger.next_number(), suggestion.configuration, ledger.at, suggestion.origin, explanation=why
+    )
 
 
 def _shortfall(ledger: Ledger, started: tuple[Trial, ...]) -> Handout:

@@ -227,6 +227,8 @@ class Study:
     labels: Mapping[str, str] = field(default_factory=dict)
     state: StudyState = StudyState.ACTIVE
     revision: int = 1
+    last_number: int = 0
+    """Of the trials that were ever made, those deleted since included."""
 
     @property
     def name(self) -> str:

@@ -5,11 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bo_service.application import studies, suggesting, trials
 from bo_service.application.reserve import AHEAD
-from bo_service.core.domains import CategoricalDomain
+from bo_service.core.domains import CategoricalDomain, FloatDomain
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import Algorithm, ExecutionSettings, Goal, Metric, StudySpec, SuggestionSettings
+from bo_service.core.trial import Failure, FailureReason
 
 SMALL = SearchSpace((Parameter("a", CategoricalDomain(tuple(f"v{i}" for i in range(AHEAD + 8)))),))
+
+FAILURE = Failure(FailureReason.CRASHED, "")
 
 
 def make(services, space, **execution) -> None:
@@ -61,3 +64,17 @@ def test_many_are_made_at_once(services, monkeypatch) -> None:
     for _ in range(AHEAD):
         suggested(services)
     assert len(made) == 1
+
+
+def test_the_more_trials_there_are_the_more_are_made_at_once(services, monkeypatch) -> None:
+    make(services, SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)),)))
+    for i in range(40):
+        configurations = [{"x": (i * 10 + j) / 400} for j in range(10)]
+        for configuration in configurations:
+            trials.create_trial(services, "s", trials.NewTrial(configuration, {}, failure=FAILURE), None)
+    made = []
+    whole = services.optimizer.suggest_blind
+    monkeypatch.setattr(services.optimizer, "suggest_blind", lambda e, n: made.append(n) or whole(e, n))
+    given = [str(suggested(services)) for _ in range(120)]
+    assert len(set(given)) == 120
+    assert made == [400 // 8, 450 // 8, 506 // 8]

@@ -4,13 +4,14 @@ import math
 
 import pytest
 
-from bo_service.application import running, suggesting, trials
+from bo_service.adapters.storage.trials import SqlTrials
+from bo_service.application import ranking, running, suggesting
 from bo_service.core.domains import FloatDomain
 from bo_service.core.errors import InvalidArgument
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.stopping.settings import StoppingRule, StoppingSettings
 from bo_service.core.study import Goal, Metric, MetricRole, StudySpec
-from bo_service.core.trial import Measurement, Origin, TrialState
+from bo_service.core.trial import Measurement, Origin, TrialState, is_short
 
 RULES = [StoppingRule.MEDIAN, StoppingRule.SUCCESSIVE_HALVING, StoppingRule.CURVE]
 LAST = 12
@@ -62,7 +63,7 @@ def test_a_stopped_trial_tells_what_was_expected_and_never_counts_as_the_best(se
     assert (request.rule, request.expected_step, request.expected.metric) == (rule, LAST, "loss")
     assert request.expected.mean == pytest.approx(3.1, abs=0.3)
     assert request.expected.std > 0
-    assert trials.best_trials(services, "s", 1)[0].number == whole[0].number
+    assert ranking.best_trials(services, "s", 1)[0].number == whole[0].number
     take(services)
     (learned,) = [past for past in optimizer.asked[-1].past if past.number == trial.number]
     assert (learned.value, learned.std) == (-request.expected.mean, request.expected.std)
@@ -87,8 +88,8 @@ def test_a_trial_that_went_on_to_the_end_all_the_same_is_whole(services, make, o
     (trial,) = take(services)
     report(services, trial, 5, 9.0)
     ended = complete(services, trial, 0.1, step=LAST)
-    assert (ended.state, ended.is_cut_short) == (TrialState.STOPPED, False)
-    assert trials.best_trials(services, "s", 1)[0].number == trial.number
+    assert (ended.state, is_short(ended.final_measurement, ended.stop_request)) == (TrialState.STOPPED, False)
+    assert ranking.best_trials(services, "s", 1)[0].number == trial.number
     take(services)
     assert [(p.value, p.std) for p in optimizer.asked[-1].past if p.number == trial.number] == [(-0.1, 0.0)]
 
@@ -141,3 +142,16 @@ def test_a_rule_judges_one_objective() -> None:
     with pytest.raises(InvalidArgument, match="METRIC_ROLE_INFORMATION") as refusal:
         StudySpec(space, metrics, stopping=StoppingSettings(StoppingRule.MEDIAN))
     assert refusal.value.violations[0].field == "stopping.rule"
+
+
+def test_a_report_reads_the_trials_that_have_changed_alone(services, make, monkeypatch) -> None:
+    make(StoppingRule.MEDIAN)
+    run_whole(services, [0.5] * 6)
+    (trial,) = take(services)
+    monkeypatch.setattr(SqlTrials, "outlines", lambda *_: pytest.fail("reads all trials"))
+    changed = []
+    whole = SqlTrials.changed_outlines
+    monkeypatch.setattr(SqlTrials, "changed_outlines", lambda *a: changed.append(len(found := whole(*a))) or found)
+    told = [report(services, trial, step, 3.0 + 1.0 / step) for step in range(1, 8)]
+    assert told[-1].should_stop
+    assert max(changed) <= 2

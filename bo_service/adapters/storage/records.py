@@ -20,6 +20,7 @@ from bo_service.core.study import Study
 from bo_service.core.trial import Trial
 
 T = TypeVar("T")
+ADVANCING = ["revision", "last_number", "update_time"]
 STUDY_FIELDS = [field.name for field in fields(Study)]
 THE_PULSE = 1
 FORGOTTEN_AT_ONCE = 1000
@@ -29,6 +30,7 @@ FORGOTTEN_AT_ONCE = 1000
 _STUDIES = select(*(schema.studies.c[name] for name in STUDY_FIELDS))
 _STUDY = _STUDIES.where(schema.studies.c.study_id == bindparam("id"))
 _SAVE_STUDY = update(schema.studies).where(schema.studies.c.study_id == bindparam("id"))
+_ADVANCE_STUDY = _SAVE_STUDY.values({name: bindparam(name) for name in ADVANCING})
 _ADD_STUDY = insert(schema.studies)
 
 
@@ -64,6 +66,9 @@ class SqlStudies:
 
     def save(self, study: Study) -> None:
         self._connection.execute(_SAVE_STUDY, {"id": study.study_id, **row_of(study, STUDY_FIELDS)})
+
+    def advance(self, study: Study) -> None:
+        self._connection.execute(_ADVANCE_STUDY, {"id": study.study_id, **row_of(study, ADVANCING)})
 
     def delete(self, study_id: str) -> None:
         self._connection.execute(delete(schema.studies).where(schema.studies.c.study_id == study_id))
@@ -126,18 +131,22 @@ class SqlAnswers:
         return len(found) == FORGOTTEN_AT_ONCE
 
 
+_PULSE = select(schema.pulse.c.beat_time).where(schema.pulse.c.id == THE_PULSE)
+_HELD_PULSE = _PULSE.with_for_update()
+_BEAT = update(schema.pulse).where(schema.pulse.c.id == THE_PULSE).values(beat_time=bindparam("at"))
+
+
 class SqlPulse:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._query = select(schema.pulse.c.beat_time).where(schema.pulse.c.id == THE_PULSE)
 
     def last(self) -> datetime | None:
-        moment: datetime | None = self._connection.execute(self._query).scalar_one()
+        moment: datetime | None = self._connection.execute(_PULSE).scalar_one()
         return moment
 
     def beat(self, at: datetime) -> datetime | None:
-        before: datetime | None = self._connection.execute(self._query.with_for_update()).scalar_one()
-        self._connection.execute(update(schema.pulse).where(schema.pulse.c.id == THE_PULSE).values(beat_time=at))
+        before: datetime | None = self._connection.execute(_HELD_PULSE).scalar_one()
+        self._connection.execute(_BEAT, {"at": at})
         return before
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select
 
 from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.converter import structured, unstructured
@@ -37,7 +37,7 @@ def exported(records: SqlRecords, study_id: str, at: datetime) -> Iterator[str]:
     """The file's lines, of one moment: inside one transaction. Raises NotFound."""
     study = records.studies.get(study_id)
     head = {"format": FORMAT, "version": VERSION, "time": unstructured(at, datetime)}
-    yield _line(**head, study=unstructured(study, Study), last_number=records.trials.last_number(study_id))
+    yield _line(**head, study=unstructured(study, Study), last_number=study.last_number)
     count, after = 0, 0
     while page := records.trials.select(study_id, after=after, limit=PAGE):
         numbers = [trial.number for trial in page]
@@ -72,11 +72,7 @@ def imported(records: SqlRecords, lines: Iterable[str], study_id: str | None, at
     study, passed = reader.study(head, study_id), at - reader.value(head["time"], datetime)
     if records.studies.find(study.study_id) is not None:
         raise AlreadyExists(f"{study.name} exists; import the file under another id with --as NEW_ID")
-    records.studies.add(study)
-    last_number = {"last_number": reader.value(head["last_number"], int)}
-    records.connection.execute(
-        update(schema.studies).where(schema.studies.c.study_id == study.study_id).values(last_number)
-    )
+    records.studies.add(replace(study, last_number=reader.value(head["last_number"], int)))
     count = 0
     while "trial" in (entry := reader.next("trial", "deleted")):
         _add_trial(records, reader, entry, study.study_id, passed)

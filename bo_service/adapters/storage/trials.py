@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select
 
 from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.locks import hold_every_study
@@ -18,7 +18,7 @@ TRIAL_FIELDS = [field.name for field in fields(Trial)]
 NOTHING: Mapping[str, Any] = {}
 
 # Statements are made once: to make one costs as much as to execute it.
-_TABLE, _STUDIES = schema.trials, schema.studies
+_TABLE, _DELETIONS = schema.trials, schema.deleted_trials
 _MINE = _TABLE.c.study_id == bindparam("study")
 _TRIALS = select(*(_TABLE.c[name] for name in TRIAL_FIELDS))
 _TRIAL = _TRIALS.where(_MINE, _TABLE.c.number == bindparam("trial"))
@@ -29,12 +29,15 @@ _CHANGED_OUTLINES = (  # in the order of an index, else SQLite looks at all tria
 )
 _COUNTS = select(_TABLE.c.state, func.count().label("trials")).where(_MINE).group_by(_TABLE.c.state)
 _ANY_RUNNING = select(_TABLE.c.number).where(_TABLE.c.lease_expire_time.is_not(None)).limit(1)
-_LAST_NUMBER = select(_STUDIES.c.last_number).where(_STUDIES.c.study_id == bindparam("study"))
-_NEXT_NUMBER = (
-    update(_STUDIES)
-    .where(_STUDIES.c.study_id == bindparam("study"))
-    .values(last_number=_STUDIES.c.last_number + 1)
-    .returning(_STUDIES.c.last_number)
+_QUEUED = _PAGE.where(_TABLE.c.state == TrialState.QUEUED).limit(bindparam("limit"))
+_DELETED = (
+    select(_DELETIONS.c.number)
+    .where(
+        _DELETIONS.c.study_id == bindparam("study"),
+        _DELETIONS.c.revision > bindparam("after"),
+        _DELETIONS.c.revision <= bindparam("up_to"),
+    )
+    .order_by(_DELETIONS.c.revision)
 )
 
 
@@ -56,6 +59,9 @@ class SqlTrials:
             query = query.where(_TABLE.c.state.in_(list(states)))
         return self._all(query if limit is None else query.limit(limit), given)
 
+    def queued(self, study_id: str, limit: int) -> list[Trial]:
+        return self._all(_QUEUED, {"study": study_id, "after": 0, "limit": limit})
+
     def outlines(self, study_id: str) -> list[TrialOutline]:
         return [TrialOutline(*row) for row in self._connection.execute(_OUTLINES, {"study": study_id})]
 
@@ -69,11 +75,8 @@ class SqlTrials:
         return self._all(query.order_by(_TABLE.c.revision).limit(limit))
 
     def deleted(self, study_id: str, after_revision: int, up_to: int) -> list[int]:
-        table = schema.deleted_trials
-        query = select(table.c.number).where(
-            table.c.study_id == study_id, table.c.revision > after_revision, table.c.revision <= up_to
-        )
-        return list(self._connection.execute(query.order_by(table.c.revision)).scalars())
+        given = {"study": study_id, "after": after_revision, "up_to": up_to}
+        return list(self._connection.execute(_DELETED, given).scalars())
 
     def expired(self, at: datetime, limit: int) -> list[Trial]:
         query = _TRIALS.where(_TABLE.c.lease_expire_time < at).order_by(_TABLE.c.lease_expire_time)
@@ -89,16 +92,10 @@ class SqlTrials:
     def counts(self, study_id: str) -> dict[TrialState, int]:
         return {row.state: row.trials for row in self._connection.execute(_COUNTS, {"study": study_id})}
 
-    def last_number(self, study_id: str) -> int:
-        return int(self._connection.execute(_LAST_NUMBER, {"study": study_id}).scalar_one())
-
     def totals(self) -> dict[TrialState, int]:
         table = schema.trials
         query = select(table.c.state, func.count().label("trials")).group_by(table.c.state)
         return {row.state: row.trials for row in self._connection.execute(query)}
-
-    def next_number(self, study_id: str) -> int:
-        return int(self._connection.execute(_NEXT_NUMBER, {"study": study_id}).scalar_one())
 
     def save(self, *trials: Trial) -> None:
         put(self._connection, _TABLE, [_row(trial) for trial in trials])
@@ -107,7 +104,7 @@ class SqlTrials:
         mine = _TABLE.c.study_id == trial.study_id, _TABLE.c.number == trial.number
         self._connection.execute(delete(_TABLE).where(*mine))
         tombstone = {"study_id": trial.study_id, "number": trial.number, "revision": revision}
-        self._connection.execute(insert(schema.deleted_trials).values(tombstone))
+        self._connection.execute(insert(_DELETIONS).values(tombstone))
 
     def _all(self, query: Select[Any], given: Mapping[str, Any] = NOTHING) -> list[Trial]:
         return [Trial(*row) for row in self._connection.execute(query, given)]

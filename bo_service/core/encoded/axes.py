@@ -109,8 +109,7 @@ class FloatAxis:
 
     def value(self, z: float) -> float:
         """With twelve digits, so that people don't read 0.0010000000000000002."""
-        named = (self.ruler.low, self.ruler.high, *self.named)
-        distance, nearest = min((abs(self.ruler.place(np.array(v)) - z), v) for v in named)
+        distance, nearest = min((abs(place - z), v) for place, v in self._written)
         if distance < SAME:
             return nearest
         exact = float(self.ruler.read(np.array(z)))
@@ -120,6 +119,11 @@ class FloatAxis:
 
     def positions(self, values: Sequence[Value]) -> Array:
         return self.ruler.place(np.array(values, dtype=np.float64))
+
+    @cached_property
+    def _written(self) -> list[tuple[float, float]]:
+        """The values that are given back to the last digit, each after its place."""
+        return [(float(self.ruler.place(np.array(v))), v) for v in (self.ruler.low, self.ruler.high, *self.named)]
 
 
 @dataclass(frozen=True)

@@ -163,9 +163,9 @@ class StorageContract:
         def number() -> None:
             for _ in range(20):
                 with store.write("s") as records:
-                    last = len(records.trials.select("s"))
-                    number = records.trials.next_number("s")
-                    assert (last, records.trials.last_number("s")) == (number - 1, number)
+                    study, number = records.studies.get("s"), len(records.trials.select("s")) + 1
+                    assert study.last_number == number - 1
+                    records.studies.advance(replace(study, last_number=number))
                     records.trials.save(replace(TRIAL, number=number))
 
         threads = [threading.Thread(target=number) for _ in range(8)]
