@@ -196,7 +196,9 @@ def test_a_hypermodel_is_trained_and_its_epochs_are_reported(address, study_id, 
             model = keras.Sequential(
                 [keras.layers.Input((2,)), keras.layers.Dense(hp.Int("units", 1, 8)), keras.layers.Dense(1)]
             )
-            model.compile(keras.optimizers.SGD(hp.Float("lr", 1e-3, 1e-1, sampling="log")), loss="mse")
+            model.compile(
+                keras.optimizers.SGD(hp.Float("lr", 1e-3, 1e-1, sampling="log")), loss="mse", run_eagerly=True
+            )
             return model
 
     x = keras.random.normal((32, 2), seed=0)

@@ -1,10 +1,11 @@
-"""The snippets of docs/integrations.md, each a program of its own, beside a real server."""
+"""The snippets of docs/integrations.md, beside a real server."""
 
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import bo_client
 import pytest
@@ -14,23 +15,35 @@ SNIPPETS: list[str] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | 
 NAMES = [re.findall(r"bo_client\.integrations\.(\w+)", snippet)[0] for snippet in SNIPPETS]
 
 
-def marks(name: str) -> list[pytest.MarkDecorator]:
-    if name in ("keras", "keras_tuner"):
-        return [pytest.mark.keras, pytest.mark.xdist_group("keras")]
-    return [pytest.mark.slow, pytest.mark.xdist_group("ray")] if name == "ray_tune" else []
+RUN_BY_ITSELF = ("ray_tune",)
+"""Ray's processes are given the environment that they need."""
 
 
-CASES = [
-    pytest.param(snippet, id=f"{name}-{i}", marks=marks(name))
-    for i, (name, snippet) in enumerate(zip(NAMES, SNIPPETS, strict=True))
-]
+def cases(*names: str) -> list[Any]:
+    """The snippets of these tools."""
+    chosen = [(i, name, text) for i, (name, text) in enumerate(zip(NAMES, SNIPPETS, strict=True)) if name in names]
+    groups = {"keras": "keras", "keras_tuner": "keras", "ray_tune": "ray"}
+    marks = {name: [pytest.mark.xdist_group(group)] for name, group in groups.items()}
+    return [pytest.param(text, id=f"{name}-{i}", marks=marks.get(name, [])) for i, name, text in chosen]
 
 
-@pytest.mark.parametrize("snippet", CASES)
-def test_the_snippet_runs(snippet: str, address: str, client: bo_client.Client, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore")  # of the tools' own
+@pytest.mark.parametrize("snippet", cases(*(name for name in NAMES if name not in RUN_BY_ITSELF)))
+def test_the_snippet_runs(
+    snippet: str, address: str, client: bo_client.Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet.replace("127.0.0.1:50051", address), "integrations.md", "exec"), {"__name__": "snippet"})
+    check_studies(snippet, client)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("snippet", cases(*NAMES))
+def test_the_snippet_runs_as_a_program(snippet: str, address: str, client: bo_client.Client, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    own = re.sub(r"with-|logged", lambda name: f"program-{name[0]}", snippet)
     done = subprocess.run(
-        [sys.executable, "-c", snippet.replace("127.0.0.1:50051", address)],
+        [sys.executable, "-c", own.replace("127.0.0.1:50051", address)],
         cwd=tmp_path,
         env={**os.environ, **home},
         capture_output=True,
@@ -38,6 +51,10 @@ def test_the_snippet_runs(snippet: str, address: str, client: bo_client.Client, 
         timeout=280,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    check_studies(own, client)
+
+
+def check_studies(snippet: str, client: bo_client.Client) -> None:
     for study_id in re.findall(r'study_id="([\w-]+)"|create_study\("([\w-]+)"', snippet):
         assert most_results("".join(study_id), client) >= 3
 
