@@ -177,7 +177,7 @@ def test_enqueued_trials_are_told_as_they_were_run(make_study, trials) -> None:
     study.enqueue_trial({"x": 0.25, "n": 3})
     study.enqueue_trial({"n": 4})
     study.optimize(bowl, n_trials=3)
-    told = sorted(trials(), key=lambda t: int(t.labels.get("optuna-trial", 2)))
+    told = sorted(trials(), key=lambda t: t.labels.get("optuna-trial", "/2").split("/")[1])
     assert [dict(t.parameters) for t in told] == [t.params for t in study.trials]
     assert (study.trials[0].params, study.trials[1].params["n"]) == ({"x": 0.25, "n": 3}, 4)
     assert [t.state for t in told] == [TrialState.SUCCEEDED] * 3
@@ -229,8 +229,11 @@ def test_a_study_that_is_taken_up_again_tells_nothing_twice(make_study, trials, 
     make_study({"storage": storage, "study_name": "o"}).optimize(bowl, n_trials=3)
     sampler = BoSampler(address, study_id=study_id)
     again = optuna.load_study(study_name="o", storage=storage, sampler=sampler)
+    again.enqueue_trial({"n": 4})
     again.optimize(bowl, n_trials=2)
-    assert [dict(t.parameters) for t in trials()] == [t.params for t in again.trials]
+    once_more = optuna.load_study(study_name="o", storage=storage, sampler=BoSampler(address, study_id=study_id))
+    once_more.optimize(bowl, n_trials=1)
+    assert [dict(t.parameters) for t in trials()] == [t.params for t in once_more.trials]
 
 
 def test_a_trial_that_optuna_repeats_after_a_crash_is_told(

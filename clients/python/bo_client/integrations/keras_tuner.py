@@ -6,7 +6,7 @@
 `BoOracle` serves other tuners: keras_tuner.Tuner(BoOracle(…), build_model), or keras_tuner.SklearnTuner.
 """
 
-import hashlib
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +21,11 @@ from bo_client.integrations.studies import Studies
 from bo_client.running import RunningTrial
 from bo_client.study import Study
 from bo_client.values import FailureReason, Metric, StudySettings
+
+logger = logging.getLogger("bo_client.keras_tuner")
+
+LABEL = "keras-tuner-trial"
+"""What the service keeps of a trial that was added: its id and score."""
 
 
 class BoOracle(keras_tuner.Oracle):
@@ -53,6 +58,7 @@ class BoOracle(keras_tuner.Oracle):
         self._told: dict[str, str] = {}
         """By trial, the study that has it as one of its own."""
         self._study: Study | None = None
+        self._added: set[str | None] = set()
 
     @property
     def metric(self) -> Metric:
@@ -106,6 +112,7 @@ class BoOracle(keras_tuner.Oracle):
         """The service's study of these hyperparameters, with the results that there are."""
         if self._study is None or self._study.definition.space != space.translation.space:
             self._study = self._studies.for_space(space.translation.space, [self.metric])
+            self._added = {trial.labels.get(LABEL) for trial in self._study.trials()}
             for trial in self.trials.values():
                 if trial.status == TrialStatus.COMPLETED:
                     self._add(self._study, space, trial)
@@ -114,16 +121,15 @@ class BoOracle(keras_tuner.Oracle):
     def _add(self, study: Study, space: Hyperparameters, trial: Trial) -> None:
         """A result that the service lacks, once."""
         configuration = space.outward(trial.hyperparameters.values)
-        if self._told.get(trial.trial_id) == study.id or study.definition.space.configuration_faults(configuration):
+        label = f"{trial.trial_id}/{trial.score!r}"
+        if label in self._added or self._told.get(trial.trial_id) == study.id:
             return
-        origin = f"{study.name} {self._project_dir} {trial.trial_id} {trial.score!r}"
-        request_id = f"keras-tuner-{hashlib.sha256(origin.encode()).hexdigest()[:40]}"
+        if study.definition.space.configuration_faults(configuration):
+            return
         try:
-            study.add(
-                configuration, {self.objective.name: trial.score}, None, {"keras-tuner": trial.trial_id}, request_id
-            )
-        except (InvalidRequest, FailedPrecondition, LimitExceeded):
-            return
+            study.add(configuration, {self.objective.name: trial.score}, labels={LABEL: label})
+        except (InvalidRequest, FailedPrecondition, LimitExceeded) as refusal:
+            logger.warning("trial %s is not told to the service: %s", trial.trial_id, refusal)
 
     def _tell(self, trial: Trial) -> None:
         held = self._runs.pop(trial.trial_id, None)

@@ -41,6 +41,8 @@ logger = logging.getLogger("bo_client.optuna")
 
 TRIAL_ATTRIBUTE = "bo:trial"
 """Where an Optuna trial keeps the name of the service's trial."""
+LABEL = "optuna-trial"
+"""What the service keeps of a trial that was added: the Optuna study's name, the trial's number and its start."""
 
 
 class BoSampler(BaseSampler):
@@ -202,6 +204,7 @@ class _Current:
         self.study = study
         self.distributions = distributions
         self.translation = translation
+        self._added = {trial.labels.get(LABEL) for trial in study.trials()}
 
     def has(self, trial: FrozenTrial) -> bool:
         """Whether it was run as a trial of this study."""
@@ -213,14 +216,14 @@ class _Current:
             configuration = self.translation.outward(trial.params)
         except InvalidRequest:
             return  # of another range
-        if values is None or self.study.definition.space.configuration_faults(configuration):
+        label = f"{study.study_name[:200]}/{trial.number}/{trial.datetime_start}"
+        if label in self._added or values is None or self.study.definition.space.configuration_faults(configuration):
             return
         names = [metric.name for metric in self.study.definition.objectives]
-        origin = f"{self.study.name} {study.study_name} {trial.number} {trial.datetime_start}"
-        labels = {"optuna-trial": str(trial.number)}
+        origin = f"{self.study.name} {label}"  # processes may do so at the same moment
         request_id = f"optuna-{hashlib.sha256(origin.encode()).hexdigest()[:40]}"
         try:
-            self.study.add(configuration, dict(zip(names, values, strict=True)), None, labels, request_id)
+            self.study.add(configuration, dict(zip(names, values, strict=True)), None, {LABEL: label}, request_id)
         except (InvalidRequest, FailedPrecondition, LimitExceeded) as refusal:
             logger.warning("trial %d is not told to the service: %s", trial.number, refusal)
 
