@@ -11,7 +11,8 @@ import bo_client
 import optuna
 import pytest
 from bo_client import FailureReason, TrialState
-from bo_client.integrations.optuna import BoPruner, BoSampler, translated
+from bo_client.integrations.distributions import translated
+from bo_client.integrations.optuna import BoPruner, BoSampler
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -63,6 +64,17 @@ def test_a_space_that_shrinks_goes_on_in_another_study_with_all_results(make_stu
     assert set(trials()[0].parameters) == {"x", "n", "extra"}
     assert [t.value("value") for t in trials(".2")] == [t.value for t in study.trials]
     assert {frozenset(t.parameters) for t in trials(".2")} == {frozenset({"x", "n"})}
+
+
+def test_a_trial_that_ends_after_the_space_has_shrunk_counts_in_the_new_study(make_study, trials) -> None:
+    study = make_study()
+    wide, narrow = {**SPACE, "extra": FloatDistribution(0.0, 1.0)}, SPACE
+    study.tell(study.ask(wide), 1.0)
+    late = study.ask(wide)
+    study.tell(study.ask(narrow), 2.0)
+    study.tell(study.ask(narrow), 3.0)
+    study.tell(late, 4.0)
+    assert sorted(t.value("value") for t in trials(".2")) == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_every_kind_of_distribution_comes_through(make_study, trials) -> None:

@@ -12,12 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import IntersectionSearchSpace
@@ -27,11 +22,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bo_client.client import Client
 from bo_client.errors import FailedPrecondition, InvalidRequest, LimitExceeded
-from bo_client.integrations import domains
-from bo_client.integrations.domains import Domain, Translation
+from bo_client.integrations.distributions import given, translated
+from bo_client.integrations.domains import Translation
 from bo_client.integrations.held import HeldTrial, ask
 from bo_client.integrations.studies import Studies
-from bo_client.parameters import FloatParameter, IntParameter, Parameter, same
+from bo_client.parameters import same
 from bo_client.running import RunningTrial
 from bo_client.space import SearchSpace
 from bo_client.study import Study
@@ -75,7 +70,7 @@ class BoSampler(BaseSampler):
         self._studies = Studies(server, study_id, settings)
         self._failure_reason = FailureReason(failure_reason)
         self._independent = independent_sampler or RandomSampler(self._studies.settings.get("seed"))
-        self._given = None if search_space is None else _given(search_space)
+        self._given = None if search_space is None else given(search_space)
         self._discovered = IntersectionSearchSpace()
         self._runs: dict[int, HeldTrial] = {}
         self._current: _Current | None = None
@@ -139,7 +134,8 @@ class BoSampler(BaseSampler):
             held = None
         if held is not None:
             self._end(held, trial, state, values)
-        elif current is not None and state is TrialState.COMPLETE:
+        is_elsewhere = held is None or current is None or held.trial.study.id != current.study.id
+        if current is not None and is_elsewhere and state is TrialState.COMPLETE:
             current.add(study, trial, values)
 
     def should_stop(self, trial: FrozenTrial) -> bool:
@@ -165,7 +161,7 @@ class BoSampler(BaseSampler):
         elif state is TrialState.PRUNED and values:
             held.stop({names[0]: values[0]}, "pruned by Optuna", trial.last_step)
         elif state is TrialState.PRUNED:
-            held.fail(FailureReason.INVALID_CONFIGURATION, "pruned by Optuna before its first report")
+            held.fail(FailureReason.INVALID_CONFIGURATION, "pruned by Optuna, with nothing reported")
         else:
             held.fail(self._failure_reason, "the objective failed, or its value was no number")
 
@@ -233,46 +229,6 @@ def metrics_of(study: OptunaStudy) -> list[Metric]:
     names = study.metric_names or ["value", *(f"value_{i}" for i in range(1, len(study.directions)))]
     goals = ["maximize" if d is StudyDirection.MAXIMIZE else "minimize" for d in study.directions]
     return [Metric(name, goal) for name, goal in zip(names, goals, strict=True)]  # type: ignore[arg-type]
-
-
-def translated(search_space: Mapping[str, BaseDistribution]) -> Translation:
-    """Optuna's distributions as the service's parameters. Raises InvalidRequest, naming the parameter."""
-    return Translation(domain(name, d) for name, d in sorted(search_space.items()) if not d.single())
-
-
-def domain(name: str, distribution: BaseDistribution) -> Domain:
-    """One parameter. Raises InvalidRequest."""
-    match distribution:
-        case FloatDistribution(step=None):
-            return domains.real(name, distribution.low, distribution.high, log=distribution.log)
-        case FloatDistribution():
-            return domains.stepped(name, distribution.low, distribution.high, distribution.step)
-        case IntDistribution(step=1):
-            return domains.whole(name, distribution.low, distribution.high, log=distribution.log)
-        case IntDistribution():
-            return domains.stepped(name, distribution.low, distribution.high, distribution.step)
-        case CategoricalDistribution():
-            return domains.chosen(name, distribution.choices)
-    known = "FloatDistribution, IntDistribution or CategoricalDistribution"
-    raise InvalidRequest.of(name, f"has a {type(distribution).__name__}; give a {known}")
-
-
-def _given(
-    search_space: Mapping[str, BaseDistribution] | SearchSpace,
-) -> tuple[dict[str, BaseDistribution], Translation]:
-    if isinstance(search_space, SearchSpace):
-        return {p.name: _distribution(p) for p in search_space.parameters}, Translation.of(search_space)
-    return dict(search_space), translated(search_space)
-
-
-def _distribution(parameter: Parameter) -> BaseDistribution:
-    """What the objective will ask Optuna for."""
-    match parameter:
-        case FloatParameter():
-            return FloatDistribution(parameter.low, parameter.high, log=parameter.scale == "log")
-        case IntParameter():
-            return IntDistribution(parameter.low, parameter.high, log=parameter.scale == "log")
-    return CategoricalDistribution(parameter.values)
 
 
 def _was_run(trial: RunningTrial, translation: Translation, run: FrozenTrial) -> bool:
