@@ -65,12 +65,17 @@ class Snapshots:
         """That of the results so far, or one that is a few times as old as it takes to make. Raises BoClientError."""
         known = self._of(info)
         state = (info.ended, sum(info.counts.values()))
-        with known.analyzing:
+        last = known.analysis
+        if not known.analyzing.acquire(blocking=last is None):
+            return last.result if last else None  # while another is made, the last one does
+        try:
             last, began = known.analysis, time.monotonic()
             if last is None or (last.state != state and began > last.good_until):
                 result, now = analyze(), time.monotonic()
                 last = known.analysis = Analyzed(result, state, now + REST * (now - began))
             return last.result
+        finally:
+            known.analyzing.release()
 
     def _catch_up(self, study: Study, info: StudyInfo, known: Known) -> None:
         changes = study.watch(after_revision=known.revision, full=True)

@@ -1,5 +1,7 @@
 """What the dashboard remembers of studies: what has changed is read again, and nothing of another study is shown."""
 
+import threading
+
 import bo_client
 import pytest
 from bo_client.testing import FakeServer
@@ -98,3 +100,22 @@ def test_an_analysis_does_for_some_time_and_for_the_same_results_for_ever(client
     study.add({"x": 0.9}, 1.0)
     known.analysis(study.info(), analyze)
     assert calls == [3, 4, 5]
+
+
+def test_while_an_analysis_is_made_the_last_one_does(client, monkeypatch) -> None:
+    known, study, first = Snapshots(), made(client), object()
+    monkeypatch.setattr(snapshots, "REST", 0.0)
+    assert known.analysis(study.info(), lambda: first) is first
+    study.add({"x": 0.7}, 1.0)
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def analyze() -> None:
+        begun.set()
+        assert goes_on.wait(30)
+
+    other = threading.Thread(target=known.analysis, args=[study.info(), analyze])
+    other.start()
+    assert begun.wait(30)
+    assert known.analysis(study.info(), lambda: None) is first
+    goes_on.set()
+    other.join()
