@@ -235,8 +235,8 @@ def test_it_goes_on_after_the_connection_broke(browser, site, client) -> None:
     show(browser, site, study, "trials")
     browser.command("Network.enable")
     broken = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-    browser.command("Network.emulateNetworkConditions", offline=True, **broken)
     browser.run("dispatchEvent(new PageTransitionEvent('pagehide'))")
+    browser.command("Network.emulateNetworkConditions", offline=True, **broken)
     study.add({"lr": 1e-3, "norm": "batch", "decay": 0.5}, {"loss": 0.5, "accuracy": 0.5})
     browser.command("Network.emulateNetworkConditions", offline=False, **broken)
     browser.run("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
@@ -335,6 +335,12 @@ def test_trials_are_queued_stopped_and_deleted(browser, site, client) -> None:
     browser.until(lambda: rows(browser)[0] == "3")
 
 
+def only_gone(browser) -> None:
+    """A figure may have been asked for while its study was deleted."""
+    browser.open("about:blank")
+    assert all("404" in told for told in browser.complaints())
+
+
 def test_a_refusal_of_the_server_is_told(browser, site, client) -> None:
     study = filled(client, "refusing", trials=1)
     made = client.tokens.create("worker")
@@ -356,6 +362,7 @@ def test_a_study_that_is_gone_is_told(browser, site, client) -> None:
     show(browser, site, study)
     client.delete_study(study.id)
     browser.reads("#notice", "studies/gone")
+    only_gone(browser)
 
 
 def test_a_study_is_made_and_deleted(browser, site, client) -> None:
@@ -375,6 +382,7 @@ def test_a_study_is_made_and_deleted(browser, site, client) -> None:
     browser.click("dialog.asking .primary")
     browser.one("#studies, #none")
     browser.until(lambda: "made-here" not in [s.id for s in client.studies()])
+    only_gone(browser)
 
 
 # -- for whom it can be read

@@ -42,8 +42,13 @@ export class Figure {
     this.drawn();
   }
 
+  /** The study is gone, or nobody may see it any more: what is drawn stays. */
+  rest() {
+    this.isResting = true;
+  }
+
   look() {
-    if (this.stale && this.isInSight()) this.draw();
+    if (this.stale && !this.isResting && this.isInSight()) this.draw();
   }
 
   isInSight() {

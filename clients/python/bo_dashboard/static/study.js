@@ -58,6 +58,7 @@ function watch() {
   };
   source.addEventListener("refusal", ({ data }) => {
     source.close();
+    figures.forEach((figure) => figure.rest());
     byId("connection").textContent = "";
     notify(JSON.parse(data).message, true);
   });
