@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from bo_objectives.efficientnet import devices
 from bo_objectives.efficientnet.model import HEAD
 from bo_objectives.efficientnet.names import COSINE
 
@@ -58,12 +59,17 @@ class ProbedOptimizer(keras.optimizers.MultiOptimizer):
             self.build(list(trainable_variables))
         if not grads or self.squares is None:
             return
+        copies = devices.copies()
+        if copies > 1:  # each has the gradients of its part of the batch, and the norm is the whole batch's
+            grads = devices.summed(grads)
         squares = keras.ops.stack([_square(g) for g in grads])
         self.squares.assign_add(squares)
         if self._clip_norm > 0:
             norm = keras.ops.sqrt(keras.ops.sum(squares))
             scale = keras.ops.minimum(1.0, self._clip_norm / keras.ops.maximum(norm, 1e-12))
             grads = [None if g is None else g * keras.ops.cast(scale, g.dtype) for g in grads]
+        if copies > 1:  # Keras's optimizers add them up once more
+            grads = [None if g is None else g / copies for g in grads]
         super().apply(grads, trainable_variables)
 
     def measured(self) -> tuple[int, NDArray[np.float32]]:

@@ -91,13 +91,24 @@ def test_the_order_depends_on_the_seed_and_the_epoch_alone() -> None:
     def orders(seed: int, epoch: int = 0, epochs: int = 3, threads: int = 1) -> list[list[int]]:
         batches = Batches(inputs, one_hot, 4, threads=threads)
         stream = batches.stream(seed, epoch)
-        return [[int(x) for _ in range(len(batches)) for x in next(stream)[0]] for _ in range(epochs)]
+        k = len(batches)
+        return [[int(x) for i in range(k) for x in stream[e * k + i][0]] for e in range(epochs)]
 
     first = orders(1)
     assert first == orders(1, threads=3) != orders(2)
     assert len({tuple(order) for order in first}) == 3
     assert all(sorted(order) == list(range(10)) for order in first)
     assert orders(1, epoch=2, epochs=1) == first[2:]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_stream_that_is_begun_anew_is_the_same(threads: int) -> None:
+    """On MirroredStrategy Keras reads ahead once to build the network, drops that, and begins at the first batch."""
+    batches = Batches(np.arange(10), np.eye(10, dtype=np.float32), 4, threads=threads)
+    stream, other = batches.stream(1, 0), batches.stream(1, 0)
+    for i in range(5):
+        other[i]
+    assert [list(other[i][0]) for i in range(7)] == [list(stream[i][0]) for i in range(7)]
 
 
 def test_balanced_weights_make_every_class_count_alike(bench: Bench) -> None:
