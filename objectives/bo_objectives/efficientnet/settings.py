@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bo_objectives.efficientnet import devices, logs, sources, weight_files
+from bo_objectives.efficientnet.data import FOLDS
 from bo_objectives.efficientnet.decoding import Decoder
 from bo_objectives.efficientnet.names import BACKBONES, IMAGE_STEP, IMAGENET, LITE0
 from bo_objectives.errors import SetupError
@@ -48,6 +49,7 @@ class Settings:
     strategy: none, mirrored (TensorFlow) or data_parallel (JAX): one trial on all devices of a process.
     checkpoints: whether each epoch leaves one, from which another attempt goes on.
     logs: of each trial, any of csv, tensorboard, mlflow, with commas; each in the trial's folder.
+    fold: which of the four parts of the images outside the test's validates, 0 to 3.
     seed: of initial weights, dropout and the order of batches; the split of the data doesn't depend on it.
     backend: tensorflow, jax or torch; empty for Keras's own choice.
     """
@@ -71,6 +73,7 @@ class Settings:
     strategy: str = devices.SINGLE
     checkpoints: str = "on"
     logs: str = "csv"
+    fold: int = 0
     seed: int = 0
     backend: str = ""
 
@@ -102,6 +105,7 @@ class Settings:
             ("strategy", devices.STRATEGIES.__contains__, f"one of {', '.join(devices.STRATEGIES)}"),
             ("checkpoints", SWITCH.__contains__, f"one of {', '.join(SWITCH)}"),
             ("logs", lambda v: set(_parts(v)) <= set(LOGS), f"any of {', '.join(LOGS)}, with commas between"),
+            ("fold", range(FOLDS).__contains__, f"from 0 to {FOLDS - 1}"),
             ("seed", lambda v: 0 <= v < 2**31, "from 0 to 2147483647"),
             ("backend", ("", *BACKENDS).__contains__, f"one of {', '.join(BACKENDS)}"),
         ]
