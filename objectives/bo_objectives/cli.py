@@ -173,7 +173,6 @@ main.add_command(fleet_command(run_command))
     "--confirm",
     "confirmed",
     type=click.IntRange(min=2),
-    default=0,
     metavar="N",
     help="Choose among the N best: each is trained three times more, with other images for validation and other seeds.",
 )
@@ -188,7 +187,7 @@ def best_command(
     directory: Path | None,
     strategy: str | None,
     export: Path | None,
-    confirmed: int,
+    confirmed: int | None,
     as_json: bool,
     program: tuple[str, ...],
     **connection: Any,
@@ -202,7 +201,7 @@ def best_command(
     with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection) as client:
         found = client.study(study)
         recipe = _recipe(objective, _with(options, strategy), space, program)
-        rows = examine(found, recipe, _directory(directory, study), export and export.absolute(), confirmed)
+        rows = examine(found, recipe, _directory(directory, study), export and export.absolute(), confirmed or 0)
         if as_json:
             click.echo(json.dumps({row.title: row.as_json() for row in rows}, indent=2))
         else:

@@ -87,6 +87,15 @@ def make(rates: Rates) -> ProbedOptimizer:
     return ProbedOptimizer(routes, rates.clip_norm)
 
 
+def scaled(probed: ProbedOptimizer) -> keras.optimizers.Optimizer:
+    """Where layers compute in float16, it scales the loss up, so that small gradients are not zero, and gradients down.
+
+    It leaves out a step with an infinite gradient and halves the scale; such a step isn't measured.
+    """
+    is_needed = keras.config.dtype_policy().compute_dtype == "float16"
+    return keras.optimizers.LossScaleOptimizer(probed) if is_needed else probed
+
+
 def schedule(peak: float, rates: Rates) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """The rate by step: a number where it never changes."""
     warmup = round(rates.warmup * rates.steps)

@@ -15,7 +15,7 @@ from bo_objectives.errors import SetupError
 BACKENDS = ("tensorflow", "jax", "torch")
 SWITCH = ("on", "off")
 CORE, FULL = SPACES = ("core", "full")
-FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
+FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 MEMORY, DISK = PIPELINES = ("memory", "disk")
 FAIL, SKIP = CORRUPT = ("fail", "skip")
 LOGS = ("csv", "tensorboard", "mlflow")
@@ -44,7 +44,7 @@ class Settings:
     pipeline: memory, or disk: images are decoded once, in parallel, into files that are mapped rather than read.
     threads: that decode images, and prepare batches where the pipeline is disk.
     corrupt: what a picture that can't be read does: fail the trial, or be skipped, counted and named.
-    precision: float32, or bfloat16 with weights and logits in float32.
+    precision: float32; or bfloat16, or float16 with a scaled loss, each with weights and logits in float32.
     steps_per_execution: training steps at most that run without returning to Python; 1 on PyTorch.
     strategy: none, mirrored (TensorFlow) or data_parallel (JAX): one trial on all devices of a process.
     checkpoints: whether each epoch leaves one, from which another attempt goes on.
@@ -112,6 +112,11 @@ class Settings:
         for name, allowed, words in rules:
             if not allowed(getattr(self, name)):
                 raise SetupError(f"option {name} is {getattr(self, name)!r}; it must be {words}")
+        if self.precision == FLOAT16 and self.strategy == devices.MIRRORED:
+            raise SetupError(
+                "option precision is 'float16', whose loss scale each device of the strategy 'mirrored' would "
+                "change by itself; set precision=bfloat16, or leave the strategy out"
+            )
 
     def check(self) -> None:
         """Raises SetupError where the data or the weights aren't there; reads neither."""

@@ -3,6 +3,7 @@
 import logging
 import math
 
+import bo_client
 import numpy as np
 import pytest
 from bo_objectives.efficientnet.choice import Choice
@@ -230,15 +231,40 @@ def test_the_image_size_is_a_parameter(bench: Bench) -> None:
     assert network.output.shape == (None, 3)
 
 
-def test_half_precision_computes_in_it_and_keeps_weights_and_logits_whole(make_objective, run) -> None:
-    objective = make_objective(precision="bfloat16")
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_computes_in_it_and_keeps_weights_and_logits_whole(make_objective, run, precision: str) -> None:
+    objective = make_objective(precision=precision)
     with objective.bench() as bench:
         network = Trial(bench, Choice.of({"norm": "layer"}), run).train().network
     conv, logits = network.get_layer("head_conv"), network.get_layer("head_dense")
-    assert (conv.compute_dtype, conv.kernel.dtype) == ("bfloat16", "float32")
+    assert (conv.compute_dtype, conv.kernel.dtype) == (precision, "float32")
     assert (logits.compute_dtype, network.output.dtype) == ("float32", "float32")
     with make_objective().bench():
         assert keras.config.dtype_policy().name == "float32"
+
+
+def test_in_float16_the_loss_is_scaled_and_steps_that_overflow_are_left_out(make_objective, make_run) -> None:
+    """Weights drawn from N(0, 1) make large gradients, which the first scale takes beyond 65504."""
+    run, first = make_run(), 2.0**15
+    with make_objective(precision="float16").bench() as bench:
+        choice = Choice.of({"norm": "none", "kernel_initializer": "normal_1", "batch_size": 9})
+        scaler = Trial(bench, choice, run).train().network.optimizer
+        left_out = math.log2(first / float(scaler.dynamic_scale.numpy()))
+        assert left_out >= 1
+        assert int(scaler.iterations.numpy()) + left_out == 2 * 27 / 9
+
+
+def test_float16_reaches_what_float32_does_and_its_scale_is_in_the_checkpoint(make_objective, make_run) -> None:
+    parameters = {"norm": "layer", "lr_head": 1e-2, "batch_size": 9}
+    whole, half, first = make_run(), make_run(), make_run(stop_at=1)
+    make_objective().evaluate(parameters, whole)
+    make_objective(precision="float16").evaluate(parameters, half)
+    with pytest.raises(bo_client.StopTrial):
+        make_objective(precision="float16").evaluate(parameters, first)
+    second = make_run(attempt=2, checkpoint_uri=first.reports[-1][2])
+    make_objective(precision="float16").evaluate(parameters, second)
+    assert half.reports[-1][1]["train_loss"] == pytest.approx(whole.reports[-1][1]["train_loss"], rel=0.05)
+    assert second.reports[-1][1] == pytest.approx(half.reports[-1][1], rel=1e-4)
 
 
 def test_several_steps_an_execution_train_alike(make_objective, make_run) -> None:
