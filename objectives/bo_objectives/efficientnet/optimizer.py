@@ -18,6 +18,9 @@ from bo_objectives.efficientnet.names import COSINE
 UNDECAYED = ["bias", "gamma", "beta"]
 """Weight decay pulls kernels alone towards zero (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
 
+FIRST_SCALE = 2.0**12
+"""Of the loss in float16. From Keras's own, 2¹⁵, a short training loses its first steps."""
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -93,7 +96,7 @@ def scaled(probed: ProbedOptimizer) -> keras.optimizers.Optimizer:
     It leaves out a step with an infinite gradient and halves the scale; such a step isn't measured.
     """
     is_needed = keras.config.dtype_policy().compute_dtype == "float16"
-    return keras.optimizers.LossScaleOptimizer(probed) if is_needed else probed
+    return keras.optimizers.LossScaleOptimizer(probed, initial_scale=FIRST_SCALE) if is_needed else probed
 
 
 def schedule(peak: float, rates: Rates) -> float | keras.optimizers.schedules.LearningRateSchedule:
