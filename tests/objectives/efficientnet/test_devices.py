@@ -75,13 +75,13 @@ DRAWN = {"drawn": {**RATES, "norm": "batch", "dropout": 0.5, "schedule": "cosine
 
 def trained(strategy: str, data: Path, cache: Path, folder: Path, jobs: dict, **environment: str) -> dict:
     command = [sys.executable, "-c", CODE, str(data), str(cache), strategy, str(folder), json.dumps(jobs)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=580, env={**os.environ, **environment})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1100, env={**os.environ, **environment})
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_two_devices_train_as_one(features_folder: Path, tmp_path: Path) -> None:
     """Gradients, their norm and batch statistics are the whole batch's, so the curve is the same; parts here are even.
 
