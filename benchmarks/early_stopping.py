@@ -30,7 +30,7 @@ import click
 import numpy as np
 
 from bo_service.adapters.storage.sqlite import SqliteStore
-from bo_service.application import gathering, running, studies, suggesting, trials
+from bo_service.application import gathering, ranking, running, studies, suggesting
 from bo_service.application.ports import Errand, Optimizer, TrialOutline
 from bo_service.application.results import full_values
 from bo_service.application.services import Services
@@ -222,7 +222,7 @@ def run_study(problem: Problem, settings: StoppingSettings, seed: int, count: in
     figures: dict[str, float] = {}
 
     def regret() -> float:
-        best = trials.best_trials(services, "s", 1)
+        best = ranking.best_trials(services, "s", 1)
         value = curves[best[0].number][1] if best else problem.random
         return max((value - problem.best) / (problem.random - problem.best), FLOOR)
 

@@ -43,7 +43,12 @@ def observations(count: int, seed: int = 0) -> Iterator[tuple[Config, float]]:
 
 
 def of_peer(peer: str, count: int, environments: Path, repeats: int = REPEATS) -> Timing:
-    """Asked after `count` observations, and once more before that is timed.
+    """The median of `seconds_of_peer`."""
+    return Timing(peer, count, median(seconds_of_peer(peer, count, environments, repeats)))
+
+
+def seconds_of_peer(peer: str, count: int, environments: Path, repeats: int = REPEATS) -> list[float]:
+    """Of single questions after `count` observations, the first of which isn't timed.
 
     Raises:
         PeerError: the peer is gone.
@@ -57,7 +62,7 @@ def of_peer(peer: str, count: int, environments: Path, repeats: int = REPEATS) -
             asked = process.ask()
             learned = process.tell(asked.config, training(asked.config))
             seconds.append(asked.seconds + learned)
-    return Timing(peer, count, median(seconds[1:]))
+    return seconds[1:]
 
 
 def of_batch(count: int, pending: int = 8, batch: int = 8, repeats: int = REPEATS) -> tuple[float, float]:

@@ -1,9 +1,12 @@
 """How long a server takes to answer SuggestTrials with so many observations, prepared and not.
 
-Usage: python -m benchmarks.serving --observations 10,100,1000,10000
+Usage: python -m benchmarks.serving --observations 10,100,1000,10000 --peers optuna-gp,keras-tuner,ax,vizier
 
 One worker asks, completes its trial and asks again: at once, so that the surrogate has yet to be computed, or when the
 server has prepared for it. How the answers were come by is read from the server's metrics, and printed beside.
+
+Peers have nothing that prepares: of each, the time of its own suggestion in a process of its own is shown, on one
+thread, without any server's part in it.
 """
 
 import random
@@ -22,6 +25,10 @@ from statistics import median, quantiles
 
 import bo_client
 import click
+
+from benchmarks.latency import seconds_of_peer
+from benchmarks.peers.catalog import environments
+from benchmarks.peers.process import PeerError
 
 SPACE = bo_client.SearchSpace(
     [
@@ -124,10 +131,23 @@ def measure(server: Server, observations: int, times: int) -> Iterator[str]:
             yield f"| {observations} | {how} | {figures} |"
 
 
+def measure_peer(peer: str, observations: int, times: int, folder: Path | None) -> str:
+    """A row of the table."""
+    try:
+        taken = [1e3 * s for s in seconds_of_peer(peer, observations, environments(folder), times)]
+    except PeerError as error:
+        return f"| {observations} | {peer} | {str(error)[:60]} | | | |"
+    return f"| {observations} | {peer} | {median(taken):.1f} | {quantiles(taken, n=100)[98]:.1f} | | |"
+
+
 @click.command()
 @click.option("--observations", default="10,100,1000,10000", show_default=True)
 @click.option("--times", default=30, show_default=True, help="That are asked for, of each kind.")
-def main(observations: str, times: int) -> None:
+@click.option("--peers", default="", help="Names with commas, as of python -m benchmarks.")
+@click.option("--peer-times", default=5, show_default=True, help="That a peer is asked.")
+@click.option("--peer-most", default=1000, show_default=True, help="Observations beyond which no peer is asked.")
+@click.option("--environments", "folder", type=click.Path(path_type=Path), help="Where the peers' environments are.")
+def main(observations: str, times: int, peers: str, peer_times: int, peer_most: int, folder: Path | None) -> None:
     """Measure SuggestTrials."""
     click.echo("| observations | asked | median, ms | 99 %, ms | found ready | server's memory, MB |")
     click.echo("|---|---|---|---|---|---|")
@@ -135,6 +155,8 @@ def main(observations: str, times: int) -> None:
         with serving() as server:
             for row in measure(server, count, times):
                 click.echo(row)
+        for peer in filter(None, peers.split(",") if count <= peer_most else ()):
+            click.echo(measure_peer(peer, count, peer_times, folder))
 
 
 if __name__ == "__main__":

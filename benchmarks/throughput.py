@@ -1,10 +1,13 @@
 """How many trials a server hands out and takes back, durably, from so many clients at once.
 
-Usage: python -m benchmarks.throughput --storage sqlite:////tmp/bo.db --clients 1,16 --seconds 10
+Usage: python -m benchmarks.throughput --storage sqlite:////tmp/bo.db --clients 1,16 --seconds 10 --peers optuna,vizier
 
 Each client is a connection of its own that asks for a suggestion and completes it, again and again; the suggestions
 are quasi-random, so that what is measured is the service and its database. The clients share processes, two at most,
 and with the server this machine's processors. The processor's time is the server's alone, whoever else is at work.
+
+Peers do the like over SQLite files of their own: Optuna's gRPC proxy with random sampling in the clients, which are
+threads of one process; OSS Vizier's server with random search.
 """
 
 import multiprocessing
@@ -19,6 +22,9 @@ from statistics import median, quantiles
 
 import bo_client
 import click
+
+from benchmarks.load.figures import Load
+from benchmarks.load.peers import of_peer
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(4)])
 PROCESSES = 2
@@ -93,7 +99,20 @@ def measure(address: str, pid: int, clients: int, studies: int, seconds: float) 
     late = quantiles(taken, n=100)[98]
     busy = used / passed
     cost = 1e3 * busy / rate if rate else 0.0
-    return f"| {clients} | {rate:.0f} | {1e3 * median(taken):.1f} | {1e3 * late:.1f} | {cost:.2f} |"
+    return f"| ours | {clients} | {rate:.0f} | {1e3 * median(taken):.1f} | {1e3 * late:.1f} | {cost:.2f} |"
+
+
+def measure_peer(peer: str, clients: int, seconds: float, folder: Path | None) -> str:
+    """A row of the table."""
+    load = Load(clients, seconds, trial_s=0.0, beat_s=1e9, warm_s=WARM_UP_S)
+    figures = of_peer(peer, load, folder)
+    pairs = [a + b for a, b in zip(figures.seconds["suggest"], figures.seconds["complete"], strict=False)]
+    if len(pairs) < 2:
+        return f"| {figures.system} | {clients} | {len(pairs) / seconds:.1f} | more than {seconds:g} s | | |"
+    late, rate = quantiles(pairs, n=100)[98], len(pairs) / seconds
+    cost = 1e3 * figures.processor_s / (rate * (seconds + WARM_UP_S))
+    times = f"{1e3 * median(pairs):.1f} | {1e3 * late:.1f} | {cost:.2f}"
+    return f"| {figures.system} | {clients} | {rate:.1f} | {times} |"
 
 
 @click.command()
@@ -101,13 +120,19 @@ def measure(address: str, pid: int, clients: int, studies: int, seconds: float) 
 @click.option("--clients", default="1,16", show_default=True)
 @click.option("--studies", default=1, show_default=True, help="That the clients share, at most two.")
 @click.option("--seconds", default=10.0, show_default=True)
-def main(storage: str, clients: str, studies: int, seconds: float) -> None:
+@click.option("--peers", default="", help="Names with commas: optuna, vizier.")
+@click.option("--environments", "folder", type=click.Path(path_type=Path), help="Where the peers' environments are.")
+def main(storage: str, clients: str, studies: int, seconds: float, peers: str, folder: Path | None) -> None:
     """Measure suggest and complete."""
-    click.echo("| clients | pairs per second | median, ms | 99 %, ms | server's processor, ms a pair |")
-    click.echo("|---|---|---|---|---|")
+    counts = [int(count) for count in clients.split(",")]
+    click.echo("| server | clients | pairs per second | median, ms | 99 %, ms | server's processor, ms a pair |")
+    click.echo("|---|---|---|---|---|---|")
     with serving(storage) as (address, pid):
-        for count in map(int, clients.split(",")):
+        for count in counts:
             click.echo(measure(address, pid, count, studies, seconds))
+    for peer in filter(None, peers.split(",")):
+        for count in counts:
+            click.echo(measure_peer(peer, count, seconds, folder))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from bo_service.core.errors import StartupError
 
 
 def default_processes() -> int:
-    """One processor is left to everything else; more than four rarely have work."""
-    return min(4, max(1, (os.cpu_count() or 1) - 1))
+    """Two at least, so that a small study needn't wait for a large one; more than four rarely have work."""
+    return min(4, max(2, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)

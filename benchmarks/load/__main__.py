@@ -1,20 +1,13 @@
 """`python -m benchmarks.load`: the same load on our server and on those of peers."""
 
-import json
-import os
-import subprocess
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from benchmarks.installing import install
 from benchmarks.load import ours
-from benchmarks.load.figures import HEAD, Figures, Load
-from benchmarks.peers.catalog import environments
-from benchmarks.peers.process import ROOT
+from benchmarks.load.figures import HEAD, Load
+from benchmarks.load.peers import of_peer
 
-PEERS = {"optuna": ("optuna-grpc", "optuna_proxy"), "vizier": ("vizier", "vizier_server")}
 DEFAULT = Load()
 
 
@@ -36,22 +29,12 @@ def main(systems: str, make: bool, folder: Path | None, **given: object) -> None
         if system == "ours":
             found.append(ours.measure(load))
         else:
-            environment, module = PEERS[system]
-            if make:
-                install(environment, environments(folder))
-            found.append(_of_peer(environments(folder) / environment / "bin" / "python", module, load))
+            found.append(of_peer(system, load, folder, make))
         click.echo(found[-1].summary(), err=True)
     click.echo("\n".join([HEAD, *(figures.table() for figures in found)]))
     click.echo()
     for figures in found:
         click.echo(f"- {figures.summary()}")
-
-
-def _of_peer(python: Path, module: str, load: Load) -> Figures:
-    command = [str(python), "-m", "benchmarks.load.threads", module, json.dumps(asdict(load))]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    return Figures.from_json(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from bo_service.application.ports import Records, RequestKey
 from bo_service.application.repeating import repeated
 from bo_service.application.services import Ledger, Services, change_once
@@ -12,7 +10,6 @@ from bo_service.application.views import Done, Page, TrialView, view_trials
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import InvalidArgument, LimitExceeded, Violation, WrongState
 from bo_service.core.limits import MAX_PAGE_MEASUREMENTS, MAX_TRIAL_MEASUREMENTS, MAX_TRIALS
-from bo_service.core.numerics.pareto import front
 from bo_service.core.space import SearchSpace
 from bo_service.core.study import Study, StudyState
 from bo_service.core.trial import Failure, Measurement, Origin, StopRequest, Trial, TrialState, check_final
@@ -180,25 +177,3 @@ def delete_trial(services: Services, study_id: str, number: int, key: RequestKey
         return Done()
 
     change_once(services, study_id, key, Done, delete)
-
-
-def best_trials(services: Services, study_id: str, count: int) -> list[Trial]:
-    """Of those with final measurements that fulfill every constraint metric. With one objective the best first, the
-    earlier of equals, and those last that a rule cut short, `count` at most; with several the whole Pareto set, the
-    best in the first objective first.
-
-    Raises:
-        NotFound: no such study.
-    """
-    with services.store.read() as records:
-        spec = records.studies.get(study_id).spec
-        found = records.trials.select(study_id, (TrialState.SUCCEEDED, TrialState.STOPPED))
-    candidates = [(t, t.final_measurement.metrics) for t in found if t.final_measurement]
-    kept = [(t, m) for t, m in candidates if all(c.inward(m[c.name]) >= 0.0 for c in spec.limits)]
-    values = np.array([[o.inward(m[o.name]) for o in spec.objectives] for _, m in kept])
-    if not kept:
-        return []
-    order = sorted(range(len(kept)), key=lambda i: (kept[i][0].is_cut_short, -values[i, 0], kept[i][0].number))
-    if len(spec.objectives) == 1:
-        return [kept[i][0] for i in order[:count]]
-    return [kept[i][0] for i in np.array(order)[front(values[order])]]

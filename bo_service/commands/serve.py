@@ -34,7 +34,7 @@ ENDED_AT_ONCE = 130
     help="Who needs a token: everybody as soon as one has been made, everybody, or nobody.",
 )
 @click.option("--insecure", is_flag=True, help="Listen to other machines although nothing is encrypted or anybody may.")
-@click.option("--processes", type=int, help="Processes that compute suggestions.  [default: processors - 1, 1 to 4]")
+@click.option("--processes", type=int, help="Processes that compute suggestions.  [default: processors, 2 to 4]")
 @click.option("--metrics", metavar="HOST:PORT", help="Answers Prometheus there, such as 127.0.0.1:9464.")
 @click.option("--metrics-insecure", is_flag=True, help="Let other machines read the metrics, which nothing protects.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")

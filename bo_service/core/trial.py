@@ -156,11 +156,6 @@ class Trial:
     def name(self) -> str:
         return f"studies/{self.study_id}/trials/{self.number}"
 
-    @property
-    def is_cut_short(self) -> bool:
-        """Whether it has a result of less than its full length, because a rule stopped it."""
-        return self.state is TrialState.STOPPED and is_short(self.final_measurement, self.stop_request)
-
     def start(self, lease: Lease, at: datetime) -> "Trial":
         """Hands a queued trial to a worker. Raises WrongState."""
         self._require(TrialState.QUEUED, "be started")

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 from bo_client import BoClientError
-from bo_client.commands.connection import connected, connection_options
+from bo_client.commands.connection import ConnectionHelp, connected, connection_options
 from rich.console import Console
 
 from bo_objectives.discovery import available
@@ -20,13 +20,14 @@ from bo_objectives.fleet.command import fleet_command
 from bo_objectives.worker.enrollment import Enrollment
 from bo_objectives.worker.evaluation import Recipe
 
+INTERRUPTED = 130
 CALL_TIMEOUT_S = 30.0
 BEGIN_PATIENCE_S = 10.0
 """For a server that isn't there when the worker begins."""
 
 
 class Group(click.Group):
-    """Says what went wrong in one line, and ends with 1."""
+    """Says what went wrong in one line, and ends with 1; after Ctrl-C with 130."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""
@@ -34,12 +35,23 @@ class Group(click.Group):
             return super().invoke(ctx)
         except (SetupError, BoClientError) as error:
             raise click.ClickException(" ".join(str(error).split())) from error
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="bo-service", prog_name="bo-worker")
 def main() -> None:
-    """Evaluate objectives with the configurations that a server suggests."""
+    """Evaluate objectives with the configurations that a server suggests.
+
+    Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 130 after Ctrl-C, 143 after SIGTERM.
+
+    \b
+    Examples:
+      bo-worker objectives
+      bo-worker run --study first --objective branin --max-trials 20
+      bo-worker run --study mine --objective command --space space.yaml -- python train.py {lr}
+    """
 
 
 def _pairs(_: click.Context, parameter: click.Parameter, given: Iterable[str]) -> dict[str, str]:
@@ -76,7 +88,7 @@ directory_option = click.option(
 program_argument = click.argument("program", nargs=-1, type=click.UNPROCESSED)
 
 
-@main.command("run")
+@main.command("run", cls=ConnectionHelp)
 @connection_options
 @study_option
 @objective_option
@@ -92,7 +104,13 @@ program_argument = click.argument("program", nargs=-1, type=click.UNPROCESSED)
 @space_option
 @click.option("--max-trials", type=click.IntRange(min=1), help="Trials of the study in all.")
 @click.option("--parallel", type=click.IntRange(min=1), default=1, help="Trials at once, each in its own process.")
-@click.option("--gpus", metavar="LIST", default="", help="GPUs of the slots in turn: 0,1 or auto.  [default: all]")
+@click.option(
+    "--gpus",
+    metavar="LIST",
+    default="",
+    show_default=False,
+    help="GPUs of the slots in turn: 0,1 or auto.  [default: all]",
+)
 @strategy_option
 @directory_option
 @click.option("--worker-id", help="Who runs the trials, for people.  [default: host:process]")

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from bo_service.application import running, suggesting, trials
+from bo_service.application import ranking, running, suggesting, trials
 from bo_service.application.ports import RequestKey
 from bo_service.core.errors import InvalidArgument, LimitExceeded, WrongLease, WrongState
 from bo_service.core.trial import Failure, FailureReason, Measurement, TrialState
@@ -72,7 +72,7 @@ def test_a_late_result_counts_and_the_newer_worker_is_told(services, clock, tria
     assert (told.lease_valid, told.should_stop) == (False, True)
     with pytest.raises(WrongState, match="SUCCEEDED"):
         complete(services, second, Measurement({"loss": 0.2}))
-    assert trials.best_trials(services, "s", 1)[0].final_measurement.metrics == {"loss": 0.3}
+    assert ranking.best_trials(services, "s", 1)[0].final_measurement.metrics == {"loss": 0.3}
 
 
 def test_a_late_crash_costs_no_attempt(services, clock, trial) -> None:
@@ -127,7 +127,7 @@ def test_a_stop_is_told_at_the_next_report_and_keeps_the_value(services, trial) 
     told = report(services, trial)
     assert (told.should_stop, told.stop_reason, told.lease_valid) == (True, "enough", True)
     assert complete(services, trial, Measurement({"loss": 0.5})).state is TrialState.STOPPED
-    assert trials.best_trials(services, "s", 1)[0].number == trial.number
+    assert ranking.best_trials(services, "s", 1)[0].number == trial.number
 
 
 def test_a_trial_takes_ten_thousand_measurements(services, trial) -> None:

@@ -5,13 +5,13 @@ import math
 import pytest
 
 from bo_service.adapters.storage.trials import SqlTrials
-from bo_service.application import running, suggesting, trials
+from bo_service.application import ranking, running, suggesting
 from bo_service.core.domains import FloatDomain
 from bo_service.core.errors import InvalidArgument
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.stopping.settings import StoppingRule, StoppingSettings
 from bo_service.core.study import Goal, Metric, MetricRole, StudySpec
-from bo_service.core.trial import Measurement, Origin, TrialState
+from bo_service.core.trial import Measurement, Origin, TrialState, is_short
 
 RULES = [StoppingRule.MEDIAN, StoppingRule.SUCCESSIVE_HALVING, StoppingRule.CURVE]
 LAST = 12
@@ -63,7 +63,7 @@ def test_a_stopped_trial_tells_what_was_expected_and_never_counts_as_the_best(se
     assert (request.rule, request.expected_step, request.expected.metric) == (rule, LAST, "loss")
     assert request.expected.mean == pytest.approx(3.1, abs=0.3)
     assert request.expected.std > 0
-    assert trials.best_trials(services, "s", 1)[0].number == whole[0].number
+    assert ranking.best_trials(services, "s", 1)[0].number == whole[0].number
     take(services)
     (learned,) = [past for past in optimizer.asked[-1].past if past.number == trial.number]
     assert (learned.value, learned.std) == (-request.expected.mean, request.expected.std)
@@ -88,8 +88,8 @@ def test_a_trial_that_went_on_to_the_end_all_the_same_is_whole(services, make, o
     (trial,) = take(services)
     report(services, trial, 5, 9.0)
     ended = complete(services, trial, 0.1, step=LAST)
-    assert (ended.state, ended.is_cut_short) == (TrialState.STOPPED, False)
-    assert trials.best_trials(services, "s", 1)[0].number == trial.number
+    assert (ended.state, is_short(ended.final_measurement, ended.stop_request)) == (TrialState.STOPPED, False)
+    assert ranking.best_trials(services, "s", 1)[0].number == trial.number
     take(services)
     assert [(p.value, p.std) for p in optimizer.asked[-1].past if p.number == trial.number] == [(-0.1, 0.0)]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bo_service.application import predicting, running, studies, suggesting, trials, watching
+from bo_service.application import predicting, ranking, running, studies, suggesting, trials, watching
 from bo_service.application.ports import RequestKey
 from bo_service.core.constraints import LinearConstraint
 from bo_service.core.domains import FloatDomain
@@ -131,7 +131,7 @@ def test_the_best_come_first_and_the_earlier_of_equals(services, make_study) -> 
     make_study()
     for value in (3.0, 1.0, 2.0, 1.0):
         add(services, value)
-    assert [t.number for t in trials.best_trials(services, "s", 3)] == [2, 4, 3]
+    assert [t.number for t in ranking.best_trials(services, "s", 3)] == [2, 4, 3]
 
 
 def test_a_running_trial_is_not_deleted_and_numbers_are_never_used_again(services, make_study) -> None:

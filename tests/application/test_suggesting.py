@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bo_service.application import gathering, running, studies, suggesting, trials
+from bo_service.application import gathering, ranking, running, studies, suggesting, trials
 from bo_service.application.ports import RequestKey
 from bo_service.application.views import Shortfall
 from bo_service.core.domains import CategoricalDomain
@@ -44,7 +44,7 @@ def test_the_surrogate_goes_where_the_goal_says(services, make_study, goal) -> N
     last = trial.explanation
     assert last.predictions[0].metric == "loss"
     assert last.predictions[0].mean == pytest.approx(math.log10(trial.parameters["lr"]), abs=0.5)
-    best = trials.best_trials(services, "s", 1)[0].final_measurement.metrics["loss"]
+    best = ranking.best_trials(services, "s", 1)[0].final_measurement.metrics["loss"]
     assert best == pytest.approx(-4.0 if goal is Goal.MINIMIZE else 0.0, abs=0.2)
 
 

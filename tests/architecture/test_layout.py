@@ -8,7 +8,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-HEAVY = ["numpy", "scipy", "sklearn", "sqlalchemy", "keras", "tensorflow", "jax", "torch", "matplotlib"]
+HEAVY = [
+    "numpy",
+    "scipy",
+    "sklearn",
+    "sqlalchemy",
+    "keras",
+    "tensorflow",
+    "jax",
+    "torch",
+    "matplotlib",
+    "plotly",
+    "jinja2",
+]
 
 
 def modules_after(statement: str) -> set[str]:
@@ -24,6 +36,7 @@ def modules_after(statement: str) -> set[str]:
         "import bo_client",
         "import bo_client.cli",
         "import bo_client.testing",
+        "import bo_client.figures",
         "import bo_objectives",
         "import bo_objectives.cli",
     ],

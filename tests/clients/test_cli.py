@@ -357,7 +357,7 @@ EVERY = [
 
 
 def test_no_command_is_forgotten() -> None:
-    assert {command for command, *_ in EVERY} | {"studies", "create", "token"} == set(main.commands)
+    assert {command for command, *_ in EVERY} | {"studies", "create", "token", "completion"} == set(main.commands)
 
 
 @pytest.mark.parametrize("command", EVERY, ids=lambda command: command[0])
@@ -390,6 +390,9 @@ def test_a_server_that_does_not_answer_is_told_in_one_line(bo, fake, study, comm
         (("fail", "s", 1, "--lease", "x", "--reason", "bored"), "out_of_memory"),
         (("plot", "s", "-o", "p.png", "--kind", "pie"), "convergence"),
         (("export", "s", "--format", "xml"), "csv"),
+        (("report", "s"), "-o FILE"),
+        (("report", "s", "1", "--step", "1", "loss=1"), "--lease"),
+        (("report", "s", "1", "-o", "p.html"), "either"),
         (("forget", "s"), "forget"),
     ],
 )

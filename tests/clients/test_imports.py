@@ -5,7 +5,19 @@ import sys
 
 import pytest
 
-HEAVY = ("sklearn", "scipy", "numpy", "keras", "tensorflow", "matplotlib", "pandas", "bo_service", "bo_objectives")
+HEAVY = (
+    "sklearn",
+    "scipy",
+    "numpy",
+    "keras",
+    "tensorflow",
+    "matplotlib",
+    "plotly",
+    "jinja2",
+    "pandas",
+    "bo_service",
+    "bo_objectives",
+)
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -22,7 +34,7 @@ def loaded_by(statement: str) -> set[str]:
         "import bo_client.cli",
         "import bo_client.testing, bo_client.specfile",
         "import bo_client; bo_client.connect('127.0.0.1:1').close()",
-        "from bo_client.commands import live, plot, tables",
+        "from bo_client.commands import live, tables; from bo_client.figures import matplotlib_renderer",
     ],
 )
 def test_nothing_heavy_is_loaded(statement: str) -> None:

@@ -17,6 +17,7 @@ import bo_client
 import pytest
 from bo_client.commands import live
 from bo_client.commands.progress import Progress
+from bo_client.commands.sparkline import sparkline
 from rich.console import Console
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -117,7 +118,7 @@ def of_several(*results: tuple[float, float, float], **more) -> Progress:
 
 def test_the_picture_of_several_objectives() -> None:
     text = seen(of_several((2.0, 9.0, 1.0), (3.0, 8.0, 1.0), (1.0, 7.0, 5.0), (0.5, 9.5, 6.0)))
-    rows = [line.split() for line in text.splitlines() if "score" in line]
+    rows = [line.split() for line in text.split("results")[0].splitlines() if "score" in line]
     assert [row[-9:-1] for row in rows] == [
         ["trial", "3", "loss", "1", "score", "7", "size", "5"],
         ["trial", "1", "loss", "2", "score", "9", "size", "1"],
@@ -157,6 +158,74 @@ def test_the_picture_without_a_limit_and_with_many_workers() -> None:
     text = seen(progress(*(trial(n, -1) for n in range(1, 40)), max_trials=None))
     assert "0 ended" in text
     assert "and 23 more" in text
+
+
+def test_the_picture_without_a_limit_and_without_results() -> None:
+    text = seen(progress(trial(1, -20, -10), trial(2, -10, 0)))
+    assert re.search(r"^results +×× *$", text, re.MULTILINE)
+    assert re.search(r"^latest +trial 2 +infeasible", text, re.MULTILINE)
+
+
+def test_a_bar_for_each_result_the_taller_the_better() -> None:
+    values = (4.0, 2.0, None, 3.0, 1.0)
+    trials = [trial(n, n - 1, n, value) for n, value in enumerate(values, start=1)]
+    shown = progress(*trials)
+    bars = sparkline(shown.study, trials, shown.study.objective, 60)
+    assert bars.plain == "▁▆×▃█"
+    assert [bars.plain[span.start] for span in bars.spans if "green" in str(span.style)] == ["▁", "▆", "█"]
+    assert sparkline(shown.study, trials, shown.study.objective, 2).plain == "▃█"
+    assert "▁▆×▃█" in seen(shown)
+    larger = progress(*trials, goal="maximize")
+    assert sparkline(larger.study, trials, larger.study.objective, 60).plain == "█▃×▆▁"
+
+
+def test_where_there_is_no_room_the_newest_results_are_seen() -> None:
+    trials = [trial(n, n - 1, n, float(n)) for n in range(1, 60)]
+    line = next(line for line in seen(progress(*trials), 40).splitlines() if line.startswith("results"))
+    assert line.rstrip().endswith("▁")
+    assert "█" not in line
+
+
+def test_a_bar_beyond_a_bound_is_never_the_best() -> None:
+    shown = of_several((2.0, 9.0, 1.0), (1.0, 9.0, 9.0))
+    bars = sparkline(shown.study, list(shown.trials.values()), shown.study.objective, 60)
+    assert [str(span.style) for span in bars.spans] == ["bold green", "red"]
+
+
+def test_one_very_bad_result_flattens_no_bars() -> None:
+    trials = [trial(n, n - 1, n, value) for n, value in enumerate((1e9, 5.0, 4.0, 3.0, 2.0, 1.0), start=1)]
+    bars = sparkline(progress().study, trials, progress().study.objective, 60).plain
+    assert bars[0] == "▁"
+    assert bars[1:] == "▅▆▆▇█"
+
+
+def test_the_latest_trials_are_told_last_first() -> None:
+    text = seen(progress(*(trial(n, n - 1, n, float(n)) for n in range(1, 12))), 60)
+    latest = [line for line in text.splitlines() if re.search(r"trial \d+.*succeeded", line)]
+    assert [re.search(r"trial (\d+)", line)[1] for line in latest] == ["11", "10", "9", "8", "7", "6"]
+    assert "loss 11" in latest[0]
+
+
+def test_a_space_that_is_exhausted_is_done(bo, fake) -> None:
+    """No one has completed the study, and no trial will come: watching ends by itself."""
+    space = bo_client.SearchSpace(
+        [
+            bo_client.CategoricalParameter("kind", ["a", "b"]),
+            bo_client.IntParameter("n", 1, 2, activation=bo_client.Activation("kind", ["a"])),
+        ]
+    )
+    study = fake.client().create_study("small", space, "loss", goal="minimize")
+    for value in (3.0, None, 1.0):
+        (one,) = study.suggest()
+        one.fail("DIVERGED") if value is None else one.complete(value)
+    assert study.suggest().shortfall is bo_client.Shortfall.SPACE_EXHAUSTED
+    lines = bo("watch", "small").output.splitlines()
+    assert lines[-1].startswith("small has tried every configuration of its space: loss 1 in trial 3")
+    shown = Progress(study.info(), {t.number: t for t in study.trials()})
+    assert shown.is_done
+    assert "has tried every configuration" in seen(shown)
+    study.enqueue({"kind": "b"})
+    assert not Progress(study.info(), {t.number: t for t in study.trials()}).is_done
 
 
 @pytest.mark.parametrize("width", [30, 60, 200])

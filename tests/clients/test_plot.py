@@ -5,26 +5,24 @@ from pathlib import Path
 
 import bo_client
 import pytest
-from bo_client.commands import plot, plot_front
+from bo_client import figures
+from bo_client.figures import matplotlib_renderer
 from matplotlib.axes import Axes
 
 DEFAULTS = {"role": "textbook-defaults"}
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def drawn(tmp_path: Path):
     """Draws a study; the axes and what its legend says."""
 
     def draw(kind: str, study: bo_client.Study) -> tuple[Axes, list[str]]:
-        kept: list[Axes] = []
-        save = plot.save
-        monkeypatch.setattr(plot, "save", lambda axes, path: (kept.append(axes), save(axes, path)))
-        getattr(plot_front if kind == "front" else plot, kind)(
-            study.info(), list(study.trials(full=True)), tmp_path / "p.png"
-        )
+        shown = figures.picture(study, kind)
+        matplotlib_renderer.save(shown, tmp_path / "p.png")
         assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
-        (legend,) = kept[0].figure.legends or [None]
-        return kept[0], [text.get_text() for text in legend.get_texts()] if legend else []
+        figure = matplotlib_renderer.drawn(shown)
+        (legend,) = figure.legends or [None]
+        return figure.axes[0], [text.get_text() for text in legend.get_texts()] if legend else []
 
     return draw
 
@@ -150,8 +148,8 @@ def test_results_that_are_few_or_alike(several, drawn, kind, results) -> None:
 
 def test_a_front_of_one_objective_is_refused(study, tmp_path: Path) -> None:
     run(study, 1.0)
-    with pytest.raises(plot.PlotError, match="convergence"):
-        plot_front.front(study.info(), list(study.trials()), tmp_path / "p.png")
+    with pytest.raises(figures.PlotError, match="convergence"):
+        matplotlib_renderer.save(figures.picture(study, "front"), tmp_path / "p.png")
 
 
 def test_each_objective_has_its_history(several, drawn) -> None:
@@ -228,18 +226,18 @@ def test_values_of_many_sizes_get_a_log_axis(study, drawn) -> None:
 @pytest.mark.parametrize("ending", ["svg", "pdf"])
 def test_other_formats(study, tmp_path: Path, ending) -> None:
     run(study, 1.0)
-    plot.convergence(study.info(), list(study.trials()), tmp_path / f"p.{ending}")
+    matplotlib_renderer.save(figures.picture(study, "convergence"), tmp_path / f"p.{ending}")
     assert (tmp_path / f"p.{ending}").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("name", ["p.xyz", "no/p.png"])
 def test_what_cannot_be_written(study, tmp_path: Path, name) -> None:
     run(study, 1.0)
-    with pytest.raises(plot.PlotError, match="can't be written"):
-        plot.convergence(study.info(), list(study.trials()), tmp_path / name)
+    with pytest.raises(figures.PlotError, match="can't be written"):
+        matplotlib_renderer.save(figures.picture(study, "convergence"), tmp_path / name)
 
 
 def test_without_curves_there_is_nothing_to_draw(study, tmp_path: Path) -> None:
     study.add({"lr": 0.1, "norm": "batch"}, 1.0)
-    with pytest.raises(plot.PlotError, match="nothing to draw"):
-        plot.curves(study.info(), list(study.trials(full=True)), tmp_path / "p.png")
+    with pytest.raises(figures.PlotError, match="nothing to draw"):
+        matplotlib_renderer.save(figures.picture(study, "curves"), tmp_path / "p.png")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import bo_client
 import pytest
-from bo_client.commands import plot, plot_insight
+from bo_client import figures
+from bo_client.figures import matplotlib_renderer
 from bo_client.insight import Slice, SliceAxis, SlicePoint
 from bo_client.values import Prediction
 from matplotlib.axes import Axes
@@ -31,17 +32,16 @@ def study(fake) -> bo_client.Study:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def drawn(tmp_path: Path):
     """Draws what is given; the axes, and what the legend says."""
 
     def draw(kind: str, study: bo_client.Study, found: object) -> tuple[Axes, list[str]]:
-        kept: list[Axes] = []
-        save = plot.save
-        monkeypatch.setattr(plot, "save", lambda axes, path: (kept.append(axes), save(axes, path)))
-        getattr(plot_insight, kind)(study.definition, found, tmp_path / "p.png")
+        shown = getattr(figures, kind)(study.definition, found)
+        matplotlib_renderer.save(shown, tmp_path / "p.png")
         assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
-        (legend,) = kept[0].figure.legends or [None]
-        return kept[0], [text.get_text() for text in legend.get_texts()] if legend else []
+        figure = matplotlib_renderer.drawn(shown)
+        (legend,) = figure.legends or [None]
+        return figure.axes[0], [text.get_text() for text in legend.get_texts()] if legend else []
 
     return draw
 
@@ -72,7 +72,7 @@ def test_a_line_over_categories(study, drawn) -> None:
     "names", [("lr", "drop"), ("norm", "tune"), ("layers", "norm"), ("tune", "lr"), ("layers", "lr")], ids="-".join
 )
 def test_maps(study, drawn, names) -> None:
-    axes, _ = drawn("slice_", study, study.slice(*names))
+    axes, _ = drawn("contour", study, study.slice(*names))
     assert axes.get_ylabel().split()[0] == names[0]
     assert axes.get_xlabel().split()[0] == names[1]
 

@@ -1,96 +1,27 @@
-"""Processes that compute, each replaced by itself when it is killed, runs out of memory or hangs.
-
-They are spawned, never forked: a fork of a process with gRPC's threads hangs.
-"""
+"""Processes that compute, each replaced by itself when it is killed, runs out of memory or hangs."""
 
 import logging
-import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any
 
 from bo_service.adapters.compute import tasks
+from bo_service.adapters.compute.process import Process
 from bo_service.application.ports import Errand
 from bo_service.core.errors import DeadlinePassed
 
 logger = logging.getLogger("bo_service.compute")
 
-ENDING_SECONDS = 5.0
-"""How long a killed process may take to be gone."""
 LEFT_SECONDS = 10.0
 """How long a process may go on with what nobody waits for any more, before it counts as hung."""
 TIMES = 2
 """That a task is tried, where its process is killed."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-class Process:
-    """One process, which starts when it is first needed, and again after it has been killed. One caller at a time."""
-
-    def __init__(self) -> None:
-        self._executor: ProcessPoolExecutor | None = None
-        self._loading: Future[None] | None = None
-        self._signaling = threading.Lock()
-        """A signal for one task must not reach the next."""
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether it can begin with a task at once."""
-        loading = self._loading
-        return loading is not None and loading.done() and not loading.cancelled() and loading.exception() is None
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether it was started and is gone."""
-        return any(not process.is_alive() for process in self._processes())
-
-    def submit(self, task: Callable[..., Any], *arguments: object) -> "Future[Any]":
-        """Raises BrokenExecutor, OSError."""
-        with self._signaling:
-            if self._executor is None:
-                spawn = multiprocessing.get_context("spawn")
-                self._executor = ProcessPoolExecutor(1, mp_context=spawn, initializer=_enter)
-                self._loading = self._executor.submit(tasks.load)
-            return self._executor.submit(task, *arguments)
-
-    def interrupt(self, future: "Future[Any]") -> None:
-        """Ends an interruptible task, if it is still at it."""
-        with self._signaling:
-            if not future.done() and self.is_loaded:  # before, the signal would kill it
-                for process in self._processes():
-                    if process.is_alive():
-                        os.kill(process.pid, signal.SIGUSR1)
-
-    def kill(self) -> None:
-        """What it was at ends with BrokenExecutor."""
-        for process in self._processes():
-            process.kill()
-
-    def discard(self) -> None:
-        """Kills it; the next task starts another."""
-        killed, executor = self._processes(), self._executor
-        self._executor = self._loading = None
-        if executor is not None:
-            executor.shutdown(wait=False, cancel_futures=True)
-        for process in killed:
-            process.kill()
-
-    def close(self) -> None:
-        """Kills it, and returns when it is gone."""
-        killed = self._processes()
-        self.discard()
-        for process in killed:
-            process.join(ENDING_SECONDS)
-
-    def _processes(self) -> list[Any]:
-        executor = self._executor
-        return list((executor._processes or {}).values()) if executor is not None else []
 
 
 class Stopped(Exception):
@@ -105,7 +36,7 @@ class _Running:
 
 
 class Processes:
-    """So many processes, each with one task at a time."""
+    """Up to so many processes, each with one task at a time: one from the start, others once a task has to wait."""
 
     def __init__(self, count: int) -> None:
         for variable in THREAD_VARIABLES:  # read by the numeric libraries when the processes load them
@@ -117,9 +48,9 @@ class Processes:
         self._free: list[Process] = []
         self._waiting: list[Errand] = []
         self._running: list[_Running] = []
-        for process in self._all:
-            self._warm(process)
-            self._put(process)
+        self._spare = self._all[1:]
+        self._warm(self._all[0])
+        self._put(self._all[0])
 
     def run(self, patience: float, task: Callable[..., Any], *arguments: object, errand: Errand | None = None) -> Any:
         """What the task returns, or raises; tried again where its process is killed.
@@ -195,6 +126,8 @@ class Processes:
         """The next free process, once nothing more urgent waits."""
         errand.listen(lambda: self._make_way(errand))
         self._make_way(errand)
+        if not self._free:
+            self._call_spare()
         with self._turns:
             self._waiting.append(errand)
             try:
@@ -220,6 +153,17 @@ class Processes:
             other = None if self._free or errand.is_stopped or not errand.is_urgent else next(others, None)
         if other is not None:  # without the lock: a thread that gives a process back may hold the executor's
             other.stop()
+
+    def _call_spare(self) -> None:
+        """Starts one more, if there may be more, which takes tasks as soon as it can begin with them at once."""
+        with self._turns:
+            process = self._spare.pop(0) if self._spare else None
+        if process is not None:
+            loading = self._warm(process)
+            if loading is None:
+                self._spare.append(process)
+            else:
+                loading.add_done_callback(lambda _: self._put(process))
 
     def _put(self, process: Process) -> None:
         with self._turns:
@@ -254,27 +198,14 @@ class Processes:
             self._warm(process)
             self._put(process)
 
-    def _warm(self, process: Process) -> None:
+    def _warm(self, process: Process) -> "Future[Any] | None":
         try:
-            process.submit(tasks.load)
+            return process.submit(tasks.load)
         except (BrokenExecutor, OSError) as error:
             logger.warning("a process that computes can't be started (%s); trying again when it is needed", error)
             process.discard()
+            return None
 
 
 def _too_slow() -> DeadlinePassed:
     return DeadlinePassed("the surrogate took longer than the call's deadline; allow more time")
-
-
-def _enter() -> None:
-    """Leaves Ctrl-C to the parent, and dies with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tasks.allow_interrupts()
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True, name="follow-parent").start()

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from bo_service.adapters import calls
 from bo_service.adapters.grpc import decoding, insight_codec, names, requests, space_codec, study_codec, trial_codec
-from bo_service.application import insight, predicting, running, studies, suggesting, trials, watching
+from bo_service.application import insight, predicting, ranking, running, studies, suggesting, trials, watching
 from bo_service.application.services import Services
 from bo_service.application.views import Handout, Shortfall, StudyChanges, StudyView, TrialView
 from bo_service.core.errors import InvalidArgument, LimitExceeded
@@ -170,7 +170,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         self, request: pb.GetBestTrialsRequest, context: grpc.ServicerContext
     ) -> pb.GetBestTrialsResponse:
         study_id = names.study_id_of(request.parent, "parent")
-        best = trials.best_trials(self._services, study_id, requests.count_of(request.count, MAX_BEST))
+        best = ranking.best_trials(self._services, study_id, requests.count_of(request.count, MAX_BEST))
         return pb.GetBestTrialsResponse(trials=[_trial(trial) for trial in best])
 
     def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:

@@ -54,6 +54,7 @@ from bo_client.values import (
     StudySettings,
     StudyState,
     Trial,
+    Trials,
     TrialState,
 )
 
@@ -105,6 +106,7 @@ __all__ = [
     "Tokens",
     "Trial",
     "TrialState",
+    "Trials",
     "UnexpectedError",
     "Value",
     "Violation",

@@ -6,9 +6,12 @@ from typing import Any
 import click
 
 from bo_client.client import Client
-from bo_client.commands.connection import connected, connection_options
+from bo_client.commands.completion import completion
+from bo_client.commands.connection import ConnectionHelp, connected, connection_options
 from bo_client.commands.explaining import EXPLAINING
+from bo_client.commands.picturing import plot
 from bo_client.commands.reading import READING
+from bo_client.commands.reporting import report
 from bo_client.commands.token import token
 from bo_client.commands.writing import WRITING
 from bo_client.errors import BoClientError
@@ -17,8 +20,11 @@ PATIENCE = 3.0
 """Seconds for which a person at a prompt waits for a server that doesn't answer."""
 
 
-class Group(click.Group):
-    """Says what went wrong in one line, and ends with 1."""
+INTERRUPTED = 130
+
+
+class Group(ConnectionHelp, click.Group):
+    """Says what went wrong in one line, and ends with 1; after Ctrl-C with 130."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""
@@ -26,6 +32,8 @@ class Group(click.Group):
             return super().invoke(ctx)
         except BoClientError as error:
             raise click.ClickException(" ".join(str(error).split())) from error
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def version() -> str:
@@ -45,14 +53,23 @@ def version() -> str:
 def main(ctx: click.Context, /, server: str, timeout: float, patience: float, **options: Any) -> None:
     """Create studies, run their trials from a shell, and look at what came of them.
 
-    STUDY is a study's id and TRIAL a trial's number. Errors are one line on standard error and exit code 1.
+    STUDY is a study's id and TRIAL a trial's number. Errors are one line on standard error.
+
+    Exit codes: 0 done; 1 refused or failed, or nothing to show; 2 wrong usage; 130 after Ctrl-C.
+
+    \b
+    Examples:
+      bo create first --space study.yaml
+      bo suggest first --json
+      bo watch first
+      bo best first
     """
     if not isinstance(ctx.obj, Client):
         ctx.obj = connected(server, timeout, patience, options)
         ctx.call_on_close(ctx.obj.close)
 
 
-for _command in (*WRITING, *READING, *EXPLAINING, token):
+for _command in (*WRITING, *READING, *EXPLAINING, plot, report, token, completion):
     main.add_command(_command)
 
 

@@ -4,6 +4,19 @@ from collections.abc import Mapping, Sequence
 
 from bo_client.values import Metric, StudyInfo, Trial
 
+DEFAULTS_LABEL = ("role", "textbook-defaults")
+"""The label of the trial that others are compared with."""
+
+
+def is_better(value: float, than: float, goal: str | None) -> bool:
+    """Whether `value` beats `than`."""
+    return value > than if goal == "maximize" else value < than
+
+
+def is_defaults(trial: Trial) -> bool:
+    """Whether this is the trial that others are compared with."""
+    return trial.labels.get(DEFAULTS_LABEL[0]) == DEFAULTS_LABEL[1]
+
 
 def front(rows: Sequence[Sequence[float]]) -> list[int]:
     """Places, in their order, of the rows that no other dominates, larger being better; of equal rows the first."""

@@ -37,6 +37,9 @@ class RunningTrial:
     def __repr__(self) -> str:
         return f"RunningTrial({self.name!r}, {dict(self.parameters)!r}, attempt={self.attempt})"
 
+    def _repr_html_(self) -> str:
+        return self.snapshot._repr_html_()
+
     @property
     def number(self) -> int:
         """Counts from 1 in the study."""
@@ -93,7 +96,9 @@ class RunningTrial:
             checkpoint_uri: when given, where the next attempt could go on.
 
         Raises:
-            InvalidRequest, NotFound, FailedPrecondition (reason WRONG_LEASE).
+            InvalidRequest: a metric's name or value can't be.
+            NotFound: the trial is gone.
+            FailedPrecondition: the lease is not its own (WRONG_LEASE).
         """
         measurement = codec.measurement_to_wire(self.study.metrics_of(metrics), step, elapsed)
         return self._report([measurement], checkpoint_uri)
@@ -168,6 +173,11 @@ class Suggestions(list[RunningTrial]):
         """None where there are as many as asked for."""
         self.retry_delay = retry_delay
         """Seconds after which to ask again; None where there is no use in it."""
+
+    def _repr_html_(self) -> str:
+        from bo_client.notebook import trials_html
+
+        return trials_html([trial.snapshot for trial in self], self.shortfall.value if self.shortfall else "")
 
 
 def _lease_seconds(message: trial_pb2.Trial) -> float:

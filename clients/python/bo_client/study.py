@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 
-from bo_client.errors import InvalidRequest
+from bo_client.errors import BoClientError, InvalidRequest
 from bo_client.insight import Analysis, Slice
 from bo_client.optimize import optimize
 from bo_client.parameters import plain
@@ -22,6 +22,7 @@ from bo_client.values import (
     StudySettings,
     StudyState,
     Trial,
+    Trials,
     TrialState,
 )
 from bo_client.watch import watch
@@ -31,6 +32,8 @@ from bo_client.wire.codec_space import values_to_wire
 if TYPE_CHECKING:
     from bo_client.client import Client
 
+GLANCE = 3.0
+"""Seconds for which a notebook waits for what it shows."""
 FULL_PAGE = 20
 """Trials a page where each brings its learning curve."""
 
@@ -50,6 +53,18 @@ class Study:
 
     def __repr__(self) -> str:
         return f"Study({self.id!r})"
+
+    def _repr_html_(self) -> str:
+        """As it is now where its server answers at once, else as it was; a notebook isn't kept waiting."""
+        from bo_client.notebook import study_html
+
+        try:
+            answer = self.client.ask(pb.GetStudyRequest(name=self.name), pb.GetStudyResponse, GLANCE, patience=0.0)
+            request = pb.GetBestTrialsRequest(parent=self.name, count=1)
+            best = self.client.ask(request, pb.GetBestTrialsResponse, GLANCE, patience=0.0)
+        except BoClientError as error:
+            return study_html(self.definition, remark=f"as it was when it was opened: {error}")
+        return study_html(codec.study_from_wire(answer.study), [codec.trial_from_wire(t) for t in best.trials])
 
     @property
     def id(self) -> str:
@@ -74,7 +89,8 @@ class Study:
             timeout: seconds to wait; the server answers in time, if need be without its surrogate.
 
         Raises:
-            InvalidRequest, NotFound.
+            InvalidRequest: a count or a worker's id that is out of bounds.
+            NotFound: the study is gone.
         """
         request = pb.SuggestTrialsRequest(
             parent=self.name, count=count, worker_id=worker_id or default_worker_id(), request_id=new_request_id()
@@ -107,10 +123,10 @@ class Study:
         """The best trial that keeps to every bound, None while there is none; of several objectives, in the first."""
         return next(iter(self.best_trials(1)), None)
 
-    def best_trials(self, count: int) -> list[Trial]:
+    def best_trials(self, count: int) -> Trials:
         """Of those that keep to every bound the best, the best first; with several objectives the Pareto set, whole."""
         answer = self.client.ask(pb.GetBestTrialsRequest(parent=self.name, count=count), pb.GetBestTrialsResponse)
-        return [codec.trial_from_wire(message) for message in answer.trials]
+        return Trials(codec.trial_from_wire(message) for message in answer.trials)
 
     def enqueue(
         self, parameters: Mapping[str, Any], labels: Mapping[str, str] | None = None, request_id: str | None = None

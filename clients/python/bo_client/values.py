@@ -200,6 +200,20 @@ class Trial:
         """The final value of a metric; None while there is none."""
         return self.final_measurement.metrics.get(metric) if self.final_measurement else None
 
+    def _repr_html_(self) -> str:
+        from bo_client.notebook import trial_html  # loaded by those who look
+
+        return trial_html(self)
+
+
+class Trials(list[Trial]):
+    """Trials that a notebook shows as a table, as in Trials(study.trials())."""
+
+    def _repr_html_(self) -> str:
+        from bo_client.notebook import trials_html
+
+        return trials_html(self)
+
 
 class StudySettings(TypedDict, total=False):
     """How suggestions are made and handed out. What is left out, the server chooses."""
@@ -288,6 +302,11 @@ class StudyInfo:
     def ended(self) -> int:
         """How many trials have ended."""
         return sum(n for state, n in self.counts.items() if state.is_ended)
+
+    def _repr_html_(self) -> str:
+        from bo_client.notebook import study_html
+
+        return study_html(self)
 
 
 @dataclass(frozen=True)

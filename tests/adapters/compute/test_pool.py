@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -60,10 +61,31 @@ def pool(shared: PoolOptimizer) -> PoolOptimizer:
 def pair(left: None) -> Iterator[PoolOptimizer]:
     """Two processes, at work."""
     pool = PoolOptimizer(2)
-    for _ in range(2):
+    assert recovered(pool)
+    with beside(pool):
         assert pool.suggest(evidence(), 1, PATIENCE, Errand(is_urgent=True))
     yield pool
     pool.close()
+
+
+@contextmanager
+def beside(pool: PoolOptimizer) -> Iterator[None]:
+    """A task that has one of the processes meanwhile."""
+    errand = Errand(is_urgent=True)
+
+    def work() -> None:
+        with suppress(processes.Stopped):
+            pool._processes.run(PATIENCE, time.sleep, PATIENCE, errand=errand)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not pool.load().running:
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        errand.stop()
+        thread.join()
 
 
 def children() -> list[BaseProcess]:
@@ -129,6 +151,20 @@ def test_who_waits_for_a_hung_process_is_told_in_time(pool: PoolOptimizer) -> No
         pool.analyze(evidence(), 0.2)
     assert time.monotonic() - began < 5
     assert recovered(pool)
+
+
+def test_another_is_started_once_a_task_has_to_wait(left: None) -> None:
+    before = len(children())
+    pool = PoolOptimizer(2)
+    try:
+        assert recovered(pool)
+        assert len(children()) == before + 1
+        with beside(pool):
+            assert pool.suggest(evidence(), 1, PATIENCE, Errand(is_urgent=True))
+            assert len(children()) == before + 2
+        assert recovered(pool)
+    finally:
+        pool.close()
 
 
 def test_one_that_hangs_is_no_burden_to_the_other(pair: PoolOptimizer) -> None:

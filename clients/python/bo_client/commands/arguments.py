@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from bo_client.client import Client
+from bo_client.commands.completion import study_ids
 from bo_client.errors import InvalidRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,7 +31,7 @@ class Assignment(click.ParamType[tuple[str, str]]):
 
 ASSIGNMENT = Assignment()
 
-study_argument = click.argument("study_id", metavar="STUDY")
+study_argument = click.argument("study_id", metavar="STUDY", shell_complete=study_ids)
 trial_argument = click.argument("number", metavar="TRIAL", type=click.IntRange(min=1))
 json_option = click.option("--json", "as_json_", is_flag=True, help="Print JSON.")
 lease_option = click.option("--lease", "token", metavar="TOKEN", required=True, help="As printed by `bo suggest`.")

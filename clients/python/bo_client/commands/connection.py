@@ -59,6 +59,22 @@ OPTIONS = [
 NAMES = ("token_file", "tls", "ca", "certificate", "key", "server_name", "plaintext_token")
 
 
+class ConnectionHelp(click.Command):
+    """Help that shows how a server is reached apart from what the command does."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes both groups, and the commands of a group after them."""
+        shared = {parameter.name for parameter in self.get_params(ctx)} & {"server", *NAMES}
+        for title, is_shared in (("Options", False), ("Connection", True)):
+            mine = [p for p in self.get_params(ctx) if (p.name in shared) is is_shared]
+            records = [record for p in mine if (record := p.get_help_record(ctx))]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+        if isinstance(self, click.Group):
+            self.format_commands(ctx, formatter)
+
+
 def connection_options(command: F) -> F:
     """Adds the options; the command passes them to `connected`."""
     for option in reversed(OPTIONS):

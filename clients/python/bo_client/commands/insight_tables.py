@@ -6,8 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bo_client.commands.records import in_order, with_unit
-from bo_client.commands.tables import assignments, short, table_of, within
+from bo_client.commands.tables import table_of, within
 from bo_client.insight import (
     Analysis,
     BestAnalysis,
@@ -18,6 +17,7 @@ from bo_client.insight import (
     Slice,
 )
 from bo_client.values import Goal, Metric, StudyInfo
+from bo_client.wording import assignments, in_order, short, with_unit
 
 BAR = 12
 ALONE, TOGETHER = "█", "░"

@@ -13,15 +13,20 @@ from rich.table import Table
 from rich.text import Text
 
 from bo_client.commands.progress import Progress
-from bo_client.commands.records import in_order
-from bo_client.commands.tables import assignments, best_line, clock, console, nothing_yet, result, results, short
-from bo_client.values import Change, StudyInfo, Trial
+from bo_client.commands.sparkline import Sparkline
+from bo_client.commands.tables import STYLES, best_line, console, result, results
+from bo_client.values import Change, StudyInfo, StudyState, Trial
+from bo_client.wording import assignments, clock, duration, in_order, nothing_yet, short
 
 BAR_WIDTH = 32
 REFRESHES = 4
 """A second."""
 MOST_RUNNING = 16
 """Running trials that are shown one by one."""
+EXHAUSTED = "has tried every configuration of its space"
+SPARK_WIDTH = 60
+MOST_LATEST = 6
+"""Ended trials that are shown one by one."""
 MOST_BEST = 8
 """Of a Pareto set."""
 
@@ -54,7 +59,8 @@ def _as_lines(progress: Progress, changes: Iterator[Change], exit_when_done: boo
                 click.echo(ended_line(progress, trial))
         progress = progress.after(change)
         if exit_when_done and _is_last(progress, change):
-            click.echo(f"{progress.study.id} is completed: {best_line(progress.study, progress.best)}")
+            end = "is completed" if progress.study.state is StudyState.COMPLETED else EXHAUSTED
+            click.echo(f"{progress.study.id} {end}: {best_line(progress.study, progress.best)}")
             return
 
 
@@ -85,7 +91,7 @@ def _so_far(study: StudyInfo, best: list[Trial], trial: Trial) -> str:
 def render(progress: Progress, now: datetime) -> RenderableType:
     """The picture of a study at a moment."""
     head = Text(progress.study.id, style="bold")
-    head.append(f"  {progress.study.state.lower()}", style="dim")
+    head.append(f"  {EXHAUSTED if progress.is_exhausted else progress.study.state.lower()}", style="dim")
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(ratio=1)
@@ -93,7 +99,11 @@ def render(progress: Progress, now: datetime) -> RenderableType:
     rows.add_row("time", _times(progress, now))
     several = len(progress.study.objectives) > 1
     rows.add_row("Pareto set" if several else "best so far", _front(progress) if several else _best(progress))
+    if progress.ended:
+        rows.add_row("results", _results(progress))
     rows.add_row("running", _running(progress, now))
+    if progress.ended:
+        rows.add_row("latest", _latest_trials(progress))
     return Group(head, rows)
 
 
@@ -155,6 +165,45 @@ def _reached(study: StudyInfo, trial: Trial, style: str) -> list[Text]:
 
 def _parameters(study: StudyInfo, trial: Trial) -> Text:
     return Text(assignments(in_order(trial.parameters, study.space)), style="dim")
+
+
+def _results(progress: Progress) -> RenderableType:
+    """A line of bars for each objective; what is taller is better."""
+    study, trials = progress.study, [trial for _, trial in sorted(progress.trials.items())]
+    table = Table.grid(padding=(0, 2))
+    for metric in study.objectives:
+        bars = Sparkline(study, trials, metric, SPARK_WIDTH)
+        table.add_row(bars, *([Text(metric.name, style="dim")] if len(study.objectives) > 1 else []))
+    return table
+
+
+def _latest_trials(progress: Progress) -> RenderableType:
+    """One line for each of those that ended last, the last one first; what has no room is cut off."""
+    study, starred = progress.study, {trial.number for trial in progress.best}
+    ended = [trial for _, trial in sorted(progress.trials.items()) if trial.state.is_ended]
+    ended.sort(key=lambda t: (t.end_time.timestamp() if t.end_time else 0.0, t.number))
+    rows = [_ended_row(study, trial, trial.number in starred) for trial in ended[: -MOST_LATEST - 1 : -1]]
+    widths = [max(len(row[i].plain) for row in rows) for i in range(len(rows[0]) - 1)]
+    table = Table.grid()
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for *cells, last in rows:
+        line = Text()
+        for cell, width in zip(cells, widths, strict=True):
+            line.append(cell).append(" " * (width - len(cell.plain) + 2))
+        table.add_row(line.append(last))
+    return table
+
+
+def _ended_row(study: StudyInfo, trial: Trial, is_best: bool) -> list[Text]:
+    state = trial.failure.reason.value if trial.failure else trial.state.lower()
+    took = duration(trial)
+    return [
+        Text(f"trial {trial.number}{' *' if is_best else ''}"),
+        Text(state, style=STYLES[trial.state]),
+        Text(results(study, trial)),
+        Text("" if took is None else clock(took), style="dim"),
+        _parameters(study, trial),
+    ]
 
 
 def _running(progress: Progress, now: datetime) -> RenderableType:

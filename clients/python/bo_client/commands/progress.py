@@ -4,22 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bo_client.commands.records import duration
-from bo_client.ranking import best_of
+from bo_client.finite import is_exhausted
+from bo_client.ranking import best_of, is_defaults
 from bo_client.values import Change, StudyInfo, StudyState, Trial, TrialState
-
-DEFAULTS_LABEL = ("role", "textbook-defaults")
-"""The label of the trial that others are compared with."""
-
-
-def is_better(value: float, than: float, goal: str | None) -> bool:
-    """Whether `value` beats `than`."""
-    return value > than if goal == "maximize" else value < than
-
-
-def is_defaults(trial: Trial) -> bool:
-    """Whether this is the trial that others are compared with."""
-    return trial.labels.get(DEFAULTS_LABEL[0]) == DEFAULTS_LABEL[1]
+from bo_client.wording import duration
 
 
 @dataclass(frozen=True)
@@ -38,7 +26,14 @@ class Progress:
     @property
     def is_done(self) -> bool:
         """Whether nothing more will come."""
-        return self.study.state is StudyState.COMPLETED and not self.running
+        return (self.study.state is StudyState.COMPLETED and not self.running) or self.is_exhausted
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether every configuration of a finite space has been tried: nothing is suggested any more."""
+        trials = self.trials.values()
+        is_open = any(not t.state.is_ended for t in trials)
+        return not is_open and is_exhausted(self.study.space, [t.parameters for t in trials])
 
     @property
     def ended(self) -> int:

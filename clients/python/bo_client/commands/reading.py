@@ -109,47 +109,6 @@ def watch(client: Client, study_id: str, exit_when_done: bool) -> None:
 
 @click.command()
 @study_argument
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help=".png, .svg or .pdf"
-)
-@click.option(
-    "--kind",
-    type=click.Choice(["convergence", "front", "curves", "importance", "slice"]),
-    help="The best value so far by trial (the default); two or three objectives against each other with their Pareto "
-    "front (the default where there are several); the trials' learning curves; which parameters matter; or what is "
-    "expected along parameters.",
-)
-@click.option(
-    "--parameter",
-    "parameters",
-    multiple=True,
-    metavar="NAME",
-    help="What a slice goes along, once or twice; by default what matters most.",
-)
-@pass_client
-def plot(client: Client, study_id: str, output: Path, kind: str | None, parameters: tuple[str, ...]) -> None:
-    """Draw a study. Needs matplotlib: pip install "bo-service[plot]"."""
-    from bo_client.commands import plot as pictures
-    from bo_client.commands import plot_front, plot_insight
-
-    study = client.study(study_id)
-    match kind or ("front" if len(study.definition.objectives) > 1 else "convergence"):
-        case "front":
-            plot_front.front(study.definition, list(study.trials()), output)
-        case "importance":
-            plot_insight.importance(study.definition, study.analyze(), output)
-        case "slice":
-            along = parameters or tuple(study.analyze().importance)[:1]
-            plot_insight.slice_(study.definition, study.slice(*along), output)
-        case "curves":
-            pictures.curves(study.definition, list(study.trials(full=True)), output)
-        case _:
-            pictures.convergence(study.definition, list(study.trials()), output)
-    click.echo(str(output))
-
-
-@click.command()
-@study_argument
 @click.option("--format", "form", required=True, type=click.Choice(["csv", "json"]), help="JSON has the curves too.")
 @click.option(
     "-o",
@@ -196,4 +155,4 @@ def predict(client: Client, study_id: str, parameters: tuple[tuple[str, str], ..
     tables.console().print(tables.prediction_text(study.definition, prediction))
 
 
-READING = (studies, show, best, watch, plot, export, predict)
+READING = (studies, show, best, watch, export, predict)

@@ -9,27 +9,8 @@ from datetime import datetime
 from io import StringIO
 from typing import Any
 
-from bo_client.parameters import Value
-from bo_client.space import SearchSpace
-from bo_client.values import Measurement, Metric, StudyInfo, Trial
-
-
-def in_order(parameters: Mapping[str, Value], space: SearchSpace) -> dict[str, Value]:
-    """The configuration in the order of the space."""
-    return {name: parameters[name] for name in space.names if name in parameters}
-
-
-def with_unit(metric: Metric) -> str:
-    """The metric's name, with its unit where it has one."""
-    return f"{metric.name} ({metric.unit})" if metric.unit else metric.name
-
-
-def goals(info: StudyInfo) -> str:
-    """`minimize loss (nats), minimize size, latency at most 50 ms`."""
-    bounds = (
-        f"{m.name} at {'most' if m.goal == 'minimize' else 'least'} {m.bound:g} {m.unit}".rstrip() for m in info.limits
-    )
-    return ", ".join([*(f"{m.goal} {with_unit(m)}" for m in info.objectives), *bounds])
+from bo_client.values import Measurement, StudyInfo, Trial
+from bo_client.wording import duration, in_order
 
 
 def number(value: float) -> float | str:
@@ -112,13 +93,6 @@ def as_csv(study: StudyInfo, trials: Sequence[Trial]) -> str:
             ]
         )
     return text.getvalue()
-
-
-def duration(trial: Trial) -> float | None:
-    """Seconds that the last attempt took; None where it hasn't ended."""
-    if trial.start_time is None or trial.end_time is None:
-        return None
-    return (trial.end_time - trial.start_time).total_seconds()
 
 
 def _metric_names(study: StudyInfo, trials: Iterable[Trial]) -> list[str]:

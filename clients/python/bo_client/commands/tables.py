@@ -2,16 +2,14 @@
 
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bo_client.commands.records import duration, goals, in_order
-from bo_client.parameters import Value
 from bo_client.values import ConfigurationPrediction, Metric, StudyInfo, Trial, TrialState
+from bo_client.wording import assignments, clock, duration, goals, heading, in_order, nothing_yet, progress, short
 
 STYLES = {
     TrialState.QUEUED: "dim",
@@ -34,32 +32,12 @@ def console() -> Console:
     return Console(file=sys.stdout, width=None if terminal else PIPED_WIDTH, highlight=False, emoji=False)
 
 
-def short(value: Value) -> str:
-    """A value with as many digits as one reads."""
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
-
-
 def within(value: float, error: float) -> str:
     """value ± error, with two digits of the error and as many places of the value."""
     if not (0.0 < error < math.inf and 1e-6 < abs(error) < 1e6):
         return f"{short(value)} ± {error:.2g}"
     places = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{places}f} ± {error:.{places}f}"
-
-
-def assignments(parameters: Mapping[str, Value]) -> str:
-    """name=value, name=value …"""
-    return " ".join(f"{name}={short(value)}" for name, value in parameters.items())
-
-
-def clock(seconds: float) -> str:
-    """h:mm:ss."""
-    return str(timedelta(seconds=max(0, round(seconds))))
-
-
-def progress(info: StudyInfo) -> str:
-    """`7 of 24`, or `7` without a limit."""
-    return f"{info.ended} of {info.max_trials}" if info.max_trials else str(info.ended)
 
 
 def studies_table(studies: Iterable[StudyInfo]) -> RenderableType:
@@ -89,11 +67,6 @@ def study_text(info: StudyInfo, best: Sequence[Trial]) -> RenderableType:
     return Text("\n".join(lines))
 
 
-def nothing_yet(info: StudyInfo) -> str:
-    """Why there is no best trial."""
-    return f"no trial has a result{' within the bounds' if info.limits else ''} yet"
-
-
 def best_line(info: StudyInfo, best: Sequence[Trial]) -> str:
     """The best trial in one line, or the numbers of the Pareto set."""
     if not best:
@@ -115,13 +88,6 @@ def result(metric: Metric, value: float | None) -> Text:
     if value is None:
         return Text("")
     return Text(short(value)) if metric.admits(value) else Text(f"{short(value)} {VIOLATED}", style="red")
-
-
-def heading(metric: Metric) -> str:
-    """A metric's name, with its bound where it has one."""
-    if metric.role != "constraint" or metric.bound is None:
-        return metric.name
-    return f"{metric.name} {'≤' if metric.goal == 'minimize' else '≥'} {metric.bound:g}"
 
 
 def trials_table(info: StudyInfo, trials: Iterable[Trial], best: Sequence[Trial]) -> RenderableType:

@@ -16,9 +16,10 @@ from bo_client.commands.arguments import (
     study_argument,
     trial_argument,
 )
-from bo_client.commands.records import as_json, goals, in_order
+from bo_client.commands.records import as_json
 from bo_client.running import RunningTrial
 from bo_client.values import Acquisition, FailureReason, Shortfall, StudyState, Trial
+from bo_client.wording import goals, in_order
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -160,25 +161,6 @@ def _suggestion(trial: RunningTrial) -> dict[str, object]:
 @study_argument
 @trial_argument
 @lease_option
-@click.option("--step", required=True, type=click.IntRange(min=0), help="Place on the learning curve.")
-@click.option("--checkpoint", default="", metavar="URI", help="Where another attempt could go on.")
-@metrics_argument
-@pass_client
-def report(client: Client, study_id: str, number: int, token: str, step: int, checkpoint: str, metrics: Pairs) -> None:
-    """Report progress of a trial, and renew its lease.
-
-    Prints `go on`, or `stop` and why.
-    """
-    given = numbers(metrics)
-    answer = client.study(study_id).attach(number, token).report(given, step, checkpoint_uri=checkpoint)
-    stop = answer.should_stop or not answer.lease_valid
-    click.echo(f"stop: {answer.reason}" if stop else f"go on, leased for {answer.lease_remaining:g} s")
-
-
-@click.command()
-@study_argument
-@trial_argument
-@lease_option
 @click.option("--step", type=click.IntRange(min=0), help="Place on the learning curve; by default its last.")
 @metrics_argument
 @pass_client
@@ -278,4 +260,4 @@ def _ended(trial: Trial) -> None:
     click.echo(f"trial {trial.number} {trial.state}")
 
 
-WRITING = (create, suggest, report, complete, fail, enqueue, stop, pause, resume, finish, delete)
+WRITING = (create, suggest, complete, fail, enqueue, stop, pause, resume, finish, delete)

@@ -2,14 +2,14 @@
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from bo_client.constraints import Configuration
+from bo_client.finite import MOST, every_configuration
 from bo_client.parameters import (
     CategoricalParameter,
     DiscreteParameter,
     FloatParameter,
-    IntParameter,
     Parameter,
     Value,
 )
@@ -17,8 +17,6 @@ from bo_client.space import SearchSpace, is_active
 
 DRAWS = 200
 """Random tries for a new valid configuration before a finite space is searched in order."""
-MOST = 10_000
-"""Configurations of a finite space that are looked at."""
 
 
 def default_configuration(space: SearchSpace, given: Configuration | None = None) -> dict[str, Value]:
@@ -54,29 +52,6 @@ def random_configuration(space: SearchSpace, rng: random.Random) -> dict[str, Va
         if is_active(parameter, found):
             found[parameter.name] = _at(parameter, rng.random())
     return found
-
-
-def every_configuration(space: SearchSpace) -> Iterator[dict[str, Value]]:
-    """All configurations of a finite space, none of one with floats."""
-    if not any(isinstance(p, FloatParameter) for p in space.parameters):
-        yield from _extensions({}, tuple(space.parameters))
-
-
-def _extensions(found: dict[str, Value], rest: tuple[Parameter, ...]) -> Iterator[dict[str, Value]]:
-    if not rest:
-        yield found
-    elif not is_active(rest[0], found):
-        yield from _extensions(found, rest[1:])
-    else:
-        for value in _values(rest[0]):
-            yield from _extensions({**found, rest[0].name: value}, rest[1:])
-
-
-def _values(parameter: Parameter) -> Sequence[Value]:
-    if isinstance(parameter, CategoricalParameter | DiscreteParameter):
-        return parameter.values
-    assert isinstance(parameter, IntParameter)
-    return range(parameter.low, parameter.high + 1)
 
 
 def _at(parameter: Parameter, share: float) -> Value:

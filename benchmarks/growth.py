@@ -1,0 +1,81 @@
+"""How the time of a computed suggestion grows with observations and with parameters: processor time, on one thread.
+
+Usage: python -m benchmarks.growth --observations 100,300,1000,3000,10000 --parameters 2,4,8,16,32,64
+
+The exponent e says that time grows like n^e: the slope of a line through the logarithms (least squares).
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from statistics import linear_regression, median
+
+import click
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from bo_service.core.domains import FloatDomain
+from bo_service.core.evidence import Evidence, PastTrial
+from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.study import SuggestionSettings
+from bo_service.core.suggest import suggest
+
+USUAL_OBSERVATIONS, USUAL_PARAMETERS = 200, 8
+
+
+def evidence(observations: int, parameters: int) -> Evidence:
+    """Random points of a bowl in which the first parameters matter most, with a little noise."""
+    rng = np.random.default_rng(0)
+    names = [f"x{j}" for j in range(parameters)]
+    X = rng.random((observations, parameters))
+    values = -((X - 0.3) ** 2) @ (0.7 ** np.arange(parameters)) + 0.01 * rng.standard_normal(observations)
+    past = tuple(
+        PastTrial(i + 1, dict(zip(names, map(float, x), strict=True)), float(y))
+        for i, (x, y) in enumerate(zip(X, values, strict=True))
+    )
+    space = SearchSpace(tuple(Parameter(name, FloatDomain(0.0, 1.0)) for name in names))
+    return Evidence(space, SuggestionSettings(), 0, past)
+
+
+def seconds(given: Evidence, repeats: int) -> float:
+    """Of one suggestion, the median."""
+    found = []
+    for _ in range(repeats):
+        begin = time.process_time()
+        suggest(given, 1)
+        found.append(time.process_time() - begin)
+    return median(found)
+
+
+def exponent(sizes: Sequence[int], taken: Sequence[float]) -> float:
+    """e, where time grows like size^e."""
+    return linear_regression([math.log(n) for n in sizes], [math.log(t) for t in taken]).slope
+
+
+def table(label: str, sizes: Sequence[int], taken: Sequence[float]) -> Iterator[str]:
+    """Times, and the exponents between neighbors and over all."""
+    yield f"| {label} | milliseconds | exponent from the one before |"
+    yield "|---|---|---|"
+    for i, (n, t) in enumerate(zip(sizes, taken, strict=True)):
+        grown = f"{exponent(sizes[i - 1 : i + 1], taken[i - 1 : i + 1]):.2f}" if i else ""
+        yield f"| {n} | {1e3 * t:.0f} | {grown} |"
+    yield f"\nOver all: {exponent(sizes, taken):.2f}\n"
+
+
+@click.command()
+@click.option("--observations", default="30,100,300,1000,3000,10000", show_default=True)
+@click.option("--parameters", default="2,4,8,16,32,64", show_default=True)
+@click.option("--repeats", default=3, show_default=True)
+def main(observations: str, parameters: str, repeats: int) -> None:
+    """Measure computed suggestions."""
+    counts, widths = ([int(n) for n in given.split(",")] for given in (observations, parameters))
+    with threadpool_limits(1):
+        seconds(evidence(30, 2), 1)  # what is loaded at the first call
+        by_count = [seconds(evidence(n, USUAL_PARAMETERS), repeats) for n in counts]
+        by_width = [seconds(evidence(USUAL_OBSERVATIONS, p), repeats) for p in widths]
+    click.echo("\n".join(table(f"observations, {USUAL_PARAMETERS} parameters", counts, by_count)))
+    click.echo("\n".join(table(f"parameters, {USUAL_OBSERVATIONS} observations", widths, by_width)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+/** Trials one after the other, or several at once, until there are no more. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BoError, StopTrial, invalid } from './errors.js'
+
+/** @typedef {import('./trial.js').RunningTrial} RunningTrial */
+/**
+ * What an objective may do while it runs: `report` throws StopTrial when the trial should end.
+ * @typedef {object} Run
+ * @property {RunningTrial} trial
+ * @property {AbortSignal} signal aborted when the trial should end.
+ * @property {(step: number, metrics: Record<string, number>) => Promise<void>} report
+ */
+/**
+ * The value of the study's objective metric, or all metrics by name.
+ * @typedef {(parameters: Record<string, any>, run: Run) => number | Record<string, number> | Promise<number | Record<string, number>>} Objective
+ */
+/**
+ * @typedef {object} OptimizeOptions
+ * @property {number} [trials] how many to run here; else until the study has its maxTrials.
+ * @property {number} [parallel] how many at once.
+ * @property {string} [workerId]
+ * @property {boolean} [throwErrors] end at the first error of the objective; else at the third in a row.
+ */
+
+const CRASHES_IN_A_ROW = 3
+const PAUSE = 1
+
+/** @param {import('./study.js').Study} study @param {Objective} objective @param {OptimizeOptions} options */
+export async function optimize(study, objective, options) {
+  const { trials = Infinity, parallel = 1, workerId, throwErrors = false } = options
+  if (trials === Infinity && !study.wire.spec.execution?.maxTrials) {
+    throw invalid('trials', 'is missing, and the study has no maxTrials; give one of them')
+  }
+  const state = { left: trials, crashes: 0, isOver: false }
+  const slot = async () => {
+    while (state.left > 0 && !state.isOver) {
+      state.left--
+      const { trials: [trial], shortfall, retryDelay } = await study.suggest(workerId ? { workerId } : {})
+      if (trial) {
+        const error = await evaluate(trial, objective)
+        state.crashes = error ? state.crashes + 1 : 0
+        if (error && (throwErrors || state.crashes === CRASHES_IN_A_ROW)) throw error
+        continue
+      }
+      state.left++
+      if (shortfall === 'COMPLETED' || shortfall === 'SPACE_EXHAUSTED') return
+      await sleep((retryDelay ?? PAUSE) * 1000)
+    }
+  }
+  const ending = () => { state.isOver = true }
+  const ended = await Promise.allSettled(Array.from({ length: parallel }, () => slot().finally(ending)))
+  for (const slot of ended) if (slot.status === 'rejected') throw slot.reason
+}
+
+/**
+ * Runs the objective and ends the trial. Gives what the objective threw, if it did.
+ * @param {RunningTrial} trial @param {Objective} objective
+ */
+async function evaluate(trial, objective) {
+  /** @type {{ step: number, metrics: Record<string, number> } | undefined} */
+  let last
+  let isLost = false
+  try {
+    const value = await trial.keep(async (signal) => {
+      const report = async (/** @type {number} */ step, /** @type {Record<string, number>} */ metrics) => {
+        const { shouldStop, stopReason, leaseValid } = await trial.report(step, metrics)
+        isLost ||= !leaseValid
+        if (leaseValid) last = { step, metrics }
+        if (shouldStop) throw new StopTrial(stopReason)
+      }
+      return objective(trial.parameters, { trial, signal, report })
+    })
+    const [name = ''] = trial.study.objectives
+    await succeed(trial, typeof value === 'number' ? { [name]: value } : value)
+  } catch (error) {
+    if (error instanceof BoError) throw error
+    if (isLost) return undefined // it is another worker's
+    if (error instanceof StopTrial) {
+      await (last ? succeed(trial, last.metrics, last.step) : unlessEnded(trial.fail('PREEMPTED', `stopped before its first measurement: ${error.message}`)))
+      return undefined
+    }
+    await unlessEnded(trial.fail('CRASHED', String(error)))
+    return error
+  }
+  return undefined
+}
+
+/** @param {RunningTrial} trial @param {Record<string, number>} metrics @param {number} [step] */
+async function succeed(trial, metrics, step = 0) {
+  const wild = trial.study.objectives.filter((name) => name in metrics && !Number.isFinite(metrics[name]))
+  if (wild.length) return unlessEnded(trial.fail('DIVERGED', `${wild.join(', ')} not finite`))
+  return unlessEnded(trial.complete(metrics, { step }))
+}
+
+/** Somebody else may have ended the trial, or deleted its study; then there is nothing left to do. @param {Promise<any>} ending */
+async function unlessEnded(ending) {
+  try {
+    await ending
+  } catch (error) {
+    if (!(error instanceof BoError) || !['FAILED_PRECONDITION', 'NOT_FOUND'].includes(error.code)) throw error
+  }
+}

@@ -1,0 +1,162 @@
+/** One study: suggestions, trials, and what came of them. */
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { optimize } from './optimize.js'
+import { kindsFromWire, parametersToWire } from './space.js'
+import { RunningTrial } from './trial.js'
+import { measurementToWire, secondsFromWire, stripped, trialFromWire } from './values.js'
+
+/** @typedef {import('./values.js').Trial} Trial */
+/** @typedef {import('./values.js').TrialState} TrialState */
+/**
+ * The trials handed out. `shortfall` says why they are fewer than asked for, such as 'COMPLETED'; null where they aren't.
+ * `retryDelay` is in seconds, and null where there is no use in asking again.
+ * @typedef {{ trials: RunningTrial[], shortfall: string | null, retryDelay: number | null }} Suggestions
+ */
+
+/** A study as it was when it was asked for; `refresh` asks again. */
+export class Study {
+  /** @param {import('./client.js').Client} client @param {any} wire */
+  constructor(client, wire) {
+    this.client = client
+    this.wire = wire
+    /** `studies/{study}` @type {string} */
+    this.name = wire.name
+    this.id = this.name.slice('studies/'.length)
+  }
+
+  /** 'ACTIVE', 'PAUSED' or 'COMPLETED'. @returns {'ACTIVE' | 'PAUSED' | 'COMPLETED'} */
+  get state() {
+    return stripped(this.wire.state, 'STUDY_STATE_')
+  }
+
+  /** How many trials are in each state. @returns {Record<Lowercase<TrialState>, number>} */
+  get trialCounts() {
+    return { ...this.wire.trialCounts }
+  }
+
+  /** Names of the metrics that are optimized. @returns {string[]} */
+  get objectives() {
+    const metrics = /** @type {any[]} */ (this.wire.spec.metrics)
+    return metrics.filter(({ role }) => !/CONSTRAINT|INFORMATION/.test(role)).map(({ name }) => name)
+  }
+
+  /** Asks the server how the study is now. */
+  async refresh() {
+    this.wire = (await this.client.call('GetStudy', { name: this.name })).study
+    return this
+  }
+
+  /**
+   * Trials to run, each under a lease.
+   * @param {{ count?: number, workerId?: string, timeout?: number }} [options]
+   * @returns {Promise<Suggestions>}
+   */
+  async suggest({ count = 1, workerId = `${hostname()}:${process.pid}`, timeout } = {}) {
+    const request = { parent: this.name, count, workerId, requestId: randomUUID() }
+    const answer = await this.client.call('SuggestTrials', request, timeout === undefined ? {} : { timeout })
+    const shortfall = stripped(answer.shortfall, 'SHORTFALL_')
+    return {
+      trials: answer.trials.map((/** @type {any} */ trial) => new RunningTrial(this, trial)),
+      shortfall: shortfall === 'UNSPECIFIED' ? null : shortfall,
+      retryDelay: answer.retryDelay ? secondsFromWire(answer.retryDelay) : null,
+    }
+  }
+
+  /**
+   * Runs trials, several at once if asked for, and gives the best. Each has a heartbeat while it runs.
+   * @param {import('./optimize.js').Objective} objective
+   * @param {import('./optimize.js').OptimizeOptions} [options]
+   * @returns {Promise<Trial | undefined>}
+   */
+  async optimize(objective, options = {}) {
+    await optimize(this, objective, options)
+    return (await this.best())[0]
+  }
+
+  /**
+   * Puts a configuration in the queue.
+   * @param {Record<string, import('./values.js').Value>} parameters
+   * @param {{ labels?: Record<string, string> }} [options]
+   */
+  enqueue(parameters, { labels = {} } = {}) {
+    return this.create({ labels }, parameters)
+  }
+
+  /**
+   * Records what was measured elsewhere.
+   * @param {Record<string, import('./values.js').Value>} parameters
+   * @param {Record<string, number>} metrics
+   */
+  observe(parameters, metrics) {
+    return this.create({ finalMeasurement: measurementToWire({ step: 0, metrics }) }, parameters)
+  }
+
+  /** @param {Record<string, any>} trial @param {Record<string, import('./values.js').Value>} parameters */
+  async create(trial, parameters) {
+    const wire = parametersToWire(parameters, kindsFromWire(this.wire.spec))
+    const request = { parent: this.name, trial: { ...trial, parameters: wire }, requestId: randomUUID() }
+    return trialFromWire((await this.client.call('CreateTrial', request)).trial)
+  }
+
+  /** The best trials, the best first; the Pareto set where there are several objectives. */
+  async best({ count = 1 } = {}) {
+    const answer = await this.client.call('GetBestTrials', { parent: this.name, count })
+    return /** @type {Trial[]} */ (answer.trials.map(trialFromWire))
+  }
+
+  /**
+   * The study's trials, by number.
+   * @param {{ states?: TrialState[], curves?: boolean }} [options] `curves` brings the learning curves.
+   */
+  async *trials({ states = [], curves = false } = {}) {
+    const view = curves ? 'TRIAL_VIEW_FULL' : 'TRIAL_VIEW_BASIC'
+    const request = { parent: this.name, states: states.map((state) => `TRIAL_STATE_${state}`), view }
+    for await (const wire of this.client.pages('ListTrials', request, 'trials')) yield trialFromWire(wire)
+  }
+
+  /** One trial with its learning curve. @param {number} number */
+  async trial(number) {
+    const request = { name: `${this.name}/trials/${number}`, view: 'TRIAL_VIEW_FULL' }
+    return trialFromWire((await this.client.call('GetTrial', request)).trial)
+  }
+
+  /** Ends a queued trial, or asks the worker of a running one to stop. @param {number} number @param {string} [reason] */
+  async stopTrial(number, reason = '') {
+    const request = { name: `${this.name}/trials/${number}`, reason, requestId: randomUUID() }
+    return trialFromWire((await this.client.call('StopTrial', request)).trial)
+  }
+
+  /** Gives out no trials until `resume`. */
+  pause() {
+    return this.update('STUDY_STATE_PAUSED')
+  }
+
+  /** Gives out trials again. */
+  resume() {
+    return this.update('STUDY_STATE_ACTIVE')
+  }
+
+  /** @param {string} state */
+  async update(state) {
+    const request = { study: { name: this.name, state }, updateMask: { paths: ['state'] }, requestId: randomUUID() }
+    this.wire = (await this.client.call('UpdateStudy', request)).study
+    return this
+  }
+
+  /**
+   * Every change of the study and its trials as it happens, as the state after it. After a break it goes on where it was.
+   * @param {{ afterRevision?: number, curves?: boolean, signal?: AbortSignal }} [options]
+   */
+  async *watch({ afterRevision = 0, curves = false, signal } = {}) {
+    const view = curves ? 'TRIAL_VIEW_FULL' : 'TRIAL_VIEW_BASIC'
+    for await (const answer of this.client.watch({ name: this.name, afterRevision, view }, signal)) {
+      yield {
+        study: new Study(this.client, answer.study),
+        trials: /** @type {Trial[]} */ (answer.trials.map(trialFromWire)),
+        deletedTrials: /** @type {number[]} */ (answer.deletedTrials),
+        revision: /** @type {number} */ (answer.revision),
+      }
+    }
+  }
+}

@@ -1,0 +1,69 @@
+"""The diagnosis of a study and of a trial in sentences, for whatever prints them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bo_client.diagnosis import HEALTHY, KINDS_LABEL, StudyDiagnosis, kinds
+from bo_client.values import StudyInfo, Trial
+from bo_client.wording import short
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Sentences about one question."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+def in_brief(study: StudyInfo, found: StudyDiagnosis) -> str:
+    """How many results there are, and how good they usually are."""
+    middle = "" if found.median is None else f", the median {found.metric} is {short(found.median)}"
+    return f"{study.id}: {found.results} results, {found.failed} without{middle}"
+
+
+def study_findings(found: StudyDiagnosis, best: Trial | None) -> Iterator[Findings]:
+    """What matters, which edges are pressed against, what was a waste, what ails trials, and what to do about each."""
+    yield Findings("What matters", tuple(_mattering(found)))
+    yield Findings("Edges that the best trials press against", tuple(_pressed(found)) or ("none",))
+    yield Findings("Parts that are a waste", tuple(_wasted(found)) or ("none",))
+    ended = found.results + found.failed
+    ailing = tuple(f"{kind}: {count} of {ended}" for kind, count in found.ailments.items())
+    yield Findings("What ails the trials", ailing or ("nothing that their workers have told",))
+    if best is not None and kinds(best):
+        yield Findings(f"The best, trial {best.number}", tuple(trial_lines(best)))
+
+
+def trial_lines(trial: Trial) -> Iterator[str]:
+    """A trial's diagnosis: one line for each finding."""
+    prefix = f"{KINDS_LABEL}."
+    told = {name.removeprefix(prefix): text for name, text in trial.labels.items() if name.startswith(prefix)}
+    if not told:
+        yield HEALTHY
+    yield from (f"{kind}: {text}" for kind, text in told.items())
+
+
+def _mattering(found: StudyDiagnosis) -> Iterator[str]:
+    if found.matters:
+        yield ", ".join(f"{name} {share:.0%}" for name, share in found.matters.items())
+    else:
+        yield "can't be told yet: run more trials"
+    if found.idle:
+        yield f"hardly: {', '.join(found.idle)}; pin them, and the search needs fewer trials"
+
+
+def _pressed(found: StudyDiagnosis) -> Iterator[str]:
+    for edge in found.pressed:
+        yield (
+            f"{edge.parameter}: {edge.near} of the {edge.best} best that have it lie at its {edge.edge} edge, "
+            f"{short(edge.bound)}; move that edge out"
+        )
+
+
+def _wasted(found: StudyDiagnosis) -> Iterator[str]:
+    for part in found.wasted:
+        tried = f"best {short(part.best)}" if part.best is not None else "none with a result"
+        yield (
+            f"{part.parameter} {part.part}: {part.trials} trials, {part.failed} failed, {tried}, all worse than the "
+            "median of the others; leave it out"
+        )

@@ -1,0 +1,211 @@
+"""What a report tells of a study, read once: plain values for the template, which escapes them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from bo_client import figures
+from bo_client.diagnosis import HEALTHY, KINDS_LABEL, diagnose, kinds
+from bo_client.diagnosis_words import Findings, in_brief, study_findings, trial_lines
+from bo_client.figures import Picture
+from bo_client.figures.reading import analysis_of
+from bo_client.insight import Analysis
+from bo_client.parameters import Parameter
+from bo_client.ranking import best_of
+from bo_client.report.definition import Table, definition
+from bo_client.values import Metric, Origin, StudyInfo, Trial
+from bo_client.wording import (
+    assignments,
+    clock,
+    duration,
+    goals,
+    heading,
+    in_order,
+    nothing_yet,
+    progress,
+    short,
+    with_unit,
+)
+
+if TYPE_CHECKING:
+    from bo_client.study import Study
+
+GROUPS = {
+    "convergence": "How the best came about",
+    "front": "The objectives against each other",
+    "curves": "Learning curves",
+    "parallel": "Every trial as a line through its parameters",
+    "importance": "Which parameters matter",
+    "slice": "Expected along",
+    "contour": "Expected over",
+    "uncertainty": "Uncertain over",
+}
+"""What figures are called, by the first word of their name."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with its heading."""
+
+    name: str
+    heading: str
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One line of the table of trials."""
+
+    number: int
+    is_best: bool
+    state: str
+    cells: Sequence[str]
+    parameters: str
+    more: Sequence[str]
+    """Why it was suggested, what went wrong, what ails it: a line each."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """All of a report."""
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    best: Table | None
+    no_best: str
+    """Why there is none, where there is none."""
+    figures: Sequence[Figure]
+    brief: str
+    findings: Sequence[Findings]
+    trust: Sequence[Findings]
+    trial_columns: Sequence[str]
+    trials: Sequence[TrialRow]
+    tables: Sequence[Table]
+
+
+def read(study: "Study", now: datetime) -> Content:
+    """All that the report tells, as the server has it now."""
+    info, trials, analysis = study.info(), list(study.trials(full=True)), analysis_of(study)
+    best = best_of(info, trials)
+    diagnosis = diagnose(info, trials, analysis)
+    first = best[0] if best and len(info.objectives) == 1 else None
+    return Content(
+        title=info.display_name or info.id,
+        facts=_facts(info, trials, best, now),
+        best=_best(info, best),
+        no_best=f"There is none: {nothing_yet(info)}.",
+        figures=[Figure(*named) for named in _named(figures.pictures(study, trials, analysis))],
+        brief=in_brief(info, diagnosis),
+        findings=list(study_findings(diagnosis, first)),
+        trust=list(_trust(analysis)),
+        trial_columns=["trial", "state", *(heading(m) for m in info.steering), "time", "from"],
+        trials=[_row(info, t, t in best) for t in trials],
+        tables=definition(info),
+    )
+
+
+def _facts(info: StudyInfo, trials: Sequence[Trial], best: Sequence[Trial], now: datetime) -> list[tuple[str, str]]:
+    counts = ", ".join(f"{count} {state.lower()}" for state, count in info.counts.items() if count)
+    labels = ", ".join(f"{name} = {text}" for name, text in sorted(info.labels.items()))
+    took = sum(seconds for t in trials if (seconds := duration(t)) is not None)
+    found = f"trial{'s' if len(best) > 1 else ''} {', '.join(str(t.number) for t in best)}" if best else "none yet"
+    told = {
+        "study": info.id,
+        "goal": goals(info),
+        "state": f"{info.state.value}, {progress(info)} trials ended",
+        "trials": counts or "none yet",
+        "best": found,
+        "time of all trials": clock(took),
+        "begins from": ", ".join(info.warm_start_studies),
+        "labels": labels,
+        "made": f"{info.create_time:%Y-%m-%d %H:%M} UTC" if info.create_time else "",
+        "report of": f"{now:%Y-%m-%d %H:%M} UTC",
+    }
+    return [(name, text) for name, text in told.items() if text]
+
+
+def _best(info: StudyInfo, best: Sequence[Trial]) -> Table | None:
+    """The best trial's values one below the other, or a row for each trial of the Pareto set."""
+    if not best:
+        return None
+    metrics = [m for m in info.metrics if any(t.value(m.name) is not None for t in best)]
+    if len(best) == 1:
+        (trial,) = best
+        reached = [(with_unit(m), _value(m, trial)) for m in metrics]
+        given = [(_named_parameter(info.space[n]), short(v)) for n, v in in_order(trial.parameters, info.space).items()]
+        return Table(f"Trial {trial.number}", ("what", "value"), [*reached, *given])
+    columns = ("trial", *(heading(m) for m in metrics), *info.space.names)
+    rows = [
+        (
+            str(t.number),
+            *(_value(m, t) for m in metrics),
+            *(short(t.parameters[n]) if n in t.parameters else "–" for n in info.space.names),
+        )
+        for t in best
+    ]
+    return Table(f"The Pareto set: {len(best)} trials", columns, rows)
+
+
+def _named_parameter(parameter: Parameter) -> str:
+    return f"{parameter.name} ({parameter.unit})" if parameter.unit else parameter.name
+
+
+def _value(metric: Metric, trial: Trial) -> str:
+    value = trial.value(metric.name)
+    if value is None:
+        return "–"
+    return short(value) if metric.admits(value) else f"{short(value)} ✗"
+
+
+def _named(shown: dict[str, Picture]) -> Iterator[tuple[str, str, Picture]]:
+    for name, picture in shown.items():
+        kind, *along = name.split(" ")
+        yield name, f"{GROUPS[kind]} {' and '.join(along)}".strip(), picture
+
+
+def _trust(analysis: Analysis | None) -> Iterator[Findings]:
+    """Whether the best is really best, and how far the surrogate is to be trusted, of each objective."""
+    for told in analysis.metrics if analysis else ():
+        likely = tuple(
+            f"trial {c.trial}: best with {c.probability:.0%}, observed {short(c.observed)}, "
+            f"predicted {short(c.prediction.mean)} ± {short(c.prediction.std)}"
+            for c in told.best.contenders
+        )
+        yield Findings(f"Is the best {told.metric} really best?", (told.best.summary, *likely))
+        yield Findings(f"Is what is expected of {told.metric} to be trusted?", (told.calibration.summary,))
+
+
+ORIGINS = {
+    Origin.SURROGATE: "surrogate",
+    Origin.QUASI_RANDOM: "quasi-random",
+    Origin.DEFAULT: "default",
+    Origin.WARM_START: "earlier study",
+    Origin.USER: "user",
+}
+
+
+def _row(info: StudyInfo, trial: Trial, is_best: bool) -> TrialRow:
+    seconds = duration(trial)
+    cells = [
+        *(_value(m, trial) if trial.final_measurement else "" for m in info.steering),
+        "" if seconds is None else clock(seconds),
+        ORIGINS[trial.origin] if trial.origin else "",
+    ]
+    parameters = assignments(in_order(trial.parameters, info.space))
+    return TrialRow(trial.number, is_best, trial.state.value, cells, parameters, list(_more(trial)))
+
+
+def _more(trial: Trial) -> Iterator[str]:
+    if trial.explanation and trial.explanation.summary:
+        yield f"why: {trial.explanation.summary}"
+    if trial.failure:
+        yield f"{trial.failure.reason.value}: {trial.failure.message}".removesuffix(": ")
+    if trial.stop_reason:
+        yield f"stopped: {trial.stop_reason}"
+    if trial.attempt > 1:
+        yield f"attempt {trial.attempt}"
+    if set(kinds(trial)) - {HEALTHY}:
+        yield from trial_lines(trial)
+    plain = {k: v for k, v in sorted(trial.labels.items()) if not f"{k}.".startswith(f"{KINDS_LABEL}.")}
+    yield from (f"{name} = {text}" for name, text in plain.items())

@@ -1,0 +1,60 @@
+"""Writes docs/commands.md out of click's commands: `scripts/commands`."""
+
+import inspect
+from collections.abc import Iterator
+
+import bo_client.cli
+import bo_objectives.cli
+import click
+
+import bo_service.cli
+
+PROGRAMS = {"bo": bo_client.cli.main, "bo-worker": bo_objectives.cli.main, "bo-service": bo_service.cli.main}
+
+HEAD = """# Commands
+
+What `--help` says, in one page. It is written by `scripts/commands`.
+
+| exit code | |
+|---|---|
+| 0 | done; `bo-service serve` also after a graceful end |
+| 1 | refused or failed, in one line on standard error; nothing to show or to hand out |
+| 2 | wrong usage |
+| 130 | Ctrl-C cut something off; 143: SIGTERM did |
+
+`bo completion bash`, `zsh` or `fish` prints what completes all three in a shell, ids of studies included.
+"""
+
+
+def page() -> Iterator[str]:
+    """The lines."""
+    yield HEAD
+    for name, command in PROGRAMS.items():
+        yield from section(command, click.Context(command, info_name=name, **command.context_settings), 2)
+
+
+def section(command: click.Command, ctx: click.Context, level: int) -> Iterator[str]:
+    """A command, and those within it."""
+    yield f"{'#' * level} {ctx.command_path}\n"
+    yield f"```text\n{ctx.command_path} {' '.join(command.collect_usage_pieces(ctx))}\n```\n"
+    yield text(command.help or "") + "\n"
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx)
+        if record and isinstance(parameter, click.Option) and "--help" not in parameter.opts:
+            yield f"- `{record[0]}`: {record[1]}".rstrip(": ")
+    yield ""
+    if isinstance(command, click.Group):
+        for name in sorted(command.list_commands(ctx)):
+            child = command.get_command(ctx, name)
+            assert child is not None
+            yield from section(child, click.Context(child, parent=ctx, info_name=name), min(level + 1, 4))
+
+
+def text(help_text: str) -> str:
+    """Paragraphs; those that click leaves as they are become blocks."""
+    parts = inspect.cleandoc(help_text).split("\n\n")
+    return "\n\n".join(f"```text\n{part[2:].strip()}\n```" if part.startswith("\b\n") else part for part in parts)
+
+
+if __name__ == "__main__":
+    print("\n".join(page()).rstrip())

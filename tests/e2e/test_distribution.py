@@ -1,0 +1,93 @@
+"""The distribution as a user has it: built, looked into, installed into a fresh environment, run elsewhere."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("distribution")]
+
+
+def run(*command: object, folder: Path) -> str:
+    """What it prints; it must succeed. It finds nothing of this checkout."""
+    hidden = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=folder, env=hidden, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist, and the wheel that was built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--outdir", folder, ROOT, folder=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def programs(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of programs of an environment with the wheel and what its extra `server` brings."""
+    venv = tmp_path_factory.mktemp("installed") / "venv"
+    run(sys.executable, "-m", "venv", venv, folder=built)
+    (wheel,) = built.glob("*.whl")
+    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    run(venv / "bin" / "python", *pip, f"bo-service[server] @ {wheel.as_uri()}", folder=built)
+    return venv / "bin"
+
+
+def tracked(*folders: str) -> set[str]:
+    return set(run("git", "ls-files", *folders, folder=ROOT).split())
+
+
+def test_the_wheel_holds_all_that_is_imported_and_nothing_else(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    shipped = tracked("bo_service", "proto/bo_api", "objectives/bo_objectives", "clients/python/bo_client")
+    expected = {re.sub(r"^(proto|objectives|clients/python)/", "", name) for name in shipped}
+    assert {name for name in names if ".dist-info/" not in name} == expected
+    for package in ("bo_service", "bo_api", "bo_objectives", "bo_client"):
+        assert f"{package}/py.typed" in names
+    assert "bo_api/v1/optimization_service.proto" in names
+    assert [name for name in names if name.endswith("licenses/LICENSE")]
+    assert [name for name in names if "/migrations/" in name]
+    assert [name for name in names if name.endswith("emoji.zip")]
+
+
+def test_the_source_distribution_holds_what_the_wheel_is_made_of(built: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tops = {name.partition("/")[0] for name in names}
+    assert {"bo_service", "clients", "objectives", "proto"} <= tops
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml"} <= tops
+    assert not tops & {"tests", "benchmarks", "docs", "deploy", "scripts"}
+    assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
+
+
+def test_server_worker_and_client_run_from_another_folder(programs: Path, tmp_path: Path) -> None:
+    where = run(programs / "python", "-c", "import bo_service; print(bo_service.__file__)", folder=tmp_path)
+    assert where.startswith(str(programs.parent))
+    command = [programs / "bo-service", "serve", "--storage", "sqlite:///bo.db", "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[2]
+        try:
+            run(programs / "bo-service", "health", "--server", address, folder=tmp_path)
+            worker = ("run", "--server", address, "--study", "s", "--objective", "branin", "--max-trials", "6")
+            run(programs / "bo-worker", *worker, folder=tmp_path)
+            shown = run(programs / "bo", "--server", address, "show", "s", folder=tmp_path)
+        finally:
+            server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=60) == 0
+    assert "succeeded" in shown
+    assert (tmp_path / "bo.db").exists()
+    run(programs / "python", "-m", "pip", "check", folder=tmp_path)
