@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import contract_page  # mkdocs looks beside a hook first
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +31,7 @@ def on_files(files: Files, config: Any) -> Files:
         "reference/comparison.md": without_links((RESULTS / "README.md").read_text()),
         "reference/load.md": without_links((RESULTS / "load.md").read_text()),
         "reference/decisions.md": decisions(),
-        "reference/contract.md": contract(),
+        "reference/contract.md": contract_page.page(),
     }
     for decision in [file for file in files if file.src_uri.startswith("decisions/")]:
         files.remove(decision)  # they are on one page
@@ -65,13 +66,4 @@ def decisions() -> str:
     for path in sorted((ROOT / "docs" / "decisions").glob("*.md")):
         number, _, name = path.stem.partition("-")
         told.append(f"## {number} {name.replace('-', ' ')}\n\n{without_links(path.read_text())}")
-    return "\n".join(told)
-
-
-def contract() -> str:
-    """The proto files, whose comments tell what each call and field does."""
-    told = ["# The contract\n\nWhat each call does, and every field: [from any language](../languages.md)\n"]
-    for name in ("optimization_service", "study", "space", "trial", "insight", "token_service"):
-        text = (ROOT / "proto" / "bo_api" / "v1" / f"{name}.proto").read_text()
-        told.append(f"## {name}.proto\n\n```proto\n{text}```\n")
     return "\n".join(told)
