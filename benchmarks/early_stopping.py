@@ -35,6 +35,7 @@ from bo_service.application.ports import Errand, Optimizer, TrialOutline
 from bo_service.application.results import full_values
 from bo_service.application.services import Services
 from bo_service.core import suggest as core
+from bo_service.core.blind import quasi_random
 from bo_service.core.constraints import Configuration
 from bo_service.core.domains import DiscreteDomain, FloatDomain, IntDomain, Scale
 from bo_service.core.evidence import Evidence, Predictions, Suggestion
@@ -168,7 +169,7 @@ def problems() -> dict[str, Callable[[], Problem]]:
 def scaled(space: SearchSpace, curve: Callable[..., Any], count: int = 4000, best: float | None = None) -> Problem:
     """With the median of random configurations; without a `best`, theirs less a thousandth of the range."""
     evidence = Evidence(space, SuggestionSettings(), seed=99)
-    found = sorted(curve(s.configuration, 0)[1] for s in core.quasi_random(evidence, count))
+    found = sorted(curve(s.configuration, 0)[1] for s in quasi_random(evidence, count))
     median = found[len(found) // 2]
     return Problem(space, curve, found[0] - 1e-3 * (median - found[0]) if best is None else best, median)
 
@@ -185,7 +186,7 @@ class LocalOptimizer:
         return core.suggest(evidence, count)
 
     def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
-        return core.quasi_random(evidence, count)
+        return quasi_random(evidence, count)
 
     def predict(self, evidence: Evidence, configurations: Sequence[Configuration], patience: float) -> Predictions:  # noqa: ARG002
         return core.predict(evidence, configurations)

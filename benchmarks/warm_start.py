@@ -25,13 +25,13 @@ from bo_objectives.functions import Function, ackley, branin, hartmann6, rosenbr
 from benchmarks.early_stopping import geometric, service
 from bo_service.application import running, studies, suggesting, trials
 from bo_service.application.services import Services
+from bo_service.core.blind import quasi_random
 from bo_service.core.constraints import Configuration
 from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale
 from bo_service.core.encoded.encoding import Encoding
 from bo_service.core.evidence import Evidence
 from bo_service.core.space import Activation, Parameter, SearchSpace
 from bo_service.core.study import Goal, Metric, StudySpec, SuggestionSettings
-from bo_service.core.suggest import quasi_random
 from bo_service.core.trial import Measurement
 
 LOSS = Metric("loss", Goal.MINIMIZE)

@@ -55,7 +55,7 @@ class Optimizer(Protocol):
         """As `core.suggest.suggest`; None where it isn't done within `patience` seconds, fails, or is stopped."""
 
     def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
-        """As `core.suggest.quasi_random`: within milliseconds."""
+        """As `core.blind.quasi_random`: within milliseconds."""
 
     def predict(self, evidence: Evidence, configurations: Sequence[Configuration], patience: float) -> Predictions:
         """As `core.suggest.predict`.

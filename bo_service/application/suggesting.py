@@ -55,7 +55,7 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
     Raises:
         NotFound: no such study.
     """
-    import bo_service.core.suggest  # noqa: F401 - takes a second the first time, which no transaction should
+    import bo_service.core.blind  # noqa: F401 - takes a second the first time, which no transaction should
 
     deadline = time.monotonic() + ask.patience
     known = _look(services, ask, key)

@@ -12,17 +12,6 @@ from bo_service.core.numerics.array import Array
 from bo_service.core.trial import Intent, Origin
 
 
-def explain_blind(bench: Workbench, row: Array, origin: Origin) -> Suggestion:
-    """The suggestion of a row (p,) that was chosen without a surrogate."""
-    summary = "The defaults of the search space, and the centers of parameters that have none."
-    if origin is Origin.QUASI_RANDOM:
-        summary = "A space-filling point: chosen to cover the space, without regard to earlier results."
-    if origin is Origin.WARM_START:
-        summary = "One of the best configurations of the earlier studies that this one starts from."
-    nearest, distance = _nearest(bench, row)
-    return Suggestion(bench.encoding.decode(row), origin, summary, nearest_trial=nearest, nearest_distance=distance)
-
-
 def explain(bench: Workbench, fitted: Fitted, row: Array) -> Suggestion:
     """The suggestion of a row (p,) that the surrogate chose.
 
@@ -31,7 +20,7 @@ def explain(bench: Workbench, fitted: Fitted, row: Array) -> Suggestion:
     """
     X = bench.encoding.features(row[None])
     intent, hope = _prospect(fitted.gain, X)
-    nearest, distance = _nearest(bench, row)
+    nearest, distance = bench.nearest(row)
     near = f"at distance {distance:.2g} from trial {nearest}"
     begin = "Expected to be good" if intent is Intent.EXPLOIT else "Little is known here"
     return Suggestion(
@@ -77,14 +66,3 @@ def _credit(fitted: Fitted) -> str:
         return ""
     told = ", ".join(f"{name} {weight:.0%}" for name, weight in trust.items())
     return f" Earlier studies count by how well they rank this one's results: {told}."
-
-
-def _nearest(bench: Workbench, row: Array) -> tuple[int | None, float | None]:
-    """Number of the nearest past trial, the earliest of equals, and its distance over the unit cube's diagonal."""
-    if not bench.past:
-        return None, None
-    encoding = bench.encoding
-    difference = encoding.features(bench.past_rows) - encoding.features(row[None])
-    distances = np.sqrt((difference**2).sum(axis=1) / max(len(encoding.blocks), 1))
-    i = int(np.argmin(distances))
-    return bench.past[i].number, min(float(distances[i]), 1.0)

@@ -7,15 +7,14 @@ are better.
 from collections.abc import Sequence
 
 from bo_service.core.acquisitions.fitted import Fitted
+from bo_service.core.blind import without_surrogate
 from bo_service.core.constraints import Configuration
 from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.errors import NotEnoughData
 from bo_service.core.evidence import Evidence, PointPrediction, Predictions, Suggestion
-from bo_service.core.explain import explain, explain_blind
-from bo_service.core.search.initial import default_row, every_row, next_rows
+from bo_service.core.explain import explain
+from bo_service.core.search.initial import every_row
 from bo_service.core.search.maximize import STARTS, Search, best_new_row
-from bo_service.core.search.warm_start import opening_rows
-from bo_service.core.trial import Origin
 
 FURTHER_STARTS = 2
 """Candidates that are refined for the second of a batch and those after it: they are for workers that can't wait."""
@@ -30,15 +29,10 @@ def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
     """
     bench = Workbench(evidence)
     blind = min(count, max(0, evidence.initial_trials - evidence.begun)) if evidence.can_be_fitted else count
-    found = _without_surrogate(bench, blind)
+    found = without_surrogate(bench, blind)
     if len(found) < blind or len(found) == count:
         return found
     return found + _with_surrogate(bench, count - len(found))
-
-
-def quasi_random(evidence: Evidence, count: int) -> list[Suggestion]:
-    """As `suggest`, but at once and blind to results: the defaults, then scrambled Sobol points."""
-    return _without_surrogate(Workbench(evidence), count)
 
 
 def predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Predictions:
@@ -61,35 +55,6 @@ def predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Pred
     return Predictions(points, fitted.acquisition, len(bench.values))
 
 
-def _without_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
-    found: list[Suggestion] = []
-    if count and bench.evidence.begun < bench.evidence.initial_trials:
-        row = default_row(bench.encoding)
-        if bench.region.holds(row[None])[0] and not bench.seen.has(row):
-            bench.seen.add(row)
-            found.append(explain_blind(bench, row, Origin.DEFAULT))
-        found += _opening(bench, count - len(found))
-    if len(found) < count:
-        rows = next_rows(bench.encoding, bench.region, bench.seen, count - len(found), bench.evidence.seed)
-        found += [explain_blind(bench, row, Origin.QUASI_RANDOM) for row in rows]
-    return found
-
-
-def _opening(bench: Workbench, count: int) -> list[Suggestion]:
-    """What did best in earlier studies, where there are any, and points of the sequence in turn."""
-    found: list[Suggestion] = []
-    while bench.evidence.sources and len(found) < count and len(bench.seen) < bench.evidence.initial_trials:
-        rows = opening_rows(bench)[:1] if len(bench.seen) % 2 else []
-        for row in rows:
-            bench.seen.add(row)
-        origin = Origin.WARM_START if rows else Origin.QUASI_RANDOM
-        rows = rows or next_rows(bench.encoding, bench.region, bench.seen, 1, bench.evidence.seed)
-        if not rows:
-            break
-        found.append(explain_blind(bench, rows[0], origin))
-    return found
-
-
 def _with_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
     fitted = Fitted.of(bench)
     listed = every_row(bench.encoding)
@@ -107,5 +72,5 @@ def _with_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
         if len(found) < count:
             fitted = fitted.believe(bench, row)
     if len(found) < count and listed is None:
-        found += _without_surrogate(bench, count - len(found))
+        found += without_surrogate(bench, count - len(found))
     return found

@@ -11,6 +11,7 @@ from bo_service.application import studies
 from bo_service.application.ports import Errand, Store
 from bo_service.application.services import Services
 from bo_service.core import suggest as core
+from bo_service.core.blind import quasi_random
 from bo_service.core.domains import CategoricalDomain, FloatDomain, Scale
 from bo_service.core.errors import DeadlinePassed
 from bo_service.core.evidence import Evidence, Predictions, Suggestion
@@ -47,7 +48,7 @@ class LocalOptimizer:
         return None if self.too_slow else core.suggest(evidence, count)
 
     def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
-        return core.quasi_random(evidence, count)
+        return quasi_random(evidence, count)
 
     def predict(self, evidence: Evidence, configurations: Sequence[object], patience: float) -> Predictions:
         if self.too_slow:

@@ -69,7 +69,7 @@ def licenses(package: Distribution) -> set[str]:
         classifiers = package.metadata.get_all("Classifier", [])
         told = [c.rpartition(" :: ")[2] for c in classifiers if c.startswith("License ::")]
         told = told or [text for text in [package.metadata.get("License")] if text and text != "UNKNOWN"]
-        return {SPELLINGS.get(text, text) for text in told}
+        return {one for text in told for one in SPELLINGS.get(text, text).split(" AND ")}
     found: set[str] = set()
     for term in re.split(r"\s+AND\s+", said):
         choices = {choice.strip("() ") for choice in re.split(r"\s+OR\s+", term)}

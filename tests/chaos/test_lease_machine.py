@@ -19,7 +19,7 @@ from bo_service.application import running, studies, suggesting, trials
 from bo_service.application.ports import RequestKey
 from bo_service.application.pulse import OUTAGE, keep_pulse
 from bo_service.application.services import Services
-from bo_service.core import suggest as core
+from bo_service.core.blind import quasi_random
 from bo_service.core.domains import FloatDomain
 from bo_service.core.errors import NotFound, WrongLease, WrongState
 from bo_service.core.space import Parameter, SearchSpace
@@ -61,7 +61,7 @@ class Blind:
         return None
 
     def suggest_blind(self, evidence: Any, count: int) -> Any:
-        return core.quasi_random(evidence, count)
+        return quasi_random(evidence, count)
 
 
 @dataclass

@@ -18,6 +18,7 @@ HEAVY = (
     "bo_service",
     "bo_objectives",
 )
+TOOLS = ("optuna", "keras_tuner", "ray", "mlflow", "tensorboard")
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -38,8 +39,12 @@ def loaded_by(statement: str) -> set[str]:
     ],
 )
 def test_nothing_heavy_is_loaded(statement: str) -> None:
-    assert loaded_by(statement).isdisjoint(HEAVY)
+    assert loaded_by(statement).isdisjoint((*HEAVY, *TOOLS))
 
 
 def test_a_program_that_only_tests_opens_no_channel() -> None:
     assert "grpc" not in loaded_by("from bo_client.testing import FakeServer; FakeServer().client()")
+
+
+def test_the_logs_of_a_study_need_neither_of_their_tools_until_one_is_chosen() -> None:
+    assert loaded_by("from bo_client.integrations import following, domains, held").isdisjoint((*HEAVY, *TOOLS))

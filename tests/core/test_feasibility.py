@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from bo_service.core.acquisitions.feasibility import feasibility
+from bo_service.core.blind import quasi_random
 from bo_service.core.domains import CategoricalDomain, FloatDomain, IntDomain, Scale
 from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.evidence import Evidence, PastTrial
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
-from bo_service.core.suggest import quasi_random, suggest
+from bo_service.core.suggest import suggest
 
 NETWORK = SearchSpace(
     (

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bo_service.core.blind import quasi_random
 from bo_service.core.domains import CategoricalDomain, FloatDomain, IntDomain
 from bo_service.core.evidence import Evidence, PastTrial
 from bo_service.core.numerics.pareto import front, hypervolume
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
-from bo_service.core.suggest import predict, quasi_random, suggest
+from bo_service.core.suggest import predict, suggest
 from bo_service.core.trial import Intent, Origin
 
 SQUARE = SearchSpace((Parameter("a", FloatDomain(0.0, 1.0)), Parameter("b", FloatDomain(0.0, 1.0))))

@@ -13,13 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bo_service.core.blind import quasi_random
 from bo_service.core.constraints import LinearConstraint
 from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale, Value
 from bo_service.core.errors import NotEnoughData
 from bo_service.core.evidence import Evidence, PastTrial, Suggestion
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import Acquisition, Algorithm, SuggestionSettings
-from bo_service.core.suggest import predict, quasi_random, suggest
+from bo_service.core.suggest import predict, suggest
 from bo_service.core.trial import Intent, Origin
 
 Objective = Callable[[Mapping[str, Any]], float | None]

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bo_service.core.blind import quasi_random
 from bo_service.core.constraints import LinearConstraint
 from bo_service.core.domains import CategoricalDomain, FloatDomain, IntDomain
 from bo_service.core.evidence import Evidence, PastTrial, Source
 from bo_service.core.space import Activation, Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
-from bo_service.core.suggest import predict, quasi_random, suggest
+from bo_service.core.suggest import predict, suggest
 from bo_service.core.surrogates.gaussian_process import fit
 from bo_service.core.surrogates.transfer import Trend, TrendedProcess, ranking_trust
 from bo_service.core.translation import translated

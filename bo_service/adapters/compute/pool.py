@@ -38,7 +38,7 @@ class PoolOptimizer:
     def __init__(self, processes: int) -> None:
         self._processes = Processes(processes)
         self._failures = 0
-        threading.Thread(target=tasks.load, daemon=True, name="load-core").start()  # so that the first call needn't
+        threading.Thread(target=_load, daemon=True, name="load-core").start()  # so that the first call needn't
 
     def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> list[Suggestion] | None:
         try:
@@ -52,7 +52,7 @@ class PoolOptimizer:
         return found
 
     def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
-        from bo_service.core.suggest import quasi_random
+        from bo_service.core.blind import quasi_random
 
         return quasi_random(evidence, count)
 
@@ -87,3 +87,7 @@ class PoolOptimizer:
             raise LimitExceeded(
                 "the surrogate needs more memory than the server's processes may take; give them more, or ask for less"
             ) from error
+
+
+def _load() -> None:
+    import bo_service.core.blind  # noqa: F401

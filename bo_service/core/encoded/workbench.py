@@ -4,6 +4,7 @@ n informative trials, p parameters.
 """
 
 import math
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +14,7 @@ from bo_service.core.constraints import Configuration
 from bo_service.core.encoded.encoding import Encoding
 from bo_service.core.encoded.region import Region
 from bo_service.core.encoded.seen import Seen
-from bo_service.core.evidence import Evidence, PastTrial
+from bo_service.core.evidence import Evidence, PastTrial, Source
 from bo_service.core.numerics.array import Array
 from bo_service.core.numerics.pareto import front
 
@@ -96,6 +97,31 @@ class Workbench:
             sizes = np.abs(self.margins).max(axis=0)
             found[self.is_measured] = (np.maximum(-self.margins, 0.0) / np.where(sizes > 0.0, sizes, 1.0)).sum(axis=1)
         return found
+
+    @cached_property
+    def sources(self) -> list[tuple[Source, "Workbench"]]:
+        """Those of earlier studies, by name, each laid out for work in this study's space."""
+        ordered = sorted(self.evidence.sources, key=lambda source: (source.name, source.objective))
+        return [(source, self._of_source(source)) for source in ordered]
+
+    def _of_source(self, source: Source) -> "Workbench":
+        measured = tuple(replace(trial, further=(), margins=()) for trial in source.past)
+        return Workbench(Evidence(self.evidence.space, self.evidence.settings, self.evidence.seed, measured))
+
+    def nearest(self, row: Array) -> tuple[int | None, float | None]:
+        """Number of the past trial nearest to a row (p,), the earliest of equals, and its distance over the unit cube's
+        diagonal."""
+        if not self.past:
+            return None, None
+        difference = self._past_features - self.encoding.features(row[None])
+        distances = np.sqrt((difference**2).sum(axis=1) / max(len(self.encoding.blocks), 1))
+        i = int(np.argmin(distances))
+        return self.past[i].number, min(float(distances[i]), 1.0)
+
+    @cached_property
+    def _past_features(self) -> Array:
+        """X (n, f) of the past trials."""
+        return self.encoding.features(self.past_rows)
 
     def rng(self, *purpose: int) -> np.random.Generator:
         """A generator for one purpose, made from the seed and the amount of evidence."""

@@ -6,7 +6,6 @@ import numpy as np
 
 from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.numerics.array import Array
-from bo_service.core.surrogates.sources import bench_of, in_order
 
 APART = 0.1
 """Openings differ by more than this in some coordinate, from each other and from all that has been tried."""
@@ -14,7 +13,7 @@ APART = 0.1
 
 def opening_rows(bench: Workbench) -> list[Array]:
     """New feasible rows (p,) that did best in the sources, from each in turn, its best first."""
-    ranked = [[z for z in bench_of(bench, s).best_rows() if bench.region.holds(z[None])[0]] for s in in_order(bench)]
+    ranked = [[z for z in past.best_rows() if bench.region.holds(z[None])[0]] for _, past in bench.sources]
     known = bench.seen.Z
     found: list[Array] = []
     for row in (z for turn in zip_longest(*ranked) for z in turn if z is not None):

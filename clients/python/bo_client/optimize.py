@@ -72,7 +72,8 @@ class Heart:
     def _beat(self) -> None:
         while not self._stopped.wait(self._trial.lease_seconds / 3):
             try:
-                self._trial.heartbeat(patience=0)
+                if not self._trial.heartbeat(patience=0).lease_valid:
+                    return
             except (NotFound, FailedPrecondition):
                 return  # the next report, or completing the trial, will say so
             except BoClientError:
@@ -111,17 +112,17 @@ def evaluate(trial: EvaluatedTrial, objective: Callable[..., Any]) -> Exception 
     arguments = (trial.parameters, trial) if takes_trial(objective) else (trial.parameters,)
     with Heart(trial):
         try:
-            _succeed(trial, trial.study.metrics_of(objective(*arguments)))
+            succeed(trial, trial.study.metrics_of(objective(*arguments)))
         except StopTrial as stop:
             _end_early(trial, str(stop))
         except (ServerUnavailable, DeadlineExceeded):
             raise  # nobody is there to be told
         except Exception as error:
             reason = FailureReason.OUT_OF_MEMORY if isinstance(error, MemoryError) else FailureReason.CRASHED
-            _fail(trial, reason, f"{type(error).__name__}: {error}")
+            fail(trial, reason, f"{type(error).__name__}: {error}")
             return error
         except BaseException as interrupt:
-            _fail(trial, FailureReason.PREEMPTED, f"interrupted by {type(interrupt).__name__}")
+            fail(trial, FailureReason.PREEMPTED, f"interrupted by {type(interrupt).__name__}")
             raise
     return None
 
@@ -136,11 +137,12 @@ def takes_trial(objective: Callable[..., Any]) -> bool:
     return sum(p.kind in positional and p.default is p.empty for p in parameters) >= 2
 
 
-def _succeed(trial: EvaluatedTrial, metrics: Mapping[str, float], step: int | None = None) -> None:
+def succeed(trial: RunningTrial, metrics: Mapping[str, float], step: int | None = None) -> None:
+    """Ends the trial with its result; as DIVERGED where that isn't finite."""
     required = [m.name for m in trial.study.definition.steering]
     wild = [f"{name} is {metrics[name]!r}" for name in required if name in metrics and not math.isfinite(metrics[name])]
     if wild:
-        _fail(trial, FailureReason.DIVERGED, ", ".join(wild))
+        fail(trial, FailureReason.DIVERGED, ", ".join(wild))
         return
     with _unless_ended():
         trial.complete(metrics, step)
@@ -154,12 +156,13 @@ def _end_early(trial: EvaluatedTrial, why: str) -> None:
     missing = [m.name for m in trial.study.definition.steering if m.name not in measured]
     if trial.last is None or missing:
         what = f"before {', '.join(missing)} had been measured" if trial.last else "before its first measurement"
-        _fail(trial, FailureReason.PREEMPTED, f"stopped {what}: {why}")
+        fail(trial, FailureReason.PREEMPTED, f"stopped {what}: {why}")
     else:
-        _succeed(trial, *trial.last)
+        succeed(trial, *trial.last)
 
 
-def _fail(trial: EvaluatedTrial, reason: FailureReason, message: str) -> None:
+def fail(trial: RunningTrial, reason: FailureReason, message: str) -> None:
+    """Ends the trial without one."""
     with _unless_ended():
         trial.fail(reason, message)
 

@@ -150,8 +150,12 @@ class Study:
         metrics: float | Mapping[str, float] | None = None,
         failure: FailureReason | str | None = None,
         labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
     ) -> Trial:
-        """Records an evaluation made elsewhere: either its final metrics or why it failed. Raises InvalidRequest."""
+        """Records an evaluation made elsewhere: either its final metrics or why it failed.
+
+        Several programs that give the same `request_id` add one trial together. Raises InvalidRequest.
+        """
         if (metrics is None) == (failure is None):
             raise InvalidRequest.of("metrics", "and failure: give exactly one of them")
         trial = trial_pb2.Trial(parameters=self._configuration(parameters), labels=labels or {})
@@ -159,7 +163,7 @@ class Study:
             trial.final_measurement.CopyFrom(codec.measurement_to_wire(self.metrics_of(metrics)))
         if failure is not None:
             trial.failure.CopyFrom(codec.failure_to_wire(failure, ""))
-        return self._create(trial)
+        return self._create(trial, request_id)
 
     def stop_trial(self, number: int, reason: str = "") -> Trial:
         """Ends a queued trial at once, or asks the worker of a running one to stop. Raises FailedPrecondition."""

@@ -1,11 +1,7 @@
-"""Logs that people already use: a CSV of the epochs, TensorBoard with its HParams plugin, and MLflow.
-
-TensorBoard's files are written by the package `tensorboard` alone, without TensorFlow.
-"""
+"""Logs that people already use: a CSV of the epochs, TensorBoard with its HParams plugin, and MLflow."""
 
 import csv
 import importlib.util
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,46 +72,17 @@ class TensorBoardLog:
     """Event files in the trial's folder: a scalar for each curve and layer, and the trial as a session of HParams."""
 
     def __init__(self, directory: Path, parameters: Mapping[str, Any]) -> None:
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        from bo_client.integrations.tensorboard import TensorBoardRun
 
-        self._writer = EventFileWriter(str(directory / "tensorboard"))
-        self._parameters = parameters
-        self._add(_session_start(parameters))
+        self._run = TensorBoardRun(directory / "tensorboard", parameters)
 
     def epoch(self, record: Record) -> None:
         layers = {f"gradient/{path}": rms for path, rms in record.gradients[-1].items()}
-        self._scalars({**{f"epoch/{name}": value for name, value in scalars(record).items()}, **layers}, record.epoch)
-        self._writer.flush()
+        self._run.scalars({**{f"epoch/{name}": v for name, v in scalars(record).items()}, **layers}, record.epoch)
 
     def end(self, metrics: Mapping[str, float]) -> None:
-        self._scalars({f"final/{name}": value for name, value in metrics.items()}, 0)
-        self._add(_session_end())
-        self._writer.close()
-
-    def _scalars(self, values: Mapping[str, float], step: int) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        self._add(Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]), step)
-
-    def _add(self, summary: Any, step: int = 0) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        own = Summary.FromString(summary.SerializeToString())  # with TensorFlow about, the plugin's is of its class
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=own))
-
-
-def _session_start(parameters: Mapping[str, Any]) -> Any:
-    from tensorboard.plugins.hparams.summary import session_start_pb
-
-    return session_start_pb(hparams=dict(parameters))
-
-
-def _session_end() -> Any:
-    from tensorboard.plugins.hparams.api_pb2 import STATUS_SUCCESS
-    from tensorboard.plugins.hparams.summary import session_end_pb
-
-    return session_end_pb(STATUS_SUCCESS)
+        self._run.scalars({f"final/{name}": value for name, value in metrics.items()}, 0)
+        self._run.end()
 
 
 class MlflowLog:
@@ -123,17 +90,17 @@ class MlflowLog:
 
     def __init__(self, directory: Path, parameters: Mapping[str, Any]) -> None:
         import mlflow
+        from bo_client.integrations.mlflow import MlflowRun
 
         self._mlflow: Any = mlflow
-        self._run = mlflow.start_run(run_name=directory.name, nested=True)
-        mlflow.log_params(dict(parameters))
+        self._run = MlflowRun(mlflow.start_run(run_name=directory.name, nested=True).info.run_id)
+        self._run.parameters(parameters)
 
     def epoch(self, record: Record) -> None:
-        self._mlflow.log_metrics(scalars(record), step=record.epoch, run_id=self._run.info.run_id)
+        self._run.metrics(scalars(record), record.epoch)
 
     def end(self, metrics: Mapping[str, float]) -> None:
-        final = {f"final_{name}": value for name, value in metrics.items()}
-        self._mlflow.log_metrics(final, run_id=self._run.info.run_id)
+        self._run.metrics({f"final_{name}": value for name, value in metrics.items()})
         self._mlflow.end_run()
 
 

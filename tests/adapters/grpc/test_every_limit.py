@@ -23,7 +23,7 @@ from bo_service.application.door import AuthMode, Door
 from bo_service.application.services import Services
 from bo_service.bootstrap import SystemClock
 from bo_service.core import limits
-from bo_service.core import suggest as core
+from bo_service.core.blind import quasi_random
 from bo_service.core.errors import NotEnoughData
 
 ROOT = Path(__file__).parents[3]
@@ -41,7 +41,7 @@ class QuickOptimizer:
         return None
 
     def suggest_blind(self, evidence: Any, count: int) -> Any:
-        return core.quasi_random(evidence, count)
+        return quasi_random(evidence, count)
 
     def predict(self, *_: object) -> Any:
         raise NotEnoughData("there is no surrogate here")

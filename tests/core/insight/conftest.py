@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
+from bo_service.core.blind import quasi_random
 from bo_service.core.domains import FloatDomain
 from bo_service.core.evidence import Evidence, PastTrial
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
-from bo_service.core.suggest import quasi_random
 
 Study = Callable[..., Evidence]
 

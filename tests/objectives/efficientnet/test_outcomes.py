@@ -56,6 +56,9 @@ def test_tensorboard_reads_the_scalars_and_the_hyperparameters(make_objective, r
     assert told["lr_head"].number_value == 0.01
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow's own
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_mlflow_has_the_run(make_objective, run, tmp_path: Path, monkeypatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")

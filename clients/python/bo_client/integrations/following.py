@@ -1,0 +1,117 @@
+"""Follows a study, whoever runs its trials, and logs each of them where people look: in TensorBoard or MLflow.
+
+    follow(study, MlflowLog(), TensorBoardLog("logs"))     # until the study is completed
+    with following(study, MlflowLog()): …                  # beside what is done in the block
+
+A study can be followed again, or by another program after the first was cut off: what is logged as a whole stays.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from bo_client.errors import BoClientError
+from bo_client.study import Study
+from bo_client.values import Measurement, StudyInfo, StudyState, Trial, TrialState
+
+
+class Run(Protocol):
+    """One trial in a log."""
+
+    def measured(self, measurement: Measurement) -> None:
+        """A new point of its learning curve."""
+
+    def ended(self, trial: Trial) -> None:
+        """It has ended; the trial tells how."""
+
+
+class Log(Protocol):
+    """Where trials are logged."""
+
+    def start(self, trial: Trial) -> Run | None:
+        """A trial is running, or has been; None where the log has it as a whole."""
+
+
+class Follower:
+    """What has been logged of a study's trials so far. Threads may share it."""
+
+    def __init__(self, logs: Sequence[Log]) -> None:
+        self._logs = logs
+        self._runs: dict[int, list[Run]] = {}
+        self._steps: dict[int, set[int]] = {}
+        self._whole: set[int] = set()
+        self._lock = threading.Lock()
+
+    def take(self, trial: Trial) -> None:
+        """Logs what is new of a trial, which must have its learning curve."""
+        with self._lock:
+            if trial.state is not TrialState.QUEUED and trial.number not in self._whole:
+                self._log(trial)
+
+    def _log(self, trial: Trial) -> None:
+        if trial.number not in self._runs:
+            started = [log.start(trial) for log in self._logs]
+            self._runs[trial.number] = [run for run in started if run is not None]
+        steps = self._steps.setdefault(trial.number, set())
+        for measurement in trial.measurements:
+            if measurement.step not in steps:
+                steps.add(measurement.step)
+                for run in self._runs[trial.number]:
+                    run.measured(measurement)
+        if trial.state.is_ended:
+            for run in self._runs.pop(trial.number):
+                run.ended(trial)
+            self._steps.pop(trial.number)
+            self._whole.add(trial.number)
+
+
+def follow(study: Study, *logs: Log) -> None:
+    """Logs all trials, those before too, until the study is completed and no trial runs.
+
+    Raises:
+        NotFound: the study is gone.
+        ServerUnavailable: nobody answers, and the client's patience has run out.
+    """
+    follower = Follower(logs)
+    for change in study.watch(full=True):
+        for trial in change.trials:
+            follower.take(trial)
+        if _is_over(change.study) and all(t.state.is_ended for t in study.trials()):
+            for trial in study.trials(full=True):  # a message holds a part of them
+                follower.take(trial)
+            return
+
+
+@contextmanager
+def following(study: Study, *logs: Log) -> Iterator[None]:
+    """Logs trials while the block runs, and what has happened by its end. Raises as `follow`, at the end."""
+    follower, ended = Follower(logs), threading.Event()
+    failures: list[Exception] = []
+
+    def watch() -> None:
+        try:
+            for change in study.watch(full=True):
+                for trial in change.trials:
+                    if ended.is_set():
+                        return
+                    follower.take(trial)
+        except BoClientError:
+            return  # the end of the block asks again
+        except Exception as error:  # of a log
+            failures.append(error)
+
+    threading.Thread(target=watch, name=f"follower of {study.name}", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+    if failures:
+        raise failures[0]
+    for trial in study.trials(full=True):
+        follower.take(trial)
+
+
+def _is_over(study: StudyInfo) -> bool:
+    waiting = study.counts.get(TrialState.RUNNING, 0) + study.counts.get(TrialState.QUEUED, 0)
+    return study.state is StudyState.COMPLETED and not waiting

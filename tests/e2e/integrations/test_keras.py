@@ -1,0 +1,104 @@
+"""The Keras callback on a model that trains for some steps, beside a real server."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import bo_client
+import pytest
+from bo_client import TrialState
+
+keras = pytest.importorskip("keras", reason="needs the extra keras")
+from bo_client.integrations.keras import BoCallback  # noqa: E402
+
+pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("keras")]
+
+SPACE = bo_client.SearchSpace([bo_client.FloatParameter("lr", 1e-3, 1e-1, scale="log")])
+
+
+@pytest.fixture
+def make_study(client: bo_client.Client, study_id: str) -> Callable[..., bo_client.Study]:
+    return lambda metric="val_loss", **settings: client.create_study(study_id, SPACE, metric, "minimize", **settings)
+
+
+def fit(callback: Any, epochs: int = 3, validate: bool = True, **options: Any) -> Any:
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse", run_eagerly=True)  # quicker than to compile so little
+    x = keras.random.normal((16, 2), seed=0)
+    data = {"validation_data": (x, x[:, 0])} if validate else {}
+    return model.fit(x, x[:, 0], epochs=epochs, verbose=0, callbacks=[callback], **data, **options)
+
+
+def test_epochs_are_reported_with_all_metrics(make_study) -> None:
+    study = make_study()
+    (trial,) = study.suggest()
+    callback = BoCallback(trial, checkpoint_uri="file:///backup")
+    history = fit(callback).history
+    trial.complete({"val_loss": history["val_loss"][-1]})
+    told = study.trial(trial.number)
+    assert [m.step for m in told.measurements] == [1, 2, 3]
+    assert [dict(m.metrics) for m in told.measurements] == [
+        {"loss": pytest.approx(a), "val_loss": pytest.approx(b)}
+        for a, b in zip(history["loss"], history["val_loss"], strict=True)
+    ]
+    assert told.checkpoint_uri == "file:///backup"
+    assert (told.state, callback.stop_reason) == (TrialState.SUCCEEDED, None)
+
+
+def test_training_ends_when_the_service_says_so(make_study) -> None:
+    study = make_study()
+    (trial,) = study.suggest()
+    study.stop_trial(trial.number, "enough is known")
+    callback = BoCallback(trial)
+    history = fit(callback, epochs=50).history
+    assert len(history["loss"]) == 1
+    assert callback.stop_reason == "enough is known"
+    assert trial.complete({"val_loss": history["val_loss"][-1]}).state is TrialState.STOPPED
+
+
+def test_within_optimize_the_rest_of_the_objective_still_runs(make_study) -> None:
+    study = make_study()
+    lengths = []
+
+    def objective(parameters: Any, trial: Any) -> float:
+        study.stop_trial(trial.number, "enough is known")
+        history = fit(BoCallback(trial), epochs=50).history
+        lengths.append(len(history["loss"]))
+        return -1.0
+
+    study.optimize(objective, n_trials=1)
+    (told,) = study.trials()
+    assert (lengths, told.state, told.value("val_loss")) == ([1], TrialState.STOPPED, -1.0)
+
+
+def test_a_long_epoch_keeps_the_lease_and_the_end_of_training_lets_go(make_study) -> None:
+    study = make_study(lease_duration=1.0)
+    (trial,) = study.suggest()
+    pause = threading.Event()
+
+    class Slow(BoCallback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            pause.wait(2.5)
+
+    hearts = lambda: [t for t in threading.enumerate() if t.name == f"heart of {trial.name}"]  # noqa: E731
+    fit(Slow(trial), epochs=1)
+    assert trial.complete({"val_loss": 1.0}).attempt == 1
+    for heart in hearts():
+        heart.join(10)
+    assert hearts() == []
+
+
+def test_a_metric_that_keras_lacks_is_named(make_study) -> None:
+    (trial,) = make_study("accuracy").suggest()
+    with pytest.raises(bo_client.InvalidRequest, match=r"metrics: lack accuracy; Keras has loss: .* validation_data"):
+        fit(BoCallback(trial), validate=False)
+
+
+def test_what_is_not_finite_is_not_reported(make_study) -> None:
+    study = make_study()
+    (trial,) = study.suggest()
+    callback = BoCallback(trial)
+    callback.set_model(keras.Sequential())
+    callback.on_epoch_end(0, {"loss": 1.0, "val_loss": float("nan")})
+    (measured,) = study.trial(trial.number).measurements
+    assert dict(measured.metrics) == {"loss": 1.0}
