@@ -10,7 +10,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 MOVED = {
-    "../benchmarks/results/README.md": "reference/comparison.md",
+    "../benchmarks/results/README.md": "reference/benchmarks.md",
     "../benchmarks/results/load.md": "reference/load.md",
 }
 OUTSIDE = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./|examples/)[^)#\s]+)\)")
@@ -28,7 +28,7 @@ def on_config(config: Any) -> Any:
 def on_files(files: Files, config: Any) -> Files:
     """Adds the pages."""
     made = {
-        "reference/comparison.md": without_links((RESULTS / "README.md").read_text()),
+        "reference/benchmarks.md": without_links((RESULTS / "README.md").read_text()),
         "reference/load.md": without_links((RESULTS / "load.md").read_text()),
         "reference/decisions.md": decisions(),
         "reference/contract.md": contract_page.page(),

@@ -108,9 +108,12 @@ def suppose(reader: Reader, studies: dict[str, int]) -> None:
             study.optimize(lambda p: abs(p["learning_rate"] - 0.01) + p["dropout"] + p["layers"])
 
 
+RUN_BY = {"docs/integrations.md": ("tests/e2e/integrations/test_page.py", "python")}
+"""Pages whose snippets, all of one language, a test of their own runs, each beside its tool."""
+
 OWN_TESTS = ("README.md", "docs/languages.md", "docs/reports.md", "docs/storage.md")
 """Pages with more to be seen than that they run."""
-PLAIN = [page for page in pages() if page not in OWN_TESTS and read(page)]
+PLAIN = [page for page in pages() if page not in (*OWN_TESTS, *RUN_BY) and read(page)]
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, marks=MARKS.get(page, [])) for page in PLAIN])
@@ -167,6 +170,9 @@ def test_whatever_is_listed_is_still_there() -> None:
         assert len([snippet for snippet in everything if is_at(snippet, [place])]) == 1, place
     for page, replaced in SHORTER.items():
         assert [old for old in replaced if old not in (ROOT / page).read_text()] == []
+    for page, (test, language) in RUN_BY.items():
+        assert Path(page).name in (ROOT / test).read_text()
+        assert {snippet.language for snippet in snippets(page)} == {language}
     assert {*SHORTER, *SUPPOSED, *MARKS, *OWN_TESTS} <= set(pages())
 
 
