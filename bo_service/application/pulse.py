@@ -41,8 +41,7 @@ def _moved(records: Records, silence: timedelta, at: datetime) -> Iterator[Trial
         assert trial.lease is not None
         if trial.study_id not in durations:
             durations[trial.study_id] = records.studies.get(trial.study_id).spec.execution.lease_duration
-        end, full = trial.lease.expire_time, at + durations[trial.study_id]
-        # a clock that was set back leaves leases that would last too long
-        moved = max(end, min(end + silence, full)) if silence > timedelta(0) else min(end, full)
+        end = trial.lease.expire_time
+        moved = min(max(end, end + silence), trial.lease.latest_end(at, durations[trial.study_id]))
         if moved != end:
             yield replace(trial, lease=replace(trial.lease, expire_time=moved))

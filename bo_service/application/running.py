@@ -46,7 +46,7 @@ def report_measurements(
             trial = judged(services, ledger, before, trial, received)
         elif checkpoint_uri:
             trial = trial.report((), checkpoint_uri)
-        trial = trial.renew(ledger.at + duration)
+        trial = trial.renew(ledger.at, duration)
         if measurements or checkpoint_uri:
             trial = ledger.save(trial)
         else:

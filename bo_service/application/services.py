@@ -81,7 +81,8 @@ class Ledger:
 
     def start(self, trial: Trial, worker_id: str) -> Trial:
         """Hands a queued trial to a worker, under a new lease."""
-        lease = Lease(secrets.token_urlsafe(18), worker_id, self.at + self.study.spec.execution.lease_duration)
+        duration = self.study.spec.execution.lease_duration
+        lease = Lease(secrets.token_urlsafe(18), worker_id, self.at + duration, duration)
         started = self.save(trial.start(lease, self.at))
         self.records.leases.add(started)
         return started

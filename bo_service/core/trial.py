@@ -91,6 +91,12 @@ class Lease:
     token: str
     worker_id: str
     expire_time: datetime
+    duration: timedelta | None = None
+    """From when it was last given to its end; None in what older servers have stored."""
+
+    def latest_end(self, at: datetime, duration: timedelta) -> datetime:
+        """When it ends at the latest, unless the clock has been set back; `duration` is that of the study's leases."""
+        return at + (self.duration or duration)
 
 
 @dataclass(frozen=True)
@@ -164,11 +170,13 @@ class Trial:
     def is_held_by(self, token: str) -> bool:
         return self.state is TrialState.RUNNING and self.lease is not None and self.lease.token == token
 
-    def renew(self, expire_time: datetime) -> "Trial":
-        """Extends the lease. Raises WrongState."""
+    def renew(self, at: datetime, duration: timedelta) -> "Trial":
+        """Extends the lease to that long from now; one that was given for longer keeps its end. Raises WrongState."""
         self._require(TrialState.RUNNING, "renew its lease")
         assert self.lease is not None
-        return replace(self, lease=replace(self.lease, expire_time=max(expire_time, self.lease.expire_time)))
+        held = min(self.lease.expire_time, self.lease.latest_end(at, duration))
+        end = max(at + duration, held)
+        return replace(self, lease=replace(self.lease, expire_time=end, duration=end - at))
 
     def report(self, measurements: Sequence[Measurement], checkpoint_uri: str = "") -> "Trial":
         """Takes in new measurements. Raises WrongState."""

@@ -1,10 +1,11 @@
 """Leases and time in which no server was alive, or the clock jumped."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from bo_service.application import running, suggesting, trials
+from bo_service.application import running, studies, suggesting, trials
 from bo_service.application.pulse import keep_pulse
 from bo_service.core.trial import TrialState
 
@@ -148,3 +149,32 @@ def test_a_clock_that_was_set_back_while_nothing_ran_ends_no_lease(services, mak
     keep_pulse(services)
     assert running.expire_leases(services) == 0
     assert trials.get_trial(services, "s", 1, full=False).trial.state is TrialState.RUNNING
+
+
+@pytest.mark.parametrize("beats_first", [False, True])
+def test_a_clock_that_was_ahead_when_the_first_trial_began_gives_no_longer_lease(
+    services, make_study, clock, beats_first
+) -> None:
+    make_study("s", lease_duration=LEASE)
+    keep_pulse(services)
+    clock.turn(3600)  # nothing runs, and nobody notices
+    (trial,) = suggesting.suggest_trials(services, suggesting.Ask("s", 1, "w", 30.0), None).trials
+    clock.turn(-3596)
+    if beats_first:
+        keep_pulse(services)
+    assert heartbeat(services, trial).lease_remaining == LEASE
+    live(services, clock, 33)
+    assert trials.get_trial(services, "s", 1, full=False).trial.state is TrialState.QUEUED
+
+
+def test_leases_that_were_given_for_longer_keep_their_ends(services, clock, held) -> None:
+    def shorter(spec):
+        return replace(spec, execution=replace(spec.execution, lease_duration=timedelta(seconds=10)))
+
+    studies.update_study(services, "t", studies.StudyUpdate(revise=shorter), None)
+    assert heartbeat(services, held[1]).lease_remaining == 2 * LEASE
+    clock.turn(20)  # an outage
+    keep_pulse(services)
+    assert remaining(services, clock)[1] == 60.0
+    live(services, clock, 55)
+    assert heartbeat(services, held[1]).lease_remaining == timedelta(seconds=10)

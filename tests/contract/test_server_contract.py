@@ -440,6 +440,13 @@ class ServerContract:
         assert len(values) == 8
         assert best.final_measurement.metrics["loss"] == min(values)
 
+    def test_a_worker_learns_of_another_length_of_leases_at_its_next_sign_of_life(self, study) -> None:
+        (trial,) = study.suggest()
+        study.update(settings={"lease_duration": 240})
+        assert trial.lease_seconds == 60.0
+        trial.heartbeat()
+        assert trial.lease_seconds == 240.0
+
     def test_a_silent_workers_trial_goes_to_the_next(self, short, run_out) -> None:
         (lost,) = short.suggest()
         run_out(short)

@@ -53,7 +53,9 @@ class Life(RuleBasedStateMachine):
     def start(self) -> None:
         before = self.trial
         self.tokens.append(f"token {len(self.tokens)}")
-        self.trial = before.start(Lease(self.tokens[-1], "w", self.now + timedelta(seconds=60)), self.now)
+        self.trial = before.start(
+            Lease(self.tokens[-1], "w", self.now + timedelta(seconds=60), timedelta(seconds=60)), self.now
+        )
         assert (self.trial.attempt, self.trial.start_time) == (before.attempt + 1, self.now)
         assert self.trial.is_held_by(self.tokens[-1])
         assert not any(self.trial.is_held_by(token) for token in self.tokens[:-1])
@@ -67,11 +69,12 @@ class Life(RuleBasedStateMachine):
         assert self.trial.checkpoint_uri == "gs://a"
 
     @precondition(lambda self: self.is_in(TrialState.RUNNING))
-    @rule(seconds=st.integers(-100, 100))
-    def renew(self, seconds: int) -> None:
-        before = self.trial.lease.expire_time
-        self.trial = self.trial.renew(before + timedelta(seconds=seconds))
+    @rule(passed=st.integers(0, 100), seconds=st.integers(1, 100))
+    def renew(self, passed: int, seconds: int) -> None:
+        before, self.now = self.trial.lease.expire_time, self.now + timedelta(seconds=passed)
+        self.trial = self.trial.renew(self.now, timedelta(seconds=seconds))
         assert self.trial.lease.expire_time >= before  # a lease never shrinks
+        assert self.trial.lease.expire_time >= self.now + timedelta(seconds=seconds)
 
     @precondition(is_open)
     @rule()
@@ -116,7 +119,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_in(TrialState.RUNNING))
     @rule()
     def only_running_trials_report(self) -> None:
-        for call in (lambda: self.trial.report([]), lambda: self.trial.renew(self.now)):
+        for call in (lambda: self.trial.report([]), lambda: self.trial.renew(self.now, timedelta(seconds=60))):
             with pytest.raises(WrongState, match="studies/s/trials/1"):
                 call()
 

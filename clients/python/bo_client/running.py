@@ -27,7 +27,7 @@ class RunningTrial:
         self.lease_token = lease_token
         """Proves who holds the trial; with it, another process may complete it."""
         self.lease_seconds = lease_seconds
-        """How long the lease lasts after each sign of life."""
+        """How long the lease lasts after each sign of life: as the last one's answer said."""
 
     @classmethod
     def from_wire(cls, study: "Study", message: trial_pb2.Trial, lease_token: str) -> "RunningTrial":
@@ -154,7 +154,10 @@ class RunningTrial:
             checkpoint_uri=checkpoint_uri,
         )
         answer = self.study.client.ask(request, pb.ReportMeasurementsResponse, patience=patience)
-        return codec.heartbeat_from_wire(answer)
+        heartbeat = codec.heartbeat_from_wire(answer)
+        if heartbeat.lease_valid and heartbeat.lease_remaining > 0:
+            self.lease_seconds = heartbeat.lease_remaining
+        return heartbeat
 
     def _end(self, request: pb.CompleteTrialRequest) -> Trial:
         request.name, request.lease_token, request.request_id = self.name, self.lease_token, new_request_id()
