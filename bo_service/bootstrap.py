@@ -9,6 +9,7 @@ from functools import partial
 import grpc
 
 from bo_service.adapters.compute.pool import PoolOptimizer
+from bo_service.adapters.dashboard import DashboardProcess, PrivateSocket
 from bo_service.adapters.grpc.server import COMPUTING, READINESS, GrpcServer
 from bo_service.adapters.grpc.tls import CertificateFiles
 from bo_service.adapters.health import HealthMonitor
@@ -79,7 +80,8 @@ def running_server(config: Config) -> Iterator[int]:
         keep_pulse(services)
         forget_old_answers(services)
         watchers = [ObservedCalls(watcher)] if instruments else []
-        server = GrpcServer(services, door, config.listen, credentials, watchers)
+        private = None if config.dashboard is None else _private_socket(stack)
+        server = GrpcServer(services, door, config.listen, credentials, watchers, private)
         if metrics is not None:
             _serve_metrics(stack, config, metrics, Levels(store, pool.load))
         _keep_going(stack, services, door, watcher)
@@ -89,6 +91,9 @@ def running_server(config: Config) -> Iterator[int]:
         server.start()
         stack.callback(server.stop, config.drain_seconds, config.grace_seconds)
         _watch_health(stack, services, pool, _announcing(server, metrics))
+        if private is not None:
+            dashboard = stack.enter_context(DashboardProcess(private, config.dashboard_options))
+            logger.info("dashboard at %s", dashboard.address)
         yield server.port
 
 
@@ -118,6 +123,12 @@ def _credentials(config: Config) -> grpc.ServerCredentials | None:
     if config.tls is None:
         return None
     return CertificateFiles(config.tls.certificate, config.tls.key, config.tls.client_authority).credentials
+
+
+def _private_socket(stack: ExitStack) -> str:
+    socket = PrivateSocket()
+    stack.callback(socket.close)
+    return socket.address
 
 
 def _serve_metrics(stack: ExitStack, config: Config, metrics: Metrics, levels: Levels) -> None:

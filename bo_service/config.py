@@ -2,10 +2,13 @@
 
 import ipaddress
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bo_service.core.errors import StartupError
+
+EXAMPLES = {"--metrics": "127.0.0.1:9464", "--dashboard": "127.0.0.1:8080"}
 
 
 def default_processes() -> int:
@@ -23,7 +26,7 @@ class Address:
     def __post_init__(self) -> None:
         port = self.text.rpartition(":")[2]
         if not (self.host and port.isascii() and port.isdigit() and int(port) < 65536):
-            example = "127.0.0.1:9464" if self.option == "--metrics" else "127.0.0.1:50051"
+            example = EXAMPLES.get(self.option, "127.0.0.1:50051")
             raise StartupError(f"{self.option}: is {self.text!r}; give HOST:PORT, such as {example}")
 
     @property
@@ -80,6 +83,12 @@ class Config:
     """HOST:PORT; None: nothing is measured."""
     metrics_insecure: bool = False
     """Whether other machines may read the metrics, which nothing protects."""
+    dashboard: str | None = None
+    """HOST:PORT; None: there is none."""
+    dashboard_hosts: Sequence[str] = ()
+    """Further names by which browsers call it."""
+    dashboard_origins: Sequence[str] = ()
+    """Origins whose pages may call it."""
     drain_seconds: float = 0.0
     """From the moment that health says NOT_SERVING until no more calls are taken."""
     grace_seconds: float = 10.0
@@ -101,6 +110,16 @@ class Config:
                 "protected; listen on 127.0.0.1, or accept that with --metrics-insecure"
             )
 
+        self._check_dashboard()
+
+    def _check_dashboard(self) -> None:
+        address = self.dashboard_address
+        if address is not None and not (address.is_loopback or self.insecure or self.tls):
+            raise StartupError(
+                f"--dashboard: {address.host} can be reached from other machines, and nothing would be encrypted; "
+                "listen on 127.0.0.1, or give --tls-cert and --tls-key, or accept that with --insecure"
+            )
+
     @property
     def address(self) -> Address:
         return Address("--listen", self.listen)
@@ -108,6 +127,24 @@ class Config:
     @property
     def metrics_address(self) -> Address | None:
         return None if self.metrics is None else Address("--metrics", self.metrics)
+
+    @property
+    def dashboard_address(self) -> Address | None:
+        return None if self.dashboard is None else Address("--dashboard", self.dashboard)
+
+    @property
+    def dashboard_options(self) -> list[str]:
+        """Those of `bo dashboard`. Beside client certificates it insists on tokens: browsers are asked for none."""
+        address = self.dashboard_address
+        assert address is not None
+        found = ["--listen", address.text]
+        if self.tls is not None and not address.is_loopback:
+            found += ["--tls-cert", str(self.tls.certificate), "--tls-key", str(self.tls.key)]
+        if self.tls is not None and self.tls.client_authority is not None and not self.insecure:
+            found.append("--require-tokens")
+        for option, given in (("--allow-host", self.dashboard_hosts), ("--allow-origin", self.dashboard_origins)):
+            found += [text for each in given for text in (option, each)]
+        return [*found, "--insecure"] if self.insecure else found
 
     @property
     def host(self) -> str:

@@ -37,6 +37,21 @@ ENDED_AT_ONCE = 130
 @click.option("--processes", type=int, help="Processes that compute suggestions.  [default: processors, 2 to 4]")
 @click.option("--metrics", metavar="HOST:PORT", help="Answers Prometheus there, such as 127.0.0.1:9464.")
 @click.option("--metrics-insecure", is_flag=True, help="Let other machines read the metrics, which nothing protects.")
+@click.option("--dashboard", metavar="HOST:PORT", help="Serves the dashboard there, such as 127.0.0.1:8080.")
+@click.option(
+    "--dashboard-host",
+    "dashboard_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A further name by which browsers call it.",
+)
+@click.option(
+    "--dashboard-origin",
+    "dashboard_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of https://… call the methods over HTTP; repeatable.",
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="JSON is an object a line.")
 @click.option(

@@ -80,6 +80,14 @@ class Examinable(Objective, Protocol):
 
 
 @runtime_checkable
+class Repeatable(Objective, Protocol):
+    """An objective that can tell a good configuration from a lucky one."""
+
+    def repeat(self, parameters: Mapping[str, Value], run: Run, index: int) -> Mapping[str, float]:
+        """As `evaluate`, with other random numbers and other data by index, which counts from 1."""
+
+
+@runtime_checkable
 class Exportable(Examinable, Protocol):
     """An objective whose trained model can be given away."""
 

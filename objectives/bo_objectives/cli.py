@@ -187,6 +187,13 @@ main.add_command(fleet_command(run_command))
     metavar="DIR",
     help="Also write the best one's model with its metrics, confusion matrix and model card.",
 )
+@click.option(
+    "--confirm",
+    "confirmed",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Choose among the N best: each is trained three times more, with other images for validation and other seeds.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @program_argument
 def best_command(
@@ -198,6 +205,7 @@ def best_command(
     directory: Path | None,
     strategy: str | None,
     export: Path | None,
+    confirmed: int | None,
     as_json: bool,
     program: tuple[str, ...],
     **connection: Any,
@@ -211,7 +219,7 @@ def best_command(
     with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection) as client:
         found = client.study(study)
         recipe = _recipe(objective, _with(options, strategy), space, program)
-        rows = examine(found, recipe, _directory(directory, study), export and export.absolute())
+        rows = examine(found, recipe, _directory(directory, study), export and export.absolute(), confirmed or 0)
         if as_json:
             click.echo(json.dumps({row.title: row.as_json() for row in rows}, indent=2))
         else:

@@ -357,7 +357,8 @@ EVERY = [
 
 
 def test_no_command_is_forgotten() -> None:
-    assert {command for command, *_ in EVERY} | {"studies", "create", "token", "completion"} == set(main.commands)
+    of_no_study = {"studies", "create", "dashboard", "token", "completion"}
+    assert {command for command, *_ in EVERY} | of_no_study == set(main.commands)
 
 
 @pytest.mark.parametrize("command", EVERY, ids=lambda command: command[0])

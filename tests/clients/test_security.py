@@ -12,7 +12,7 @@ from click.testing import CliRunner
 SECRET = "bo_0123456789ab_" + "s3cr3t" * 7
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "localhost:1", "[::1]:1", "127.8.0.1:1"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "localhost:1", "[::1]:1", "127.8.0.1:1", "unix:/run/bo.sock"])
 def test_a_token_is_sent_to_this_machine_as_it_is(address: str) -> None:
     bo_client.connect(address, token=SECRET).close()
 

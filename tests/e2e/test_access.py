@@ -8,6 +8,7 @@ import grpc
 import pytest
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import optimization_service_pb2_grpc as rpc
+from bo_api.v1 import token_service_pb2 as token_pb
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -77,6 +78,30 @@ def refusal(channel, method, request=None, token: str | None = None, metadata=()
 
 def code(error: grpc.RpcError | None) -> grpc.StatusCode:
     return grpc.StatusCode.OK if error is None else error.code()
+
+
+def caller(channel, token: str | None) -> token_pb.GetCallerResponse:
+    ask = channel.unary_unary(
+        "/bo_api.v1.TokenService/GetCaller", lambda m: m.SerializeToString(), token_pb.GetCallerResponse.FromString
+    )
+    shown = [("authorization", f"Bearer {token}")] if token else []
+    return ask(token_pb.GetCallerRequest(), timeout=10, metadata=shown)
+
+
+def test_callers_are_told_what_they_may_do(guarded, channel) -> None:
+    for kind in KINDS:
+        told = caller(channel, guarded.tokens[kind])
+        assert (token_pb.Role.Name(told.role), list(told.studies)) == (f"ROLE_{kind.upper()}", [])
+        assert guarded.tokens[kind].startswith(f"bo_{told.token.removeprefix('tokens/')}_")
+    assert list(caller(channel, guarded.tokens["mine"]).studies) == ["mine-*"]
+    with pytest.raises(grpc.RpcError) as refused:
+        caller(channel, None)
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_where_no_tokens_are_asked_for_everybody_is_an_administrator_without_a_name(server: str) -> None:
+    with grpc.insecure_channel(server) as found:
+        assert caller(found, None) == token_pb.GetCallerResponse(role=token_pb.ROLE_ADMIN)
 
 
 def test_everything_that_is_served_has_a_rule(channel, guarded) -> None:

@@ -74,6 +74,7 @@ RULES: dict[str, Rule] = {
     f"{TOKENS}CreateToken": Rule(Role.ADMIN, is_for_every_study=True),
     f"{TOKENS}ListTokens": Rule(Role.ADMIN, is_for_every_study=True),
     f"{TOKENS}RevokeToken": Rule(Role.ADMIN, is_for_every_study=True),
+    f"{TOKENS}GetCaller": Rule(Role.READER),
     f"{HEALTH}Check": Rule(None),
     f"{HEALTH}List": Rule(None),
     f"{HEALTH}Watch": Rule(None),

@@ -56,8 +56,10 @@ class GrpcServer:
         address: str,
         credentials: grpc.ServerCredentials | None = None,
         watchers: Sequence[grpc.ServerInterceptor] = (),
+        private: str | None = None,
     ) -> None:
-        """`address` is HOST:PORT; nothing is encrypted without `credentials`; `watchers` see each call."""
+        """`address` is HOST:PORT; nothing is encrypted without `credentials`; `watchers` see each call; `private` is a
+        further address, of a socket that others can't reach, where nothing is ever encrypted."""
         self._servicer = OptimizationServicer(services, WAITING_THREADS, MAX_WATCHES)
         self._health = health.HealthServicer()
         threads = ThreadPoolExecutor(QUICK_THREADS + WAITING_THREADS + MAX_WATCHES, thread_name_prefix="grpc")
@@ -69,6 +71,8 @@ class GrpcServer:
         names = (SERVICE_NAME, TOKEN_SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
         self.port = self._listen(address, credentials)
+        if private is not None:
+            self._listen(private, None)
 
     def start(self) -> None:
         """Answers from now on."""

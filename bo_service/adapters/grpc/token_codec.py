@@ -6,8 +6,9 @@ from datetime import datetime
 from bo_api.v1 import token_service_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from bo_service.application.door import EVERYBODY
 from bo_service.application.tokens import NewToken
-from bo_service.core.access import Role, Token
+from bo_service.core.access import Principal, Role, Token
 from bo_service.core.errors import InvalidArgument
 
 NAME = re.compile(r"tokens/([0-9a-z]{1,32})")
@@ -48,6 +49,11 @@ def token_to_wire(token: Token) -> pb.Token:
         revoke_time=_moment(token.revoke_time),
         last_use_time=_moment(token.last_use_time),
     )
+
+
+def caller_to_wire(principal: Principal) -> pb.GetCallerResponse:
+    token = "" if principal is EVERYBODY else principal.name
+    return pb.GetCallerResponse(role=ROLES_TO_WIRE[principal.role], studies=principal.studies, token=token)
 
 
 def _moment(at: datetime | None) -> Timestamp | None:

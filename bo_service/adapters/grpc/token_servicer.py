@@ -4,8 +4,9 @@ import grpc
 from bo_api.v1 import token_service_pb2 as pb
 from bo_api.v1 import token_service_pb2_grpc as rpc
 
+from bo_service.adapters import calls
 from bo_service.adapters.grpc import requests
-from bo_service.adapters.grpc.token_codec import new_token_from_wire, token_id_from_wire, token_to_wire
+from bo_service.adapters.grpc.token_codec import caller_to_wire, new_token_from_wire, token_id_from_wire, token_to_wire
 from bo_service.application import tokens
 from bo_service.application.door import Door
 from bo_service.application.services import Services
@@ -37,3 +38,6 @@ class TokenServicer(rpc.TokenServiceServicer):
         revoked = tokens.revoke_token(self._store, self._clock, token_id_from_wire(request.name))
         self._door.refresh()
         return pb.RevokeTokenResponse(token=token_to_wire(revoked))
+
+    def GetCaller(self, request: pb.GetCallerRequest, context: grpc.ServicerContext) -> pb.GetCallerResponse:
+        return caller_to_wire(calls.principal())

@@ -8,6 +8,7 @@ import click
 from bo_client.client import Client
 from bo_client.commands.completion import completion
 from bo_client.commands.connection import ConnectionHelp, connected, connection_options
+from bo_client.commands.dashboard import dashboard
 from bo_client.commands.explaining import EXPLAINING
 from bo_client.commands.picturing import plot
 from bo_client.commands.reading import READING
@@ -69,7 +70,7 @@ def main(ctx: click.Context, /, server: str, timeout: float, patience: float, **
         ctx.call_on_close(ctx.obj.close)
 
 
-for _command in (*WRITING, *READING, *EXPLAINING, plot, report, token, completion):
+for _command in (*WRITING, *READING, *EXPLAINING, plot, report, dashboard, token, completion):
     main.add_command(_command)
 
 

@@ -97,7 +97,9 @@ def security_from(
 
 
 def is_local(address: str) -> bool:
-    """Whether an address, HOST:PORT, is on this machine."""
+    """Whether an address, HOST:PORT or `unix:PATH`, is on this machine."""
+    if address.startswith("unix:"):
+        return True
     host = address.rpartition(":")[0].strip("[]")
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

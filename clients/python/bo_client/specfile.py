@@ -39,6 +39,7 @@ from bo_client.parameters import (
     listed,
 )
 from bo_client.space import SearchSpace
+from bo_client.textfile import parse as parsed
 from bo_client.textfile import read
 from bo_client.values import Metric, StudySettings
 
@@ -65,11 +66,20 @@ class Base:
 
 def load(path: str | Path, extends: Base | None = None) -> StudyFile:
     """Reads a study's file. Raises InvalidRequest, whose violations have paths such as `parameters.lr.low`."""
+    return _studied(read(path), str(path), extends)
+
+
+def parse(text: str, name: str = "the text") -> StudyFile:
+    """Reads a study's file from its text; `name` is what messages call it. Raises InvalidRequest, as `load`."""
+    return _studied(parsed(text, name), name, None)
+
+
+def _studied(content: object, name: str, extends: Base | None) -> StudyFile:
     reader = _Reader(extends)
-    found = reader.study(read(path))
+    found = reader.study(content)
     if reader.faults or found is None:
         faults = reader.faults
-        raise InvalidRequest("; ".join(f"{path}: {f.field}: {f.description}" for f in faults), violations=faults)
+        raise InvalidRequest("; ".join(f"{name}: {f.field}: {f.description}" for f in faults), violations=faults)
     return found
 
 

@@ -20,13 +20,18 @@ def read(path: str | Path) -> object:
         raise InvalidRequest(f"{file}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{file}: can't be read as text: {error}") from None
+    return parse(text, str(file), is_json=file.suffix == ".json")
+
+
+def parse(text: str, name: str, is_json: bool = False) -> object:
+    """A text's content; `name` is what messages call it. Raises InvalidRequest, with the line."""
     try:
-        if file.suffix == ".json":
+        if is_json:
             return json.loads(text, object_pairs_hook=_object)
         return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, json.JSONDecodeError, _Repeated) as error:
-        kind = "JSON" if file.suffix == ".json" else "YAML"
-        raise InvalidRequest(f"{file}: is no valid {kind}: {' '.join(str(error).split())}") from None
+        kind = "JSON" if is_json else "YAML"
+        raise InvalidRequest(f"{name}: is no valid {kind}: {' '.join(str(error).split())}") from None
 
 
 class _Repeated(ValueError):

@@ -1,11 +1,9 @@
 """Batches for Keras, in an order that depends on the seed and the epoch alone, so that it can be taken up again."""
 
-import itertools
 import math
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import keras
@@ -44,35 +42,57 @@ class Batches(keras.utils.PyDataset):
         """Inputs and labels, and the weight of each where there are weights."""
         return self._taken(slice(index * self._size, min((index + 1) * self._size, self._count)))
 
-    def stream(self, seed: int, epoch: int) -> Iterator[Batch]:
-        """The batches of this epoch, counted from 0, then those of the next, without end.
+    def stream(self, seed: int, epoch: int) -> "Stream":
+        """The batches of this epoch, counted from 0, then those of the next, without end."""
+        return Stream(self, seed, epoch)
 
-        Each epoch's order is that of `numpy.random.default_rng([seed, epoch])`. One stream for all, as Keras asks for
-        the next epoch's first batches before it tells that the epoch has begun.
-        """
-
-        @lru_cache(2)
-        def order(e: int) -> NDArray[np.int64]:
-            return np.random.default_rng([seed, e]).permutation(len(self._one_hot))[: self._count]
-
-        def made(e: int, i: int) -> Batch:
-            return self._taken(order(e)[i * self._size : (i + 1) * self._size])
-
-        places = ((e, i) for e in itertools.count(epoch) for i in range(len(self)))
-        if self.workers == 1:
-            yield from itertools.starmap(made, places)
-        pool = ThreadPoolExecutor(self.workers)
-        try:
-            ahead = deque(pool.submit(made, *next(places)) for _ in range(self.max_queue_size))
-            while True:
-                ahead.append(pool.submit(made, *next(places)))
-                yield ahead.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    def shuffled(self, seed: int, epoch: int, index: int) -> Batch:
+        """One batch of an epoch whose order is that of `numpy.random.default_rng([seed, epoch])`."""
+        order = _order(seed, epoch, len(self._one_hot))[: self._count]
+        return self._taken(order[index * self._size : (index + 1) * self._size])
 
     def _taken(self, rows: Any) -> Batch:
         batch = (np.asarray(self._inputs[rows]), self._one_hot[rows])
         return batch if self._weights is None else (*batch, self._weights[rows])
+
+
+class Stream(keras.utils.PyDataset):
+    """Batches without end, one epoch after another.
+
+    One stream for all epochs, as Keras asks for the next one's first batches before it tells that it has begun. A batch
+    depends on its index alone, as Keras may read some and then begin anew: on MirroredStrategy it does.
+    """
+
+    def __init__(self, batches: Batches, seed: int, epoch: int) -> None:
+        super().__init__()  # with one worker: Keras's own would begin again at each epoch
+        self._batches, self._seed, self._epoch = batches, seed, epoch
+        self._pool = ThreadPoolExecutor(batches.workers) if batches.workers > 1 else None
+        self._ahead: dict[int, Future[Batch]] = {}
+        self._lock = Lock()
+
+    @property
+    def num_batches(self) -> None:
+        """Endless."""
+
+    def __getitem__(self, index: int) -> Batch:
+        """Made ahead of time where there are threads for it."""
+        if self._pool is None:
+            return self._made(index)
+        with self._lock:
+            for i in range(index, index + self._batches.max_queue_size):
+                if i not in self._ahead:
+                    self._ahead[i] = self._pool.submit(self._made, i)
+            made = self._ahead.pop(index)
+        return made.result()
+
+    def _made(self, index: int) -> Batch:
+        epoch, place = divmod(index, len(self._batches))
+        return self._batches.shuffled(self._seed, self._epoch + epoch, place)
+
+
+@lru_cache(4)
+def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def predicted(model: keras.Model, inputs: Inputs, batch_size: int, share: int = 1) -> Array:

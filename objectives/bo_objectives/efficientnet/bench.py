@@ -56,7 +56,7 @@ class Bench:
     def _split(self, size: int) -> Split:
         """Raises TrialFailed, CRASHED, where images can't be read: they may be repaired while the study goes on."""
         try:
-            return data.split(sources.load(self.settings.data, size, self.settings.decoder))
+            return data.split(sources.load(self.settings.data, size, self.settings.decoder), self.settings.fold)
         except SetupError as error:
             raise TrialFailed(FailureReason.CRASHED, f"the images can't be used: {error}") from error
 

@@ -17,6 +17,8 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 PARTS = {"train": 0.6, "validation": 0.2, "test": 0.2}
+FOLDS = 4
+"""Parts of the images outside the test's that can be the validation's, one at a time."""
 PORTION = 256  # images read at a time
 FEWEST_PER_CLASS = 5  # so that each part has at least one
 
@@ -86,26 +88,31 @@ class Split:
     """Pictures that couldn't be read and were left out, where that is allowed."""
 
 
-def split(images: Images) -> Split:
+def split(images: Images, fold: int = 0) -> Split:
     """Three ways by class (60, 20 and 20 % of each), the same at every call and for every seed of a study.
+
+    The test images are the same in every fold, 0 to FOLDS - 1; what validates differs.
 
     Raises:
         SetupError: fewer than two classes, or a class too small for three parts.
     """
     check_classes(images.labels, images.classes)
-    places = split_indices(images.labels)
+    places = split_indices(images.labels, fold)
     train, validation, test = (images.take(places[part]) for part in PARTS)
     return Split(train, validation, test, images.skipped)
 
 
-def split_indices(labels: Labels) -> dict[str, NDArray[np.int64]]:
+def split_indices(labels: Labels, fold: int = 0) -> dict[str, NDArray[np.int64]]:
     """Part → indices, increasing; every class with at least FEWEST_PER_CLASS images is in every part."""
     parts: dict[str, list[NDArray[np.int64]]] = {part: [] for part in PARTS}
     for label in np.unique(labels):
         members = np.random.default_rng([0, int(label)]).permutation(np.flatnonzero(labels == label))
         held = {part: max(1, round(PARTS[part] * len(members))) for part in ("validation", "test")}
         ends = (held["validation"], held["validation"] + held["test"])
-        for part, chosen in zip(("validation", "test", "train"), np.split(members, ends), strict=True):
+        first, test, rest = np.split(members, ends)
+        tuned = np.roll(np.concatenate([first, rest]), -fold * len(first))
+        validation, train = np.split(tuned, ends[:1])
+        for part, chosen in zip(PARTS, (train, validation, test), strict=True):
             parts[part].append(chosen)
     return {part: np.sort(np.concatenate(chosen)) for part, chosen in parts.items()}
 

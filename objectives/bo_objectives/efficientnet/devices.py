@@ -1,6 +1,6 @@
 """Several devices for one trial. Each batch is shared out, and gradients are added up; Keras does both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -41,6 +41,29 @@ def replicas(strategy: str) -> int:
     if strategy == MIRRORED:
         return int(_mirrored().num_replicas_in_sync)
     return int(_data_parallel().device_mesh.devices.size) if strategy == DATA_PARALLEL else 1
+
+
+def copies() -> int:
+    """How many devices each run a step's code on a part of the batch: several on MirroredStrategy alone.
+
+    On JAX the code is of the whole batch, whatever the number of devices.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
+def summed(tensors: Sequence[Any]) -> list[Any]:
+    """Each over all copies, within a step; None stays None."""
+    import tensorflow as tf
+
+    given = [t for t in tensors if t is not None]
+    sums = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, given))
+    return [None if t is None else next(sums) for t in tensors]
 
 
 @cache

@@ -6,7 +6,7 @@ Normalization", arXiv:1803.08494): all C, C/groups, or one; each over the whole 
 
 import keras
 
-from bo_objectives.efficientnet import names
+from bo_objectives.efficientnet import devices, names
 
 # Keras's 0.99 averages over hundreds of steps; a small data set has that many in a whole training.
 BATCH_MOMENTUM = 0.9
@@ -18,6 +18,10 @@ def norm_layer(norm: str, groups: int, width: int, name: str) -> keras.Layer | N
     if norm == names.NONE:
         return None
     if norm == names.BATCH:
-        return keras.layers.BatchNormalization(momentum=BATCH_MOMENTUM, epsilon=EPSILON, name=name)
+        # of the whole batch, where each device sees a part of it
+        is_shared = devices.copies() > 1
+        return keras.layers.BatchNormalization(
+            momentum=BATCH_MOMENTUM, epsilon=EPSILON, synchronized=is_shared, name=name
+        )
     shared = {names.LAYER: 1, names.GROUP: groups, names.INSTANCE: width}[norm]
     return keras.layers.GroupNormalization(groups=shared, epsilon=EPSILON, name=name)

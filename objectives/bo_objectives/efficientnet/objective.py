@@ -10,6 +10,7 @@ from bo_client import Value
 from bo_objectives.base import Definition, Run
 from bo_objectives.efficientnet import devices, runtime
 from bo_objectives.efficientnet.choice import Choice
+from bo_objectives.efficientnet.data import FOLDS
 from bo_objectives.efficientnet.settings import FULL, Settings
 from bo_objectives.efficientnet.space import METRICS, TEXTBOOK, default_space, full_space
 
@@ -29,7 +30,9 @@ class EfficientNetObjective:
 
     def __init__(self, **options: str) -> None:
         self.settings = Settings.from_options(options)
+        self._options = options
         self._bench: Bench | None = None
+        self._repeat: tuple[int, EfficientNetObjective] | None = None
 
     def define(self) -> Definition:
         """The search space, the metrics and the textbook configuration.
@@ -50,6 +53,15 @@ class EfficientNetObjective:
         """
         with self.bench() as bench:
             return _trial(bench, parameters, run).train().metrics
+
+    def repeat(self, parameters: Mapping[str, Value], run: Run, index: int) -> Mapping[str, float]:
+        """As `evaluate`, with a seed of its own and another part of the images for validation; the test images stay."""
+        if self._repeat is None or self._repeat[0] != index:
+            fold = (self.settings.fold + index) % FOLDS
+            seed = (self.settings.seed + index) % 2**31
+            other = EfficientNetObjective(**{**self._options, "fold": str(fold), "seed": str(seed)})
+            self._repeat = (index, other)
+        return self._repeat[1].evaluate(parameters, run)
 
     def examine(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
         """Looks at the test images once: test_loss and test_accuracy.

@@ -11,11 +11,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from bo_objectives.efficientnet import devices
 from bo_objectives.efficientnet.model import HEAD
 from bo_objectives.efficientnet.names import COSINE
 
 UNDECAYED = ["bias", "gamma", "beta"]
 """Weight decay pulls kernels alone towards zero (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+
+FIRST_SCALE = 2.0**12
+"""Of the loss in float16. From Keras's own, 2¹⁵, a short training loses its first steps."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,17 @@ class ProbedOptimizer(keras.optimizers.MultiOptimizer):
             self.build(list(trainable_variables))
         if not grads or self.squares is None:
             return
+        copies = devices.copies()
+        if copies > 1:  # each has the gradients of its part of the batch, and the norm is the whole batch's
+            grads = devices.summed(grads)
         squares = keras.ops.stack([_square(g) for g in grads])
         self.squares.assign_add(squares)
         if self._clip_norm > 0:
             norm = keras.ops.sqrt(keras.ops.sum(squares))
             scale = keras.ops.minimum(1.0, self._clip_norm / keras.ops.maximum(norm, 1e-12))
             grads = [None if g is None else g * keras.ops.cast(scale, g.dtype) for g in grads]
+        if copies > 1:  # Keras's optimizers add them up once more
+            grads = [None if g is None else g / copies for g in grads]
         super().apply(grads, trainable_variables)
 
     def measured(self) -> tuple[int, NDArray[np.float32]]:
@@ -79,6 +88,15 @@ def make(rates: Rates) -> ProbedOptimizer:
         return ProbedOptimizer(keras.optimizers.OptimizerMap(head), rates.clip_norm)
     routes = keras.optimizers.OptimizerMap(_adam(rates.backbone, rates), {f"{HEAD}.*": head})
     return ProbedOptimizer(routes, rates.clip_norm)
+
+
+def scaled(probed: ProbedOptimizer) -> keras.optimizers.Optimizer:
+    """Where layers compute in float16, it scales the loss up, so that small gradients are not zero, and gradients down.
+
+    It leaves out a step with an infinite gradient and halves the scale; such a step isn't measured.
+    """
+    is_needed = keras.config.dtype_policy().compute_dtype == "float16"
+    return keras.optimizers.LossScaleOptimizer(probed, initial_scale=FIRST_SCALE) if is_needed else probed
 
 
 def schedule(peak: float, rates: Rates) -> float | keras.optimizers.schedules.LearningRateSchedule:

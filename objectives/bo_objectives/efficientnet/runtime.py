@@ -34,7 +34,7 @@ def start(backend: str, precision: str = "float32") -> None:
     if running == "tensorflow" and not loaded:
         _tame_tensorflow()
     keras.utils.clear_session()  # what the last trial left; it forgets the precision and the devices too
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
 
 
 def check_steps(steps_per_execution: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bo_objectives.efficientnet import devices, logs, sources, weight_files
+from bo_objectives.efficientnet.data import FOLDS
 from bo_objectives.efficientnet.decoding import Decoder
 from bo_objectives.efficientnet.names import BACKBONES, IMAGE_STEP, IMAGENET, LITE0
 from bo_objectives.errors import SetupError
@@ -14,7 +15,7 @@ from bo_objectives.errors import SetupError
 BACKENDS = ("tensorflow", "jax", "torch")
 SWITCH = ("on", "off")
 CORE, FULL = SPACES = ("core", "full")
-FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
+FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 MEMORY, DISK = PIPELINES = ("memory", "disk")
 FAIL, SKIP = CORRUPT = ("fail", "skip")
 LOGS = ("csv", "tensorboard", "mlflow")
@@ -43,11 +44,12 @@ class Settings:
     pipeline: memory, or disk: images are decoded once, in parallel, into files that are mapped rather than read.
     threads: that decode images, and prepare batches where the pipeline is disk.
     corrupt: what a picture that can't be read does: fail the trial, or be skipped, counted and named.
-    precision: float32, or bfloat16 with weights and logits in float32.
+    precision: float32; or bfloat16, or float16 with a scaled loss, each with weights and logits in float32.
     steps_per_execution: training steps at most that run without returning to Python; 1 on PyTorch.
     strategy: none, mirrored (TensorFlow) or data_parallel (JAX): one trial on all devices of a process.
     checkpoints: whether each epoch leaves one, from which another attempt goes on.
     logs: of each trial, any of csv, tensorboard, mlflow, with commas; each in the trial's folder.
+    fold: which of the four parts of the images outside the test's validates, 0 to 3.
     seed: of initial weights, dropout and the order of batches; the split of the data doesn't depend on it.
     backend: tensorflow, jax or torch; empty for Keras's own choice.
     """
@@ -71,6 +73,7 @@ class Settings:
     strategy: str = devices.SINGLE
     checkpoints: str = "on"
     logs: str = "csv"
+    fold: int = 0
     seed: int = 0
     backend: str = ""
 
@@ -102,12 +105,18 @@ class Settings:
             ("strategy", devices.STRATEGIES.__contains__, f"one of {', '.join(devices.STRATEGIES)}"),
             ("checkpoints", SWITCH.__contains__, f"one of {', '.join(SWITCH)}"),
             ("logs", lambda v: set(_parts(v)) <= set(LOGS), f"any of {', '.join(LOGS)}, with commas between"),
+            ("fold", range(FOLDS).__contains__, f"from 0 to {FOLDS - 1}"),
             ("seed", lambda v: 0 <= v < 2**31, "from 0 to 2147483647"),
             ("backend", ("", *BACKENDS).__contains__, f"one of {', '.join(BACKENDS)}"),
         ]
         for name, allowed, words in rules:
             if not allowed(getattr(self, name)):
                 raise SetupError(f"option {name} is {getattr(self, name)!r}; it must be {words}")
+        if self.precision == FLOAT16 and self.strategy == devices.MIRRORED:
+            raise SetupError(
+                "option precision is 'float16', whose loss scale each device of the strategy 'mirrored' would "
+                "change by itself; set precision=bfloat16, or leave the strategy out"
+            )
 
     def check(self) -> None:
         """Raises SetupError where the data or the weights aren't there; reads neither."""

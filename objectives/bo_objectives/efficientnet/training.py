@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bo_objectives.base import TrialFailed
 from bo_objectives.efficientnet.batches import Batches, Inputs
 from bo_objectives.efficientnet.checkpoint import Checkpoint
-from bo_objectives.efficientnet.optimizer import ProbedOptimizer
+from bo_objectives.efficientnet.optimizer import ProbedOptimizer, scaled
 from bo_objectives.efficientnet.record import Point, Record
 
 Array = NDArray[Any]
@@ -82,7 +82,9 @@ class Course:
     network: keras.Model
     record: Record
     best: list[Array] = field(default_factory=list)
-    optimizer: ProbedOptimizer | None = None
+    probed: ProbedOptimizer | None = None
+    optimizer: keras.optimizers.Optimizer | None = None
+    """What makes the steps: `probed`, or what scales the loss around it."""
     unmatched: Sequence[Array] = ()
     """The optimizer's variables from a checkpoint, for the stage that it was written in."""
 
@@ -102,7 +104,8 @@ class Course:
 
     def enter(self, stage: Stage, is_resumed: bool) -> None:
         """With the stage's optimizer, in the state in which an earlier attempt left it."""
-        self.optimizer = stage.begin()
+        self.probed = stage.begin()
+        self.optimizer = scaled(self.probed)
         self.optimizer.build(self.network.trainable_variables)
         if is_resumed:
             for variable, value in zip(self.optimizer.variables, self.unmatched, strict=True):
@@ -125,8 +128,8 @@ class Watch(keras.callbacks.Callback):
         self._steps, self._squares = 0, np.zeros(0, np.float32)
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
-        assert self._course.optimizer is not None
-        self._steps, self._squares = self._course.optimizer.measured()
+        assert self._course.probed is not None
+        self._steps, self._squares = self._course.probed.measured()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         self._began = time.monotonic()
@@ -143,9 +146,9 @@ class Watch(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _add(self, point: Point) -> None:
-        optimizer = self._course.optimizer
-        assert optimizer is not None
-        steps, squares = optimizer.measured()
+        probed = self._course.probed
+        assert probed is not None
+        steps, squares = probed.measured()
         mean = (squares - self._squares) / max(1, steps - self._steps)
         variables = self.model.trainable_variables
         kernels = [(v.path, m, math.prod(v.shape)) for v, m in zip(variables, mean, strict=True) if len(v.shape) > 1]

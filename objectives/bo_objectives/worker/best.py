@@ -1,19 +1,22 @@
 """The best configuration beside the textbook's, on data that no trial has seen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from statistics import fmean
 
 from bo_client import Study, Trial, Value
 from rich.table import Table
 
 from bo_objectives.base import TEXTBOOK_ROLE, Examinable, Exportable
 from bo_objectives.errors import SetupError
-from bo_objectives.worker.evaluation import Failed, Recipe, Report, Stopped, Task
+from bo_objectives.worker.evaluation import Failed, Recipe, Report, Stopped, Succeeded, Task
 from bo_objectives.worker.evaluators import ChildEvaluator
 
 DASH = "–"
-BEST = "best"
+BEST, TEXTBOOK = "best", "textbook defaults"
+REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Examined:
     title: str
     trial: Trial
     held_back: Mapping[str, float]
+    repeats: Sequence[float] = ()
+    """Of the first metric, where the choice was confirmed."""
 
     def as_json(self) -> dict[str, object]:
         final = self.trial.final_measurement
@@ -31,6 +36,7 @@ class Examined:
             "parameters": dict(self.trial.parameters),
             "metrics": dict(final.metrics) if final else {},
             "held_back": dict(self.held_back),
+            "repeats": list(self.repeats),
         }
 
 
@@ -50,37 +56,70 @@ class Quiet:
         """Nothing is leased."""
 
 
-def contenders(study: Study) -> dict[str, Trial]:
-    """By title: the best trial, and that of the textbook defaults where there is one.
-
-    Raises:
-        SetupError: no trial has a result yet.
-    """
-    best = study.best()
-    if best is None:
+def leaders(study: Study, count: int) -> list[Trial]:
+    """The best trials, the best first. Raises SetupError where no trial has a result yet."""
+    found = study.best_trials(count)[:count]
+    if not found:
         raise SetupError(f"{study.name} has no result yet; run trials first")
-    found = {BEST: best}
-    textbook = next((t for t in study.trials() if TEXTBOOK_ROLE.items() <= dict(t.labels).items()), None)
-    if textbook is not None:
-        found["textbook defaults"] = textbook
     return found
 
 
-def examine(study: Study, recipe: Recipe, directory: Path, export: Path | None = None) -> list[Examined]:
+def contenders(study: Study, best: Trial) -> dict[str, Trial]:
+    """By title: the best trial, and that of the textbook defaults where there is one."""
+    textbook = next((t for t in study.trials() if TEXTBOOK_ROLE.items() <= dict(t.labels).items()), None)
+    return {BEST: best} if textbook is None else {BEST: best, TEXTBOOK: textbook}
+
+
+def confirm(study: Study, recipe: Recipe, directory: Path, count: int) -> dict[int, list[float]]:
+    """By the number of each of the best trials, the first metric in REPEATS repeats; the best mean comes first.
+
+    The best of many noisy results is a lucky one: what it reached as a trial doesn't count here. A configuration that
+    failed in a repeat comes last, with fewer values.
+
+    Raises:
+        SetupError: no trial has a result yet, or the objective can't repeat.
+    """
+    metric = study.definition.metrics[0]
+    found: dict[int, list[float]] = {}
+    evaluator = ChildEvaluator(recipe, trials_per_process=10)
+    for index, trial in product(range(1, REPEATS + 1), leaders(study, count)):
+        where = directory / f"repeat-{index}-{trial.number:04d}"
+        outcome = evaluator.evaluate(Task(trial.number, 1, "", where, dict(trial.parameters), repeat=index), Quiet())
+        if isinstance(outcome, Failed) and outcome.is_setup:
+            evaluator.close()
+            raise SetupError(outcome.message)
+        values = found.setdefault(trial.number, [])
+        if isinstance(outcome, Succeeded):
+            values.append(outcome.metrics[metric.name])
+    evaluator.close()
+    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), -metric.sign * fmean(item[1] or [0.0]))))
+
+
+def examine(
+    study: Study, recipe: Recipe, directory: Path, export: Path | None = None, confirmed: int = 0
+) -> list[Examined]:
     """Each contender, taken up from its checkpoint or trained anew, in a process of its own, and measured once on the
-    data held back. Where there is a folder to export to, the best one's model is written there.
+    data held back. Where there is a folder to export to, the best one's model is written there. The best is that of so
+    many confirmed ones, or, of 0, the trial with the best result.
 
     Raises:
         SetupError: no trial has a result yet, an examination failed, or the objective has nothing to export.
     """
-    found = contenders(study)
+    repeats = confirm(study, recipe, directory, confirmed) if confirmed else {}
+    best = study.trial(next(iter(repeats))) if repeats else leaders(study, 1)[0]
+    found = contenders(study, best)
     objective = recipe.make()
     if export is not None and not isinstance(objective, Exportable):
         raise SetupError(f"objective {recipe.name} has no model to export; leave --export out")
     if not isinstance(objective, Examinable):
-        return [Examined(title, trial, {}) for title, trial in found.items()]
+        return [Examined(title, trial, {}, repeats.get(trial.number, ())) for title, trial in found.items()]
     return [
-        Examined(title, trial, _held_back(study, trial, recipe, directory, export if title == BEST else None))
+        Examined(
+            title,
+            trial,
+            _held_back(study, trial, recipe, directory, export if title == BEST else None),
+            repeats.get(trial.number, ()),
+        )
         for title, trial in found.items()
     ]
 
@@ -110,6 +149,9 @@ def table(study: Study, rows: list[Examined]) -> Table:
     found.add_section()
     for metric in study.definition.metrics:
         found.add_row(metric.name, *(_shown(row.trial.value(metric.name)) for row in rows))
+    if any(row.repeats for row in rows):
+        name = study.definition.metrics[0].name
+        found.add_row(f"{name} (repeats)", *(" ".join(map(_shown, row.repeats)) or DASH for row in rows))
     held_back = sorted({name for row in rows for name in row.held_back})
     if held_back:
         found.add_section()

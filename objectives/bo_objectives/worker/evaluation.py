@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bo_client import FailureReason, StopTrial, Value
 
-from bo_objectives.base import Examinable, Exportable, Objective, Run, TrialFailed
+from bo_objectives.base import Examinable, Exportable, Objective, Repeatable, Run, TrialFailed
 from bo_objectives.discovery import make
 from bo_objectives.errors import SetupError
 
@@ -41,6 +41,8 @@ class Task:
     """On the data that is held back, rather than as a trial."""
     export_to: Path | None = None
     """Where the examined model is written, with what belongs to it."""
+    repeat: int = 0
+    """Which repeat it is; 0 for the trial itself."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,10 @@ def evaluate(objective: Objective, task: Task, send: Callable[[Message], None]) 
 
 
 def _call(objective: Objective, task: Task, run: Run) -> Mapping[str, float]:
+    if task.repeat:
+        if not isinstance(objective, Repeatable):
+            raise SetupError("the objective has no repeat(parameters, run, index); leave --confirm out")
+        return objective.repeat(task.parameters, run, task.repeat)
     if not task.is_examined:
         return objective.evaluate(task.parameters, run)
     if task.export_to is not None:

@@ -26,15 +26,15 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62o_api/v1/token_service.proto\x12\tbo_api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x02\n\x05Token\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x04role\x18\x02 \x01(\x0e\x32\x0f.bo_api.v1.Role\x12\x0f\n\x07studies\x18\x03 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x01\n\x12\x43reateTokenRequest\x12\x1d\n\x04role\x18\x01 \x01(\x0e\x32\x0f.bo_api.v1.Role\x12\x0f\n\x07studies\x18\x02 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12+\n\x08lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"D\n\x13\x43reateTokenResponse\x12\x1f\n\x05token\x18\x01 \x01(\x0b\x32\x10.bo_api.v1.Token\x12\x0c\n\x04text\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x12ListTokensResponse\x12 \n\x06tokens\x18\x01 \x03(\x0b\x32\x10.bo_api.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12RevokeTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x13RevokeTokenResponse\x12\x1f\n\x05token\x18\x01 \x01(\x0b\x32\x10.bo_api.v1.Token*N\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_READER\x10\x01\x12\x0f\n\x0bROLE_WORKER\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x32\xf5\x01\n\x0cTokenService\x12L\n\x0b\x43reateToken\x12\x1d.bo_api.v1.CreateTokenRequest\x1a\x1e.bo_api.v1.CreateTokenResponse\x12I\n\nListTokens\x12\x1c.bo_api.v1.ListTokensRequest\x1a\x1d.bo_api.v1.ListTokensResponse\x12L\n\x0bRevokeToken\x12\x1d.bo_api.v1.RevokeTokenRequest\x1a\x1e.bo_api.v1.RevokeTokenResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62o_api/v1/token_service.proto\x12\tbo_api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x02\n\x05Token\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x04role\x18\x02 \x01(\x0e\x32\x0f.bo_api.v1.Role\x12\x0f\n\x07studies\x18\x03 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x01\n\x12\x43reateTokenRequest\x12\x1d\n\x04role\x18\x01 \x01(\x0e\x32\x0f.bo_api.v1.Role\x12\x0f\n\x07studies\x18\x02 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12+\n\x08lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"D\n\x13\x43reateTokenResponse\x12\x1f\n\x05token\x18\x01 \x01(\x0b\x32\x10.bo_api.v1.Token\x12\x0c\n\x04text\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x12ListTokensResponse\x12 \n\x06tokens\x18\x01 \x03(\x0b\x32\x10.bo_api.v1.Token\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12RevokeTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x13RevokeTokenResponse\x12\x1f\n\x05token\x18\x01 \x01(\x0b\x32\x10.bo_api.v1.Token\"\x12\n\x10GetCallerRequest\"R\n\x11GetCallerResponse\x12\x1d\n\x04role\x18\x01 \x01(\x0e\x32\x0f.bo_api.v1.Role\x12\x0f\n\x07studies\x18\x02 \x03(\t\x12\r\n\x05token\x18\x03 \x01(\t*N\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_READER\x10\x01\x12\x0f\n\x0bROLE_WORKER\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x32\xbd\x02\n\x0cTokenService\x12L\n\x0b\x43reateToken\x12\x1d.bo_api.v1.CreateTokenRequest\x1a\x1e.bo_api.v1.CreateTokenResponse\x12I\n\nListTokens\x12\x1c.bo_api.v1.ListTokensRequest\x1a\x1d.bo_api.v1.ListTokensResponse\x12L\n\x0bRevokeToken\x12\x1d.bo_api.v1.RevokeTokenRequest\x1a\x1e.bo_api.v1.RevokeTokenResponse\x12\x46\n\tGetCaller\x12\x1b.bo_api.v1.GetCallerRequest\x1a\x1c.bo_api.v1.GetCallerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bo_api.v1.token_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=840
-  _globals['_ROLE']._serialized_end=918
+  _globals['_ROLE']._serialized_start=944
+  _globals['_ROLE']._serialized_end=1022
   _globals['_TOKEN']._serialized_start=110
   _globals['_TOKEN']._serialized_end=398
   _globals['_CREATETOKENREQUEST']._serialized_start=401
@@ -49,6 +49,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKETOKENREQUEST']._serialized_end=782
   _globals['_REVOKETOKENRESPONSE']._serialized_start=784
   _globals['_REVOKETOKENRESPONSE']._serialized_end=838
-  _globals['_TOKENSERVICE']._serialized_start=921
-  _globals['_TOKENSERVICE']._serialized_end=1166
+  _globals['_GETCALLERREQUEST']._serialized_start=840
+  _globals['_GETCALLERREQUEST']._serialized_end=858
+  _globals['_GETCALLERRESPONSE']._serialized_start=860
+  _globals['_GETCALLERRESPONSE']._serialized_end=942
+  _globals['_TOKENSERVICE']._serialized_start=1025
+  _globals['_TOKENSERVICE']._serialized_end=1342
 # @@protoc_insertion_point(module_scope)

@@ -89,3 +89,17 @@ class RevokeTokenResponse(_message.Message):
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     token: Token
     def __init__(self, token: _Optional[_Union[Token, _Mapping]] = ...) -> None: ...
+
+class GetCallerRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetCallerResponse(_message.Message):
+    __slots__ = ("role", "studies", "token")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    STUDIES_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    role: Role
+    studies: _containers.RepeatedScalarFieldContainer[str]
+    token: str
+    def __init__(self, role: _Optional[_Union[Role, str]] = ..., studies: _Optional[_Iterable[str]] = ..., token: _Optional[str] = ...) -> None: ...

@@ -50,6 +50,11 @@ class TokenServiceStub(object):
                 request_serializer=bo__api_dot_v1_dot_token__service__pb2.RevokeTokenRequest.SerializeToString,
                 response_deserializer=bo__api_dot_v1_dot_token__service__pb2.RevokeTokenResponse.FromString,
                 _registered_method=True)
+        self.GetCaller = channel.unary_unary(
+                '/bo_api.v1.TokenService/GetCaller',
+                request_serializer=bo__api_dot_v1_dot_token__service__pb2.GetCallerRequest.SerializeToString,
+                response_deserializer=bo__api_dot_v1_dot_token__service__pb2.GetCallerResponse.FromString,
+                _registered_method=True)
 
 
 class TokenServiceServicer(object):
@@ -78,6 +83,13 @@ class TokenServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCaller(self, request, context):
+        """What the caller may do, for programs that show people only what they may. Whoever is let in may ask.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TokenServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +107,11 @@ def add_TokenServiceServicer_to_server(servicer, server):
                     servicer.RevokeToken,
                     request_deserializer=bo__api_dot_v1_dot_token__service__pb2.RevokeTokenRequest.FromString,
                     response_serializer=bo__api_dot_v1_dot_token__service__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'GetCaller': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCaller,
+                    request_deserializer=bo__api_dot_v1_dot_token__service__pb2.GetCallerRequest.FromString,
+                    response_serializer=bo__api_dot_v1_dot_token__service__pb2.GetCallerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +196,33 @@ class TokenService(object):
             '/bo_api.v1.TokenService/RevokeToken',
             bo__api_dot_v1_dot_token__service__pb2.RevokeTokenRequest.SerializeToString,
             bo__api_dot_v1_dot_token__service__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCaller(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bo_api.v1.TokenService/GetCaller',
+            bo__api_dot_v1_dot_token__service__pb2.GetCallerRequest.SerializeToString,
+            bo__api_dot_v1_dot_token__service__pb2.GetCallerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,7 +8,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from bo_service.adapters.grpc.rules import RULES
+from bo_service.adapters.grpc.rules import RULES, Rule
 from bo_service.core.access import Role
 from bo_service.core.errors import InvalidArgument
 
@@ -34,10 +34,15 @@ def test_health_alone_is_open() -> None:
 
 def test_what_takes_away_and_what_gives_power_is_for_administrators() -> None:
     for name, rule in RULES.items():
-        if name.split("/")[2].startswith(("Delete", "Revoke")) or "TokenService" in name:
+        deals_in_tokens = "TokenService" in name and not name.endswith("/GetCaller")
+        if name.split("/")[2].startswith(("Delete", "Revoke")) or deals_in_tokens:
             assert rule.role is Role.ADMIN, name
-        if "TokenService" in name:
+        if deals_in_tokens:
             assert rule.is_for_every_study, name
+
+
+def test_whoever_is_let_in_may_ask_what_they_may_do() -> None:
+    assert RULES["/bo_api.v1.TokenService/GetCaller"] == Rule(Role.READER)
 
 
 def test_readers_change_nothing() -> None:

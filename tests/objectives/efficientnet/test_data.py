@@ -45,6 +45,20 @@ def test_the_parts_are_disjoint_and_hold_everything_and_every_class(counts: list
         assert held == pytest.approx(data.PARTS[part] * np.array(counts), abs=1.01)
 
 
+@given(counts=st.lists(st.integers(data.FEWEST_PER_CLASS, 40), min_size=2, max_size=3))
+def test_folds_share_the_test_images_and_every_other_image_validates_in_one(counts: list[int]) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    folds = [data.split_indices(labels, fold) for fold in range(data.FOLDS)]
+    tests, validations = ([fold[part] for fold in folds] for part in ("test", "validation"))
+    assert all(list(test) == list(tests[0]) for test in tests)
+    assert all(sorted(np.concatenate(list(fold.values()))) == list(range(len(labels))) for fold in folds)
+    often = np.bincount(np.concatenate(validations), minlength=len(labels))
+    for count, label in zip(counts, range(len(counts)), strict=True):
+        of_class = often[(labels == label) & ~np.isin(np.arange(len(labels)), tests[0])]
+        assert of_class.sum() == 4 * max(1, round(0.2 * count))
+        assert of_class.max() - of_class.min() <= 1
+
+
 def test_the_bundled_images_are_split_alike_each_time_and_no_picture_is_in_two_parts() -> None:
     first, second = (data.split(sources.load("emoji", 32)) for _ in range(2))
     assert len(first.train.classes) == 7

@@ -3,6 +3,7 @@
 import logging
 import math
 
+import bo_client
 import numpy as np
 import pytest
 from bo_objectives.efficientnet.choice import Choice
@@ -91,13 +92,24 @@ def test_the_order_depends_on_the_seed_and_the_epoch_alone() -> None:
     def orders(seed: int, epoch: int = 0, epochs: int = 3, threads: int = 1) -> list[list[int]]:
         batches = Batches(inputs, one_hot, 4, threads=threads)
         stream = batches.stream(seed, epoch)
-        return [[int(x) for _ in range(len(batches)) for x in next(stream)[0]] for _ in range(epochs)]
+        k = len(batches)
+        return [[int(x) for i in range(k) for x in stream[e * k + i][0]] for e in range(epochs)]
 
     first = orders(1)
     assert first == orders(1, threads=3) != orders(2)
     assert len({tuple(order) for order in first}) == 3
     assert all(sorted(order) == list(range(10)) for order in first)
     assert orders(1, epoch=2, epochs=1) == first[2:]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_stream_that_is_begun_anew_is_the_same(threads: int) -> None:
+    """On MirroredStrategy Keras reads ahead once to build the network, drops that, and begins at the first batch."""
+    batches = Batches(np.arange(10), np.eye(10, dtype=np.float32), 4, threads=threads)
+    stream, other = batches.stream(1, 0), batches.stream(1, 0)
+    for i in range(5):
+        other[i]
+    assert [list(other[i][0]) for i in range(7)] == [list(stream[i][0]) for i in range(7)]
 
 
 def test_balanced_weights_make_every_class_count_alike(bench: Bench) -> None:
@@ -219,15 +231,43 @@ def test_the_image_size_is_a_parameter(bench: Bench) -> None:
     assert network.output.shape == (None, 3)
 
 
-def test_half_precision_computes_in_it_and_keeps_weights_and_logits_whole(make_objective, run) -> None:
-    objective = make_objective(precision="bfloat16")
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_computes_in_it_and_keeps_weights_and_logits_whole(make_objective, run, precision: str) -> None:
+    objective = make_objective(precision=precision)
     with objective.bench() as bench:
         network = Trial(bench, Choice.of({"norm": "layer"}), run).train().network
     conv, logits = network.get_layer("head_conv"), network.get_layer("head_dense")
-    assert (conv.compute_dtype, conv.kernel.dtype) == ("bfloat16", "float32")
+    assert (conv.compute_dtype, conv.kernel.dtype) == (precision, "float32")
     assert (logits.compute_dtype, network.output.dtype) == ("float32", "float32")
     with make_objective().bench():
         assert keras.config.dtype_policy().name == "float32"
+
+
+def test_in_float16_the_loss_is_scaled_and_steps_that_overflow_are_left_out(
+    make_objective, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a scale that takes gradients beyond 65504."""
+    first = 2.0**20
+    monkeypatch.setattr(optimizer, "FIRST_SCALE", first)
+    with make_objective(precision="float16").bench() as bench:
+        choice = Choice.of({"norm": "layer", "batch_size": 3})
+        scaler = Trial(bench, choice, run).train().network.optimizer
+        left_out = math.log2(first / float(scaler.dynamic_scale.numpy()))
+        assert left_out >= 1
+        assert int(scaler.iterations.numpy()) + left_out == 2 * 27 / 3
+
+
+def test_float16_reaches_what_float32_does_and_its_scale_is_in_the_checkpoint(make_objective, make_run) -> None:
+    parameters = {"norm": "layer", "lr_head": 1e-2, "batch_size": 9}
+    whole, half, first = make_run(), make_run(), make_run(stop_at=1)
+    make_objective().evaluate(parameters, whole)
+    make_objective(precision="float16").evaluate(parameters, half)
+    with pytest.raises(bo_client.StopTrial):
+        make_objective(precision="float16").evaluate(parameters, first)
+    second = make_run(attempt=2, checkpoint_uri=first.reports[-1][2])
+    make_objective(precision="float16").evaluate(parameters, second)
+    assert half.reports[-1][1]["train_loss"] == pytest.approx(whole.reports[-1][1]["train_loss"], rel=0.02)
+    assert second.reports[-1][1] == pytest.approx(half.reports[-1][1], rel=1e-4)
 
 
 def test_several_steps_an_execution_train_alike(make_objective, make_run) -> None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from bo_client import FailureReason
-from bo_objectives.base import Examinable, TrialFailed
+from bo_objectives.base import Examinable, Repeatable, TrialFailed
 from bo_objectives.efficientnet.choice import Choice
 from bo_objectives.efficientnet.names import BACKBONES, INITIALIZERS
 from bo_objectives.efficientnet.objective import EfficientNetObjective
@@ -26,8 +26,16 @@ def test_defining_and_checking_load_no_keras() -> None:
     assert not set(done.stdout.split()) & {"keras", "tensorflow", "jax", "torch", "sklearn", "scipy"}
 
 
-def test_the_objective_can_be_examined() -> None:
+def test_the_objective_can_be_examined_and_repeated() -> None:
     assert isinstance(EfficientNetObjective(), Examinable)
+    assert isinstance(EfficientNetObjective(), Repeatable)
+
+
+def test_float16_on_mirrored_devices_is_refused() -> None:
+    with pytest.raises(
+        SetupError, match=r"option precision is 'float16'.*set precision=bfloat16, or leave the strategy"
+    ):
+        Settings.from_options({"precision": "float16", "strategy": "mirrored"})
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 96, 128])

@@ -76,6 +76,17 @@ def test_what_was_trained_on_what_is_recorded(objective, run) -> None:
 # ── the test images
 
 
+def test_a_repeat_has_other_images_for_validation_and_the_same_for_the_test(make_objective, make_run) -> None:
+    objective = make_objective(epochs="1")
+    made = [
+        objective.evaluate({}, make_run()),
+        objective.repeat({}, make_run(), 1),
+        objective.repeat({}, make_run(), 2),
+    ]
+    assert len({metrics["val_loss"] for metrics in made}) == 3
+    assert made[1] == pytest.approx(make_objective(epochs="1", fold="1", seed="1").evaluate({}, make_run()), rel=1e-4)
+
+
 def test_test_images_are_looked_at_by_examine_alone(objective, make_run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     labeled = Bench.labeled

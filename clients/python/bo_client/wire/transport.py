@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Protocol
 
 import grpc
@@ -52,49 +53,35 @@ class Transport(Protocol):
         ...
 
 
-class GrpcTransport:
-    """A gRPC channel to HOST:PORT, opened at the first call. Threads may share it."""
+def channel_options(address: str, security: Security) -> list[tuple[str, int | str]]:
+    """For a channel to the server at the address."""
+    options: list[tuple[str, int | str]] = [*OPTIONS]
+    if is_local(address):  # a proxy from the environment is never the way to this very machine
+        options.append(("grpc.enable_http_proxy", 0))
+    if security.tls and security.server_name:
+        options.append(("grpc.ssl_target_name_override", security.server_name))
+    return options
 
-    def __init__(self, address: str, security: Security | None = None) -> None:
-        """Raises InvalidRequest where the address has no port, a file can't be read, or a token would be seen."""
-        if ":" not in address:
-            raise InvalidRequest.of("server", f"is {address!r}; give HOST:PORT, such as 127.0.0.1:50051")
-        self.address = address
-        self._security = security or Security()
-        self._security.check(address)
-        self._credentials = self._security.credentials()
+
+class Connection:
+    """A channel to one server, opened at the first call. Threads and transports may share it."""
+
+    def __init__(self, address: str, security: Security) -> None:
+        """Raises InvalidRequest where a file can't be read."""
+        self._address = address
+        self._security = security
+        self._credentials = security.credentials()
         self._lock = threading.Lock()
         self._opened: grpc.Channel | None = None
         self._methods: dict[str, Any] = {}
 
-    def call(self, method: str, request: Message, timeout: float | None) -> Message:
-        """The answer to `request`, within `timeout` seconds. Raises BoClientError."""
-        try:
-            make = self._method(method, streaming=False)
-            answer: Message = make(request, timeout=timeout, metadata=self._metadata(request))
-        except grpc.RpcError as error:
-            raise error_of(error, self.address, timeout, self._opened is None) from None
-        return answer
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is not open, or no longer."""
+        return self._opened is None
 
-    def stream(self, method: str, request: Message) -> Iterator[Message]:
-        """The answers to `request` as they come; closing the iterator ends the call. Raises BoClientError."""
-        call = self._method(method, streaming=True)(request, metadata=self._metadata(request))
-        try:
-            yield from call
-        except grpc.RpcError as error:
-            raise error_of(error, self.address, None, self._opened is None) from None
-        finally:
-            call.cancel()
-
-    def close(self) -> None:
-        """Closes the channel; calls in progress end as cancelled."""
-        with self._lock:
-            channel, self._opened = self._opened, None
-            self._methods.clear()
-        if channel is not None:
-            channel.close()
-
-    def _method(self, method: str, streaming: bool) -> Any:
+    def method(self, method: str, streaming: bool) -> Any:
+        """What makes a call of the method."""
         with self._lock:
             if method not in self._methods:
                 self._opened = self._opened or self._channel()
@@ -107,21 +94,69 @@ class GrpcTransport:
                 )
             return self._methods[method]
 
+    def close(self) -> None:
+        """Calls in progress end as cancelled."""
+        with self._lock:
+            channel, self._opened = self._opened, None
+            self._methods.clear()
+        if channel is not None:
+            channel.close()
+
     def _channel(self) -> grpc.Channel:
-        options: list[tuple[str, int | str]] = [*OPTIONS]
-        if is_local(self.address):  # a proxy from the environment is never the way to this very machine
-            options.append(("grpc.enable_http_proxy", 0))
+        options = channel_options(self._address, self._security)
         if self._credentials is None:
-            return grpc.insecure_channel(self.address, options)
-        if self._security.server_name:
-            options.append(("grpc.ssl_target_name_override", self._security.server_name))
-        return grpc.secure_channel(self.address, self._credentials, options)
+            return grpc.insecure_channel(self._address, options)
+        return grpc.secure_channel(self._address, self._credentials, options)
+
+
+class GrpcTransport:
+    """Calls the server at HOST:PORT, or `unix:PATH`, and shows it a token. Threads may share it."""
+
+    def __init__(self, address: str, security: Security | None = None, connection: Connection | None = None) -> None:
+        """Over a connection of its own, unless one is given.
+
+        Raises:
+            InvalidRequest: the address has no port, a file can't be read, or a token would be seen.
+        """
+        if ":" not in address:
+            raise InvalidRequest.of("server", f"is {address!r}; give HOST:PORT, such as 127.0.0.1:50051")
+        self.address = address
+        self.security = security or Security()
+        self.security.check(address)
+        self._connection = connection or Connection(address, self.security)
+
+    def showing(self, token: str | None) -> "GrpcTransport":
+        """The same connection with another token, for programs that call on behalf of others. Raises InvalidRequest."""
+        return GrpcTransport(self.address, replace(self.security, token=token), self._connection)
+
+    def call(self, method: str, request: Message, timeout: float | None) -> Message:
+        """The answer to `request`, within `timeout` seconds. Raises BoClientError."""
+        try:
+            make = self._connection.method(method, streaming=False)
+            answer: Message = make(request, timeout=timeout, metadata=self._metadata(request))
+        except grpc.RpcError as error:
+            raise error_of(error, self.address, timeout, self._connection.is_closed) from None
+        return answer
+
+    def stream(self, method: str, request: Message) -> Iterator[Message]:
+        """The answers to `request` as they come; closing the iterator ends the call. Raises BoClientError."""
+        call = self._connection.method(method, streaming=True)(request, metadata=self._metadata(request))
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise error_of(error, self.address, None, self._connection.is_closed) from None
+        finally:
+            call.cancel()
+
+    def close(self) -> None:
+        """Closes the connection; calls in progress end as cancelled."""
+        self._connection.close()
 
     def _metadata(self, request: Message) -> list[tuple[str, str]]:
         """The token; what the server's log calls this call; and the trace that the program is in, if it has one."""
         found = [("x-request-id", getattr(request, "request_id", "") or new_request_id())]
-        if self._security.token is not None:
-            found.append(("authorization", f"Bearer {self._security.token}"))
+        if self.security.token is not None:
+            found.append(("authorization", f"Bearer {self.security.token}"))
         if "opentelemetry.trace" in sys.modules:  # whoever traces has loaded it
             from opentelemetry import propagate
 

@@ -1,0 +1,146 @@
+"""Studies and trials as the pages read them: plain JSON, made of messages directly, as there may be ten thousands."""
+
+import math
+from typing import Any
+
+from bo_api.v1 import space_pb2, study_pb2, trial_pb2
+from bo_client.wire.codec import settings_from_wire
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+Record = dict[str, Any]
+
+
+def study_record(study: study_pb2.Study) -> Record:
+    """A study and where it stands."""
+    counts = study.trial_counts
+    execution = study.spec.execution
+    return {
+        "id": study.name.removeprefix("studies/"),
+        "title": study.display_name,
+        "state": _enum(study_pb2.StudyState, "STUDY_STATE", study.state),
+        "labels": dict(study.labels),
+        "counts": {field.name: getattr(counts, field.name) for field in counts.DESCRIPTOR.fields},
+        "metrics": [_metric(metric) for metric in study.spec.metrics],
+        "parameters": [_parameter(parameter) for parameter in study.spec.space.parameters],
+        "maxTrials": execution.max_trials if execution.HasField("max_trials") else None,
+        "leaseSeconds": execution.lease_duration.ToTimedelta().total_seconds(),
+        "settings": dict(settings_from_wire(study.spec)),
+        "created": _moment(study, "create_time"),
+        "changed": _moment(study, "update_time"),
+        "revision": study.revision,
+    }
+
+
+def trial_record(trial: trial_pb2.Trial) -> Record:
+    """A trial; what it doesn't have is left out."""
+    found: Record = {
+        "number": int(trial.name.rpartition("/")[2]),
+        "state": _enum(trial_pb2.TrialState, "TRIAL_STATE", trial.state),
+        "parameters": {name: value_of(value) for name, value in trial.parameters.items()},
+        "origin": _enum(trial_pb2.Origin, "ORIGIN", trial.origin),
+        "attempt": trial.attempt,
+        "created": _moment(trial, "create_time"),
+        "started": _moment(trial, "start_time"),
+        "ended": _moment(trial, "end_time"),
+        "labels": dict(trial.labels),
+    }
+    for name, key in (("latest_measurement", "latest"), ("final_measurement", "final")):
+        if trial.HasField(name):
+            found[key] = _measurement(getattr(trial, name))
+    if trial.HasField("failure"):
+        reason = _enum(trial_pb2.FailureReason, "FAILURE_REASON", trial.failure.reason)
+        found["failure"] = {"reason": reason, "message": trial.failure.message}
+    if trial.HasField("lease"):
+        found["lease"] = {"worker": trial.lease.worker_id, "expires": _moment(trial.lease, "expire_time")}
+    if trial.HasField("stop_request"):
+        rule = _enum(study_pb2.StoppingRule, "STOPPING_RULE", trial.stop_request.rule)
+        found["stop"] = {"reason": trial.stop_request.reason, "rule": rule}
+    if trial.HasField("explanation"):
+        found["why"] = _explanation(trial.explanation)
+    if trial.measurements:
+        found["curve"] = [_measurement(m) for m in trial.measurements]
+    return {name: value for name, value in found.items() if value not in (None, "", {})}
+
+
+def value_of(value: space_pb2.ParameterValue) -> object:
+    """As it was given; whole numbers that JavaScript can't hold don't occur."""
+    kind = value.WhichOneof("value")
+    return None if kind is None else _finite(getattr(value, kind))
+
+
+def _measurement(measurement: trial_pb2.Measurement) -> Record:
+    found: Record = {
+        "step": measurement.step,
+        "metrics": {name: _finite(value) for name, value in measurement.metrics.items()},
+    }
+    if measurement.HasField("elapsed"):
+        found["elapsed"] = measurement.elapsed.ToTimedelta().total_seconds()
+    if measurement.HasField("receive_time"):
+        found["received"] = _moment(measurement, "receive_time")
+    return found
+
+
+def _explanation(why: trial_pb2.Explanation) -> Record:
+    found: Record = {
+        "summary": why.summary,
+        "predictions": [{"metric": p.metric, "mean": _finite(p.mean), "std": _finite(p.std)} for p in why.predictions],
+        "acquisition": why.acquisition,
+        "intent": _enum(trial_pb2.Intent, "INTENT", why.intent),
+        "nearest": int(why.nearest_trial.rpartition("/")[2]) if why.nearest_trial else None,
+    }
+    if why.HasField("acquisition_value"):
+        found["acquisitionValue"] = _finite(why.acquisition_value)
+    if why.HasField("nearest_distance"):
+        found["distance"] = _finite(why.nearest_distance)
+    return {name: value for name, value in found.items() if value not in (None, "", [])}
+
+
+def _metric(metric: study_pb2.Metric) -> Record:
+    role = metric.role or study_pb2.METRIC_ROLE_OBJECTIVE
+    return {
+        "name": metric.name,
+        "goal": _enum(study_pb2.Goal, "GOAL", metric.goal),
+        "role": _enum(study_pb2.MetricRole, "METRIC_ROLE", role),
+        "bound": metric.bound if metric.HasField("bound") else None,
+        "unit": metric.unit,
+    }
+
+
+def _parameter(parameter: space_pb2.Parameter) -> Record:
+    kind = parameter.WhichOneof("kind") or ""
+    domain = getattr(parameter, kind)
+    found: Record = {"name": parameter.name, "kind": kind.removesuffix("_parameter"), "unit": parameter.unit}
+    found["description"] = parameter.description
+    if "values" in domain.DESCRIPTOR.fields_by_name:
+        found["values"] = [value_of(value) for value in domain.values]
+        found["type"] = (domain.values[0].WhichOneof("value") or "").removesuffix("_value")
+    else:
+        found |= {"low": domain.low, "high": domain.high, "type": found["kind"]}
+    if "scale" in domain.DESCRIPTOR.fields_by_name and domain.scale == space_pb2.SCALE_LOG:
+        found["log"] = True
+    if parameter.HasField("default_value"):
+        found["default"] = value_of(parameter.default_value)
+    if parameter.HasField("activation"):
+        values = [value_of(value) for value in parameter.activation.values]
+        found["when"] = {"parameter": parameter.activation.parameter, "values": values}
+    return found
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: such numbers are told as words."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _enum(enum: Any, prefix: str, number: int) -> str:
+    """Our name of it; empty where it is unspecified."""
+    if number == 0:
+        return ""
+    descriptor = enum.DESCRIPTOR.values_by_number.get(number)
+    return descriptor.name.removeprefix(f"{prefix}_") if descriptor else str(number)
+
+
+def _moment(owner: Message, field: str) -> float | None:
+    """In milliseconds since 1970, as JavaScript counts."""
+    at: Timestamp = getattr(owner, field)
+    return at.ToMilliseconds() if owner.HasField(field) else None
