@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,6 @@ FILE_NAME = re.compile(r"# (\S+\.\w+)\n")
 EXTRAS = re.compile(r"bo-service\[([\w,-]+)\]")
 ADDRESS = re.compile(r"(?:127\.0\.0\.1|0\.0\.0\.0|bo\.example):50051")
 COMMAND = re.compile(r"(?:^|[;&|('$]\s*|-- |nohup |\w=\S+ )(bo|bo-worker|bo-service) (.*)")
-Serve = Callable[..., str]
 
 
 @dataclass(frozen=True)
@@ -70,15 +69,54 @@ def pages() -> list[str]:
     return ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 
 
+class Servers:
+    """Servers in a folder, over the database that the page says."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: list[subprocess.Popen[str]] = []
+        self.dashboard = ""
+        """Where the last one's dashboard listens, if it has one."""
+
+    def serve(self, *options: str) -> str:
+        """Returns when it listens; its address."""
+        options = tuple("127.0.0.1:0" if word == "127.0.0.1:8080" else word for word in options)
+        storage = (
+            [] if "--storage" in options or "BO_SERVICE_STORAGE" in os.environ else ["--storage", "sqlite:///bo.db"]
+        )
+        log = self._folder / f"server-{len(self._started)}.log"
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "bo_service.cli", "serve", "--listen", "127.0.0.1:0", *storage, *options],
+                cwd=self._folder,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+            )
+        self._started.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("listening on "), log.read_text()
+        found = re.search(r"dashboard at http://(\S+)/", log.read_text())
+        self.dashboard = found[1] if found else ""
+        return line.split()[2]
+
+    def stop(self) -> None:
+        """All that run."""
+        for process in self._started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(timeout=60)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
 @dataclass
 class Reader:
     """Follows one page: files are written, programs run, and what is set stays set."""
 
     folder: Path
-    serve: Serve
-    """Starts a server with the options given, in the folder; its address."""
-    stop: Callable[[], None]
-    """Stops all of them."""
+    servers: Servers
     monkeypatch: pytest.MonkeyPatch
     replaced: Mapping[str, str] = field(default_factory=dict)
     """Other texts of the page, and what stands for them here."""
@@ -128,20 +166,22 @@ class Reader:
 
     def start(self, words: list[str]) -> None:
         """`bo-service serve` with the options that the page gives it, on a free port, in place of an earlier one."""
-        self.stop()
+        self.servers.stop()
         at = words.index("serve")
         for word in words[: at - 1]:
             self.monkeypatch.setenv(*word.split("=", 1))
         options = words[at + 1 :]
         if "--listen" in options:
             del options[options.index("--listen") : options.index("--listen") + 2]
-        self.address = self.serve(*options)
+        self.address = self.servers.serve(*options)
         self.monkeypatch.setenv("BO_SERVER", self.address)
 
     def addressed(self, text: str) -> str:
         """With the real server's address; one is started where the page has none."""
         if not self.address:
             self.start(["bo-service", "serve"])
+        if self.servers.dashboard:
+            text = text.replace("127.0.0.1:8080", self.servers.dashboard)
         port = self.address.rpartition(":")[2]
         return ADDRESS.sub(lambda m: f"localhost:{port}" if m[0].startswith("bo.") else self.address, text)
 
@@ -150,7 +190,11 @@ class Reader:
         text = "\n".join(lines)
         if not text.strip():
             return ""
-        if ADDRESS.search(text) or any(used[1] != "bo-service" for used in map(COMMAND.search, lines) if used):
+        if (
+            ADDRESS.search(text)
+            or ":8080" in text
+            or any(used[1] != "bo-service" for used in map(COMMAND.search, lines) if used)
+        ):
             text = self.addressed(text)
         kept = self.folder / ".environment"
         done = subprocess.run(
@@ -166,43 +210,6 @@ class Reader:
             if name not in ("_", "SHLVL", "PWD", "OLDPWD") and os.environ.get(name) != value:
                 self.monkeypatch.setenv(name, value)
         return done.stdout
-
-
-class Servers:
-    """Servers in a folder, over the database that the page says."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._started: list[subprocess.Popen[str]] = []
-
-    def serve(self, *options: str) -> str:
-        """Returns when it listens; its address."""
-        storage = (
-            [] if "--storage" in options or "BO_SERVICE_STORAGE" in os.environ else ["--storage", "sqlite:///bo.db"]
-        )
-        log = self._folder / f"server-{len(self._started)}.log"
-        with log.open("w") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "bo_service.cli", "serve", "--listen", "127.0.0.1:0", *storage, *options],
-                cwd=self._folder,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                text=True,
-            )
-        self._started.append(process)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("listening on "), log.read_text()
-        return line.split()[2]
-
-    def stop(self) -> None:
-        """All that run."""
-        for process in self._started:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(timeout=60)
-            assert process.stdout is not None
-            process.stdout.close()
 
 
 def unknown(snippet: Snippet) -> Iterator[str]:

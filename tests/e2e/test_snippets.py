@@ -4,6 +4,8 @@ How a page is read is told in `snippets.py`.
 """
 
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from tests.e2e.snippets import ROOT, Reader, Servers, Snippet, pages, snippets, 
 
 NOT_RUN = {
     ("README.md", "scripts/demo"): "test_demo.py runs the one, and the other runs this",
+    ("docs/dashboard.md", 'pip install "bo-service[dashboard]"'): "serves until it is ended; tests/e2e/dashboard",
     ("docs/efficientnet.md", "bo-worker run … --parallel 4 --gpus auto"): "needs several GPUs",
     ("docs/fleet.md", "bo --server bo.example:50051"): "the same as in security.md, where it is run",
     ("docs/fleet.md", 'pip install "bo-service[ray'): "needs a cluster with GPUs; test_ray.py has one of one machine",
@@ -84,7 +87,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     servers = Servers(tmp_path)
     for name in ("BO_SERVER", "BO_TOKEN", "BO_TOKEN_FILE", "BO_CA", "BO_SERVICE_STORAGE"):
         monkeypatch.delenv(name, raising=False)
-    yield Reader(tmp_path, servers.serve, servers.stop, monkeypatch)
+    yield Reader(tmp_path, servers, monkeypatch)
     servers.stop()
 
 
@@ -95,7 +98,7 @@ def follow(reader: Reader, page: str) -> str:
     told = ""
     for snippet in read(page):
         if is_at(snippet, STOPPED):
-            reader.stop()
+            reader.servers.stop()
         told += reader.read(snippet)
     return told
 
@@ -111,7 +114,7 @@ def suppose(reader: Reader, studies: dict[str, int]) -> None:
 RUN_BY = {"docs/integrations.md": ("tests/e2e/integrations/test_page.py", "python")}
 """Pages whose snippets, all of one language, a test of their own runs, each beside its tool."""
 
-OWN_TESTS = ("README.md", "docs/languages.md", "docs/reports.md", "docs/storage.md")
+OWN_TESTS = ("README.md", "docs/http.md", "docs/languages.md", "docs/reports.md", "docs/storage.md")
 """Pages with more to be seen than that they run."""
 PLAIN = [page for page in pages() if page not in (*OWN_TESTS, *RUN_BY) and read(page)]
 
@@ -136,6 +139,21 @@ def test_the_page_on_languages_runs_from_top_to_bottom(reader: Reader, capsys: p
         (python,), (shell,) = (client.study(f"from-{name}").trials(["SUCCEEDED"]) for name in ("python", "shell"))
     assert shell.final_measurement.metrics == {"loss": 0.3}
     assert python.final_measurement.metrics == {"loss": python.parameters["lr"]}
+
+
+def test_the_page_on_http_runs_from_top_to_bottom(reader: Reader) -> None:
+    if shutil.which("curl") is None:
+        assert not os.environ.get("CI"), "there is no curl"
+        pytest.skip("there is no curl on this machine")
+    told = follow(reader, "docs/http.md")
+    assert "there is no study studies/none" in told
+    assert "NOT_FOUND\n" in told
+    assert '"role": "ROLE_ADMIN"' in told
+    assert 'data: {"study":{"id":"curl"' in told
+    with bo_client.connect(reader.address) as client:
+        best = client.study("curl").best()
+        assert best.value("loss") == 0.5
+        assert client.study("curl").trial(best.number).measurements[0].metrics == {"loss": 0.7}
 
 
 def test_the_page_on_reports_runs_from_top_to_bottom(reader: Reader, tmp_path: Path) -> None:
@@ -187,10 +205,10 @@ def test_extras_commands_and_options_exist() -> None:
 
 def test_the_log_line_that_is_shown_has_the_fields_of_a_real_one(reader: Reader, tmp_path: Path) -> None:
     (shown,) = (snippet for snippet in snippets("docs/operations.md") if snippet.language == "json")
-    address = reader.serve("--log-format", "json")
+    address = reader.servers.serve("--log-format", "json")
     with bo_client.connect(address) as client:
         client.create_study("vision-1", SPACE, "loss", goal="minimize").suggest()
-    reader.stop()
+    reader.servers.stop()
     lines = [json.loads(line) for line in (tmp_path / "server-0.log").read_text().splitlines()]
     (real,) = (line for line in lines if line.get("method") == "SuggestTrials")
     assert set(json.loads(shown.text)) - set(real) <= {"trace_id", "principal"}  # which this server has none of
