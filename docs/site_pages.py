@@ -16,15 +16,6 @@ MOVED = {
 OUTSIDE = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./|examples/)[^)#\s]+)\)")
 
 
-def on_config(config: Any) -> Any:
-    """Pages that mkdocs.yml has no place for yet come last."""
-    placed = set(re.findall(r"[\w/-]+\.md", str(config["nav"])))
-    others = [path.name for path in sorted((ROOT / "docs").glob("*.md")) if path.name not in placed]
-    if others:
-        config["nav"].append({"More": others})
-    return config
-
-
 def on_files(files: Files, config: Any) -> Files:
     """Adds the pages."""
     made = {
