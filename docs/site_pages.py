@@ -4,33 +4,25 @@ import re
 from pathlib import Path
 from typing import Any
 
+import contract_page  # mkdocs looks beside a hook first
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 MOVED = {
-    "../benchmarks/results/README.md": "reference/comparison.md",
+    "../benchmarks/results/README.md": "reference/benchmarks.md",
     "../benchmarks/results/load.md": "reference/load.md",
 }
 OUTSIDE = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./|examples/)[^)#\s]+)\)")
 
 
-def on_config(config: Any) -> Any:
-    """Pages that mkdocs.yml has no place for yet come last."""
-    placed = set(re.findall(r"[\w/-]+\.md", str(config["nav"])))
-    others = [path.name for path in sorted((ROOT / "docs").glob("*.md")) if path.name not in placed]
-    if others:
-        config["nav"].append({"More": others})
-    return config
-
-
 def on_files(files: Files, config: Any) -> Files:
     """Adds the pages."""
     made = {
-        "reference/comparison.md": without_links((RESULTS / "README.md").read_text()),
+        "reference/benchmarks.md": without_links((RESULTS / "README.md").read_text()),
         "reference/load.md": without_links((RESULTS / "load.md").read_text()),
         "reference/decisions.md": decisions(),
-        "reference/contract.md": contract(),
+        "reference/contract.md": contract_page.page(),
     }
     for decision in [file for file in files if file.src_uri.startswith("decisions/")]:
         files.remove(decision)  # they are on one page
@@ -65,13 +57,4 @@ def decisions() -> str:
     for path in sorted((ROOT / "docs" / "decisions").glob("*.md")):
         number, _, name = path.stem.partition("-")
         told.append(f"## {number} {name.replace('-', ' ')}\n\n{without_links(path.read_text())}")
-    return "\n".join(told)
-
-
-def contract() -> str:
-    """The proto files, whose comments tell what each call and field does."""
-    told = ["# The contract\n\nWhat each call does, and every field: [from any language](../languages.md)\n"]
-    for name in ("optimization_service", "study", "space", "trial", "insight", "token_service"):
-        text = (ROOT / "proto" / "bo_api" / "v1" / f"{name}.proto").read_text()
-        told.append(f"## {name}.proto\n\n```proto\n{text}```\n")
     return "\n".join(told)

@@ -1,20 +1,12 @@
 """Reports and figures of a study on a real server, whose surrogate has learned something."""
 
-import json
 import math
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
 
 import bo_client
 import pytest
 from bo_client import figures, report
 from bo_client.figures.marks import Band, Line, Map
 
-DOCUMENTED = Path(__file__).parents[2] / "docs" / "reports.md"
-BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```", DOCUMENTED.read_text(), re.MULTILINE | re.DOTALL)
 SPACE = bo_client.SearchSpace(
     [
         bo_client.FloatParameter("learning_rate", 1e-4, 1.0, scale="log"),
@@ -66,19 +58,3 @@ def test_what_the_surrogate_has_learned_is_seen_and_told(study) -> None:
     for trial in surrogate:
         assert trial.explanation.summary.replace("'", "&#39;") in page
     assert study.analyze().best.summary.replace("'", "&#39;") in page
-
-
-def test_what_is_documented_runs(study, server: str, tmp_path: Path) -> None:
-    environment = {**os.environ, "BO_SERVER": server, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    names: dict[str, object] = {"study": study, "bo_client": bo_client}
-    for language, block in BLOCKS:
-        if language == "python":
-            exec(compile(block, DOCUMENTED.name, "exec"), names)
-            continue
-        commands = "\n".join(line for line in block.splitlines() if not line.startswith("pip "))
-        done = subprocess.run(
-            ["bash", "-euc", commands], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-    assert {p.name for p in tmp_path.iterdir()} >= {"flowers.html", "best.png", "parallel.svg", "contour.pdf"}
-    assert json.loads(str(names["data_and_layout"]))["data"]
