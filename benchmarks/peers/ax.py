@@ -20,14 +20,18 @@ class Ax:
         self._client.configure_experiment(parameters=[parameter(p) for p in space])
         self._client.configure_optimization(objective="-loss")
         self._index = -1
+        self._asked: Config = {}
 
     def ask(self) -> Config:
         """The next trial of the experiment."""
         ((self._index, config),) = self._client.get_next_trials(max_trials=1).items()
-        return dict(config)
+        self._asked = dict(config)
+        return self._asked
 
-    def tell(self, config: Config, value: float | None) -> None:  # noqa: ARG002
+    def tell(self, config: Config, value: float | None) -> None:
         """Ends that trial. Ax may suggest a failed one again, but not one that is abandoned."""
+        if config != self._asked:  # it was tried elsewhere
+            self._index = self._client.attach_trial(parameters=dict(config))
         if value is None:
             self._client.mark_trial_abandoned(self._index)
         else:

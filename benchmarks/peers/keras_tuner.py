@@ -38,10 +38,19 @@ class KerasTuner:
 
     def tell(self, config: Config, value: float | None) -> None:
         """Ends its trial."""
-        trial = self._open.pop(name_of(config))
+        trial = self._open.pop(name_of(config), None) or self._elsewhere(config)
         self._oracle.update_trial(trial.trial_id, {"loss": value})
         trial.status = TrialStatus.COMPLETED
         self._oracle.end_trial(trial)
+
+    def _elsewhere(self, config: Config) -> Any:
+        """A trial of its own for what was tried elsewhere."""
+        self._asked += 1
+        usual, self._oracle.num_initial_points = self._oracle.num_initial_points, 10**9  # at random: it isn't wanted
+        trial = self._oracle.create_trial(f"tuner{self._asked}")
+        self._oracle.num_initial_points = usual
+        trial.hyperparameters.values = dict(config)
+        return trial
 
 
 def declare(known: Any, p: Any) -> None:

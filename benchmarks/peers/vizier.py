@@ -28,10 +28,16 @@ class Vizier:
         self._asked += 1
         (suggestion,) = self._designer.suggest(1)
         self._trial = suggestion.to_trial(self._asked)
-        return {name: self._trial.parameters[name].value for name in self._names}
+        return self._config(self._trial)
 
-    def tell(self, config: Config, value: float | None) -> None:  # noqa: ARG002
+    def _config(self, trial: Any) -> Config:
+        return {name: trial.parameters[name].value for name in self._names}
+
+    def tell(self, config: Config, value: float | None) -> None:
         """Ends that trial."""
+        if self._trial is None or config != self._config(self._trial):  # it was tried elsewhere
+            self._asked += 1
+            self._trial = vz.Trial(id=self._asked, parameters=dict(config))
         if value is None:
             self._trial.complete(vz.Measurement(), infeasibility_reason="failed")
         else:
