@@ -68,3 +68,9 @@ def test_no_module_outgrows_a_head() -> None:
     sources = [p for package in packages for p in (ROOT / package).rglob("*.py")]
     assert len(sources) > 20
     assert {str(p.relative_to(ROOT)): n for p in sources if (n := len(p.read_text().splitlines())) > 400} == {}
+
+
+def test_no_link_leads_out_of_the_tree() -> None:
+    links = subprocess.run(["git", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    names = [line.split("\t")[1] for line in links.splitlines() if line.startswith("120000")]
+    assert [name for name in names if not (ROOT / name).resolve().is_relative_to(ROOT)] == []
