@@ -7,6 +7,7 @@ import bo_client
 import numpy as np
 import pytest
 from bo_objectives.efficientnet.choice import Choice
+from bo_objectives.errors import SetupError
 
 keras = pytest.importorskip("keras")
 from bo_objectives.efficientnet import model, optimizer, training  # noqa: E402
@@ -272,6 +273,10 @@ def test_float16_reaches_what_float32_does_and_its_scale_is_in_the_checkpoint(ma
 
 def test_several_steps_an_execution_train_alike(make_objective, make_run) -> None:
     one, four = make_run(), make_run()
+    if keras.backend.backend() == "torch":
+        with pytest.raises(SetupError, match="1 step at a time"):
+            make_objective(steps_per_execution="4").evaluate({}, four)
+        return
     for run, steps in ((one, "1"), (four, "4")):
         make_objective(steps_per_execution=steps).evaluate({"norm": "layer", "batch_size": 5}, run)
     assert [training.steps_together(4, steps) for steps in (6, 7, 8, 3)] == [3, 1, 4, 3]
