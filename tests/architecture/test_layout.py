@@ -71,6 +71,8 @@ def test_no_module_outgrows_a_head() -> None:
 
 
 def test_no_link_leads_out_of_the_tree() -> None:
-    links = subprocess.run(["git", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    names = [line.split("\t")[1] for line in links.splitlines() if line.startswith("120000")]
+    if not (ROOT / ".git").exists():
+        pytest.skip("there is no repository to ask")
+    listed = subprocess.run(["git", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    names = [line.split("\t")[1] for line in listed.splitlines() if line.startswith("120000")]
     assert [name for name in names if not (ROOT / name).resolve().is_relative_to(ROOT)] == []
