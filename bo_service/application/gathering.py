@@ -6,23 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from bo_service.application.ports import Records, TrialOutline
+from bo_service.application.ports import TrialOutline
 from bo_service.application.results import full_values, is_cut_short
-from bo_service.application.warm_start import sources_from
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Evidence, PastTrial, Source
 from bo_service.core.study import Study, StudySpec
 from bo_service.core.trial import TrialState
-
-
-def evidence_of(records: Records, study: Study) -> Evidence:
-    """What the optimizer may know of a study, read as a whole."""
-    trials = records.trials.outlines(study.study_id)
-    named = (name for name in study.spec.suggestion.warm_start_studies if records.studies.find(name))
-    sources = sources_from({name: records.trials.outlines(name) for name in named}, study.spec)
-    pending = (t.parameters for t in trials if not t.state.is_ended)
-    spent = (t.parameters for t in trials if is_spent(t))
-    return evidence_from(study, past_trials(trials, study.spec), pending, spent, sources)
 
 
 def evidence_from(

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bo_service.adapters.storage.opening import open_store
-from bo_service.application import gathering, running, studies, suggesting, trials
+from bo_service.application import running, studies, suggesting, trials
 from bo_service.application.memory import Memory
 from bo_service.application.services import Services, changing
 from bo_service.core.domains import CategoricalDomain, FloatDomain
@@ -18,6 +18,7 @@ from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.stopping.settings import StoppingRule
 from bo_service.core.study import ExecutionSettings, Goal, Metric, StudySpec
 from bo_service.core.trial import Failure, FailureReason, Measurement, Prediction, StopRequest, TrialState
+from tests.application.whole import evidence_of
 
 SPACE = SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)), Parameter("c", CategoricalDomain(("a", "b")))))
 SPEC = StudySpec(SPACE, (Metric("loss", Goal.MINIMIZE),), execution=ExecutionSettings(max_attempts=2))
@@ -100,7 +101,7 @@ class World:
     def check(self, services: Services, study_id: str) -> None:
         with services.store.read() as records:
             study = records.studies.get(study_id)
-            fresh, outlines = gathering.evidence_of(records, study), records.trials.outlines(study_id)
+            fresh, outlines = evidence_of(records, study), records.trials.outlines(study_id)
             looked = services.memory.look(records, study)
         with services.memory.reading(services.store, study_id) as (_, known):
             assert known.evidence == looked.evidence == fresh

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bo_service.application import gathering, ranking, running, studies, suggesting, trials
+from bo_service.application import ranking, running, studies, suggesting, trials
 from bo_service.application.ports import RequestKey
 from bo_service.application.views import Shortfall
 from bo_service.core.domains import CategoricalDomain
@@ -12,6 +12,7 @@ from bo_service.core.errors import NotFound, RequestIdReused
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import Goal, StudyState
 from bo_service.core.trial import Failure, FailureReason, Lease, Measurement, Origin, TrialState
+from tests.application.whole import evidence_of
 
 pytestmark = pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
 
@@ -115,7 +116,7 @@ def test_machines_failures_are_unknown_to_the_surrogate_and_bad_parameters_are_k
         (trial,) = ask(services).trials
         running.complete_trial(services, "s", trial.number, trial.lease.token, Failure(reason), None)
     with services.store.read() as records:
-        evidence = gathering.evidence_of(records, records.studies.get("s"))
+        evidence = evidence_of(records, records.studies.get("s"))
     assert [(t.number, t.value) for t in evidence.past] == [(2, None)]
     assert evidence.pending == ()
 

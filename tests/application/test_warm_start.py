@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from bo_service.application import gathering, studies, suggesting, trials
+from bo_service.application import studies, suggesting, trials
 from bo_service.core.domains import CategoricalDomain, FloatDomain, Scale
 from bo_service.core.errors import InvalidArgument
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import Goal, Metric, MetricRole, StudySpec, SuggestionSettings
 from bo_service.core.trial import Failure, FailureReason, Measurement, Origin
+from tests.application.whole import evidence_of
 
 OTHER = SearchSpace(
     (
@@ -36,7 +37,7 @@ def add(services, study_id, value, **parameters):
 
 def evidence(services, study_id):
     with services.store.read() as records:
-        return gathering.evidence_of(records, records.studies.get(study_id))
+        return evidence_of(records, records.studies.get(study_id))
 
 
 def test_trials_of_the_source_arrive_in_this_space_and_direction(services, make_study) -> None:
