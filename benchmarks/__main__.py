@@ -1,6 +1,7 @@
 """The command `python -m benchmarks`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -122,13 +123,15 @@ def calibration_command(problems: str, trials: int, seeds: str) -> None:
 @click.option("--problems", default="development", show_default=True, help="Names, or all, development or validation.")
 @click.option("--seeds", default="0-2", show_default=True)
 @click.option("--out", required=True, type=FOLDER, help="Where the trials go; what is finished there is not redone.")
-def ablation(without: str, problems: str, seeds: str, out: Path) -> None:
+@click.option("--trials", type=int, help="Of each study; else as many as its problem is given.")
+def ablation(without: str, problems: str, seeds: str, out: Path, trials: int | None) -> None:
     """Regret of ours with each of its choices switched off, beside ours."""
     peers = ["ours", *(f"ours~{name}" for name in selection.ablations(without))]
     names, numbers = selection.problems(problems), selection.seeds(seeds)
     keys = [Key(peer, name, seed) for peer in peers for name in names for seed in numbers]
     for key in keys:
-        if run(key, suite()[key.problem], out, environments()):
+        problem = suite()[key.problem]
+        if run(key, problem if trials is None else replace(problem, budget=trials), out, environments()):
             click.echo(f"{key.peer} {key.problem} {key.seed} done", err=True)
     loaded = {peer: summaries.of_keys(out, [k for k in keys if k.peer == peer]) for peer in peers}
     click.echo(reporting.table(loaded, "ours", names))

@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from bo_service.core.acquisitions import acquisition, fitted
 from bo_service.core.search import maximize
 from bo_service.core.study import Acquisition, SuggestionSettings
-from bo_service.core.surrogates import likelihood, priors, warping
+from bo_service.core.surrogates import likelihood, priors, schedule, warping
 
 NOTHING = SuggestionSettings()
 _over = priors.Prior.over
@@ -109,6 +109,19 @@ def no_neighbors() -> SuggestionSettings:
     return NOTHING
 
 
+def refits_always() -> SuggestionSettings:
+    """Hyperparameters are learned anew after each observation."""
+    _patch(schedule, "EVERY_ONE", 10**9)
+    return NOTHING
+
+
+def refits_rarely() -> SuggestionSettings:
+    """They are learned anew eight times as rarely."""
+    _patch(schedule, "EVERY_ONE", schedule.EVERY_ONE // 8)
+    _patch(schedule, "MOST_APART", schedule.MOST_APART * 8)
+    return NOTHING
+
+
 def twice_initial() -> SuggestionSettings:
     """Twenty trials before the surrogate."""
     return SuggestionSettings(initial_trials=20)
@@ -129,6 +142,8 @@ ABLATIONS: dict[str, Callable[[], SuggestionSettings]] = {
     "no-gradient": no_gradient,
     "no-neighbors": no_neighbors,
     "initial-20": twice_initial,
+    "refits-always": refits_always,
+    "refits-rarely": refits_rarely,
 }
 
 

@@ -5,25 +5,30 @@ from typing import Any
 
 from benchmarks.peers.protocol import Config, Peer, Space
 from bo_service.core.domains import CategoricalDomain, Domain, FloatDomain, IntDomain, Scale
-from bo_service.core.evidence import Evidence, PastTrial
+from bo_service.core.evidence import Evidence, Learned, PastTrial
+from bo_service.core.numerics.lookups import Factors
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
-from bo_service.core.suggest import suggest
+from bo_service.core.suggest import suggest_with
 
 
 class Ours:
-    """A study whose every trial ends before the next begins."""
+    """A study whose every trial ends before the next begins. What was learned is remembered, as in the server."""
 
     def __init__(self, space: Space, seed: int, settings: SuggestionSettings | None = None) -> None:
         self.space = SearchSpace(tuple(Parameter(p["name"], domain(p)) for p in space))
         self.settings = settings or SuggestionSettings()
         self.seed = seed
         self.past: tuple[PastTrial, ...] = ()
+        self._learned: Learned = {}
+        self._factors = Factors()
 
     def ask(self) -> Config:
         """The core's suggestion."""
-        (suggestion,) = suggest(Evidence(self.space, self.settings, self.seed, self.past), 1)
-        return dict(suggestion.configuration)
+        evidence = Evidence(self.space, self.settings, self.seed, self.past, learned=self._learned)
+        found = suggest_with(evidence, 1, self._factors)
+        self._learned = found.learned
+        return dict(found.suggestions[0].configuration)
 
     def tell(self, config: Config, value: float | None) -> None:
         """One more past trial; larger is better to the core."""

@@ -9,6 +9,8 @@ from bo_service.core.errors import Violation
 
 Configuration = Mapping[str, Value]
 """The value of each active parameter, and of no other, by name."""
+TOLERANCE = 1e-9
+"""Of the size of a linear constraint's bound, by which a sum may exceed it."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class LinearConstraint:
             total = math.fsum(terms)
         except (OverflowError, ValueError):  # beyond the range of floats: inf, or nan, which fulfills nothing
             total = sum(terms)
-        return total <= self.upper_bound + 1e-9 * max(1.0, abs(self.upper_bound))
+        return total <= self.upper_bound + TOLERANCE * max(1.0, abs(self.upper_bound))
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,16 @@ the sign, once, on the way in and on the way out.
 """
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from bo_service.core.constraints import Configuration
 from bo_service.core.space import SearchSpace
 from bo_service.core.study import Algorithm, SuggestionSettings
 from bo_service.core.trial import Intent, Origin
+
+Learned = Mapping[str, tuple[float, ...]]
+"""A surrogate's hyperparameters, by the digest of what they were learned from; see `numerics/lookups.py`."""
 
 LEAST_INITIAL, MOST_INITIAL = 3, 10
 
@@ -63,6 +67,8 @@ class Evidence:
     spent: tuple[Configuration, ...] = ()
     """Configurations whose trials ended without telling anything of them: stopped before they began, or failed at every
     attempt. They are not suggested again."""
+    learned: Learned = field(default_factory=dict, compare=False)
+    """Hyperparameters learned before: they save time, and change nothing."""
 
     @property
     def begun(self) -> int:

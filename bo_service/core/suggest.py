@@ -5,19 +5,29 @@ are better.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bo_service.core.acquisitions.fitted import Fitted
 from bo_service.core.blind import without_surrogate
 from bo_service.core.constraints import Configuration
 from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.errors import NotEnoughData
-from bo_service.core.evidence import Evidence, PointPrediction, Predictions, Suggestion
+from bo_service.core.evidence import Evidence, Learned, PointPrediction, Predictions, Suggestion
 from bo_service.core.explain import explain
+from bo_service.core.numerics.lookups import Factors
 from bo_service.core.search.initial import every_row
 from bo_service.core.search.maximize import STARTS, Search, best_new_row
 
 FURTHER_STARTS = 2
 """Candidates that are refined for the second of a batch and those after it: they are for workers that can't wait."""
+
+
+@dataclass(frozen=True)
+class Suggested:
+    """Suggestions, and the hyperparameters that they came from: with these the next come faster."""
+
+    suggestions: list[Suggestion]
+    learned: Learned
 
 
 def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
@@ -27,7 +37,17 @@ def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
     constraints. The first are the defaults, then scrambled Sobol points, until `initial_trials` are past or pending;
     then the surrogate chooses, as soon as two different values are known.
     """
-    bench = Workbench(evidence)
+    return suggest_with(evidence, count, Factors()).suggestions
+
+
+def suggest_with(evidence: Evidence, count: int, factors: Factors) -> Suggested:
+    """As `suggest`, where what was computed before may be found."""
+    bench = Workbench(evidence, factors)
+    return Suggested(_suggested(bench, count), bench.lookups.used)
+
+
+def _suggested(bench: Workbench, count: int) -> list[Suggestion]:
+    evidence = bench.evidence
     blind = min(count, max(0, evidence.initial_trials - evidence.begun)) if evidence.can_be_fitted else count
     found = without_surrogate(bench, blind)
     if len(found) < blind or len(found) == count:

@@ -5,11 +5,13 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import WhiteKernel
 
-from bo_service.core.surrogates import gaussian_process
-from bo_service.core.surrogates.gaussian_process import GaussianProcess, condition, fit
+from bo_service.core.surrogates import fitting
+from bo_service.core.surrogates.gaussian_process import GaussianProcess, condition
 from bo_service.core.surrogates.kernels import MainEffectsMatern
 from bo_service.core.surrogates.likelihood import Likelihood, fit_hyperparameters
+from bo_service.core.surrogates.observations import Observations
 from bo_service.core.surrogates.priors import Prior
+from tests.core.processes import conditioned, fitted
 
 OWNER = np.array([0, 1, 1])
 THETA = np.array([np.log(0.4), np.log(0.9), -0.5, 0.3, -0.2, np.log(1e-2)])
@@ -48,7 +50,7 @@ def test_known_noise_agrees_with_scikit_learn() -> None:
     assert value == pytest.approx(expected)
     np.testing.assert_allclose(gradient, slope[[1, 2, 4, 0, 3, 5]], rtol=1e-6)
     Q = np.random.default_rng(1).random((9, 3))
-    ours = condition(THETA, X, y, OWNER, KNOWN).posterior(Q)
+    ours = condition(THETA, Observations(X, y, KNOWN), OWNER).posterior(Q)
     mean, std = theirs.predict(Q, return_std=True)
     np.testing.assert_allclose(ours.mean, mean, rtol=1e-8)
     np.testing.assert_allclose(ours.std**2, std**2 - np.exp(THETA[5]), rtol=1e-7)
@@ -79,7 +81,7 @@ def test_length_scales_are_expected_to_grow_with_the_square_root_of_the_dimensio
 def test_posterior_agrees_with_scikit_learn() -> None:
     X, y = data()
     Q = np.random.default_rng(1).random((9, 3))
-    ours = condition(THETA, X, y, OWNER).posterior(Q)
+    ours = conditioned(THETA, X, y, OWNER).posterior(Q)
     mean, std = oracle(X, y).predict(Q, return_std=True)
     np.testing.assert_allclose(ours.mean, mean, rtol=1e-8)
     np.testing.assert_allclose(ours.std**2, std**2 - np.exp(THETA[5]), rtol=1e-7)  # theirs counts the noise in
@@ -98,7 +100,7 @@ def assert_slopes(model: GaussianProcess) -> None:
 
 
 def test_gradients_by_input() -> None:
-    model = condition(THETA, *data(), OWNER)
+    model = conditioned(THETA, *data(), OWNER)
     assert_slopes(model)
     assert_slopes(model.believe(np.random.default_rng(5).random((3, 3))))
 
@@ -107,9 +109,9 @@ def test_believing_equals_conditioning_on_the_mean() -> None:
     X, y = data()
     rng = np.random.default_rng(2)
     pending, Q = rng.random((2, 3)), rng.random((6, 3))
-    model = condition(THETA, X, y, OWNER)
+    model = conditioned(THETA, X, y, OWNER)
     believed = model.believe(pending)
-    again = condition(THETA, np.vstack([X, pending]), np.append(y, model.posterior(pending).mean), OWNER)
+    again = conditioned(THETA, np.vstack([X, pending]), np.append(y, model.posterior(pending).mean), OWNER)
     np.testing.assert_allclose(believed.posterior(Q).mean, again.posterior(Q).mean, rtol=1e-8)
     np.testing.assert_allclose(believed.posterior(Q).std, again.posterior(Q).std, rtol=1e-8)
     assert (believed.posterior(pending).std < 0.5 * model.posterior(pending).std).all()
@@ -119,7 +121,7 @@ def test_fitting_finds_which_parameters_matter() -> None:
     rng = np.random.default_rng(0)
     X = rng.random((40, 3))
     y = np.sin(6 * X[:, 0])
-    lengths = np.asarray(fit(X, (y - y.mean()) / y.std(), np.arange(3), 3, rng).kernel.length_scale)
+    lengths = np.asarray(fitted(X, (y - y.mean()) / y.std(), np.arange(3)).kernel.length_scale)
     assert lengths[0] < 0.3 * lengths[1:].min()
 
 
@@ -127,9 +129,9 @@ def test_fitting_finds_the_noise() -> None:
     rng = np.random.default_rng(0)
     X = rng.random((80, 1))
     y = np.sin(6 * X[:, 0]) + 0.3 * rng.standard_normal(80)
-    found = fit(X, (y - y.mean()) / y.std(), np.zeros(1, dtype=int), 1, rng)
+    found = fitted(X, (y - y.mean()) / y.std(), np.zeros(1, dtype=int))
     assert found.noise == pytest.approx(0.09 / y.var(), rel=0.5)
-    assert found.incumbent() < (y.max() - y.mean()) / y.std()
+    assert found.means.max() < (y.max() - y.mean()) / y.std()
 
 
 def test_fitting_climbs_above_its_starts() -> None:
@@ -146,14 +148,14 @@ def test_fitting_climbs_above_its_starts() -> None:
 def test_a_matrix_that_is_singular_is_mended() -> None:
     theta = np.array([np.log(200.0), np.log(200.0), 0.0, 0.0, 0.0, np.log(1e-8)])
     X = np.repeat(data(3)[0], 30, axis=0)
-    posterior = condition(theta, X, np.zeros(90), OWNER).posterior(X[:1])
+    posterior = conditioned(theta, X, np.zeros(90), OWNER).posterior(X[:1])
     assert np.isfinite([posterior.mean, posterior.std]).all()
 
 
 def test_many_observations_are_thinned_with_the_best_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gaussian_process, "FIT_MOST", 10)
-    monkeypatch.setattr(gaussian_process, "KEEP_MOST", 20)
+    monkeypatch.setattr(fitting, "FIT_MOST", 10)
+    monkeypatch.setattr(fitting, "KEEP_MOST", 20)
     X, y = data(50)
-    model = fit(X, y, OWNER, 2, np.random.default_rng(0))
+    model = fitted(X, y, OWNER)
     assert len(model.X) == 20
     assert all((X[i] == model.X).all(axis=1).any() for i in np.argsort(-y)[:10])

@@ -87,3 +87,15 @@ def test_a_contradiction_has_no_anchors() -> None:
     anchors = region.anchors(np.empty((0, 1)), rng)
     assert len(anchors) == 0
     assert len(region.pull(np.array([[0.5]]), anchors, rng)) == 0
+
+
+@pytest.mark.parametrize("low", [100.37101360843718, 1e-3 / 3, 12345.6789012345])
+def test_what_is_just_inside_is_inside_as_it_is_written(low: float) -> None:
+    space = SearchSpace(
+        (Parameter("x", FloatDomain(low, low + 1.0)), *unit("y")), (at_most(0.5 * low, x=0.5), at_most(1.0, x=0, y=1))
+    )
+    encoding = Encoding(space)
+    rows = np.column_stack([np.linspace(0.0, 4e-9 * max(1.0, low), 2000), np.linspace(0.0, 1.0, 2000)])
+    held = rows[Region(encoding).holds(rows)]
+    assert 1 < len(held) < len(rows)
+    assert all(space.is_feasible(encoding.decode(z)) for z in held)

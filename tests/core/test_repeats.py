@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 
 from bo_service.core.domains import FloatDomain
+from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.evidence import Evidence, PastTrial
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
 from bo_service.core.suggest import predict
-from bo_service.core.surrogates.gaussian_process import fit
 from bo_service.core.surrogates.repeats import further_noise
+from tests.core.processes import fitted
 
 OWNER = np.arange(2)
+SQUARE = SearchSpace(tuple(Parameter(name, FloatDomain(0.0, 1.0)) for name in "ab"))
 
 
 def observed(seed: int, ratio: float, places: int = 20, times: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -24,7 +26,7 @@ def observed(seed: int, ratio: float, places: int = 20, times: int = 4) -> tuple
 
 
 def found(X: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return further_noise(X, y, OWNER, 2, np.random.default_rng(0))
+    return further_noise(Workbench(Evidence(SQUARE, SuggestionSettings(), 0)), X, y, 1)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -63,8 +65,7 @@ def test_what_is_known_of_the_noise_makes_the_posterior_truer() -> None:
     """The quiet side is believed more closely, the loud side less, than with one noise for both."""
     X, y, _ = observed(1, 3000.0, places=16)
     y = (y - y.mean()) / y.std()
-    rng = np.random.default_rng(0)
-    even, told = (fit(X, y, OWNER, 2, rng, known) for known in (None, found(X, y)))
+    even, told = (fitted(X, y, OWNER, known) for known in (None, found(X, y)))
     quiet, loud = X[X[:, 0] < 0.3], X[X[:, 0] > 0.8]
     assert told.posterior(quiet).std.mean() < even.posterior(quiet).std.mean()
     assert told.posterior(loud).std.mean() > even.posterior(loud).std.mean()

@@ -15,10 +15,10 @@ from bo_service.core.evidence import Evidence, PastTrial, Source
 from bo_service.core.space import Activation, Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
 from bo_service.core.suggest import predict, suggest
-from bo_service.core.surrogates.gaussian_process import fit
 from bo_service.core.surrogates.transfer import Trend, TrendedProcess, ranking_trust
 from bo_service.core.translation import translated
 from bo_service.core.trial import Origin
+from tests.core.processes import fitted
 
 CUBE = SearchSpace(tuple(Parameter(name, FloatDomain(0.0, 1.0)) for name in "abcd"))
 AT = {"a": 0.8, "b": 0.2, "c": 0.7, "d": 0.1}
@@ -99,7 +99,7 @@ def test_several_sources_share_the_weight() -> None:
     rng = np.random.default_rng(0)
     owner = np.arange(2)
     X, Y = rng.random((20, 2)), rng.random((30, 2))
-    processes = [fit(Y, y, owner, 2, rng) for y in (Y[:, 0] - 0.5, Y[:, 0] - 0.5, 0.5 - Y[:, 0])]
+    processes = [fitted(Y, y, owner) for y in (Y[:, 0] - 0.5, Y[:, 0] - 0.5, 0.5 - Y[:, 0])]
     values = (X[:, 0] - X[:, 0].mean()) / X[:, 0].std()
     trend = Trend.of(processes, X, values)
     assert trend.weights == pytest.approx([0.5, 0.5, 0.0], abs=0.02)
@@ -112,9 +112,9 @@ def test_gradients_by_finite_differences() -> None:
     X, Y, owner = rng.random((12, 3)), rng.random((25, 3)), np.arange(3)
     y = np.sin(4 * X[:, 0]) + X[:, 1]
     y = (y - y.mean()) / y.std()
-    sources = [fit(Y, np.sin(4 * Y[:, 0]), owner, 3, rng), fit(Y, Y[:, 1] - 0.5, owner, 3, rng)]
+    sources = [fitted(Y, np.sin(4 * Y[:, 0]), owner), fitted(Y, Y[:, 1] - 0.5, owner)]
     trend = Trend.of(sources, X, y)
-    trended = TrendedProcess(trend, 0.3, fit(X, (y - trend.at(X)) / 0.3, owner, 3, rng)).believe(rng.random((2, 3)))
+    trended = TrendedProcess(trend, 0.3, fitted(X, (y - trend.at(X)) / 0.3, owner)).believe(rng.random((2, 3)))
     assert not trend.is_empty
     for x in rng.random((5, 3)):
         slope = trended.slope(x)
@@ -122,7 +122,7 @@ def test_gradients_by_finite_differences() -> None:
         assert (slope.mean, slope.std) == (pytest.approx(near.mean[6]), pytest.approx(near.std[6]))
         assert slope.by_mean == pytest.approx((near.mean[:3] - near.mean[3:6]) / 2e-6, rel=1e-4, abs=1e-5)
         assert slope.by_std == pytest.approx((near.std[:3] - near.std[3:6]) / 2e-6, rel=1e-4, abs=1e-5)
-    assert trended.incumbent() == pytest.approx(trended.posterior(trended.rest.X).mean.max())
+    assert trended.means == pytest.approx(trended.posterior(trended.rest.X).mean)
 
 
 def test_the_opening_takes_turns_with_the_best_of_the_sources() -> None:

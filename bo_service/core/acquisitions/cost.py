@@ -5,7 +5,9 @@ import numpy as np
 from bo_service.core.acquisitions.appraisal import Thrift
 from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.numerics.array import Array
-from bo_service.core.surrogates.gaussian_process import fit
+from bo_service.core.surrogates.fitting import fit_on
+from bo_service.core.surrogates.observations import Observations
+from bo_service.core.surrogates.schedule import milestone
 
 LEAST_SPREAD = 1e-3
 """Costs whose logarithms differ by less than this are one cost."""
@@ -23,6 +25,9 @@ def thrift(bench: Workbench, X: Array) -> Thrift | None:
     scale = float(costs.std()) if len(costs) else 0.0
     if scale < LEAST_SPREAD:
         return None
-    encoding = bench.encoding
-    y, d = (costs - costs.mean()) / scale, max(len(encoding.blocks), 1)
-    return Thrift(fit(X[known], y, encoding.owner, d, bench.rng(5)), scale)
+    now, then = (_standardized(X[known][:count], costs[:count]) for count in (len(costs), milestone(len(costs))))
+    return Thrift(fit_on(bench, now, then, 5), scale)
+
+
+def _standardized(X: Array, costs: Array) -> Observations:
+    return Observations.exact(X, (costs - costs.mean()) / max(float(costs.std()), LEAST_SPREAD))

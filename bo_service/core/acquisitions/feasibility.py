@@ -14,7 +14,9 @@ import numpy as np
 from bo_service.core.acquisitions.appraisal import Fulfillment
 from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.numerics.array import Array
-from bo_service.core.surrogates.gaussian_process import fit
+from bo_service.core.surrogates.fitting import fit_on
+from bo_service.core.surrogates.observations import Observations
+from bo_service.core.surrogates.schedule import milestone
 
 PROBIT_VARIANCE = 1.0
 
@@ -23,7 +25,6 @@ def feasibility(bench: Workbench, X: Array) -> Fulfillment | None:
     """log P(x runs), from trials with features X (n, f); None where none has failed, or none has a value."""
     if bench.is_measured.all() or not bench.is_measured.any():
         return None
-    encoding = bench.encoding
-    labels = np.where(bench.is_measured, 1.0, -1.0)
-    process = fit(X, labels, encoding.owner, max(len(encoding.blocks), 1), bench.rng(8))
+    labels, m = np.where(bench.is_measured, 1.0, -1.0), milestone(len(X))
+    process = fit_on(bench, Observations.exact(X, labels), Observations.exact(X[:m], labels[:m]), 8)
     return Fulfillment(process, 0.0, PROBIT_VARIANCE)

@@ -9,8 +9,8 @@ from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.numerics.array import Array
 from bo_service.core.numerics.pareto import boxes, reference_point
 from bo_service.core.study import Acquisition
-from bo_service.core.surrogates.gaussian_process import KEEP_MOST, telling
 from bo_service.core.surrogates.metric_model import MetricModel
+from bo_service.core.surrogates.surrogate import Surrogate
 
 Gain = Improvement | NoisyImprovement | ParetoImprovement
 
@@ -23,9 +23,9 @@ AMONG = 40
 
 def gain_of(bench: Workbench, objectives: tuple[MetricModel, ...], limits: tuple[MetricModel, ...]) -> Gain:
     """Over the best seen, or the Pareto set, of those that are expected to fulfill the constraints `limits`."""
-    judged = _judged(bench)
+    judged = _judged(bench, objectives)
     X = bench.encoding.features(bench.seen.Z[judged])
-    F = np.column_stack([model.means(X) for model in objectives])
+    F = np.column_stack([_means(model.surrogate, X) for model in objectives])
     holds = _hold(bench, limits, judged, X)
     if len(objectives) == 1:
         return _over_best(bench, objectives[0], X, F[:, 0], holds)
@@ -53,11 +53,16 @@ def _over_best(
     return NoisyImprovement(surrogate, imagined, imagined.values.max(axis=0), criterion)
 
 
-def _judged(bench: Workbench) -> NDArray[np.intp]:
-    """Indices (j,) of the rows seen that the best so far is looked for among: where there are very many, those that the
-    surrogates rest on, and all that are pending."""
-    past = [telling(values, KEEP_MOST) for values in bench.objectives.T]
-    return np.concatenate([np.unique(np.concatenate(past)), np.arange(len(bench.past), len(bench.seen))])
+def _judged(bench: Workbench, objectives: tuple[MetricModel, ...]) -> NDArray[np.intp]:
+    """Indices (j,) of the rows seen that the best so far is looked for among: those that the surrogates rest on, which
+    are all unless there are very many, and all that are pending."""
+    past = np.unique(np.concatenate([model.rows for model in objectives]))
+    return np.concatenate([past, np.arange(len(bench.past), len(bench.seen))])
+
+
+def _means(surrogate: Surrogate, X: Array) -> Array:
+    """(j,): posterior means at the judged rows, with features X, which are at least those that it rests on."""
+    return surrogate.means if len(surrogate.means) == len(X) else surrogate.mean(X)
 
 
 def _hold(bench: Workbench, limits: tuple[MetricModel, ...], judged: NDArray[np.intp], X: Array) -> NDArray[np.bool_]:
@@ -67,5 +72,5 @@ def _hold(bench: Workbench, limits: tuple[MetricModel, ...], judged: NDArray[np.
         past = judged[judged < len(bench.past)]
         holds[: len(past)] = bench.is_measured[past]
     for model in limits:
-        holds &= model.means(X) >= model.threshold(0.0)
+        holds &= model.surrogate.mean(X) >= model.threshold(0.0)
     return holds

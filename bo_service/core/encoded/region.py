@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from bo_service.core.constraints import Constraint, LinearConstraint
+from bo_service.core.constraints import TOLERANCE, Constraint, LinearConstraint
 from bo_service.core.encoded.axes import SAME, FloatAxis, IntAxis
 from bo_service.core.encoded.encoding import Encoding, Mask
 from bo_service.core.numerics.array import Array
 
+ROUNDING = 5e-12
+"""Relative: by how much a number may differ from its place once it is written in twelve digits."""
 HALVINGS = 20
 PROGRAMS = 24
 ENOUGH_ANCHORS = 32
@@ -36,8 +38,9 @@ class _Linear:
     def holds(self, Z: Array, active: Mask) -> Mask:
         axes = self.encoding.axes
         with np.errstate(over="ignore", invalid="ignore"):
-            total = sum(c * axes[j].numbers(Z[:, j]) for c, j in zip(self.coefficients, self.columns, strict=True))
-            within = total <= self.upper + 1e-9 * max(1.0, abs(self.upper))
+            terms = [c * axes[j].numbers(Z[:, j]) for c, j in zip(self.coefficients, self.columns, strict=True)]
+            rounding = ROUNDING * sum(map(np.abs, terms))
+            within = sum(terms) <= self.upper + np.maximum(TOLERANCE * max(1.0, abs(self.upper)) - rounding, 0.0)
         return np.asarray(within | ~active[:, self.columns].all(axis=1))
 
 

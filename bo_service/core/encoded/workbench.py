@@ -15,15 +15,18 @@ from bo_service.core.encoded.encoding import Encoding
 from bo_service.core.encoded.region import Region
 from bo_service.core.encoded.seen import Seen
 from bo_service.core.evidence import Evidence, PastTrial, Source
-from bo_service.core.numerics.array import Array
+from bo_service.core.numerics.array import Array, Seed
+from bo_service.core.numerics.lookups import Factors, Lookups
 from bo_service.core.numerics.pareto import front
 
 
 class Workbench:
-    """One request's view of its evidence. `seen` grows with what is suggested."""
+    """One request's view of its evidence. `seen` grows with what is suggested, `lookups` with what is learned."""
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, factors: Factors | None = None) -> None:
+        """`factors` are those that may be found instead of computed."""
         self.evidence = evidence
+        self.lookups = Lookups(evidence.learned, Factors() if factors is None else factors)
         self.encoding = Encoding(evidence.space)
         self.region = Region(self.encoding)
         self.past: tuple[PastTrial, ...] = tuple(sorted(evidence.past, key=_order))
@@ -106,7 +109,8 @@ class Workbench:
 
     def _of_source(self, source: Source) -> "Workbench":
         measured = tuple(replace(trial, further=(), margins=()) for trial in source.past)
-        return Workbench(Evidence(self.evidence.space, self.evidence.settings, self.evidence.seed, measured))
+        evidence = Evidence(self.evidence.space, self.evidence.settings, self.evidence.seed, measured)
+        return Workbench(evidence)
 
     def nearest(self, row: Array) -> tuple[int | None, float | None]:
         """Number of the past trial nearest to a row (p,), the earliest of equals, and its distance over the unit cube's
@@ -126,6 +130,10 @@ class Workbench:
     def rng(self, *purpose: int) -> np.random.Generator:
         """A generator for one purpose, made from the seed and the amount of evidence."""
         return np.random.default_rng([self.evidence.seed % 2**64, len(self.past), len(self.pending), *purpose])
+
+    def seed(self, *purpose: int) -> Seed:
+        """For one purpose, whatever the amount of evidence."""
+        return self.evidence.seed % 2**64, *purpose
 
 
 def _order(trial: PastTrial) -> tuple[int, str, str]:

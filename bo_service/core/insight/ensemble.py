@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bo_service.core.numerics.array import Array
-from bo_service.core.surrogates.gaussian_process import FIT_MOST, GaussianProcess, condition
+from bo_service.core.surrogates.fitting import FIT_MOST
+from bo_service.core.surrogates.gaussian_process import GaussianProcess, condition
 from bo_service.core.surrogates.likelihood import Likelihood
+from bo_service.core.surrogates.observations import Observations
 from bo_service.core.surrogates.priors import Prior
 
 BURN_IN, APART = 24, 8
@@ -28,13 +30,12 @@ NOISE_MEDIAN, NOISE_LOG_STD = 1e-2, 2.5
 def draw_surrogates(process: GaussianProcess, count: int, rng: np.random.Generator) -> list[GaussianProcess]:
     """So many surrogates of the observations of `process`, of at most MOST; it has no believed points."""
     owner, d = np.asarray(process.kernel.owner), len(process.kernel.length_scale)
-    y = process.L @ (process.L.T @ process.a)
-    kept = _telling(y)
-    X, y, known = process.X[kept], y[kept], process.known[kept]
-    few = rng.permutation(len(y))[:FIT_MOST]
-    likelihood = Likelihood(X[few], y[few], owner, d, known[few])
+    observed = Observations(process.X, process.L @ (process.L.T @ process.a), process.known)
+    data = observed.rows(_telling(observed.y))
+    few = data.rows(rng.permutation(len(data))[:FIT_MOST])
+    likelihood = Likelihood(few.X, few.y, owner, d, few.known)
     drawn = _draws(likelihood, _prior(d), process.theta, count, rng)
-    return [condition(theta, X, y, owner, known) for theta in drawn]
+    return [condition(theta, data, owner) for theta in drawn]
 
 
 def _telling(y: Array) -> NDArray[np.intp]:

@@ -9,26 +9,21 @@ A pending configuration is believed to give what is expected of it (the kriging 
 Conditioning on the posterior mean leaves the mean as it is everywhere, so that only the variance hears of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack, solve_triangular
 
 from bo_service.core.numerics.array import Array
-from bo_service.core.numerics.cholesky import factor
+from bo_service.core.numerics.cholesky import extended, factor
+from bo_service.core.numerics.lookups import Lookups
 from bo_service.core.surrogates.imagined import Imagined
 from bo_service.core.surrogates.kernels import MainEffectsMatern
-from bo_service.core.surrogates.likelihood import Likelihood, fit_hyperparameters
-from bo_service.core.surrogates.priors import Prior
+from bo_service.core.surrogates.observations import Observations
 from bo_service.core.surrogates.surrogate import Posterior, Slope
 
-FIT_MOST = 200
-"""The hyperparameters are learned from at most so many observations: by then they hardly change."""
-ROUGH_MOST = 60
-"""Their modes are told apart by at most so many."""
-KEEP_MOST = 1500
-"""The posterior rests on at most so many."""
+JITTER = 1e-8
 LEAST_VARIANCE = 1e-12
 
 
@@ -44,6 +39,8 @@ class GaussianProcess:
     """K⁻¹ y (n,) of the n observations, the believed points apart."""
     known: Array
     """w (n,)."""
+    means: Array
+    """The posterior mean at X (n + b,)."""
 
     @property
     def theta(self) -> Array:
@@ -95,51 +92,41 @@ class GaussianProcess:
         """The process as if queries Q (b, f) had given what is expected of them."""
         if not len(Q):
             return self
-        cross = solve_triangular(self.L, self.kernel(self.X, Q), lower=True, check_finite=False)
-        own = self.kernel(Q) + self.noise * np.eye(len(Q)) - cross.T @ cross
-        n, b = len(self.X), len(Q)
-        L = np.zeros((n + b, n + b), order="F")
-        L[:n, :n], L[n:, :n] = self.L, cross.T
-        L[n:, n:] = factor(own, 1e-8 * self.kernel.variance)
-        return GaussianProcess(self.kernel, self.noise, np.vstack([self.X, Q]), L, self.a, self.known)
+        cross = self.kernel(self.X, Q)
+        own = self.kernel(Q) + self.noise * np.eye(len(Q))
+        means = np.append(self.means, self.a @ cross[: len(self.a)])
+        L = extended(self.L, cross, own, JITTER * self.kernel.variance)
+        return replace(self, X=np.vstack([self.X, Q]), L=L, means=means)
 
     def imagine(self, points: Array, count: int, rng: np.random.Generator) -> Imagined:
         """As if so many draws of the true values at points (b, f) were known."""
         return Imagined.of(self, points, count, rng)
 
-    def incumbent(self) -> float:
-        """The highest posterior mean at the points observed or believed: no lucky draw of the noise."""
-        return float(self.posterior(self.X).mean.max())
 
-
-def fit(
-    X: Array, y: Array, owner: NDArray[np.intp], d: int, rng: np.random.Generator, known: Array | None = None
+def condition(
+    theta: Array,
+    data: Observations,
+    owner: NDArray[np.intp],
+    settled: int | None = None,
+    lookups: Lookups | None = None,
 ) -> GaussianProcess:
-    """The process fitted to observations X (n, f), y (n,) of mean 0 and variance 1, with w = known (n,), n >= 1."""
-    w = np.zeros(len(y)) if known is None else known
-    whole, rough = (
-        Likelihood(X[few], y[few], owner, d, w[few]) for few in (telling(y, FIT_MOST), telling(y, ROUGH_MOST))
-    )
-    theta = fit_hyperparameters(whole, rough, Prior.over(d), rng)
-    keep = telling(y, KEEP_MOST)
-    return condition(theta, X[keep], y[keep], owner, w[keep])
+    """The process with given hyperparameters theta (d + 4,); see `likelihood.py`.
 
-
-def condition(theta: Array, X: Array, y: Array, owner: NDArray[np.intp], known: Array | None = None) -> GaussianProcess:
-    """The process with given hyperparameters theta (d + 4,); see `likelihood.py`."""
+    The factor of the first `settled` observations, or of all, may be found; it is extended by the others.
+    """
     kernel = MainEffectsMatern(np.exp(theta[:-4]), owner, *(float(v) for v in np.exp(theta[-4:-1])))
-    noise = float(np.exp(theta[-1]))
-    w = np.zeros(len(X)) if known is None else known
-    L = factor(kernel(X) + np.diag(noise + w), 1e-8 * kernel.variance)
-    a, _ = lapack.dpotrs(L, y, lower=1)
-    return GaussianProcess(kernel, noise, X, L, a, w)
+    noise, jitter = float(np.exp(theta[-1])), JITTER * kernel.variance
+    diagonal = noise + data.known
+    n = len(data) if settled is None else settled
+    X, D = data.X[:n], diagonal[:n]
 
+    def make() -> Array:
+        return factor(kernel(X) + np.diag(D), jitter)
 
-def telling(y: Array, most: int) -> NDArray[np.intp]:
-    """Indices of at most so many observations: the better half by value, the rest evenly over the others."""
-    if len(y) <= most:
-        return np.arange(len(y))
-    order = np.argsort(-y, kind="stable")
-    best, others = order[: most // 2], np.sort(order[most // 2 :])
-    spaced = others[np.linspace(0, len(others) - 1, most - most // 2).round().astype(np.intp)]
-    return np.sort(np.concatenate([best, spaced]))
+    L = make() if lookups is None else lookups.factor([theta, owner, X, D], make)
+    if n < len(data):
+        rest = data.X[n:]
+        L = extended(L, kernel(X, rest), kernel(rest) + np.diag(diagonal[n:]), jitter)
+    a, _ = lapack.dpotrs(L, data.y, lower=1)
+    added = np.einsum("ij,ij->i", L, L) - kernel.variance
+    return GaussianProcess(kernel, noise, data.X, L, a, data.known, means=data.y - added * a)  # (K - diag(added)) a

@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from scipy.special import digamma, polygamma
 from scipy.stats import chi2
 
+from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.numerics.array import Array
-from bo_service.core.surrogates.gaussian_process import fit
+from bo_service.core.surrogates.fitting import fit_on
+from bo_service.core.surrogates.observations import Observations
 
 LEAST_PLACES = 4
 SIGNIFICANCE = 0.01
 
 
-def further_noise(X: Array, y: Array, owner: NDArray[np.intp], d: int, rng: np.random.Generator) -> Array:
+def further_noise(bench: Workbench, X: Array, y: Array, *purpose: int) -> Array:
     """(n,): variances of the observations' noise beyond the least of them; zeros where they don't differ."""
     first, group = np.unique(X, axis=0, return_index=True, return_inverse=True)[1:]
     group = group.reshape(-1)
@@ -40,7 +42,8 @@ def further_noise(X: Array, y: Array, owner: NDArray[np.intp], d: int, rng: np.r
     logs = np.log(variances) - digamma(freedom / 2) + np.log(freedom / 2)
     center, spread = float(logs.mean()), float(logs.std()) or 1.0
     known = polygamma(1, freedom / 2) / spread**2
-    process = fit(X[first[often]], (logs - center) / spread, owner, d, rng, known)
+    data = Observations(X[first[often]], (logs - center) / spread, known)
+    process = fit_on(bench, data, data, *purpose)
     smooth = np.exp(center + spread * process.mean(X))
     return np.asarray(smooth - smooth.min())
 

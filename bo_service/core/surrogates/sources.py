@@ -3,7 +3,9 @@
 import numpy as np
 
 from bo_service.core.encoded.workbench import Workbench
-from bo_service.core.surrogates.gaussian_process import GaussianProcess, fit, telling
+from bo_service.core.surrogates.fitting import fit_on
+from bo_service.core.surrogates.gaussian_process import GaussianProcess
+from bo_service.core.surrogates.observations import Observations, telling
 from bo_service.core.surrogates.warping import Warp
 
 MOST = 150
@@ -17,6 +19,6 @@ def fit_sources(bench: Workbench, objective: int) -> dict[str, GaussianProcess]:
         if source.objective == objective and len(np.unique(past.values)) > 1:
             y = Warp.fit(past.targets).forward(past.targets)
             few = telling(y, MOST)
-            X, d = past.encoding.features(past.past_rows[few]), max(len(past.encoding.blocks), 1)
-            found[source.name] = fit(X, y[few], past.encoding.owner, d, past.rng(7, k))
+            data = Observations.exact(past.encoding.features(past.past_rows[few]), y[few])
+            found[source.name] = fit_on(bench, data, data, 7, k)
     return found

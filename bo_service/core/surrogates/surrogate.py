@@ -83,5 +83,6 @@ class Surrogate(Protocol):
     def imagine(self, points: Array, count: int, rng: np.random.Generator) -> Imagination:
         """As if so many draws of the true values at points (b, f) were known."""
 
-    def incumbent(self) -> float:
-        """The highest posterior mean at the points observed or believed."""
+    @property
+    def means(self) -> Array:
+        """(n + b,): the posterior mean at the points observed and believed: no lucky draws of the noise."""

@@ -106,9 +106,10 @@ class TrendedProcess:
         """As if so many draws of the true values at points (b, f) were known."""
         return TrendedImagination(self.trend, self.scale, points, self.rest.imagine(points, count, rng))
 
-    def incumbent(self) -> float:
-        """The highest posterior mean at the points observed or believed."""
-        return float(self.posterior(self.rest.X).mean.max())
+    @property
+    def means(self) -> Array:
+        """(n + b,): the posterior mean at the points observed and believed."""
+        return self.trend.at(self.rest.X) + self.scale * self.rest.means
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from bo_service.core.insight.analysis import analyze
 from bo_service.core.insight.findings import Analysis
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
-from bo_service.core.surrogates import gaussian_process
+from bo_service.core.surrogates import fitting
 
 VALUES = st.none() | st.sampled_from([0.0, 1.0, -1.0]) | st.floats(-1e300, 1e300)
 
@@ -72,7 +72,7 @@ def test_many_parameters(studied, cube, width, count) -> None:
 
 
 def test_more_observations_than_the_surrogate_keeps(studied, cube, monkeypatch) -> None:
-    monkeypatch.setattr(gaussian_process, "KEEP_MOST", 30)
+    monkeypatch.setattr(fitting, "KEEP_MOST", 30)
     monkeypatch.setattr(ensemble, "MOST", 20)
     space = cube(2)
     found = analyze(studied(space, lambda c: c["x0"] if c["x1"] < 0.9 else None, 60))

@@ -6,8 +6,9 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import WhiteKernel
 
 from bo_service.core.insight.joint import joint, leave_one_out, paths, root
-from bo_service.core.surrogates.gaussian_process import GaussianProcess, condition
+from bo_service.core.surrogates.gaussian_process import GaussianProcess
 from bo_service.core.surrogates.kernels import MainEffectsMatern
+from tests.core.processes import conditioned
 
 NOISE = 0.02
 LENGTHS = [0.4, 0.9]
@@ -21,7 +22,7 @@ def data(n: int = 20) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ours(X: np.ndarray, y: np.ndarray) -> GaussianProcess:
-    return condition(np.log([*LENGTHS, STRETCH, JOINT, MAIN, NOISE]), X, y, np.array([0, 1]))
+    return conditioned(np.log([*LENGTHS, STRETCH, JOINT, MAIN, NOISE]), X, y, np.array([0, 1]))
 
 
 def theirs(X: np.ndarray, y: np.ndarray) -> GaussianProcessRegressor:

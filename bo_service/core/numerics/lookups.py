@@ -1,0 +1,73 @@
+"""What was computed before, under digests of all that it was computed from.
+
+What is found is, to the last bit, what would be computed anew: suggestions don't depend on what is remembered, only
+their time does.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bo_service.core.numerics.array import Array
+
+Parts = Sequence[NDArray[Any]]
+"""All that something is computed from."""
+EDITION = b"1"
+"""Another one whenever other hyperparameters are learned from the same: those that were stored are then of no use."""
+MOST_BYTES = 48 * 2**20
+
+
+class Factors:
+    """The Cholesky factors that one process used last, up to so many bytes."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most = most_bytes
+        self._size = 0
+        self._kept: OrderedDict[str, Array] = OrderedDict()
+
+    def get(self, key: str, make: Callable[[], Array]) -> Array:
+        """The factor of that name, which nobody changes; made where it isn't there."""
+        found = self._kept.pop(key, None)
+        if found is None:
+            found = make()
+            self._size += found.nbytes
+        self._kept[key] = found
+        while self._size > self._most:
+            self._size -= self._kept.popitem(last=False)[1].nbytes
+        return found
+
+
+class Lookups:
+    """What one request may find, and what it found or learned."""
+
+    def __init__(self, learned: Mapping[str, tuple[float, ...]], factors: Factors) -> None:
+        """`learned` are hyperparameters by the digests of what they were learned from: plain values, to be stored."""
+        self._learned = learned
+        self._factors = factors
+        self.used: dict[str, tuple[float, ...]] = {}
+        """All hyperparameters that were asked for."""
+
+    def theta(self, parts: Parts, learn: Callable[[], Array]) -> Array:
+        """The hyperparameters that `learn` gives for `parts`."""
+        key = _digest(parts)
+        found = self._learned.get(key) or self.used.get(key)
+        theta = learn() if found is None else np.array(found)
+        self.used[key] = tuple(theta.tolist())
+        return theta
+
+    def factor(self, parts: Parts, make: Callable[[], Array]) -> Array:
+        """The Cholesky factor that `make` gives for `parts`, to be left as it is."""
+        return self._factors.get(_digest(parts), make)
+
+
+def _digest(parts: Parts) -> str:
+    found = hashlib.blake2b(EDITION, digest_size=16)
+    for part in parts:
+        values = np.ascontiguousarray(part)
+        found.update(f"{values.dtype.str}{values.shape}".encode())
+        found.update(values.tobytes())
+    return found.hexdigest()
