@@ -23,6 +23,7 @@ from bo_service.adapters.telemetry.wanted import tracing_from_environment
 from bo_service.adapters.ticker import Ticker
 from bo_service.application.door import AuthMode, Door
 from bo_service.application.health import check_storage
+from bo_service.application.learning import LearningOptimizer
 from bo_service.application.ports import Clock, Store
 from bo_service.application.preparers import Preparers
 from bo_service.application.preparing import Preparations
@@ -40,6 +41,8 @@ FORGET_S = 3600.0
 DOOR_S = 2.0
 """A token revoked through another server is still let in for so long."""
 USES_S = 60.0
+LESSONS_S = 5.0
+"""What was learned for so long is learned anew where the server is killed."""
 CHECK_S, ANNOUNCE_S = 2.0, 0.5
 
 
@@ -72,11 +75,9 @@ def running_server(config: Config) -> Iterator[int]:
         instruments, metrics = _instruments(stack, config)
         watcher = Instruments(instruments)
         preparations = Preparations(watcher.suggestions_found)
-        if instruments:
-            observed = ObservedStore(store, watcher), clock, ObservedOptimizer(pool, watcher)
-            services = Services(*observed, preparations=preparations)
-        else:
-            services = Services(store, clock, pool, preparations=preparations)
+        kept: Store = ObservedStore(store, watcher) if instruments else store
+        learning = LearningOptimizer(ObservedOptimizer(pool, watcher) if instruments else pool, kept)
+        services = Services(kept, clock, learning, preparations=preparations)
         keep_pulse(services)
         forget_old_answers(services)
         watchers = [ObservedCalls(watcher)] if instruments else []
@@ -85,6 +86,8 @@ def running_server(config: Config) -> Iterator[int]:
         if metrics is not None:
             _serve_metrics(stack, config, metrics, Levels(store, pool.load))
         _keep_going(stack, services, door, watcher)
+        stack.callback(learning.save_lessons)
+        stack.callback(Ticker("lessons", LESSONS_S, learning.save_lessons).stop)
         stack.callback(Preparers(services, config.processes + 1).stop)
         if isinstance(store, PostgresStore):
             stack.callback(Ticker("changes", NOTICE_S, partial(notice_changes, services)).stop)

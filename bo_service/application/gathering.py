@@ -24,7 +24,8 @@ def evidence_from(
     """The evidence that these make."""
     settings = study.spec.suggestion
     seed = seed_of(study.study_id) if settings.seed is None else settings.seed
-    return Evidence(study.spec.space, settings, seed, past, tuple(pending), sources, tuple(spent))
+    pending, spent = tuple(pending), tuple(spent)
+    return Evidence(study.spec.space, settings, seed, past, pending, sources, spent, study=study.study_id)
 
 
 @dataclass(frozen=True)

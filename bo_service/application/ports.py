@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from bo_service.core.access import Token
 from bo_service.core.constraints import Configuration
-from bo_service.core.evidence import Evidence, Predictions, Suggestion
+from bo_service.core.evidence import Evidence, Learned, Predictions, Suggested, Suggestion
 from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
 from bo_service.core.study import Study
 from bo_service.core.trial import Measurement, StopRequest, Trial, TrialState
@@ -51,8 +51,8 @@ class Errand:
 class Optimizer(Protocol):
     """Computes suggestions, off the threads that answer calls."""
 
-    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> list[Suggestion] | None:
-        """As `core.suggest.suggest`; None where it isn't done within `patience` seconds, fails, or is stopped."""
+    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> Suggested | None:
+        """As `core.suggest.suggest_with`; None where it isn't done within `patience` seconds, fails, or is stopped."""
 
     def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
         """As `core.blind.quasi_random`: within milliseconds."""
@@ -234,6 +234,16 @@ class Answers(Protocol):
         """Some of those that are older; whether there may be more."""
 
 
+class Lessons(Protocol):
+    """What surrogates have learned of studies: it can be learned anew, and makes no change of a study."""
+
+    def of(self, study_id: str) -> Learned:
+        """Nothing, where nothing was saved."""
+
+    def save(self, study_id: str, learned: Learned) -> None:
+        """In place of what was saved before; of a study that exists."""
+
+
 class Pulse(Protocol):
     """When a server was last alive: one moment, which all servers over a database share."""
 
@@ -284,6 +294,8 @@ class Records(Protocol):
     def leases(self) -> Leases: ...
     @property
     def answers(self) -> Answers: ...
+    @property
+    def lessons(self) -> Lessons: ...
     @property
     def pulse(self) -> Pulse: ...
     @property

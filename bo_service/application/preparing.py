@@ -128,7 +128,8 @@ class Preparations:
     ) -> list[Suggestion] | None:
         found: list[Suggestion] | None = None
         try:
-            found = optimizer.suggest(known.evidence, batch.count, patience, batch.errand)
+            computed = optimizer.suggest(known.evidence, batch.count, patience, batch.errand)
+            found = None if computed is None else computed.suggestions
         finally:
             with self._lock:
                 self._land(desk, batch, found)

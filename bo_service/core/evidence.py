@@ -67,6 +67,8 @@ class Evidence:
     spent: tuple[Configuration, ...] = ()
     """Configurations whose trials ended without telling anything of them: stopped before they began, or failed at every
     attempt. They are not suggested again."""
+    study: str = field(default="", compare=False)
+    """Whose evidence it is: by this, what was learned of it before is found again."""
     learned: Learned = field(default_factory=dict, compare=False)
     """Hyperparameters learned before: they save time, and change nothing."""
 
@@ -132,6 +134,14 @@ class Suggestion:
     """Number of the nearest past trial."""
     nearest_distance: float | None = None
     """Distance to it in the unit cube over the cube's diagonal, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Suggested:
+    """Suggestions, and all hyperparameters that they rest on: with these, the next come sooner."""
+
+    suggestions: list[Suggestion]
+    learned: Learned
 
 
 @dataclass(frozen=True)

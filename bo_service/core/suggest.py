@@ -5,14 +5,13 @@ are better.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bo_service.core.acquisitions.fitted import Fitted
 from bo_service.core.blind import without_surrogate
 from bo_service.core.constraints import Configuration
 from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.errors import NotEnoughData
-from bo_service.core.evidence import Evidence, Learned, PointPrediction, Predictions, Suggestion
+from bo_service.core.evidence import Evidence, PointPrediction, Predictions, Suggested, Suggestion
 from bo_service.core.explain import explain
 from bo_service.core.numerics.lookups import Factors
 from bo_service.core.search.initial import every_row
@@ -20,14 +19,6 @@ from bo_service.core.search.maximize import STARTS, Search, best_new_row
 
 FURTHER_STARTS = 2
 """Candidates that are refined for the second of a batch and those after it: they are for workers that can't wait."""
-
-
-@dataclass(frozen=True)
-class Suggested:
-    """Suggestions, and the hyperparameters that they came from: with these the next come faster."""
-
-    suggestions: list[Suggestion]
-    learned: Learned
 
 
 def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
@@ -55,13 +46,13 @@ def _suggested(bench: Workbench, count: int) -> list[Suggestion]:
     return found + _with_surrogate(bench, count - len(found))
 
 
-def predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Predictions:
-    """What the surrogate expects of valid configurations.
+def predict(evidence: Evidence, configurations: Sequence[Configuration], factors: Factors | None = None) -> Predictions:
+    """What the surrogate expects of valid configurations; `factors` are those that may be found.
 
     Raises:
         NotEnoughData: below two observations with values.
     """
-    bench = Workbench(evidence)
+    bench = Workbench(evidence, factors)
     if len(bench.values) < 2:
         raise NotEnoughData(
             f"the study has {len(bench.values)} finished trials with a value; predictions need at least 2: "

@@ -14,10 +14,11 @@ from bo_service.core import suggest as core
 from bo_service.core.blind import quasi_random
 from bo_service.core.domains import CategoricalDomain, FloatDomain, Scale
 from bo_service.core.errors import DeadlinePassed
-from bo_service.core.evidence import Evidence, Predictions, Suggestion
+from bo_service.core.evidence import Evidence, Predictions, Suggested, Suggestion
 from bo_service.core.insight.analysis import analyze
 from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
 from bo_service.core.insight.slices import predict_slice
+from bo_service.core.numerics.lookups import Factors
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.stopping.settings import StoppingSettings
 from bo_service.core.study import ExecutionSettings, Goal, Metric, StudySpec
@@ -43,9 +44,9 @@ class LocalOptimizer:
         self.too_slow = False
         self.asked: list[Evidence] = []
 
-    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> list[Suggestion] | None:
+    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> Suggested | None:
         self.asked.append(evidence)
-        return None if self.too_slow else core.suggest(evidence, count)
+        return None if self.too_slow else core.suggest_with(evidence, count, Factors())
 
     def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
         return quasi_random(evidence, count)

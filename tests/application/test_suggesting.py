@@ -78,11 +78,11 @@ def test_what_others_make_meanwhile_is_learned_of(
     suggest = optimizer.suggest
 
     def meanwhile(evidence, count, patience, errand):
-        suggestions = suggest(evidence, count, patience, errand)
+        found = suggest(evidence, count, patience, errand)
         if len(optimizer.asked) <= disturbed:  # as another server does
-            same = trials.NewTrial(suggestions[0].configuration, {})
+            same = trials.NewTrial(found.suggestions[0].configuration, {})
             running.complete_trial(services, "s", *held(services, trials.create_trial(services, "s", same, None)), None)
-        return suggestions
+        return found
 
     def held(services, trial):
         with services.store.write("s") as records:

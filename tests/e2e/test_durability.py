@@ -2,10 +2,13 @@
 
 import threading
 import time
+from contextlib import closing
 
 import bo_client
 import pytest
 from bo_api.v1 import optimization_service_pb2 as pb
+
+from bo_service.adapters.storage.opening import open_store
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0), bo_client.IntParameter("n", 1, 5)])
 
@@ -119,3 +122,17 @@ def test_a_watch_goes_on_over_a_restart(server_process) -> None:
         assert not watcher.is_alive()
         ended = [number for number, state in seen if state.lower().endswith("succeeded")]
         assert ended == [1, 2]
+
+
+def test_what_surrogates_learned_is_kept_for_the_next_server(server_process) -> None:
+    with bo_client.connect(server_process.address) as client:
+        study = client.create_study("s", SPACE, "loss", goal="minimize")
+        for _ in range(6):
+            (trial,) = study.suggest()
+            trial.complete({"loss": trial.parameters["x"] + trial.parameters["n"]})
+        assert server_process.stop() == 0
+        with closing(open_store(server_process.url)) as store, store.read() as records:
+            learned = dict(records.lessons.of("s"))
+        assert learned
+        server_process.start()
+        assert study.suggest()[0].origin == "SURROGATE"

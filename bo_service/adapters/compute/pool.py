@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bo_service.adapters.compute import tasks
@@ -11,7 +12,7 @@ from bo_service.adapters.compute.processes import Processes, Stopped
 from bo_service.application.ports import Errand
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import DeadlinePassed, LimitExceeded
-from bo_service.core.evidence import Evidence, Predictions, Suggestion
+from bo_service.core.evidence import Evidence, Predictions, Suggested, Suggestion
 from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
 
 logger = logging.getLogger("bo_service.compute")
@@ -40,9 +41,10 @@ class PoolOptimizer:
         self._failures = 0
         threading.Thread(target=_load, daemon=True, name="load-core").start()  # so that the first call needn't
 
-    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> list[Suggestion] | None:
+    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> Suggested | None:
+        run = partial(self._processes.run, errand=errand, subject=evidence.study)
         try:
-            found: list[Suggestion] = self._processes.run(patience, tasks.suggest, evidence, count, errand=errand)
+            found: Suggested = run(patience, tasks.suggest, evidence, count)
         except (DeadlinePassed, Stopped):
             return None
         except Exception:
@@ -80,9 +82,9 @@ class PoolOptimizer:
         """Ends the processes, whatever they are at."""
         self._processes.close()
 
-    def _asked(self, patience: float, task: Callable[..., Any], *arguments: object) -> Any:
+    def _asked(self, patience: float, task: Callable[..., Any], evidence: Evidence, *arguments: object) -> Any:
         try:
-            return self._processes.run(patience, task, *arguments)
+            return self._processes.run(patience, task, evidence, *arguments, subject=evidence.study)
         except MemoryError as error:
             raise LimitExceeded(
                 "the surrogate needs more memory than the server's processes may take; give them more, or ask for less"

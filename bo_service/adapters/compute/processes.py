@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -21,6 +22,8 @@ LEFT_SECONDS = 10.0
 """How long a process may go on with what nobody waits for any more, before it counts as hung."""
 TIMES = 2
 """That a task is tried, where its process is killed."""
+MOST_PLACES = 100
+"""Subjects whose process is known."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -48,15 +51,24 @@ class Processes:
         self._free: list[Process] = []
         self._waiting: list[Errand] = []
         self._running: list[_Running] = []
+        self._places: OrderedDict[str, Process] = OrderedDict()
+        """Which process was last at which subject."""
         self._spare = self._all[1:]
         self._warm(self._all[0])
         self._put(self._all[0])
 
-    def run(self, patience: float, task: Callable[..., Any], *arguments: object, errand: Errand | None = None) -> Any:
+    def run(
+        self,
+        patience: float,
+        task: Callable[..., Any],
+        *arguments: object,
+        errand: Errand | None = None,
+        subject: str = "",
+    ) -> Any:
         """What the task returns, or raises; tried again where its process is killed.
 
         An urgent errand, as one is that isn't given, goes before the others, and stops one of them where no process is
-        free.
+        free. Of several free processes that one is taken which was last at the same subject: it may remember something.
 
         Raises:
             DeadlinePassed: not done within `patience` seconds, or the process was killed each time.
@@ -66,7 +78,7 @@ class Processes:
         errand = errand or Errand(is_urgent=True)
         for _ in range(TIMES):
             try:
-                return self._run(deadline, errand, task, *arguments)
+                return self._run(deadline, errand, subject, task, *arguments)
             except (BrokenExecutor, OSError) as error:
                 logger.warning("a process that computes was killed or can't be started (%s)", error)
         raise DeadlinePassed("a process that computes was killed; try again")
@@ -92,8 +104,8 @@ class Processes:
         for process in self._all:
             process.close()
 
-    def _run(self, deadline: float, errand: Errand, task: Callable[..., Any], *arguments: object) -> Any:
-        process = self._taken(deadline, errand)
+    def _run(self, deadline: float, errand: Errand, subject: str, task: Callable[..., Any], *arguments: object) -> Any:
+        process = self._taken(deadline, errand, subject)
         try:
             future = process.submit(tasks.interruptible, task, *arguments)
         except (BrokenExecutor, OSError):
@@ -122,8 +134,8 @@ class Processes:
             running.process.interrupt(running.future)
             self._watch(running.process, running.future)
 
-    def _taken(self, deadline: float, errand: Errand) -> Process:
-        """The next free process, once nothing more urgent waits."""
+    def _taken(self, deadline: float, errand: Errand, subject: str) -> Process:
+        """A free process, once nothing more urgent waits."""
         errand.listen(lambda: self._make_way(errand))
         self._make_way(errand)
         if not self._free:
@@ -136,10 +148,21 @@ class Processes:
                     raise Stopped
                 if not self._is_next(errand):
                     raise _too_slow()
-                return self._free.pop(0)
+                return self._choose(subject)
             finally:
                 self._waiting.remove(errand)
                 self._turns.notify_all()
+
+    def _choose(self, subject: str) -> Process:
+        """The free process that was at the subject last, or else that which has been free for longest."""
+        chosen = self._places.pop(subject, self._free[0])
+        if chosen not in self._free:
+            chosen = self._free[0]
+        self._free.remove(chosen)
+        self._places[subject] = chosen
+        if len(self._places) > MOST_PLACES:
+            self._places.popitem(last=False)
+        return chosen
 
     def _is_next(self, errand: Errand) -> bool:
         first = next((waiting for waiting in self._waiting if waiting.is_urgent), self._waiting[0])

@@ -2,12 +2,16 @@
 
 import signal
 from collections.abc import Callable, Sequence
+from functools import cache
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bo_service.core.constraints import Configuration
-from bo_service.core.evidence import Evidence, Predictions, Suggestion
+from bo_service.core.evidence import Evidence, Predictions, Suggested
 from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
+
+if TYPE_CHECKING:
+    from bo_service.core.numerics.lookups import Factors
 
 _is_open = False
 """Whether a task may be interrupted at this moment."""
@@ -43,18 +47,26 @@ def interruptible(task: Callable[..., Any], *arguments: object) -> Any:
         _is_open = False
 
 
+@cache
+def _factors() -> "Factors":
+    """What this process remembers from one task to the next."""
+    from bo_service.core.numerics.lookups import Factors
+
+    return Factors()
+
+
 def load() -> None:
     """Takes a second; better before the first call than in it."""
     import bo_service.core.suggest  # noqa: F401
 
 
-def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
+def suggest(evidence: Evidence, count: int) -> Suggested:
     from threadpoolctl import threadpool_limits
 
     from bo_service.core import suggest as core
 
     with threadpool_limits(1):
-        return core.suggest(evidence, count)
+        return core.suggest_with(evidence, count, _factors())
 
 
 def predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Predictions:
@@ -63,7 +75,7 @@ def predict(evidence: Evidence, configurations: Sequence[Configuration]) -> Pred
     from bo_service.core import suggest as core
 
     with threadpool_limits(1):
-        return core.predict(evidence, configurations)
+        return core.predict(evidence, configurations, _factors())
 
 
 def predict_slice(evidence: Evidence, request: SliceRequest) -> Slice:

@@ -11,6 +11,7 @@ from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.converter import from_text, to_text
 from bo_service.adapters.storage.curves import SqlMeasurements
 from bo_service.adapters.storage.health import SqlHealth
+from bo_service.adapters.storage.lessons import SqlLessons
 from bo_service.adapters.storage.putting import row_of
 from bo_service.adapters.storage.tokens import SqlTokens
 from bo_service.adapters.storage.trials import SqlTrials
@@ -160,6 +161,7 @@ class SqlRecords:
         self.measurements = SqlMeasurements(connection)
         self.leases = SqlLeases(connection)
         self.answers = SqlAnswers(connection)
+        self.lessons = SqlLessons(connection)
         self.pulse = SqlPulse(connection)
         self.tokens = SqlTokens(connection)
         self.health = SqlHealth(connection)

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from bo_service.adapters.storage.columns import Json, Moment, Words
 from bo_service.core.access import Role
 from bo_service.core.domains import Value
+from bo_service.core.evidence import Learned
 from bo_service.core.study import StudySpec, StudyState
 from bo_service.core.trial import Explanation, Failure, Lease, Measurement, Origin, StopRequest, TrialState
 
@@ -117,6 +118,14 @@ answers = Table(
     Column("answer", Text, nullable=False),
     Column("create_time", Moment, nullable=False),
     Index("answers_by_time", "create_time"),
+)
+
+lessons = Table(
+    "lessons",
+    metadata,
+    Column("study_id", STUDY_ID, primary_key=True),
+    Column("learned", Json(Learned), nullable=False),
+    ForeignKeyConstraint(["study_id"], ["studies.study_id"], ondelete="CASCADE"),
 )
 
 pulse = Table("pulse", metadata, Column("id", Integer, primary_key=True), Column("beat_time", Moment))

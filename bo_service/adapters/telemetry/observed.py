@@ -12,7 +12,7 @@ from bo_service.adapters.telemetry.instrument import Computation, Instrument
 from bo_service.application.ports import Answers, Errand, Optimizer, Records, RequestKey, Store
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import DeadlinePassed, NotEnoughData
-from bo_service.core.evidence import Evidence, Predictions, Suggestion
+from bo_service.core.evidence import Evidence, Predictions, Suggested, Suggestion
 from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class ObservedOptimizer:
         self._optimizer = optimizer
         self._instrument = instrument
 
-    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> list[Suggestion] | None:
+    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> Suggested | None:
         with self._watch("suggest", evidence) as task:
             found = self._optimizer.suggest(evidence, count, patience, errand)
             if found is None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -174,6 +175,28 @@ def test_one_that_hangs_is_no_burden_to_the_other(pair: PoolOptimizer) -> None:
     found = [pair.suggest(evidence(), 1, 5.0, Errand(is_urgent=True)) for _ in range(3)]
     assert sum(f is None for f in found) <= 1
     assert recovered(pair)
+
+
+def test_a_subject_comes_back_to_the_process_that_remembers_it(pair: PoolOptimizer) -> None:
+    def process_of(subject: str) -> int:
+        found: int = pair._processes.run(PATIENCE, os.getpid, subject=subject)
+        return found
+
+    with beside(pair):
+        other = process_of("a")
+    places = {subject: process_of(subject) for subject in "bcde"}
+    assert len({other, *places.values()}) == 2
+    assert process_of("a") == other
+    assert {subject: process_of(subject) for subject in "cbed"} == places
+    assert recovered(pair)
+
+
+def test_what_was_learned_comes_back(pool: PoolOptimizer) -> None:
+    found = pool.suggest(evidence(70), 1, PATIENCE, Errand(is_urgent=True))
+    assert found is not None
+    assert found.learned
+    again = pool.suggest(replace(evidence(70), learned=found.learned), 1, PATIENCE, Errand(is_urgent=True))
+    assert again == found
 
 
 def test_out_of_memory_costs_one_answer(pool: PoolOptimizer) -> None:

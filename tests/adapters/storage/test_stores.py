@@ -129,6 +129,22 @@ class StorageContract:
             assert handed == Handout((TRIAL,), Shortfall.PAUSED)
         again.close()
 
+    def test_lessons_are_kept_to_the_last_digit_until_their_study_goes(self, store) -> None:
+        learned = {"a": (0.1 + 0.2, -1e-300, 5e-324), "b": (1 / 3,)}
+        with store.write() as records:
+            records.studies.add(STUDY)
+            assert records.lessons.of("s") == {}
+            records.lessons.save("s", {"a": (1.0,)})
+            records.lessons.save("s", learned)
+        with store.read() as records:
+            assert records.lessons.of("s") == learned
+            assert records.lessons.of("other") == {}
+        with store.write() as records:
+            records.studies.delete("s")
+            records.studies.add(STUDY)
+        with store.read() as records:
+            assert records.lessons.of("s") == {}
+
     def test_an_exception_undoes_the_whole_transaction(self, store) -> None:
         def break_off() -> None:
             with store.write() as records:
