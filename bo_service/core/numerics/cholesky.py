@@ -11,7 +11,8 @@ def factor(K: Array, jitter: float) -> Array:
     added = 0.0
     while True:
         try:
-            return np.asfortranarray(cholesky(K + added * np.eye(len(K)), lower=True, check_finite=False))
+            mended = K + added * np.eye(len(K)) if added else K
+            return np.asfortranarray(cholesky(mended, lower=True, check_finite=False))
         except np.linalg.LinAlgError:
             added = max(10.0 * added, jitter)
 

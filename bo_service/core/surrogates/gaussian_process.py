@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import blas, lapack, solve_triangular
 
 from bo_service.core.numerics.array import Array
 from bo_service.core.numerics.cholesky import extended, factor
@@ -60,8 +60,7 @@ class GaussianProcess:
 
     def solve(self, k: Array) -> Array:
         """K⁻¹ k (n + b,) for k (n + b,)."""
-        solved, _ = lapack.dpotrs(self.L, k, lower=1)
-        return np.asarray(solved)
+        return np.asarray(blas.dtrsv(self.L, blas.dtrsv(self.L, k, lower=1), lower=1, trans=1))
 
     def mean(self, Q: Array) -> Array:
         """(m,): the posterior mean at queries Q (m, f)."""
