@@ -2,12 +2,16 @@
 
 Usage: python -m benchmarks.growth --observations 100,300,1000,3000,10000 --parameters 2,4,8,16,32,64
 
+*Learned anew*: all that a suggestion takes. *From one to the next*: as it is in a server, where hyperparameters and
+factors of the last milestone are at hand, the learning at the next milestone counted in.
+
 The exponent e says that time grows like n^e: the slope of a line through the logarithms (least squares).
 """
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import linear_regression, median
 
 import click
@@ -16,9 +20,11 @@ from threadpoolctl import threadpool_limits
 
 from bo_service.core.domains import FloatDomain
 from bo_service.core.evidence import Evidence, PastTrial
+from bo_service.core.numerics.lookups import Factors
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
-from bo_service.core.suggest import suggest
+from bo_service.core.suggest import suggest, suggest_with
+from bo_service.core.surrogates.schedule import milestone
 
 USUAL_OBSERVATIONS, USUAL_PARAMETERS = 200, 8
 
@@ -38,7 +44,7 @@ def evidence(observations: int, parameters: int) -> Evidence:
 
 
 def seconds(given: Evidence, repeats: int) -> float:
-    """Of one suggestion, the median."""
+    """Of one suggestion where nothing was learned before, the median."""
     found = []
     for _ in range(repeats):
         begin = time.process_time()
@@ -47,19 +53,29 @@ def seconds(given: Evidence, repeats: int) -> float:
     return median(found)
 
 
+def seconds_going_on(observations: int) -> float:
+    """Of one suggestion while one observation after another comes in, from one milestone to the next: the mean."""
+    last = next(n for n in range(observations + 1, 2 * observations + 2) if milestone(n) == n)
+    whole, factors = evidence(last, USUAL_PARAMETERS), Factors()
+    learned = suggest_with(replace(whole, past=whole.past[:observations]), 1, factors).learned
+    begin = time.process_time()
+    for n in range(observations + 1, last + 1):
+        learned = suggest_with(replace(whole, past=whole.past[:n], learned=learned), 1, factors).learned
+    return (time.process_time() - begin) / (last - observations)
+
+
 def exponent(sizes: Sequence[int], taken: Sequence[float]) -> float:
     """e, where time grows like size^e."""
     return linear_regression([math.log(n) for n in sizes], [math.log(t) for t in taken]).slope
 
 
-def table(label: str, sizes: Sequence[int], taken: Sequence[float]) -> Iterator[str]:
-    """Times, and the exponents between neighbors and over all."""
-    yield f"| {label} | milliseconds | exponent from the one before |"
-    yield "|---|---|---|"
-    for i, (n, t) in enumerate(zip(sizes, taken, strict=True)):
-        grown = f"{exponent(sizes[i - 1 : i + 1], taken[i - 1 : i + 1]):.2f}" if i else ""
-        yield f"| {n} | {1e3 * t:.0f} | {grown} |"
-    yield f"\nOver all: {exponent(sizes, taken):.2f}\n"
+def table(label: str, sizes: Sequence[int], taken: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """Milliseconds in columns, and the exponents of each."""
+    yield f"| {label} | {' | '.join(taken)} |"
+    yield "|---" * (len(taken) + 1) + "|"
+    for i, n in enumerate(sizes):
+        yield f"| {n} | {' | '.join(f'{1e3 * column[i]:.0f}' for column in taken.values())} |"
+    yield f"| exponent | {' | '.join(f'{exponent(sizes, column):.2f}' for column in taken.values())} |\n"
 
 
 @click.command()
@@ -71,8 +87,11 @@ def main(observations: str, parameters: str, repeats: int) -> None:
     counts, widths = ([int(n) for n in given.split(",")] for given in (observations, parameters))
     with threadpool_limits(1):
         seconds(evidence(30, 2), 1)  # what is loaded at the first call
-        by_count = [seconds(evidence(n, USUAL_PARAMETERS), repeats) for n in counts]
-        by_width = [seconds(evidence(USUAL_OBSERVATIONS, p), repeats) for p in widths]
+        by_count = {
+            "learned anew": [seconds(evidence(n, USUAL_PARAMETERS), repeats) for n in counts],
+            "from one to the next": [seconds_going_on(n) for n in counts],
+        }
+        by_width = {"learned anew": [seconds(evidence(USUAL_OBSERVATIONS, p), repeats) for p in widths]}
     click.echo("\n".join(table(f"observations, {USUAL_PARAMETERS} parameters", counts, by_count)))
     click.echo("\n".join(table(f"parameters, {USUAL_OBSERVATIONS} observations", widths, by_width)))
 
