@@ -204,8 +204,9 @@ class Measurements(Protocol):
     def of(self, study_id: str, numbers: Collection[int]) -> dict[int, list[Measurement]]:
         """By trial number, in the order of steps."""
 
-    def values_at(self, study_id: str, metric: str, step: int) -> list[Reached]:
-        """One for each trial that has a finite value of the metric at or before the step, in no order."""
+    def values_at(self, study_id: str, metric: str, step: int, after: int = 0) -> list[Reached]:
+        """One for each trial with a larger number than `after` that has a finite value of the metric at or before the
+        step, in no order."""
 
     def count(self, study_id: str, number: int) -> int: ...
 

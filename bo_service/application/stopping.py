@@ -12,6 +12,9 @@ from bo_service.core.stopping.settings import StoppingRule
 from bo_service.core.study import Metric
 from bo_service.core.trial import Measurement, Origin, Prediction, StopRequest, Trial, TrialState
 
+AMONG = 1000
+"""A trial is compared with others among so many that were made last: more would tell little, and take long."""
+
 
 def judged(services: Services, ledger: Ledger, before: Trial, trial: Trial, received: Sequence[Measurement]) -> Trial:
     """The trial, asked to stop where the study's rule says so of the measurements that it has just received.
@@ -59,7 +62,7 @@ def _case(
     }
     peers = tuple(
         Peer(sign * r.value, r.number in finals or r.last_step >= step, finals.get(r.number))
-        for r in records.measurements.values_at(trial.study_id, metric.name, step)
+        for r in records.measurements.values_at(trial.study_id, metric.name, step, ledger.study.last_number - AMONG)
         if r.number != trial.number
     )
     points = records.measurements.of(trial.study_id, [trial.number])[trial.number]

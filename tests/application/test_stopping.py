@@ -5,7 +5,7 @@ import math
 import pytest
 
 from bo_service.adapters.storage.trials import SqlTrials
-from bo_service.application import ranking, running, suggesting
+from bo_service.application import ranking, running, stopping, suggesting
 from bo_service.core.domains import FloatDomain
 from bo_service.core.errors import InvalidArgument
 from bo_service.core.space import Parameter, SearchSpace
@@ -155,3 +155,16 @@ def test_a_report_reads_the_trials_that_have_changed_alone(services, make, monke
     told = [report(services, trial, step, 3.0 + 1.0 / step) for step in range(1, 8)]
     assert told[-1].should_stop
     assert max(changed) <= 2
+
+
+def test_trials_of_long_ago_are_not_compared_with(services, make, monkeypatch) -> None:
+    monkeypatch.setattr(stopping, "AMONG", 7)
+    make(StoppingRule.MEDIAN)
+    run_whole(services, [0.5] * 6)
+    late = run_whole(services, [9.0] * 6)
+    (trial,) = take(services)
+    assert trial.number == late[-1].number + 1
+    told = [report(services, trial, step, 5.0 + 1.0 / step) for step in range(1, 8)]
+    assert not any(answer.should_stop for answer in told)
+    monkeypatch.setattr(stopping, "AMONG", 100)
+    assert report(services, trial, 8, 9.0).should_stop

@@ -27,13 +27,14 @@ class SqlMeasurements:
             found.setdefault(row.number, []).append(measurement)
         return found
 
-    def values_at(self, study_id: str, metric: str, step: int) -> list[Reached]:
+    def values_at(self, study_id: str, metric: str, step: int, after: int = 0) -> list[Reached]:
         table, trials = schema.measurements, schema.trials
         mine = and_(table.c.study_id == study_id, table.c.number == trials.c.number)
         newest = select(table.c.metrics).where(mine, table.c.step <= step, *self._has_finite(metric))
         found = newest.order_by(table.c.step.desc()).limit(1).scalar_subquery()  # one seek in the index for each trial
         last = select(func.max(table.c.step)).where(mine).scalar_subquery()
-        rows = self._connection.execute(select(trials.c.number, found, last).where(trials.c.study_id == study_id))
+        newer = trials.c.study_id == study_id, trials.c.number > after
+        rows = self._connection.execute(select(trials.c.number, found, last).where(*newer))
         return [Reached(number, metrics[metric], end) for number, metrics, end in rows if metric in (metrics or ())]
 
     def count(self, study_id: str, number: int) -> int:

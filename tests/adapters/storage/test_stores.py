@@ -235,6 +235,7 @@ class StorageContract:
                 for reached in records.measurements.values_at("s", "loss", 5)
             }
             assert found == {1: (0.5, 9), 2: (1.1, 5), 3: (-2.5e-30, 4)}
+            assert {r.number for r in records.measurements.values_at("s", "loss", 5, after=1)} == {2, 3}
             assert records.measurements.values_at("s", "nothing", 5) == []
             assert records.measurements.values_at("s", "los_", 5) == []  # no pattern
 
