@@ -47,14 +47,16 @@ def of_peer(peer: str, count: int, environments: Path, repeats: int = REPEATS) -
     return Timing(peer, count, median(seconds_of_peer(peer, count, environments, repeats)))
 
 
-def seconds_of_peer(peer: str, count: int, environments: Path, repeats: int = REPEATS) -> list[float]:
+def seconds_of_peer(
+    peer: str, count: int, environments: Path, repeats: int = REPEATS, limit_s: float | None = None
+) -> list[float]:
     """Of single questions after `count` observations, the first of which isn't timed.
 
     Raises:
-        PeerError: the peer is gone.
+        PeerError: the peer is gone, or was not done within `limit_s` seconds.
     """
     entry, study = entry_of(peer), (described(SPACE), 0, count + repeats + 1)
-    with PeerProcess(interpreter(entry, environments), entry.module, entry.variant, study) as process:
+    with PeerProcess(interpreter(entry, environments), entry.module, entry.variant, study, limit_s=limit_s) as process:
         for config, value in observations(count):
             process.tell(config, value)
         seconds = []

@@ -131,10 +131,10 @@ def measure(server: Server, observations: int, times: int) -> Iterator[str]:
             yield f"| {observations} | {how} | {figures} |"
 
 
-def measure_peer(peer: str, observations: int, times: int, folder: Path | None) -> str:
+def measure_peer(peer: str, observations: int, times: int, folder: Path | None, limit_s: float) -> str:
     """A row of the table."""
     try:
-        taken = [1e3 * s for s in seconds_of_peer(peer, observations, environments(folder), times)]
+        taken = [1e3 * s for s in seconds_of_peer(peer, observations, environments(folder), times, limit_s)]
     except PeerError as error:
         return f"| {observations} | {peer} | {str(error)[:60]} | | | |"
     return f"| {observations} | {peer} | {median(taken):.1f} | {quantiles(taken, n=100)[98]:.1f} | | |"
@@ -145,9 +145,9 @@ def measure_peer(peer: str, observations: int, times: int, folder: Path | None) 
 @click.option("--times", default=30, show_default=True, help="That are asked for, of each kind.")
 @click.option("--peers", default="", help="Names with commas, as of python -m benchmarks.")
 @click.option("--peer-times", default=5, show_default=True, help="That a peer is asked.")
-@click.option("--peer-most", default=1000, show_default=True, help="Observations beyond which no peer is asked.")
+@click.option("--peer-seconds", default=600.0, show_default=True, help="That a peer has, with all its observations.")
 @click.option("--environments", "folder", type=click.Path(path_type=Path), help="Where the peers' environments are.")
-def main(observations: str, times: int, peers: str, peer_times: int, peer_most: int, folder: Path | None) -> None:
+def main(observations: str, times: int, peers: str, peer_times: int, peer_seconds: float, folder: Path | None) -> None:
     """Measure SuggestTrials."""
     click.echo("| observations | asked | median, ms | 99 %, ms | found ready | server's memory, MB |")
     click.echo("|---|---|---|---|---|---|")
@@ -155,8 +155,8 @@ def main(observations: str, times: int, peers: str, peer_times: int, peer_most: 
         with serving() as server:
             for row in measure(server, count, times):
                 click.echo(row)
-        for peer in filter(None, peers.split(",") if count <= peer_most else ()):
-            click.echo(measure_peer(peer, count, peer_times, folder))
+        for peer in filter(None, peers.split(",")):
+            click.echo(measure_peer(peer, count, peer_times, folder, peer_seconds))
 
 
 if __name__ == "__main__":

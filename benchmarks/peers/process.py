@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,10 @@ PACKAGES = (ROOT, ROOT / "proto", ROOT / "objectives", ROOT / "clients" / "pytho
 
 class PeerError(Exception):
     """The peer's process ended, or its environment isn't there."""
+
+
+class PeerTooSlow(PeerError):
+    """The peer's time was up."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,9 @@ class PeerProcess:
         variant: str,
         study: tuple[Sequence[Mapping[str, Any]], int, int],
         log: IO[str] | None = None,
+        limit_s: float | None = None,
     ) -> None:
+        """After `limit_s` seconds, if any, the peer is ended."""
         if not python.exists():
             raise PeerError(f"there is no {python}: make it with python -m benchmarks install")
         space, seed, budget = study
@@ -52,6 +59,11 @@ class PeerProcess:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log or subprocess.DEVNULL, text=True,
             env={**os.environ, **ONE_THREAD, **QUIET, **XLA, **paths},
         )  # fmt: skip
+        self._limit_s = limit_s
+        self._end = threading.Timer(limit_s or 0.0, self._child.kill)
+        self._end.daemon = True
+        if limit_s is not None:
+            self._end.start()
         self._send({"space": list(space), "seed": seed, "budget": budget})
 
     def __enter__(self) -> "PeerProcess":
@@ -60,6 +72,7 @@ class PeerProcess:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
+        self._end.cancel()
         try:
             self._child.stdin.close()
         except BrokenPipeError:
@@ -91,7 +104,7 @@ class PeerProcess:
         assert self._child.stdout is not None
         line = self._child.stdout.readline()
         if not line:
-            raise PeerError(f"the peer's process ended with status {self._child.wait()}")
+            raise self._gone()
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -101,4 +114,10 @@ class PeerProcess:
             self._child.stdin.write(json.dumps(request) + "\n")
             self._child.stdin.flush()
         except BrokenPipeError as error:
-            raise PeerError(f"the peer's process ended with status {self._child.wait()}") from error
+            raise self._gone() from error
+
+    def _gone(self) -> PeerError:
+        status = self._child.wait()
+        if self._end.finished.is_set() and self._limit_s is not None:
+            return PeerTooSlow(f"more than {self._limit_s:g} s")
+        return PeerError(f"the peer's process ended with status {status}")
