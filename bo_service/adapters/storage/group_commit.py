@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bo_service.adapters.storage.failures import unsure
+from bo_service.adapters.storage.prepared import Prepared
 
 LONGEST_S = 0.02
 """After this a group takes in no more: its first transaction waits for the last one's commit."""
+_BEGIN_PART, _END_PART = Prepared(text("SAVEPOINT part")), Prepared(text("RELEASE part"))
+_UNDO_PART = Prepared(text("ROLLBACK TO part"))
 
 
 class _Group:
@@ -32,10 +35,22 @@ class _Group:
         self.ended = threading.Event()
         self.error: Exception | None = None
 
-    @property
-    def is_broken(self) -> bool:
-        """Whether SQLite has undone everything, as it does where the disk is full."""
-        return not self._raw.in_transaction
+    def begin_part(self) -> None:
+        """Another transaction begins, which can be undone alone."""
+        _BEGIN_PART.run(self.connection)
+
+    def end_part(self) -> None:
+        """That transaction belongs to the group."""
+        _END_PART.run(self.connection)
+
+    def undo_part(self) -> bool:
+        """False where it can't be undone alone: SQLite has undone everything, as it does where the disk is full."""
+        try:
+            _UNDO_PART.run(self.connection)
+            _END_PART.run(self.connection)
+        except SQLAlchemyError:
+            return False
+        return True
 
     def end(self) -> None:
         """Commits what there is."""
@@ -95,10 +110,11 @@ class GroupCommit:
             if group.is_empty:
                 yield group.connection
             else:
-                with group.connection.begin_nested():
-                    yield group.connection
+                group.begin_part()
+                yield group.connection
+                group.end_part()
         except BaseException as error:
-            if group.is_empty or group.is_broken:
+            if group.is_empty or not group.undo_part():
                 self._group = None
                 group.undo(error if isinstance(error, SQLAlchemyError) else None)
             else:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 
 from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.locks import hold_every_study
+from bo_service.adapters.storage.prepared import Prepared
 from bo_service.adapters.storage.putting import put, row_of
 from bo_service.application.ports import TrialOutline
 from bo_service.core.errors import NotFound
@@ -17,20 +18,21 @@ from bo_service.core.trial import Trial, TrialState
 TRIAL_FIELDS = [field.name for field in fields(Trial)]
 NOTHING: Mapping[str, Any] = {}
 
-# Statements are made once: to make one costs as much as to execute it.
 _TABLE, _DELETIONS = schema.trials, schema.deleted_trials
 _MINE = _TABLE.c.study_id == bindparam("study")
 _TRIALS = select(*(_TABLE.c[name] for name in TRIAL_FIELDS))
-_TRIAL = _TRIALS.where(_MINE, _TABLE.c.number == bindparam("trial"))
+_TRIAL = Prepared(_TRIALS.where(_MINE, _TABLE.c.number == bindparam("trial")))
 _PAGE = _TRIALS.where(_MINE, _TABLE.c.number > bindparam("after")).order_by(_TABLE.c.number)
-_OUTLINES = select(*(_TABLE.c[field.name] for field in fields(TrialOutline))).where(_MINE).order_by(_TABLE.c.number)
-_CHANGED_OUTLINES = (  # in the order of an index, else SQLite looks at all trials
-    _OUTLINES.where(_TABLE.c.revision > bindparam("after")).order_by(None).order_by(_TABLE.c.revision)
+_AFTER = Prepared(_PAGE)
+_OUTLINE = select(*(_TABLE.c[field.name] for field in fields(TrialOutline))).where(_MINE)
+_OUTLINES = Prepared(_OUTLINE.order_by(_TABLE.c.number))
+_CHANGED_OUTLINES = Prepared(  # in the order of an index, else SQLite looks at all trials
+    _OUTLINE.where(_TABLE.c.revision > bindparam("after")).order_by(_TABLE.c.revision)
 )
-_COUNTS = select(_TABLE.c.state, func.count().label("trials")).where(_MINE).group_by(_TABLE.c.state)
+_COUNTS = Prepared(select(_TABLE.c.state, func.count()).where(_MINE).group_by(_TABLE.c.state))
 _ANY_RUNNING = select(_TABLE.c.number).where(_TABLE.c.lease_expire_time.is_not(None)).limit(1)
-_QUEUED = _PAGE.where(_TABLE.c.state == TrialState.QUEUED).limit(bindparam("limit"))
-_DELETED = (
+_QUEUED = Prepared(_PAGE.where(_TABLE.c.state == TrialState.QUEUED).limit(bindparam("limit")))
+_DELETED = Prepared(
     select(_DELETIONS.c.number)
     .where(
         _DELETIONS.c.study_id == bindparam("study"),
@@ -46,7 +48,7 @@ class SqlTrials:
         self._connection = connection
 
     def get(self, study_id: str, number: int) -> Trial:
-        row = self._connection.execute(_TRIAL, {"study": study_id, "trial": number}).one_or_none()
+        row = _TRIAL.first(self._connection, {"study": study_id, "trial": number})
         if row is None:
             raise NotFound(f"there is no trial studies/{study_id}/trials/{number}; see ListTrials for those there are")
         return Trial(*row)
@@ -54,20 +56,22 @@ class SqlTrials:
     def select(
         self, study_id: str, states: Collection[TrialState] = (), after: int = 0, limit: int | None = None
     ) -> list[Trial]:
-        query, given = _PAGE, {"study": study_id, "after": after}
-        if states:
-            query = query.where(_TABLE.c.state.in_(list(states)))
-        return self._all(query if limit is None else query.limit(limit), given)
+        given = {"study": study_id, "after": after}
+        if not states and limit is None:
+            return [Trial(*row) for row in _AFTER.all(self._connection, given)]
+        query = _PAGE.where(_TABLE.c.state.in_(list(states))) if states else _PAGE
+        return self._all(query.limit(limit), given)
 
     def queued(self, study_id: str, limit: int) -> list[Trial]:
-        return self._all(_QUEUED, {"study": study_id, "after": 0, "limit": limit})
+        given = {"study": study_id, "after": 0, "limit": limit}
+        return [Trial(*row) for row in _QUEUED.all(self._connection, given)]
 
     def outlines(self, study_id: str) -> list[TrialOutline]:
-        return [TrialOutline(*row) for row in self._connection.execute(_OUTLINES, {"study": study_id})]
+        return [TrialOutline(*row) for row in _OUTLINES.all(self._connection, {"study": study_id})]
 
     def changed_outlines(self, study_id: str, after_revision: int) -> list[TrialOutline]:
         given = {"study": study_id, "after": after_revision}
-        found = [TrialOutline(*row) for row in self._connection.execute(_CHANGED_OUTLINES, given)]
+        found = [TrialOutline(*row) for row in _CHANGED_OUTLINES.all(self._connection, given)]
         return sorted(found, key=lambda trial: trial.number)
 
     def changed(self, study_id: str, after_revision: int, limit: int) -> list[Trial]:
@@ -76,7 +80,7 @@ class SqlTrials:
 
     def deleted(self, study_id: str, after_revision: int, up_to: int) -> list[int]:
         given = {"study": study_id, "after": after_revision, "up_to": up_to}
-        return list(self._connection.execute(_DELETED, given).scalars())
+        return [number for (number,) in _DELETED.all(self._connection, given)]
 
     def expired(self, at: datetime, limit: int) -> list[Trial]:
         query = _TRIALS.where(_TABLE.c.lease_expire_time < at).order_by(_TABLE.c.lease_expire_time)
@@ -90,7 +94,7 @@ class SqlTrials:
         return self._all(_TRIALS.where(_TABLE.c.lease_expire_time.is_not(None)))
 
     def counts(self, study_id: str) -> dict[TrialState, int]:
-        return {row.state: row.trials for row in self._connection.execute(_COUNTS, {"study": study_id})}
+        return dict(_COUNTS.all(self._connection, {"study": study_id}))
 
     def totals(self) -> dict[TrialState, int]:
         table = schema.trials
