@@ -17,7 +17,7 @@ from bo_service.application.views import Handout, Shortfall
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import NotFound
 from bo_service.core.evidence import Evidence, Expected, Suggestion
-from bo_service.core.study import Algorithm, Metric, StudyState
+from bo_service.core.study import Algorithm, Metric, Study, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial
 
 TIMES = 3
@@ -47,6 +47,11 @@ class Prepared:
     """The surrogate's, or quick ones."""
     by_surrogate: bool
 
+    def fits(self, study: Study) -> bool:
+        """Whether it was found out for a study as this is."""
+        known = self.known.study
+        return known.create_time == study.create_time and known.spec == study.spec
+
 
 @repeated
 def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Handout:
@@ -58,10 +63,10 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
     import bo_service.core.blind  # noqa: F401 - takes a second the first time, which no transaction should
 
     deadline = time.monotonic() + ask.patience
-    known = _look(services, ask, key)
+    known = _recall(services, ask.study_id) or _look(services, ask, key)
     with _alone(services, ask, known) as alone:
         for times_left in reversed(range(TIMES)):
-            if alone:  # there is more to know since the one before
+            if alone or times_left < TIMES - 1:  # there is more to know since the one before
                 known = _look(services, ask, key)
             prepared = None if known is None else _prepare(services, ask, known, deadline if alone else None)
             handout = _attempt(services, ask, key, prepared, is_last=not times_left)
@@ -69,6 +74,14 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
                 break
         assert handout is not None
         return handout
+
+
+def _recall(services: Services, study_id: str) -> Known | None:
+    """A study as it is remembered, where that will do: none of its suggestions depend on the results of others."""
+    known = services.memory.recall(study_id)
+    if known is None or known.study.spec.suggestion.warm_start_studies:
+        return None
+    return known if known.study.spec.suggestion.algorithm is Algorithm.QUASI_RANDOM else None
 
 
 def _look(services: Services, ask: Ask, key: RequestKey | None) -> Known | None:
@@ -96,25 +109,42 @@ def _attempt(
     def hand_out(ledger: Ledger) -> Handout:
         if prepared is not None and not is_last and _is_blind(ledger, prepared):
             raise _Blind
-        return _hand_out(services, ledger, ask, prepared)
+        fitting = prepared if prepared is not None and prepared.fits(ledger.study) else None
+        return _hand_out(services, ledger, ask, fitting)
 
+    handout: Handout | None = None
     try:
         handout = change_once(services, ask.study_id, key, Handout, hand_out)
     except _Blind:
-        return None
-    if prepared is not None and prepared.by_surrogate:
-        services.preparations.handed_out(prepared.known)
+        pass
+    except BaseException:
+        if prepared is not None:
+            services.reserve.forget(prepared.known)  # they may have been handed out all the same
+        raise
+    if prepared is not None:
+        _settle(services, prepared, handout)
     return handout
 
 
+def _settle(services: Services, prepared: Prepared, handout: Handout | None) -> None:
+    """Tells those who have made the suggestions what has become of them."""
+    if not prepared.by_surrogate:
+        used = [trial.parameters for trial in handout.trials] if handout is not None else []
+        services.reserve.settle(prepared.known, prepared.suggestions, used)
+    elif handout is not None:
+        services.preparations.handed_out(prepared.known)
+
+
 class _Blind(Exception):
-    """The suggestions were made without knowing of trials that there are."""
+    """The suggestions were made without knowing of trials that there are, or of another study."""
 
 
 def _is_blind(ledger: Ledger, prepared: Prepared) -> bool:
-    """Whether the surrogate didn't know of trials that another server has made meanwhile: its own would be the same."""
+    """Whether the study has become another, or the surrogate didn't know of trials that another server has made: its
+    own would be the same."""
     modelled = prepared.by_surrogate and prepared.suggestions
-    return bool(modelled) and ledger.study.last_number > prepared.known.study.last_number
+    is_behind = bool(modelled) and ledger.study.last_number > prepared.known.study.last_number
+    return is_behind or not prepared.fits(ledger.study)
 
 
 def _prepare(services: Services, ask: Ask, known: Known, deadline: float | None) -> Prepared | None:
@@ -176,8 +206,7 @@ def _added(ledger: Ledger, known: Known) -> list[Configuration]:
     """Of the trials that were made since."""
     if ledger.study.last_number == known.study.last_number:
         return []
-    trials = ledger.records.trials.select(ledger.study.study_id, after=known.study.last_number)
-    return [trial.parameters for trial in trials]
+    return ledger.records.trials.configurations(ledger.study.study_id, known.study.last_number)
 
 
 def _queue(ledger: Ledger, suggestion: Suggestion) -> Trial:

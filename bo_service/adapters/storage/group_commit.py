@@ -7,15 +7,16 @@ them, and is answered when that is done; alone, nobody waits for anything.
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bo_service.adapters.storage.failures import unsure
 from bo_service.adapters.storage.prepared import Prepared
+from bo_service.adapters.storage.records import SqlRecords
 
 LONGEST_S = 0.02
 """After this a group takes in no more: its first transaction waits for the last one's commit."""
@@ -32,6 +33,7 @@ class _Group:
         self.transaction = self.connection.begin()
         self.began = time.monotonic()
         self.is_empty = True
+        self.acts: list[Callable[[], None]] = []
         self.ended = threading.Event()
         self.error: Exception | None = None
 
@@ -60,6 +62,9 @@ class _Group:
         except Exception as error:
             self.error = error  # told to everybody, by `settle`
             self._raw.rollback()  # SQLite may have kept the transaction open
+        else:
+            for act in self.acts:
+                act()
         finally:
             self.ended.set()
 
@@ -94,7 +99,7 @@ class GroupCommit:
         self._group: _Group | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[SqlRecords]:
         """All of the block or, after an exception, nothing. Durable once the block has been left."""
         group = None
         try:
@@ -105,13 +110,14 @@ class GroupCommit:
             if group is not None:
                 group.settle(sys.exception())
 
-    def _member(self, group: _Group) -> Iterator[Connection]:
+    def _member(self, group: _Group) -> Iterator[SqlRecords]:
+        records = SqlRecords(group.connection)
         try:
             if group.is_empty:
-                yield group.connection
+                yield records
             else:
                 group.begin_part()
-                yield group.connection
+                yield records
                 group.end_part()
         except BaseException as error:
             if group.is_empty or not group.undo_part():
@@ -121,6 +127,7 @@ class GroupCommit:
                 self._leave(group)
             raise
         group.is_empty = False
+        group.acts += records.acts
         self._leave(group)
 
     def _leave(self, group: _Group) -> None:

@@ -1,6 +1,6 @@
 """The ports' records over one SQL connection in one transaction."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
@@ -159,6 +159,8 @@ class SqlRecords:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.acts: list[Callable[[], None]] = []
+        """What is to be done once the transaction is durable."""
         self.studies = SqlStudies(connection)
         self.trials = SqlTrials(connection)
         self.measurements = SqlMeasurements(connection)
@@ -167,3 +169,6 @@ class SqlRecords:
         self.pulse = SqlPulse(connection)
         self.tokens = SqlTokens(connection)
         self.health = SqlHealth(connection)
+
+    def when_committed(self, act: Callable[[], None]) -> None:
+        self.acts.append(act)

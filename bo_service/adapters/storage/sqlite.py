@@ -70,8 +70,8 @@ class SqliteStore:
 
     @contextmanager
     def write(self, study_id: str | None = None) -> Iterator[SqlRecords]:  # noqa: ARG002 - there is one writer
-        with told(), self._commits.transaction() as connection:
-            yield SqlRecords(connection)
+        with told(), self._commits.transaction() as records:
+            yield records
 
     def close(self) -> None:
         """Gives the file back."""

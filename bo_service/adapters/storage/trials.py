@@ -12,6 +12,7 @@ from bo_service.adapters.storage.locks import hold_every_study
 from bo_service.adapters.storage.prepared import Prepared
 from bo_service.adapters.storage.putting import put, row_of
 from bo_service.application.ports import TrialOutline
+from bo_service.core.constraints import Configuration
 from bo_service.core.errors import NotFound
 from bo_service.core.trial import Trial, TrialState
 
@@ -23,7 +24,7 @@ _MINE = _TABLE.c.study_id == bindparam("study")
 _TRIALS = select(*(_TABLE.c[name] for name in TRIAL_FIELDS))
 _TRIAL = Prepared(_TRIALS.where(_MINE, _TABLE.c.number == bindparam("trial")))
 _PAGE = _TRIALS.where(_MINE, _TABLE.c.number > bindparam("after")).order_by(_TABLE.c.number)
-_AFTER = Prepared(_PAGE)
+_CONFIGURATIONS = Prepared(select(_TABLE.c.parameters).where(_MINE, _TABLE.c.number > bindparam("after")))
 _OUTLINE = select(*(_TABLE.c[field.name] for field in fields(TrialOutline))).where(_MINE)
 _OUTLINES = Prepared(_OUTLINE.order_by(_TABLE.c.number))
 _CHANGED_OUTLINES = Prepared(  # in the order of an index, else SQLite looks at all trials
@@ -57,14 +58,16 @@ class SqlTrials:
         self, study_id: str, states: Collection[TrialState] = (), after: int = 0, limit: int | None = None
     ) -> list[Trial]:
         given = {"study": study_id, "after": after}
-        if not states and limit is None:
-            return [Trial(*row) for row in _AFTER.all(self._connection, given)]
         query = _PAGE.where(_TABLE.c.state.in_(list(states))) if states else _PAGE
-        return self._all(query.limit(limit), given)
+        return self._all(query if limit is None else query.limit(limit), given)
 
     def queued(self, study_id: str, limit: int) -> list[Trial]:
         given = {"study": study_id, "after": 0, "limit": limit}
         return [Trial(*row) for row in _QUEUED.all(self._connection, given)]
+
+    def configurations(self, study_id: str, after: int) -> list[Configuration]:
+        given = {"study": study_id, "after": after}
+        return [configuration for (configuration,) in _CONFIGURATIONS.all(self._connection, given)]
 
     def outlines(self, study_id: str) -> list[TrialOutline]:
         return [TrialOutline(*row) for row in _OUTLINES.all(self._connection, {"study": study_id})]
