@@ -160,6 +160,8 @@ class Studies(Protocol):
 class Trials(Protocol):
     """The trials, as one transaction sees them."""
 
+    def find(self, study_id: str, number: int) -> Trial | None: ...
+
     def get(self, study_id: str, number: int) -> Trial:
         """Raises NotFound."""
 
@@ -176,6 +178,9 @@ class Trials(Protocol):
 
     def outlines(self, study_id: str) -> list[TrialOutline]:
         """Of all trials, in the order of their numbers."""
+
+    def states(self, study_id: str, after_revision: int) -> Mapping[int, TrialState]:
+        """Of those that were added or changed after a revision, by number."""
 
     def changed_outlines(self, study_id: str, after_revision: int) -> list[TrialOutline]:
         """Of those that were added or changed after a revision, in the order of their numbers."""

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from itertools import islice
 
 from bo_service.application.desks import MOST_AHEAD
 from bo_service.application.memory import Known
@@ -18,7 +19,7 @@ from bo_service.core.constraints import Configuration
 from bo_service.core.errors import NotFound
 from bo_service.core.evidence import Evidence, Expected, Suggestion
 from bo_service.core.study import Algorithm, Metric, Study, StudyState
-from bo_service.core.trial import Explanation, Prediction, Trial
+from bo_service.core.trial import Explanation, Prediction, Trial, TrialState
 
 TIMES = 3
 """That a suggestion is computed at most, where trials are made by others meanwhile."""
@@ -107,9 +108,9 @@ def _attempt(
     """None where the suggestions should be computed again."""
 
     def hand_out(ledger: Ledger) -> Handout:
-        if prepared is not None and not is_last and _is_blind(ledger, prepared):
-            raise _Blind
         fitting = prepared if prepared is not None and prepared.fits(ledger.study) else None
+        if prepared is not None and not is_last and (fitting is None or _is_blind(ledger, fitting)):
+            raise _Blind
         return _hand_out(services, ledger, ask, fitting)
 
     handout: Handout | None = None
@@ -140,18 +141,16 @@ class _Blind(Exception):
 
 
 def _is_blind(ledger: Ledger, prepared: Prepared) -> bool:
-    """Whether the study has become another, or the surrogate didn't know of trials that another server has made: its
-    own would be the same."""
+    """Whether the surrogate didn't know of trials that another server has made meanwhile: its own would be the same."""
     modelled = prepared.by_surrogate and prepared.suggestions
-    is_behind = bool(modelled) and ledger.study.last_number > prepared.known.study.last_number
-    return is_behind or not prepared.fits(ledger.study)
+    return bool(modelled) and ledger.study.last_number > prepared.known.study.last_number
 
 
-def _prepare(services: Services, ask: Ask, known: Known, deadline: float | None) -> Prepared | None:
-    """What is suggested beyond the queue; None where that is nothing. The surrogate has until the deadline, if any."""
+def _prepare(services: Services, ask: Ask, known: Known, deadline: float | None) -> Prepared:
+    """What is suggested beyond the queue. The surrogate has until the deadline, if any."""
     free = min(ask.count - known.queued, known.room)
     if free <= 0 or known.study.state is not StudyState.ACTIVE:
-        return None
+        return Prepared(known, [], by_surrogate=False)
     if deadline is None:
         quick = services.reserve.take(known, free, partial(_quick, services))
         return Prepared(known, quick, by_surrogate=False)
@@ -175,8 +174,7 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
     closed = {StudyState.PAUSED: Shortfall.PAUSED, StudyState.COMPLETED: Shortfall.COMPLETED}.get(ledger.study.state)
     if closed is not None:
         return Handout((), closed, RETRY_DELAY if closed is Shortfall.PAUSED else None)
-    study_id = ledger.study.study_id
-    queued = ledger.records.trials.queued(study_id, ask.count)
+    queued = _queued(ledger, prepared, ask.count)
     fresh = _fresh(services, ledger, min(ask.count - len(queued), ledger.room(ask.count)), prepared)
     made = [_queue(ledger, suggestion) for suggestion in fresh]
     started = tuple(ledger.start(trial, ask.worker_id) for trial in [*queued, *made])
@@ -185,11 +183,23 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
     return _shortfall(ledger, started)
 
 
+def _queued(ledger: Ledger, prepared: Prepared | None, count: int) -> list[Trial]:
+    """The first trials that wait: those that were known to, unless they have changed since, and those that do since."""
+    study, trials = ledger.study, ledger.records.trials
+    if prepared is None:
+        return trials.queued(study.study_id, count)
+    known = prepared.known
+    since = trials.states(study.study_id, known.study.revision) if study.revision > known.study.revision else {}
+    waiting = known.waiting.difference(since).union(n for n, state in since.items() if state is TrialState.QUEUED)
+    found = (trials.find(study.study_id, number) for number in sorted(waiting))
+    return list(islice((trial for trial in found if trial is not None), count))  # others may have been deleted
+
+
 def _fresh(services: Services, ledger: Ledger, count: int, prepared: Prepared | None) -> list[Suggestion]:
     """So many suggestions that no trial has: those that were prepared, then quick ones."""
     if count <= 0:
         return []
-    if prepared is None:  # there were enough in the queue, and others have taken them
+    if prepared is None:
         return _quick(services, services.memory.look(ledger.records, ledger.study).evidence, count)
     added = _added(ledger, prepared.known)
     kept = [s for s in prepared.suggestions if s.configuration not in added][:count]

@@ -109,7 +109,10 @@ class World:
             fresh, outlines = evidence_of(records, study), records.trials.outlines(study_id)
             looked = services.memory.look(records, study)
         recalled = services.memory.recall(study_id)
-        if recalled is not None and recalled.study.revision == study.revision:
+        if recalled is not None and (recalled.study.create_time, recalled.study.revision) == (
+            study.create_time,
+            study.revision,
+        ):
             assert recalled.study == study
             assert recalled.outlines == {t.number: t for t in outlines}
         with services.memory.reading(services.store, study_id) as (_, known):

@@ -30,6 +30,7 @@ _OUTLINES = Prepared(_OUTLINE.order_by(_TABLE.c.number))
 _CHANGED_OUTLINES = Prepared(  # in the order of an index, else SQLite looks at all trials
     _OUTLINE.where(_TABLE.c.revision > bindparam("after")).order_by(_TABLE.c.revision)
 )
+_CHANGED_STATES = Prepared(select(_TABLE.c.number, _TABLE.c.state).where(_MINE, _TABLE.c.revision > bindparam("after")))
 _COUNTS = Prepared(select(_TABLE.c.state, func.count()).where(_MINE).group_by(_TABLE.c.state))
 _ANY_RUNNING = select(_TABLE.c.number).where(_TABLE.c.lease_expire_time.is_not(None)).limit(1)
 _QUEUED = Prepared(_PAGE.where(_TABLE.c.state == TrialState.QUEUED).limit(bindparam("limit")))
@@ -48,11 +49,15 @@ class SqlTrials:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def get(self, study_id: str, number: int) -> Trial:
+    def find(self, study_id: str, number: int) -> Trial | None:
         row = _TRIAL.first(self._connection, {"study": study_id, "trial": number})
-        if row is None:
+        return None if row is None else Trial(*row)
+
+    def get(self, study_id: str, number: int) -> Trial:
+        found = self.find(study_id, number)
+        if found is None:
             raise NotFound(f"there is no trial studies/{study_id}/trials/{number}; see ListTrials for those there are")
-        return Trial(*row)
+        return found
 
     def select(
         self, study_id: str, states: Collection[TrialState] = (), after: int = 0, limit: int | None = None
@@ -68,6 +73,9 @@ class SqlTrials:
     def configurations(self, study_id: str, after: int) -> list[Configuration]:
         given = {"study": study_id, "after": after}
         return [configuration for (configuration,) in _CONFIGURATIONS.all(self._connection, given)]
+
+    def states(self, study_id: str, after_revision: int) -> dict[int, TrialState]:
+        return dict(_CHANGED_STATES.all(self._connection, {"study": study_id, "after": after_revision}))
 
     def outlines(self, study_id: str) -> list[TrialOutline]:
         return [TrialOutline(*row) for row in _OUTLINES.all(self._connection, {"study": study_id})]
