@@ -1,11 +1,12 @@
 """Trials over one SQL connection."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.locks import hold_every_study
@@ -48,10 +49,15 @@ _DELETED = Prepared(
 class SqlTrials:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._found: dict[tuple[str, int], Trial] = {}
+        """Those that this transaction has looked at, as they are stored."""
 
     def find(self, study_id: str, number: int) -> Trial | None:
         row = _TRIAL.first(self._connection, {"study": study_id, "trial": number})
-        return None if row is None else Trial(*row)
+        if row is None:
+            return None
+        found = self._found[study_id, number] = Trial(*row)
+        return found
 
     def get(self, study_id: str, number: int) -> Trial:
         found = self.find(study_id, number)
@@ -113,9 +119,25 @@ class SqlTrials:
         return {row.state: row.trials for row in self._connection.execute(query)}
 
     def save(self, *trials: Trial) -> None:
-        put(self._connection, _TABLE, [_row(trial) for trial in trials])
+        new = [trial for trial in trials if not self._is_changed(trial)]
+        if new:
+            put(self._connection, _TABLE, [_row(trial) for trial in new])
+
+    def _is_changed(self, trial: Trial) -> bool:
+        """Whether the trial is one that was looked at: then what differs has been saved."""
+        before = self._found.get((trial.study_id, trial.number))
+        if before is None:
+            return False
+        row = {name: value for name, value in vars(trial).items() if value != getattr(before, name)}
+        if "lease" in row:
+            row["lease_expire_time"] = _lease_end(trial)
+        if row:
+            _change(tuple(row)).run(self._connection, {"study": trial.study_id, "trial": trial.number, **row})
+        self._found[trial.study_id, trial.number] = trial
+        return True
 
     def delete(self, trial: Trial, revision: int) -> None:
+        self._found.pop((trial.study_id, trial.number), None)
         mine = _TABLE.c.study_id == trial.study_id, _TABLE.c.number == trial.number
         self._connection.execute(delete(_TABLE).where(*mine))
         tombstone = {"study_id": trial.study_id, "number": trial.number, "revision": revision}
@@ -126,5 +148,13 @@ class SqlTrials:
 
 
 def _row(trial: Trial) -> dict[str, Any]:
-    expire_time = trial.lease.expire_time if trial.lease else None
-    return {**row_of(trial, TRIAL_FIELDS), "lease_expire_time": expire_time}
+    return {**row_of(trial, TRIAL_FIELDS), "lease_expire_time": _lease_end(trial)}
+
+
+def _lease_end(trial: Trial) -> datetime | None:
+    return trial.lease.expire_time if trial.lease else None
+
+
+@lru_cache
+def _change(columns: Sequence[str]) -> Prepared:
+    return Prepared(update(_TABLE).where(_MINE, _TABLE.c.number == bindparam("trial")), columns)
