@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from bo_service.application.layers import Layers
 from bo_service.application.ports import TrialOutline
 from bo_service.application.results import full_values, is_cut_short
 from bo_service.core.constraints import Configuration
@@ -32,7 +33,7 @@ def evidence_from(
 class Past:
     """The past trials of a study, by number, such that a change costs no look at all of them."""
 
-    by_number: Mapping[int, PastTrial]
+    by_number: Layers[PastTrial]
     short: frozenset[int]
     """Those that a rule cut short: they count for no more than the best of the others."""
     most: float
@@ -42,26 +43,25 @@ class Past:
     def of(cls, trials: Sequence[TrialOutline], spec: StudySpec) -> "Past":
         """Of all trials of a study."""
         outlines = {trial.number: trial for trial in trials}
-        return cls({}, frozenset(), math.inf).with_changes(outlines, list(outlines), spec)
+        return cls(Layers({}), frozenset(), math.inf).with_changes(outlines, list(outlines), spec)
 
     @cached_property
     def trials(self) -> tuple[PastTrial, ...]:
         """In the order of their numbers."""
-        return tuple(self.by_number[number] for number in sorted(self.by_number))
+        return tuple(sorted(self.by_number.values(), key=lambda trial: trial.number))
 
     def with_changes(self, outlines: Mapping[int, TrialOutline], changed: Sequence[int], spec: StudySpec) -> "Past":
         """As it is once the trials with these numbers are as in `outlines`, or are no longer there."""
-        found, there = dict(self.by_number), [outlines[number] for number in changed if number in outlines]
-        for number in changed:
-            found.pop(number, None)
+        there = [outlines[number] for number in changed if number in outlines]
         short = (self.short - set(changed)) | {trial.number for trial in there if is_cut_short(trial)}
-        found.update(_by_number([trial for trial in there if trial.number not in short], spec, math.inf))
+        whole = _by_number([trial for trial in there if trial.number not in short], spec, math.inf)
+        found = self.by_number.changed(changed, whole)
         if not short:
             return Past(found, frozenset(), math.inf)
         most = max((t.value for n, t in found.items() if n not in short and t.value is not None), default=math.inf)
         again = short if most != self.most else short & set(changed)
-        found.update(_by_number([outlines[number] for number in again], spec, most))
-        return Past(found, frozenset(short), most)
+        cut = _by_number([outlines[number] for number in again], spec, most)
+        return Past(found.changed((), cut), frozenset(short), most)
 
 
 def _by_number(trials: Sequence[TrialOutline], spec: StudySpec, most: float) -> dict[int, PastTrial]:

@@ -1,6 +1,7 @@
-"""What a server remembers of studies, so that a call reads only what has changed since the last one read.
+"""What a server remembers of studies, so that a call reads only what other servers have changed since.
 
-Only what was committed is remembered: it comes from reads, or is looked at on top of what was remembered and let go.
+Only what was committed is remembered: it comes from reads, from this server's own changes once they are durable, or is
+looked at on top of what was remembered and let go.
 """
 
 import threading
@@ -12,6 +13,7 @@ from functools import cached_property
 from itertools import count
 
 from bo_service.application.gathering import Past, evidence_from, is_heard, is_spent
+from bo_service.application.layers import Layers
 from bo_service.application.ports import Records, Store, TrialOutline
 from bo_service.application.study_locks import StudyLocks
 from bo_service.application.warm_start import sources_from
@@ -19,6 +21,7 @@ from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Evidence, Source
 from bo_service.core.limits import MAX_TRIALS
 from bo_service.core.study import Study, StudySpec
+from bo_service.core.trial import TrialState
 
 MOST_TRIALS = 50_000
 """That are remembered of all studies together, unless one alone has more."""
@@ -33,12 +36,14 @@ class Known:
     """A study and its trials at one revision."""
 
     study: Study
-    outlines: Mapping[int, TrialOutline]
+    outlines: Layers[TrialOutline]
     """All trials, by number."""
+    waiting: frozenset[int]
+    """Numbers of those that are queued."""
     pending: Mapping[int, Configuration]
     """Of those that are queued or running, by number, in its order."""
-    spent: Mapping[int, Configuration]
-    """Of those that ended without telling anything, by number, in its order."""
+    spent: Layers[Configuration]
+    """Of those that ended without telling anything, by number."""
     past: Past
     past_version: int
     """Another one, never used before, whenever the past is another or is to be seen otherwise."""
@@ -53,12 +58,13 @@ class Known:
     @cached_property
     def evidence(self) -> Evidence:
         """What the optimizer may know."""
-        return evidence_from(self.study, self.past.trials, self.pending.values(), self.spent.values(), self.sources)
+        spent = [self.spent[number] for number in sorted(self.spent)]
+        return evidence_from(self.study, self.past.trials, self.pending.values(), spent, self.sources)
 
     @property
     def running(self) -> int:
         """How many trials workers have."""
-        return sum(self.outlines[number].is_running for number in self.pending)
+        return len(self.pending) - len(self.waiting)
 
     @property
     def room(self) -> int:
@@ -69,7 +75,18 @@ class Known:
     @property
     def queued(self) -> int:
         """How many trials wait for a worker."""
-        return len(self.pending) - self.running
+        return len(self.waiting)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one transaction has made of a study."""
+
+    before: Study
+    after: Study
+    changed: Sequence[TrialOutline]
+    """The trials that were added or changed, as they are now."""
+    deleted: Sequence[int]
 
 
 @dataclass
@@ -78,8 +95,12 @@ class Memory:
 
     most_trials: int = MOST_TRIALS
     _known: "OrderedDict[str, Known]" = field(default_factory=OrderedDict)
+    _trials: int = 0
+    """That are remembered of all studies together."""
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _turns: StudyLocks = field(default_factory=StudyLocks)
+    _outdated: set[str] = field(default_factory=set)
+    """Studies of which less is remembered than has been heard of."""
 
     @contextmanager
     def reading(self, store: Store, study_id: str) -> Iterator[tuple[Records, Known]]:
@@ -109,6 +130,25 @@ class Memory:
                 self._keep(known)
         return known
 
+    def recall(self, study_id: str) -> Known | None:
+        """The study as it was after all that was heard of it; None where that isn't known.
+
+        Other servers may have changed it since, and studies that it starts from.
+        """
+        return None if study_id in self._outdated else self._remembered(study_id)
+
+    def learn(self, change: Change) -> None:
+        """Takes in what was committed by this server; its changes of one study come in their order."""
+        study_id = change.after.study_id
+        with self._guard:
+            before = self._known.get(study_id)
+            if before is None:
+                return
+            if before.study == change.before:
+                self._put(_advanced(before, change))
+            elif not _is_same(before.study, change.after) or before.study.revision < change.after.revision:
+                self._outdated.add(study_id)
+
     def revision(self, study_id: str) -> int:
         """Of a study as it is remembered; 0 where it isn't."""
         with self._guard:
@@ -117,7 +157,7 @@ class Memory:
     def forget(self, study_id: str) -> None:
         """It was deleted."""
         with self._guard:
-            self._known.pop(study_id, None)
+            self._drop(study_id)
 
     def _source(self, records: Records, study_id: str, keep: bool) -> Known | None:
         study = records.studies.find(study_id)
@@ -135,7 +175,7 @@ class Memory:
         if before is None or not _is_same(before.study, study) or before.study.revision > study.revision:
             known = _read(records, study)
         else:
-            known = _advanced(before, records, study)
+            known = _advanced(before, _change_since(before.study, records, study))
         if keep:
             self._keep(known)
         return known
@@ -148,12 +188,24 @@ class Memory:
             return found
 
     def _keep(self, known: Known) -> None:
+        study = known.study
         with self._guard:
-            self._known[known.study.study_id] = known
-            self._known.move_to_end(known.study.study_id)
-            total = sum(len(k.outlines) for k in self._known.values())
-            while total > self.most_trials and len(self._known) > 1:
-                total -= len(self._known.popitem(last=False)[1].outlines)
+            before = self._known.get(study.study_id)
+            if before is not None and _is_same(before.study, study) and before.study.revision > study.revision:
+                return  # more was learned since it was read
+            self._put(known)
+
+    def _put(self, known: Known) -> None:
+        self._drop(known.study.study_id)
+        self._known[known.study.study_id] = known
+        self._trials += len(known.outlines)
+        while self._trials > self.most_trials and len(self._known) > 1:
+            self._drop(next(iter(self._known)))
+
+    def _drop(self, study_id: str) -> None:
+        found = self._known.pop(study_id, None)
+        self._trials -= len(found.outlines) if found else 0
+        self._outdated.discard(study_id)
 
 
 def _is_same(before: Study, study: Study) -> bool:
@@ -163,33 +215,41 @@ def _is_same(before: Study, study: Study) -> bool:
 
 def _read(records: Records, study: Study) -> Known:
     trials = records.trials.outlines(study.study_id)
-    outlines = {trial.number: trial for trial in trials}
+    outlines, spent = Layers({trial.number: trial for trial in trials}), Layers(_spent(trials))
     past = Past.of(trials, study.spec)
-    return Known(study, outlines, _pending(trials), _spent(trials), past, next(_versions))
+    return Known(study, outlines, _waiting(trials), _pending(trials), spent, past, next(_versions))
 
 
-def _advanced(before: Known, records: Records, study: Study) -> Known:
-    """What it is after the changes since."""
-    after = before.study.revision
-    changed = records.trials.changed_outlines(study.study_id, after)
-    deleted = records.trials.deleted(study.study_id, after, study.revision)
-    touched = [*deleted, *(trial.number for trial in changed)]
-    outlines, pending, spent = dict(before.outlines), dict(before.pending), dict(before.spent)
-    for number in touched:
-        outlines.pop(number, None)
-        pending.pop(number, None)
-        spent.pop(number, None)
-    outlines.update((trial.number, trial) for trial in changed)
-    pending.update(_pending(changed))
-    spent.update(_spent(changed))
+def _change_since(before: Study, records: Records, study: Study) -> Change:
+    """What has become of a study since then."""
+    changed = records.trials.changed_outlines(study.study_id, before.revision)
+    return Change(before, study, changed, records.trials.deleted(study.study_id, before.revision, study.revision))
+
+
+def _advanced(before: Known, change: Change) -> Known:
+    """What it is after a change."""
+    changed = change.changed
+    touched = [*change.deleted, *(trial.number for trial in changed)]
     known = replace(
         before,
-        study=study,
-        outlines=outlines,
-        pending=dict(sorted(pending.items())),
-        spent=dict(sorted(spent.items())),
+        study=change.after,
+        outlines=before.outlines.changed(change.deleted, {trial.number: trial for trial in changed}),
+        waiting=before.waiting.difference(touched) | _waiting(changed),
+        pending=_in_order(before.pending, touched, _pending(changed)),
+        spent=before.spent.changed(touched, _spent(changed)),
     )
     return _with_past(known, before, touched)
+
+
+def _in_order(
+    before: Mapping[int, Configuration], touched: Sequence[int], now: Mapping[int, Configuration]
+) -> dict[int, Configuration]:
+    """What was there before, but for what was touched, and what is there now, in the order of the numbers."""
+    gone = set(touched).difference(now)
+    found = {number: configuration for number, configuration in before.items() if number not in gone}
+    last = next(reversed(found), 0)
+    found.update(now)
+    return found if all(n in before or n > last for n in now) else dict(sorted(found.items()))
 
 
 def _with_past(known: Known, before: Known, touched: Sequence[int]) -> Known:
@@ -211,6 +271,10 @@ def _differs(before: TrialOutline | None, after: TrialOutline | None) -> bool:
 
 def _steering(spec: StudySpec) -> tuple[object, ...]:
     return spec.metrics, spec.suggestion
+
+
+def _waiting(trials: Sequence[TrialOutline]) -> frozenset[int]:
+    return frozenset(trial.number for trial in trials if trial.state is TrialState.QUEUED)
 
 
 def _pending(trials: Sequence[TrialOutline]) -> dict[int, Configuration]:

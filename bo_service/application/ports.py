@@ -103,6 +103,12 @@ class TrialOutline:
     def is_running(self) -> bool:
         return self.state is TrialState.RUNNING
 
+    @classmethod
+    def of(cls, trial: Trial) -> "TrialOutline":
+        """That of a trial."""
+        ended = trial.final_measurement, trial.stop_request, trial.start_time, trial.end_time
+        return cls(trial.number, trial.state, trial.parameters, *ended)
+
     @property
     def seconds(self) -> float | None:
         """How long it took: as measured by its worker, else from start to end; None where that is nothing."""
@@ -154,6 +160,8 @@ class Studies(Protocol):
 class Trials(Protocol):
     """The trials, as one transaction sees them."""
 
+    def find(self, study_id: str, number: int) -> Trial | None: ...
+
     def get(self, study_id: str, number: int) -> Trial:
         """Raises NotFound."""
 
@@ -165,8 +173,14 @@ class Trials(Protocol):
     def queued(self, study_id: str, limit: int) -> list[Trial]:
         """Those that wait for a worker, in the order of their numbers."""
 
+    def configurations(self, study_id: str, after: int) -> list[Configuration]:
+        """Of those with larger numbers."""
+
     def outlines(self, study_id: str) -> list[TrialOutline]:
         """Of all trials, in the order of their numbers."""
+
+    def states(self, study_id: str, after_revision: int) -> Mapping[int, TrialState]:
+        """Of those that were added or changed after a revision, by number."""
 
     def changed_outlines(self, study_id: str, after_revision: int) -> list[TrialOutline]:
         """Of those that were added or changed after a revision, in the order of their numbers."""
@@ -303,6 +317,12 @@ class Records(Protocol):
     def tokens(self) -> Tokens: ...
     @property
     def health(self) -> Health: ...
+
+    def when_committed(self, act: Callable[[], None]) -> None:
+        """`act` is called once what this transaction writes is durable, and never where that isn't known.
+
+        Of one study's transactions, as far as this server makes them, it is called in their order.
+        """
 
 
 class Store(Protocol):

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
 from bo_service.application.memory import Known
@@ -43,6 +43,12 @@ class _Stock:
         self.taken.update((key, s.configuration) for key, s in zip(keys, found, strict=True))
         return found
 
+    def give_back(self, suggestions: Sequence[Suggestion]) -> None:
+        """Takes in those again that nobody has met in a trial meanwhile: they come first."""
+        given = {_key(s.configuration): s for s in suggestions}
+        back = {key: s for key, s in given.items() if self.taken.pop(key, None) is not None}
+        self.left = {**back, **self.left}
+
 
 class Reserve:
     """The next points of studies' sequences, each of which is given to one call alone."""
@@ -57,7 +63,7 @@ class Reserve:
         `make` makes quick suggestions from evidence, where too few are left.
         """
         study = known.study
-        stock = self._stock((study.study_id, study.create_time, study.spec.suggestion))
+        stock = self._stock(known)
         with stock.guard:
             stock.learn(known)
             if len(stock.left) < count:
@@ -68,13 +74,32 @@ class Reserve:
                 stock.last_number = study.last_number  # others may have known of more
             return stock.take(count)
 
-    def _stock(self, key: Hashable) -> _Stock:
+    def settle(self, known: Known, taken: Sequence[Suggestion], used: Collection[Configuration]) -> None:
+        """Of those taken for a study, the ones that were not used are for others."""
+        left = [suggestion for suggestion in taken if suggestion.configuration not in used]
+        if left:
+            stock = self._stock(known)
+            with stock.guard:
+                stock.give_back(left)
+
+    def forget(self, known: Known) -> None:
+        """Whether what was taken is used isn't known: everything is made again."""
+        with self._guard:
+            self._stocks.pop(_name(known), None)
+
+    def _stock(self, known: Known) -> _Stock:
+        key = _name(known)
         with self._guard:
             stock = self._stocks.setdefault(key, _Stock())
             self._stocks.move_to_end(key)
             if len(self._stocks) > STUDIES:
                 self._stocks.popitem(last=False)
             return stock
+
+
+def _name(known: Known) -> Hashable:
+    """Of the study and what its sequence depends on."""
+    return known.study.study_id, known.study.create_time, known.study.spec.suggestion
 
 
 def _key(configuration: Configuration) -> Hashable:

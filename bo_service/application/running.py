@@ -84,12 +84,13 @@ def complete_trial(
     def complete(ledger: Ledger) -> Trial:
         trial = _owned(ledger, number, token)
         if isinstance(outcome, Measurement):
-            return ledger.save(_succeed(ledger, trial.label(labels or {}), outcome))
+            return ledger.save(_succeed(ledger, trial.label(labels) if labels else trial, outcome))
         is_lost = not trial.is_held_by(token) and not trial.state.is_ended
         if is_lost and not outcome.reason.blames_parameters:
             return trial  # the next attempt is already queued or running
         most = ledger.study.spec.execution.max_attempts
-        return ledger.save(trial.label(labels or {}).fail(outcome, most, ledger.at))
+        labeled = trial.label(labels) if labels else trial
+        return ledger.save(labeled.fail(outcome, most, ledger.at))
 
     return change_once(services, study_id, key, Trial, complete)
 

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from bo_service.application.changes import Changes
-from bo_service.application.memory import Memory
-from bo_service.application.ports import Clock, Optimizer, Records, RequestKey, Store
+from bo_service.application.memory import Change, Memory
+from bo_service.application.ports import Clock, Optimizer, Records, RequestKey, Store, TrialOutline
 from bo_service.application.preparing import Preparations
 from bo_service.application.reserve import Reserve
 from bo_service.application.study_locks import StudyLocks
@@ -46,6 +47,8 @@ class Ledger:
         self.is_heard = False
         """Whether the optimizer will hear of a change."""
         self._opened = study
+        self._saved: dict[int, Trial] = {}
+        self._deleted: list[int] = []
         self._is_edited = False
 
     @property
@@ -58,7 +61,13 @@ class Ledger:
         self.is_heard |= trial.state is not TrialState.RUNNING
         saved = replace(trial, revision=self.study.revision)
         self.records.trials.save(saved)
+        self._saved[saved.number] = saved
         return saved
+
+    def delete(self, trial: Trial) -> None:
+        """Forgets a trial."""
+        self.records.trials.delete(trial, self.update().revision)
+        self._deleted.append(trial.number)
 
     def update(self, **changes: Any) -> Study:
         """Changes fields of the study."""
@@ -102,9 +111,20 @@ class Ledger:
         save = self.records.studies.save if self._is_edited else self.records.studies.advance
         save(self.study)
 
+    @property
+    def change(self) -> Change:
+        """All of it together."""
+        return Change(self._opened, self.study, [TrialOutline.of(t) for t in self._saved.values()], self._deleted)
+
     def _count_up(self, **changes: Any) -> Study:
         self.study = replace(self.study, revision=self.study.revision + 1, update_time=self.at, **changes)
         return self.study
+
+
+def _close(services: Services, ledger: Ledger) -> None:
+    """Stores what was changed, and has it remembered once it is committed."""
+    ledger.close()
+    ledger.records.when_committed(partial(services.memory.learn, ledger.change))
 
 
 def _tell(services: Services, ledger: Ledger) -> None:
@@ -125,7 +145,7 @@ def changing(services: Services, study_id: str) -> Iterator[Ledger]:
         ledger = Ledger(records, records.studies.get(study_id), services.clock.now())
         yield ledger
         if ledger.is_changed:
-            ledger.close()
+            _close(services, ledger)
     if ledger.is_changed:
         _tell(services, ledger)
 
@@ -150,7 +170,7 @@ def change_once(
         at = services.clock.now()
         answer = once(records, key, kind, at, change)
         if ledger is not None and ledger.is_changed:
-            ledger.close()
+            _close(services, ledger)
     if ledger is not None and ledger.is_changed:
         _tell(services, ledger)
     return answer

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from itertools import islice
 
 from bo_service.application.desks import MOST_AHEAD
 from bo_service.application.memory import Known
@@ -17,8 +18,8 @@ from bo_service.application.views import Handout, Shortfall
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import NotFound
 from bo_service.core.evidence import Evidence, Expected, Suggestion
-from bo_service.core.study import Algorithm, Metric, StudyState
-from bo_service.core.trial import Explanation, Prediction, Trial
+from bo_service.core.study import Algorithm, Metric, Study, StudyState
+from bo_service.core.trial import Explanation, Prediction, Trial, TrialState
 
 TIMES = 3
 """That a suggestion is computed at most, where trials are made by others meanwhile."""
@@ -47,6 +48,11 @@ class Prepared:
     """The surrogate's, or quick ones."""
     by_surrogate: bool
 
+    def fits(self, study: Study) -> bool:
+        """Whether it was found out for a study as this is."""
+        known = self.known.study
+        return known.create_time == study.create_time and known.spec == study.spec
+
 
 @repeated
 def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Handout:
@@ -58,10 +64,10 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
     import bo_service.core.blind  # noqa: F401 - takes a second the first time, which no transaction should
 
     deadline = time.monotonic() + ask.patience
-    known = _look(services, ask, key)
+    known = _recall(services, ask.study_id) or _look(services, ask, key)
     with _alone(services, ask, known) as alone:
         for times_left in reversed(range(TIMES)):
-            if alone:  # there is more to know since the one before
+            if alone or times_left < TIMES - 1:  # there is more to know since the one before
                 known = _look(services, ask, key)
             prepared = None if known is None else _prepare(services, ask, known, deadline if alone else None)
             handout = _attempt(services, ask, key, prepared, is_last=not times_left)
@@ -69,6 +75,14 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
                 break
         assert handout is not None
         return handout
+
+
+def _recall(services: Services, study_id: str) -> Known | None:
+    """A study as it is remembered, where that will do: none of its suggestions depend on the results of others."""
+    known = services.memory.recall(study_id)
+    if known is None or known.study.spec.suggestion.warm_start_studies:
+        return None
+    return known if known.study.spec.suggestion.algorithm is Algorithm.QUASI_RANDOM else None
 
 
 def _look(services: Services, ask: Ask, key: RequestKey | None) -> Known | None:
@@ -94,21 +108,36 @@ def _attempt(
     """None where the suggestions should be computed again."""
 
     def hand_out(ledger: Ledger) -> Handout:
-        if prepared is not None and not is_last and _is_blind(ledger, prepared):
+        fitting = prepared if prepared is not None and prepared.fits(ledger.study) else None
+        if prepared is not None and not is_last and (fitting is None or _is_blind(ledger, fitting)):
             raise _Blind
-        return _hand_out(services, ledger, ask, prepared)
+        return _hand_out(services, ledger, ask, fitting)
 
+    handout: Handout | None = None
     try:
         handout = change_once(services, ask.study_id, key, Handout, hand_out)
     except _Blind:
-        return None
-    if prepared is not None and prepared.by_surrogate:
-        services.preparations.handed_out(prepared.known)
+        pass
+    except BaseException:
+        if prepared is not None:
+            services.reserve.forget(prepared.known)  # they may have been handed out all the same
+        raise
+    if prepared is not None:
+        _settle(services, prepared, handout)
     return handout
 
 
+def _settle(services: Services, prepared: Prepared, handout: Handout | None) -> None:
+    """Tells those who have made the suggestions what has become of them."""
+    if not prepared.by_surrogate:
+        used = [trial.parameters for trial in handout.trials] if handout is not None else []
+        services.reserve.settle(prepared.known, prepared.suggestions, used)
+    elif handout is not None:
+        services.preparations.handed_out(prepared.known)
+
+
 class _Blind(Exception):
-    """The suggestions were made without knowing of trials that there are."""
+    """The suggestions were made without knowing of trials that there are, or of another study."""
 
 
 def _is_blind(ledger: Ledger, prepared: Prepared) -> bool:
@@ -117,11 +146,11 @@ def _is_blind(ledger: Ledger, prepared: Prepared) -> bool:
     return bool(modelled) and ledger.study.last_number > prepared.known.study.last_number
 
 
-def _prepare(services: Services, ask: Ask, known: Known, deadline: float | None) -> Prepared | None:
-    """What is suggested beyond the queue; None where that is nothing. The surrogate has until the deadline, if any."""
+def _prepare(services: Services, ask: Ask, known: Known, deadline: float | None) -> Prepared:
+    """What is suggested beyond the queue. The surrogate has until the deadline, if any."""
     free = min(ask.count - known.queued, known.room)
     if free <= 0 or known.study.state is not StudyState.ACTIVE:
-        return None
+        return Prepared(known, [], by_surrogate=False)
     if deadline is None:
         quick = services.reserve.take(known, free, partial(_quick, services))
         return Prepared(known, quick, by_surrogate=False)
@@ -145,8 +174,7 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
     closed = {StudyState.PAUSED: Shortfall.PAUSED, StudyState.COMPLETED: Shortfall.COMPLETED}.get(ledger.study.state)
     if closed is not None:
         return Handout((), closed, RETRY_DELAY if closed is Shortfall.PAUSED else None)
-    study_id = ledger.study.study_id
-    queued = ledger.records.trials.queued(study_id, ask.count)
+    queued = _queued(ledger, prepared, ask.count)
     fresh = _fresh(services, ledger, min(ask.count - len(queued), ledger.room(ask.count)), prepared)
     made = [_queue(ledger, suggestion) for suggestion in fresh]
     started = tuple(ledger.start(trial, ask.worker_id) for trial in [*queued, *made])
@@ -155,11 +183,23 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
     return _shortfall(ledger, started)
 
 
+def _queued(ledger: Ledger, prepared: Prepared | None, count: int) -> list[Trial]:
+    """The first trials that wait: those that were known to, unless they have changed since, and those that do since."""
+    study, trials = ledger.study, ledger.records.trials
+    if prepared is None:
+        return trials.queued(study.study_id, count)
+    known = prepared.known
+    since = trials.states(study.study_id, known.study.revision) if study.revision > known.study.revision else {}
+    waiting = known.waiting.difference(since).union(n for n, state in since.items() if state is TrialState.QUEUED)
+    found = (trials.find(study.study_id, number) for number in sorted(waiting))
+    return list(islice((trial for trial in found if trial is not None), count))  # others may have been deleted
+
+
 def _fresh(services: Services, ledger: Ledger, count: int, prepared: Prepared | None) -> list[Suggestion]:
     """So many suggestions that no trial has: those that were prepared, then quick ones."""
     if count <= 0:
         return []
-    if prepared is None:  # there were enough in the queue, and others have taken them
+    if prepared is None:
         return _quick(services, services.memory.look(ledger.records, ledger.study).evidence, count)
     added = _added(ledger, prepared.known)
     kept = [s for s in prepared.suggestions if s.configuration not in added][:count]
@@ -176,8 +216,7 @@ def _added(ledger: Ledger, known: Known) -> list[Configuration]:
     """Of the trials that were made since."""
     if ledger.study.last_number == known.study.last_number:
         return []
-    trials = ledger.records.trials.select(ledger.study.study_id, after=known.study.last_number)
-    return [trial.parameters for trial in trials]
+    return ledger.records.trials.configurations(ledger.study.study_id, known.study.last_number)
 
 
 def _queue(ledger: Ledger, suggestion: Suggestion) -> Trial:

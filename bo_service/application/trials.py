@@ -173,7 +173,7 @@ def delete_trial(services: Services, study_id: str, number: int, key: RequestKey
         trial = ledger.records.trials.get(study_id, number)
         if trial.state is TrialState.RUNNING:
             raise WrongState(f"{trial.name} is running; stop it first", state=trial.state.name)
-        ledger.records.trials.delete(trial, ledger.update().revision)
+        ledger.delete(trial)
         return Done()
 
     change_once(services, study_id, key, Done, delete)

@@ -1,22 +1,27 @@
 """What is remembered of a study is what would be read of it, whatever happened in between."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from bo_service.adapters.storage.opening import open_store
+from bo_service.adapters.storage.trials import SqlTrials
 from bo_service.application import running, studies, suggesting, trials
 from bo_service.application.memory import Memory
+from bo_service.application.reserve import Reserve
 from bo_service.application.services import Services, changing
 from bo_service.core.domains import CategoricalDomain, FloatDomain
-from bo_service.core.errors import NotFound
+from bo_service.core.errors import NotFound, StorageUnavailable
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.stopping.settings import StoppingRule
-from bo_service.core.study import ExecutionSettings, Goal, Metric, StudySpec
+from bo_service.core.study import Algorithm, ExecutionSettings, Goal, Metric, StudySpec, SuggestionSettings
 from bo_service.core.trial import Failure, FailureReason, Measurement, Prediction, StopRequest, TrialState
 from tests.application.whole import evidence_of
 
@@ -103,8 +108,16 @@ class World:
             study = records.studies.get(study_id)
             fresh, outlines = evidence_of(records, study), records.trials.outlines(study_id)
             looked = services.memory.look(records, study)
+        recalled = services.memory.recall(study_id)
+        if recalled is not None and (recalled.study.create_time, recalled.study.revision) == (
+            study.create_time,
+            study.revision,
+        ):
+            assert recalled.study == study
+            assert recalled.outlines == {t.number: t for t in outlines}
         with services.memory.reading(services.store, study_id) as (_, known):
             assert known.evidence == looked.evidence == fresh
+            assert known.running == sum(t.state is TrialState.RUNNING for t in outlines)
             assert known.outlines == {t.number: t for t in outlines}
             assert known.queued == sum(t.state is TrialState.QUEUED for t in outlines)
 
@@ -135,8 +148,6 @@ def test_after_any_changes_through_any_server_the_evidence_is_what_would_be_read
 
 def outline_reads(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Notes each read of all trials of a study."""
-    from bo_service.adapters.storage.trials import SqlTrials
-
     read: list[str] = []
     outlines = SqlTrials.outlines
 
@@ -185,3 +196,91 @@ def test_the_studies_that_were_read_longest_ago_are_forgotten(services: Services
         with services.memory.reading(services.store, name) as (_, known):
             assert len(known.outlines) == 2
     assert read == ["a", "b", "c", "b"]
+
+
+@pytest.fixture
+def make_quick(services: Services) -> Callable[[], None]:
+    """Creates a study "s" whose suggestions need no surrogate."""
+
+    def make() -> None:
+        settings = SuggestionSettings(Algorithm.QUASI_RANDOM, seed=7)
+        studies.create_study(services, studies.NewStudy("s", replace(SPEC, suggestion=settings), "", {}), None)
+
+    return make
+
+
+def pairs(services: Services, count: int, study_id: str = "s") -> None:
+    for i in range(count):
+        (trial,) = suggesting.suggest_trials(services, suggesting.Ask(study_id, 1, "w", 30.0), None).trials
+        final = Measurement({"loss": float(i)})
+        running.complete_trial(services, study_id, trial.number, trial.lease.token, final, None)
+
+
+def as_read(services: Services, study_id: str = "s") -> tuple[object, ...]:
+    with services.store.read() as records:
+        return records.studies.get(study_id), {t.number: t for t in records.trials.outlines(study_id)}
+
+
+@pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
+def test_what_threads_change_at_once_is_remembered_without_being_read(services, make_quick, monkeypatch) -> None:
+    make_quick()
+    pairs(services, 1)
+    monkeypatch.setattr(SqlTrials, "changed_outlines", lambda *_: pytest.fail("reads what this server has changed"))
+    with ThreadPoolExecutor(8) as pool:
+        for future in [pool.submit(pairs, services, 12) for _ in range(8)]:
+            future.result()
+    known = services.memory.recall("s")
+    assert (known.study, known.outlines) == as_read(services)
+    assert len(known.outlines) == len(known.past.trials) == 97
+
+
+@pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
+def test_what_was_undone_is_not_remembered(services, make_quick) -> None:
+    make_quick()
+    pairs(services, 2)
+
+    def undone() -> None:
+        with changing(services, "s") as ledger:
+            ledger.save(replace(ledger.records.trials.get("s", 1), state=TrialState.FAILED))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        undone()
+    pairs(services, 1)
+    known = services.memory.recall("s")
+    assert (known.study, known.outlines) == as_read(services)
+
+
+def test_what_may_be_lost_is_not_recalled_before_it_was_read(services, make_quick) -> None:
+    make_quick()
+    pairs(services, 2)
+
+    def fail(_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    event.listen(services.store._writer, "commit", fail)
+    with pytest.raises(StorageUnavailable, match="may have saved it"):
+        pairs(services, 1)
+    event.remove(services.store._writer, "commit", fail)
+    known = services.memory.recall("s")
+    assert (known.study, known.outlines) == as_read(services)
+    pairs(services, 1)
+    known = services.memory.recall("s")
+    assert (known.study, known.outlines) == as_read(services)
+
+
+@pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
+def test_what_another_server_has_changed_is_read_once_it_is_noticed(services, make_quick) -> None:
+    make_quick()
+    here, there = services, replace(services, memory=Memory(), reserve=Reserve())
+    for _ in range(3):
+        pairs(here, 2)
+        pairs(there, 2)
+    with here.store.read() as records:
+        configurations = [tuple(t.parameters.items()) for t in records.trials.outlines("s")]
+    assert len(set(configurations)) == len(configurations) == 12
+    pairs(here, 2)
+    known = here.memory.recall("s")
+    assert known is None or (known.study, known.outlines) == as_read(here)
+    pairs(here, 1)
+    assert here.memory.recall("s").outlines == as_read(here)[1]

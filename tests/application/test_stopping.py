@@ -154,7 +154,7 @@ def test_a_report_reads_the_trials_that_have_changed_alone(services, make, monke
     monkeypatch.setattr(SqlTrials, "changed_outlines", lambda *a: changed.append(len(found := whole(*a))) or found)
     told = [report(services, trial, step, 3.0 + 1.0 / step) for step in range(1, 8)]
     assert told[-1].should_stop
-    assert max(changed) <= 2
+    assert sum(changed) == 0  # what this server itself has changed it knows
 
 
 def test_trials_of_long_ago_are_not_compared_with(services, make, monkeypatch) -> None:

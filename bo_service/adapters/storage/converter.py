@@ -27,11 +27,12 @@ def _converter() -> JsonConverter:
 
 
 _CONVERTER = _converter()
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def to_text(value: object, kind: Any) -> str:
     """JSON, with NaN and Infinity as Python writes them."""
-    return json.dumps(unstructured(value, kind), separators=(",", ":"))
+    return _encode(unstructured(value, kind))
 
 
 def unstructured(value: object, kind: Any) -> Any:

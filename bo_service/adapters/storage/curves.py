@@ -6,12 +6,15 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, Connection, String, and_, bindparam, func, select, type_coerce
 
 from bo_service.adapters.storage import schema
+from bo_service.adapters.storage.prepared import Prepared
 from bo_service.adapters.storage.putting import put
 from bo_service.application.ports import Reached
 from bo_service.core.trial import Measurement
 
 _TABLE = schema.measurements
-_COUNT = select(func.count()).where(_TABLE.c.study_id == bindparam("study"), _TABLE.c.number == bindparam("trial"))
+_COUNT = Prepared(
+    select(func.count()).where(_TABLE.c.study_id == bindparam("study"), _TABLE.c.number == bindparam("trial"))
+)
 
 
 class SqlMeasurements:
@@ -38,7 +41,8 @@ class SqlMeasurements:
         return [Reached(number, metrics[metric], end) for number, metrics, end in rows if metric in (metrics or ())]
 
     def count(self, study_id: str, number: int) -> int:
-        return int(self._connection.execute(_COUNT, {"study": study_id, "trial": number}).scalar_one())
+        (count,) = _COUNT.all(self._connection, {"study": study_id, "trial": number})
+        return int(count[0])
 
     def save(self, study_id: str, number: int, measurements: Sequence[Measurement]) -> None:
         rows = [{"study_id": study_id, "number": number, **vars(m)} for m in measurements]

@@ -7,17 +7,21 @@ them, and is answered when that is done; alone, nobody waits for anything.
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bo_service.adapters.storage.failures import unsure
+from bo_service.adapters.storage.prepared import Prepared
+from bo_service.adapters.storage.records import SqlRecords
 
 LONGEST_S = 0.02
 """After this a group takes in no more: its first transaction waits for the last one's commit."""
+_BEGIN_PART, _END_PART = Prepared(text("SAVEPOINT part")), Prepared(text("RELEASE part"))
+_UNDO_PART = Prepared(text("ROLLBACK TO part"))
 
 
 class _Group:
@@ -29,13 +33,26 @@ class _Group:
         self.transaction = self.connection.begin()
         self.began = time.monotonic()
         self.is_empty = True
+        self.acts: list[Callable[[], None]] = []
         self.ended = threading.Event()
         self.error: Exception | None = None
 
-    @property
-    def is_broken(self) -> bool:
-        """Whether SQLite has undone everything, as it does where the disk is full."""
-        return not self._raw.in_transaction
+    def begin_part(self) -> None:
+        """Another transaction begins, which can be undone alone."""
+        _BEGIN_PART.run(self.connection)
+
+    def end_part(self) -> None:
+        """That transaction belongs to the group."""
+        _END_PART.run(self.connection)
+
+    def undo_part(self) -> bool:
+        """False where it can't be undone alone: SQLite has undone everything, as it does where the disk is full."""
+        try:
+            _UNDO_PART.run(self.connection)
+            _END_PART.run(self.connection)
+        except SQLAlchemyError:
+            return False
+        return True
 
     def end(self) -> None:
         """Commits what there is."""
@@ -45,6 +62,9 @@ class _Group:
         except Exception as error:
             self.error = error  # told to everybody, by `settle`
             self._raw.rollback()  # SQLite may have kept the transaction open
+        else:
+            for act in self.acts:
+                act()
         finally:
             self.ended.set()
 
@@ -79,7 +99,7 @@ class GroupCommit:
         self._group: _Group | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[SqlRecords]:
         """All of the block or, after an exception, nothing. Durable once the block has been left."""
         group = None
         try:
@@ -90,21 +110,24 @@ class GroupCommit:
             if group is not None:
                 group.settle(sys.exception())
 
-    def _member(self, group: _Group) -> Iterator[Connection]:
+    def _member(self, group: _Group) -> Iterator[SqlRecords]:
+        records = SqlRecords(group.connection)
         try:
             if group.is_empty:
-                yield group.connection
+                yield records
             else:
-                with group.connection.begin_nested():
-                    yield group.connection
+                group.begin_part()
+                yield records
+                group.end_part()
         except BaseException as error:
-            if group.is_empty or group.is_broken:
+            if group.is_empty or not group.undo_part():
                 self._group = None
                 group.undo(error if isinstance(error, SQLAlchemyError) else None)
             else:
                 self._leave(group)
             raise
         group.is_empty = False
+        group.acts += records.acts
         self._leave(group)
 
     def _leave(self, group: _Group) -> None:

@@ -71,11 +71,14 @@ class PostgresStore:
     def write(self, study_id: str | None = None) -> Iterator[SqlRecords]:
         with told(), self._turn(study_id), self._writer.connect() as connection, connection.begin() as transaction:
             self.clock.set(locks.now(connection) if study_id is None else locks.take_turn(connection, study_id))
-            yield SqlRecords(connection)
+            records = SqlRecords(connection)
+            yield records
             try:
                 transaction.commit()
             except DBAPIError as error:
                 raise (unsure(error) if error.connection_invalidated else error) from error
+            for act in records.acts:  # while no other of this server changes the study
+                act()
 
     @contextmanager
     def _turn(self, study_id: str | None) -> Iterator[None]:

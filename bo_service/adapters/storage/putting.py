@@ -4,24 +4,29 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
+
+from bo_service.adapters.storage.prepared import Prepared
 
 _DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
 
 
 def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Inserts rows, all with the same columns, or replaces those with the same primary key."""
-    connection.execute(_upsert(connection.dialect.name, table, tuple(rows[0])), list(rows))
+    statement = _upsert(connection.dialect.name, table, tuple(rows[0]))
+    if len(rows) == 1:
+        statement.run(connection, rows[0])
+    else:
+        statement.run_for_each(connection, rows)
 
 
-@lru_cache  # to build one takes as long as to execute it
-def _upsert(dialect: str, table: Table, columns: Sequence[str]) -> Insert:
+@lru_cache
+def _upsert(dialect: str, table: Table, columns: Sequence[str]) -> Prepared:
     statement = _DIALECTS[dialect].insert(table)
     keys = [column.name for column in table.primary_key]
     rest = {name: statement.excluded[name] for name in columns if name not in keys}
-    found: Insert = statement.on_conflict_do_update(index_elements=keys, set_=rest)
-    return found
+    return Prepared(statement.on_conflict_do_update(index_elements=keys, set_=rest), columns)
 
 
 def put_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

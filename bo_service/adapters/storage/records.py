@@ -1,6 +1,6 @@
 """The ports' records over one SQL connection in one transaction."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from bo_service.adapters.storage.converter import from_text, to_text
 from bo_service.adapters.storage.curves import SqlMeasurements
 from bo_service.adapters.storage.health import SqlHealth
 from bo_service.adapters.storage.lessons import SqlLessons
+from bo_service.adapters.storage.prepared import Prepared
 from bo_service.adapters.storage.putting import row_of
 from bo_service.adapters.storage.tokens import SqlTokens
 from bo_service.adapters.storage.trials import SqlTrials
@@ -27,12 +28,12 @@ THE_PULSE = 1
 FORGOTTEN_AT_ONCE = 1000
 
 
-# Statements are made once: to make one costs as much as to execute it.
 _STUDIES = select(*(schema.studies.c[name] for name in STUDY_FIELDS))
-_STUDY = _STUDIES.where(schema.studies.c.study_id == bindparam("id"))
-_SAVE_STUDY = update(schema.studies).where(schema.studies.c.study_id == bindparam("id"))
-_ADVANCE_STUDY = _SAVE_STUDY.values({name: bindparam(name) for name in ADVANCING})
-_ADD_STUDY = insert(schema.studies)
+_STUDY = Prepared(_STUDIES.where(schema.studies.c.study_id == bindparam("id")))
+_UPDATE = update(schema.studies).where(schema.studies.c.study_id == bindparam("id"))
+_SAVE_STUDY = Prepared(_UPDATE, STUDY_FIELDS)
+_ADVANCE_STUDY = Prepared(_UPDATE, ADVANCING)
+_ADD_STUDY = Prepared(insert(schema.studies), STUDY_FIELDS)
 
 
 class SqlStudies:
@@ -40,7 +41,7 @@ class SqlStudies:
         self._connection = connection
 
     def find(self, study_id: str) -> Study | None:
-        row = self._connection.execute(_STUDY, {"id": study_id}).one_or_none()
+        row = _STUDY.first(self._connection, {"id": study_id})
         return None if row is None else Study(*row)
 
     def get(self, study_id: str) -> Study:
@@ -63,20 +64,21 @@ class SqlStudies:
         return int(self._connection.execute(select(func.count()).select_from(schema.studies)).scalar_one())
 
     def add(self, study: Study) -> None:
-        self._connection.execute(_ADD_STUDY, row_of(study, STUDY_FIELDS))
+        _ADD_STUDY.run(self._connection, row_of(study, STUDY_FIELDS))
 
     def save(self, study: Study) -> None:
-        self._connection.execute(_SAVE_STUDY, {"id": study.study_id, **row_of(study, STUDY_FIELDS)})
+        _SAVE_STUDY.run(self._connection, {"id": study.study_id, **row_of(study, STUDY_FIELDS)})
 
     def advance(self, study: Study) -> None:
-        self._connection.execute(_ADVANCE_STUDY, {"id": study.study_id, **row_of(study, ADVANCING)})
+        _ADVANCE_STUDY.run(self._connection, {"id": study.study_id, **row_of(study, ADVANCING)})
 
     def delete(self, study_id: str) -> None:
         self._connection.execute(delete(schema.studies).where(schema.studies.c.study_id == study_id))
 
 
-_ADD_LEASE = insert(schema.leases)
-_LEASE = select(schema.leases.c.study_id, schema.leases.c.number).where(schema.leases.c.token == bindparam("id"))
+_ADD_LEASE = Prepared(insert(schema.leases), schema.leases.c.keys())
+_HOLDER = select(schema.leases.c.study_id, schema.leases.c.number)
+_LEASE = Prepared(_HOLDER.where(schema.leases.c.token == bindparam("id")))
 
 
 class SqlLeases:
@@ -92,15 +94,16 @@ class SqlLeases:
             "worker_id": trial.lease.worker_id,
             "attempt": trial.attempt,
         }
-        self._connection.execute(_ADD_LEASE, row)
+        _ADD_LEASE.run(self._connection, row)
 
     def was_given(self, token: str, study_id: str, number: int) -> bool:
-        row = self._connection.execute(_LEASE, {"id": token}).one_or_none()
-        return row is not None and (row.study_id, row.number) == (study_id, number)
+        row: tuple[str, int] | None = _LEASE.first(self._connection, {"id": token})
+        return row == (study_id, number)
 
 
-_ANSWER = select(schema.answers).where(schema.answers.c.request_id == bindparam("id"))
-_ADD_ANSWER = insert(schema.answers)
+_ANSWERS = select(schema.answers.c.method, schema.answers.c.digest, schema.answers.c.answer)
+_ANSWER = Prepared(_ANSWERS.where(schema.answers.c.request_id == bindparam("id")))
+_ADD_ANSWER = Prepared(insert(schema.answers), schema.answers.c.keys())
 
 
 class SqlAnswers:
@@ -108,21 +111,22 @@ class SqlAnswers:
         self._connection = connection
 
     def find(self, key: RequestKey, kind: type[T]) -> T | None:
-        row = self._connection.execute(_ANSWER, {"id": key.request_id}).one_or_none()
+        row = _ANSWER.first(self._connection, {"id": key.request_id})
         if row is None:
             return None
-        if (row.method, row.digest) != (key.method, key.digest):
+        method, digest, text = row
+        if (method, digest) != (key.method, key.digest):
             raise RequestIdReused(
-                f"request_id {key.request_id!r} belongs to another {row.method} request; choose a new one for each "
+                f"request_id {key.request_id!r} belongs to another {method} request; choose a new one for each "
                 "logical call, and keep it for the retries of that call alone"
             )
         wanted: Any = kind
-        answer: T = from_text(row.answer, wanted)
+        answer: T = from_text(text, wanted)
         return answer
 
     def remember(self, key: RequestKey, answer: object, at: datetime) -> None:
         row = {**vars(key), "answer": to_text(answer, type(answer)), "create_time": at}
-        self._connection.execute(_ADD_ANSWER, row)
+        _ADD_ANSWER.run(self._connection, row)
 
     def forget_before(self, at: datetime) -> bool:
         table = schema.answers
@@ -156,6 +160,8 @@ class SqlRecords:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.acts: list[Callable[[], None]] = []
+        """What is to be done once the transaction is durable."""
         self.studies = SqlStudies(connection)
         self.trials = SqlTrials(connection)
         self.measurements = SqlMeasurements(connection)
@@ -165,3 +171,6 @@ class SqlRecords:
         self.pulse = SqlPulse(connection)
         self.tokens = SqlTokens(connection)
         self.health = SqlHealth(connection)
+
+    def when_committed(self, act: Callable[[], None]) -> None:
+        self.acts.append(act)

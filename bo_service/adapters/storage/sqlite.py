@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from bo_service.adapters.storage.failures import cause, told
 from bo_service.adapters.storage.group_commit import GroupCommit
+from bo_service.adapters.storage.prepared import Prepared
 from bo_service.adapters.storage.records import SqlRecords
 from bo_service.adapters.storage.sqlite_safety import warn_of_others
 from bo_service.adapters.storage.upgrade import upgrade
@@ -70,8 +71,8 @@ class SqliteStore:
 
     @contextmanager
     def write(self, study_id: str | None = None) -> Iterator[SqlRecords]:  # noqa: ARG002 - there is one writer
-        with told(), self._commits.transaction() as connection:
-            yield SqlRecords(connection)
+        with told(), self._commits.transaction() as records:
+            yield records
 
     def close(self) -> None:
         """Gives the file back."""
@@ -91,8 +92,10 @@ def _engine(path: Path, begin: str, pragmas: tuple[str, ...], **options: Any) ->
         for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON", *pragmas):
             connection.execute(f"PRAGMA {pragma}")
 
+    beginning = Prepared(text(begin))
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+        beginning.run(connection)
 
     return engine

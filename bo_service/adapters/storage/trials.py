@@ -1,36 +1,41 @@
 """Trials over one SQL connection."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.locks import hold_every_study
+from bo_service.adapters.storage.prepared import Prepared
 from bo_service.adapters.storage.putting import put, row_of
 from bo_service.application.ports import TrialOutline
+from bo_service.core.constraints import Configuration
 from bo_service.core.errors import NotFound
 from bo_service.core.trial import Trial, TrialState
 
 TRIAL_FIELDS = [field.name for field in fields(Trial)]
 NOTHING: Mapping[str, Any] = {}
 
-# Statements are made once: to make one costs as much as to execute it.
 _TABLE, _DELETIONS = schema.trials, schema.deleted_trials
 _MINE = _TABLE.c.study_id == bindparam("study")
 _TRIALS = select(*(_TABLE.c[name] for name in TRIAL_FIELDS))
-_TRIAL = _TRIALS.where(_MINE, _TABLE.c.number == bindparam("trial"))
+_TRIAL = Prepared(_TRIALS.where(_MINE, _TABLE.c.number == bindparam("trial")))
 _PAGE = _TRIALS.where(_MINE, _TABLE.c.number > bindparam("after")).order_by(_TABLE.c.number)
-_OUTLINES = select(*(_TABLE.c[field.name] for field in fields(TrialOutline))).where(_MINE).order_by(_TABLE.c.number)
-_CHANGED_OUTLINES = (  # in the order of an index, else SQLite looks at all trials
-    _OUTLINES.where(_TABLE.c.revision > bindparam("after")).order_by(None).order_by(_TABLE.c.revision)
+_CONFIGURATIONS = Prepared(select(_TABLE.c.parameters).where(_MINE, _TABLE.c.number > bindparam("after")))
+_OUTLINE = select(*(_TABLE.c[field.name] for field in fields(TrialOutline))).where(_MINE)
+_OUTLINES = Prepared(_OUTLINE.order_by(_TABLE.c.number))
+_CHANGED_OUTLINES = Prepared(  # in the order of an index, else SQLite looks at all trials
+    _OUTLINE.where(_TABLE.c.revision > bindparam("after")).order_by(_TABLE.c.revision)
 )
-_COUNTS = select(_TABLE.c.state, func.count().label("trials")).where(_MINE).group_by(_TABLE.c.state)
+_CHANGED_STATES = Prepared(select(_TABLE.c.number, _TABLE.c.state).where(_MINE, _TABLE.c.revision > bindparam("after")))
+_COUNTS = Prepared(select(_TABLE.c.state, func.count()).where(_MINE).group_by(_TABLE.c.state))
 _ANY_RUNNING = select(_TABLE.c.number).where(_TABLE.c.lease_expire_time.is_not(None)).limit(1)
-_QUEUED = _PAGE.where(_TABLE.c.state == TrialState.QUEUED).limit(bindparam("limit"))
-_DELETED = (
+_QUEUED = Prepared(_PAGE.where(_TABLE.c.state == TrialState.QUEUED).limit(bindparam("limit")))
+_DELETED = Prepared(
     select(_DELETIONS.c.number)
     .where(
         _DELETIONS.c.study_id == bindparam("study"),
@@ -44,30 +49,46 @@ _DELETED = (
 class SqlTrials:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._found: dict[tuple[str, int], Trial] = {}
+        """Those that this transaction has looked at, as they are stored."""
+
+    def find(self, study_id: str, number: int) -> Trial | None:
+        row = _TRIAL.first(self._connection, {"study": study_id, "trial": number})
+        if row is None:
+            return None
+        found = self._found[study_id, number] = Trial(*row)
+        return found
 
     def get(self, study_id: str, number: int) -> Trial:
-        row = self._connection.execute(_TRIAL, {"study": study_id, "trial": number}).one_or_none()
-        if row is None:
+        found = self.find(study_id, number)
+        if found is None:
             raise NotFound(f"there is no trial studies/{study_id}/trials/{number}; see ListTrials for those there are")
-        return Trial(*row)
+        return found
 
     def select(
         self, study_id: str, states: Collection[TrialState] = (), after: int = 0, limit: int | None = None
     ) -> list[Trial]:
-        query, given = _PAGE, {"study": study_id, "after": after}
-        if states:
-            query = query.where(_TABLE.c.state.in_(list(states)))
+        given = {"study": study_id, "after": after}
+        query = _PAGE.where(_TABLE.c.state.in_(list(states))) if states else _PAGE
         return self._all(query if limit is None else query.limit(limit), given)
 
     def queued(self, study_id: str, limit: int) -> list[Trial]:
-        return self._all(_QUEUED, {"study": study_id, "after": 0, "limit": limit})
+        given = {"study": study_id, "after": 0, "limit": limit}
+        return [Trial(*row) for row in _QUEUED.all(self._connection, given)]
+
+    def configurations(self, study_id: str, after: int) -> list[Configuration]:
+        given = {"study": study_id, "after": after}
+        return [configuration for (configuration,) in _CONFIGURATIONS.all(self._connection, given)]
+
+    def states(self, study_id: str, after_revision: int) -> dict[int, TrialState]:
+        return dict(_CHANGED_STATES.all(self._connection, {"study": study_id, "after": after_revision}))
 
     def outlines(self, study_id: str) -> list[TrialOutline]:
-        return [TrialOutline(*row) for row in self._connection.execute(_OUTLINES, {"study": study_id})]
+        return [TrialOutline(*row) for row in _OUTLINES.all(self._connection, {"study": study_id})]
 
     def changed_outlines(self, study_id: str, after_revision: int) -> list[TrialOutline]:
         given = {"study": study_id, "after": after_revision}
-        found = [TrialOutline(*row) for row in self._connection.execute(_CHANGED_OUTLINES, given)]
+        found = [TrialOutline(*row) for row in _CHANGED_OUTLINES.all(self._connection, given)]
         return sorted(found, key=lambda trial: trial.number)
 
     def changed(self, study_id: str, after_revision: int, limit: int) -> list[Trial]:
@@ -76,7 +97,7 @@ class SqlTrials:
 
     def deleted(self, study_id: str, after_revision: int, up_to: int) -> list[int]:
         given = {"study": study_id, "after": after_revision, "up_to": up_to}
-        return list(self._connection.execute(_DELETED, given).scalars())
+        return [number for (number,) in _DELETED.all(self._connection, given)]
 
     def expired(self, at: datetime, limit: int) -> list[Trial]:
         query = _TRIALS.where(_TABLE.c.lease_expire_time < at).order_by(_TABLE.c.lease_expire_time)
@@ -90,7 +111,7 @@ class SqlTrials:
         return self._all(_TRIALS.where(_TABLE.c.lease_expire_time.is_not(None)))
 
     def counts(self, study_id: str) -> dict[TrialState, int]:
-        return {row.state: row.trials for row in self._connection.execute(_COUNTS, {"study": study_id})}
+        return dict(_COUNTS.all(self._connection, {"study": study_id}))
 
     def totals(self) -> dict[TrialState, int]:
         table = schema.trials
@@ -98,9 +119,25 @@ class SqlTrials:
         return {row.state: row.trials for row in self._connection.execute(query)}
 
     def save(self, *trials: Trial) -> None:
-        put(self._connection, _TABLE, [_row(trial) for trial in trials])
+        new = [trial for trial in trials if not self._is_changed(trial)]
+        if new:
+            put(self._connection, _TABLE, [_row(trial) for trial in new])
+
+    def _is_changed(self, trial: Trial) -> bool:
+        """Whether the trial is one that was looked at: then what differs has been saved."""
+        before = self._found.get((trial.study_id, trial.number))
+        if before is None:
+            return False
+        row = {name: value for name, value in vars(trial).items() if value != getattr(before, name)}
+        if "lease" in row:
+            row["lease_expire_time"] = _lease_end(trial)
+        if row:
+            _change(tuple(row)).run(self._connection, {"study": trial.study_id, "trial": trial.number, **row})
+        self._found[trial.study_id, trial.number] = trial
+        return True
 
     def delete(self, trial: Trial, revision: int) -> None:
+        self._found.pop((trial.study_id, trial.number), None)
         mine = _TABLE.c.study_id == trial.study_id, _TABLE.c.number == trial.number
         self._connection.execute(delete(_TABLE).where(*mine))
         tombstone = {"study_id": trial.study_id, "number": trial.number, "revision": revision}
@@ -111,5 +148,13 @@ class SqlTrials:
 
 
 def _row(trial: Trial) -> dict[str, Any]:
-    expire_time = trial.lease.expire_time if trial.lease else None
-    return {**row_of(trial, TRIAL_FIELDS), "lease_expire_time": expire_time}
+    return {**row_of(trial, TRIAL_FIELDS), "lease_expire_time": _lease_end(trial)}
+
+
+def _lease_end(trial: Trial) -> datetime | None:
+    return trial.lease.expire_time if trial.lease else None
+
+
+@lru_cache
+def _change(columns: Sequence[str]) -> Prepared:
+    return Prepared(update(_TABLE).where(_MINE, _TABLE.c.number == bindparam("trial")), columns)

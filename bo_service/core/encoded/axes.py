@@ -6,6 +6,7 @@ every level of a stepped axis is drawn equally often on its scale.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,6 +88,18 @@ class Ruler:
         values = np.where(z <= 0.0, self.low, np.where(z >= 1.0, self.high, values))
         return np.clip(values, self.low, self.high)
 
+    def read_one(self, z: float) -> float:
+        """As `read`, to the last bit, for one place."""
+        if z <= 0.0 or z >= 1.0:
+            return self.low if z <= 0.0 else self.high
+        if self.scale is Scale.LOG:
+            a, b = self.ends
+            with np.errstate(over="ignore"):
+                value = float(np.exp(a * (1.0 - z) + b * z))
+        else:
+            value = self.low * (1.0 - z) + self.high * z
+        return min(max(value, self.low), self.high)
+
 
 @dataclass(frozen=True)
 class FloatAxis:
@@ -112,7 +125,7 @@ class FloatAxis:
         distance, nearest = min((abs(place - z), v) for place, v in self._written)
         if distance < SAME:
             return nearest
-        exact = float(self.ruler.read(np.array(z)))
+        exact = self.ruler.read_one(z)
         shown = float(f"{exact:.12g}")
         is_near = abs(shown - exact) <= 1e-9 * abs(self.ruler.high - self.ruler.low)
         return shown if is_near and self.ruler.low <= shown <= self.ruler.high else exact
@@ -156,7 +169,7 @@ class IntAxis:
         return self._whole(self.ruler.read(z))
 
     def value(self, z: float) -> int:
-        return int(self.numbers(np.array(z)))
+        return int(min(max(round(self.ruler.read_one(z)), self.ruler.low), self.ruler.high))
 
     def positions(self, values: Sequence[Value]) -> Array:
         return self.ruler.place(np.array(values, dtype=np.float64))
@@ -196,18 +209,22 @@ class ListAxis:
         return np.array(self.numeric)[self._index(z)]
 
     def value(self, z: float) -> Value:
-        return self.values[int(self._index(np.array([z]))[0])]
+        return self.values[bisect_left(self._middles, z)]
 
     def positions(self, values: Sequence[Value]) -> Array:
         return self._places[[self._rank[v] for v in values]]
+
+    @cached_property
+    def _middles(self) -> list[float]:
+        found: list[float] = ((self._places[1:] + self._places[:-1]) / 2.0).tolist()
+        return found
 
     @cached_property
     def _rank(self) -> dict[Value, int]:
         return {v: i for i, v in enumerate(self.values)}
 
     def _index(self, z: Array) -> NDArray[np.intp]:
-        middles = (self._places[1:] + self._places[:-1]) / 2.0
-        return np.searchsorted(middles, z, side="left")
+        return np.searchsorted(self._middles, z, side="left")
 
 
 def every_place(axis: Axis) -> Array:

@@ -6,6 +6,7 @@ import numpy as np
 
 from bo_service.core.constraints import Configuration
 from bo_service.core.encoded.encoding import Encoding
+from bo_service.core.encoded.rows import Rows
 from bo_service.core.numerics.array import Array
 
 CLOSEST = 1e-9
@@ -25,19 +26,26 @@ class Seen:
         spent: Sequence[Configuration] = (),
     ) -> None:
         self.encoding = encoding
-        self.Z: Array = encoding.encode([*past, *pending])
+        self._tried = Rows(encoding.encode([*past, *pending]))
+        self._spent = Rows(encoding.encode(spent))
         self._past = len(past)
-        self._spent = encoding.encode(spent)
         self._keys = {_key(c) for c in (*past, *pending, *spent)}
+        self._last: Array | None = None
+        self._last_key: Hashable = None
 
     def __len__(self) -> int:
-        return len(self.Z)
+        return len(self._tried)
+
+    @property
+    def Z(self) -> Array:
+        """(n, p): the past rows, the pending ones, and those that were added."""
+        return self._tried.Z
 
     def has(self, z: Array) -> bool:
         """Whether the valid row (p,) has been tried, or something that can't be told from it."""
-        if any(len(Z) and bool((np.abs(Z - z) < CLOSEST).all(axis=1).any()) for Z in (self.Z, self._spent)):
+        if self._tried.has_within(z, CLOSEST) or self._spent.has_within(z, CLOSEST):
             return True
-        return _key(self.encoding.decode(z)) in self._keys
+        return self._key_of(z) in self._keys
 
     def crowds(self, z: Array) -> bool:
         """Whether something that is pending is so near that its result should be awaited first."""
@@ -45,8 +53,14 @@ class Seen:
 
     def add(self, z: Array) -> None:
         """Takes in a valid row (p,), which is pending from now on."""
-        self.Z = np.vstack([self.Z, z])
-        self._keys.add(_key(self.encoding.decode(z)))
+        self._tried.add(z)
+        self._keys.add(self._key_of(z))
+
+    def _key_of(self, z: Array) -> Hashable:
+        """Of a row (p,), which mostly is asked for twice: before it is added, and then."""
+        if z is not self._last:
+            self._last, self._last_key = z, _key(self.encoding.decode(z))
+        return self._last_key
 
 
 def _key(configuration: Configuration) -> Hashable:

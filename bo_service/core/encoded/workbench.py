@@ -4,11 +4,14 @@ n informative trials, p parameters.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from bo_service.core.constraints import Configuration
 from bo_service.core.encoded.encoding import Encoding
@@ -29,7 +32,7 @@ class Workbench:
         self.lookups = Lookups(evidence.learned, Factors() if factors is None else factors)
         self.encoding = Encoding(evidence.space)
         self.region = Region(self.encoding)
-        self.past: tuple[PastTrial, ...] = tuple(sorted(evidence.past, key=_order))
+        self.past: tuple[PastTrial, ...] = _in_order(evidence.past)
         self.pending: tuple[Configuration, ...] = tuple(sorted(evidence.pending, key=_name))
         self.seen = Seen(self.encoding, [t.configuration for t in self.past], self.pending, evidence.spent)
         self.past_rows: Array = self.seen.Z[: len(self.past)]
@@ -122,6 +125,20 @@ class Workbench:
         i = int(np.argmin(distances))
         return self.past[i].number, min(float(distances[i]), 1.0)
 
+    def nearest_to_each(self, rows: Array) -> list[tuple[int | None, float | None]]:
+        """As `nearest`, of several rows (m, p)."""
+        if len(self.past) < 2:
+            return [self.nearest(row) for row in rows]
+        X = self.encoding.features(rows)
+        found, places = map(np.asarray, KDTree(self._past_features).query(X, k=2))
+        is_nearest = found[:, 0] < found[:, 1] - 1e-9  # else the earliest of equals is
+        difference = self._past_features[places[:, 0]] - X
+        distances = np.sqrt((difference**2).sum(axis=1) / max(len(self.encoding.blocks), 1))
+        return [
+            (self.past[i].number, min(float(distance), 1.0)) if clear else self.nearest(row)
+            for i, distance, clear, row in zip(places[:, 0], distances, is_nearest, rows, strict=True)
+        ]
+
     @cached_property
     def _past_features(self) -> Array:
         """X (n, f) of the past trials."""
@@ -134,6 +151,14 @@ class Workbench:
     def seed(self, *purpose: int) -> Seed:
         """For one purpose, whatever the amount of evidence."""
         return self.evidence.seed % 2**64, *purpose
+
+
+def _in_order(past: Sequence[PastTrial]) -> tuple[PastTrial, ...]:
+    """By number; what else tells trials apart is looked at only where they share one."""
+    found = sorted(past, key=lambda trial: trial.number)
+    if any(a.number == b.number for a, b in pairwise(found)):
+        found.sort(key=_order)
+    return tuple(found)
 
 
 def _order(trial: PastTrial) -> tuple[int, str, str]:

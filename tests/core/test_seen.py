@@ -1,0 +1,67 @@
+"""What has been tried, and what is nearest to it: the quick ways come to what looking at every row comes to."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bo_service.core.domains import CategoricalDomain, FloatDomain, IntDomain, Scale
+from bo_service.core.encoded.axes import Ruler, axis_of
+from bo_service.core.encoded.rows import Rows
+from bo_service.core.encoded.workbench import Workbench
+from bo_service.core.evidence import Evidence, PastTrial
+from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.study import SuggestionSettings
+
+CLOSE = 1e-3
+PLACES = st.one_of(st.floats(0, 1), st.integers(0, 3).map(float), st.sampled_from([0.5, 0.5 + 0.9e-3, 0.5 - 0.9e-3]))
+
+
+@given(st.integers(1, 4).flatmap(lambda p: st.lists(st.lists(PLACES, min_size=p, max_size=p), min_size=1, max_size=40)))
+def test_a_row_beside_another_is_found(listed: list[list[float]]) -> None:
+    drawn = np.array(listed)
+    asked, known = drawn[: len(drawn) // 2], drawn[len(drawn) // 2 :]
+    rows = Rows(known[: len(known) // 2])
+    for z in known[len(known) // 2 :]:
+        rows.add(z)
+    assert np.array_equal(rows.Z, known)
+    for z in [*asked, *known]:
+        expected = bool((np.abs(known - z) < CLOSE).all(axis=1).any())
+        assert rows.has_within(z, CLOSE) == expected
+
+
+@given(data=st.data())
+def test_the_nearest_to_each_is_the_nearest_to_it(data: st.DataObject, spaces: Any) -> None:
+    space: SearchSpace = data.draw(spaces)
+    draws = st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.77, 0.99]), min_size=5, max_size=5)
+    U = np.array(data.draw(st.lists(draws, min_size=2, max_size=24)))[:, : len(space.parameters)]
+    encoding = Workbench(Evidence(space, SuggestionSettings(), 0)).encoding
+    rows = encoding.spread(U)
+    past = [PastTrial(number, encoding.decode(row), 0.0) for number, row in enumerate(rows[::2], 1)]
+    bench = Workbench(Evidence(space, SuggestionSettings(), 0, tuple(reversed(past))))
+    assert bench.nearest_to_each(rows[1::2]) == [bench.nearest(row) for row in rows[1::2]]
+
+
+def test_trials_that_share_a_number_are_in_one_order_whatever_came_first() -> None:
+    space = SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)),))
+    past = [PastTrial(7, {"x": x}, value) for x, value in ((0.2, 1.0), (0.1, 2.0), (0.1, 1.0))]
+    orders = [Workbench(Evidence(space, SuggestionSettings(), 0, tuple(p))).past for p in (past, reversed(past))]
+    assert orders[0] == orders[1]
+
+
+@pytest.mark.parametrize(
+    "ruler", [Ruler(-3.0, 8.5, Scale.LINEAR), Ruler(1e-7, 1.7e308, Scale.LOG), Ruler(-1.7e308, 1.7e308, Scale.LINEAR)]
+)
+def test_one_place_is_read_as_many_are(ruler: Ruler) -> None:
+    z = np.append(np.random.default_rng(0).random(500), [0.0, 1.0, 1e-300, 1.0 - 1e-16])
+    assert [ruler.read_one(float(place)) for place in z] == ruler.read(z).tolist()
+
+
+@pytest.mark.parametrize("domain", [IntDomain(1, 900, Scale.LOG), IntDomain(-3, 4), CategoricalDomain(("a", "b", "c"))])
+def test_values_are_those_of_the_nearest_valid_place(domain: Any) -> None:
+    axis = axis_of(domain)
+    span = 2.0 if isinstance(domain, CategoricalDomain) else 1.0
+    for z in np.random.default_rng(0).random(300) * span:
+        assert axis.value(float(z)) == axis.value(float(axis.snap(np.array([z]))[0]))
