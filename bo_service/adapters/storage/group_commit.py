@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bo_service.adapters.storage.failures import unsure
@@ -27,10 +27,10 @@ _UNDO_PART = Prepared(text("ROLLBACK TO part"))
 class _Group:
     """Transactions that are committed together or not at all."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.connection = engine.connect()
-        self._raw: Any = self.connection.connection.driver_connection
-        self.transaction = self.connection.begin()
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._driver: Any = connection.connection.driver_connection
+        self.transaction = connection.begin()
         self.began = time.monotonic()
         self.is_empty = True
         self.acts: list[Callable[[], None]] = []
@@ -57,11 +57,11 @@ class _Group:
     def end(self) -> None:
         """Commits what there is."""
         try:
-            with self.connection:
-                self.transaction.commit()
+            self.transaction.commit()
         except Exception as error:
             self.error = error  # told to everybody, by `settle`
-            self._raw.rollback()  # SQLite may have kept the transaction open
+            self._driver.rollback()  # SQLite may have kept the transaction open
+            self.connection.close()
         else:
             for act in self.acts:
                 act()
@@ -82,9 +82,9 @@ class _Group:
         """Gives everything up, because of an error."""
         self.error = error
         try:
-            with self.connection:
-                self.transaction.rollback()
+            self.transaction.rollback()
         finally:
+            self.connection.close()
             self.ended.set()
 
 
@@ -97,6 +97,12 @@ class GroupCommit:
         self._counting = threading.Lock()
         self._waiting = 0
         self._group: _Group | None = None
+        self._connection: Connection | None = None
+
+    def close(self) -> None:
+        """Gives the connection back."""
+        if self._connection is not None:
+            self._connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[SqlRecords]:
@@ -104,11 +110,17 @@ class GroupCommit:
         group = None
         try:
             with self._in_turn():
-                group = self._group = self._group or _Group(self._engine)
+                group = self._group = self._group or _Group(self._connected())
                 yield from self._member(group)
         finally:
             if group is not None:
                 group.settle(sys.exception())
+
+    def _connected(self) -> Connection:
+        """The connection, kept from group to group until something goes wrong."""
+        if self._connection is None or self._connection.closed:
+            self._connection = self._engine.connect()
+        return self._connection
 
     def _member(self, group: _Group) -> Iterator[SqlRecords]:
         records = SqlRecords(group.connection)
