@@ -14,6 +14,7 @@ from bo_service.application.ports import Clock, Optimizer, Records, RequestKey, 
 from bo_service.application.preparing import Preparations
 from bo_service.application.reserve import Reserve
 from bo_service.application.study_locks import StudyLocks
+from bo_service.core.errors import StorageUnavailable, TransactionLost
 from bo_service.core.limits import MAX_TRIALS
 from bo_service.core.study import Study, StudyState
 from bo_service.core.trial import Lease, Measurement, Trial, TrialState
@@ -121,10 +122,21 @@ class Ledger:
         return self.study
 
 
+@contextmanager
+def _writing(services: Services, study_id: str) -> Iterator[Records]:
+    try:
+        with services.store.write(study_id) as records:
+            yield records
+    except (StorageUnavailable, TransactionLost):
+        services.memory.doubt(study_id)
+        raise
+
+
 def _close(services: Services, ledger: Ledger) -> None:
     """Stores what was changed, and has it remembered once it is committed."""
     ledger.close()
-    ledger.records.when_committed(partial(services.memory.learn, ledger.change))
+    change = ledger.change
+    ledger.records.when_committed(partial(services.memory.learn, change, services.memory.foresee(change)))
 
 
 def _tell(services: Services, ledger: Ledger) -> None:
@@ -141,7 +153,7 @@ def changing(services: Services, study_id: str) -> Iterator[Ledger]:
     Raises:
         NotFound: no such study.
     """
-    with services.store.write(study_id) as records:
+    with _writing(services, study_id) as records:
         ledger = Ledger(records, records.studies.get(study_id), services.clock.now())
         yield ledger
         if ledger.is_changed:
@@ -166,7 +178,7 @@ def change_once(
         ledger = Ledger(records, records.studies.get(study_id), at)
         return act(ledger)
 
-    with services.store.write(study_id) as records:
+    with _writing(services, study_id) as records:
         at = services.clock.now()
         answer = once(records, key, kind, at, change)
         if ledger is not None and ledger.is_changed:
