@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bo_service.adapters.storage.failures import unsure
 from bo_service.adapters.storage.prepared import Prepared
 from bo_service.adapters.storage.records import SqlRecords
+from bo_service.adapters.storage.stored import Stored
 
 LONGEST_S = 0.02
 """After this a group takes in no more: its first transaction waits for the last one's commit."""
@@ -98,6 +99,7 @@ class GroupCommit:
         self._waiting = 0
         self._group: _Group | None = None
         self._connection: Connection | None = None
+        self._stored = Stored()
 
     def close(self) -> None:
         """Gives the connection back."""
@@ -123,7 +125,7 @@ class GroupCommit:
         return self._connection
 
     def _member(self, group: _Group) -> Iterator[SqlRecords]:
-        records = SqlRecords(group.connection)
+        records = SqlRecords(group.connection, self._stored)
         try:
             if group.is_empty:
                 yield records
@@ -132,6 +134,7 @@ class GroupCommit:
                 yield records
                 group.end_part()
         except BaseException as error:
+            self._stored.clear()
             if group.is_empty or not group.undo_part():
                 self._group = None
                 group.undo(error if isinstance(error, SQLAlchemyError) else None)
@@ -149,6 +152,8 @@ class GroupCommit:
         if not is_followed or time.monotonic() - group.began > LONGEST_S:
             self._group = None
             group.end()
+            if group.error is not None:
+                self._stored.clear()
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:

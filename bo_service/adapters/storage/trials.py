@@ -12,6 +12,7 @@ from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.locks import hold_every_study
 from bo_service.adapters.storage.prepared import Prepared
 from bo_service.adapters.storage.putting import put, row_of
+from bo_service.adapters.storage.stored import Stored
 from bo_service.application.ports import TrialOutline
 from bo_service.core.errors import NotFound
 from bo_service.core.trial import Trial, TrialState
@@ -43,16 +44,18 @@ _DELETED = Prepared(
 
 
 class SqlTrials:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, stored: Stored) -> None:
         self._connection = connection
-        self._found: dict[tuple[str, int], Trial] = {}
-        """Those that this transaction has looked at, as they are stored."""
+        self._stored = stored
 
     def get(self, study_id: str, number: int) -> Trial:
+        known = self._stored.trial(study_id, number)
+        if known is not None:
+            return known
         row = _TRIAL.first(self._connection, {"study": study_id, "trial": number})
         if row is None:
             raise NotFound(f"there is no trial studies/{study_id}/trials/{number}; see ListTrials for those there are")
-        found = self._found[study_id, number] = Trial(*row)
+        self._stored.keep_trial(found := Trial(*row))
         return found
 
     def select(
@@ -101,10 +104,12 @@ class SqlTrials:
         new = [trial for trial in trials if not self._is_changed(trial)]
         if new:
             put(self._connection, _TABLE, [_row(trial) for trial in new])
+        for trial in trials:
+            self._stored.keep_trial(trial)
 
     def _is_changed(self, trial: Trial) -> bool:
-        """Whether the trial is one that was looked at: then what differs has been saved."""
-        before = self._found.get((trial.study_id, trial.number))
+        """Whether it was known how the trial is stored: then what differs has been saved."""
+        before = self._stored.trial(trial.study_id, trial.number)
         if before is None:
             return False
         row = {name: value for name, value in vars(trial).items() if value != getattr(before, name)}
@@ -112,11 +117,10 @@ class SqlTrials:
             row["lease_expire_time"] = _lease_end(trial)
         if row:
             _change(tuple(row)).run(self._connection, {"study": trial.study_id, "trial": trial.number, **row})
-        self._found[trial.study_id, trial.number] = trial
         return True
 
     def delete(self, trial: Trial, revision: int) -> None:
-        self._found.pop((trial.study_id, trial.number), None)
+        self._stored.drop_trial(trial)
         mine = _TABLE.c.study_id == trial.study_id, _TABLE.c.number == trial.number
         self._connection.execute(delete(_TABLE).where(*mine))
         tombstone = {"study_id": trial.study_id, "number": trial.number, "revision": revision}

@@ -124,6 +124,8 @@ def test_a_commit_that_fails_is_told_to_all(store) -> None:
         assert "may have saved" in str(future.exception())
     event.remove(store._writer, "commit", fail)
     assert kept(store) == []
+    with store.write("s") as records, pytest.raises(NotFound):
+        records.trials.get("s", 1)
     add(store, 9)
     assert kept(store) == [9]
 
