@@ -35,7 +35,9 @@ class _Group:
         self.began = time.monotonic()
         self.is_empty = True
         self.acts: list[Callable[[], None]] = []
-        self.ended = threading.Event()
+        self._going_on = threading.Lock()
+        """Those who wait for the end pass it one after the other: all at once would be in each other's way."""
+        self._going_on.acquire()
         self.error: Exception | None = None
 
     def begin_part(self) -> None:
@@ -67,7 +69,7 @@ class _Group:
             for act in self.acts:
                 act()
         finally:
-            self.ended.set()
+            self._going_on.release()
 
     def settle(self, refusal: BaseException | None) -> None:
         """Waits for the end: what a transaction has done, or seen and refused, is durable before anybody hears of it.
@@ -75,7 +77,8 @@ class _Group:
         Raises:
             StorageUnavailable: the end was bad, and not by the fault of this transaction, which would tell it itself.
         """
-        self.ended.wait()
+        with self._going_on:
+            pass
         if self.error is not None and self.error is not refusal:
             raise unsure(self.error) from self.error
 
@@ -86,7 +89,7 @@ class _Group:
             self.transaction.rollback()
         finally:
             self.connection.close()
-            self.ended.set()
+            self._going_on.release()
 
 
 class GroupCommit:
