@@ -23,6 +23,8 @@ LONGEST_S = 0.02
 """After this a group takes in no more: its first transaction waits for the last one's commit."""
 _BEGIN_PART, _END_PART = Prepared(text("SAVEPOINT part")), Prepared(text("RELEASE part"))
 _UNDO_PART = Prepared(text("ROLLBACK TO part"))
+_VERSION = Prepared(text("PRAGMA data_version"))
+"""Another one whenever another connection has written."""
 
 
 class _Group:
@@ -103,6 +105,7 @@ class GroupCommit:
         self._group: _Group | None = None
         self._connection: Connection | None = None
         self._stored = Stored()
+        self._version: object = None
 
     def close(self) -> None:
         """Gives the connection back."""
@@ -131,6 +134,7 @@ class GroupCommit:
         records = SqlRecords(group.connection, self._stored)
         try:
             if group.is_empty:
+                self._notice_others(group.connection)
                 yield records
             else:
                 group.begin_part()
@@ -147,6 +151,13 @@ class GroupCommit:
         group.is_empty = False
         group.acts += records.acts
         self._leave(group)
+
+    def _notice_others(self, connection: Connection) -> None:
+        """Forgets what is stored where another program has written."""
+        version = _VERSION.first(connection)
+        if version != self._version:
+            self._stored.clear()
+            self._version = version
 
     def _leave(self, group: _Group) -> None:
         """Leaves the commit to the next who waits, if there is one and time for them."""
