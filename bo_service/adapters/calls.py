@@ -52,6 +52,14 @@ def current() -> Call | None:
     return _CURRENT.get()
 
 
+def required() -> Call:
+    """That of a thread that answers one."""
+    call = current()
+    if call is None:
+        raise LookupError("no call has begun here")
+    return call
+
+
 def principal() -> Principal:
     """Who calls; anyone, outside of calls."""
     call = current()

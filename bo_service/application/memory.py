@@ -99,6 +99,8 @@ class Memory:
     """That are remembered of all studies together."""
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _turns: StudyLocks = field(default_factory=StudyLocks)
+    _ahead: dict[str, Known] = field(default_factory=dict)
+    """Studies as transactions of this server leave them that are not durable yet."""
     _outdated: set[str] = field(default_factory=set)
     """Studies of which less is remembered than has been heard of."""
 
@@ -117,7 +119,7 @@ class Memory:
 
     def look(self, records: Records, study: Study, keep: bool = False) -> Known:
         """The study as a transaction sees it; `keep` where that is committed."""
-        known = self._own(records, study, keep)
+        known = self.glance(records, study, keep)
         named = study.spec.suggestion.warm_start_studies
         if not named and not known.source_versions:
             return known
@@ -130,6 +132,21 @@ class Memory:
                 self._keep(known)
         return known
 
+    def glance(self, records: Records, study: Study, keep: bool = False) -> Known:
+        """As `look`, but not at the studies that it starts from."""
+        ahead, before = self._ahead.get(study.study_id), self._remembered(study.study_id)
+        if ahead is not None and ahead.study == study:
+            return ahead
+        if before is not None and before.study == study:
+            return before
+        if before is None or not _is_same(before.study, study) or before.study.revision > study.revision:
+            known = _read(records, study)
+        else:
+            known = _advanced(before, _change_since(before.study, records, study))
+        if keep:
+            self._keep(known)
+        return known
+
     def recall(self, study_id: str) -> Known | None:
         """The study as it was after all that was heard of it; None where that isn't known.
 
@@ -137,17 +154,39 @@ class Memory:
         """
         return None if study_id in self._outdated else self._remembered(study_id)
 
-    def learn(self, change: Change) -> None:
-        """Takes in what was committed by this server; its changes of one study come in their order."""
+    def foresee(self, change: Change) -> Known | None:
+        """The study as a transaction leaves it, for those after it; `learn` it once that is durable.
+
+        None where too little is known of the study.
+        """
         study_id = change.after.study_id
         with self._guard:
-            before = self._known.get(study_id)
-            if before is None:
+            before = self._ahead.pop(study_id, None)
+            if before is None or before.study != change.before:
+                before = self._known.get(study_id)
+            if before is None or before.study != change.before:
+                return None
+            known = self._ahead[study_id] = _advanced(before, change)
+            return known
+
+    def learn(self, change: Change, foreseen: Known | None) -> None:
+        """Takes in what was committed by this server; its changes of one study come in their order."""
+        study = change.after
+        with self._guard:
+            before = self._known.get(study.study_id)
+            if before is None or (_is_same(before.study, study) and before.study.revision >= study.revision):
                 return
-            if before.study == change.before:
-                self._put(_advanced(before, change))
-            elif not _is_same(before.study, change.after) or before.study.revision < change.after.revision:
-                self._outdated.add(study_id)
+            if foreseen is None:
+                self._outdated.add(study.study_id)
+                return
+            self._put(foreseen)
+            if self._ahead.get(study.study_id) is foreseen:
+                del self._ahead[study.study_id]
+
+    def doubt(self, study_id: str) -> None:
+        """What a transaction has made of a study may be lost."""
+        with self._guard:
+            self._ahead.pop(study_id, None)
 
     def revision(self, study_id: str) -> int:
         """Of a study as it is remembered; 0 where it isn't."""
@@ -166,19 +205,7 @@ class Memory:
         before = self._remembered(study_id)
         if before is not None and _is_same(before.study, study) and before.study.revision >= study.revision:
             return before  # somebody has read it meanwhile
-        return self._own(records, study, keep)
-
-    def _own(self, records: Records, study: Study, keep: bool) -> Known:
-        before = self._remembered(study.study_id)
-        if before is not None and before.study == study:
-            return before
-        if before is None or not _is_same(before.study, study) or before.study.revision > study.revision:
-            known = _read(records, study)
-        else:
-            known = _advanced(before, _change_since(before.study, records, study))
-        if keep:
-            self._keep(known)
-        return known
+        return self.glance(records, study, keep)
 
     def _remembered(self, study_id: str) -> Known | None:
         with self._guard:

@@ -160,8 +160,6 @@ class Studies(Protocol):
 class Trials(Protocol):
     """The trials, as one transaction sees them."""
 
-    def find(self, study_id: str, number: int) -> Trial | None: ...
-
     def get(self, study_id: str, number: int) -> Trial:
         """Raises NotFound."""
 
@@ -170,17 +168,8 @@ class Trials(Protocol):
     ) -> list[Trial]:
         """In the order of their numbers, those after `after` in one of the states; in any when there are none."""
 
-    def queued(self, study_id: str, limit: int) -> list[Trial]:
-        """Those that wait for a worker, in the order of their numbers."""
-
-    def configurations(self, study_id: str, after: int) -> list[Configuration]:
-        """Of those with larger numbers."""
-
     def outlines(self, study_id: str) -> list[TrialOutline]:
         """Of all trials, in the order of their numbers."""
-
-    def states(self, study_id: str, after_revision: int) -> Mapping[int, TrialState]:
-        """Of those that were added or changed after a revision, by number."""
 
     def changed_outlines(self, study_id: str, after_revision: int) -> list[TrialOutline]:
         """Of those that were added or changed after a revision, in the order of their numbers."""

@@ -14,6 +14,7 @@ from bo_service.application.ports import Clock, Optimizer, Records, RequestKey, 
 from bo_service.application.preparing import Preparations
 from bo_service.application.reserve import Reserve
 from bo_service.application.study_locks import StudyLocks
+from bo_service.core.errors import BoError, StorageUnavailable, TransactionLost
 from bo_service.core.limits import MAX_TRIALS
 from bo_service.core.study import Study, StudyState
 from bo_service.core.trial import Lease, Measurement, Trial, TrialState
@@ -124,7 +125,8 @@ class Ledger:
 def _close(services: Services, ledger: Ledger) -> None:
     """Stores what was changed, and has it remembered once it is committed."""
     ledger.close()
-    ledger.records.when_committed(partial(services.memory.learn, ledger.change))
+    change = ledger.change
+    ledger.records.when_committed(partial(services.memory.learn, change, services.memory.foresee(change)))
 
 
 def _tell(services: Services, ledger: Ledger) -> None:
@@ -141,11 +143,15 @@ def changing(services: Services, study_id: str) -> Iterator[Ledger]:
     Raises:
         NotFound: no such study.
     """
-    with services.store.write(study_id) as records:
-        ledger = Ledger(records, records.studies.get(study_id), services.clock.now())
-        yield ledger
-        if ledger.is_changed:
-            _close(services, ledger)
+    try:
+        with services.store.write(study_id) as records:
+            ledger = Ledger(records, records.studies.get(study_id), services.clock.now())
+            yield ledger
+            if ledger.is_changed:
+                _close(services, ledger)
+    except (StorageUnavailable, TransactionLost):
+        services.memory.doubt(study_id)
+        raise
     if ledger.is_changed:
         _tell(services, ledger)
 
@@ -159,21 +165,27 @@ def change_once(
         NotFound: no such study.
         RequestIdReused: the id belongs to another request.
     """
-    ledger: Ledger | None = None
-
-    def change() -> T:
-        nonlocal ledger
-        ledger = Ledger(records, records.studies.get(study_id), at)
-        return act(ledger)
-
-    with services.store.write(study_id) as records:
-        at = services.clock.now()
-        answer = once(records, key, kind, at, change)
-        if ledger is not None and ledger.is_changed:
-            _close(services, ledger)
-    if ledger is not None and ledger.is_changed:
-        _tell(services, ledger)
+    try:
+        with changing(services, study_id) as ledger:
+            answer = act(ledger)
+            if key is not None:
+                ledger.records.answers.remember(key, answer, ledger.at)  # refused where it has an answer
+    except StorageUnavailable:
+        raise
+    except BoError:
+        found = _answered(services, study_id, key, kind)
+        if found is None:
+            raise
+        return found
     return answer
+
+
+def _answered(services: Services, study_id: str, key: RequestKey | None, kind: type[T]) -> T | None:
+    """What the same request was answered before. That it was is rare, so it is looked for last."""
+    if key is None:
+        return None
+    with services.store.write(study_id) as records:
+        return records.answers.find(key, kind)
 
 
 def once(records: Records, key: RequestKey | None, kind: type[T], at: datetime, act: Callable[[], T]) -> T:

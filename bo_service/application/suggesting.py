@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from itertools import islice
 
 from bo_service.application.desks import MOST_AHEAD
 from bo_service.application.memory import Known
@@ -19,7 +18,7 @@ from bo_service.core.constraints import Configuration
 from bo_service.core.errors import NotFound
 from bo_service.core.evidence import Evidence, Expected, Suggestion
 from bo_service.core.study import Algorithm, Metric, Study, StudyState
-from bo_service.core.trial import Explanation, Prediction, Trial, TrialState
+from bo_service.core.trial import Explanation, Prediction, Trial
 
 TIMES = 3
 """That a suggestion is computed at most, where trials are made by others meanwhile."""
@@ -174,8 +173,10 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
     closed = {StudyState.PAUSED: Shortfall.PAUSED, StudyState.COMPLETED: Shortfall.COMPLETED}.get(ledger.study.state)
     if closed is not None:
         return Handout((), closed, RETRY_DELAY if closed is Shortfall.PAUSED else None)
-    queued = _queued(ledger, prepared, ask.count)
-    fresh = _fresh(services, ledger, min(ask.count - len(queued), ledger.room(ask.count)), prepared)
+    study, now = ledger.study, services.memory.glance(ledger.records, ledger.study)
+    queued = [ledger.records.trials.get(study.study_id, number) for number in sorted(now.waiting)[: ask.count]]
+    added = _added(now, prepared.known) if prepared is not None else []
+    fresh = _fresh(services, ledger, min(ask.count - len(queued), ledger.room(ask.count)), prepared, added)
     made = [_queue(ledger, suggestion) for suggestion in fresh]
     started = tuple(ledger.start(trial, ask.worker_id) for trial in [*queued, *made])
     if len(started) == ask.count:
@@ -183,25 +184,14 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
     return _shortfall(ledger, started)
 
 
-def _queued(ledger: Ledger, prepared: Prepared | None, count: int) -> list[Trial]:
-    """The first trials that wait: those that were known to, unless they have changed since, and those that do since."""
-    study, trials = ledger.study, ledger.records.trials
-    if prepared is None:
-        return trials.queued(study.study_id, count)
-    known = prepared.known
-    since = trials.states(study.study_id, known.study.revision) if study.revision > known.study.revision else {}
-    waiting = known.waiting.difference(since).union(n for n, state in since.items() if state is TrialState.QUEUED)
-    found = (trials.find(study.study_id, number) for number in sorted(waiting))
-    return list(islice((trial for trial in found if trial is not None), count))  # others may have been deleted
-
-
-def _fresh(services: Services, ledger: Ledger, count: int, prepared: Prepared | None) -> list[Suggestion]:
-    """So many suggestions that no trial has: those that were prepared, then quick ones."""
+def _fresh(
+    services: Services, ledger: Ledger, count: int, prepared: Prepared | None, added: Sequence[Configuration]
+) -> list[Suggestion]:
+    """So many suggestions that no trial has, not those `added` either: those that were prepared, then quick ones."""
     if count <= 0:
         return []
     if prepared is None:
         return _quick(services, services.memory.look(ledger.records, ledger.study).evidence, count)
-    added = _added(ledger, prepared.known)
     kept = [s for s in prepared.suggestions if s.configuration not in added][:count]
     if len(kept) == count:
         return kept
@@ -212,11 +202,10 @@ def _fresh(services: Services, ledger: Ledger, count: int, prepared: Prepared | 
     return kept + _quick(services, evidence, missing)
 
 
-def _added(ledger: Ledger, known: Known) -> list[Configuration]:
+def _added(now: Known, before: Known) -> list[Configuration]:
     """Of the trials that were made since."""
-    if ledger.study.last_number == known.study.last_number:
-        return []
-    return ledger.records.trials.configurations(ledger.study.study_id, known.study.last_number)
+    numbers = range(before.study.last_number + 1, now.study.last_number + 1)
+    return [now.outlines[number].parameters for number in numbers if number in now.outlines]
 
 
 def _queue(ledger: Ledger, suggestion: Suggestion) -> Trial:

@@ -1,5 +1,6 @@
 """What has been tried, and what is nearest to it: the quick ways come to what looking at every row comes to."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from bo_service.core.domains import CategoricalDomain, FloatDomain, IntDomain, Scale
 from bo_service.core.encoded.axes import Ruler, axis_of
+from bo_service.core.encoded.encoding import Encoding
 from bo_service.core.encoded.rows import Rows
+from bo_service.core.encoded.seen import Seen
 from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.evidence import Evidence, PastTrial
 from bo_service.core.space import Parameter, SearchSpace
@@ -20,7 +23,7 @@ PLACES = st.one_of(st.floats(0, 1), st.integers(0, 3).map(float), st.sampled_fro
 
 
 @given(st.integers(1, 4).flatmap(lambda p: st.lists(st.lists(PLACES, min_size=p, max_size=p), min_size=1, max_size=40)))
-def test_a_row_beside_another_is_found(listed: list[list[float]]) -> None:
+def test_the_rows_beside_another_are_found(listed: list[list[float]]) -> None:
     drawn = np.array(listed)
     asked, known = drawn[: len(drawn) // 2], drawn[len(drawn) // 2 :]
     rows = Rows(known[: len(known) // 2])
@@ -28,8 +31,32 @@ def test_a_row_beside_another_is_found(listed: list[list[float]]) -> None:
         rows.add(z)
     assert np.array_equal(rows.Z, known)
     for z in [*asked, *known]:
-        expected = bool((np.abs(known - z) < CLOSE).all(axis=1).any())
-        assert rows.has_within(z, CLOSE) == expected
+        expected = np.flatnonzero((np.abs(known - z) < CLOSE).all(axis=1)).tolist()
+        assert sorted(rows.within(z, np.full(len(z), CLOSE))) == expected
+
+
+@given(data=st.data())
+def test_what_was_tried_is_known_by_its_configuration(data: st.DataObject, spaces: Any) -> None:
+    space: SearchSpace = data.draw(spaces)
+    encoding = Encoding(space)
+    draws = st.lists(st.floats(0, 1, exclude_max=True), min_size=5, max_size=5)
+    U = np.array(data.draw(st.lists(draws, min_size=4, max_size=16)))[:, : len(space.parameters)]
+    rows = encoding.spread(U)
+    told = [encoding.decode(row) for row in rows]
+    seen = Seen(encoding, told[0:4:3], told[1:2], told[2:3])
+    for row in rows[4:]:
+        if not seen.has(row):
+            seen.add(row)
+        assert seen.has(row)
+    for row in rows:
+        assert seen.has(row)
+        assert seen.has(encoding.encode([encoding.decode(row)])[0])
+    other = encoding.spread(np.array([data.draw(draws)])[:, : len(space.parameters)])[0]
+    known = [*told[:4], *(encoding.decode(z) for z in seen.Z)]
+    is_there = encoding.decode(other) in known or bool(
+        (np.abs(encoding.encode(known) - other) < 1e-9).all(axis=1).any()
+    )
+    assert seen.has(other) == is_there
 
 
 @given(data=st.data())
@@ -65,3 +92,26 @@ def test_values_are_those_of_the_nearest_valid_place(domain: Any) -> None:
     span = 2.0 if isinstance(domain, CategoricalDomain) else 1.0
     for z in np.random.default_rng(0).random(300) * span:
         assert axis.value(float(z)) == axis.value(float(axis.snap(np.array([z]))[0]))
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        FloatDomain(1.0, math.nextafter(1.0, 2.0)),
+        FloatDomain(1.0, 1.0 + 1e-14),
+        FloatDomain(1e8, 1e8 + 1e-6),
+        FloatDomain(-1.0, 1e-300),
+        FloatDomain(-1.7e308, 1.7e308),
+        FloatDomain(5e-324, 1e-300, Scale.LOG),
+        FloatDomain(1e-320, 1e-310),
+        FloatDomain(1e-7, 10.0, Scale.LOG),
+        FloatDomain(1.0, 1.0 + 1e-13, Scale.LOG),
+        IntDomain(1, 2**53, Scale.LOG),
+    ],
+    ids=str,
+)
+def test_places_of_one_value_are_no_further_apart_than_the_blur(domain: Any) -> None:
+    axis = axis_of(domain)
+    z = axis.spread(np.random.default_rng(0).random(400) ** 3)
+    again = axis.positions([axis.value(float(place)) for place in z])
+    assert np.abs(again - z).max() < axis.blur

@@ -10,9 +10,8 @@ import grpc
 
 from bo_service.adapters import calls
 from bo_service.adapters.grpc.rules import RULES, Rule
-from bo_service.adapters.grpc.surrounding import like
+from bo_service.adapters.grpc.surrounding import Made, like
 from bo_service.application.door import Door
-from bo_service.core.access import Principal
 from bo_service.core.errors import BoError, PermissionDenied, Unauthenticated
 
 logger = logging.getLogger("bo_service.access")
@@ -27,6 +26,7 @@ class Authorization(grpc.ServerInterceptor):
         self._door = door
         self._rules = rules
         self._refusals = RefusalLog()
+        self._made = Made()
 
     def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
         handler = continuation(details)
@@ -36,26 +36,26 @@ class Authorization(grpc.ServerInterceptor):
             return handler
         name = method.rpartition("/")[2]
         try:
-            principal = self._admitted(details, rule, name)
+            self._admit(details, rule, name)
         except BoError as error:
             return self._refusing(error, name)
         assert rule is not None
-        return handler if handler.request_streaming else self._checking(handler, rule, principal)
+        return self._made.of(method, handler, lambda inner: self._checking(inner, rule))
 
-    def _admitted(self, details: grpc.HandlerCallDetails, rule: Rule | None, name: str) -> Principal:
+    def _admit(self, details: grpc.HandlerCallDetails, rule: Rule | None, name: str) -> None:
+        """The call has its principal from now on."""
         shown = [value for key, value in details.invocation_metadata or () if key == "authorization"]
         if len(shown) > 1:
             raise Unauthenticated("authorization: is there more than once; send one token", cause="malformed")
         principal = self._door.admit(str(shown[0]) if shown else None)
-        if (call := calls.current()) is not None:
-            call.principal = principal
-            call.is_welcome = lambda: self._door.is_still_welcome(principal)
+        call = calls.required()
+        call.principal = principal
+        call.is_welcome = lambda: self._door.is_still_welcome(principal)
         if rule is None or rule.role is None:
             raise PermissionDenied(f"{name} is open to nobody, as this server has no rule for it")
         principal.require(rule.role, name)
         if rule.is_for_every_study:
             principal.require_every_study(name)
-        return principal
 
     def _refusing(self, error: BoError, name: str) -> Any:
         """A handler that reads nothing: what strangers send isn't even parsed."""
@@ -66,13 +66,16 @@ class Authorization(grpc.ServerInterceptor):
 
         return grpc.unary_unary_rpc_method_handler(refuse)
 
-    def _checking(self, handler: Any, rule: Rule, principal: Principal) -> Any:
+    def _checking(self, handler: Any, rule: Rule) -> Any:
+        if handler.request_streaming:
+            return handler
+
         def check(request: Any) -> None:
-            studies = rule.studies(request)
-            if studies and (call := calls.current()) is not None:
+            call, studies = calls.required(), rule.studies(request)
+            if studies:
                 call.study = studies[0]
             for study_id in studies:
-                principal.require_study(study_id)
+                call.principal.require_study(study_id)
 
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
             check(request)
@@ -80,16 +83,18 @@ class Authorization(grpc.ServerInterceptor):
 
         def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             check(request)
+            call = calls.required()
             for message in handler.unary_stream(request, context):
-                self._require_still_welcome(principal)
+                _require_still_welcome(call)
                 yield message
-            self._require_still_welcome(principal)
+            _require_still_welcome(call)
 
         return like(handler, answer, stream)
 
-    def _require_still_welcome(self, principal: Principal) -> None:
-        if not self._door.is_still_welcome(principal):
-            raise Unauthenticated(f"{principal.name} is no longer let in; ask an administrator for a token")
+
+def _require_still_welcome(call: calls.Call) -> None:
+    if not call.is_welcome():
+        raise Unauthenticated(f"{call.principal.name} is no longer let in; ask an administrator for a token")
 
 
 class RefusalLog:

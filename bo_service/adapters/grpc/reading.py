@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
+from bo_service.adapters.grpc.surrounding import Made
 from bo_service.core.errors import InvalidArgument
 
 
@@ -16,18 +17,25 @@ class Unreadable:
 class ReadableRequests(grpc.ServerInterceptor):
     """Refuses what can't be read as a refusal like any other, before anything within looks at it."""
 
+    def __init__(self) -> None:
+        self._made = Made()
+
     def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
         handler = continuation(details)
         if handler is None or handler.request_deserializer is None:  # what strangers send isn't read at all
             return handler
-        read, write = handler.request_deserializer, handler.response_serializer
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(_refusing(handler.unary_unary), _or_unreadable(read), write)
-        if handler.unary_stream is not None and not getattr(handler.unary_stream, "experimental_non_blocking", False):
-            streaming = _refusing_stream(handler.unary_stream)
-            return grpc.unary_stream_rpc_method_handler(streaming, _or_unreadable(read), write)
-        # Reflection, and health's watch: they answer an empty request in their own ways.
-        return handler._replace(request_deserializer=lambda data: _read(read, data) or read(b""))
+        return self._made.of(details.method, handler, _reading)
+
+
+def _reading(handler: Any) -> Any:
+    read, write = handler.request_deserializer, handler.response_serializer
+    if handler.unary_unary is not None:
+        return grpc.unary_unary_rpc_method_handler(_refusing(handler.unary_unary), _or_unreadable(read), write)
+    if handler.unary_stream is not None and not getattr(handler.unary_stream, "experimental_non_blocking", False):
+        streaming = _refusing_stream(handler.unary_stream)
+        return grpc.unary_stream_rpc_method_handler(streaming, _or_unreadable(read), write)
+    # Reflection, and health's watch: they answer an empty request in their own ways.
+    return handler._replace(request_deserializer=lambda data: _read(read, data) or read(b""))
 
 
 def _read(read: Callable[[bytes], Any], data: bytes) -> Any:

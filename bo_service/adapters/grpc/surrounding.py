@@ -8,8 +8,25 @@ from typing import Any
 import grpc
 
 
+class Made:
+    """Handlers that an interceptor has made of others: one for each method, not for each call."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[Any, Any]] = {}
+
+    def of(self, method: str, handler: Any, make: Callable[[Any], Any]) -> Any:
+        """What `make` has made of a method's handler."""
+        found = self._made.get(method)
+        if found is None or found[0] is not handler:
+            found = self._made[method] = (handler, make(handler))
+        return found[1]
+
+
 class Surrounding(grpc.ServerInterceptor, ABC):
     """Puts a context manager around each call, and around the whole of each stream of answers."""
+
+    def __init__(self) -> None:
+        self._made = Made()
 
     @abstractmethod
     def around(self, method: str, context: grpc.ServicerContext) -> AbstractContextManager[None]:
@@ -19,7 +36,10 @@ class Surrounding(grpc.ServerInterceptor, ABC):
         handler = continuation(details)
         if handler is None or is_left_alone(handler):
             return handler
-        method = str(details.method).rpartition("/")[2]
+        return self._made.of(details.method, handler, lambda inner: self._surrounded(inner, details.method))
+
+    def _surrounded(self, handler: Any, name: str) -> Any:
+        method = name.rpartition("/")[2]
 
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
             with self.around(method, context):

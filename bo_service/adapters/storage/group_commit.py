@@ -11,30 +11,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bo_service.adapters.storage.failures import unsure
 from bo_service.adapters.storage.prepared import Prepared
 from bo_service.adapters.storage.records import SqlRecords
+from bo_service.adapters.storage.stored import Stored
 
 LONGEST_S = 0.02
 """After this a group takes in no more: its first transaction waits for the last one's commit."""
 _BEGIN_PART, _END_PART = Prepared(text("SAVEPOINT part")), Prepared(text("RELEASE part"))
 _UNDO_PART = Prepared(text("ROLLBACK TO part"))
+_VERSION = Prepared(text("PRAGMA data_version"))
+"""Another one whenever another connection has written."""
 
 
 class _Group:
     """Transactions that are committed together or not at all."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.connection = engine.connect()
-        self._raw: Any = self.connection.connection.driver_connection
-        self.transaction = self.connection.begin()
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._driver: Any = connection.connection.driver_connection
+        self.transaction = connection.begin()
         self.began = time.monotonic()
         self.is_empty = True
         self.acts: list[Callable[[], None]] = []
-        self.ended = threading.Event()
+        self._going_on = threading.Lock()
+        """Those who wait for the end pass it one after the other: all at once would be in each other's way."""
+        self._going_on.acquire()
         self.error: Exception | None = None
 
     def begin_part(self) -> None:
@@ -57,16 +62,16 @@ class _Group:
     def end(self) -> None:
         """Commits what there is."""
         try:
-            with self.connection:
-                self.transaction.commit()
+            self.transaction.commit()
         except Exception as error:
             self.error = error  # told to everybody, by `settle`
-            self._raw.rollback()  # SQLite may have kept the transaction open
+            self._driver.rollback()  # SQLite may have kept the transaction open
+            self.connection.close()
         else:
             for act in self.acts:
                 act()
         finally:
-            self.ended.set()
+            self._going_on.release()
 
     def settle(self, refusal: BaseException | None) -> None:
         """Waits for the end: what a transaction has done, or seen and refused, is durable before anybody hears of it.
@@ -74,7 +79,8 @@ class _Group:
         Raises:
             StorageUnavailable: the end was bad, and not by the fault of this transaction, which would tell it itself.
         """
-        self.ended.wait()
+        with self._going_on:
+            pass
         if self.error is not None and self.error is not refusal:
             raise unsure(self.error) from self.error
 
@@ -82,10 +88,10 @@ class _Group:
         """Gives everything up, because of an error."""
         self.error = error
         try:
-            with self.connection:
-                self.transaction.rollback()
+            self.transaction.rollback()
         finally:
-            self.ended.set()
+            self.connection.close()
+            self._going_on.release()
 
 
 class GroupCommit:
@@ -97,6 +103,14 @@ class GroupCommit:
         self._counting = threading.Lock()
         self._waiting = 0
         self._group: _Group | None = None
+        self._connection: Connection | None = None
+        self._stored = Stored()
+        self._version: object = None
+
+    def close(self) -> None:
+        """Gives the connection back."""
+        if self._connection is not None:
+            self._connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[SqlRecords]:
@@ -104,22 +118,30 @@ class GroupCommit:
         group = None
         try:
             with self._in_turn():
-                group = self._group = self._group or _Group(self._engine)
+                group = self._group = self._group or _Group(self._connected())
                 yield from self._member(group)
         finally:
             if group is not None:
                 group.settle(sys.exception())
 
+    def _connected(self) -> Connection:
+        """The connection, kept from group to group until something goes wrong."""
+        if self._connection is None or self._connection.closed:
+            self._connection = self._engine.connect()
+        return self._connection
+
     def _member(self, group: _Group) -> Iterator[SqlRecords]:
-        records = SqlRecords(group.connection)
+        records = SqlRecords(group.connection, self._stored)
         try:
             if group.is_empty:
+                self._notice_others(group.connection)
                 yield records
             else:
                 group.begin_part()
                 yield records
                 group.end_part()
         except BaseException as error:
+            self._stored.clear()
             if group.is_empty or not group.undo_part():
                 self._group = None
                 group.undo(error if isinstance(error, SQLAlchemyError) else None)
@@ -130,6 +152,13 @@ class GroupCommit:
         group.acts += records.acts
         self._leave(group)
 
+    def _notice_others(self, connection: Connection) -> None:
+        """Forgets what is stored where another program has written."""
+        version = _VERSION.first(connection)
+        if version != self._version:
+            self._stored.clear()
+            self._version = version
+
     def _leave(self, group: _Group) -> None:
         """Leaves the commit to the next who waits, if there is one and time for them."""
         with self._counting:
@@ -137,6 +166,8 @@ class GroupCommit:
         if not is_followed or time.monotonic() - group.began > LONGEST_S:
             self._group = None
             group.end()
+            if group.error is not None:
+                self._stored.clear()
 
     @contextmanager
     def _in_turn(self) -> Iterator[None]:

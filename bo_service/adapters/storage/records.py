@@ -14,6 +14,7 @@ from bo_service.adapters.storage.health import SqlHealth
 from bo_service.adapters.storage.lessons import SqlLessons
 from bo_service.adapters.storage.prepared import Prepared
 from bo_service.adapters.storage.putting import row_of
+from bo_service.adapters.storage.stored import Stored
 from bo_service.adapters.storage.tokens import SqlTokens
 from bo_service.adapters.storage.trials import SqlTrials
 from bo_service.application.ports import RequestKey
@@ -37,12 +38,19 @@ _ADD_STUDY = Prepared(insert(schema.studies), STUDY_FIELDS)
 
 
 class SqlStudies:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, stored: Stored) -> None:
         self._connection = connection
+        self._stored = stored
 
     def find(self, study_id: str) -> Study | None:
+        known = self._stored.study(study_id)
+        if known is not None:
+            return known
         row = _STUDY.first(self._connection, {"id": study_id})
-        return None if row is None else Study(*row)
+        if row is None:
+            return None
+        self._stored.keep_study(found := Study(*row))
+        return found
 
     def get(self, study_id: str) -> Study:
         found = self.find(study_id)
@@ -65,15 +73,19 @@ class SqlStudies:
 
     def add(self, study: Study) -> None:
         _ADD_STUDY.run(self._connection, row_of(study, STUDY_FIELDS))
+        self._stored.keep_study(study)
 
     def save(self, study: Study) -> None:
         _SAVE_STUDY.run(self._connection, {"id": study.study_id, **row_of(study, STUDY_FIELDS)})
+        self._stored.keep_study(study)
 
     def advance(self, study: Study) -> None:
         _ADVANCE_STUDY.run(self._connection, {"id": study.study_id, **row_of(study, ADVANCING)})
+        self._stored.keep_study(study)
 
     def delete(self, study_id: str) -> None:
         self._connection.execute(delete(schema.studies).where(schema.studies.c.study_id == study_id))
+        self._stored.clear()  # its trials are gone as well
 
 
 _ADD_LEASE = Prepared(insert(schema.leases), schema.leases.c.keys())
@@ -158,12 +170,14 @@ class SqlPulse:
 class SqlRecords:
     """Everything stored, as one transaction sees it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, stored: Stored | None = None) -> None:
+        """`stored` where it is known what is stored."""
+        stored = Stored() if stored is None else stored
         self.connection = connection
         self.acts: list[Callable[[], None]] = []
         """What is to be done once the transaction is durable."""
-        self.studies = SqlStudies(connection)
-        self.trials = SqlTrials(connection)
+        self.studies = SqlStudies(connection, stored)
+        self.trials = SqlTrials(connection, stored)
         self.measurements = SqlMeasurements(connection)
         self.leases = SqlLeases(connection)
         self.answers = SqlAnswers(connection)

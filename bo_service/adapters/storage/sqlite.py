@@ -76,6 +76,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Gives the file back."""
+        self._commits.close()
         self._reader.dispose()
         self._writer.dispose()
         self._lock.release()

@@ -12,8 +12,8 @@ from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.locks import hold_every_study
 from bo_service.adapters.storage.prepared import Prepared
 from bo_service.adapters.storage.putting import put, row_of
+from bo_service.adapters.storage.stored import Stored
 from bo_service.application.ports import TrialOutline
-from bo_service.core.constraints import Configuration
 from bo_service.core.errors import NotFound
 from bo_service.core.trial import Trial, TrialState
 
@@ -25,16 +25,13 @@ _MINE = _TABLE.c.study_id == bindparam("study")
 _TRIALS = select(*(_TABLE.c[name] for name in TRIAL_FIELDS))
 _TRIAL = Prepared(_TRIALS.where(_MINE, _TABLE.c.number == bindparam("trial")))
 _PAGE = _TRIALS.where(_MINE, _TABLE.c.number > bindparam("after")).order_by(_TABLE.c.number)
-_CONFIGURATIONS = Prepared(select(_TABLE.c.parameters).where(_MINE, _TABLE.c.number > bindparam("after")))
 _OUTLINE = select(*(_TABLE.c[field.name] for field in fields(TrialOutline))).where(_MINE)
 _OUTLINES = Prepared(_OUTLINE.order_by(_TABLE.c.number))
 _CHANGED_OUTLINES = Prepared(  # in the order of an index, else SQLite looks at all trials
     _OUTLINE.where(_TABLE.c.revision > bindparam("after")).order_by(_TABLE.c.revision)
 )
-_CHANGED_STATES = Prepared(select(_TABLE.c.number, _TABLE.c.state).where(_MINE, _TABLE.c.revision > bindparam("after")))
 _COUNTS = Prepared(select(_TABLE.c.state, func.count()).where(_MINE).group_by(_TABLE.c.state))
 _ANY_RUNNING = select(_TABLE.c.number).where(_TABLE.c.lease_expire_time.is_not(None)).limit(1)
-_QUEUED = Prepared(_PAGE.where(_TABLE.c.state == TrialState.QUEUED).limit(bindparam("limit")))
 _DELETED = Prepared(
     select(_DELETIONS.c.number)
     .where(
@@ -47,22 +44,18 @@ _DELETED = Prepared(
 
 
 class SqlTrials:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, stored: Stored) -> None:
         self._connection = connection
-        self._found: dict[tuple[str, int], Trial] = {}
-        """Those that this transaction has looked at, as they are stored."""
-
-    def find(self, study_id: str, number: int) -> Trial | None:
-        row = _TRIAL.first(self._connection, {"study": study_id, "trial": number})
-        if row is None:
-            return None
-        found = self._found[study_id, number] = Trial(*row)
-        return found
+        self._stored = stored
 
     def get(self, study_id: str, number: int) -> Trial:
-        found = self.find(study_id, number)
-        if found is None:
+        known = self._stored.trial(study_id, number)
+        if known is not None:
+            return known
+        row = _TRIAL.first(self._connection, {"study": study_id, "trial": number})
+        if row is None:
             raise NotFound(f"there is no trial studies/{study_id}/trials/{number}; see ListTrials for those there are")
+        self._stored.keep_trial(found := Trial(*row))
         return found
 
     def select(
@@ -71,17 +64,6 @@ class SqlTrials:
         given = {"study": study_id, "after": after}
         query = _PAGE.where(_TABLE.c.state.in_(list(states))) if states else _PAGE
         return self._all(query if limit is None else query.limit(limit), given)
-
-    def queued(self, study_id: str, limit: int) -> list[Trial]:
-        given = {"study": study_id, "after": 0, "limit": limit}
-        return [Trial(*row) for row in _QUEUED.all(self._connection, given)]
-
-    def configurations(self, study_id: str, after: int) -> list[Configuration]:
-        given = {"study": study_id, "after": after}
-        return [configuration for (configuration,) in _CONFIGURATIONS.all(self._connection, given)]
-
-    def states(self, study_id: str, after_revision: int) -> dict[int, TrialState]:
-        return dict(_CHANGED_STATES.all(self._connection, {"study": study_id, "after": after_revision}))
 
     def outlines(self, study_id: str) -> list[TrialOutline]:
         return [TrialOutline(*row) for row in _OUTLINES.all(self._connection, {"study": study_id})]
@@ -122,10 +104,12 @@ class SqlTrials:
         new = [trial for trial in trials if not self._is_changed(trial)]
         if new:
             put(self._connection, _TABLE, [_row(trial) for trial in new])
+        for trial in trials:
+            self._stored.keep_trial(trial)
 
     def _is_changed(self, trial: Trial) -> bool:
-        """Whether the trial is one that was looked at: then what differs has been saved."""
-        before = self._found.get((trial.study_id, trial.number))
+        """Whether it was known how the trial is stored: then what differs has been saved."""
+        before = self._stored.trial(trial.study_id, trial.number)
         if before is None:
             return False
         row = {name: value for name, value in vars(trial).items() if value != getattr(before, name)}
@@ -133,11 +117,10 @@ class SqlTrials:
             row["lease_expire_time"] = _lease_end(trial)
         if row:
             _change(tuple(row)).run(self._connection, {"study": trial.study_id, "trial": trial.number, **row})
-        self._found[trial.study_id, trial.number] = trial
         return True
 
     def delete(self, trial: Trial, revision: int) -> None:
-        self._found.pop((trial.study_id, trial.number), None)
+        self._stored.drop_trial(trial)
         mine = _TABLE.c.study_id == trial.study_id, _TABLE.c.number == trial.number
         self._connection.execute(delete(_TABLE).where(*mine))
         tombstone = {"study_id": trial.study_id, "number": trial.number, "revision": revision}

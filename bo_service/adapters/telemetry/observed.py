@@ -22,6 +22,7 @@ class ObservedCalls(Surrounding):
     """Watches calls."""
 
     def __init__(self, instrument: Instrument) -> None:
+        super().__init__()
         self._instrument = instrument
 
     def around(self, method: str, context: grpc.ServicerContext) -> AbstractContextManager[None]:

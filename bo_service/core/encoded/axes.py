@@ -22,6 +22,8 @@ SAME = 1e-12
 """Positions closer than this are one value."""
 GAP = 1e-8
 """Between neighboring levels, at least: larger than what counts as the same."""
+SHARP = 2e-9
+"""Positions of one value differ by less than this where floats are as fine as the axis is."""
 SMOOTH_LEVELS = 50
 """A stepped axis with more levels than this is climbed by gradient and rounded afterwards."""
 
@@ -32,6 +34,10 @@ class Axis(Protocol):
     @property
     def levels(self) -> float:
         """How many distinct values there are; inf for a real number."""
+
+    @property
+    def blur(self) -> float:
+        """By how much valid z of one value differ, at most."""
 
     @property
     def center(self) -> float:
@@ -111,6 +117,12 @@ class FloatAxis:
     levels = math.inf
     center = 0.5
 
+    @cached_property
+    def blur(self) -> float:
+        low, high = self.ruler.low, self.ruler.high
+        second, last_but_one = self.ruler.place(np.array([math.nextafter(low, high), math.nextafter(high, low)]))
+        return SHARP + 2.0 * max(float(second), 1.0 - float(last_but_one))
+
     def spread(self, u: Array) -> Array:
         return u
 
@@ -144,6 +156,8 @@ class IntAxis:
     """A whole number."""
 
     ruler: Ruler
+
+    blur = SHARP
 
     @property
     def levels(self) -> float:
@@ -185,6 +199,8 @@ class ListAxis:
     values: tuple[Value, ...]
     places: tuple[float, ...]
     numeric: tuple[float, ...]
+
+    blur = SHARP
 
     @property
     def levels(self) -> float:

@@ -45,6 +45,8 @@ class Encoding:
         self.space = space
         self.axes: tuple[Axis, ...] = tuple(axis_of(p.domain, space.named(p)) for p in space.parameters)
         self.is_category = np.array([isinstance(p.domain, CategoricalDomain) for p in space.parameters])
+        self.blur: Array = np.array([axis.blur for axis in self.axes])
+        """(p,): by how much rows of one configuration may differ."""
         self.centers: Array = np.array([axis.center for axis in self.axes])
         self._index = {p.name: j for j, p in enumerate(space.parameters)}
         self._rules = tuple(self._rule(j) for j in range(len(space.parameters)))

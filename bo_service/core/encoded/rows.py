@@ -1,4 +1,4 @@
-"""A growing set of rows that knows at once whether there is one beside another. n rows of p parameters."""
+"""A growing set of rows that knows at once which are beside another. n rows of p parameters."""
 
 from bisect import bisect_left, insort
 
@@ -31,10 +31,12 @@ class Rows:
         insort(self._shadows, (float(z @ self._line), self._count))
         self._count += 1
 
-    def has_within(self, z: Array, distance: float) -> bool:
-        """Whether a row is closer than this to z (p,) in every coordinate."""
-        place, reach = float(z @ self._line), 2.0 * distance * len(z)
-        near = self._shadows[
-            bisect_left(self._shadows, (place - reach,)) : bisect_left(self._shadows, (place + reach,))
-        ]
-        return bool(near) and bool((np.abs(self._kept[[i for _, i in near]] - z) < distance).all(axis=1).any())
+    def within(self, z: Array, distances: Array) -> list[int]:
+        """Which rows are closer to z (p,) than these (p,) in every coordinate."""
+        place, reach = float(z @ self._line), 2.0 * float(distances @ self._line)
+        begin, end = bisect_left(self._shadows, (place - reach,)), bisect_left(self._shadows, (place + reach,))
+        near = [i for _, i in self._shadows[begin:end]]
+        if not near:
+            return near
+        is_close = np.abs(self._kept[near] - z) < distances
+        return [i for i, close in zip(near, is_close, strict=True) if close.all()]

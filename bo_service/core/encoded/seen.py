@@ -1,6 +1,6 @@
 """What has been tried or is being tried, so that nothing is suggested twice."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,27 +25,21 @@ class Seen:
         pending: Sequence[Configuration] = (),
         spent: Sequence[Configuration] = (),
     ) -> None:
-        self.encoding = encoding
-        self._tried = Rows(encoding.encode([*past, *pending]))
-        self._spent = Rows(encoding.encode(spent))
+        self._tried = _Known(encoding, [*past, *pending])
+        self._spent = _Known(encoding, spent)
         self._past = len(past)
-        self._keys = {_key(c) for c in (*past, *pending, *spent)}
-        self._last: Array | None = None
-        self._last_key: Hashable = None
 
     def __len__(self) -> int:
-        return len(self._tried)
+        return len(self._tried.rows)
 
     @property
     def Z(self) -> Array:
         """(n, p): the past rows, the pending ones, and those that were added."""
-        return self._tried.Z
+        return self._tried.rows.Z
 
     def has(self, z: Array) -> bool:
         """Whether the valid row (p,) has been tried, or something that can't be told from it."""
-        if self._tried.has_within(z, CLOSEST) or self._spent.has_within(z, CLOSEST):
-            return True
-        return self._key_of(z) in self._keys
+        return self._tried.has(z) or self._spent.has(z)
 
     def crowds(self, z: Array) -> bool:
         """Whether something that is pending is so near that its result should be awaited first."""
@@ -53,15 +47,26 @@ class Seen:
 
     def add(self, z: Array) -> None:
         """Takes in a valid row (p,), which is pending from now on."""
-        self._tried.add(z)
-        self._keys.add(self._key_of(z))
-
-    def _key_of(self, z: Array) -> Hashable:
-        """Of a row (p,), which mostly is asked for twice: before it is added, and then."""
-        if z is not self._last:
-            self._last, self._last_key = z, _key(self.encoding.decode(z))
-        return self._last_key
+        self._tried.rows.add(z)
 
 
-def _key(configuration: Configuration) -> Hashable:
-    return frozenset(configuration.items())
+class _Known:
+    """Configurations, and their rows, which may be more: those are only decoded where it matters."""
+
+    def __init__(self, encoding: Encoding, configurations: Sequence[Configuration]) -> None:
+        self.rows = Rows(encoding.encode(configurations))
+        self._encoding = encoding
+        self._configurations = configurations
+
+    def has(self, z: Array) -> bool:
+        near = self.rows.within(z, self._encoding.blur)
+        if not near:
+            return False
+        if bool((np.abs(self.rows.Z[near] - z) < CLOSEST).all(axis=1).any()):
+            return True
+        configuration = self._encoding.decode(z)
+        return any(self._configuration(i) == configuration for i in near)
+
+    def _configuration(self, i: int) -> Configuration:
+        given = self._configurations
+        return given[i] if i < len(given) else self._encoding.decode(self.rows.Z[i])

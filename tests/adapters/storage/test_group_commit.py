@@ -122,8 +122,12 @@ def test_a_commit_that_fails_is_told_to_all(store) -> None:
     event.listen(store._writer, "commit", fail)
     for future in together(store, nothing, refuse, nothing):
         assert "may have saved" in str(future.exception())
+    with pytest.raises(StorageUnavailable, match="may have saved"):
+        add(store, 1)
     event.remove(store._writer, "commit", fail)
     assert kept(store) == []
+    with store.write("s") as records, pytest.raises(NotFound):
+        records.trials.get("s", 1)
     add(store, 9)
     assert kept(store) == [9]
 

@@ -4,12 +4,21 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bo_service.adapters.storage.sqlite import SqliteStore
+from bo_service.core.domains import FloatDomain
 from bo_service.core.errors import StartupError
+from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.study import Goal, Metric, Study, StudySpec
+from bo_service.core.trial import Origin, Trial
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SPEC = StudySpec(SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)),)), (Metric("loss", Goal.MINIMIZE),))
 
 
 @pytest.fixture
@@ -91,3 +100,20 @@ def test_what_is_acknowledged_is_on_disk(store) -> None:
     with store._writer.begin() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_what_another_program_has_written_is_noticed(store, file) -> None:
+    with store.write() as records:
+        records.studies.add(Study("s", SPEC, NOW, NOW))
+        records.trials.save(Trial("s", 1, {"x": 0.5}, NOW, Origin.USER))
+    for attempt in (5, 6):
+        with sqlite3.connect(file) as raw:
+            raw.execute("update trials set attempt = ?", [attempt])
+            raw.execute("update studies set revision = revision + 1")
+        raw.close()
+        with store.write("s") as records:
+            trial = records.trials.get("s", 1)
+            assert (trial.attempt, records.studies.get("s").revision) == (attempt, attempt - 3)
+            records.trials.save(replace(trial, labels={"a": str(attempt)}))
+        with store.read() as records:
+            assert records.trials.get("s", 1) == replace(trial, labels={"a": str(attempt)})

@@ -157,6 +157,75 @@ class StorageContract:
         with store.read() as records:
             assert records.studies.find("s") is None
 
+    def test_what_was_undone_is_unknown_to_the_next_transaction(self, store) -> None:
+        with store.write("s") as records:
+            records.studies.add(STUDY)
+            records.trials.save(TRIAL)
+
+        def undone() -> None:
+            with store.write("s") as records:
+                records.studies.save(replace(records.studies.get("s"), revision=99))
+                records.trials.save(replace(records.trials.get("s", TRIAL.number), attempt=99))
+                records.trials.save(replace(TRIAL, number=50))
+                raise ZeroDivisionError
+
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                undone()
+            with store.write("s") as records:
+                assert records.studies.get("s") == STUDY
+                assert records.trials.get("s", TRIAL.number) == TRIAL
+                with pytest.raises(NotFound):
+                    records.trials.get("s", 50)
+
+    def test_each_transaction_sees_and_stores_what_the_ones_before_have_left(self, store) -> None:
+        with store.write("s") as records:
+            records.studies.add(STUDY)
+            records.trials.save(TRIAL)
+        changed = replace(TRIAL, labels={"a": "b"}, lease=None, state=TrialState.SUCCEEDED, revision=7)
+        for trial in (changed, replace(changed, end_time=NOW), TRIAL):
+            with store.write("s") as records:
+                before = records.trials.get("s", TRIAL.number)
+                records.trials.save(trial)
+                assert records.trials.get("s", TRIAL.number) == trial != before
+            for records_of in (store.read(), store.write("s")):
+                with records_of as records:
+                    assert records.trials.get("s", TRIAL.number) == trial
+                    expired = records.trials.expired(NOW + timedelta(days=999), 9)
+                    assert [t.number for t in expired] == [TRIAL.number] * (trial.lease is not None)
+        with store.write("s") as records:
+            records.trials.delete(TRIAL, 8)
+            records.studies.advance(replace(STUDY, revision=8))
+        with store.write("s") as records, pytest.raises(NotFound):
+            records.trials.get("s", TRIAL.number)
+        with store.write("s") as records:
+            assert records.studies.get("s").revision == 8
+            records.studies.delete("s")
+        with store.write("s") as records:
+            assert records.studies.find("s") is None
+
+    def test_what_is_to_be_done_after_the_commit_is_done_then_or_never(self, store) -> None:
+        done: list[str] = []
+
+        def read() -> None:
+            with store.read() as records:
+                done.extend(study.study_id for study in records.studies.page("", 9))
+
+        with store.write("s") as records:
+            records.studies.add(STUDY)
+            records.when_committed(read)
+            assert done == []
+        assert done == ["s"]
+
+        def undone() -> None:
+            with store.write("s") as records:
+                records.when_committed(read)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            undone()
+        assert done == ["s"]
+
     def test_readers_see_one_moment_while_writers_go_on(self, store) -> None:
         with store.write() as records:
             records.studies.add(STUDY)
