@@ -173,15 +173,15 @@ class Memory:
         """Takes in what was committed by this server; its changes of one study come in their order."""
         study = change.after
         with self._guard:
+            if self._ahead.get(study.study_id) is foreseen:
+                self._ahead.pop(study.study_id, None)
             before = self._known.get(study.study_id)
             if before is None or (_is_same(before.study, study) and before.study.revision >= study.revision):
                 return
             if foreseen is None:
                 self._outdated.add(study.study_id)
-                return
-            self._put(foreseen)
-            if self._ahead.get(study.study_id) is foreseen:
-                del self._ahead[study.study_id]
+            else:
+                self._put(foreseen)
 
     def doubt(self, study_id: str) -> None:
         """What a transaction has made of a study may be lost."""
@@ -197,6 +197,7 @@ class Memory:
         """It was deleted."""
         with self._guard:
             self._drop(study_id)
+            self._ahead.pop(study_id, None)
 
     def _source(self, records: Records, study_id: str, keep: bool) -> Known | None:
         study = records.studies.find(study_id)

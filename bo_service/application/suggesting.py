@@ -15,7 +15,7 @@ from bo_service.application.services import OPEN, Ledger, Services, change_once
 from bo_service.application.trials import check_size
 from bo_service.application.views import Handout, Shortfall
 from bo_service.core.constraints import Configuration
-from bo_service.core.errors import NotFound
+from bo_service.core.errors import BoError, NotFound, StorageUnavailable
 from bo_service.core.evidence import Evidence, Expected, Suggestion
 from bo_service.core.study import Algorithm, Metric, Study, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial
@@ -117,9 +117,13 @@ def _attempt(
         handout = change_once(services, ask.study_id, key, Handout, hand_out)
     except _Blind:
         pass
-    except BaseException:
+    except StorageUnavailable:
         if prepared is not None:
             services.reserve.forget(prepared.known)  # they may have been handed out all the same
+        raise
+    except BoError:
+        if prepared is not None:
+            _settle(services, prepared, None)
         raise
     if prepared is not None:
         _settle(services, prepared, handout)

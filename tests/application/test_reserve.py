@@ -14,7 +14,7 @@ from bo_service.application.ports import RequestKey
 from bo_service.application.reserve import AHEAD, Reserve
 from bo_service.core.blind import quasi_random
 from bo_service.core.domains import CategoricalDomain, FloatDomain
-from bo_service.core.errors import StorageUnavailable
+from bo_service.core.errors import RequestIdReused, StorageUnavailable
 from bo_service.core.evidence import Evidence
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import Algorithm, ExecutionSettings, Goal, Metric, StudySpec, StudyState, SuggestionSettings
@@ -114,6 +114,20 @@ def test_what_was_taken_in_vain_is_given_next(services) -> None:
 
 def in_turn(services, count) -> list[object]:
     return [p["a"] for _ in range(count) for p in suggested(services)]
+
+
+def test_what_was_taken_for_a_call_that_is_refused_is_given_next(services, monkeypatch) -> None:
+    make(services, SMALL)
+    made = []
+    whole = services.optimizer.suggest_blind
+    monkeypatch.setattr(services.optimizer, "suggest_blind", lambda *a: made.append(a) or whole(*a))
+    ask = suggesting.Ask("s", 1, "w", 30.0)
+    (first,) = suggesting.suggest_trials(services, ask, RequestKey("r", "SuggestTrials", "digest")).trials
+    for _ in range(3):
+        with pytest.raises(RequestIdReused):
+            suggesting.suggest_trials(services, ask, RequestKey("r", "SuggestTrials", "another digest"))
+    assert [first.parameters["a"], *in_turn(services, 9)] == sequence(services)[:10]
+    assert len(made) == 1
 
 
 def sequence(services) -> list[object]:
