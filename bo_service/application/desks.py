@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from bo_service.application.memory import Known, Version
+from bo_service.application.known import Known, Version
 from bo_service.application.ports import Errand
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Suggestion

@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from bo_service.application.desks import Batch, Desk, Finding
-from bo_service.application.memory import Known, Memory
+from bo_service.application.known import Known
+from bo_service.application.memory import Memory
 from bo_service.application.ports import Errand, Optimizer, Store
 from bo_service.core.errors import NotFound
 from bo_service.core.evidence import Suggestion

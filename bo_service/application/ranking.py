@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bo_service.application.memory import Known
+from bo_service.application.known import Known
 from bo_service.application.results import is_cut_short
 from bo_service.application.services import Services
 from bo_service.core.numerics.pareto import front

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
-from bo_service.application.memory import Known
+from bo_service.application.known import Known
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Evidence, Suggestion
 

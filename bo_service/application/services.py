@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from bo_service.application.changes import Changes
-from bo_service.application.memory import Change, Memory
+from bo_service.application.known import Change
+from bo_service.application.memory import Memory
 from bo_service.application.ports import Clock, Optimizer, Records, RequestKey, Store, TrialOutline
 from bo_service.application.preparing import Preparations
 from bo_service.application.reserve import Reserve

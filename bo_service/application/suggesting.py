@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 from bo_service.application.desks import MOST_AHEAD
-from bo_service.application.memory import Known
+from bo_service.application.known import Known
 from bo_service.application.ports import RequestKey
 from bo_service.application.repeating import repeated
 from bo_service.application.services import OPEN, Ledger, Services, change_once
