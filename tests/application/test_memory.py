@@ -22,25 +22,27 @@ from bo_service.core.errors import NotFound, StorageUnavailable
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.stopping.settings import StoppingRule
 from bo_service.core.study import Algorithm, ExecutionSettings, Goal, Metric, StudySpec, SuggestionSettings
-from bo_service.core.trial import Failure, FailureReason, Measurement, Prediction, StopRequest, TrialState
+from bo_service.core.trial import Failure, FailureReason, Measurement, Origin, Prediction, StopRequest, TrialState
 from tests.application.whole import evidence_of
 
 SPACE = SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)), Parameter("c", CategoricalDomain(("a", "b")))))
 SPEC = StudySpec(SPACE, (Metric("loss", Goal.MINIMIZE),), execution=ExecutionSettings(max_attempts=2))
+QUICK = replace(SPEC, suggestion=SuggestionSettings(Algorithm.QUASI_RANDOM, seed=7))
 STEPS = ["queue", "record", "start", "start", "complete", "complete", "fail", "crash", "ask to stop", "report"]
 STEPS += ["delete", "revise", "look", "look at source", "forget", "start anew"]
 numbers = count(1)
 
 
 class World:
-    """Two studies, the second of which starts from the first; changes come through either of two servers."""
+    """Two studies, the second of which starts from the first, and one that needs no surrogate; changes come through
+    either of two servers."""
 
     def __init__(self, services: Services) -> None:
-        here, there = replace(services, memory=Memory()), replace(services, memory=Memory())
+        here, there = (replace(services, memory=Memory(), reserve=Reserve()) for _ in range(2))
         self.servers, self.clock = (here, there), services.clock
-        self.source, self.study = f"source-{next(numbers)}", f"study-{next(numbers)}"
-        self.specs = {self.source: SPEC, self.study: replace(SPEC, suggestion=self._settings(0))}
-        for study_id in (self.source, self.study):
+        self.source, self.study, self.quick = (f"{name}-{next(numbers)}" for name in ("source", "study", "quick"))
+        self.specs = {self.source: SPEC, self.study: replace(SPEC, suggestion=self._settings(0)), self.quick: QUICK}
+        for study_id in self.specs:
             self.create(study_id)
 
     def _settings(self, seed: int):
@@ -51,19 +53,19 @@ class World:
         studies.create_study(self.servers[0], studies.NewStudy(study_id, self.specs[study_id], "", {}), None)
 
     def act(self, step: str, server: int, which: int, value: float) -> None:
-        services, study_id = self.servers[server], self.source if which % 3 == 0 else self.study
+        services, study_id = self.servers[server], list(self.specs)[which % 3]
         configuration = {"x": round(abs(value) / 10, 3), "c": "ab"[which % 2]}
         done, key = Measurement({"loss": value}, step=which), None
         if step in ("queue", "record"):
             final = done if step == "record" else None
             trials.create_trial(services, study_id, trials.NewTrial(configuration, {}, final_measurement=final), key)
         elif step == "start":
-            if self.some(study_id, TrialState.QUEUED, which):
+            if study_id == self.quick or self.some(study_id, TrialState.QUEUED, which):
                 suggesting.suggest_trials(services, suggesting.Ask(study_id, 1, "w", 1.0), key)
         elif step in ("delete", "forget", "start anew", "revise"):
             self.upset(step, services, study_id, which)
         elif step.startswith("look"):
-            self.check(services, self.study if step == "look" else self.source)
+            self.check(services, self.source if step == "look at source" else [self.study, self.quick][which % 2])
         else:
             self.go_on(step, services, study_id, which, done)
 
@@ -121,6 +123,12 @@ class World:
             assert known.outlines == {t.number: t for t in outlines}
             assert known.queued == sum(t.state is TrialState.QUEUED for t in outlines)
 
+    def check_suggestions(self) -> None:
+        """Two servers never make the same one."""
+        with self.servers[0].store.read() as records:
+            made = [t.parameters for t in records.trials.select(self.quick) if t.origin is not Origin.USER]
+        assert len({tuple(parameters.items()) for parameters in made}) == len(made)
+
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
@@ -142,8 +150,9 @@ def test_after_any_changes_through_any_server_the_evidence_is_what_would_be_read
     for step in steps:
         world.act(*step)
     for services in world.servers:
-        for study_id in (world.study, world.source):
+        for study_id in world.specs:
             world.check(services, study_id)
+    world.check_suggestions()
 
 
 def outline_reads(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -203,8 +212,7 @@ def make_quick(services: Services) -> Callable[[], None]:
     """Creates a study "s" whose suggestions need no surrogate."""
 
     def make() -> None:
-        settings = SuggestionSettings(Algorithm.QUASI_RANDOM, seed=7)
-        studies.create_study(services, studies.NewStudy("s", replace(SPEC, suggestion=settings), "", {}), None)
+        studies.create_study(services, studies.NewStudy("s", QUICK, "", {}), None)
 
     return make
 
