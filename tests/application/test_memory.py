@@ -29,7 +29,7 @@ SPACE = SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)), Parameter("c", Categ
 SPEC = StudySpec(SPACE, (Metric("loss", Goal.MINIMIZE),), execution=ExecutionSettings(max_attempts=2))
 QUICK = replace(SPEC, suggestion=SuggestionSettings(Algorithm.QUASI_RANDOM, seed=7))
 STEPS = ["queue", "record", "start", "start", "complete", "complete", "fail", "crash", "ask to stop", "report"]
-STEPS += ["delete", "revise", "look", "look at source", "forget", "start anew"]
+STEPS += ["suggest"] * 4 + ["delete", "revise", "look", "look at source", "forget", "start anew"]
 numbers = count(1)
 
 
@@ -60,8 +60,10 @@ class World:
             final = done if step == "record" else None
             trials.create_trial(services, study_id, trials.NewTrial(configuration, {}, final_measurement=final), key)
         elif step == "start":
-            if study_id == self.quick or self.some(study_id, TrialState.QUEUED, which):
+            if self.some(study_id, TrialState.QUEUED, which):
                 suggesting.suggest_trials(services, suggesting.Ask(study_id, 1, "w", 1.0), key)
+        elif step == "suggest":
+            suggesting.suggest_trials(services, suggesting.Ask(self.quick, 1 + which % 2, "w", 1.0), key)
         elif step in ("delete", "forget", "start anew", "revise"):
             self.upset(step, services, study_id, which)
         elif step.startswith("look"):
@@ -275,6 +277,23 @@ def test_what_may_be_lost_is_not_recalled_before_it_was_read(services, make_quic
     pairs(services, 1)
     known = services.memory.recall("s")
     assert (known.study, known.outlines) == as_read(services)
+
+
+def test_what_is_not_durable_yet_is_unknown_to_readers(services, make_quick) -> None:
+    make_quick()
+    pairs(services, 2)
+    before, seen = as_read(services), []
+
+    def look(_: object) -> None:
+        with services.memory.reading(services.store, "s") as (_, known):
+            seen.append((known.study, dict(known.outlines)))
+
+    event.listen(services.store._writer, "commit", look)
+    suggesting.suggest_trials(services, suggesting.Ask("s", 1, "w", 30.0), None)
+    event.remove(services.store._writer, "commit", look)
+    assert seen == [before]
+    known = services.memory.recall("s")
+    assert (known.study, known.outlines) == as_read(services) != before
 
 
 @pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)
