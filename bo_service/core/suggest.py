@@ -34,7 +34,9 @@ def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
 def suggest_with(evidence: Evidence, count: int, factors: Factors) -> Suggested:
     """As `suggest`, where what was computed before may be found."""
     bench = Workbench(evidence, factors)
-    return Suggested(_suggested(bench, count), bench.lookups.used)
+    found = Suggested(_suggested(bench, count), bench.lookups.used)
+    factors.settle(evidence.study, frozenset(bench.lookups.used_factors))
+    return found
 
 
 def _suggested(bench: Workbench, count: int) -> list[Suggestion]:

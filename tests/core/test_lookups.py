@@ -147,6 +147,33 @@ def test_factors_that_were_used_longest_ago_are_forgotten() -> None:
     assert made == list("abcdb")  # c and then b were used longest ago
 
 
+def test_a_study_keeps_the_factors_of_its_last_request_alone() -> None:
+    factors, made = Factors(), []
+
+    def request(study: str, *names: int) -> None:
+        lookups = Lookups({}, factors)
+        for name in names:
+            lookups.factor([np.array([name])], lambda name=name: made.append(name) or np.zeros((2, 2)))
+        factors.settle(study, frozenset(lookups.used_factors))
+
+    request("a", 1, 2)
+    request("b", 3)
+    request("a", 2, 4)
+    request("a", 2, 4)
+    request("b", 3)
+    assert made == [1, 2, 3, 4]
+    request("a", 1)
+    request("a", 2)
+    assert made == [1, 2, 3, 4, 1, 2]
+
+
+def test_memory_stays_with_the_last_milestone() -> None:
+    whole, factors = evidence(3 * EVERY_ONE), Factors()
+    for n in range(2 * EVERY_ONE, 3 * EVERY_ONE, 4):
+        suggest_with(replace(whole, past=whole.past[:n]), 1, factors)
+    assert factors.nbytes <= 8 * (3 * EVERY_ONE) ** 2
+
+
 def test_milestones() -> None:
     found = [milestone(n) for n in range(20_000)]
     assert found == sorted(found)

@@ -19,15 +19,22 @@ Parts = Sequence[NDArray[Any]]
 EDITION = b"1"
 """Another one whenever other hyperparameters are learned from the same: those that were stored are then of no use."""
 MOST_BYTES = 48 * 2**20
+MOST_STUDIES = 1000
 
 
 class Factors:
-    """The Cholesky factors that one process used last, up to so many bytes."""
+    """The Cholesky factors that one process used last, for each study those of its last request, up to so many bytes."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_bytes
         self._size = 0
         self._kept: OrderedDict[str, Array] = OrderedDict()
+        self._used: OrderedDict[str, frozenset[str]] = OrderedDict()
+
+    @property
+    def nbytes(self) -> int:
+        """Of all that are kept."""
+        return self._size
 
     def get(self, key: str, make: Callable[[], Array]) -> Array:
         """The factor of that name, which nobody changes; made where it isn't there."""
@@ -40,6 +47,15 @@ class Factors:
             self._size -= self._kept.popitem(last=False)[1].nbytes
         return found
 
+    def settle(self, study: str, used: frozenset[str]) -> None:
+        """A request of a study has ended: what the one before used and this one didn't is of no use any more."""
+        for key in self._used.pop(study, used) - used:
+            found = self._kept.pop(key, None)
+            self._size -= found.nbytes if found is not None else 0
+        self._used[study] = used
+        if len(self._used) > MOST_STUDIES:
+            self._used.popitem(last=False)
+
 
 class Lookups:
     """What one request may find, and what it found or learned."""
@@ -50,6 +66,8 @@ class Lookups:
         self._factors = factors
         self.used: dict[str, tuple[float, ...]] = {}
         """All hyperparameters that were asked for."""
+        self.used_factors: set[str] = set()
+        """The names of those that were asked for."""
 
     def theta(self, parts: Parts, learn: Callable[[], Array]) -> Array:
         """The hyperparameters that `learn` gives for `parts`."""
@@ -61,7 +79,9 @@ class Lookups:
 
     def factor(self, parts: Parts, make: Callable[[], Array]) -> Array:
         """The Cholesky factor that `make` gives for `parts`, to be left as it is."""
-        return self._factors.get(_digest(parts), make)
+        key = _digest(parts)
+        self.used_factors.add(key)
+        return self._factors.get(key, make)
 
 
 def _digest(parts: Parts) -> str:
