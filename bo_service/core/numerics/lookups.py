@@ -23,7 +23,7 @@ MOST_STUDIES = 1000
 
 
 class Factors:
-    """The Cholesky factors that one process used last, for each study those of its last request, up to so many bytes."""
+    """The Cholesky factors that one process used last: of each study those of its last request, up to so many bytes."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_bytes
