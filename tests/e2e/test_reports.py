@@ -26,9 +26,10 @@ def loss(parameters, trial) -> float:
 
 @pytest.fixture
 def study(server: str):
-    """Sixteen trials, one of which diverged."""
+    """Sixteen trials, one of which diverged, of a learning rate that is too large."""
     with bo_client.connect(server) as client:
         made = client.create_study("flowers", SPACE, "loss", goal="minimize", max_trials=16, seed=0)
+        made.enqueue({"learning_rate": 1.0, "dropout": 0.25, "norm": "batch"})
         made.suggest()[0].fail("DIVERGED", "the loss is nan")
         made.optimize(loss)
         yield made
