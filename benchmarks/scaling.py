@@ -27,6 +27,8 @@ from benchmarks.throughput import SPACE, serving
 TRIALS = 32
 """Running side by side, so that calls for one don't wait for each other."""
 THREADS = 64
+SETTLE_S = 5.0
+"""After its start a server's processes load what they compute with."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class Caller:
 def measured(caller: Caller, pid: int, methods: Sequence[str], calls: int) -> dict[str, Cost]:
     """What each method costs, called alone."""
     usage, found = Usage(pid), {}
+    time.sleep(SETTLE_S)
     for method in methods:
         for _ in range(20):
             caller.act(method)
