@@ -59,8 +59,8 @@ class PeerProcess:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log or subprocess.DEVNULL, text=True,
             env={**os.environ, **ONE_THREAD, **QUIET, **XLA, **paths},
         )  # fmt: skip
-        self._limit_s = limit_s
-        self._end = threading.Timer(limit_s or 0.0, self._child.kill)
+        self._limit_s, self._is_late = limit_s, False
+        self._end = threading.Timer(limit_s or 0.0, self._give_up)
         self._end.daemon = True
         if limit_s is not None:
             self._end.start()
@@ -116,8 +116,12 @@ class PeerProcess:
         except BrokenPipeError as error:
             raise self._gone() from error
 
+    def _give_up(self) -> None:
+        self._is_late = True
+        self._child.kill()
+
     def _gone(self) -> PeerError:
         status = self._child.wait()
-        if self._end.finished.is_set() and self._limit_s is not None:
+        if self._is_late:
             return PeerTooSlow(f"more than {self._limit_s:g} s")
         return PeerError(f"the peer's process ended with status {status}")
