@@ -86,8 +86,7 @@ def running_server(config: Config) -> Iterator[int]:
         if metrics is not None:
             _serve_metrics(stack, config, metrics, Levels(store, pool.load))
         _keep_going(stack, services, door, watcher)
-        stack.callback(learning.save_lessons)
-        stack.callback(Ticker("lessons", LESSONS_S, learning.save_lessons).stop)
+        stack.callback(Ticker("lessons", LESSONS_S, learning.save_lessons, at_end=True).stop)
         stack.callback(Preparers(services, config.processes + 1).stop)
         if isinstance(store, PostgresStore):
             stack.callback(Ticker("changes", NOTICE_S, partial(notice_changes, services)).stop)

@@ -53,9 +53,9 @@ class LearningOptimizer:
         Raises:
             StorageUnavailable: what is left is saved the next time.
         """
-        for study_id in sorted(self._unsaved):
-            with self._guard:
-                learned = self._learned.get(study_id, {})
+        with self._guard:
+            unsaved = {study_id: self._learned[study_id] for study_id in sorted(self._unsaved)}
+        for study_id, learned in unsaved.items():
             with self.store.write(study_id) as records:
                 if records.studies.find(study_id) is not None:
                     records.lessons.save(study_id, learned)
@@ -69,21 +69,20 @@ class LearningOptimizer:
         if learned is None:
             with self.store.read() as records:
                 learned = records.lessons.of(evidence.study)
-            self._remember(evidence.study, learned)
+        with self._guard:
+            learned = self._learned.setdefault(evidence.study, learned)
+            self._used(evidence.study)
         return replace(evidence, learned=learned)
 
     def _keep(self, study_id: str, learned: Learned) -> None:
         with self._guard:
-            is_known = self._learned.get(study_id) == learned
-        if not is_known:
-            self._remember(study_id, learned)
-            with self._guard:
+            if self._learned.get(study_id) != learned:
+                self._learned[study_id] = learned
                 self._unsaved.add(study_id)
+                self._used(study_id)
 
-    def _remember(self, study_id: str, learned: Learned) -> None:
-        with self._guard:
-            self._learned[study_id] = learned
-            self._learned.move_to_end(study_id)
-            if len(self._learned) > MOST_STUDIES:
-                forgotten, _ = self._learned.popitem(last=False)
-                self._unsaved.discard(forgotten)
+    def _used(self, study_id: str) -> None:
+        self._learned.move_to_end(study_id)
+        if len(self._learned) > MOST_STUDIES:
+            forgotten, _ = self._learned.popitem(last=False)
+            self._unsaved.discard(forgotten)

@@ -185,7 +185,7 @@ def _answered(services: Services, study_id: str, key: RequestKey | None, kind: t
     """What the same request was answered before. That it was is rare, so it is looked for last."""
     if key is None:
         return None
-    with services.store.write(study_id) as records:
+    with services.store.write(study_id) as records:  # a reader doesn't see an answer that waits for its commit
         return records.answers.find(key, kind)
 
 

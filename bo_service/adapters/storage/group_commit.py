@@ -50,14 +50,14 @@ class _Group:
         """That transaction belongs to the group."""
         _END_PART.run(self.connection)
 
-    def undo_part(self) -> bool:
-        """False where it can't be undone alone: SQLite has undone everything, as it does where the disk is full."""
+    def undo_part(self) -> SQLAlchemyError | None:
+        """What keeps it from being undone alone: SQLite has undone everything, as it does where the disk is full."""
         try:
             _UNDO_PART.run(self.connection)
             _END_PART.run(self.connection)
-        except SQLAlchemyError:
-            return False
-        return True
+        except SQLAlchemyError as error:
+            return error
+        return None
 
     def end(self) -> None:
         """Commits what there is."""
@@ -142,9 +142,11 @@ class GroupCommit:
                 group.end_part()
         except BaseException as error:
             self._stored.clear()
-            if group.is_empty or not group.undo_part():
+            failure = error if isinstance(error, SQLAlchemyError) else None
+            obstacle = None if group.is_empty else group.undo_part()
+            if group.is_empty or obstacle is not None:
                 self._group = None
-                group.undo(error if isinstance(error, SQLAlchemyError) else None)
+                group.undo(failure or obstacle)  # those before it in the group are told
             else:
                 self._leave(group)
             raise

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, insert, sele
 
 from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.locks import hold_every_study
-from bo_service.adapters.storage.prepared import Prepared
+from bo_service.adapters.storage.prepared import NOTHING, Prepared
 from bo_service.adapters.storage.putting import put, row_of
 from bo_service.adapters.storage.stored import Stored
 from bo_service.application.ports import TrialOutline
@@ -18,7 +18,6 @@ from bo_service.core.errors import NotFound
 from bo_service.core.trial import Trial, TrialState
 
 TRIAL_FIELDS = [field.name for field in fields(Trial)]
-NOTHING: Mapping[str, Any] = {}
 
 _TABLE, _DELETIONS = schema.trials, schema.deleted_trials
 _MINE = _TABLE.c.study_id == bindparam("study")

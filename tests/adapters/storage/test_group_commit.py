@@ -132,6 +132,19 @@ def test_a_commit_that_fails_is_told_to_all(store) -> None:
     assert kept(store) == [9]
 
 
+def test_where_sqlite_has_undone_everything_a_refusal_acknowledges_nothing(store) -> None:
+    def undone_and_refused(records) -> None:
+        records.connection.connection.driver_connection.rollback()
+        refuse(records)
+
+    first, second = together(store, nothing, undone_and_refused)
+    for future in (first, second):
+        assert "may have saved" in str(future.exception())
+    assert kept(store) == []
+    add(store, 9)
+    assert kept(store) == [9]
+
+
 def test_where_sqlite_undoes_everything_nothing_is_acknowledged(store) -> None:
     def undone(records) -> None:
         """As SQLite does by itself where the disk is full."""
