@@ -149,11 +149,10 @@ def _keep_going(stack: ExitStack, services: Services, door: Door, instrument: In
         ("leases", SWEEP_S, lambda: instrument.leases_expired(expire_leases(services))),
         ("answers", FORGET_S, partial(forget_old_answers, services)),
         ("tokens", DOOR_S, door.refresh),
-        ("token uses", USES_S, door.note_uses),
     ]
     for name, seconds, act in tasks:
         stack.callback(Ticker(name, seconds, act).stop)
-    stack.callback(door.note_uses)
+    stack.callback(Ticker("token uses", USES_S, door.note_uses, at_end=True).stop)
 
 
 def _announcing(server: GrpcServer, metrics: Metrics | None) -> Callable[[str, bool], None]:
