@@ -80,13 +80,13 @@ class ServerProcess:
         os.kill(self.pid, signal.SIGCONT)
 
     def children(self) -> list[int]:
-        """Its processes, once there is one."""
+        """Its processes and theirs, once there is one that computes."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            listed = Path(f"/proc/{self.pid}/task").glob("*/children")
-            found = [int(child) for listing in listed for child in listing.read_text().split()]
-            if found:
-                return found
+            found = _children(self.pid)
+            theirs = [process for child in found for process in _children(child)]
+            if theirs:
+                return found + theirs
             time.sleep(0.05)
         return []
 
@@ -97,3 +97,8 @@ class ServerProcess:
         self._process.stdout.close()
         self._process = None
         return status
+
+
+def _children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for listing in listed for child in listing.read_text().split()]

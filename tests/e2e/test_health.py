@@ -27,11 +27,15 @@ def await_answer(address: str, wanted: tuple[int, str], *options: str) -> None:
         time.sleep(0.2)
 
 
-def computing(pid: int) -> list[int]:
-    """The processes that compute: children that run multiprocessing's spawn."""
+def children(pid: int) -> list[int]:
     listed = Path(f"/proc/{pid}/task").glob("*/children")
-    children = [child for listing in listed for child in listing.read_text().split()]
-    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [int(child) for listing in listed for child in listing.read_text().split()]
+
+
+def computing(pid: int) -> list[int]:
+    """The processes that compute: they are forked from the one child that does nothing else."""
+    forking = [child for child in children(pid) if b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [process for child in forking for process in children(child)]
 
 
 def test_a_database_that_takes_no_writes_is_told_and_comes_back(server_process) -> None:

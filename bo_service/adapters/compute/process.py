@@ -1,70 +1,78 @@
-"""One process that computes, which follows its parent.
-
-It is spawned, never forked: a fork of a process with gRPC's threads hangs.
-"""
+"""One process that computes, which follows its parent."""
 
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from typing import Any
 
-from bo_service.adapters.compute import tasks
+from bo_service.adapters.compute import forking, tasks
 
+STARTING_SECONDS = 30.0
+"""After which a process that hasn't started yet counts as hung."""
 ENDING_SECONDS = 5.0
 """How long a killed process may take to be gone."""
+NOT_STARTED = (BrokenExecutor, OSError, EOFError, RuntimeError)
+"""What a process that can't be started raises: EOFError where the one that it is forked from is killed meanwhile."""
 NICE = 5
 """By how much its priority is lower."""
 
 
 class Process:
-    """One process, which starts when it is first needed, and again after it has been killed. One caller at a time."""
+    """One process, which can be started again after it has been killed. One caller at a time."""
 
     def __init__(self) -> None:
         self._executor: ProcessPoolExecutor | None = None
-        self._loading: Future[None] | None = None
+        self.is_loaded = False
+        """Whether it can begin with a task at once."""
         self._signaling = threading.Lock()
         """A signal for one task must not reach the next."""
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether it can begin with a task at once."""
-        loading = self._loading
-        return loading is not None and loading.done() and not loading.cancelled() and loading.exception() is None
 
     @property
     def is_dead(self) -> bool:
         """Whether it was started and is gone."""
         return any(not process.is_alive() for process in self._processes())
 
+    def start(self) -> None:
+        """Returns once it can begin with a task at once. Raises one of NOT_STARTED."""
+        self._executor = executor = ProcessPoolExecutor(1, mp_context=forking.context(), initializer=_enter)
+        begun = threading.Event()
+        forking.expect(STARTING_SECONDS, begun.is_set)
+        try:
+            loading = executor.submit(tasks.load)
+        finally:
+            begun.set()
+        loading.result(STARTING_SECONDS)
+        self.is_loaded = True
+
     def submit(self, task: Callable[..., Any], *arguments: object) -> "Future[Any]":
-        """Raises BrokenExecutor, OSError."""
+        """Once it was started. Raises BrokenExecutor, RuntimeError."""
         with self._signaling:
             if self._executor is None:
-                spawn = multiprocessing.get_context("spawn")
-                self._executor = ProcessPoolExecutor(1, mp_context=spawn, initializer=_enter)
-                self._loading = self._executor.submit(tasks.load)
+                raise BrokenExecutor("it was ended")
             return self._executor.submit(task, *arguments)
 
     def interrupt(self, future: "Future[Any]") -> None:
         """Ends an interruptible task, if it is still at it."""
         with self._signaling:
-            if not future.done() and self.is_loaded:  # before, the signal would kill it
+            if not future.done():
                 for process in self._processes():
                     if process.is_alive():
                         os.kill(process.pid, signal.SIGUSR1)
 
     def kill(self) -> None:
         """What it was at ends with BrokenExecutor."""
-        for process in self._processes():
+        killed = self._processes()
+        for process in killed:
             process.kill()
+        forking.expect(ENDING_SECONDS, lambda: not any(process.is_alive() for process in killed))
 
     def discard(self) -> None:
-        """Kills it; the next task starts another."""
+        """Kills it."""
         killed, executor = self._processes(), self._executor
-        self._executor = self._loading = None
+        self._executor, self.is_loaded = None, False
         if executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)
         for process in killed:

@@ -6,13 +6,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any
 
 from bo_service.adapters.compute import tasks
-from bo_service.adapters.compute.process import Process
+from bo_service.adapters.compute.process import NOT_STARTED, Process
 from bo_service.application.ports import Errand
 from bo_service.core.errors import DeadlinePassed
 
@@ -20,6 +20,10 @@ logger = logging.getLogger("bo_service.compute")
 
 LEFT_SECONDS = 10.0
 """How long a process may go on with what nobody waits for any more, before it counts as hung."""
+AGAIN_SECONDS = 0.1
+"""Until what didn't hear an interruption is interrupted again."""
+RETRY_SECONDS = 2.0
+"""Until a process that can't be started is tried again."""
 TIMES = 2
 """That a task is tried, where its process is killed."""
 MOST_PLACES = 100
@@ -54,8 +58,7 @@ class Processes:
         self._places: OrderedDict[str, Process] = OrderedDict()
         """Which process was last at which subject."""
         self._spare = self._all[1:]
-        self._warm(self._all[0])
-        self._put(self._all[0])
+        self._start(self._all[0])
 
     def run(
         self,
@@ -80,7 +83,7 @@ class Processes:
             try:
                 return self._run(deadline, errand, subject, task, *arguments)
             except (BrokenExecutor, OSError) as error:
-                logger.warning("a process that computes was killed or can't be started (%s)", error)
+                logger.warning("a process that computes was killed (%s)", error)
         raise DeadlinePassed("a process that computes was killed; try again")
 
     def is_ready(self) -> bool:
@@ -124,21 +127,19 @@ class Processes:
         except FutureTimeout:
             if not future.cancel():
                 self._watch(process, future)
-                process.interrupt(future)
             raise _too_slow() from None
         finally:
             errand.listen(lambda: None)
 
     def _hear(self, running: _Running) -> None:
         if running.errand.is_stopped and not running.future.done():
-            running.process.interrupt(running.future)
             self._watch(running.process, running.future)
 
     def _taken(self, deadline: float, errand: Errand, subject: str) -> Process:
         """A free process, once nothing more urgent waits."""
         errand.listen(lambda: self._make_way(errand))
         self._make_way(errand)
-        if not self._free:
+        if self._running and not self._free:
             self._call_spare()
         with self._turns:
             self._waiting.append(errand)
@@ -178,15 +179,11 @@ class Processes:
             other.stop()
 
     def _call_spare(self) -> None:
-        """Starts one more, if there may be more, which takes tasks as soon as it can begin with them at once."""
+        """Starts one more, if there may be more."""
         with self._turns:
             process = self._spare.pop(0) if self._spare else None
         if process is not None:
-            loading = self._warm(process)
-            if loading is None:
-                self._spare.append(process)
-            else:
-                loading.add_done_callback(lambda _: self._put(process))
+            self._start(process)
 
     def _put(self, process: Process) -> None:
         with self._turns:
@@ -194,14 +191,18 @@ class Processes:
             self._turns.notify_all()
 
     def _watch(self, process: Process, future: "Future[Any]") -> None:
+        """Interrupts it, again where it hadn't begun yet; what doesn't end all the same is killed."""
+
         def judge() -> None:
+            end = time.monotonic() + LEFT_SECONDS
+            while not future.done() and time.monotonic() < end:
+                process.interrupt(future)
+                wait([future], AGAIN_SECONDS)
             if not future.done():
                 logger.warning("a process that computes hangs; it is killed, and another started")
                 process.kill()
 
-        timer = threading.Timer(LEFT_SECONDS, judge)
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=judge, daemon=True, name="interrupt").start()
 
     def _give_back(self, running: _Running) -> None:
         process, future = running.process, running.future
@@ -209,25 +210,32 @@ class Processes:
             self._running.remove(running)
         failure = None if future.cancelled() else future.exception()
         if isinstance(failure, BrokenExecutor | MemoryError):  # what is left of its memory is in pieces
-            # on a thread of its own: this one may hold the executor's lock
-            threading.Thread(target=self._replace, args=(process,), daemon=True, name="replace").start()
+            self._replace(process)
         else:
             self._put(process)
 
     def _replace(self, process: Process) -> None:
-        process.discard()
-        if not self._closed.is_set():
-            self.restarts += 1
-            self._warm(process)
-            self._put(process)
+        self.restarts += 1
+        self._start(process)
 
-    def _warm(self, process: Process) -> "Future[Any] | None":
-        try:
-            return process.submit(tasks.load)
-        except (BrokenExecutor, OSError) as error:
-            logger.warning("a process that computes can't be started (%s); trying again when it is needed", error)
+    def _start(self, process: Process) -> None:
+        """Anew, and in the background: it takes tasks as soon as it can begin with them at once."""
+        threading.Thread(target=self._keep_starting, args=(process,), daemon=True, name="start").start()
+
+    def _keep_starting(self, process: Process) -> None:
+        while not self._closed.is_set():
             process.discard()
-            return None
+            try:
+                process.start()
+            except NOT_STARTED as error:
+                if not self._closed.is_set():
+                    logger.warning("a process that computes can't be started (%s); trying again", error)
+                    self._closed.wait(RETRY_SECONDS)
+            else:
+                self._put(process)
+                break
+        if self._closed.is_set():
+            process.discard()
 
 
 def _too_slow() -> DeadlinePassed:

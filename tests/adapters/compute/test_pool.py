@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bo_service.adapters.compute import processes
+from bo_service.adapters.compute import process, processes
 from bo_service.adapters.compute.pool import PoolOptimizer
 from bo_service.application.ports import Errand
 from bo_service.core.domains import FloatDomain
@@ -24,6 +25,7 @@ from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
 
 SPACE = SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)), Parameter("y", FloatDomain(0.0, 1.0))))
+linux = pytest.mark.skipif(sys.platform != "linux", reason="they are forked on Linux alone")
 PATIENCE = 60.0
 """Enough on a busy machine."""
 
@@ -93,6 +95,16 @@ def children() -> list[BaseProcess]:
     return multiprocessing.active_children()
 
 
+def of(pool: PoolOptimizer) -> list[BaseProcess]:
+    """The processes of one pool."""
+    return [process for one in pool._processes._all for process in one._processes()]
+
+
+def forking(process: BaseProcess) -> int:
+    """The process that it was forked from."""
+    return int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def signaled(number: signal.Signals) -> None:
     for child in children():
         assert child.pid is not None
@@ -125,6 +137,41 @@ def test_a_process_killed_while_idle_is_replaced(pool: PoolOptimizer) -> None:
     killed.join(10)
     assert pool.suggest(evidence(), 1, PATIENCE, Errand(is_urgent=True))
     assert pool.predict(evidence(), [{"x": 0.5, "y": 0.5}], PATIENCE).observation_count == 5
+
+
+@linux
+def test_processes_are_forked_from_one_that_does_nothing_else(pair: PoolOptimizer) -> None:
+    """Never from this one, whose gRPC threads a fork would lose."""
+    (parent,) = {forking(process) for process in of(pair)}
+    assert parent != os.getpid()
+    loaded = Path(f"/proc/{parent}/maps").read_text()
+    assert "grpc" not in loaded
+    assert "sklearn" in loaded
+
+
+@linux
+def test_the_process_that_others_are_forked_from_is_replaced(pool: PoolOptimizer) -> None:
+    before = of(pool)
+    parent = forking(before[0])
+    os.kill(parent, signal.SIGKILL)
+    assert pool.analyze(evidence(), PATIENCE).observation_count == 5
+    assert recovered(pool)
+    assert {forking(process) for process in of(pool)} != {parent}
+    deadline = time.monotonic() + PATIENCE
+    while any(Path(f"/proc/{process.pid}").exists() for process in before):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@linux
+def test_the_process_that_others_are_forked_from_hangs(pool: PoolOptimizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "STARTING_SECONDS", 2.0)
+    monkeypatch.setattr(process, "ENDING_SECONDS", 1.0)
+    os.kill(forking(of(pool)[0]), signal.SIGSTOP)
+    assert pool.suggest(evidence(), 1, PATIENCE, Errand(is_urgent=True))
+    of(pool)[0].kill()
+    assert pool.suggest(evidence(), 1, 0.1, Errand(is_urgent=True)) is None
+    assert recovered(pool)
 
 
 def test_a_task_that_kills_its_process_each_time_is_given_up(pool: PoolOptimizer) -> None:
@@ -169,7 +216,7 @@ def test_another_is_started_once_a_task_has_to_wait(left: None) -> None:
 
 
 def test_one_that_hangs_is_no_burden_to_the_other(pair: PoolOptimizer) -> None:
-    hung = children()[-1]
+    hung = of(pair)[-1]
     assert hung.pid is not None
     os.kill(hung.pid, signal.SIGSTOP)
     found = [pair.suggest(evidence(), 1, 5.0, Errand(is_urgent=True)) for _ in range(3)]

@@ -1,0 +1,44 @@
+"""Where processes that compute come from.
+
+Never from the server itself: a fork of a process with gRPC's threads hangs. On Linux they are forked from one that has
+loaded the core and does nothing else, so that they begin at once and share its memory; elsewhere each is spawned.
+"""
+
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from multiprocessing.context import BaseContext
+
+LOADED = "bo_service.adapters.compute.loaded"
+
+
+def context() -> BaseContext:
+    """What processes are started by."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload([LOADED])
+    return forking
+
+
+def expect(seconds: float, is_done: Callable[[], bool]) -> None:
+    """The process that others are forked from is killed, and so replaced, if something isn't done by then: it hangs."""
+
+    def judge() -> None:
+        if not is_done():
+            _kill()
+
+    timer = threading.Timer(seconds, judge)
+    timer.daemon = True
+    timer.start()
+
+
+def _kill() -> None:
+    if sys.platform == "linux":
+        pid = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
