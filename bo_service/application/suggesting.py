@@ -60,7 +60,7 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
     Raises:
         NotFound: no such study.
     """
-    import bo_service.core.blind  # noqa: F401 - takes a second the first time, which no transaction should
+    import bo_service.core.blind  # noqa: F401 - takes a while the first time, which no transaction should
 
     deadline = time.monotonic() + ask.patience
     known = _recall(services, ask.study_id) or _look(services, ask, key)

@@ -49,8 +49,10 @@ def test_clients_and_workers_load_nothing_heavy(statement: str) -> None:
     assert not loaded & {*HEAVY, "bo_service"}
 
 
-def test_the_servers_main_process_loads_no_scikit_learn() -> None:
-    assert not modules_after("import bo_service.cli, bo_service.bootstrap") & {"sklearn", "scipy", "keras", "bo_client"}
+def test_the_servers_main_process_loads_neither_scikit_learn_nor_scipy() -> None:
+    """Not for quick suggestions either."""
+    loaded = modules_after("import bo_service.cli, bo_service.bootstrap, bo_service.core.blind")
+    assert not loaded & {"sklearn", "scipy", "keras", "bo_client"}
 
 
 def test_the_cores_values_need_no_numerics() -> None:

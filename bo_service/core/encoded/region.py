@@ -10,7 +10,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from bo_service.core.constraints import TOLERANCE, Constraint, LinearConstraint
 from bo_service.core.encoded.axes import SAME, FloatAxis, IntAxis
@@ -148,6 +147,8 @@ class Region:
 
     def _optimum(self, z: Array, free: list[int], rules: Sequence[_Linear]) -> Array | None:
         """Values of the free parameters with the greatest common slack, at most a quarter of each constraint's span."""
+        from scipy import optimize  # which few spaces need: the server's main process does without it
+
         axes = self.encoding.axes
         rulers = [axis.ruler for axis in (axes[j] for j in free) if isinstance(axis, FloatAxis | IntAxis)]
         low, high = np.array([r.low for r in rulers]), np.array([r.high for r in rulers])

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from bo_service.core.constraints import Configuration
 from bo_service.core.encoded.encoding import Encoding
@@ -20,6 +19,7 @@ from bo_service.core.encoded.seen import Seen
 from bo_service.core.evidence import Evidence, PastTrial, Source
 from bo_service.core.numerics.array import Array, Seed
 from bo_service.core.numerics.lookups import Factors, Lookups
+from bo_service.core.numerics.nearest import nearest
 from bo_service.core.numerics.pareto import front
 
 
@@ -127,17 +127,11 @@ class Workbench:
 
     def nearest_to_each(self, rows: Array) -> list[tuple[int | None, float | None]]:
         """As `nearest`, of several rows (m, p)."""
-        if len(self.past) < 2:
-            return [self.nearest(row) for row in rows]
-        X = self.encoding.features(rows)
-        found, places = map(np.asarray, KDTree(self._past_features).query(X, k=2))
-        is_nearest = found[:, 0] < found[:, 1] - 1e-9  # else the earliest of equals is
-        difference = self._past_features[places[:, 0]] - X
-        distances = np.sqrt((difference**2).sum(axis=1) / max(len(self.encoding.blocks), 1))
-        return [
-            (self.past[i].number, min(float(distance), 1.0)) if clear else self.nearest(row)
-            for i, distance, clear, row in zip(places[:, 0], distances, is_nearest, rows, strict=True)
-        ]
+        if not self.past:
+            return [(None, None) for _ in rows]
+        scale = max(len(self.encoding.blocks), 1)
+        places, distances = nearest(self._past_features, self.encoding.features(rows), scale)
+        return [(self.past[i].number, min(float(distance), 1.0)) for i, distance in zip(places, distances, strict=True)]
 
     @cached_property
     def _past_features(self) -> Array:

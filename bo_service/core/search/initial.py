@@ -8,13 +8,13 @@ import itertools
 import math
 
 import numpy as np
-from scipy.stats import qmc
 
 from bo_service.core.encoded.axes import every_place
 from bo_service.core.encoded.encoding import Encoding
 from bo_service.core.encoded.region import Region
 from bo_service.core.encoded.seen import Seen
 from bo_service.core.numerics.array import Array
+from bo_service.core.numerics.sobol import scrambled_sobol
 
 SMALL = 4096
 """A finite space of at most so many combinations is listed in full."""
@@ -31,9 +31,8 @@ def default_row(encoding: Encoding) -> Array:
 
 
 def sobol(encoding: Encoding, seed: int, log2: int) -> Array:
-    """The first 2^log2 points (2^log2, p) of the scrambled sequence (Owen 1998) of a seed, as valid rows."""
-    sequence = qmc.Sobol(encoding.width, scramble=True, rng=np.random.default_rng(seed % 2**64))
-    return encoding.spread(sequence.random_base2(log2))
+    """The first 2^log2 points (2^log2, p) of the scrambled sequence of a seed, as valid rows."""
+    return encoding.spread(scrambled_sobol(encoding.width, log2, np.random.default_rng(seed % 2**64)))
 
 
 def every_row(encoding: Encoding) -> Array | None:
