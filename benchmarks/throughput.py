@@ -32,10 +32,10 @@ WARM_UP_S = 1.0
 
 
 @contextmanager
-def serving(storage: str) -> Iterator[tuple[str, int]]:
+def serving(storage: str, *options: str) -> Iterator[tuple[str, int]]:
     """A server; yields its address and its process's number."""
     command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", storage, "--listen", "127.0.0.1:0"]
-    process = subprocess.Popen([*command, "--log-level", "warning"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, "--log-level", "warning", *options], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         yield process.stdout.readline().split()[2], process.pid
@@ -118,16 +118,19 @@ def measure_peer(peer: str, clients: int, seconds: float, folder: Path | None) -
 @click.command()
 @click.option("--storage", required=True, help="As of bo-service serve; a database of its own.")
 @click.option("--clients", default="1,16", show_default=True)
+@click.option("--cpu-affinity", default="", help="As of bo-service serve.")
 @click.option("--studies", default=1, show_default=True, help="That the clients share, at most two.")
 @click.option("--seconds", default=10.0, show_default=True)
 @click.option("--peers", default="", help="Names with commas: optuna, vizier.")
 @click.option("--environments", "folder", type=click.Path(path_type=Path), help="Where the peers' environments are.")
-def main(storage: str, clients: str, studies: int, seconds: float, peers: str, folder: Path | None) -> None:
+def main(
+    storage: str, clients: str, cpu_affinity: str, studies: int, seconds: float, peers: str, folder: Path | None
+) -> None:
     """Measure suggest and complete."""
     counts = [int(count) for count in clients.split(",")]
     click.echo("| server | clients | pairs per second | median, ms | 99 %, ms | server's processor, ms a pair |")
     click.echo("|---|---|---|---|---|---|")
-    with serving(storage) as (address, pid):
+    with serving(storage, "--cpu-affinity", cpu_affinity) as (address, pid):
         for count in counts:
             click.echo(measure(address, pid, count, studies, seconds))
     for peer in filter(None, peers.split(",")):

@@ -8,6 +8,7 @@ from functools import partial
 
 import grpc
 
+from bo_service.adapters.affinity import Affinity
 from bo_service.adapters.compute.pool import PoolOptimizer
 from bo_service.adapters.dashboard import DashboardProcess, PrivateSocket
 from bo_service.adapters.grpc.server import COMPUTING, READINESS, GrpcServer
@@ -66,11 +67,13 @@ def running_server(config: Config) -> Iterator[int]:
         StartupError: it can't start.
     """
     with ExitStack() as stack:
+        affinity = Affinity(config.processors)
+        stack.callback(affinity.close)
         store = open_store(config.storage)
         stack.callback(store.close)
         clock = clock_of(store)
         door, credentials = _door(store, clock, config), _credentials(config)
-        pool = PoolOptimizer(config.processes)
+        pool = PoolOptimizer(config.processes, affinity.free)
         stack.callback(pool.close)
         instruments, metrics = _instruments(stack, config)
         watcher = Instruments(instruments)
@@ -94,7 +97,8 @@ def running_server(config: Config) -> Iterator[int]:
         stack.callback(server.stop, config.drain_seconds, config.grace_seconds)
         _watch_health(stack, services, pool, _announcing(server, metrics))
         if private is not None:
-            dashboard = stack.enter_context(DashboardProcess(private, config.dashboard_options))
+            with affinity.lifted():
+                dashboard = stack.enter_context(DashboardProcess(private, config.dashboard_options))
             logger.info("dashboard at %s", dashboard.address)
         yield server.port
 

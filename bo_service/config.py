@@ -75,6 +75,8 @@ class Config:
     """Whether other machines may call although nothing is encrypted, or anybody may."""
     processes: int = field(default_factory=default_processes)
     """That compute suggestions."""
+    cpu_affinity: str = ""
+    """Numbers, with commas, of the processors that the threads which answer calls keep to; empty: any."""
     tls: TlsFiles | None = None
     """None: nothing is encrypted."""
     auth: str = "auto"
@@ -97,6 +99,10 @@ class Config:
     def __post_init__(self) -> None:
         if self.processes < 1:
             raise StartupError(f"--processes: is {self.processes}; give 1 or more")
+        if not all(number.isascii() and number.isdigit() for number in self._cpus):
+            raise StartupError(
+                f"--cpu-affinity: is {self.cpu_affinity!r}; give a processor's number, such as 0, or 0,1"
+            )
         if not (self.is_private or self.insecure or self.tls):
             raise StartupError(
                 f"--listen: {self.host} can be reached from other machines, and calls are neither encrypted nor "
@@ -119,6 +125,15 @@ class Config:
                 f"--dashboard: {address.host} can be reached from other machines, and nothing would be encrypted; "
                 "listen on 127.0.0.1, or give --tls-cert and --tls-key, or accept that with --insecure"
             )
+
+    @property
+    def processors(self) -> frozenset[int]:
+        """Of `cpu_affinity`."""
+        return frozenset(map(int, self._cpus))
+
+    @property
+    def _cpus(self) -> list[str]:
+        return self.cpu_affinity.split(",") if self.cpu_affinity else []
 
     @property
     def address(self) -> Address:

@@ -35,6 +35,12 @@ ENDED_AT_ONCE = 130
 )
 @click.option("--insecure", is_flag=True, help="Listen to other machines although nothing is encrypted or anybody may.")
 @click.option("--processes", type=int, help="Processes that compute suggestions.  [default: processors, 2 to 4]")
+@click.option(
+    "--cpu-affinity",
+    metavar="CPU[,CPU]",
+    default="",
+    help="Keep the threads that answer calls on this processor, where nothing else needs it.",
+)
 @click.option("--metrics", metavar="HOST:PORT", help="Answers Prometheus there, such as 127.0.0.1:9464.")
 @click.option("--metrics-insecure", is_flag=True, help="Let other machines read the metrics, which nothing protects.")
 @click.option("--dashboard", metavar="HOST:PORT", help="Serves the dashboard there, such as 127.0.0.1:8080.")

@@ -1,5 +1,6 @@
 """The server as a process: how it starts, what it refuses, how it ends."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -50,6 +51,9 @@ def test_a_second_server_over_one_file_is_refused(server_process) -> None:
         (("--listen", "127.0.0.1:99999"), "HOST:PORT"),
         (("--listen", "0.0.0.0:0"), "--insecure"),
         (("--processes", "0"), "1 or more"),
+        (("--cpu-affinity", "first"), "give a processor's number, such as 0, or 0,1"),
+        (("--cpu-affinity", "0,"), "give a processor's number"),
+        (("--cpu-affinity", "9999"), "--cpu-affinity: is 9999; this process may use the processors"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_in_one_line(tmp_path: Path, options: tuple[str, ...], hint: str) -> None:
@@ -58,6 +62,25 @@ def test_settings_that_cannot_be_are_refused_in_one_line(tmp_path: Path, options
     assert hint in done.stderr
     assert "secret" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system knows no affinity")
+def test_threads_that_answer_keep_to_one_processor_and_computations_to_none(make_server) -> None:
+    all_there_are = os.sched_getaffinity(0)
+    chosen = max(all_there_are)
+    process = make_server("--cpu-affinity", str(chosen), "--processes", "1")
+    with bo_client.connect(process.start()) as client:
+        study = client.create_study("s", SPACE, "loss", goal="minimize", initial_trials=2)
+        for value in (0.1, 0.5, 0.9):
+            study.add({"x": value}, {"loss": value})
+        while study.suggest()[0].origin is not bo_client.Origin.SURROGATE:
+            pass
+    pid = process.process.pid
+    threads = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+    assert {frozenset(os.sched_getaffinity(thread)) for thread in threads} == {frozenset({chosen})}
+    computing = [process for child in _children(pid) for process in _listed(child)]
+    assert computing
+    assert all(os.sched_getaffinity(process) == all_there_are for process in computing)
 
 
 def test_health_says_serving(server: str) -> None:
@@ -130,12 +153,15 @@ def test_it_speaks_only_to_this_machine_unless_told_otherwise(server: str) -> No
         pass
 
 
+def _listed(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for listing in listed for child in listing.read_text().split()]
+
+
 def _children(pid: int) -> list[int]:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        listed = Path(f"/proc/{pid}/task").glob("*/children")
-        found = [int(child) for listing in listed for child in listing.read_text().split()]
-        if found:
+        if found := _listed(pid):
             return found
         time.sleep(0.05)
     return []

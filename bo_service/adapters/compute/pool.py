@@ -36,8 +36,9 @@ class PoolOptimizer:
     Quick questions are answered in this process, and never wait for the pool.
     """
 
-    def __init__(self, processes: int) -> None:
-        self._processes = Processes(processes)
+    def __init__(self, processes: int, processors: frozenset[int] | None = None) -> None:
+        """`processors` are those that the processes may run on; None: the same as this thread."""
+        self._processes = Processes(processes, processors)
         self._failures = 0
         threading.Thread(target=_load, daemon=True, name="load-core").start()  # so that the first call needn't
 

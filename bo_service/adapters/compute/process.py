@@ -23,7 +23,9 @@ NICE = 5
 class Process:
     """One process, which can be started again after it has been killed. One caller at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, processors: frozenset[int] | None = None) -> None:
+        """`processors` are those that it may run on; None: the same as the thread that starts it."""
+        self._processors = processors
         self._executor: ProcessPoolExecutor | None = None
         self.is_loaded = False
         """Whether it can begin with a task at once."""
@@ -37,7 +39,9 @@ class Process:
 
     def start(self) -> None:
         """Returns once it can begin with a task at once. Raises one of NOT_STARTED."""
-        self._executor = executor = ProcessPoolExecutor(1, mp_context=forking.context(), initializer=_enter)
+        self._executor = executor = ProcessPoolExecutor(
+            1, mp_context=forking.context(), initializer=_enter, initargs=(self._processors,)
+        )
         begun = threading.Event()
         forking.expect(STARTING_SECONDS, begun.is_set)
         try:
@@ -90,8 +94,10 @@ class Process:
         return list((executor._processes or {}).values()) if executor is not None else []
 
 
-def _enter() -> None:
+def _enter(processors: frozenset[int] | None) -> None:
     """Leaves Ctrl-C to the parent, and dies with it. Calls are answered first, where processors are few."""
+    if processors is not None:
+        os.sched_setaffinity(0, processors)
     if hasattr(os, "nice"):
         os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -45,12 +45,13 @@ class _Running:
 class Processes:
     """Up to so many processes, each with one task at a time: one from the start, others once a task has to wait."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, processors: frozenset[int] | None = None) -> None:
+        """`processors` are those that they may run on; None: the same as this thread."""
         for variable in THREAD_VARIABLES:  # read by the numeric libraries when the processes load them
             os.environ.setdefault(variable, "1")
         self._closed = threading.Event()
         self.restarts = 0
-        self._all = [Process() for _ in range(count)]
+        self._all = [Process(processors) for _ in range(count)]
         self._turns = threading.Condition()
         self._free: list[Process] = []
         self._waiting: list[Errand] = []
