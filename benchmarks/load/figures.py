@@ -9,6 +9,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+LAST_S = 0.2
+"""Before the end counting ends, as then all workers complete at once."""
+
 
 @dataclass(frozen=True)
 class Load:
@@ -35,7 +38,7 @@ class Figures:
     errors: list[str] = field(default_factory=list)
     leases_lost: int = 0
     memory_mb: float = 0.0
-    """The most that the server and its processes held."""
+    """The most that the server and its processes held, pages that they share counted once."""
     processor_s: float = 0.0
     """Which the server and its processes took."""
     counting: bool = False
@@ -98,7 +101,7 @@ class Usage:
 
     def look(self) -> None:
         """Now."""
-        held = sum(_status(pid).get("VmRSS", 0.0) for pid in self.family())
+        held = sum(_held(pid).get("Pss", 0.0) for pid in self.family())
         self.most_mb = max(self.most_mb, held / 1024)
 
     def processor_s(self) -> float:
@@ -121,8 +124,8 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _status(pid: int) -> Mapping[str, float]:
-    rows = [line.split() for line in _read(Path(f"/proc/{pid}/status")).splitlines()]
+def _held(pid: int) -> Mapping[str, float]:
+    rows = [line.split() for line in _read(Path(f"/proc/{pid}/smaps_rollup")).splitlines()]
     return {row[0].rstrip(":"): float(row[1]) for row in rows if len(row) > 2 and row[2] == "kB"}
 
 

@@ -17,7 +17,7 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import optimization_service_pb2_grpc as rpc
 from bo_api.v1 import study_pb2
 
-from benchmarks.load.figures import Figures, Load, Usage
+from benchmarks.load.figures import LAST_S, Figures, Load, Usage
 
 OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
 DEADLINE_S = 20.0
@@ -59,9 +59,9 @@ async def _run(address: str, figures: Figures, usage: Usage) -> None:
     workers = [asyncio.create_task(_work(address, i, end, figures)) for i in range(load.workers)]
     await asyncio.sleep(load.warm_s)
     figures.counting = True
-    while time.monotonic() < end:
+    while (left := end - LAST_S - time.monotonic()) > 0.0:
         usage.look()
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(min(1.0, left))
     figures.counting = False
     await asyncio.gather(*workers)
 

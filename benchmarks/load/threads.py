@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Protocol
 
-from benchmarks.load.figures import Figures, Load, Usage
+from benchmarks.load.figures import LAST_S, Figures, Load, Usage
 
 PATIENCE_S = 20.0
 """For calls that are still unanswered at the end; as long as a call of ours may take."""
@@ -43,9 +43,9 @@ def drive(system: str, load: Load, pid: int, connect: Callable[[int], Worker]) -
         thread.start()
     time.sleep(load.warm_s)
     figures.counting = True
-    while time.monotonic() < end:
+    while (left := end - LAST_S - time.monotonic()) > 0.0:
         usage.look()
-        time.sleep(1.0)
+        time.sleep(min(1.0, left))
     figures.counting = False
     for thread in threads:
         thread.join(max(0.0, end + PATIENCE_S - time.monotonic()))
