@@ -5,11 +5,13 @@ holds a study waits for what another study's holder has, so that nobody waits in
 """
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Connection, bindparam, text
 
 from bo_service.adapters.storage.columns import Moment
+from bo_service.adapters.storage.prepared import Prepared
 
 NOW = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 """The database's time, which within a transaction goes on."""
@@ -24,7 +26,7 @@ STUDIES, SCHEMA = key_of("studies"), key_of("schema")
 _BEGIN = text(f"SELECT {NOW} AS now").columns(now=Moment)
 # the time is asked for when the locks have been got: a sub-select comes first
 _HELD = "WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(:studies), pg_advisory_xact_lock(:study))"
-_TURN = (
+_TURN = Prepared(
     text(f"{_HELD} SELECT {NOW} AS now FROM held")  # noqa: S608 - constants of ours
     .bindparams(bindparam("studies", STUDIES, BigInteger), bindparam("study", type_=BigInteger))
     .columns(now=Moment)
@@ -38,9 +40,15 @@ def now(connection: Connection) -> datetime:
     return moment
 
 
-def take_turn(connection: Connection, study_id: str) -> datetime:
-    """Waits until no other transaction changes the study; PostgreSQL's time then."""
-    moment: datetime = connection.execute(_TURN, {"study": key_of(f"study {study_id}")}).scalar_one()
+def ask_for_turn(connection: Connection, study_id: str) -> Callable[[], datetime]:
+    """What waits until no other transaction changes the study, and returns PostgreSQL's time then."""
+    answer = _TURN.ask(connection, {"study": key_of(f"study {study_id}")})
+
+    def moment() -> datetime:
+        ((found,),) = answer()
+        told: datetime = found
+        return told
+
     return moment
 
 

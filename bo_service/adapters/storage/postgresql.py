@@ -4,8 +4,10 @@ A transaction that changes a study begins with a lock of that study, which all s
 last one left (READ COMMITTED). Nothing is locked while suggestions are computed. The database's clock is everybody's.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from typing import TypeVar
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -13,11 +15,15 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from bo_service.adapters.storage import locks
 from bo_service.adapters.storage.address import Address, PostgresAddress
 from bo_service.adapters.storage.failures import cause, told, unsure
+from bo_service.adapters.storage.pipelining import leave_when_needed, pipelined
+from bo_service.adapters.storage.prepared import told_by_driver
 from bo_service.adapters.storage.records import SqlRecords
 from bo_service.adapters.storage.shared_clock import SharedClock
 from bo_service.adapters.storage.upgrade import upgrade
 from bo_service.application.study_locks import StudyLocks
 from bo_service.core.errors import StartupError, StorageUnavailable
+
+T = TypeVar("T")
 
 CONNECTIONS = 20
 PATIENCE_S = 10
@@ -54,8 +60,9 @@ class PostgresStore:
         self._turns = StudyLocks()
         self._writer = engine_of(address)
         self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        upgrader = self._writer.execution_options(isolation_level="READ COMMITTED")
         try:
-            with reaching(address), self._writer.begin() as connection:
+            with reaching(address), upgrader.begin() as connection:
                 self.migration = upgrade(connection, str(address))
                 self.clock.set(locks.now(connection))
         except BaseException:
@@ -64,21 +71,51 @@ class PostgresStore:
 
     @contextmanager
     def read(self) -> Iterator[SqlRecords]:
-        with told(), self._reader.begin() as connection:
-            yield SqlRecords(connection)
+        with told(), ExitStack() as stack:
+            yield self._opened(stack, self._reading)
 
     @contextmanager
     def write(self, study_id: str | None = None) -> Iterator[SqlRecords]:
-        with told(), self._turn(study_id), self._writer.connect() as connection, connection.begin() as transaction:
-            self.clock.set(locks.now(connection) if study_id is None else locks.take_turn(connection, study_id))
-            records = SqlRecords(connection)
+        with told(), self._turn(study_id), ExitStack() as stack:
+            records, commit = self._opened(stack, partial(self._writing, study_id))
             yield records
             try:
-                transaction.commit()
+                commit()
             except DBAPIError as error:
                 raise (unsure(error) if error.connection_invalidated else error) from error
             for act in records.acts:  # while no other of this server changes the study
                 act()
+
+    def _opened(self, stack: ExitStack, opening: Callable[[], AbstractContextManager[T]]) -> T:
+        """A transaction. Where its connection has been cut meanwhile it is opened again: nothing was done with it."""
+        try:
+            return stack.enter_context(opening())
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        self._writer.dispose()  # likely all of them were cut
+        return stack.enter_context(opening())
+
+    @contextmanager
+    def _reading(self) -> Iterator[SqlRecords]:
+        with self._reader.connect() as connection:
+            told_by_driver(connection, connection.dialect.do_ping)
+            with connection.begin():
+                yield SqlRecords(connection)
+
+    @contextmanager
+    def _writing(self, study_id: str | None) -> Iterator[tuple[SqlRecords, Callable[[], None]]]:
+        """And what commits it."""
+        with self._writer.connect() as connection, pipelined(connection) as commit:
+            records = SqlRecords(connection)
+            if study_id is None:
+                self.clock.set(locks.now(connection))
+            else:
+                turn = locks.ask_for_turn(connection, study_id)
+                study = records.studies.ask_for(study_id)  # sent with it, and read when the turn has come
+                self.clock.set(turn())
+                study()
+            yield records, commit
 
     @contextmanager
     def _turn(self, study_id: str | None) -> Iterator[None]:
@@ -102,15 +139,17 @@ def engine_of(address: PostgresAddress) -> Engine:
     session = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
     options = f"{session} {given.pop('options', '')}".strip()
     try:
-        return create_engine(
+        engine = create_engine(
             address.url.set(drivername="postgresql+psycopg", query={}),
             connect_args={**CONNECT, **given, "options": options},
             pool_size=CONNECTIONS,
             max_overflow=0,
             pool_timeout=PATIENCE_S,
-            pool_pre_ping=True,
             hide_parameters=True,
+            isolation_level="AUTOCOMMIT",  # a transaction that writes sends BEGIN and COMMIT on its own
         )
+        leave_when_needed(engine)
+        return engine
     except ImportError as error:
         raise StartupError(
             f'--storage: PostgreSQL needs its driver: pip install "bo-service[postgresql]" ({error})'

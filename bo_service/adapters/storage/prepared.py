@@ -7,7 +7,7 @@ dialect, how values are stored, its pool and its exceptions.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Select
+from sqlalchemy import Connection, Executable, SelectBase
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
@@ -27,9 +27,13 @@ class Prepared:
 
     def all(self, connection: Connection, given: Mapping[str, Any] = NOTHING) -> list[Any]:
         """The rows of a query, as tuples."""
+        return self.ask(connection, given)()
+
+    def ask(self, connection: Connection, given: Mapping[str, Any] = NOTHING) -> Callable[[], list[Any]]:
+        """What returns the rows: within a pipeline nothing is waited for until then."""
         form = self._form(connection.dialect)
-        rows = _told(connection, lambda driver: driver.execute(form.sql, form.written(given)).fetchall())
-        return form.read(rows)
+        cursor = told_by_driver(connection, lambda driver: driver.execute(form.sql, form.written(given)))
+        return lambda: form.read(told_by_driver(connection, lambda _: cursor.fetchall()))
 
     def first(self, connection: Connection, given: Mapping[str, Any] = NOTHING) -> Any:
         """The first row of a query; None where there is none."""
@@ -39,13 +43,13 @@ class Prepared:
     def run(self, connection: Connection, given: Mapping[str, Any] = NOTHING) -> None:
         """Changes something."""
         form = self._form(connection.dialect)
-        _told(connection, lambda driver: driver.execute(form.sql, form.written(given)))
+        told_by_driver(connection, lambda driver: driver.execute(form.sql, form.written(given)))
 
     def run_for_each(self, connection: Connection, given: Sequence[Mapping[str, Any]]) -> None:
         """Changes something with each of these values, at once."""
         form = self._form(connection.dialect)
         rows = [form.written(each) for each in given]
-        _told(connection, lambda driver: driver.cursor().executemany(form.sql, rows))
+        told_by_driver(connection, lambda driver: driver.cursor().executemany(form.sql, rows))
 
     def _form(self, dialect: Dialect) -> "_Form":
         form = self._forms.get(dialect.name)
@@ -65,7 +69,7 @@ class _Form:
         self._is_ordered = compiled.positiontup is not None
         self._writers: list[tuple[str, Change | None]] = [(n, writers[n]) for n in compiled.positiontup or named]
         self._fixed = {name: bound.value for name, bound in named.items() if not bound.required}
-        results = statement.selected_columns if isinstance(statement, Select) else ()
+        results = statement.selected_columns if isinstance(statement, SelectBase) else ()
         readers = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in results]
         self._readers: list[tuple[int, Change]] = [(i, read) for i, read in enumerate(readers) if read is not None]
 
@@ -87,7 +91,7 @@ class _Form:
         return tuple(found)
 
 
-def _told(connection: Connection, act: Callable[[Any], Any]) -> Any:
+def told_by_driver(connection: Connection, act: Callable[[Any], Any]) -> Any:
     """What the driver answers. Raises SQLAlchemy's exceptions, as SQLAlchemy does."""
     driver, dialect = connection.connection.driver_connection, connection.dialect
     errors: Any = dialect.loaded_dbapi

@@ -44,12 +44,18 @@ class SqlStudies:
 
     def find(self, study_id: str) -> Study | None:
         known = self._stored.study(study_id)
-        if known is not None:
-            return known
-        row = _STUDY.first(self._connection, {"id": study_id})
-        if row is None:
-            return None
-        self._stored.keep_study(found := Study(*row))
+        return self.ask_for(study_id)() if known is None else known
+
+    def ask_for(self, study_id: str) -> Callable[[], Study | None]:
+        """What returns it, and keeps it at hand."""
+        answer = _STUDY.ask(self._connection, {"id": study_id})
+
+        def found() -> Study | None:
+            studies = [Study(*row) for row in answer()]
+            for study in studies:
+                self._stored.keep_study(study)
+            return studies[0] if studies else None
+
         return found
 
     def get(self, study_id: str) -> Study:

@@ -1,14 +1,16 @@
 """What is PostgreSQL's own: transactions of several servers, the database's clock, what can't be reached."""
 
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from bo_service.adapters.storage import postgresql
 from bo_service.adapters.storage.columns import EPOCH
@@ -17,7 +19,7 @@ from bo_service.adapters.storage.postgresql import PostgresStore
 from bo_service.application.ports import RequestKey
 from bo_service.application.views import Done
 from bo_service.core.domains import FloatDomain
-from bo_service.core.errors import StorageUnavailable, TransactionLost
+from bo_service.core.errors import NotFound, StorageUnavailable, TransactionLost
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import Goal, Metric, Study, StudySpec
 
@@ -106,8 +108,77 @@ def test_one_request_id_in_two_studies_is_a_lost_transaction(stores) -> None:
 
     with stores[0].write("s") as records:
         records.answers.remember(key, Done(), NOW)
-    with pytest.raises(TransactionLost):
-        remember()
+    for _ in range(2):  # the connection is as good as new
+        with pytest.raises(TransactionLost):
+            remember()
+    with stores[1].write("t") as records:
+        records.studies.advance(replace(STUDY, study_id="t", revision=3))
+    with stores[0].read() as records:
+        assert records.studies.get("t").revision == 3
+
+
+def test_what_a_refused_change_wrote_is_undone(stores) -> None:
+    def change(study_id: str | None) -> None:
+        with stores[0].write(study_id) as records:
+            records.studies.save(replace(STUDY, revision=99))
+            records.studies.get("nothing")
+
+    for study_id in ("s", None, "s"):
+        with pytest.raises(NotFound):
+            change(study_id)
+    with stores[0].write("s") as records:
+        assert records.studies.get("s").revision == 1
+
+
+class CountingProxy:
+    """Between a server and its database; counts how often the server has waited for an answer."""
+
+    def __init__(self, port: int) -> None:
+        self._there = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.waits = 0
+        self._last: object = None
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                pair = self._listener.accept()[0], socket.create_connection(("127.0.0.1", self._there))
+                for source, target in (pair, pair[::-1]):
+                    threading.Thread(target=self._pass_on, args=(source, target, pair[1]), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, database: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                self.waits += source is database and self._last is not source
+                self._last = source
+                target.sendall(data)
+        target.close()
+
+
+def test_a_change_waits_for_the_network_where_it_reads_and_at_its_end(make_database: Callable[[], str]) -> None:
+    address = make_database()
+    url = make_url(address)
+    proxy = CountingProxy(url.port)
+    store = open_store(url.set(port=proxy.port).render_as_string(hide_password=False))
+    try:
+        with store.write() as records:
+            records.studies.add(STUDY)
+        for turn in range(8):  # so that the driver has prepared the statements
+            before = proxy.waits
+            with store.write("s") as records:
+                study = records.studies.get("s")
+                records.studies.advance(replace(study, revision=turn))
+                records.answers.remember(RequestKey(f"r{turn}", "M", "d"), Done(), NOW)
+            taken = proxy.waits - before
+        assert taken == 2  # for its turn and the study; for the end
+    finally:
+        store.close()
+        proxy.close()
 
 
 def test_a_deadlock_is_a_lost_transaction(stores) -> None:
@@ -161,6 +232,12 @@ def test_connections_that_were_cut_are_replaced(stores) -> None:
         records.connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": mine})
     with first.read() as records:
         assert records.studies.find("s") is not None
+    with first.read() as records:
+        mine = records.connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    with second.write() as records:
+        records.connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": mine})
+    with first.write("s") as records:  # nor does a change notice
+        assert records.studies.get("s").revision == 1
     with pytest.raises(StorageUnavailable, match="nothing was changed"):
         change_while_cut(first, second, in_time=True)
     with first.write("s") as records:
