@@ -3,6 +3,7 @@
 A change costs no look at all of the trials.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,6 +30,8 @@ class Known:
     study: Study
     outlines: Layers[TrialOutline]
     """All trials, by number."""
+    counts: Mapping[TrialState, int]
+    """How many of them are in each state, without those that none is in."""
     waiting: frozenset[int]
     """Numbers of those that are queued."""
     pending: Mapping[int, Configuration]
@@ -47,7 +50,8 @@ class Known:
         trials = records.trials.outlines(study.study_id)
         outlines, spent = Layers({trial.number: trial for trial in trials}), Layers(_spent(trials))
         past = Past.of(trials, study.spec)
-        return cls(study, outlines, _waiting(trials), _pending(trials), spent, past, next(_versions))
+        counts = Counter(trial.state for trial in trials)
+        return cls(study, outlines, counts, _waiting(trials), _pending(trials), spent, past, next(_versions))
 
     def after(self, change: "Change") -> "Known":
         """What it is after a change of just this study."""
@@ -57,11 +61,18 @@ class Known:
             self,
             study=change.after,
             outlines=self.outlines.changed(change.deleted, {trial.number: trial for trial in changed}),
+            counts=self._counted(touched, changed),
             waiting=self.waiting.difference(touched) | _waiting(changed),
             pending=_in_order(self.pending, touched, _pending(changed)),
             spent=self.spent.changed(touched, _spent(changed)),
         )
         return _with_past(known, self, touched)
+
+    def _counted(self, touched: Sequence[int], changed: Sequence[TrialOutline]) -> Mapping[TrialState, int]:
+        counts = Counter(self.counts)
+        counts.subtract(self.outlines[number].state for number in touched if number in self.outlines)
+        counts.update(trial.state for trial in changed)
+        return +counts
 
     @property
     def version(self) -> Version:

@@ -6,7 +6,7 @@ looked at on top of what was remembered and let go.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +15,7 @@ from bo_service.application.ports import Records, Store
 from bo_service.application.study_locks import StudyLocks
 from bo_service.application.warm_start import sources_from
 from bo_service.core.study import Study
+from bo_service.core.trial import TrialState
 
 MOST_TRIALS = 50_000
 """That are remembered of all studies together, unless one alone has more."""
@@ -85,6 +86,12 @@ class Memory:
         Other servers may have changed it since, and studies that it starts from.
         """
         return None if study_id in self._outdated else self._remembered(study_id)
+
+    def counts(self, study: Study) -> Mapping[TrialState, int] | None:
+        """How many of its trials are in each state; None where it isn't remembered just as it is."""
+        with self._guard:
+            known = self._known.get(study.study_id)
+        return known.counts if known is not None and known.study == study else None
 
     def foresee(self, change: Change) -> Known | None:
         """The study as a transaction leaves it, for those after it; `learn` it once that is durable.

@@ -59,7 +59,7 @@ def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> S
                     "or change its settings with UpdateStudy",
                     study=found.name,
                 )
-            return view_study(records, found)
+            return view_study(records, found, services.memory)
 
         return once(records, key, StudyView, now, create)
 
@@ -67,7 +67,7 @@ def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> S
 def get_study(services: Services, study_id: str) -> StudyView:
     """Raises NotFound."""
     with services.store.read() as records:
-        return view_study(records, records.studies.get(study_id))
+        return view_study(records, records.studies.get(study_id), services.memory)
 
 
 def list_studies(
@@ -81,7 +81,7 @@ def list_studies(
         seen = (study for study in _studies_after(records, after, limit + 1) if is_seen(study.study_id))
         found = list(islice(seen, limit + 1))
         more = found[limit - 1].study_id if len(found) > limit else ""
-        return [view_study(records, study) for study in found[:limit]], more
+        return [view_study(records, study, services.memory) for study in found[:limit]], more
 
 
 def _studies_after(records: Records, after: str, at_once: int) -> Iterator[Study]:
@@ -110,7 +110,7 @@ def update_study(services: Services, study_id: str, change: StudyUpdate, key: Re
                 fields.setdefault("state", StudyState.ACTIVE)
         ledger.update(**fields)
         ledger.close()
-        return view_study(ledger.records, ledger.study)
+        return view_study(ledger.records, ledger.study, services.memory)
 
     return change_once(services, study_id, key, StudyView, update)
 

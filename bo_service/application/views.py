@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from bo_service.application.memory import Memory
 from bo_service.application.ports import Records
 from bo_service.core.study import Study
 from bo_service.core.trial import Measurement, Trial, TrialState
@@ -78,8 +79,10 @@ class StudyChanges:
     revision: int
 
 
-def view_study(records: Records, study: Study) -> StudyView:
-    return StudyView(study, records.trials.counts(study.study_id))
+def view_study(records: Records, study: Study, memory: Memory) -> StudyView:
+    """As the transaction sees it; its trials are counted only where the server doesn't remember it."""
+    counts = memory.counts(study)
+    return StudyView(study, records.trials.counts(study.study_id) if counts is None else counts)
 
 
 def view_trials(records: Records, study_id: str, trials: list[Trial], full: bool) -> tuple[TrialView, ...]:

@@ -60,4 +60,4 @@ def _changes(services: Services, study_id: str, after: int, full: bool) -> Study
         revision = found[-1].revision if more else study.revision
         deleted = records.trials.deleted(study_id, after, revision) if after else []
         trials = view_trials(records, study_id, found, full)
-        return StudyChanges(view_study(records, study), trials, tuple(deleted), revision)
+        return StudyChanges(view_study(records, study, services.memory), trials, tuple(deleted), revision)

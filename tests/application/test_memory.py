@@ -1,6 +1,7 @@
 """What is remembered of a study is what would be read of it, whatever happened in between."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -124,6 +125,8 @@ class World:
             assert known.running == sum(t.state is TrialState.RUNNING for t in outlines)
             assert known.outlines == {t.number: t for t in outlines}
             assert known.queued == sum(t.state is TrialState.QUEUED for t in outlines)
+            assert known.counts == Counter(t.state for t in outlines)
+        assert studies.get_study(services, study_id).counts == Counter(t.state for t in outlines)
 
     def check_suggestions(self) -> None:
         """Two servers never make the same one."""
@@ -168,6 +171,19 @@ def outline_reads(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[s
 
     monkeypatch.setattr(SqlTrials, "outlines", noted)
     return read
+
+
+def test_the_trials_of_a_remembered_study_are_counted_without_a_look(services, make_study, monkeypatch) -> None:
+    make_study()
+    counted = []
+    monkeypatch.setattr(SqlTrials, "counts", lambda _, study_id: counted.append(study_id) or {})
+    for i in range(3):
+        (trial,) = suggesting.suggest_trials(services, suggesting.Ask("s", 1, "w", 30.0), None).trials
+        running.complete_trial(services, "s", trial.number, trial.lease.token, Measurement({"loss": i}), None)
+        with services.memory.reading(services.store, "s"):
+            pass
+        assert studies.get_study(services, "s").counts == {TrialState.SUCCEEDED: i + 1}
+    assert not counted
 
 
 def test_trials_are_read_once(services: Services, make_study: Callable[..., str], monkeypatch) -> None:
