@@ -24,7 +24,10 @@ class Affinity:
         if processors:
             self._held = frozenset(processors)
             self.free = _given(self._held)
-            os.sched_setaffinity(0, self._held)
+            try:
+                os.sched_setaffinity(0, self._held)
+            except OSError as error:
+                raise StartupError(f"--cpu-affinity: the system doesn't allow it ({error}); leave it out") from error
 
     @contextmanager
     def lifted(self) -> Iterator[None]:

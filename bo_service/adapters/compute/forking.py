@@ -14,11 +14,13 @@ from collections.abc import Callable
 from multiprocessing.context import BaseContext
 
 LOADED = "bo_service.adapters.compute.loaded"
+IS_FORKED = sys.platform == "linux" and sys.version_info >= (3, 11, 1)
+"""Before, whoever was on the machine could make the process fork what he liked (CVE-2022-42919)."""
 
 
 def context() -> BaseContext:
     """What processes are started by."""
-    if sys.platform != "linux":
+    if not IS_FORKED:
         return multiprocessing.get_context("spawn")
     forking = multiprocessing.get_context("forkserver")
     forking.set_forkserver_preload([LOADED])
@@ -38,7 +40,7 @@ def expect(seconds: float, is_done: Callable[[], bool]) -> None:
 
 
 def _kill() -> None:
-    if sys.platform == "linux":
+    if IS_FORKED:
         pid = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
         if pid is not None:
             os.kill(pid, signal.SIGKILL)

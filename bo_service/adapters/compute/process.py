@@ -6,11 +6,12 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from bo_service.adapters.compute import forking, tasks
 
-STARTING_SECONDS = 30.0
+STARTING_SECONDS = 60.0
 """After which a process that hasn't started yet counts as hung."""
 ENDING_SECONDS = 5.0
 """How long a killed process may take to be gone."""
@@ -98,7 +99,7 @@ def _enter(processors: frozenset[int] | None) -> None:
     """Leaves Ctrl-C to the parent, and dies with it. Calls are answered first, where processors are few."""
     if processors is not None:
         os.sched_setaffinity(0, processors)
-    if hasattr(os, "nice"):
+    with suppress(AttributeError, OSError):  # some systems have no priorities, or don't let them be changed
         os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tasks.allow_interrupts()
