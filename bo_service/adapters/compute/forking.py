@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.context import BaseContext
 
 LOADED = "bo_service.adapters.compute.loaded"
@@ -27,20 +28,23 @@ def context() -> BaseContext:
     return forking
 
 
-def expect(seconds: float, is_done: Callable[[], bool]) -> None:
-    """The process that others are forked from is killed, and so replaced, if something isn't done by then: it hangs."""
+def expect(seconds: float, is_done: Callable[[], bool]) -> threading.Timer:
+    """The process that others are forked from hangs, and is killed, if something isn't done by then; to be canceled."""
 
     def judge() -> None:
         if not is_done():
-            _kill()
+            kill()
 
     timer = threading.Timer(seconds, judge)
     timer.daemon = True
     timer.start()
+    return timer
 
 
-def _kill() -> None:
+def kill() -> None:
+    """Kills the process that others are forked from, and them with it; the next start brings another."""
     if IS_FORKED:
         pid = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
         if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -13,10 +13,8 @@ from bo_service.adapters.compute import forking, tasks
 
 STARTING_SECONDS = 60.0
 """After which a process that hasn't started yet counts as hung."""
-ENDING_SECONDS = 5.0
-"""How long a killed process may take to be gone."""
-NOT_STARTED = (BrokenExecutor, OSError, EOFError, RuntimeError)
-"""What a process that can't be started raises: EOFError where the one that it is forked from is killed meanwhile."""
+ENDING_SECONDS = 15.0
+"""How long a killed process may take to be gone, after which the one that it was forked from counts as hung."""
 NICE = 5
 """By how much its priority is lower."""
 
@@ -39,25 +37,28 @@ class Process:
         return any(not process.is_alive() for process in self._processes())
 
     def start(self) -> None:
-        """Returns once it can begin with a task at once. Raises one of NOT_STARTED."""
+        """Returns once it can begin with a task at once. Raises whatever may be in the way."""
         self._executor = executor = ProcessPoolExecutor(
             1, mp_context=forking.context(), initializer=_enter, initargs=(self._processors,)
         )
-        begun = threading.Event()
-        forking.expect(STARTING_SECONDS, begun.is_set)
+        expected = forking.expect(STARTING_SECONDS, lambda: False)
         try:
             loading = executor.submit(tasks.load)
         finally:
-            begun.set()
+            expected.cancel()
         loading.result(STARTING_SECONDS)
         self.is_loaded = True
 
     def submit(self, task: Callable[..., Any], *arguments: object) -> "Future[Any]":
-        """Once it was started. Raises BrokenExecutor, RuntimeError."""
+        """Once it was started. Raises BrokenExecutor."""
         with self._signaling:
-            if self._executor is None:
-                raise BrokenExecutor("it was ended")
-            return self._executor.submit(task, *arguments)
+            executor = self._executor
+            try:
+                if executor is not None:
+                    return executor.submit(task, *arguments)
+            except RuntimeError as error:
+                raise BrokenExecutor(str(error)) from error
+            raise BrokenExecutor("it was ended")
 
     def interrupt(self, future: "Future[Any]") -> None:
         """Ends an interruptible task, if it is still at it."""
@@ -69,10 +70,7 @@ class Process:
 
     def kill(self) -> None:
         """What it was at ends with BrokenExecutor."""
-        killed = self._processes()
-        for process in killed:
-            process.kill()
-        forking.expect(ENDING_SECONDS, lambda: not any(process.is_alive() for process in killed))
+        _kill(self._processes())
 
     def discard(self) -> None:
         """Kills it."""
@@ -80,12 +78,13 @@ class Process:
         self._executor, self.is_loaded = None, False
         if executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)
-        for process in killed:
-            process.kill()
+        _kill(killed)
 
     def close(self) -> None:
         """Kills it, and returns when it is gone."""
         killed = self._processes()
+        if self._executor is not None and not self.is_loaded:
+            forking.kill()  # else its start would be waited for
         self.discard()
         for process in killed:
             process.join(ENDING_SECONDS)
@@ -95,10 +94,18 @@ class Process:
         return list((executor._processes or {}).values()) if executor is not None else []
 
 
+def _kill(processes: Sequence[Any]) -> None:
+    for process in processes:
+        process.kill()
+    if processes:
+        forking.expect(ENDING_SECONDS, lambda: not any(process.is_alive() for process in processes))
+
+
 def _enter(processors: frozenset[int] | None) -> None:
     """Leaves Ctrl-C to the parent, and dies with it. Calls are answered first, where processors are few."""
     if processors is not None:
-        os.sched_setaffinity(0, processors)
+        with suppress(OSError):  # they may have been taken from us
+            os.sched_setaffinity(0, processors)
     with suppress(AttributeError, OSError):  # some systems have no priorities, or don't let them be changed
         os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

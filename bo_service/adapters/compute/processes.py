@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bo_service.adapters.compute import tasks
-from bo_service.adapters.compute.process import NOT_STARTED, Process
+from bo_service.adapters.compute.process import Process
 from bo_service.application.ports import Errand
 from bo_service.core.errors import DeadlinePassed
 
@@ -118,6 +118,9 @@ class Processes:
         running = _Running(process, future, errand)
         with self._turns:
             self._running.append(running)
+            is_short = bool(self._waiting) and not self._free
+        if is_short:
+            self._call_spare()
         future.add_done_callback(lambda _: self._give_back(running))
         errand.listen(lambda: self._hear(running))
         self._hear(running)
@@ -216,8 +219,10 @@ class Processes:
             self._put(process)
 
     def _replace(self, process: Process) -> None:
-        self.restarts += 1
-        self._start(process)
+        if not self._closed.is_set():
+            with self._turns:
+                self.restarts += 1
+            self._start(process)
 
     def _start(self, process: Process) -> None:
         """Anew, and in the background: it takes tasks as soon as it can begin with them at once."""
@@ -228,7 +233,7 @@ class Processes:
             process.discard()
             try:
                 process.start()
-            except NOT_STARTED as error:
+            except Exception as error:
                 if not self._closed.is_set():
                     logger.warning("a process that computes can't be started (%s); trying again", error)
                     self._closed.wait(RETRY_SECONDS)

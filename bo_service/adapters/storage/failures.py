@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from bo_service.core.errors import StorageUnavailable, TransactionLost
 
@@ -37,6 +37,11 @@ def unsure(error: Exception) -> StorageUnavailable:
         f"the database went away while it was saving ({cause(error)}), and may have saved it: "
         "repeat the call with the same request_id, which is safe either way"
     )
+
+
+def is_refused(error: DBAPIError) -> bool:
+    """Whether PostgreSQL itself said that it has undone the transaction; it may also go away in the middle of it."""
+    return getattr(getattr(error.orig, "diag", None), "severity_nonlocalized", None) == "ERROR"
 
 
 def cause(error: BaseException) -> str:

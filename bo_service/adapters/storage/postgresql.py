@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bo_service.adapters.storage import locks
 from bo_service.adapters.storage.address import Address, PostgresAddress
-from bo_service.adapters.storage.failures import cause, told, unsure
+from bo_service.adapters.storage.failures import cause, is_refused, told, unsure
 from bo_service.adapters.storage.pipelining import leave_when_needed, pipelined
 from bo_service.adapters.storage.prepared import told_by_driver
 from bo_service.adapters.storage.records import SqlRecords
@@ -82,12 +82,12 @@ class PostgresStore:
             try:
                 commit()
             except DBAPIError as error:
-                raise (unsure(error) if error.connection_invalidated else error) from error
+                raise (error if is_refused(error) else unsure(error)) from error
             for act in records.acts:  # while no other of this server changes the study
                 act()
 
     def _opened(self, stack: ExitStack, opening: Callable[[], AbstractContextManager[T]]) -> T:
-        """A transaction. Where its connection has been cut meanwhile it is opened again: nothing was done with it."""
+        """A transaction. Where its connection is found cut it is opened again: nothing was done with it."""
         try:
             return stack.enter_context(opening())
         except DBAPIError as error:

@@ -174,6 +174,62 @@ def test_the_process_that_others_are_forked_from_hangs(pool: PoolOptimizer, monk
     assert recovered(pool)
 
 
+@linux
+def test_it_closes_while_the_process_that_others_are_forked_from_hangs(
+    pool: PoolOptimizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "ENDING_SECONDS", 1.0)
+    other = PoolOptimizer(1)
+    assert recovered(other)
+    gone = of(other)
+    os.kill(forking(gone[0]), signal.SIGSTOP)
+    other.close()
+    deadline = time.monotonic() + PATIENCE
+    while any(process.is_alive() for process in gone):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@linux
+def test_it_closes_while_a_process_waits_to_be_forked(pool: PoolOptimizer) -> None:
+    os.kill(forking(of(pool)[0]), signal.SIGSTOP)
+    other = PoolOptimizer(1)
+    time.sleep(0.5)  # until it waits
+    began = time.monotonic()
+    other.close()
+    assert time.monotonic() - began < process.STARTING_SECONDS / 2
+
+
+def test_a_start_that_fails_in_whatever_way_is_tried_again(left: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "RETRY_SECONDS", 0.1)
+    start, failures = process.Process.start, [MemoryError(), ValueError(), EOFError()]
+
+    def fail(one: process.Process) -> None:
+        if failures:
+            raise failures.pop()
+        start(one)
+
+    monkeypatch.setattr(process.Process, "start", fail)
+    pool = PoolOptimizer(1)
+    assert recovered(pool)
+    pool.close()
+
+
+def test_another_is_started_where_two_tasks_wait_for_the_first(left: None) -> None:
+    pool = PoolOptimizer(2)
+    threads = [threading.Thread(target=pool._processes.run, args=(PATIENCE, time.sleep, 2.0)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + PATIENCE
+    while pool.load().running < 2:
+        assert time.monotonic() < deadline
+        assert any(thread.is_alive() for thread in threads)
+        time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    pool.close()
+
+
 def test_a_task_that_kills_its_process_each_time_is_given_up(pool: PoolOptimizer) -> None:
     with pytest.raises(DeadlinePassed, match="killed"):
         pool._processes.run(PATIENCE, os.abort)

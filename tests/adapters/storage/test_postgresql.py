@@ -130,11 +130,19 @@ def test_what_a_refused_change_wrote_is_undone(stores) -> None:
         assert records.studies.get("s").revision == 1
 
 
+FATAL = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+COMMITTED = b"COMMIT\0"
+
+
 class CountingProxy:
-    """Between a server and its database; counts how often the server has waited for an answer."""
+    """Between a server and its database; counts how often the server has waited for an answer.
+
+    `is_ending`: the database ends with the next commit, as one that is being stopped does when it has saved it.
+    """
 
     def __init__(self, port: int) -> None:
         self._there = port
+        self.is_ending = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.waits = 0
@@ -156,29 +164,54 @@ class CountingProxy:
             while data := source.recv(1 << 16):
                 self.waits += source is database and self._last is not source
                 self._last = source
+                if self.is_ending and source is database and COMMITTED in data:
+                    told = data[: data.index(COMMITTED) + len(COMMITTED)]
+                    target.sendall(told + b"E" + (len(FATAL) + 4).to_bytes(4, "big") + FATAL)
+                    break
                 target.sendall(data)
         target.close()
 
 
-def test_a_change_waits_for_the_network_where_it_reads_and_at_its_end(make_database: Callable[[], str]) -> None:
-    address = make_database()
-    url = make_url(address)
+@pytest.fixture
+def proxied(make_database: Callable[[], str]) -> Iterator[tuple[PostgresStore, CountingProxy]]:
+    """A store with a study, behind a proxy."""
+    url = make_url(make_database())
     proxy = CountingProxy(url.port)
     store = open_store(url.set(port=proxy.port).render_as_string(hide_password=False))
-    try:
-        with store.write() as records:
-            records.studies.add(STUDY)
-        for turn in range(8):  # so that the driver has prepared the statements
-            before = proxy.waits
-            with store.write("s") as records:
-                study = records.studies.get("s")
-                records.studies.advance(replace(study, revision=turn))
-                records.answers.remember(RequestKey(f"r{turn}", "M", "d"), Done(), NOW)
-            taken = proxy.waits - before
-        assert taken == 2  # for its turn and the study; for the end
-    finally:
-        store.close()
-        proxy.close()
+    with store.write() as records:
+        records.studies.add(STUDY)
+    yield store, proxy
+    store.close()
+    proxy.close()
+
+
+def test_a_change_waits_for_the_network_where_it_reads_and_at_its_end(proxied) -> None:
+    store, proxy = proxied
+    for turn in range(8):  # so that the driver has prepared the statements
+        before = proxy.waits
+        with store.write("s") as records:
+            study = records.studies.get("s")
+            records.studies.advance(replace(study, revision=turn))
+            records.answers.remember(RequestKey(f"r{turn}", "M", "d"), Done(), NOW)
+        taken = proxy.waits - before
+    assert taken == 2  # for its turn and the study; for the end
+
+
+def test_a_database_that_is_stopped_as_it_has_saved_is_told_as_unsure(proxied) -> None:
+    store, proxy = proxied
+
+    def change() -> None:
+        with store.write("s") as records:
+            records.studies.advance(replace(STUDY, revision=42))
+
+    change()
+    proxy.is_ending = True
+    with pytest.raises(StorageUnavailable, match="may have saved it"):
+        change()
+    proxy.is_ending = False
+    change()
+    with store.read() as records:
+        assert records.studies.get("s").revision == 42
 
 
 def test_a_deadlock_is_a_lost_transaction(stores) -> None:
@@ -245,15 +278,14 @@ def test_connections_that_were_cut_are_replaced(stores) -> None:
 
 
 def change_while_cut(store: PostgresStore, other: PostgresStore, in_time: bool) -> None:
-    """Changes a study; the connection is cut before, or after that and before the commit."""
+    """Changes a study; the connection is cut before that is sent with the commit, or before what is read first."""
     with store.write("s") as records:
-        mine = records.connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
-        if not in_time:
-            records.studies.save(replace(STUDY, revision=99))
+        mine = records.connection.connection.driver_connection.info.backend_pid
+        records.studies.save(replace(STUDY, revision=99))
         with other.write() as others:
             others.connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": mine})
         if in_time:
-            records.studies.save(replace(STUDY, revision=99))
+            records.answers.find(RequestKey("r", "M", "d"), Done)
 
 
 def test_a_commit_whose_answer_is_lost_is_told_as_unsure(stores) -> None:
