@@ -9,10 +9,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from bo_service.core.blind import quasi_random
 from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale, Value
-from bo_service.core.encoded.axes import SAME, axis_of
+from bo_service.core.encoded.axes import SAME, axis_of, every_place
 from bo_service.core.encoded.encoding import Encoding
+from bo_service.core.evidence import Evidence
 from bo_service.core.space import Activation, Parameter, SearchSpace
+from bo_service.core.study import SuggestionSettings
 
 
 def assert_same(found: Mapping[str, Value], given: Mapping[str, Value], space: SearchSpace) -> None:
@@ -141,3 +144,16 @@ def test_values_that_the_user_wrote_come_back_to_the_last_digit() -> None:
     encoding = Encoding(space)
     assert encoding.decode(encoding.encode([{"p": written, "q": 2}])[0]) == {"p": written, "q": 2}
     assert encoding.decode(encoding.encode([{"p": 0.5}])[0]) == {"p": 0.5}
+
+
+@given(st.integers(1, 40), st.integers(0, 60), st.sampled_from(Scale))
+def test_every_value_of_a_whole_number_has_its_place(low: int, more: int, scale: Scale) -> None:
+    axis = axis_of(IntDomain(low, low + more, scale))
+    assert [axis.value(z) for z in every_place(axis)] == list(range(low, low + more + 1))
+
+
+@pytest.mark.parametrize("scale", Scale)
+def test_a_small_space_of_whole_numbers_is_suggested_to_the_last(scale: Scale) -> None:
+    space = SearchSpace((Parameter("n", IntDomain(1, 9, scale)),))
+    found = quasi_random(Evidence(space, SuggestionSettings(), 0, ()), 20)
+    assert sorted(suggestion.configuration["n"] for suggestion in found) == list(range(1, 10))

@@ -244,7 +244,9 @@ class ListAxis:
 
 
 def every_place(axis: Axis) -> Array:
-    """z (levels,) of all values of a stepped axis."""
+    """z (levels,) of all values of a stepped axis, in order."""
+    if isinstance(axis, IntAxis):  # on a logarithm equal steps miss some
+        return axis.positions(range(int(axis.ruler.low), int(axis.ruler.high) + 1))
     count = int(axis.levels)
     return axis.spread((np.arange(count, dtype=np.float64) + 0.5) / count)
 
