@@ -118,19 +118,20 @@ def measure_peer(peer: str, clients: int, seconds: float, folder: Path | None) -
 @click.command()
 @click.option("--storage", required=True, help="As of bo-service serve; a database of its own.")
 @click.option("--clients", default="1,16", show_default=True)
-@click.option("--cpu-affinity", default="", help="As of bo-service serve.")
+@click.option("--cpu-affinity", help="As of bo-service serve.")
 @click.option("--studies", default=1, show_default=True, help="That the clients share, at most two.")
 @click.option("--seconds", default=10.0, show_default=True)
 @click.option("--peers", default="", help="Names with commas: optuna, vizier.")
 @click.option("--environments", "folder", type=click.Path(path_type=Path), help="Where the peers' environments are.")
 def main(
-    storage: str, clients: str, cpu_affinity: str, studies: int, seconds: float, peers: str, folder: Path | None
+    storage: str, clients: str, cpu_affinity: str | None, studies: int, seconds: float, peers: str, folder: Path | None
 ) -> None:
     """Measure suggest and complete."""
     counts = [int(count) for count in clients.split(",")]
     click.echo("| server | clients | pairs per second | median, ms | 99 %, ms | server's processor, ms a pair |")
     click.echo("|---|---|---|---|---|---|")
-    with serving(storage, "--cpu-affinity", cpu_affinity) as (address, pid):
+    options = ["--cpu-affinity", cpu_affinity] if cpu_affinity else []
+    with serving(storage, *options) as (address, pid):
         for count in counts:
             click.echo(measure(address, pid, count, studies, seconds))
     for peer in filter(None, peers.split(",")):

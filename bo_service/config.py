@@ -75,8 +75,8 @@ class Config:
     """Whether other machines may call although nothing is encrypted, or anybody may."""
     processes: int = field(default_factory=default_processes)
     """That compute suggestions."""
-    cpu_affinity: str = ""
-    """Numbers, with commas, of the processors that the threads which answer calls keep to; empty: any."""
+    cpu_affinity: str | None = None
+    """Numbers, with commas, of the processors that the threads which answer calls keep to; None: any."""
     tls: TlsFiles | None = None
     """None: nothing is encrypted."""
     auth: str = "auto"

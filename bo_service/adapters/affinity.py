@@ -1,7 +1,7 @@
 """Which processors the threads that answer calls may run on.
 
-Python runs on one processor at a time. Where there are several, its threads wake each other across them, which takes up
-to a third of a call's time on virtual machines: a server that has a processor to itself does better on that alone.
+Python runs on one processor at a time. Where there are several, its threads wake each other across them, which takes a
+third of a call's time or more on virtual machines: a server that has a processor to itself does better on that alone.
 """
 
 import os

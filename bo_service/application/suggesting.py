@@ -60,8 +60,6 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
     Raises:
         NotFound: no such study.
     """
-    import bo_service.core.blind  # noqa: F401 - takes a while the first time, which no transaction should
-
     deadline = time.monotonic() + ask.patience
     known = _recall(services, ask.study_id) or _look(services, ask, key)
     with _alone(services, ask, known) as alone:

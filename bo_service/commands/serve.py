@@ -38,7 +38,6 @@ ENDED_AT_ONCE = 130
 @click.option(
     "--cpu-affinity",
     metavar="CPU[,CPU]",
-    default="",
     help="Keep the threads that answer calls on this processor, where nothing else needs it.",
 )
 @click.option("--metrics", metavar="HOST:PORT", help="Answers Prometheus there, such as 127.0.0.1:9464.")

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -79,17 +78,6 @@ class ServerProcess:
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
-    def children(self) -> list[int]:
-        """Its processes and theirs, once there is one that computes."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            found = _children(self.pid)
-            theirs = [process for child in found for process in _children(child)]
-            if theirs:
-                return found + theirs
-            time.sleep(0.05)
-        return []
-
     def _reap(self) -> int:
         assert self._process is not None
         status = self._process.wait(timeout=READY_S)
@@ -97,8 +85,3 @@ class ServerProcess:
         self._process.stdout.close()
         self._process = None
         return status
-
-
-def _children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for listing in listed for child in listing.read_text().split()]

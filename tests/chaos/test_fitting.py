@@ -9,6 +9,7 @@ import bo_client
 import pytest
 
 from tests.chaos.server import ServerProcess
+from tests.processes import processes_of
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0), bo_client.FloatParameter("y", 0.0, 1.0)])
 DEADLINE = 8.0
@@ -23,8 +24,8 @@ def test_a_suggestion_comes_in_time(start: Callable[..., ServerProcess], number:
         for i in range(4):
             study.add({"x": i / 4, "y": (i * 3 % 4) / 4}, float(i))
         surrogate(study)
-        for child in server.children():
-            os.kill(child, number)
+        for process in processes_of(server.pid):
+            os.kill(process, number)
         began = time.monotonic()
         (given,) = study.suggest(timeout=DEADLINE)
         assert time.monotonic() - began < DEADLINE

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import bo_client
 
+from tests.processes import children_of
+
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 
 
@@ -27,15 +29,10 @@ def await_answer(address: str, wanted: tuple[int, str], *options: str) -> None:
         time.sleep(0.2)
 
 
-def children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for listing in listed for child in listing.read_text().split()]
-
-
 def computing(pid: int) -> list[int]:
     """The processes that compute: they are forked from the one child that does nothing else."""
-    forking = [child for child in children(pid) if b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes()]
-    return [process for child in forking for process in children(child)]
+    forking = [child for child in children_of(pid) if b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [process for child in forking for process in children_of(child)]
 
 
 def test_a_database_that_takes_no_writes_is_told_and_comes_back(server_process) -> None:

@@ -14,6 +14,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.processes import children_of, processes_of
+
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 SERVE = [sys.executable, "-m", "bo_service.cli", "serve"]
 
@@ -78,7 +80,7 @@ def test_threads_that_answer_keep_to_one_processor_and_computations_to_none(make
     pid = process.process.pid
     threads = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
     assert {frozenset(os.sched_getaffinity(thread)) for thread in threads} == {frozenset({chosen})}
-    computing = [process for child in _children(pid) for process in _listed(child)]
+    computing = [process for child in children_of(pid) for process in children_of(child)]
     assert computing
     assert all(os.sched_getaffinity(process) == all_there_are for process in computing)
 
@@ -97,20 +99,21 @@ def test_a_signal_ends_it_gracefully_with_its_processes(server_process, number: 
         study = client.create_study("s", SPACE, "loss", goal="minimize")
         stream = study.watch()
         next(stream)
-        children = _children(server_process.process.pid)
-        assert children
+        processes = processes_of(server_process.process.pid)
+        assert processes
         began = time.monotonic()
         assert server_process.stop(number) == 0
         assert time.monotonic() - began < 15
         with pytest.raises(bo_client.ServerUnavailable):
             study.info()
-    _assert_gone(children, within=5)  # Python's own helper process ends when it sees that its parent has
+    _assert_gone(processes, within=5)  # Python's own helper process ends when it sees that its parent has
 
 
 def test_its_processes_die_with_it(server_process) -> None:
-    children = _children(server_process.process.pid)
+    processes = processes_of(server_process.process.pid)
+    assert processes
     server_process.kill()
-    _assert_gone(children, within=20)
+    _assert_gone(processes, within=20)
 
 
 def test_a_suggestion_comes_within_the_deadline_whatever_the_surrogate_does(server: str) -> None:
@@ -151,20 +154,6 @@ def test_it_speaks_only_to_this_machine_unless_told_otherwise(server: str) -> No
     assert server.startswith("127.0.0.1:")
     with socket.create_connection(("127.0.0.1", int(server.split(":")[1])), timeout=5):
         pass
-
-
-def _listed(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for listing in listed for child in listing.read_text().split()]
-
-
-def _children(pid: int) -> list[int]:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if found := _listed(pid):
-            return found
-        time.sleep(0.05)
-    return []
 
 
 def _is_zombie(pid: int) -> bool:

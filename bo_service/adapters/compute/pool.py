@@ -1,7 +1,6 @@
 """Suggestions computed in processes of their own, so that the threads that answer calls only wait."""
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 from bo_service.adapters.compute import tasks
 from bo_service.adapters.compute.processes import Processes, Stopped
 from bo_service.application.ports import Errand
+from bo_service.core.blind import quasi_random
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import DeadlinePassed, LimitExceeded
 from bo_service.core.evidence import Evidence, Predictions, Suggested, Suggestion
@@ -40,7 +40,6 @@ class PoolOptimizer:
         """`processors` are those that the processes may run on; None: the same as this thread."""
         self._processes = Processes(processes, processors)
         self._failures = 0
-        threading.Thread(target=_load, daemon=True, name="load-core").start()  # so that the first call needn't
 
     def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> Suggested | None:
         run = partial(self._processes.run, errand=errand, subject=evidence.study)
@@ -55,8 +54,6 @@ class PoolOptimizer:
         return found
 
     def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
-        from bo_service.core.blind import quasi_random
-
         return quasi_random(evidence, count)
 
     def predict(self, evidence: Evidence, configurations: Sequence[Configuration], patience: float) -> Predictions:
@@ -90,7 +87,3 @@ class PoolOptimizer:
             raise LimitExceeded(
                 "the surrogate needs more memory than the server's processes may take; give them more, or ask for less"
             ) from error
-
-
-def _load() -> None:
-    import bo_service.core.blind  # noqa: F401

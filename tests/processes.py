@@ -1,0 +1,24 @@
+"""The processes of a machine, as Linux lists them."""
+
+import time
+from pathlib import Path
+
+PATIENCE_S = 20.0
+
+
+def children_of(pid: int) -> list[int]:
+    """Of all of its threads."""
+    listed = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for listing in listed for child in listing.read_text().split()]
+
+
+def processes_of(server: int) -> list[int]:
+    """A server's processes and theirs, once there is one that computes; none if there never is."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        found = children_of(server)
+        computing = [process for child in found for process in children_of(child)]
+        if computing:
+            return found + computing
+        time.sleep(0.05)
+    return []
