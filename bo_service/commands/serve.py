@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bo_service.config import TlsFiles
 
 PEM = click.Path(dir_okay=False, path_type=Path)
+AWAKE_S = 1.0
 ENDED_AT_ONCE = 130
 """Exit status after a second signal."""
 
@@ -96,7 +97,8 @@ def serve(
             click.echo(f"listening on {config.host}:{port}")
             if port_file is not None:
                 _publish(port_file, port)
-            asked_to_stop.wait()
+            while not asked_to_stop.wait(AWAKE_S):  # a signal just before it waits is heard when it wakes
+                pass
     except StartupError as error:
         sys.exit(f"bo-service: {error.message}")
     except OSError as error:
