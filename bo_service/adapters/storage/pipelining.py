@@ -48,7 +48,7 @@ def pipelined(connection: Connection) -> Iterator[Callable[[], None]]:
 
 def _undo(connection: Connection, sync: Callable[[], None]) -> None:
     if not connection.invalidated:
-        with suppress(DBAPIError):  # one is told already
+        with suppress(DBAPIError):  # the caller already has the error
             told_by_driver(connection, lambda _: sync())
     if not connection.invalidated:
         try:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from bo_service.adapters.storage import locks
@@ -147,6 +147,11 @@ def engine_of(address: PostgresAddress) -> Engine:
             pool_timeout=PATIENCE_S,
             hide_parameters=True,
             isolation_level="AUTOCOMMIT",  # a transaction that writes sends BEGIN and COMMIT on its own
+        )
+        from bo_service.adapters.storage.bounded_waits import BoundedConnection  # needs the driver
+
+        event.listen(
+            engine, "do_connect", lambda _dialect, _record, given, named: BoundedConnection.connect(*given, **named)
         )
         leave_when_needed(engine)
         return engine

@@ -98,9 +98,15 @@ def told_by_driver(connection: Connection, act: Callable[[Any], Any]) -> Any:
     try:
         return act(driver)
     except errors.Error as error:
-        is_gone = dialect.is_disconnect(error, driver, None)
+        is_gone = dialect.is_disconnect(error, driver, None) or _ends_session(error)
         if is_gone:
             connection.invalidate(error)
         raise DBAPIError.instance(
             None, None, error, errors.Error, connection_invalidated=is_gone, dialect=dialect
         ) from error
+
+
+def _ends_session(error: Exception) -> bool:
+    """Whether PostgreSQL says that it closes the connection, which the socket may show later, or never."""
+    severity = getattr(getattr(error, "diag", None), "severity_nonlocalized", None)
+    return severity in ("FATAL", "PANIC")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import make_url, text
 
-from bo_service.adapters.storage import postgresql
+from bo_service.adapters.storage import bounded_waits, postgresql
 from bo_service.adapters.storage.columns import EPOCH
 from bo_service.adapters.storage.opening import open_store
 from bo_service.adapters.storage.postgresql import PostgresStore
@@ -138,11 +138,14 @@ class CountingProxy:
     """Between a server and its database; counts how often the server has waited for an answer.
 
     `is_ending`: the database ends with the next commit, as one that is being stopped does when it has saved it.
+    `is_silent`: with it, the client's side of the connection stays open and nothing more is passed on.
+    `is_paused`: the database saves the next commit, and says nothing any more.
     """
 
     def __init__(self, port: int) -> None:
         self._there = port
-        self.is_ending = False
+        self.is_ending = self.is_silent = self.is_paused = False
+        self._silenced: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.waits = 0
@@ -151,6 +154,8 @@ class CountingProxy:
 
     def close(self) -> None:
         self._listener.close()
+        for one in self._silenced:
+            one.close()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -164,9 +169,13 @@ class CountingProxy:
             while data := source.recv(1 << 16):
                 self.waits += source is database and self._last is not source
                 self._last = source
-                if self.is_ending and source is database and COMMITTED in data:
+                if (self.is_ending or self.is_paused) and source is database and COMMITTED in data:
                     told = data[: data.index(COMMITTED) + len(COMMITTED)]
-                    target.sendall(told + b"E" + (len(FATAL) + 4).to_bytes(4, "big") + FATAL)
+                    if self.is_ending:
+                        target.sendall(told + b"E" + (len(FATAL) + 4).to_bytes(4, "big") + FATAL)
+                    if self.is_silent or self.is_paused:
+                        self._silenced.append(target)
+                        return
                     break
                 target.sendall(data)
         target.close()
@@ -212,6 +221,43 @@ def test_a_database_that_is_stopped_as_it_has_saved_is_told_as_unsure(proxied) -
     change()
     with store.read() as records:
         assert records.studies.get("s").revision == 42
+
+
+def test_a_database_that_says_it_is_stopped_is_not_waited_for(proxied) -> None:
+    """Its connection is dropped at once: nothing answers on it, though the socket is open."""
+    store, proxy = proxied
+
+    def change() -> None:
+        with store.write("s") as records:
+            records.studies.advance(replace(STUDY, revision=43))
+
+    change()
+    proxy.is_ending = proxy.is_silent = True
+    with pytest.raises(StorageUnavailable, match="may have saved it"):
+        change()
+    proxy.is_ending = proxy.is_silent = False
+    change()
+    with store.read() as records:
+        assert records.studies.get("s").revision == 43
+
+
+def test_a_database_that_stops_answering_holds_no_thread_for_ever(proxied, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, proxy = proxied
+
+    def change(revision: int) -> None:
+        with store.write("s") as records:
+            records.studies.advance(replace(STUDY, revision=revision))
+
+    change(1)
+    proxy.is_paused = True
+    with monkeypatch.context() as patched:
+        patched.setattr(bounded_waits, "ANSWER_TIMEOUT_S", 2.0)
+        with pytest.raises(StorageUnavailable, match="may have saved it"):
+            change(44)
+    proxy.is_paused = False
+    change(45)
+    with store.read() as records:
+        assert records.studies.get("s").revision == 45
 
 
 def test_a_deadlock_is_a_lost_transaction(stores) -> None:
