@@ -1,6 +1,10 @@
 """The processes of a machine, as Linux lists them."""
 
+import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PATIENCE_S = 20.0
@@ -22,3 +26,18 @@ def processes_of(server: int) -> list[int]:
             return found + computing
         time.sleep(0.05)
     return []
+
+
+@contextmanager
+def surrogate_stalled(server: int) -> Iterator[None]:
+    """Stop a server's computing processes meanwhile, and whatever could start others."""
+    stopped = processes_of(server)
+    assert stopped, "the server computes in no process"
+    for process in stopped:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)

@@ -57,15 +57,16 @@ class ServerProcess:
         """As `kill -9`."""
         assert self.process is not None
         self.process.kill()
-        self._wait()
+        self.wait()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Asks it to end; the exit status."""
         assert self.process is not None
         self.process.send_signal(number)
-        return self._wait()
+        return self.wait()
 
-    def _wait(self) -> int:
+    def wait(self) -> int:
+        """Until it has ended; the exit status."""
         assert self.process is not None
         status = self.process.wait(timeout=30)
         assert self.process.stdout is not None

@@ -1,13 +1,17 @@
 """How a server ends: it says so first, finishes what it has begun, and nothing that was acknowledged is lost."""
 
+import re
 import signal
 import threading
 import time
+import urllib.request
 
 import bo_client
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.processes import surrogate_stalled
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 READY = "bo_api.v1.OptimizationService"
@@ -50,18 +54,22 @@ def test_it_says_that_it_ends_and_goes_on_until_a_second_signal(make_server) -> 
 
 def test_calls_in_progress_are_finished(make_server) -> None:
     """The server is told to end while it works at a suggestion that takes seconds."""
-    process = make_server("--processes", "1", "--grace-seconds", "30")
+    process = make_server("--processes", "1", "--grace-seconds", "30", "--metrics", "127.0.0.1:0")
     address = process.start()
+    metrics = re.search(r"http://127\.0\.0\.1:\d+/metrics", process.log)[0]
     space = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(16)])
     with bo_client.connect(address, patience=0.0) as client:
         study = client.create_study("s", space, "loss", goal="minimize", initial_trials=2)
         for i in range(30):
             study.add({f"x{k}": (i * 7 + k) % 13 / 13 for k in range(16)}, {"loss": float(i % 5)})
         answers: list[bo_client.Suggestions] = []
-        asking = threading.Thread(target=lambda: answers.append(study.suggest(20, timeout=15.0)))
-        asking.start()
-        time.sleep(0.5)
-        assert process.stop() == 0
+        asking = threading.Thread(target=lambda: answers.append(study.suggest(20, timeout=25.0)))
+        with surrogate_stalled(process.process.pid):
+            asking.start()
+            while 'bo_rpc_in_flight{method="SuggestTrials"} 1.0' not in urllib.request.urlopen(metrics).read().decode():
+                assert asking.is_alive()
+            process.process.terminate()
+        assert process.wait() == 0
         asking.join(timeout=30)
         assert [len(answer) for answer in answers] == [20]
 

@@ -14,7 +14,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.processes import children_of, processes_of
+from tests.processes import children_of, processes_of, surrogate_stalled
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 SERVE = [sys.executable, "-m", "bo_service.cli", "serve"]
@@ -116,38 +116,35 @@ def test_its_processes_die_with_it(server_process) -> None:
     _assert_gone(processes, within=20)
 
 
-def test_a_suggestion_comes_within_the_deadline_whatever_the_surrogate_does(server: str) -> None:
+def test_a_suggestion_comes_within_the_deadline_whatever_the_surrogate_does(server_process) -> None:
     space = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(16)])
-    with bo_client.connect(server) as client:
+    with bo_client.connect(server_process.address) as client:
         study = client.create_study("s", space, "loss", goal="minimize", seed=1)
         for i in range(30):
-            (trial,) = study.suggest()
-            trial.complete({"loss": float(i % 7)})
-        began = time.monotonic()
-        suggested = study.suggest(100, timeout=2.0)
-        assert time.monotonic() - began < 2.0
+            study.add({f"x{k}": (i * 7 + k) % 13 / 13 for k in range(16)}, {"loss": float(i % 7)})
+        with surrogate_stalled(server_process.process.pid):
+            suggested = study.suggest(100, timeout=10.0)  # raises DeadlineExceeded after that
         assert len(suggested) == 100
-        blind = [t for t in suggested if t.origin is bo_client.Origin.QUASI_RANDOM]
-        assert blind
-        assert all("not ready" in t.explanation.summary for t in blind)
+        assert {t.origin for t in suggested} == {bo_client.Origin.QUASI_RANDOM}
+        assert all("not ready" in t.explanation.summary for t in suggested)
 
 
-def test_heartbeats_are_answered_while_many_wait_for_suggestions(server: str) -> None:
+def test_heartbeats_are_answered_while_many_wait_for_suggestions(server_process) -> None:
     space = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(10)])
-    with bo_client.connect(server) as client:
+    with bo_client.connect(server_process.address) as client:
         study = client.create_study("s", space, "loss", goal="minimize", seed=1)
         (held,) = study.suggest()
         for i in range(15):
             study.add({f"x{k}": (i * 7 + k) % 11 / 11 for k in range(10)}, {"loss": float(i % 5)})
         askers = [threading.Thread(target=lambda: study.suggest(3)) for _ in range(12)]
+        with surrogate_stalled(server_process.process.pid):
+            for asker in askers:
+                asker.start()
+            for _ in range(50):
+                assert held.heartbeat().lease_valid
+            assert all(asker.is_alive() for asker in askers)
         for asker in askers:
-            asker.start()
-        slowest = 0.0
-        while any(a.is_alive() for a in askers):
-            began = time.monotonic()
-            assert held.heartbeat().lease_valid
-            slowest = max(slowest, time.monotonic() - began)
-        assert slowest < 2.0
+            asker.join()
 
 
 def test_it_speaks_only_to_this_machine_unless_told_otherwise(server: str) -> None:
