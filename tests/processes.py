@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 def children_of(pid: int) -> list[int]:

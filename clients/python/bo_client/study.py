@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 GLANCE = 3.0
 """Seconds for which a notebook waits for what it shows."""
+ANALYSIS_TIMEOUT_S = 300.0
+"""Seconds for which an analysis is awaited: it takes one or two, and more on a machine that has much else to do."""
 FULL_PAGE = 20
 """Trials a page where each brings its learning curve."""
 
@@ -233,9 +235,14 @@ class Study:
     def analyze(self, timeout: float | None = None) -> Analysis:
         """Which parameters matter, whether the best is really best, and how far the surrogate is to be trusted.
 
+        Args:
+            timeout: Seconds to wait; by default at least `ANALYSIS_TIMEOUT_S`, since this is computed for people.
+
         Raises:
             FailedPrecondition: too few results.
         """
+        if timeout is None:
+            timeout = max(self.client.timeout, ANALYSIS_TIMEOUT_S)
         request = pb.AnalyzeStudyRequest(name=self.name)
         return codec_insight.analysis_from_wire(self.client.ask(request, pb.AnalyzeStudyResponse, timeout))
 
