@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bo_service.application.door import EVERYBODY
 from bo_service.core.access import Principal
+from bo_service.core.errors import BoError
 
 TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -25,6 +26,10 @@ class Call:
     """Of the trace that the call belongs to, from W3C's `traceparent`; empty without one."""
     principal: Principal = EVERYBODY
     study: str = ""
+    caller: str = ""
+    """Name of the token that was shown, or of everybody; empty for strangers."""
+    refusal: BoError | None = None
+    """Why the call isn't answered: its message is then not awaited."""
     is_welcome: Callable[[], bool] = lambda: True
     """Whether who was let in would be let in again."""
 

@@ -11,6 +11,7 @@
     ├── WrongLease             a lease token that was never given out for this trial
     ├── NotEnoughData          the surrogate knows too little to answer
     ├── LimitExceeded          a bound of this server
+    ├── Overloaded             too many calls at once: try again in a moment
     ├── DeadlinePassed         the answer could not be computed in the time that the caller gave
     ├── StorageUnavailable     the database does not answer; nothing was changed
     ├── TransactionLost        another transaction was in the way, again and again; nothing was changed
@@ -118,6 +119,12 @@ class LimitExceeded(BoError):
     """A bound of this server."""
 
     reason = "LIMIT_EXCEEDED"
+
+
+class Overloaded(BoError):
+    """Too many calls at once, in all or for this caller. Nothing was changed: try again in a moment."""
+
+    reason = "OVERLOADED"
 
 
 class DeadlinePassed(BoError):

@@ -27,6 +27,7 @@ class Authorization(grpc.ServerInterceptor):
         self._rules = rules
         self._refusals = RefusalLog()
         self._made = Made()
+        self._refusing = grpc.unary_unary_rpc_method_handler(self._refuse)  # reads nothing: no codec
 
     def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
         handler = continuation(details)
@@ -38,7 +39,8 @@ class Authorization(grpc.ServerInterceptor):
         try:
             self._admit(details, rule, name)
         except BoError as error:
-            return self._refusing(error, name)
+            calls.required().refusal = error
+            return self._refusing
         assert rule is not None
         return self._made.of(method, handler, lambda inner: self._checking(inner, rule))
 
@@ -49,7 +51,7 @@ class Authorization(grpc.ServerInterceptor):
             raise Unauthenticated("authorization: is there more than once; send one token", cause="malformed")
         principal = self._door.admit(str(shown[0]) if shown else None)
         call = calls.required()
-        call.principal = principal
+        call.principal, call.caller = principal, principal.name
         call.is_welcome = lambda: self._door.is_still_welcome(principal)
         if rule is None or rule.role is None:
             raise PermissionDenied(f"{name} is open to nobody, as this server has no rule for it")
@@ -57,14 +59,11 @@ class Authorization(grpc.ServerInterceptor):
         if rule.is_for_every_study:
             principal.require_every_study(name)
 
-    def _refusing(self, error: BoError, name: str) -> Any:
-        """A handler that reads nothing: what strangers send isn't even parsed."""
-
-        def refuse(_: bytes, context: grpc.ServicerContext) -> Any:
-            self._refusals.tell(name, context.peer(), error)
-            raise error
-
-        return grpc.unary_unary_rpc_method_handler(refuse)
+    def _refuse(self, _: object, context: grpc.ServicerContext) -> Any:
+        call = calls.required()
+        assert call.refusal is not None
+        self._refusals.tell(call.method, context.peer(), call.refusal)
+        raise call.refusal
 
     def _checking(self, handler: Any, rule: Rule) -> Any:
         if handler.request_streaming:

@@ -12,6 +12,7 @@ from bo_api.v1 import token_service_pb2_grpc as token_rpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from bo_service.adapters.grpc.admission import Admission
 from bo_service.adapters.grpc.authorization import Authorization
 from bo_service.adapters.grpc.interceptors import CallIdentity, ErrorsToStatus, RequestLog
 from bo_service.adapters.grpc.reading import ReadableRequests
@@ -28,12 +29,14 @@ LIVENESS, READINESS, COMPUTING = "", SERVICE_NAME, f"{SERVICE_NAME}/optimizer"
 """Names that health is asked by: whether the process answers, whether calls can succeed, whether suggestions can come
 from the surrogate."""
 
-QUICK_THREADS = 16
+SPARE_THREADS = 4
+"""For what has no lane (see `admission.py`): health's watch, and methods that there aren't."""
 WAITING_THREADS = 64
 """Calls that may wait for the surrogate at once; more get a quick suggestion."""
 
 OPTIONS = [
     ("grpc.so_reuseport", 0),  # else a second server would share the port, unnoticed
+    ("grpc.max_concurrent_streams", 256),  # of one connection
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", 60_000),  # a watcher whose machine has died is noticed
     ("grpc.keepalive_timeout_ms", 20_000),
@@ -62,9 +65,11 @@ class GrpcServer:
         further address, of a socket that others can't reach, where nothing is ever encrypted."""
         self._servicer = OptimizationServicer(services, WAITING_THREADS, MAX_WATCHES)
         self._health = health.HealthServicer()
-        threads = ThreadPoolExecutor(QUICK_THREADS + WAITING_THREADS + MAX_WATCHES, thread_name_prefix="grpc")
-        around = [CallIdentity(), *watchers, RequestLog(), ErrorsToStatus(), ReadableRequests(), Authorization(door)]
-        self._server = grpc.server(threads, interceptors=around, options=OPTIONS)
+        self._admission = Admission()
+        inner = [ErrorsToStatus(), self._admission, ReadableRequests(), Authorization(door)]
+        around = [CallIdentity(), *watchers, RequestLog(), *inner]
+        spare = ThreadPoolExecutor(SPARE_THREADS, thread_name_prefix="grpc")
+        self._server = grpc.server(spare, interceptors=around, options=OPTIONS)
         rpc.add_OptimizationServiceServicer_to_server(self._servicer, self._server)
         token_rpc.add_TokenServiceServicer_to_server(TokenServicer(services, door), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -92,6 +97,7 @@ class GrpcServer:
         stopped = self._server.stop(grace)
         self._servicer.stop()
         stopped.wait()
+        self._admission.stop()
 
     def _listen(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
         try:

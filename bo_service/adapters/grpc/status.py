@@ -7,8 +7,9 @@ from itertools import accumulate
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
 from google.rpc.code_pb2 import Code
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from bo_service.core import errors
@@ -17,6 +18,7 @@ from bo_service.core.errors import BoError, InvalidArgument
 logger = logging.getLogger("bo_service.grpc")
 
 DOMAIN = "bo_api.v1"
+RETRY_DELAY_S = 1
 MAX_VIOLATIONS = 20
 # Clients refuse trailers beyond 8 KiB, and with them the answer. Two trailers are long: the message, in which each
 # byte that isn't printable ASCII takes three, and the serialized status, of which base64 takes four bytes for three.
@@ -37,6 +39,7 @@ STATUS: dict[type[BoError], grpc.StatusCode] = {
     errors.WrongLease: grpc.StatusCode.FAILED_PRECONDITION,
     errors.NotEnoughData: grpc.StatusCode.FAILED_PRECONDITION,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.StorageUnavailable: grpc.StatusCode.UNAVAILABLE,
     errors.TransactionLost: grpc.StatusCode.UNAVAILABLE,
@@ -50,6 +53,8 @@ def to_status(error: Exception) -> Status:
         return _internal(error)
     status = Status(code=_number(STATUS[type(error)]), message=_cut(error.message, MAX_MESSAGE_BYTES, _percent_encoded))
     _add(status, ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))
+    if isinstance(error, errors.Overloaded):
+        _add(status, RetryInfo(retry_delay=Duration(seconds=RETRY_DELAY_S)))
     if isinstance(error, InvalidArgument):
         _add(status, _bad_request(error, MAX_STATUS_BYTES - status.ByteSize()))
     return status
@@ -96,7 +101,7 @@ def _internal(error: Exception) -> Status:
     return status
 
 
-def _add(status: Status, detail: ErrorInfo | BadRequest) -> None:
+def _add(status: Status, detail: ErrorInfo | BadRequest | RetryInfo) -> None:
     packed = AnyMessage()
     packed.Pack(detail)
     status.details.append(packed)

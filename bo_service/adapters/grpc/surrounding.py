@@ -34,32 +34,49 @@ class Surrounding(grpc.ServerInterceptor, ABC):
 
     def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
         handler = continuation(details)
-        if handler is None or is_left_alone(handler):
+        if handler is None or is_non_blocking(handler):
             return handler
         return self._made.of(details.method, handler, lambda inner: self._surrounded(inner, details.method))
 
     def _surrounded(self, handler: Any, name: str) -> Any:
-        method = name.rpartition("/")[2]
+        method, behavior = name.rpartition("/")[2], behavior_of(handler)
 
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
             with self.around(method, context):
-                return handler.unary_unary(request, context)
+                return behavior(request, context)
 
         def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             with self.around(method, context):
-                yield from handler.unary_stream(request, context)
+                yield from behavior(request, context)
 
         return like(handler, answer, stream)
 
 
 def like(handler: Any, answer: Callable[..., Any], stream: Callable[..., Iterator[Any]]) -> Any:
-    """A handler of the same kind and coding, with one of these behaviors."""
-    coding = (handler.request_deserializer, handler.response_serializer)
-    if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler(stream, *coding)
-    return grpc.unary_unary_rpc_method_handler(answer, *coding)
+    """A handler of the same kind, coding and thread pool, with one of these behaviors."""
+    chosen, coding = (
+        stream if handler.response_streaming else answer,
+        (handler.request_deserializer, handler.response_serializer),
+    )
+    pool = getattr(behavior_of(handler), "experimental_thread_pool", None)
+    if pool is not None:
+        chosen.experimental_thread_pool = pool  # type: ignore[attr-defined]  # where gRPC looks for it
+    return _MAKERS[handler.request_streaming, handler.response_streaming](chosen, *coding)
 
 
-def is_left_alone(handler: Any) -> bool:
-    """Reflection's stream of requests, and health's watch, which holds no thread as long as nothing is around it."""
-    return handler.request_streaming or getattr(handler.unary_stream, "experimental_non_blocking", False)
+def behavior_of(handler: Any) -> Any:
+    """What a handler calls, of whichever kind it is."""
+    return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+
+
+def is_non_blocking(handler: Any) -> bool:
+    """Health's watch, which holds no thread as long as nothing is around it."""
+    return getattr(handler.unary_stream, "experimental_non_blocking", False)
+
+
+_MAKERS: dict[tuple[bool, bool], Callable[..., Any]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
