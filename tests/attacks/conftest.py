@@ -45,3 +45,14 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         with found.client() as client:
             client.create_study("s", SPACE, "loss", goal="minimize")
         yield found
+
+
+@pytest.fixture
+def server_process(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server without tokens, in a folder of its own."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with making_servers(folder) as make:
+        process = make("--processes", "1")
+        process.start()
+        yield process

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from bo_service.adapters.storage.database_file import MODE, DatabaseFile
 from bo_service.core.errors import StartupError
 
 
@@ -24,6 +23,7 @@ def backup(source: Path, target: Path) -> None:
     partial = target.with_name(f"{target.name}.partial")
     partial.unlink(missing_ok=True)
     try:
+        partial.touch(MODE, exist_ok=False)
         _copy(source, partial)
         partial.replace(target)
     except (sqlite3.Error, OSError) as error:
@@ -85,7 +85,12 @@ def _locked(file: Path) -> Iterator[None]:
     if not file.parent.is_dir():
         raise StartupError(f"--storage: there is no folder {file.parent}; create it, or name another file")
     try:
-        with FileLock(f"{file}.lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise StartupError(f"--storage: a server has {file}; stop it, then restore") from error
+        held = DatabaseFile(file)
+    except StartupError as error:
+        if "in_use" in error.metadata:
+            raise StartupError(f"--storage: a server has {file}; stop it, then restore") from error
+        raise
+    try:
+        yield
+    finally:
+        held.close()

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from bo_service.adapters.storage.database_file import DatabaseFile
 from bo_service.adapters.storage.failures import cause, told
 from bo_service.adapters.storage.group_commit import GroupCommit
 from bo_service.adapters.storage.prepared import Prepared
@@ -38,16 +38,7 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         if not path.parent.is_dir():
             raise StartupError(f"--storage: there is no folder {path.parent}; create it, or name another file")
-        self._lock = FileLock(f"{path}.lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise StartupError(
-                f"--storage: another server has {path}; stop it, or name another file (each file has one server)",
-                in_use=str(path),
-            ) from error
-        except OSError as error:
-            raise StartupError(f"--storage: {path}.lock can't be written: {error}") from error
+        self._file = DatabaseFile(path)
         warn_of_others(path)
         self._writer = _engine(path, "BEGIN IMMEDIATE", ("journal_mode=WAL", "synchronous=FULL"), poolclass=StaticPool)
         self._commits = GroupCommit(self._writer)
@@ -66,20 +57,23 @@ class SqliteStore:
 
     @contextmanager
     def read(self) -> Iterator[SqlRecords]:
+        self._file.check()
         with told(), self._reader.begin() as connection:
             yield SqlRecords(connection)
 
     @contextmanager
     def write(self, study_id: str | None = None) -> Iterator[SqlRecords]:  # noqa: ARG002 - there is one writer
+        self._file.check()
         with told(), self._commits.transaction() as records:
             yield records
+        self._file.check()  # nothing is acknowledged that went to a file without a name
 
     def close(self) -> None:
         """Gives the file back."""
         self._commits.close()
         self._reader.dispose()
         self._writer.dispose()
-        self._lock.release()
+        self._file.close()
 
 
 def _engine(path: Path, begin: str, pragmas: tuple[str, ...], **options: Any) -> Engine:
