@@ -27,7 +27,7 @@ class Authorization(grpc.ServerInterceptor):
         self._rules = rules
         self._refusals = RefusalLog()
         self._made = Made()
-        self._refusing = grpc.unary_unary_rpc_method_handler(self._refuse)  # reads nothing: no codec
+        self._refusing: Any = grpc.unary_unary_rpc_method_handler(self._refuse)  # reads nothing: no codec
 
     def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
         handler = continuation(details)

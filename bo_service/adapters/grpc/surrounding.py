@@ -54,14 +54,12 @@ class Surrounding(grpc.ServerInterceptor, ABC):
 
 def like(handler: Any, answer: Callable[..., Any], stream: Callable[..., Iterator[Any]]) -> Any:
     """A handler of the same kind, coding and thread pool, with one of these behaviors."""
-    chosen, coding = (
-        stream if handler.response_streaming else answer,
-        (handler.request_deserializer, handler.response_serializer),
-    )
+    chosen: Any = stream if handler.response_streaming else answer
     pool = getattr(behavior_of(handler), "experimental_thread_pool", None)
     if pool is not None:
-        chosen.experimental_thread_pool = pool  # type: ignore[attr-defined]  # where gRPC looks for it
-    return _MAKERS[handler.request_streaming, handler.response_streaming](chosen, *coding)
+        chosen.experimental_thread_pool = pool  # where gRPC looks for it
+    make = _MAKERS[handler.request_streaming, handler.response_streaming]
+    return make(chosen, handler.request_deserializer, handler.response_serializer)
 
 
 def behavior_of(handler: Any) -> Any:
