@@ -14,6 +14,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 CALLS = 200
 """More than the server has threads, and fewer than the streams that one connection may have."""
+OWN = [("grpc.use_local_subchannel_pool", 1)]
+"""A connection of its own."""
 SERVICE = "/bo_api.v1.OptimizationService/"
 
 
@@ -26,7 +28,7 @@ def silent_calls(target, path: str, metadata=(), count: int = CALLS) -> Iterator
         over.wait()
         yield from ()
 
-    with grpc.insecure_channel(target.address) as channel:
+    with grpc.insecure_channel(target.address, OWN) as channel:
         begin = channel.stream_stream(path)
         calls = [begin(nothing(), timeout=120, metadata=list(metadata)) for _ in range(count)]
         try:
@@ -48,8 +50,7 @@ def code_of(call: grpc.Call) -> grpc.StatusCode:
 
 def works(target, seconds: float = 20.0) -> None:
     """A healthy worker gets a trial, says that it lives, and completes it; health answers."""
-    own = [("grpc.use_local_subchannel_pool", 1)]  # a connection of its own
-    with target.client(timeout=seconds) as client, grpc.insecure_channel(target.address, own) as channel:
+    with target.client(timeout=seconds) as client, grpc.insecure_channel(target.address, OWN) as channel:
         (trial,) = client.study("s").suggest()
         assert trial.heartbeat().lease_valid
         trial.complete({"loss": 1.0})
