@@ -42,7 +42,10 @@ def tell(source: str, fold: int, images: Images) -> None:
     Raises:
         SetupError: a class is too small.
     """
-    data.check_classes(images.labels, images.classes, images.first, images.given)
+    try:
+        data.check_classes(images.labels, images.classes, images.first, images.given)
+    except SetupError as error:
+        raise SetupError(f"{printable(source)}: {error}") from error
     places = data.split_indices(images.labels, fold, images.first, images.given)
     for level, text in [*_parts(source, fold, images, places), *images.remarks, *_copies(images)]:
         logger.log(level, "%s", text)

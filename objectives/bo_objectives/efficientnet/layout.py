@@ -22,6 +22,7 @@ LAYOUTS = (
     "give a folder that has one subfolder of images for each class, or subfolders train, validation and test (or "
     "train and one of the others) that each have these"
 )
+_RENAME = f"{LAYOUTS}; if these are names of classes, rename them"
 HIDDEN = {"__macosx", "__pycache__", "@eadir", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini"}
 """What systems leave behind, in lower case, beside everything that begins with a dot."""
 PART_NAMES = {
@@ -221,7 +222,7 @@ def _parts(root: Folder, named: dict[str, list[Folder]]) -> dict[str, dict[str, 
                 f"{root.shown} has {_listed(f.name for f in folders)}, all for {part}: keep one; {_RENAME}"
             )
     if TRAIN not in named:
-        raise SetupError(f"{root.shown} has {_listed(f.name for f in root.filled)} and no train: {LAYOUTS}; {_RENAME}")
+        raise SetupError(f"{root.shown} has {_listed(f.name for f in root.filled)} and no train: {_RENAME}")
     inner = {part: _inner(named[part][0]) for part in (TRAIN, VALIDATION, TEST) if part in named}
     classes_trained = {f.name for f in inner[TRAIN].filled}
     for part, (folder,) in named.items():
@@ -244,9 +245,6 @@ def _parts(root: Folder, named: dict[str, list[Folder]]) -> dict[str, dict[str, 
                 f"{inner[TRAIN].shown} has {_listed(parts[TRAIN])} alone: name classes alike in every part; {_RENAME}"
             )
     return parts
-
-
-_RENAME = "if these are names of classes, rename them"
 
 
 def _classes(folder: Folder) -> dict[str, list[Path]]:

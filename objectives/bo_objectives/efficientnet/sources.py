@@ -58,7 +58,10 @@ def check(data: str) -> None:
         found = layout.find(path)
         images = found.images()
         labels = np.array([found.classes.index(name) for _, name, _ in images])
-        check_classes(labels, found.classes, given=() if "" in found.parts else [part for part, _, _ in images])
+        try:
+            check_classes(labels, found.classes, given=() if "" in found.parts else [part for part, _, _ in images])
+        except SetupError as error:
+            raise SetupError(f"{printable(str(found.root))}: {error}") from error
     elif not path.is_file():
         raise SetupError(f"data is {data!r}, which doesn't exist; give emoji, a folder, an .npz file, or tfds:NAME")
     elif path.suffix.lower() != ".npz":

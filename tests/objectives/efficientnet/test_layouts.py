@@ -250,7 +250,9 @@ def test_too_few_images_for_what_is_taken_from_training(pictures: Pictures, coun
     for name, each in counts.items():
         pictures(name, each=each)
         folder = pictures(name.replace("dog", "cat"))
-    assert re.search(words, refused(folder))
+    told = refused(folder)
+    assert f"{folder}: too few images in " in told
+    assert re.search(words, told)
 
 
 # ── what is skipped, and what is read
@@ -406,7 +408,7 @@ def test_a_class_of_copies_alone_is_too_small(pictures: Pictures) -> None:
     pictures("cat", each=9)
     for i in range(1, 9):
         (folder / "dog" / f"{i}.png").write_bytes((folder / "dog" / "0.png").read_bytes())
-    assert "dog (9, of which 1 differ from each other and from other parts)" in refused(folder)
+    assert f"{folder}: too few images in dog (9, of which 1 differ from each other and from other" in refused(folder)
 
 
 def test_leakage_of_a_given_split_is_said_and_left_out_of_training(pictures: Pictures, caplog) -> None:
