@@ -10,7 +10,7 @@ import numpy as np
 from bo_client import FailureReason
 
 from bo_objectives.base import TrialFailed
-from bo_objectives.efficientnet import backbone, data, devices, features, model, optimizer, sources
+from bo_objectives.efficientnet import backbone, data, devices, features, inspection, model, optimizer, sources
 from bo_objectives.efficientnet.choice import Choice, invalid
 from bo_objectives.efficientnet.data import Images, Split
 from bo_objectives.efficientnet.names import BALANCED, BATCH, GROUP, NETWORK, SCRATCH, TWO_STAGE
@@ -56,7 +56,10 @@ class Bench:
     def _split(self, size: int) -> Split:
         """Raises TrialFailed, CRASHED, where images can't be read: they may be repaired while the study goes on."""
         try:
-            return data.split(sources.load(self.settings.data, size, self.settings.decoder), self.settings.fold)
+            images = sources.load(self.settings.data, size, self.settings.decoder)
+            if sources.is_downloaded(self.settings.data):  # else the worker has said it
+                inspection.tell(self.settings.data, self.settings.fold, images)
+            return data.split(images, self.settings.fold)
         except SetupError as error:
             raise TrialFailed(FailureReason.CRASHED, f"the images can't be used: {error}") from error
 

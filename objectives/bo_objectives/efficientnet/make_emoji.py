@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image
 
-from bo_objectives.efficientnet.sources import on_white
+from bo_objectives.efficientnet.rgb import on_white
 
 CLASSES = {
     "Activities": "activities",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bo_objectives.efficientnet import devices, logs, sources, weight_files
+from bo_objectives.efficientnet import devices, inspection, logs, sources, weight_files
 from bo_objectives.efficientnet.data import FOLDS
 from bo_objectives.efficientnet.decoding import Decoder
 from bo_objectives.efficientnet.names import BACKBONES, IMAGE_STEP, IMAGENET, LITE0
@@ -119,10 +119,17 @@ class Settings:
             )
 
     def check(self) -> None:
-        """Raises SetupError where the data or the weights aren't there; reads neither."""
+        """Read every image once, and log what there is.
+
+        Raises:
+            SetupError: the data or the weights aren't there, or the images can't be used.
+        """
         sources.check(self.data)
         weight_files.find(self.backbone, self.weights)
         logs.check(self.log_kinds)
+        if not sources.is_downloaded(self.data):
+            size = self.image_size if self.pipeline == DISK else 1  # what is kept on disk, trials find there
+            inspection.inspect(self.data, self.fold, size, self.decoder)
 
     @property
     def features_directory(self) -> Path:

@@ -5,6 +5,7 @@ import io
 import logging
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 from importlib import resources
@@ -12,20 +13,19 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from bo_objectives.efficientnet.data import Images, Pixels, check_classes
-from bo_objectives.efficientnet.decoding import Decoder, Picture
+from bo_objectives.efficientnet import arrays, layout
+from bo_objectives.efficientnet.data import TRAIN, Images, Remark, check_classes, printable
+from bo_objectives.efficientnet.decoding import Decoded, Decoder, Picture, digest
+from bo_objectives.efficientnet.rgb import read, resized
 from bo_objectives.errors import SetupError
 
 logger = logging.getLogger("bo_objectives")
 
 EMOJI = "emoji"
 TFDS = "tfds:"
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
-LAYOUT = "give a folder that has one subfolder of images for each class"
-NPZ_NAMES = (("images", "labels"), ("x", "y"))
+SAID_FROM = 5000
+"""So many images take long enough to be said before they are read."""
 
 
 def load(data: str, image_size: int, decoder: Decoder | None = None) -> Images:
@@ -42,7 +42,7 @@ def load(data: str, image_size: int, decoder: Decoder | None = None) -> Images:
     if data.startswith(TFDS):
         return _from_tfds(data.removeprefix(TFDS), image_size)
     path = Path(data).expanduser()
-    return _from_folder(path, image_size, decoder) if path.is_dir() else _from_npz(path, image_size)
+    return _from_folder(path, image_size, decoder) if path.is_dir() else arrays.load(path, image_size)
 
 
 def check(data: str) -> None:
@@ -55,39 +55,30 @@ def check(data: str) -> None:
         return
     path = Path(data).expanduser()
     if path.is_dir():
-        _class_folders(path)
+        found = layout.find(path)
+        images = found.images()
+        labels = np.array([found.classes.index(name) for _, name, _ in images])
+        try:
+            check_classes(labels, found.classes, given=() if "" in found.parts else [part for part, _, _ in images])
+        except SetupError as error:
+            raise SetupError(f"{printable(str(found.root))}: {error}") from error
     elif not path.is_file():
         raise SetupError(f"data is {data!r}, which doesn't exist; give emoji, a folder, an .npz file, or tfds:NAME")
-    elif path.suffix != ".npz":
-        raise SetupError(f"data is {data!r}; of files, only .npz is read; or {LAYOUT}")
+    elif path.suffix.lower() != ".npz":
+        raise SetupError(f"data is {data!r}; of files, only .npz is read; or {layout.LAYOUTS}")
 
 
-def _class_folders(folder: Path) -> dict[str, list[Path]]:
-    """Class → its images, both sorted. Raises SetupError where the layout is another, or a class is too small."""
-    found = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if not found:
-        loose = " (there are images right in it)" if any(p.suffix.lower() in SUFFIXES for p in folder.iterdir()) else ""
-        raise SetupError(f"{folder} has no subfolders{loose}: {LAYOUT}")
-    if len(found) < 2:
-        raise SetupError(
-            f"{folder} has one subfolder, {found[0].name}; a classifier needs at least 2 classes: {LAYOUT}"
-        )
-    images = {p.name: _image_files(p) for p in found}
-    empty = [name for name, files in images.items() if not files]
-    if empty:
-        raise SetupError(f"no images in {', '.join(empty)} of {folder}; images end in {', '.join(sorted(SUFFIXES))}")
-    check_classes(np.repeat(np.arange(len(images)), [len(files) for files in images.values()]), tuple(images))
-    return images
-
-
-def _image_files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+def is_downloaded(data: str) -> bool:
+    """Whether loading the source may download it, and needs TensorFlow."""
+    return data.startswith(TFDS)
 
 
 def _from_folder(folder: Path, image_size: int, decoder: Decoder) -> Images:
-    paths = [(label, path) for label, paths in _class_folders(folder).items() for path in paths]
-    pictures = [Picture(str(path), _stamp(path), partial(_decoded, path, str(path), image_size)) for _, path in paths]
-    return _images([label for label, _ in paths], pictures, image_size, decoder)
+    found = layout.find(folder)
+    images = found.images()
+    pictures = [Picture(str(p), _stamp(p), partial(_decoded, p, str(p), image_size)) for _, _, p in images]
+    given = () if "" in found.parts else tuple(part for part, _, _ in images)
+    return _images([name for _, name, _ in images], found.classes, pictures, image_size, decoder, given, found.remarks)
 
 
 def _stamp(path: Path) -> str:
@@ -103,76 +94,52 @@ def _from_archive(archive: IO[bytes], image_size: int, decoder: Decoder) -> Imag
         Picture(name, str(zlib.crc32(file)), partial(_decoded, io.BytesIO(file), name, image_size))
         for name, file in files.items()
     ]
-    return _images([name.split("/")[0] for name in names], pictures, image_size, decoder)
+    labels = [name.split("/")[0] for name in names]
+    return _images(labels, tuple(sorted(set(labels))), pictures, image_size, decoder)
 
 
-def _images(labels: list[str], pictures: list[Picture], image_size: int, decoder: Decoder) -> Images:
-    pixels, read = decoder(pictures, image_size)
-    skipped = tuple(picture.name for picture, is_read in zip(pictures, read, strict=True) if not is_read)
+def _images(
+    labels: list[str], classes: tuple[str, ...], pictures: list[Picture], image_size: int, decoder: Decoder,
+    given: tuple[str, ...] = (), remarks: tuple[Remark, ...] = (),
+) -> Images:  # fmt: skip
+    if len(pictures) > SAID_FROM:
+        logger.info("reading %d images", len(pictures))
+    pixels, digests = decoder(pictures, image_size)
+    skipped = tuple(picture.name for picture, found in zip(pictures, digests, strict=True) if not found)
     if skipped:
-        logger.warning("%d pictures can't be read and are left out, the first: %s", len(skipped), skipped[0])
-    kept = [label for label, is_read in zip(labels, read, strict=True) if is_read]
-    return _labeled(pixels, kept, skipped)
+        lost = [i for i, found in enumerate(digests) if not found]
+        _warn_skipped(Counter(labels[i] for i in lost), Counter(labels), skipped)
+        if given:
+            _check_left(Counter(given[i] for i in lost), Counter(given))
+        _check_left(Counter(labels[i] for i in lost), Counter(labels))
+    places = {name: i for i, name in enumerate(classes)}
+    kept = np.flatnonzero(digests)
+    return Images(
+        pixels, np.array([places[labels[i]] for i in kept], np.int64), classes, skipped, digests[kept],
+        tuple(given[i] for i in kept) if given else (), tuple(pictures[i].name for i in kept), remarks,
+    )  # fmt: skip
 
 
-def _labeled(pixels: Pixels, names: list[str], skipped: tuple[str, ...] = ()) -> Images:
-    classes = tuple(sorted(set(names)))
-    return Images(pixels, np.array([classes.index(name) for name in names], np.int64), classes, skipped)
+def _warn_skipped(skipped: Counter[str], counts: Counter[str], names: tuple[str, ...]) -> None:
+    of = ", ".join(f"{printable(label)} {count} of {counts[label]}" for label, count in skipped.most_common(10))
+    told = f"{len(names)} pictures can't be read and are left out ({of}), the first: {printable(names[0])}"
+    logger.warning("%s", told)
 
 
-def _decoded(file: Path | IO[bytes], name: str, image_size: int) -> Pixels:
+def _check_left(skipped: Counter[str], counts: Counter[str]) -> None:
+    """Refuse a class, or a part of a given split, of which nothing is left."""
+    lost = [f"{printable(name)} ({count})" for name, count in skipped.items() if count == counts[name]]
+    if lost:
+        raise SetupError(f"no picture can be read of {', '.join(lost)}: repair the pictures, or remove the folder")
+
+
+def _decoded(file: Path | IO[bytes], name: str, image_size: int) -> Decoded:
     try:
-        with Image.open(file) as picture:
-            return resized(on_white(ImageOps.exif_transpose(picture)), image_size)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
-        raise SetupError(f"{name} can't be read as an image ({error}); repair or remove it") from error
-
-
-def on_white(picture: Image.Image) -> Image.Image:
-    """The picture in RGB, transparent parts white."""
-    rgba = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-
-
-def resized(picture: Image.Image, image_size: int) -> Pixels:
-    """(image_size, image_size, 3): scaled with its proportions kept, cropped at the center."""
-    return np.asarray(ImageOps.fit(picture, (image_size, image_size), Image.Resampling.BICUBIC), np.uint8)
-
-
-def _from_npz(path: Path, image_size: int) -> Images:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-    except (ValueError, TypeError, OSError, zipfile.BadZipFile) as error:  # TypeError: a single array
-        raise SetupError(f"{path} can't be read as an .npz of plain arrays ({error})") from error
-    for images, labels in NPZ_NAMES:
-        if images in arrays and labels in arrays:
-            return from_arrays(arrays[images], arrays[labels], image_size, arrays.get("classes"))
-    raise SetupError(f"{path} holds {', '.join(arrays) or 'nothing'}; it needs images and labels (or x and y)")
-
-
-def from_arrays(
-    images: NDArray[Any], labels: NDArray[Any], image_size: int, classes: NDArray[Any] | None = None
-) -> Images:
-    """Images (n, h, w), (n, h, w, 1) or (n, h, w, 3) of uint8, or of floats in [0, 1]; labels (n,) or (n, 1).
-
-    Raises:
-        SetupError: other shapes or types, or as many labels as images are not there.
-    """
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 3)):
-        raise SetupError(f"images have the shape {images.shape}; give (n, height, width), with 1 or 3 channels last")
-    if np.issubdtype(images.dtype, np.floating) and images.size and 0 <= images.min() <= images.max() <= 1:
-        images = np.rint(images * 255).astype(np.uint8)
-    if images.dtype != np.uint8:
-        raise SetupError(f"images are {images.dtype}; give uint8 from 0 to 255, or floats from 0 to 1")
-    labels = labels.reshape(-1)
-    if len(labels) != len(images):
-        raise SetupError(f"there are {len(images)} images and {len(labels)} labels; give one label for each image")
-    values, indices = np.unique(labels, return_inverse=True)
-    names = tuple(str(v if classes is None else classes[int(v)]) for v in values)
-    check_classes(indices, names)
-    pictures = (Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image) for image in images)
-    return Images(np.stack([resized(p.convert("RGB"), image_size) for p in pictures]), indices.astype(np.int64), names)
+        picture = read(file)
+        return resized(picture, image_size), digest(np.asarray(picture))
+    except Exception as error:  # Pillow raises errors of many types for damaged files
+        why = str(error) or type(error).__name__
+        raise SetupError(f"{printable(name)} can't be read as an image ({why}); repair or remove it") from error
 
 
 def _from_tfds(name: str, image_size: int) -> Images:
@@ -183,15 +150,37 @@ def _from_tfds(name: str, image_size: int) -> Images:
     if not {"image", "label"} <= set(features):
         raise SetupError(f"data is 'tfds:{name}', which has {', '.join(features)}; it needs image and label")
     builder.download_and_prepare()
-    labels = features["label"].names
-    examples = tfds.as_numpy(builder.as_dataset(split="all", as_supervised=True))
-    names, pixels = zip(*_examples(examples, labels, image_size), strict=True)
-    return _labeled(np.stack(pixels), list(names))
+    used = _tfds_parts(list(builder.info.splits))
+    examples = [
+        (part, image, int(label))
+        for split, part in used.items()
+        for image, label in _resized(tfds.as_numpy(builder.as_dataset(split=split, as_supervised=True)), image_size)
+    ]
+    names = np.array(features["label"].names)
+    labels, classes = arrays.indices(np.array([label for _, _, label in examples]), "label", names)
+    pixels, digests = zip(*(decoded for _, decoded, _ in examples), strict=True)
+    where = tuple(f"image {i}" for i in range(len(examples)))
+    given = tuple(part for part, _, _ in examples if part)
+    return Images(np.stack(pixels), labels, classes, digests=np.array(digests, np.uint64), given=given, names=where)
 
 
-def _examples(
-    examples: Iterable[tuple[NDArray[Any], Any]], names: list[str], image_size: int
-) -> Iterator[tuple[str, Pixels]]:
+def _tfds_parts(splits: list[str]) -> dict[str, str]:
+    """Split of TensorFlow Datasets → part of ours; all splits together, as "", where none is given."""
+    parts = {split: part for split in splits if (part := layout.part_named(split))}
+    if TRAIN not in parts.values() or len(set(parts.values())) < 2 or len(set(parts.values())) < len(parts):
+        return {"all": ""}
+    rest = sorted(set(splits) - set(parts))
+    if rest:
+        logger.warning("ignored the splits %s, which are neither train nor validation nor test", ", ".join(rest))
+    return parts
+
+
+def _resized(examples: Iterable[tuple[Any, Any]], image_size: int) -> Iterator[tuple[Decoded, Any]]:
+    """One at a time, as they may be of different sizes."""
     for image, label in examples:
-        picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
-        yield names[int(label)], resized(picture.convert("RGB"), image_size)
+        yield arrays.decoded(_shifted(image)[None], "image", image_size), label
+
+
+def _shifted(image: Any) -> Any:
+    """Of 16 bits, the upper 8; so for every image, whatever the largest value in it."""
+    return (image >> 8).astype(np.uint8) if image.dtype == np.uint16 else image
