@@ -14,7 +14,6 @@ from bo_service.core.errors import NotEnoughData
 from bo_service.core.evidence import Evidence, PointPrediction, Predictions, Suggested, Suggestion
 from bo_service.core.explain import explain
 from bo_service.core.numerics.lookups import Factors
-from bo_service.core.search.initial import every_row
 from bo_service.core.search.maximize import STARTS, Search, best_new_row
 
 FURTHER_STARTS = 2
@@ -70,7 +69,7 @@ def predict(evidence: Evidence, configurations: Sequence[Configuration], factors
 
 def _with_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
     fitted = Fitted.of(bench)
-    listed = every_row(bench.encoding)
+    listed = bench.region.listed
     anchors = bench.region.anchors(bench.seen.Z, bench.rng(2))
     best = bench.best_rows()
     found: list[Suggestion] = []

@@ -95,7 +95,7 @@ def test_what_is_just_inside_is_inside_as_it_is_written(low: float) -> None:
         (Parameter("x", FloatDomain(low, low + 1.0)), *unit("y")), (at_most(0.5 * low, x=0.5), at_most(1.0, x=0, y=1))
     )
     encoding = Encoding(space)
-    rows = np.column_stack([np.linspace(0.0, 4e-9 * max(1.0, low), 2000), np.linspace(0.0, 1.0, 2000)])
+    rows = np.column_stack([np.linspace(0.0, 4e-9 * low, 2000), np.linspace(0.0, 1.0, 2000)])
     held = rows[Region(encoding).holds(rows)]
     assert 1 < len(held) < len(rows)
     assert all(space.is_feasible(encoding.decode(z)) for z in held)

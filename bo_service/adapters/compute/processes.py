@@ -11,6 +11,8 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any
 
+import threadpoolctl
+
 from bo_service.adapters.compute import tasks
 from bo_service.adapters.compute.process import Process
 from bo_service.application.ports import Errand
@@ -49,6 +51,7 @@ class Processes:
         """`processors` are those that they may run on; None: the same as this thread."""
         for variable in THREAD_VARIABLES:  # read by the numeric libraries when the processes load them
             os.environ.setdefault(variable, "1")
+        threadpoolctl.threadpool_limits(1)  # what this process has loaded already
         self._closed = threading.Event()
         self.restarts = 0
         self._all = [Process(processors) for _ in range(count)]

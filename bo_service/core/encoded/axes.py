@@ -94,6 +94,15 @@ class Ruler:
         values = np.where(z <= 0.0, self.low, np.where(z >= 1.0, self.high, values))
         return np.clip(values, self.low, self.high)
 
+    def slope(self, value: float) -> float:
+        """By how much the place of a value rises with it."""
+        a, b = self.ends
+        if not b > a:
+            return 0.0
+        if self.scale is Scale.LOG:
+            return 1.0 / (value * (b - a))
+        return (0.5 if math.isinf(self.high - self.low) else 1.0) / (b - a)
+
     def read_one(self, z: float) -> float:
         """As `read`, to the last bit, for one place."""
         if z <= 0.0 or z >= 1.0:

@@ -87,6 +87,10 @@ class Encoding:
         """Column in Z of the parameter of that name."""
         return self._index[name]
 
+    def condition(self, j: int) -> tuple[int, Array] | None:
+        """The column that decides whether parameter j is active, and its places for which it is; None: always."""
+        return self._rules[j]
+
     def active(self, Z: Array) -> Mask:
         """(m, p): which parameters exist in each row."""
         mask = np.ones(Z.shape, dtype=np.bool_)

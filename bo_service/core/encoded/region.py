@@ -1,56 +1,64 @@
 """The feasible region: which rows fulfill the constraints, and how to get there from rows that don't.
 
-m rows Z (m, p), as in `encoding.py`. A region too thin to be hit by chance is entered by mixed-integer linear
-programs; from the anchors so found, rows outside are pulled inside along straight lines.
+m rows Z (m, p), as in `encoding.py`. Where feasible rows are hit by chance, rows outside are pulled inside along
+straight lines to anchors. Where they are not (equalities, narrow bands, many forbidden combinations), the region is
+thin: programs find rows inside, and rows are moved by walks that stay inside (see `program.py` and `polytope.py`).
 """
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_service.core.constraints import TOLERANCE, Constraint, LinearConstraint
-from bo_service.core.encoded.axes import SAME, FloatAxis, IntAxis
+from bo_service.core.encoded.axes import FloatAxis, every_place
 from bo_service.core.encoded.encoding import Encoding, Mask
+from bo_service.core.encoded.listing import feasible_rows
+from bo_service.core.encoded.polytope import Empty, Polytope, Unsolved, polytope
+from bo_service.core.encoded.program import Program, bounds
+from bo_service.core.encoded.rules import Rules
 from bo_service.core.numerics.array import Array
 
-ROUNDING = 5e-12
-"""Relative: by how much a number may differ from its place once it is written in twelve digits."""
 HALVINGS = 20
-PROGRAMS = 24
+DRAWS = 2048
+ENOUGH_HITS = 4
+ENOUGH_DRAWS = 16
+"""Of one pattern of constraints that apply, from which on it counts that none is feasible."""
 ENOUGH_ANCHORS = 32
-
-
-class _Rule(Protocol):
-    def holds(self, Z: Array, active: Mask) -> Mask: ...
-
-
-@dataclass(frozen=True)
-class _Linear:
-    encoding: Encoding
-    columns: NDArray[np.intp]
-    coefficients: Array
-    upper: float
-
-    def holds(self, Z: Array, active: Mask) -> Mask:
-        axes = self.encoding.axes
-        with np.errstate(over="ignore", invalid="ignore"):
-            terms = [c * axes[j].numbers(Z[:, j]) for c, j in zip(self.coefficients, self.columns, strict=True)]
-            rounding = ROUNDING * sum(map(np.abs, terms))
-            within = sum(terms) <= self.upper + np.maximum(TOLERANCE * max(1.0, abs(self.upper)) - rounding, 0.0)
-        return np.asarray(within | ~active[:, self.columns].all(axis=1))
+WISHES = 12
+"""Draws whose nearest feasible rows are looked for."""
+MOST_TURNS = 12
+"""Parameters outside linear constraints that are changed one by one in a walk."""
+MOST_SKELETONS = 64
+"""Combinations of levels for which it is proven that they leave no real number free."""
+LINES = 4
+"""Along which the change of a level is made up for."""
 
 
 @dataclass(frozen=True)
-class _Forbidden:
-    columns: NDArray[np.intp]
-    places: Array
+class Plane:
+    """The equalities at a row, for steps that keep to them: numbers of `free` columns decide on those of `basic` ones.
 
-    def holds(self, Z: Array, active: Mask) -> Mask:
-        met = active[:, self.columns] & (np.abs(Z[:, self.columns] - self.places) < SAME)
-        return np.asarray(~met.all(axis=1))
+    u of basic = u0 - T (u of free - its u0), as in `polytope.py`.
+    """
+
+    polytope: Polytope
+    u: Array
+    """(q,): the row itself."""
+    basic: NDArray[np.intp]
+    """Positions among the polytope's columns."""
+    free: NDArray[np.intp]
+    T: Array
+
+    def moved(self, free: Array) -> Array:
+        """Return u (q,) with other values of the free ones; it may be outside of the box."""
+        u = self.u.copy()
+        u[self.free] = free
+        u[self.basic] = self.u[self.basic] - self.T @ (free - self.u[self.free])
+        return u
 
 
 class Region:
@@ -58,36 +66,95 @@ class Region:
 
     def __init__(self, encoding: Encoding) -> None:
         self.encoding = encoding
-        self._rules: tuple[_Rule, ...] = tuple(self._rule(c) for c in encoding.space.constraints)
+        self.rules = Rules(encoding)
+        self._of_patterns: dict[bytes, Polytope | None] = {}
+        self._of_levels: dict[bytes, Polytope | None] = {}
 
     @property
     def is_everything(self) -> bool:
         """Whether there is no constraint."""
-        return not self._rules
+        return not self.encoding.space.constraints
+
+    @cached_property
+    def listed(self) -> Array | None:
+        """All feasible rows of a finite space that has few, else None."""
+        return feasible_rows(self.rules)
+
+    @cached_property
+    def is_thin(self) -> bool:
+        """Whether feasible rows are hardly hit by chance, be it where some of the constraints apply."""
+        if self.is_everything:
+            return False
+        rows, inside = self._sample
+        if inside.sum() < ENOUGH_HITS:
+            return True
+        _, pattern, counts = np.unique(
+            self.rules.applies(self.encoding.active(rows)), axis=0, return_inverse=True, return_counts=True
+        )
+        hits = np.bincount(pattern.ravel()[inside], minlength=len(counts))
+        return bool((hits[counts >= ENOUGH_DRAWS] == 0).any())
+
+    @cached_property
+    def _sample(self) -> tuple[Array, Mask]:
+        """Uniform draws, and which are inside."""
+        rows = self._drawn(DRAWS, np.random.default_rng(0))
+        return rows, self.holds(rows)
+
+    def _drawn(self, count: int, rng: np.random.Generator) -> Array:
+        return self.encoding.spread(rng.random((count, self.encoding.width)))
+
+    @cached_property
+    def is_proven_empty(self) -> bool:
+        """Whether bounds on the sums or the solver prove that no row is feasible."""
+        if not self.is_thin:
+            return False
+        if self.listed is not None:
+            return not len(self.listed)
+        try:
+            self._nearest(self.encoding.centers[None], np.random.default_rng(0))
+        except Empty:
+            return True
+        return False
 
     def holds(self, Z: Array) -> Mask:
         """(m,): which rows are inside."""
-        inside = np.ones(len(Z), dtype=np.bool_)
-        if self._rules:
-            active = self.encoding.active(Z)
-            for rule in self._rules:
-                inside &= rule.holds(Z, active)
-        return inside
+        return np.ones(len(Z), dtype=np.bool_) if self.is_everything else self.rules.holds(Z)
+
+    def is_exhausted(self, has: Callable[[Array], bool]) -> bool:
+        """Return whether it is proven that all feasible rows are among those that `has` tells."""
+        if self.listed is not None:
+            return all(has(z) for z in self.listed)
+        if not self.is_thin:
+            return False
+        if self.is_proven_empty:
+            return True
+        points = self._points()
+        return points is not None and all(has(z) for z in points)
 
     def anchors(self, known: Array, rng: np.random.Generator) -> Array:
-        """Rows inside to pull others to, spread out where possible; none where none was found."""
+        """Rows inside to start from, spread out where possible; none where none was found."""
         if self.is_everything:
             return known[:0]
-        drawn = self.encoding.spread(rng.random((2048, self.encoding.width)))
-        hit = drawn[self.holds(drawn)][:ENOUGH_ANCHORS]
-        inside = np.vstack([known[self.holds(known)][:ENOUGH_ANCHORS], hit])
-        if len(hit) >= 4:
-            return inside
-        corners = self._cornered(drawn[:PROGRAMS])
-        return np.vstack([inside, self._solved(drawn[:PROGRAMS]), corners[self.holds(corners)]])
+        inside = known[self.holds(known)][:ENOUGH_ANCHORS]
+        if not self.is_thin:
+            drawn = self.encoding.spread(rng.random((DRAWS, self.encoding.width)))
+            return np.vstack([inside, drawn[self.holds(drawn)][:ENOUGH_ANCHORS]])
+        if self.listed is not None:
+            some = rng.permutation(len(self.listed))[:ENOUGH_ANCHORS]
+            return np.vstack([inside, self.listed[some]])
+        rows, is_hit = self._sample
+        hit = rng.permutation(rows[is_hit])[:ENOUGH_ANCHORS]
+        try:
+            found = self._nearest(self._drawn(WISHES, rng), rng)
+        except Empty:
+            return np.vstack([inside, hit])
+        return np.vstack([inside, hit, self.walk(found, self._drawn(len(found), rng), rng)])
 
     def pull(self, Z: Array, anchors: Array, rng: np.random.Generator, inward: bool = False) -> Array:
-        """Rows inside: those outside moved towards an anchor, to the border, or with `inward` some way past it."""
+        """Rows inside: those outside moved towards an anchor, to the border, or with `inward` some way past it.
+
+        In a thin region those outside are replaced by the ends of walks from anchors.
+        """
         outside = ~self.holds(Z)
         if self.is_everything or not outside.any():
             return Z
@@ -95,6 +162,111 @@ class Region:
             return Z[~outside]
         far = Z[outside]
         near = anchors[rng.integers(len(anchors), size=len(far))]
+        result = Z.copy()
+        result[outside] = self.walk(near, far, rng) if self.is_thin else self._drawn_in(near, far, rng, inward)
+        return result
+
+    def settle(self, Z: Array, centers: Array, rng: np.random.Generator) -> Array:
+        """Rows inside near the given ones, which are near feasible rows `centers` (m, p)."""
+        if self.is_everything:
+            return Z
+        if not self.is_thin:
+            outside = ~self.holds(Z)
+            result = Z.copy()
+            result[outside] = self._drawn_in(centers[outside], Z[outside], rng, inward=False)
+            return result
+        reach = np.abs(Z - centers)[:, self.rules.columns].max(axis=1, initial=0.0)
+        return self.walk(centers, Z, rng, np.minimum(reach, 1.0))
+
+    def walk(self, Z: Array, wishes: Array, rng: np.random.Generator, reach: Array | None = None) -> Array:
+        """Rows inside, where walks from rows inside end; what no linear constraint names is taken from the wishes.
+
+        `reach` (m,) is how far a step may go on an axis; without it, a walk crosses the region.
+        """
+        Z = self._with_wishes(Z, wishes, rng)
+        columns, active = self.rules.columns, self.encoding.active(Z)
+        if not len(columns):
+            return Z
+        moved = Z.copy()
+        applies = self.rules.applies(active)
+        for pattern in np.unique(applies, axis=0):
+            rows = np.flatnonzero((applies == pattern).all(axis=1))
+            found = self._polytope(pattern)
+            if found is None:
+                continue
+            U = found.units(self.rules.numbers(Z[rows])[:, found.columns])
+            steps = found.steps if reach is None else 2 + min(found.dimension, 30) // 2
+            U = found.walk(U, steps, rng, None if reach is None else reach[rows])
+            moved[rows[:, None], found.columns] = found.places(U)
+            idle = np.setdiff1d(columns, found.columns)  # of constraints that don't apply
+            moved[rows[:, None], idle] = wishes[rows[:, None], idle]
+        moved = self.encoding.snap(moved)
+        return np.where(self.holds(moved)[:, None], moved, Z)
+
+    def plane(self, z: Array) -> Plane | None:
+        """The equalities that a row (p,) inside is bound to; None where there is none."""
+        if not self.is_thin or not len(self.rules.columns):
+            return None
+        found = self._polytope(self.rules.applies(self.encoding.active(z[None]))[0])
+        if found is None or not len(found.E):
+            return None
+        u = found.units(self.rules.numbers(z[None])[:, found.columns])[0]
+        room = np.minimum(u, 1.0 - u) + 1e-6
+        basic, others, T = found.basis(np.where(found.is_stepped, 1e-9, room))
+        bound = np.abs(T[found.is_stepped[basic]]).sum(axis=0) > 0.0
+        keep = ~found.is_stepped[others] & ~bound
+        return Plane(found, u, basic, others[keep], T[:, keep])
+
+    def on_plane(self, z: Array, plane: Plane, u: Array) -> Array:
+        """The row (p,) as far on the way to u (q,) as the polytope reaches."""
+        moved = z.copy()
+        moved[plane.polytope.columns] = plane.polytope.places(plane.polytope.up_to(plane.u, u)[None])[0]
+        return np.asarray(self.encoding.snap(moved[None])[0])
+
+    def exchanged(self, z: Array, j: int, places: Array, rng: np.random.Generator) -> Array:
+        """Rows with other places of stepped parameter j, and what an equality needs to make up for it."""
+        block = np.repeat(z[None], len(places), axis=0)
+        block[:, j] = places
+        plane = self.plane(z)
+        at = np.flatnonzero(plane.polytope.columns == j) if plane is not None else ()
+        if plane is None or not len(at):
+            return block
+        found, rows = plane.polytope, [block]
+        changes = found.units(self.rules.numbers(block)[:, found.columns])[:, at[0]] - plane.u[at[0]]
+        for line in found.lines_with(int(at[0]), LINES, rng):
+            moved = block.copy()
+            moved[:, found.columns] = found.places(plane.u + changes[:, None] * line)
+            moved[:, j] = places
+            rows.append(moved)
+        return np.vstack(rows)
+
+    def _with_wishes(self, Z: Array, wishes: Array, rng: np.random.Generator) -> Array:
+        """Rows with what no linear constraint names taken from the wishes, as far as they stay inside."""
+        others = np.setdiff1d(np.arange(self.encoding.width), self.rules.columns)
+        Z = self._taken(Z, wishes, others)
+        ruled = self._loose()
+        for j in rng.permutation(ruled)[:MOST_TURNS]:
+            Z = self._taken(Z, wishes, np.array([j]))
+        return self._taken(Z, wishes, np.setdiff1d(others, ruled))
+
+    def _loose(self) -> NDArray[np.intp]:
+        """Columns that a forbidden combination names, or that decide on others, outside linear constraints."""
+        named = [rule.columns for rule in self.rules.forbidden]
+        deciding = [rule[0] for j in range(self.encoding.width) if (rule := self.encoding.condition(j)) is not None]
+        return np.setdiff1d(np.concatenate([*named, np.array(deciding, dtype=np.intp)]), self.rules.columns)
+
+    def _taken(self, Z: Array, wishes: Array, columns: NDArray[np.intp]) -> Array:
+        """Rows with these columns, and what becomes active by them, from the wishes, where that is inside."""
+        if not len(columns):
+            return Z
+        changed = Z.copy()
+        changed[:, columns] = wishes[:, columns]
+        is_new = self.encoding.active(changed) & ~self.encoding.active(Z)
+        changed = self.encoding.snap(np.where(is_new, wishes, changed))
+        return np.where(self.holds(changed)[:, None], changed, Z)
+
+    def _drawn_in(self, near: Array, far: Array, rng: np.random.Generator, inward: bool) -> Array:
+        """Rows on the way from rows inside to rows outside: at the border, or with `inward` some way before it."""
         when = rng.random(far.shape)
         inner, outer = np.zeros(len(far)), np.ones(len(far))
         for _ in range(HALVINGS):
@@ -104,9 +276,7 @@ class Region:
         if inward:
             inner = inner * rng.random(len(far)) ** (1.0 / self.encoding.width)
         moved = self._between(near, far, inner, when)
-        result = Z.copy()
-        result[outside] = np.where(self.holds(moved)[:, None], moved, near)
-        return result
+        return np.where(self.holds(moved)[:, None], moved, near)
 
     def _between(self, near: Array, far: Array, share: Array, when: Array) -> Array:
         """Part of the way from near to far: numbers go gradually, each category changes at a moment of its own."""
@@ -114,71 +284,98 @@ class Region:
         mixed = np.where(self.encoding.is_category, np.where(t > when, far, near), near + t * (far - near))
         return self.encoding.snap(mixed)
 
-    def _cornered(self, drawn: Array) -> Array:
-        """The draws with every number of a linear constraint at the end that lowers the sum."""
-        cornered = drawn.copy()
-        for rule in self._rules:
-            if isinstance(rule, _Linear):
-                cornered[:, rule.columns] = np.where(rule.coefficients > 0.0, 0.0, 1.0)
-        return self.encoding.snap(cornered)
-
-    def _solved(self, drawn: Array) -> Array:
-        """Rows inside by linear programs: values of lists from the draws, the other numbers solved for."""
-        solved = [self._solve(z) for z in drawn]
-        rows = self.encoding.snap(np.array([z for z in solved if z is not None]).reshape(-1, self.encoding.width))
+    def _nearest(self, wishes: Array, rng: np.random.Generator) -> Array:
+        """Feasible rows near wishes, as far as some are found. Raises Empty where it is proven that there is none."""
+        program = Program(self.rules) if self._is_mixed else None
+        found = []
+        for wish in wishes:
+            try:
+                z = wish if program is None else program.near(wish, rng.uniform(0.5, 1.5, self.encoding.width))
+            except Unsolved:
+                continue
+            centered = self._centered(z)
+            if centered is not None:
+                found.append(centered)
+            elif program is None:
+                raise Empty
+        rows = self.encoding.snap(np.array(found).reshape(-1, self.encoding.width))
         return rows[self.holds(rows)]
 
-    def _solve(self, z: Array) -> Array | None:
-        axes = self.encoding.axes
-        active = self.encoding.active(z[None])[0]
-        free = [j for j, axis in enumerate(axes) if active[j] and isinstance(axis, FloatAxis | IntAxis)]
-        rules = [r for r in self._rules if isinstance(r, _Linear) and active[r.columns].all()]
-        if not free or not rules:
-            return None
-        values = self._optimum(z, free, rules)
-        if values is None:
-            return None
-        found = z.copy()
-        for j, value in zip(free, values, strict=True):
-            axis = axes[j]
-            assert isinstance(axis, FloatAxis | IntAxis)
-            found[j] = axis.ruler.place(np.clip(np.array([value]), axis.ruler.low, axis.ruler.high))[0]
-        return found
+    @cached_property
+    def _is_mixed(self) -> bool:
+        """Whether anything but real numbers decides on what is feasible."""
+        stepped = any(not isinstance(self.encoding.axes[j], FloatAxis) for j in self.rules.columns)
+        return stepped or bool(self.rules.forbidden) or bool(self.rules.conditional)
 
-    def _optimum(self, z: Array, free: list[int], rules: Sequence[_Linear]) -> Array | None:
-        """Values of the free parameters with the greatest common slack, at most a quarter of each constraint's span."""
-        from scipy import optimize  # which few spaces need: the server's main process does without it
+    def _centered(self, z: Array) -> Array | None:
+        """The row with its real numbers in the middle of what the constraints leave; None where that is nothing.
 
+        Raises:
+            Unsolved: none was found, which proves nothing.
+        """
+        try:
+            found = self._of_reals(z)
+        except Empty:
+            return None
+        moved = z.copy()
+        if found is not None:
+            moved[found.columns] = found.places(found.polished(found.center[None]))[0]
+        return moved
+
+    def _of_reals(self, z: Array) -> Polytope | None:
+        """What real numbers the levels of a row leave; None where no constraint names any. Raises Empty, Unsolved."""
+        rules = self.rules
+        pattern = rules.applies(self.encoding.active(z[None]))[0]
+        columns = np.flatnonzero(rules.named[pattern].any(axis=0))
+        is_real = np.array([isinstance(self.encoding.axes[j], FloatAxis) for j in columns], dtype=np.bool_)
+        stepped = columns[~is_real]
+        fixed = rules.C[pattern][:, stepped] @ rules.numbers(z[None])[0, stepped]
+        key = pattern.tobytes() + fixed.tobytes()
+        if key not in self._of_levels:
+            self._of_levels[key] = self._made(columns[is_real], pattern, fixed)
+        return self._of_levels[key]
+
+    def _polytope(self, pattern: Mask) -> Polytope | None:
+        """Of all numbers of the constraints that apply; None where there are no such numbers, or none was found."""
+        key = pattern.tobytes()
+        if key not in self._of_patterns:
+            columns = np.flatnonzero(self.rules.named[pattern].any(axis=0))
+            try:
+                made = self._made(columns, pattern, np.zeros(int(pattern.sum())))
+            except (Empty, Unsolved):
+                made = None
+            self._of_patterns[key] = made
+        return self._of_patterns[key]
+
+    def _made(self, columns: NDArray[np.intp], pattern: Mask, fixed: Array) -> Polytope | None:
+        """Of these columns, where others sum up to `fixed` in each constraint. Raises Empty, Unsolved."""
+        if not len(columns):
+            return None
+        rules, (low, high) = self.rules, bounds(self.encoding)
+        C, lower, upper = rules.C[pattern][:, columns], rules.lower[pattern] - fixed, rules.upper[pattern] - fixed
+        axes = [self.encoding.axes[j] for j in columns]
+        return polytope(columns, axes, C, lower, upper, (low[columns], high[columns]))
+
+    def _points(self) -> Array | None:
+        """All feasible rows, where no real number is free; None where that isn't so, or isn't proven."""
         axes = self.encoding.axes
-        rulers = [axis.ruler for axis in (axes[j] for j in free) if isinstance(axis, FloatAxis | IntAxis)]
-        low, high = np.array([r.low for r in rulers]), np.array([r.high for r in rulers])
-        rows, uppers = [], []
-        for rule in rules:
-            terms = dict(zip(rule.columns.tolist(), rule.coefficients, strict=True))
-            row = np.array([terms.get(j, 0.0) for j in free])
-            with np.errstate(over="ignore", invalid="ignore"):
-                fixed = sum(c * float(axes[j].numbers(z[j : j + 1])[0]) for j, c in terms.items() if j not in free)
-                span = float(np.abs(row) @ (high - low)) or 1.0
-            if not (np.isfinite(span) and np.isfinite(fixed)):
+        is_real = [isinstance(axis, FloatAxis) for axis in axes]
+        if math.prod(axis.levels for axis, real in zip(axes, is_real, strict=True) if not real) > MOST_SKELETONS:
+            return None
+        places = [axis.snap(np.array([axis.center])) if real else every_place(axis) for axis, real in zip(axes, is_real, strict=True)]
+        rows = np.unique(self.encoding.snap(np.array(list(itertools.product(*places)))), axis=0)
+        active, found = self.encoding.active(rows), []
+        for z, mask in zip(rows, active, strict=True):
+            try:
+                reals = self._of_reals(z)
+            except Unsolved:
                 return None
-            rows.append(np.append(row / span, 1.0))
-            uppers.append((rule.upper - fixed) / span)
-        found = optimize.milp(
-            c=np.append(np.zeros(len(free)), -1.0),
-            constraints=optimize.LinearConstraint(np.array(rows), ub=np.array(uppers)),
-            bounds=optimize.Bounds(np.append(low, 0.0), np.append(high, 0.25)),
-            integrality=np.append([isinstance(axes[j], IntAxis) for j in free], False).astype(int),
-            options={"time_limit": 1.0},
-        )
-        return None if found.x is None else np.asarray(found.x)[:-1]
-
-    def _rule(self, constraint: Constraint) -> _Rule:
-        encoding = self.encoding
-        if isinstance(constraint, LinearConstraint):
-            columns = np.array([encoding.index(name) for name in constraint.coefficients], dtype=np.intp)
-            return _Linear(encoding, columns, np.array(list(constraint.coefficients.values())), constraint.upper_bound)
-        columns = np.array([encoding.index(name) for name in constraint.parameters], dtype=np.intp)
-        places = [
-            encoding.axes[j].positions([v])[0] for j, v in zip(columns, constraint.parameters.values(), strict=True)
-        ]
-        return _Forbidden(columns, np.array(places))
+            except Empty:
+                continue
+            decided = reals.columns if reals is not None and not reals.dimension else []
+            if not set(np.flatnonzero(mask & is_real)) <= set(decided):
+                return None
+            centered = self._centered(z)
+            found += [] if centered is None else [centered]
+        points = np.array(found).reshape(-1, self.encoding.width)
+        return points[self.holds(points)]

@@ -4,21 +4,20 @@ The sequence is a function of the seed. Point i of it goes to the study's i-th t
 times, and requests of several workers at once, get different points.
 """
 
-import itertools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
-from bo_service.core.encoded.axes import every_place
 from bo_service.core.encoded.encoding import Encoding
 from bo_service.core.encoded.region import Region
 from bo_service.core.encoded.seen import Seen
 from bo_service.core.numerics.array import Array
 from bo_service.core.numerics.sobol import scrambled_sobol
 
-SMALL = 4096
-"""A finite space of at most so many combinations is listed in full."""
 MOST_TRIES = 1 << 14
+WALKS = 8
+"""Of 64 rows each, in a thin region, after which no new row counts as found."""
 
 
 def default_row(encoding: Encoding) -> Array:
@@ -35,40 +34,43 @@ def sobol(encoding: Encoding, seed: int, log2: int) -> Array:
     return encoding.spread(scrambled_sobol(encoding.width, log2, np.random.default_rng(seed % 2**64)))
 
 
-def every_row(encoding: Encoding) -> Array | None:
-    """All valid rows of a finite space with few combinations, else None."""
-    levels = [axis.levels for axis in encoding.axes]
-    if math.prod(levels) > SMALL:
-        return None
-    columns = [every_place(axis) for axis in encoding.axes]
-    combined = np.array(list(itertools.product(*columns)))
-    return np.unique(encoding.snap(combined), axis=0)
-
-
 def next_rows(encoding: Encoding, region: Region, seen: Seen, count: int, seed: int) -> list[Array]:
-    """Up to `count` new feasible rows, in the order of the sequence; fewer only where the space is exhausted.
+    """Return up to `count` new feasible rows, in the order of the sequence, and add them to `seen`.
 
-    The rows are added to `seen`.
+    They are fewer where the space is exhausted, or where no more are found.
     """
     found: list[Array] = []
     rng = np.random.default_rng([seed % 2**64, 1])
     anchors = region.anchors(seen.Z, rng)
-    for rows in _batches(encoding, len(seen), count, seed):
+    if region.is_thin:  # walks from the same anchors, which should end elsewhere
+        rng = np.random.default_rng([seed % 2**64, 1, len(seen)])
+    for rows in _batches(encoding, region, len(seen), count, seed):
         for z in region.pull(rows, anchors, rng, inward=True):
             if not seen.has(z):
                 seen.add(z)
                 found.append(z)
                 if len(found) == count:
                     return found
+        if not len(anchors) and region.is_thin:
+            break
     return found
 
 
-def _batches(encoding: Encoding, begin: int, count: int, seed: int) -> "itertools.chain[Array]":
-    """The sequence from `begin` on; then further points; then, in a small space, all."""
+def _batches(encoding: Encoding, region: Region, begin: int, count: int, seed: int) -> Iterator[Array]:
+    """The sequence from `begin` on; then further points; then, in a small space, all.
+
+    Where a walk has to replace each point, they come few at a time.
+    """
     log2 = max(5, math.ceil(math.log2(begin + 2 * count)))
-    listed = every_row(encoding)
-    if listed is not None:
-        shuffled = np.random.default_rng([seed % 2**64, 2]).permutation(listed)
-        return itertools.chain([sobol(encoding, seed, log2)[begin:]], [shuffled])
-    more = (sobol(encoding, seed + 1 + i, 11) for i in range(MOST_TRIES >> 11))
-    return itertools.chain([sobol(encoding, seed, log2)[begin:]], more)
+    first = sobol(encoding, seed, log2)[begin:]
+    if region.is_thin:
+        first = first[: 2 * count]
+    yield first
+    if region.listed is not None:
+        yield np.random.default_rng([seed % 2**64, 2]).permutation(region.listed)
+    elif region.is_thin:
+        for i in range(WALKS):
+            yield sobol(encoding, seed + 1 + i, 6)
+    else:
+        for i in range(MOST_TRIES >> 11):
+            yield sobol(encoding, seed + 1 + i, 11)

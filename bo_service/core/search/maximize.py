@@ -2,7 +2,8 @@
 
 m rows Z (m, p); X (m, f) their features. Steps of gradient move the smooth coordinates (real numbers, and whole numbers
 with many levels) by scipy's L-BFGS-B; exchanges try other levels of the stepped ones. Every point is snapped and pulled
-into the feasible region before it is scored, so that the winner is a point that can be evaluated as it stands.
+into the feasible region before it is scored, so that the winner is a point that can be evaluated as it stands. Where
+equalities bind a row, the gradient is that along them: some numbers are climbed, and others make up for them.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from bo_service.core.acquisitions.appraisal import Appraisal
 from bo_service.core.encoded.axes import SMOOTH_LEVELS, every_place
 from bo_service.core.encoded.encoding import Encoding
-from bo_service.core.encoded.region import Region
+from bo_service.core.encoded.region import Plane, Region
 from bo_service.core.encoded.seen import Seen
 from bo_service.core.numerics.array import Array
 from bo_service.core.numerics.climb import descend
@@ -43,9 +44,9 @@ class Search:
         """(m,): what valid rows are worth."""
         return self.appraisal.value(self.encoding.features(Z))
 
-    def settle(self, Z: Array, anchors: Array | None = None) -> Array:
-        """Valid feasible rows near the given ones."""
-        return self.region.pull(self.encoding.snap(Z), self.anchors if anchors is None else anchors, self.rng)
+    def settle(self, Z: Array, centers: Array) -> Array:
+        """Valid feasible rows near the given ones, which are near feasible rows `centers` (m, p)."""
+        return self.region.settle(self.encoding.snap(Z), centers, self.rng)
 
 
 def best_new_row(search: Search, best: Array, seen: Seen, listed: Array | None) -> Array | None:
@@ -55,11 +56,10 @@ def best_new_row(search: Search, best: Array, seen: Seen, listed: Array | None) 
         search: what to search, and where.
         best: rows (b, p) of the best trials, to look around.
         seen: what must not be suggested again.
-        listed: all rows of a small finite space, if it is one.
+        listed: all feasible rows of a small finite space, if it is one.
     """
     if listed is not None:
-        allowed = listed[search.region.holds(listed)]
-        return _first_new(allowed, search.score(allowed) if len(allowed) else np.empty(0), seen)
+        return _first_new(listed, search.score(listed) if len(listed) else np.empty(0), seen)
     Z = _candidates(search, best)
     if not len(Z):
         return None
@@ -89,10 +89,11 @@ def _candidates(search: Search, best: Array) -> Array:
     rng, encoding = search.rng, search.encoding
     drawn = encoding.spread(rng.random((CANDIDATES, encoding.width)))
     wide = search.region.pull(drawn, search.anchors, rng, inward=True)
+    best = best[search.region.holds(best)]
     if not len(best):
         return wide
     centers = np.repeat(best[:CENTERS], NEAR_EACH, axis=0)
-    return np.vstack([wide, search.settle(_moved(encoding, centers, rng), best[search.region.holds(best)])])
+    return np.vstack([wide, search.settle(_moved(encoding, centers, rng), centers)])
 
 
 def _moved(encoding: Encoding, Z: Array, rng: np.random.Generator) -> Array:
@@ -130,22 +131,62 @@ def _refine(search: Search, Z: Array) -> Array:
 def _climb(search: Search, z: Array) -> Array:
     """The row after L-BFGS-B over its smooth active coordinates, settled; itself where that is no better."""
     encoding = search.encoding
+    plane = search.region.plane(z)
     active = encoding.active(z[None])[0]
-    smooth = np.array([j for j, a in enumerate(encoding.axes) if a.levels > SMOOTH_LEVELS and active[j]], dtype=np.intp)
+    bound = np.empty(0, dtype=np.intp) if plane is None else plane.polytope.columns
+    smooth = np.array(
+        [j for j, a in enumerate(encoding.axes) if a.levels > SMOOTH_LEVELS and active[j] and j not in bound],
+        dtype=np.intp,
+    )
     smooth = smooth[encoding.column[smooth] >= 0]
-    if not len(smooth):
+    moved = z.copy()
+    if plane is not None and len(plane.free):
+        moved = _climbed_on(search, z, smooth, plane)
+    elif len(smooth):
+        columns = encoding.column[smooth]
+        x = encoding.features(z[None])[0]
+
+        def loss(part: Array) -> tuple[float, Array]:
+            x[columns] = part
+            value, gradient = search.appraisal.slope(x)
+            return -value, -gradient[columns]
+
+        moved[smooth] = descend(loss, z[smooth], np.zeros(len(smooth)), np.ones(len(smooth)), STEPS)[1]
+    else:
         return z
-    columns = encoding.column[smooth]
+    settled = moved[None] if search.region.holds(moved[None])[0] else search.settle(moved[None], z[None])
+    return _better(search, np.vstack([z[None], settled]))
+
+
+def _climbed_on(search: Search, z: Array, smooth: NDArray[np.intp], plane: Plane) -> Array:
+    """The row after L-BFGS-B over its smooth coordinates and those that are free on a plane, as far as that is inside.
+
+    The gradient of a free number is its own, and that of each basic one times how much it makes up for.
+    """
+    encoding, solid = search.encoding, plane.polytope
+    free, basic = solid.columns[plane.free], solid.columns[plane.basic]
+    rows = np.concatenate([smooth, free])
+    columns, basic_columns = encoding.column[rows], encoding.column[basic]
     x = encoding.features(z[None])[0]
 
     def loss(part: Array) -> tuple[float, Array]:
+        u = plane.moved(solid.units_at(plane.free, part[len(smooth) :]))
         x[columns] = part
+        x[basic_columns] = solid.places(np.clip(u, 0.0, 1.0)[None])[0, plane.basic]
         value, gradient = search.appraisal.slope(x)
-        return -value, -gradient[columns]
+        pulled = gradient[basic_columns] * solid.slopes(plane.basic, u)
+        along = pulled @ plane.T / np.maximum(solid.slopes(plane.free, u), 1e-300)
+        slope = gradient[columns]
+        slope[len(smooth) :] -= along
+        return -value, -slope
 
+    low, high = solid.places(np.zeros((1, solid.size)))[0], solid.places(np.ones((1, solid.size)))[0]
+    low = np.concatenate([np.zeros(len(smooth)), low[plane.free]])
+    high = np.concatenate([np.ones(len(smooth)), high[plane.free]])
+    found = descend(loss, np.clip(z[rows], low, high), low, high, STEPS)[1]
     moved = z.copy()
-    moved[smooth] = descend(loss, z[smooth], np.zeros(len(smooth)), np.ones(len(smooth)), STEPS)[1]
-    return _better(search, np.vstack([z[None], search.settle(moved[None], z[None])]))
+    moved[smooth] = found[: len(smooth)]
+    return search.region.on_plane(moved, plane, plane.moved(solid.units_at(plane.free, found[len(smooth) :])))
 
 
 def _exchange(search: Search, z: Array) -> Array:
@@ -155,9 +196,7 @@ def _exchange(search: Search, z: Array) -> Array:
         if not 1 < axis.levels < np.inf:
             continue
         tried = axis.snap(_levels_near(search, j, float(z[j])))
-        block = np.repeat(z[None], len(tried), axis=0)
-        block[:, j] = tried
-        rows.append(block)
+        rows.append(search.region.exchanged(z, j, tried, search.rng))
     if len(rows) == 1:
         return z
     Z = search.encoding.snap(np.vstack(rows))

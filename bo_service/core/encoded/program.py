@@ -1,0 +1,263 @@
+"""The mixed-integer linear program of a space: a row near a wish that fulfills all constraints, or none at all.
+
+Variables: u in [0, 1] for each real number of a linear constraint, its place between the bounds; an integer for each
+whole number; for each list (a category, a discrete number, or a whole number whose value matters) one of 0 and 1 for
+each value; and the distance of each number from its wish. Where parameters of a constraint may be inactive, it is
+loosened by its whole span. What the program leaves out makes it easier: that it has no solution proves that there is
+no feasible row.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bo_service.core.encoded.axes import SAME, FloatAxis, IntAxis, every_place
+from bo_service.core.encoded.encoding import Encoding
+from bo_service.core.encoded.polytope import Empty, Unsolved, tightened
+from bo_service.core.encoded.rules import Rules
+from bo_service.core.numerics.array import Array
+
+MOST_BINARIES = 5000
+MOST_LEVELS = 64
+"""Of a whole number that a forbidden combination or a condition names; with more, the rule is left out."""
+MOST_NODES = 500
+GAP = 0.2
+"""A solution this close to the nearest, in relation, is near enough."""
+
+Row = dict[int, float]
+"""Coefficients by variable."""
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """A whole or real number: its variable and its distance's."""
+
+    variable: int
+    distance: int
+
+
+class Program:
+    """All constraints of a space, laid out once; wishes change the costs and the distances alone."""
+
+    def __init__(self, rules: Rules) -> None:
+        """Raises Empty where bounds on the sums prove that no row is feasible."""
+        self.rules, self.encoding = rules, rules.encoding
+        self._count = 0
+        self._rows: list[tuple[Row, float, float]] = []
+        self._low: list[float] = []
+        self._high: list[float] = []
+        self._whole: list[bool] = []
+        self._lists: dict[int, tuple[int, Array]] = {}
+        """First variable and places of each list."""
+        self._numbers: dict[int, _Numbers] = {}
+        self.is_complete = True
+        """Whether nothing was left out."""
+        self._box()
+        self._declare()
+        for i in range(len(rules.C)):
+            self._add_linear(i)
+        for rule in rules.forbidden:
+            self._add_forbidden(rule.columns, rule.places)
+
+    def near(self, wish: Array, weights: Array) -> Array:
+        """Return a row (p,) that fulfills what the program holds, near a wish (p,) by weights (p,).
+
+        Raises:
+            Empty: proven to have no solution.
+            Unsolved: none was found in the number of steps that are allowed.
+        """
+        from scipy import optimize, sparse  # which few spaces need: the server's main process does without it
+
+        if not self._count:
+            return wish
+        costs = np.zeros(self._count)
+        for j, (first, places) in self._lists.items():
+            distance = np.abs(places - wish[j]) > SAME if self.encoding.is_category[j] else np.abs(places - wish[j])
+            costs[first : first + len(places)] = weights[j] * distance
+        rows = list(self._rows)
+        for j, number in self._numbers.items():
+            costs[number.distance] = weights[j]
+            rows.extend(self._distances(j, number, float(wish[j])))
+        entries = [(i, v, c) for i, (row, _, _) in enumerate(rows) for v, c in row.items()]
+        at, variables, coefficients = (np.array(part) for part in zip(*entries, strict=True))
+        matrix = sparse.csr_array((coefficients, (at, variables)), shape=(len(rows), self._count))
+        limits = [row[1] for row in rows], [row[2] for row in rows]
+        found = optimize.milp(
+            c=costs,
+            constraints=optimize.LinearConstraint(matrix, *limits),
+            bounds=optimize.Bounds(np.array(self._low), np.array(self._high)),
+            integrality=np.array(self._whole).astype(int),
+            options={"node_limit": MOST_NODES, "mip_rel_gap": GAP},
+        )
+        if found.status == 2:
+            raise Empty
+        if found.x is None:
+            raise Unsolved
+        return self._row_of(np.asarray(found.x), wish)
+
+    def _row_of(self, x: Array, wish: Array) -> Array:
+        z = wish.copy()
+        for j, (first, places) in self._lists.items():
+            z[j] = places[int(np.argmax(x[first : first + len(places)]))]
+        for j, number in self._numbers.items():
+            axis = self.encoding.axes[j]
+            assert isinstance(axis, FloatAxis | IntAxis)
+            value = self.low[j] + (self.high[j] - self.low[j]) * x[number.variable]
+            value = x[number.variable] if isinstance(axis, IntAxis) else value
+            z[j] = axis.ruler.place(np.clip(np.array([value]), axis.ruler.low, axis.ruler.high))[0]
+        return np.asarray(self.encoding.snap(z[None])[0])
+
+    def _box(self) -> None:
+        """Bounds (p,) on numbers that the constraints which always apply imply."""
+        self.low, self.high = bounds(self.encoding)
+        always = np.array([not self._conditions(self.rules.named[i]) for i in range(len(self.rules.C))], dtype=np.bool_)
+        columns = self.rules.columns
+        if always.any():
+            C, lower, upper = self.rules.C[always], self.rules.lower[always], self.rules.upper[always]
+            ends = tightened(C[:, columns], lower, upper, self.low[columns], self.high[columns])
+            self.low[columns], self.high[columns] = ends
+
+    def _conditions(self, named: NDArray[np.bool_]) -> dict[int, Array]:
+        """What must be so that the named parameters are active: places by deciding column."""
+        found: dict[int, Array] = {}
+        for j in np.flatnonzero(named):
+            while (rule := self.encoding.condition(int(j))) is not None:
+                j, places = rule
+                found[j] = np.intersect1d(found[j], places) if j in found else places
+        return found
+
+    def _declare(self) -> None:
+        """The variables of everything that a constraint names, and of what decides on it."""
+        linear = set(self.rules.columns.tolist())
+        valued = {int(j) for rule in self.rules.forbidden for j in rule.columns}
+        for named in [*self.rules.named, *(self._mask(rule.columns) for rule in self.rules.forbidden)]:
+            valued |= set(self._conditions(named))
+        binaries = 0
+        for j in sorted(linear | valued):
+            axis = self.encoding.axes[j]
+            is_list = not isinstance(axis, FloatAxis | IntAxis) or (
+                j in valued and isinstance(axis, IntAxis) and axis.levels <= MOST_LEVELS
+            )
+            if is_list and binaries + axis.levels <= MOST_BINARIES:
+                places = every_place(axis)
+                binaries += len(places)
+                self._lists[j] = self._count, places
+                for _ in places:
+                    self._variable(0.0, 1.0, True)
+                first = self._lists[j][0]
+                self._rows.append(({first + v: 1.0 for v in range(len(places))}, 1.0, 1.0))
+            elif isinstance(axis, FloatAxis):
+                self._numbers[j] = _Numbers(self._variable(0.0, 1.0, False), self._variable(0.0, 1.0, False))
+            elif isinstance(axis, IntAxis):
+                low, high = np.ceil(self.low[j] - 1e-6), np.floor(self.high[j] + 1e-6)
+                if low > high:
+                    raise Empty
+                self._numbers[j] = _Numbers(self._variable(low, high, True), self._variable(0.0, np.inf, False))
+
+    def _mask(self, columns: NDArray[np.intp]) -> NDArray[np.bool_]:
+        mask = np.zeros(self.encoding.width, dtype=np.bool_)
+        mask[columns] = True
+        return mask
+
+    def _variable(self, low: float, high: float, is_whole: bool) -> int:
+        self._low.append(float(low))
+        self._high.append(float(high))
+        self._whole.append(is_whole)
+        self._count += 1
+        return self._count - 1
+
+    def _add_linear(self, i: int) -> None:
+        named = np.flatnonzero(self.rules.named[i])
+        C = self.rules.C[i]
+        lists = {int(j): self.encoding.axes[j].numbers(self._lists[j][1]) for j in named if j in self._lists}
+        row, constant, least, most = {}, 0.0, 0.0, 0.0
+        for j in map(int, named):
+            c = float(C[j])
+            if j in lists:
+                row.update({self._lists[j][0] + v: c * float(x) for v, x in enumerate(lists[j])})
+                ends = c * lists[j].min(), c * lists[j].max()
+            elif j not in self._numbers:
+                self.is_complete = False
+                return
+            else:
+                whole = isinstance(self.encoding.axes[j], IntAxis)
+                row[self._numbers[j].variable] = c if whole else c * float(self.high[j] - self.low[j])
+                constant += 0.0 if whole else c * float(self.low[j])
+                ends = c * float(self.low[j]), c * float(self.high[j])
+            least, most = least + min(ends), most + max(ends)
+        span = (most - least) or 1.0
+        if not np.isfinite([span, constant]).all():
+            self.is_complete = False
+            return
+        lower, upper = float(self.rules.lower[i]), float(self.rules.upper[i])
+        loose = self._loosened(self._conditions(self.rules.named[i]))
+        if loose is None:
+            return
+        scaled = {v: c / span for v, c in row.items()}
+        if not loose:
+            self._rows.append((scaled, (lower - constant) / span, (upper - constant) / span))
+            return
+        if np.isfinite(upper):
+            slack = max((most - upper) / span, 0.0)
+            self._rows.append((_plus(scaled, loose, -slack), -np.inf, (upper - constant) / span))
+        if np.isfinite(lower):
+            slack = max((lower - least) / span, 0.0)
+            self._rows.append((_plus(scaled, loose, slack), (lower - constant) / span, np.inf))
+
+    def _add_forbidden(self, columns: NDArray[np.intp], places: Array) -> None:
+        row: Row = {}
+        for j, place in zip(map(int, columns), places, strict=True):
+            variable = self._at(j, float(place))
+            if variable is None:
+                self.is_complete = False
+                return
+            row[variable] = 1.0
+        loose = self._loosened(self._conditions(self._mask(columns)))
+        if loose is not None:
+            self._rows.append((_plus(row, loose, -1.0), -np.inf, len(row) - 1.0))
+
+    def _at(self, j: int, place: float) -> int | None:
+        """The variable that says that a list has this place."""
+        if j not in self._lists:
+            return None
+        first, places = self._lists[j]
+        return first + int(np.argmin(np.abs(places - place)))
+
+    def _loosened(self, conditions: dict[int, Array]) -> Row | None:
+        """Variables whose sum is the number of conditions that are not fulfilled; None where that can't be said."""
+        row: Row = {}
+        for j, places in conditions.items():
+            if j not in self._lists:
+                self.is_complete = False
+                return None
+            first, all_places = self._lists[j]
+            met = (np.abs(all_places[:, None] - places) < SAME).any(axis=1)
+            row.update({first + int(v): 1.0 for v in np.flatnonzero(~met)})
+        return row
+
+    def _distances(self, j: int, number: _Numbers, wish: float) -> Iterator[tuple[Row, float, float]]:
+        axis = self.encoding.axes[j]
+        width = float(self.high[j] - self.low[j])
+        target = float(axis.numbers(np.array([wish]))[0])
+        scale = 1.0 if isinstance(axis, FloatAxis) else width or 1.0
+        at = (target - float(self.low[j])) / (width or 1.0) if isinstance(axis, FloatAxis) else target
+        at = min(max(at, self._low[number.variable]), self._high[number.variable])
+        yield {number.variable: 1.0 / scale, number.distance: -1.0}, -np.inf, at / scale
+        yield {number.variable: 1.0 / scale, number.distance: 1.0}, at / scale, np.inf
+
+
+def bounds(encoding: Encoding) -> tuple[Array, Array]:
+    """Return the least and the largest number of each axis, (p,)."""
+    low, high = np.zeros(encoding.width), np.zeros(encoding.width)
+    for j, axis in enumerate(encoding.axes):
+        low[j], high[j] = axis.numbers(np.array([0.0, 1.0] if not encoding.is_category[j] else [0.0, axis.levels - 1]))
+    return low, high
+
+
+def _plus(row: Row, other: Row, factor: float) -> Row:
+    found = dict(row)
+    for variable, c in other.items():
+        found[variable] = found.get(variable, 0.0) + factor * c
+    return found
