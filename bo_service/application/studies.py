@@ -11,8 +11,11 @@ from bo_service.application.repeating import repeated
 from bo_service.application.services import Ledger, Services, change_once, once
 from bo_service.application.views import Done, StudyView, view_study
 from bo_service.application.warm_start import check_sources
-from bo_service.core.errors import AlreadyExists
+from bo_service.core.encoded.contradiction import contradictions
+from bo_service.core.errors import AlreadyExists, InvalidArgument
 from bo_service.core.study import Study, StudySpec, StudyState
+
+SPACE = "study.spec.space"
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,17 @@ def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> S
 
     Raises:
         AlreadyExists: the id belongs to a study with another spec.
-        InvalidArgument: it can't start from the studies that it names.
+        InvalidArgument: it can't start from the studies that it names, or its constraints contradict each other.
     """
+    contradicting = contradictions(new.spec.space)
     with services.store.write(new.study_id) as records:
         now = services.clock.now()
 
         def create() -> StudyView:
             found = records.studies.find(new.study_id)
             if found is None:
+                if contradicting:
+                    raise InvalidArgument([violation.inside(SPACE) for violation in contradicting])
                 check_sources(records, new.study_id, new.spec)
                 found = Study(new.study_id, new.spec, now, now, new.display_name or new.study_id, new.labels)
                 records.studies.add(found)

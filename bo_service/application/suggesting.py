@@ -14,15 +14,19 @@ from bo_service.application.repeating import repeated
 from bo_service.application.services import OPEN, Ledger, Services, change_once
 from bo_service.application.trials import check_size
 from bo_service.application.views import Handout, Shortfall
+from bo_service.core.blind import is_exhausted
 from bo_service.core.constraints import Configuration
-from bo_service.core.errors import BoError, NotFound, StorageUnavailable
+from bo_service.core.errors import BoError, NoConfigurationFound, NotFound, StorageUnavailable
 from bo_service.core.evidence import Evidence, Expected, Suggestion
+from bo_service.core.space import SearchSpace
 from bo_service.core.study import Algorithm, Metric, Study, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial
 
 TIMES = 3
 """That a suggestion is computed at most, where trials are made by others meanwhile."""
 RETRY_DELAY = timedelta(seconds=2)
+NAMED, MOST_NAMED = 3, 120
+"""Constraints that a message names, and characters of each."""
 TOO_LATE = "The surrogate was not ready within the time that the caller gave. "
 
 
@@ -183,7 +187,7 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
     started = tuple(ledger.start(trial, ask.worker_id) for trial in [*queued, *made])
     if len(started) == ask.count:
         return Handout(started)
-    return _shortfall(ledger, started)
+    return _shortfall(services, ledger, started)
 
 
 def _fresh(
@@ -218,14 +222,33 @@ def _queue(ledger: Ledger, suggestion: Suggestion) -> Trial:
     )
 
 
-def _shortfall(ledger: Ledger, started: tuple[Trial, ...]) -> Handout:
+def _shortfall(services: Services, ledger: Ledger, started: tuple[Trial, ...]) -> Handout:
+    """Why there are fewer trials than asked for.
+
+    Raises:
+        NoConfigurationFound: no configuration was found, and it is not proven that none is left.
+    """
     counts = ledger.records.trials.counts(ledger.study.study_id)
     if any(counts.get(state) for state in OPEN):  # one of these may come back to the queue
         return Handout(started, Shortfall.ALL_IN_PROGRESS, RETRY_DELAY)
     is_full = ledger.room() <= 0
     if is_full and not started and ledger.study.spec.execution.max_trials is None:
         check_size(ledger.study, sum(counts.values()))
-    return Handout(started, Shortfall.COMPLETED if is_full else Shortfall.SPACE_EXHAUSTED)
+    if is_full:
+        return Handout(started, Shortfall.COMPLETED)
+    if not is_exhausted(services.memory.look(ledger.records, ledger.study).evidence):
+        raise NoConfigurationFound(_unfound(ledger.study.spec.space), study=ledger.study.name)
+    return Handout(started, Shortfall.SPACE_EXHAUSTED)
+
+
+def _unfound(space: SearchSpace) -> str:
+    named = [f"constraints[{i}]: {c.description or c}"[:MOST_NAMED] for i, c in enumerate(space.constraints)]
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return (
+        "no further configuration was found that fulfills the constraints, and it is not proven that there is none "
+        f"({'; '.join(named[:NAMED])}{more}); loosen a constraint, widen the parameters' bounds, "
+        "or add configurations with CreateTrial"
+    )
 
 
 def explanation_of(suggestion: Suggestion, metrics: Sequence[Metric]) -> Explanation:

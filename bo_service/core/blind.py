@@ -24,6 +24,12 @@ def quasi_random(evidence: Evidence, count: int) -> list[Suggestion]:
     return without_surrogate(Workbench(evidence), count)
 
 
+def is_exhausted(evidence: Evidence) -> bool:
+    """Return whether it is proven that no configuration is left: by counting them, or by the solver."""
+    bench = Workbench(evidence)
+    return bench.region.is_exhausted(bench.seen.has)
+
+
 def without_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
     """As `quasi_random`, on a bench that learns of what is suggested."""
     found: list[tuple[Array, Origin]] = []

@@ -10,6 +10,7 @@
     ├── WrongState             right request, wrong moment: the trial has ended, the study is not active …
     ├── WrongLease             a lease token that was never given out for this trial
     ├── NotEnoughData          the surrogate knows too little to answer
+    ├── NoConfigurationFound   nothing that fulfills the constraints was found, nor that there is nothing
     ├── LimitExceeded          a bound of this server
     ├── Overloaded             too many calls at once: try again in a moment
     ├── DeadlinePassed         the answer could not be computed in the time that the caller gave
@@ -113,6 +114,12 @@ class NotEnoughData(BoError):
     """The surrogate knows too little to answer."""
 
     reason = "NOT_ENOUGH_DATA"
+
+
+class NoConfigurationFound(BoError):
+    """No further configuration was found that fulfills the constraints, and it is not proven that there is none."""
+
+    reason = "NO_CONFIGURATION_FOUND"
 
 
 class LimitExceeded(BoError):

@@ -8,7 +8,13 @@ from typing import TypeVar
 from bo_api.v1 import space_pb2 as pb
 
 from bo_service.adapters.grpc.decoding import Faults, choice, each, each_value, text
-from bo_service.core.constraints import Configuration, Constraint, ForbiddenCombination, LinearConstraint
+from bo_service.core.constraints import (
+    Configuration,
+    Constraint,
+    EqualityConstraint,
+    ForbiddenCombination,
+    LinearConstraint,
+)
 from bo_service.core.domains import (
     CategoricalDomain,
     DiscreteDomain,
@@ -203,6 +209,9 @@ def _constraint_to_wire(constraint: Constraint) -> pb.Constraint:
     if isinstance(constraint, LinearConstraint):
         linear = pb.LinearConstraint(coefficients=constraint.coefficients, upper_bound=constraint.upper_bound)
         return pb.Constraint(linear=linear, description=constraint.description)
+    if isinstance(constraint, EqualityConstraint):
+        equality = pb.EqualityConstraint(coefficients=constraint.coefficients, value=constraint.value)
+        return pb.Constraint(equality=equality, description=constraint.description)
     forbidden = pb.ForbiddenCombination(parameters=configuration_to_wire(constraint.parameters))
     return pb.Constraint(forbidden=forbidden, description=constraint.description)
 
@@ -212,10 +221,9 @@ def _constraint_from_wire(message: pb.Constraint, field: str, floats: set[str], 
     description = or_else(faults, lambda: text(message.description, f"{field}.description", MAX_DESCRIPTION), "")
     match message.WhichOneof("kind"):
         case "linear":
-            terms = message.linear.coefficients
-            return LinearConstraint(
-                {name: terms[name] for name in sorted(terms)}, message.linear.upper_bound, description
-            )
+            return LinearConstraint(_sorted(message.linear.coefficients), message.linear.upper_bound, description)
+        case "equality":
+            return EqualityConstraint(_sorted(message.equality.coefficients), message.equality.value, description)
         case "forbidden":
             at = f"{field}.forbidden.parameters"
             given = faults.attempt(lambda: configuration_from_wire(message.forbidden.parameters, at))
@@ -223,8 +231,12 @@ def _constraint_from_wire(message: pb.Constraint, field: str, floats: set[str], 
                 return None
             values = {name: _as_float(value, name in floats) for name, value in given.items()}
             return ForbiddenCombination(values, description)
-    faults.add(field, "says no kind; set linear or forbidden")
+    faults.add(field, "says no kind; set linear, equality or forbidden")
     return None
+
+
+def _sorted(terms: Mapping[str, float]) -> dict[str, float]:
+    return {name: terms[name] for name in sorted(terms)}
 
 
 def _with_float_rule(parameter: Parameter, floats: set[str]) -> Parameter:

@@ -38,6 +38,7 @@ STATUS: dict[type[BoError], grpc.StatusCode] = {
     errors.WrongState: grpc.StatusCode.FAILED_PRECONDITION,
     errors.WrongLease: grpc.StatusCode.FAILED_PRECONDITION,
     errors.NotEnoughData: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.NoConfigurationFound: grpc.StatusCode.FAILED_PRECONDITION,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,

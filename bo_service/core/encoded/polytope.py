@@ -342,8 +342,8 @@ def _chord(U: Array, line: Array, slack: Array, along: Array) -> tuple[Array, Ar
         walls = np.maximum(slack, 0.0) / along
         up, down = (1.0 - U) / line, -U / line
     nearer, farther = np.minimum(up, down), np.maximum(up, down)
-    last = np.minimum(farther.min(axis=1), np.where(along > 0.0, walls, np.inf).min(axis=1, initial=np.inf))
-    first = np.maximum(nearer.max(axis=1), np.where(along < 0.0, walls, -np.inf).max(axis=1, initial=-np.inf))
+    last = np.minimum(farther.min(axis=1, initial=np.inf), np.where(along > 0.0, walls, np.inf).min(axis=1, initial=np.inf))
+    first = np.maximum(nearer.max(axis=1, initial=-np.inf), np.where(along < 0.0, walls, -np.inf).max(axis=1, initial=-np.inf))
     return np.minimum(first, 0.0), np.maximum(last, 0.0)
 
 

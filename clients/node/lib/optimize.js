@@ -43,6 +43,9 @@ export async function optimize(study, objective, options) {
         continue
       }
       state.left++
+      if (shortfall === 'SPACE_EXHAUSTED' && trials !== Infinity) {
+        process.emitWarning(`the study has no more trials (${shortfall}): ${trials - state.left} of ${trials} have run`)
+      }
       if (shortfall === 'COMPLETED' || shortfall === 'SPACE_EXHAUSTED') return
       await sleep((retryDelay ?? PAUSE) * 1000)
     }

@@ -12,6 +12,12 @@ import { durationToWire, valueToWire } from './values.js'
  * @property {string} [unit]
  */
 /** @typedef {{ name: string, numbers?: 'float' | 'int', wire: Record<string, any>, options: ParameterOptions }} Parameter */
+/**
+ * @typedef {object} Constraint
+ * @property {Record<string, Value>} [forbidden]
+ * @property {{ coefficients: Record<string, number>, upperBound: number }} [linear]
+ * @property {{ coefficients: Record<string, number>, value: number }} [equality]
+ */
 /** @typedef {{ name: string, goal: string, role: string, bound?: number, unit?: string }} Metric */
 
 /**
@@ -60,15 +66,25 @@ export const maximize = (name, options = {}) => ({ name, goal: 'GOAL_MAXIMIZE', 
 export const atMost = (name, bound) => ({ name, goal: 'GOAL_MINIMIZE', role: 'METRIC_ROLE_CONSTRAINT', bound })
 /** A metric that must be at least so much. @param {string} name @param {number} bound @returns {Metric} */
 export const atLeast = (name, bound) => ({ name, goal: 'GOAL_MAXIMIZE', role: 'METRIC_ROLE_CONSTRAINT', bound })
-/** Values that must not occur together. @param {Record<string, Value>} values */
+/** Values that must not occur together. @param {Record<string, Value>} values @returns {Constraint} */
 export const forbid = (values) => ({ forbidden: values })
+/**
+ * sum(coefficient * value) is at most so much.
+ * @param {Record<string, number>} coefficients @param {number} upperBound @returns {Constraint}
+ */
+export const sumAtMost = (coefficients, upperBound) => ({ linear: { coefficients, upperBound } })
+/**
+ * sum(coefficient * value) is exactly so much.
+ * @param {Record<string, number>} coefficients @param {number} value @returns {Constraint}
+ */
+export const sumEquals = (coefficients, value) => ({ equality: { coefficients, value } })
 
 /**
  * What defines a study.
  * @typedef {object} Definition
  * @property {Parameter[]} parameters
  * @property {Metric[]} metrics
- * @property {{ forbidden: Record<string, Value> }[]} [constraints]
+ * @property {Constraint[]} [constraints]
  * @property {number} [maxTrials] trials in all.
  * @property {number} [leaseSeconds] how long a worker owns a trial after each sign of life; 60 by default.
  * @property {number} [maxAttempts]
@@ -80,9 +96,9 @@ export const forbid = (values) => ({ forbidden: values })
 export function specToWire(definition) {
   const { parameters, metrics, maxTrials, leaseSeconds, maxAttempts, suggestion = {}, stopping = {} } = definition
   const kinds = kindsOf(parameters)
-  const constraints = (definition.constraints ?? []).map(({ forbidden }) => ({
-    forbidden: { parameters: parametersToWire(forbidden, kinds) },
-  }))
+  const constraints = (definition.constraints ?? []).map(({ forbidden, ...sums }) =>
+    forbidden ? { forbidden: { parameters: parametersToWire(forbidden, kinds) } } : sums,
+  )
   const execution = {
     ...(leaseSeconds !== undefined && { leaseDuration: durationToWire(leaseSeconds) }),
     ...(maxTrials !== undefined && { maxTrials }),

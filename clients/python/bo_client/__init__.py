@@ -8,7 +8,7 @@
 """
 
 from bo_client.client import Client, connect
-from bo_client.constraints import Configuration, Constraint, ForbiddenCombination, LinearConstraint
+from bo_client.constraints import Configuration, Constraint, EqualityConstraint, ForbiddenCombination, LinearConstraint
 from bo_client.errors import (
     AlreadyExists,
     BoClientError,
@@ -71,6 +71,7 @@ __all__ = [
     "Constraint",
     "DeadlineExceeded",
     "DiscreteParameter",
+    "EqualityConstraint",
     "Explanation",
     "FailedPrecondition",
     "Failure",

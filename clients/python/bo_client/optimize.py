@@ -1,6 +1,7 @@
 """The loop suggest → evaluate → complete, with signs of life from a thread beside it."""
 
 import inspect
+import logging
 import math
 import threading
 import time
@@ -19,10 +20,12 @@ from bo_client.errors import (
     StopTrial,
 )
 from bo_client.running import RunningTrial, Suggestions
-from bo_client.values import FailureReason, Heartbeat
+from bo_client.values import FailureReason, Heartbeat, Shortfall
 
 if TYPE_CHECKING:
     from bo_client.study import Study
+
+logger = logging.getLogger("bo_client")
 
 CRASHES_IN_A_ROW = 3
 PAUSE = 1.0
@@ -96,7 +99,16 @@ def optimize(
                 raise error
             ran += 1
         if not suggestions and not _wait(suggestions):
+            _tell_of_end(study, suggestions, ran, n_trials)
             return
+
+
+def _tell_of_end(study: "Study", suggestions: Suggestions, ran: int, n_trials: int | None) -> None:
+    """Warn where there are no more trials before `n_trials` have run."""
+    if n_trials is not None:
+        why = suggestions.shortfall or "the server gave no reason"
+        level = logging.INFO if why is Shortfall.COMPLETED else logging.WARNING
+        logger.log(level, "%s has no more trials (%s): %d of n_trials=%d have run", study.name, why, ran, n_trials)
 
 
 def _wait(suggestions: Suggestions) -> bool:

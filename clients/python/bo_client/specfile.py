@@ -8,6 +8,7 @@
       momentum: {type: float, low: 0.0, high: 0.99, when: {optimizer: [sgd]}}
     constraints:
       - linear: {coefficients: {layers: 1, momentum: 2}, upper_bound: 5}
+      - equality: {coefficients: {left: 1, right: 1}, value: 1}
       - forbidden: {optimizer: sgd, batch_size: 64}
     metrics: {loss: minimize, latency: {at_most: 50, unit: ms}, accuracy: information}
     settings: {max_trials: 30, seed: 1, lease_duration: 60, stopping: median}
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from bo_client.constraints import Constraint, ForbiddenCombination, LinearConstraint
+from bo_client.constraints import Constraint, EqualityConstraint, ForbiddenCombination, LinearConstraint
 from bo_client.errors import InvalidRequest, Violation
 from bo_client.parameters import (
     Activation,
@@ -126,7 +127,11 @@ _KINDS: dict[str, dict[str, _Field]] = {
     "categorical": {**_COMMON, "values": _LIST.needed},
     "discrete": {**_COMMON, "values": _LIST.needed, "scale": _SCALE},
 }
-_LINEAR = {"coefficients": _MAPPING.needed, "upper_bound": _NUMBER.needed}
+_SUMS: dict[str, dict[str, _Field]] = {
+    "linear": {"coefficients": _MAPPING.needed, "upper_bound": _NUMBER.needed},
+    "equality": {"coefficients": _MAPPING.needed, "value": _NUMBER.needed},
+}
+_CONSTRAINTS = (*_SUMS, "forbidden")
 _METRIC = {
     "goal": _choice("minimize", "maximize"),
     "role": _choice("objective", "constraint", "information"),
@@ -235,24 +240,27 @@ class _Reader:
 
     def _constraint(self, number: int, given: object) -> Constraint | None:
         at = f"constraints[{number}]"
-        fields = self._fields(at, given, {"linear": _MAPPING, "forbidden": _MAPPING, "description": _TEXT})
+        fields = self._fields(at, given, {**dict.fromkeys(_CONSTRAINTS, _MAPPING), "description": _TEXT})
         if fields is None:
             return None
-        if ("linear" in fields) == ("forbidden" in fields):
-            self._fault(at, "must have either `linear` or `forbidden`")
+        kinds = [kind for kind in _CONSTRAINTS if kind in fields]
+        if len(kinds) != 1:
+            self._fault(at, "must have one of `linear`, `equality` and `forbidden`")
             return None
-        description = fields.get("description", "")
-        if "forbidden" in fields:
+        (kind,), description = kinds, fields.get("description", "")
+        if kind == "forbidden":
             return ForbiddenCombination(fields["forbidden"], description)
-        linear = self._fields(f"{at}.linear", fields["linear"], _LINEAR)
-        if linear is None:
+        found = self._fields(f"{at}.{kind}", fields[kind], _SUMS[kind])
+        if found is None:
             return None
-        wild = [name for name, value in linear["coefficients"].items() if not _is_number(value)]
+        terms = found["coefficients"]
+        wild = [name for name, value in terms.items() if not _is_number(value)]
         if wild:
-            term = linear["coefficients"][wild[0]]
-            self._fault(f"{at}.linear.coefficients.{wild[0]}", f"is {_shown(term)}; give a number")
+            self._fault(f"{at}.{kind}.coefficients.{wild[0]}", f"is {_shown(terms[wild[0]])}; give a number")
             return None
-        return LinearConstraint(linear["coefficients"], linear["upper_bound"], description)
+        if kind == "equality":
+            return EqualityConstraint(terms, found["value"], description)
+        return LinearConstraint(terms, found["upper_bound"], description)
 
     def _metric(self, name: object, given: object) -> Metric | None:
         at = f"metrics.{name}"

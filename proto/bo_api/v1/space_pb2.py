@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62o_api/v1/space.proto\x12\tbo_api.v1\"s\n\x0eParameterValue\x12\x15\n\x0b\x66loat_value\x18\x01 \x01(\x01H\x00\x12\x13\n\tint_value\x18\x02 \x01(\x03H\x00\x12\x16\n\x0cstring_value\x18\x03 \x01(\tH\x00\x12\x14\n\nbool_value\x18\x04 \x01(\x08H\x00\x42\x07\n\x05value\"L\n\x0e\x46loatParameter\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x1f\n\x05scale\x18\x03 \x01(\x0e\x32\x10.bo_api.v1.Scale\"J\n\x0cIntParameter\x12\x0b\n\x03low\x18\x01 \x01(\x03\x12\x0c\n\x04high\x18\x02 \x01(\x03\x12\x1f\n\x05scale\x18\x03 \x01(\x0e\x32\x10.bo_api.v1.Scale\"A\n\x14\x43\x61tegoricalParameter\x12)\n\x06values\x18\x01 \x03(\x0b\x32\x19.bo_api.v1.ParameterValue\"_\n\x11\x44iscreteParameter\x12)\n\x06values\x18\x01 \x03(\x0b\x32\x19.bo_api.v1.ParameterValue\x12\x1f\n\x05scale\x18\x02 \x01(\x0e\x32\x10.bo_api.v1.Scale\"J\n\nActivation\x12\x11\n\tparameter\x18\x01 \x01(\t\x12)\n\x06values\x18\x02 \x03(\x0b\x32\x19.bo_api.v1.ParameterValue\"\x87\x03\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\x0f\x66loat_parameter\x18\x02 \x01(\x0b\x32\x19.bo_api.v1.FloatParameterH\x00\x12\x30\n\rint_parameter\x18\x03 \x01(\x0b\x32\x17.bo_api.v1.IntParameterH\x00\x12@\n\x15\x63\x61tegorical_parameter\x18\x04 \x01(\x0b\x32\x1f.bo_api.v1.CategoricalParameterH\x00\x12:\n\x12\x64iscrete_parameter\x18\x05 \x01(\x0b\x32\x1c.bo_api.v1.DiscreteParameterH\x00\x12\x30\n\rdefault_value\x18\x06 \x01(\x0b\x32\x19.bo_api.v1.ParameterValue\x12)\n\nactivation\x18\x07 \x01(\x0b\x32\x15.bo_api.v1.Activation\x12\x13\n\x0b\x64\x65scription\x18\x08 \x01(\t\x12\x0c\n\x04unit\x18\t \x01(\tB\x06\n\x04kind\"\xa1\x01\n\x10LinearConstraint\x12\x43\n\x0c\x63oefficients\x18\x01 \x03(\x0b\x32-.bo_api.v1.LinearConstraint.CoefficientsEntry\x12\x13\n\x0bupper_bound\x18\x02 \x01(\x01\x1a\x33\n\x11\x43oefficientsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xa9\x01\n\x14\x46orbiddenCombination\x12\x43\n\nparameters\x18\x01 \x03(\x0b\x32/.bo_api.v1.ForbiddenCombination.ParametersEntry\x1aL\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.bo_api.v1.ParameterValue:\x02\x38\x01\"\x8e\x01\n\nConstraint\x12-\n\x06linear\x18\x01 \x01(\x0b\x32\x1b.bo_api.v1.LinearConstraintH\x00\x12\x34\n\tforbidden\x18\x02 \x01(\x0b\x32\x1f.bo_api.v1.ForbiddenCombinationH\x00\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x06\n\x04kind\"c\n\x0bSearchSpace\x12(\n\nparameters\x18\x01 \x03(\x0b\x32\x14.bo_api.v1.Parameter\x12*\n\x0b\x63onstraints\x18\x02 \x03(\x0b\x32\x15.bo_api.v1.Constraint\"\x9b\x01\n\rConfiguration\x12<\n\nparameters\x18\x01 \x03(\x0b\x32(.bo_api.v1.Configuration.ParametersEntry\x1aL\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.bo_api.v1.ParameterValue:\x02\x38\x01*?\n\x05Scale\x12\x15\n\x11SCALE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSCALE_LINEAR\x10\x01\x12\r\n\tSCALE_LOG\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62o_api/v1/space.proto\x12\tbo_api.v1\"s\n\x0eParameterValue\x12\x15\n\x0b\x66loat_value\x18\x01 \x01(\x01H\x00\x12\x13\n\tint_value\x18\x02 \x01(\x03H\x00\x12\x16\n\x0cstring_value\x18\x03 \x01(\tH\x00\x12\x14\n\nbool_value\x18\x04 \x01(\x08H\x00\x42\x07\n\x05value\"L\n\x0e\x46loatParameter\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x1f\n\x05scale\x18\x03 \x01(\x0e\x32\x10.bo_api.v1.Scale\"J\n\x0cIntParameter\x12\x0b\n\x03low\x18\x01 \x01(\x03\x12\x0c\n\x04high\x18\x02 \x01(\x03\x12\x1f\n\x05scale\x18\x03 \x01(\x0e\x32\x10.bo_api.v1.Scale\"A\n\x14\x43\x61tegoricalParameter\x12)\n\x06values\x18\x01 \x03(\x0b\x32\x19.bo_api.v1.ParameterValue\"_\n\x11\x44iscreteParameter\x12)\n\x06values\x18\x01 \x03(\x0b\x32\x19.bo_api.v1.ParameterValue\x12\x1f\n\x05scale\x18\x02 \x01(\x0e\x32\x10.bo_api.v1.Scale\"J\n\nActivation\x12\x11\n\tparameter\x18\x01 \x01(\t\x12)\n\x06values\x18\x02 \x03(\x0b\x32\x19.bo_api.v1.ParameterValue\"\x87\x03\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\x0f\x66loat_parameter\x18\x02 \x01(\x0b\x32\x19.bo_api.v1.FloatParameterH\x00\x12\x30\n\rint_parameter\x18\x03 \x01(\x0b\x32\x17.bo_api.v1.IntParameterH\x00\x12@\n\x15\x63\x61tegorical_parameter\x18\x04 \x01(\x0b\x32\x1f.bo_api.v1.CategoricalParameterH\x00\x12:\n\x12\x64iscrete_parameter\x18\x05 \x01(\x0b\x32\x1c.bo_api.v1.DiscreteParameterH\x00\x12\x30\n\rdefault_value\x18\x06 \x01(\x0b\x32\x19.bo_api.v1.ParameterValue\x12)\n\nactivation\x18\x07 \x01(\x0b\x32\x15.bo_api.v1.Activation\x12\x13\n\x0b\x64\x65scription\x18\x08 \x01(\t\x12\x0c\n\x04unit\x18\t \x01(\tB\x06\n\x04kind\"\xa1\x01\n\x10LinearConstraint\x12\x43\n\x0c\x63oefficients\x18\x01 \x03(\x0b\x32-.bo_api.v1.LinearConstraint.CoefficientsEntry\x12\x13\n\x0bupper_bound\x18\x02 \x01(\x01\x1a\x33\n\x11\x43oefficientsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x9f\x01\n\x12\x45qualityConstraint\x12\x45\n\x0c\x63oefficients\x18\x01 \x03(\x0b\x32/.bo_api.v1.EqualityConstraint.CoefficientsEntry\x12\r\n\x05value\x18\x02 \x01(\x01\x1a\x33\n\x11\x43oefficientsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xa9\x01\n\x14\x46orbiddenCombination\x12\x43\n\nparameters\x18\x01 \x03(\x0b\x32/.bo_api.v1.ForbiddenCombination.ParametersEntry\x1aL\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.bo_api.v1.ParameterValue:\x02\x38\x01\"\xc1\x01\n\nConstraint\x12-\n\x06linear\x18\x01 \x01(\x0b\x32\x1b.bo_api.v1.LinearConstraintH\x00\x12\x34\n\tforbidden\x18\x02 \x01(\x0b\x32\x1f.bo_api.v1.ForbiddenCombinationH\x00\x12\x31\n\x08\x65quality\x18\x04 \x01(\x0b\x32\x1d.bo_api.v1.EqualityConstraintH\x00\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x06\n\x04kind\"c\n\x0bSearchSpace\x12(\n\nparameters\x18\x01 \x03(\x0b\x32\x14.bo_api.v1.Parameter\x12*\n\x0b\x63onstraints\x18\x02 \x03(\x0b\x32\x15.bo_api.v1.Constraint\"\x9b\x01\n\rConfiguration\x12<\n\nparameters\x18\x01 \x03(\x0b\x32(.bo_api.v1.Configuration.ParametersEntry\x1aL\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.bo_api.v1.ParameterValue:\x02\x38\x01*?\n\x05Scale\x12\x15\n\x11SCALE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSCALE_LINEAR\x10\x01\x12\r\n\tSCALE_LOG\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,12 +33,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LINEARCONSTRAINT_COEFFICIENTSENTRY']._loaded_options = None
   _globals['_LINEARCONSTRAINT_COEFFICIENTSENTRY']._serialized_options = b'8\001'
+  _globals['_EQUALITYCONSTRAINT_COEFFICIENTSENTRY']._loaded_options = None
+  _globals['_EQUALITYCONSTRAINT_COEFFICIENTSENTRY']._serialized_options = b'8\001'
   _globals['_FORBIDDENCOMBINATION_PARAMETERSENTRY']._loaded_options = None
   _globals['_FORBIDDENCOMBINATION_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_CONFIGURATION_PARAMETERSENTRY']._loaded_options = None
   _globals['_CONFIGURATION_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_SCALE']._serialized_start=1681
-  _globals['_SCALE']._serialized_end=1744
+  _globals['_SCALE']._serialized_start=1894
+  _globals['_SCALE']._serialized_end=1957
   _globals['_PARAMETERVALUE']._serialized_start=36
   _globals['_PARAMETERVALUE']._serialized_end=151
   _globals['_FLOATPARAMETER']._serialized_start=153
@@ -57,16 +59,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LINEARCONSTRAINT']._serialized_end=1103
   _globals['_LINEARCONSTRAINT_COEFFICIENTSENTRY']._serialized_start=1052
   _globals['_LINEARCONSTRAINT_COEFFICIENTSENTRY']._serialized_end=1103
-  _globals['_FORBIDDENCOMBINATION']._serialized_start=1106
-  _globals['_FORBIDDENCOMBINATION']._serialized_end=1275
-  _globals['_FORBIDDENCOMBINATION_PARAMETERSENTRY']._serialized_start=1199
-  _globals['_FORBIDDENCOMBINATION_PARAMETERSENTRY']._serialized_end=1275
-  _globals['_CONSTRAINT']._serialized_start=1278
-  _globals['_CONSTRAINT']._serialized_end=1420
-  _globals['_SEARCHSPACE']._serialized_start=1422
-  _globals['_SEARCHSPACE']._serialized_end=1521
-  _globals['_CONFIGURATION']._serialized_start=1524
-  _globals['_CONFIGURATION']._serialized_end=1679
-  _globals['_CONFIGURATION_PARAMETERSENTRY']._serialized_start=1199
-  _globals['_CONFIGURATION_PARAMETERSENTRY']._serialized_end=1275
+  _globals['_EQUALITYCONSTRAINT']._serialized_start=1106
+  _globals['_EQUALITYCONSTRAINT']._serialized_end=1265
+  _globals['_EQUALITYCONSTRAINT_COEFFICIENTSENTRY']._serialized_start=1052
+  _globals['_EQUALITYCONSTRAINT_COEFFICIENTSENTRY']._serialized_end=1103
+  _globals['_FORBIDDENCOMBINATION']._serialized_start=1268
+  _globals['_FORBIDDENCOMBINATION']._serialized_end=1437
+  _globals['_FORBIDDENCOMBINATION_PARAMETERSENTRY']._serialized_start=1361
+  _globals['_FORBIDDENCOMBINATION_PARAMETERSENTRY']._serialized_end=1437
+  _globals['_CONSTRAINT']._serialized_start=1440
+  _globals['_CONSTRAINT']._serialized_end=1633
+  _globals['_SEARCHSPACE']._serialized_start=1635
+  _globals['_SEARCHSPACE']._serialized_end=1734
+  _globals['_CONFIGURATION']._serialized_start=1737
+  _globals['_CONFIGURATION']._serialized_end=1892
+  _globals['_CONFIGURATION_PARAMETERSENTRY']._serialized_start=1361
+  _globals['_CONFIGURATION_PARAMETERSENTRY']._serialized_end=1437
 # @@protoc_insertion_point(module_scope)

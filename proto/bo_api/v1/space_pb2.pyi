@@ -107,6 +107,21 @@ class LinearConstraint(_message.Message):
     upper_bound: float
     def __init__(self, coefficients: _Optional[_Mapping[str, float]] = ..., upper_bound: _Optional[float] = ...) -> None: ...
 
+class EqualityConstraint(_message.Message):
+    __slots__ = ("coefficients", "value")
+    class CoefficientsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    COEFFICIENTS_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    coefficients: _containers.ScalarMap[str, float]
+    value: float
+    def __init__(self, coefficients: _Optional[_Mapping[str, float]] = ..., value: _Optional[float] = ...) -> None: ...
+
 class ForbiddenCombination(_message.Message):
     __slots__ = ("parameters",)
     class ParametersEntry(_message.Message):
@@ -121,14 +136,16 @@ class ForbiddenCombination(_message.Message):
     def __init__(self, parameters: _Optional[_Mapping[str, ParameterValue]] = ...) -> None: ...
 
 class Constraint(_message.Message):
-    __slots__ = ("linear", "forbidden", "description")
+    __slots__ = ("linear", "forbidden", "equality", "description")
     LINEAR_FIELD_NUMBER: _ClassVar[int]
     FORBIDDEN_FIELD_NUMBER: _ClassVar[int]
+    EQUALITY_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     linear: LinearConstraint
     forbidden: ForbiddenCombination
+    equality: EqualityConstraint
     description: str
-    def __init__(self, linear: _Optional[_Union[LinearConstraint, _Mapping]] = ..., forbidden: _Optional[_Union[ForbiddenCombination, _Mapping]] = ..., description: _Optional[str] = ...) -> None: ...
+    def __init__(self, linear: _Optional[_Union[LinearConstraint, _Mapping]] = ..., forbidden: _Optional[_Union[ForbiddenCombination, _Mapping]] = ..., equality: _Optional[_Union[EqualityConstraint, _Mapping]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class SearchSpace(_message.Message):
     __slots__ = ("parameters", "constraints")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bo_client.constraints import Constraint, ForbiddenCombination
+from bo_client.constraints import Constraint, ForbiddenCombination, LinearConstraint
 from bo_client.parameters import described
 from bo_client.values import StudyInfo
 from bo_client.wording import assignments, short
@@ -52,7 +52,9 @@ def _rule(constraint: Constraint) -> str:
     if isinstance(constraint, ForbiddenCombination):
         return f"never together: {assignments(constraint.parameters)}"
     terms = " + ".join(f"{factor:g} {name}" for name, factor in constraint.coefficients.items())
-    return f"{terms} ≤ {constraint.upper_bound:g}"
+    if isinstance(constraint, LinearConstraint):
+        return f"{terms} ≤ {constraint.upper_bound:g}"
+    return f"{terms} = {constraint.value:g}"
 
 
 def _settings(info: StudyInfo) -> Table:

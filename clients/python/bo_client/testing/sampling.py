@@ -2,9 +2,9 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from bo_client.constraints import Configuration
+from bo_client.constraints import Configuration, EqualityConstraint, ForbiddenCombination
 from bo_client.finite import MOST, every_configuration
 from bo_client.parameters import (
     CategoricalParameter,
@@ -17,6 +17,8 @@ from bo_client.space import SearchSpace, is_active
 
 DRAWS = 200
 """Random tries for a new valid configuration before a finite space is searched in order."""
+REPAIRS = 5
+"""Rounds in which a draw is moved to fulfill the linear constraints."""
 
 
 def default_configuration(space: SearchSpace, given: Configuration | None = None) -> dict[str, Value]:
@@ -34,7 +36,7 @@ def new_configuration(
 ) -> dict[str, Value] | None:
     """A valid configuration that isn't among `known`; None where there is no other."""
     for _ in range(DRAWS):
-        drawn = random_configuration(space, rng)
+        drawn = _repaired(space, random_configuration(space, rng), rng)
         if space.is_feasible(drawn) and drawn not in known:
             return drawn
     for count, listed in enumerate(every_configuration(space)):
@@ -52,6 +54,30 @@ def random_configuration(space: SearchSpace, rng: random.Random) -> dict[str, Va
         if is_active(parameter, found):
             found[parameter.name] = _at(parameter, rng.random())
     return found
+
+
+def _repaired(space: SearchSpace, configuration: dict[str, Value], rng: random.Random) -> dict[str, Value]:
+    """The configuration with numbers moved towards what broken linear constraints ask for."""
+    found = dict(configuration)
+    for _ in range(REPAIRS):
+        broken = [c for c in space.constraints if not isinstance(c, ForbiddenCombination) and not c.holds(found)]
+        if not broken:
+            break
+        for constraint in broken:
+            target = constraint.value if isinstance(constraint, EqualityConstraint) else constraint.upper_bound
+            for name in rng.sample(constraint.names, len(constraint.names)):
+                _move(space[name], found, constraint.coefficients, target)
+    return found
+
+
+def _move(parameter: Parameter, found: dict[str, Value], terms: Mapping[str, float], target: float) -> None:
+    """Moves one number as far as its bounds allow to where the sum is the target."""
+    if isinstance(parameter, CategoricalParameter | DiscreteParameter) or not terms[parameter.name]:
+        return
+    missing = target - math.fsum(c * float(found[n]) for n, c in terms.items())
+    value = float(found[parameter.name]) + missing / terms[parameter.name]
+    value = min(max(value, float(parameter.low)), float(parameter.high))
+    found[parameter.name] = value if isinstance(parameter, FloatParameter) else round(value)
 
 
 def _at(parameter: Parameter, share: float) -> Value:

@@ -8,6 +8,7 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import study_pb2, trial_pb2
 
 from bo_client.errors import FailedPrecondition, LimitExceeded, NotFound
+from bo_client.finite import is_exhausted
 from bo_client.parameters import Value
 from bo_client.testing.answers import acquisition, counted, expected, trial_number
 from bo_client.testing.checks import check_configuration, check_final, check_labels
@@ -79,12 +80,26 @@ class FakeStudy:
         if queued:
             return queued[0], pb.SHORTFALL_UNSPECIFIED
         found = None if self._is_full else self._suggestion()
+        if found is None and self._has_open:
+            return None, pb.SHORTFALL_ALL_IN_PROGRESS
         if found is None:
-            return None, pb.SHORTFALL_ALL_IN_PROGRESS if self._has_open else pb.SHORTFALL_SPACE_EXHAUSTED
+            self._check_exhausted()
+            return None, pb.SHORTFALL_SPACE_EXHAUSTED
         configuration, origin = found
         trial = trial_pb2.Trial(parameters=values_to_wire(configuration), origin=origin)
         trial.explanation.CopyFrom(self._explanation(origin))
         return self._add(trial, now), pb.SHORTFALL_UNSPECIFIED
+
+    def _check_exhausted(self) -> None:
+        """Raises FailedPrecondition where it is not known that all configurations have been tried."""
+        space = self.definition.space
+        known = [values_from_wire(t.parameters) for t in self.trials.values()]
+        if not self._is_full and not is_exhausted(space, known):
+            raise FailedPrecondition(
+                "no further configuration was found that fulfills the constraints, and it is not proven that there is "
+                "none; loosen a constraint, widen the parameters' bounds, or add configurations with CreateTrial",
+                "NO_CONFIGURATION_FOUND",
+            )
 
     def _suggestion(self) -> tuple[dict[str, Value], trial_pb2.Origin] | None:
         space = self.definition.space

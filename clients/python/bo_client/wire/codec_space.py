@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bo_api.v1 import space_pb2 as pb
 
-from bo_client.constraints import Constraint, ForbiddenCombination, LinearConstraint
+from bo_client.constraints import Constraint, EqualityConstraint, ForbiddenCombination, LinearConstraint
 from bo_client.errors import InvalidRequest, UnexpectedError
 from bo_client.parameters import (
     Activation,
@@ -127,21 +127,30 @@ def _constraint_to_wire(constraint: Constraint, at: str) -> pb.Constraint:
         terms, bound = constraint.coefficients, constraint.upper_bound
         linear = built(at, constraint, lambda: pb.LinearConstraint(coefficients=terms, upper_bound=bound))
         return pb.Constraint(linear=linear, description=constraint.description)
+    if isinstance(constraint, EqualityConstraint):
+        terms, value = constraint.coefficients, constraint.value
+        equality = built(at, constraint, lambda: pb.EqualityConstraint(coefficients=terms, value=value))
+        return pb.Constraint(equality=equality, description=constraint.description)
     if isinstance(constraint, ForbiddenCombination):
         forbidden = pb.ForbiddenCombination(parameters=values_to_wire(constraint.parameters))
         return pb.Constraint(forbidden=forbidden, description=constraint.description)
-    raise InvalidRequest.of(at, f"is {constraint!r}; give a LinearConstraint or a ForbiddenCombination")
+    raise InvalidRequest.of(at, f"is {constraint!r}; give a Linear- or EqualityConstraint or a ForbiddenCombination")
 
 
 def _constraint_from_wire(message: pb.Constraint) -> Constraint:
     kind = message.WhichOneof("kind")
     if kind == "linear":
         linear = message.linear
-        coefficients = {name: linear.coefficients[name] for name in sorted(linear.coefficients)}
-        return LinearConstraint(coefficients, linear.upper_bound, message.description)
+        return LinearConstraint(_sorted(linear.coefficients), linear.upper_bound, message.description)
+    if kind == "equality":
+        return EqualityConstraint(_sorted(message.equality.coefficients), message.equality.value, message.description)
     if kind == "forbidden":
         return ForbiddenCombination(values_from_wire(message.forbidden.parameters), message.description)
     raise UnexpectedError("a constraint is of a kind that this client doesn't know; upgrade the client")
+
+
+def _sorted(terms: Mapping[str, float]) -> dict[str, float]:
+    return {name: terms[name] for name in sorted(terms)}
 
 
 def _list_to_wire(values: Sequence[Value], at: str) -> list[pb.ParameterValue]:
