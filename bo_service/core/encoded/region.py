@@ -144,8 +144,9 @@ class Region:
             return np.vstack([inside, self.listed[some]])
         rows, is_hit = self._sample
         hit = rng.permutation(rows[is_hit])[:ENOUGH_ANCHORS]
+        wishes = rng.permutation(rows[~is_hit])[:WISHES]  # what is hit by chance needs no program
         try:
-            found = self._nearest(self._drawn(WISHES, rng), rng)
+            found = self._nearest(wishes, rng)
         except Empty:
             return np.vstack([inside, hit])
         return np.vstack([inside, hit, self.walk(found, self._drawn(len(found), rng), rng)])
@@ -161,10 +162,21 @@ class Region:
         if not len(anchors):
             return Z[~outside]
         far = Z[outside]
-        near = anchors[rng.integers(len(anchors), size=len(far))]
+        near = self._alike(far, anchors, rng)
         result = Z.copy()
         result[outside] = self.walk(near, far, rng) if self.is_thin else self._drawn_in(near, far, rng, inward)
         return result
+
+    def _alike(self, Z: Array, anchors: Array, rng: np.random.Generator) -> Array:
+        """For each row (m, p) a random anchor, one to which the same constraints apply where there is one."""
+        chosen = anchors[rng.integers(len(anchors), size=len(Z))]
+        if len(self.rules.conditional) and self.is_thin:
+            ours, theirs = (self.rules.applies(self.encoding.active(rows)) for rows in (Z, anchors))
+            for pattern in np.unique(ours, axis=0):
+                rows, alike = (np.flatnonzero((found == pattern).all(axis=1)) for found in (ours, theirs))
+                if len(alike):
+                    chosen[rows] = anchors[rng.choice(alike, size=len(rows))]
+        return chosen
 
     def settle(self, Z: Array, centers: Array, rng: np.random.Generator) -> Array:
         """Rows inside near the given ones, which are near feasible rows `centers` (m, p)."""
