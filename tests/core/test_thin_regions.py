@@ -119,6 +119,10 @@ SPACES = {
         tuple(Parameter(n, DiscreteDomain(tuple(0.05 * i for i in range(1, 20)))) for n in ("p", "q", "r")),
         (equals(1.0, p=1, q=1, r=1),),
     ),
+    "long lists": SearchSpace(
+        tuple(Parameter(f"d{i}", DiscreteDomain(tuple(0.5 * v for v in range(1000)))) for i in range(10)),
+        (EqualityConstraint({f"d{i}": 1.0 for i in range(10)}, 2000.5),),
+    ),
     "a condition": SearchSpace(
         (
             Parameter("k", CategoricalDomain(("u", "v"))),

@@ -117,7 +117,7 @@ class Polytope:
     def places(self, U: Array) -> Array:
         """Return the places (m, q) on the axes of u (m, q)."""
         X = self.numbers(U)
-        return np.column_stack([_places(axis, X[:, i]) for i, axis in enumerate(self.axes)])
+        return np.column_stack([between(axis, X[:, i]) for i, axis in enumerate(self.axes)])
 
     def units_at(self, positions: NDArray[np.intp], places: Array) -> Array:
         """Return u (k,) of places (k,) on the axes at some positions, which are of real numbers."""
@@ -243,9 +243,9 @@ class Polytope:
     def _drawn(self, U: Array, j: int, first: Array, last: Array, share: Array, reach: Array | None) -> Array:
         """u (m,) of number j at a share of the way between both ends, on its axis."""
         axis, low, width = self.axes[j], self.low[j], self.width[j]
-        begin, end = (_places(axis, low + width * np.clip(U[:, j] + t, 0.0, 1.0)) for t in (first, last))
+        begin, end = (between(axis, low + width * np.clip(U[:, j] + t, 0.0, 1.0)) for t in (first, last))
         if reach is not None:
-            here = _places(axis, low + width * U[:, j])
+            here = between(axis, low + width * U[:, j])
             begin, end = np.maximum(begin, here - reach), np.minimum(end, here + reach)
         place = begin + share * (end - begin)
         values = axis.numbers(axis.snap(place)) if self.is_stepped[j] else axis.numbers(place)
@@ -257,7 +257,7 @@ class Polytope:
         U = U.copy()
         for j in np.flatnonzero(self.is_stepped & (line != 0.0)):
             axis, x = self.axes[j], self.low[j] + self.width[j] * U[:, j]
-            level = axis.numbers(axis.snap(_places(axis, x)))
+            level = axis.numbers(axis.snap(between(axis, x)))
             fits &= np.abs(level - x) <= 1e-9 * np.maximum(np.abs(level), self.width[j])
             U[:, j] = (level - self.low[j]) / self.width[j]
         return U, fits
@@ -387,7 +387,7 @@ def _circuit(size: int, basic: NDArray[np.intp], others: NDArray[np.intp], T: Ar
     return line
 
 
-def _places(axis: Axis, values: Array) -> Array:
+def between(axis: Axis, values: Array) -> Array:
     """Places (m,) of numbers, which may be between the levels."""
     if isinstance(axis, FloatAxis | IntAxis):
         return axis.ruler.place(np.clip(values, axis.ruler.low, axis.ruler.high))

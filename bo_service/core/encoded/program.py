@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_service.core.encoded.axes import SAME, FloatAxis, IntAxis, every_place
+from bo_service.core.encoded.axes import SAME, Axis, FloatAxis, IntAxis, ListAxis, every_place
 from bo_service.core.encoded.encoding import Encoding
-from bo_service.core.encoded.polytope import Empty, Unsolved, tightened
+from bo_service.core.encoded.polytope import Empty, Unsolved, between, tightened
 from bo_service.core.encoded.rules import Rules
 from bo_service.core.numerics.array import Array
 
@@ -31,11 +31,13 @@ Row = dict[int, float]
 
 
 @dataclass(frozen=True)
-class _Numbers:
-    """A whole or real number: its variable and its distance's."""
+class _Number:
+    """A number: its variable and its distance's. Its value is base + step * variable."""
 
     variable: int
     distance: int
+    base: float
+    step: float
 
 
 class Program:
@@ -51,7 +53,7 @@ class Program:
         self._whole: list[bool] = []
         self._lists: dict[int, tuple[int, Array]] = {}
         """First variable and places of each list."""
-        self._numbers: dict[int, _Numbers] = {}
+        self._numbers: dict[int, _Number] = {}
         self.is_complete = True
         """Whether nothing was left out."""
         self._box()
@@ -102,11 +104,8 @@ class Program:
         for j, (first, places) in self._lists.items():
             z[j] = places[int(np.argmax(x[first : first + len(places)]))]
         for j, number in self._numbers.items():
-            axis = self.encoding.axes[j]
-            assert isinstance(axis, FloatAxis | IntAxis)
-            value = self.low[j] + (self.high[j] - self.low[j]) * x[number.variable]
-            value = x[number.variable] if isinstance(axis, IntAxis) else value
-            z[j] = axis.ruler.place(np.clip(np.array([value]), axis.ruler.low, axis.ruler.high))[0]
+            value = number.base + number.step * x[number.variable]
+            z[j] = between(self.encoding.axes[j], np.array([value]))[0]
         return np.asarray(self.encoding.snap(z[None])[0])
 
     def _box(self) -> None:
@@ -140,7 +139,10 @@ class Program:
             is_list = not isinstance(axis, FloatAxis | IntAxis) or (
                 j in valued and isinstance(axis, IntAxis) and axis.levels <= MOST_LEVELS
             )
-            if is_list and binaries + axis.levels <= MOST_BINARIES:
+            if j not in valued and (even := _even(axis)) is not None:
+                variables = self._variable(0.0, axis.levels - 1.0, True), self._variable(0.0, np.inf, False)
+                self._numbers[j] = _Number(*variables, *even)
+            elif is_list and binaries + axis.levels <= MOST_BINARIES:
                 places = every_place(axis)
                 binaries += len(places)
                 self._lists[j] = self._count, places
@@ -149,12 +151,14 @@ class Program:
                 first = self._lists[j][0]
                 self._rows.append(({first + v: 1.0 for v in range(len(places))}, 1.0, 1.0))
             elif isinstance(axis, FloatAxis):
-                self._numbers[j] = _Numbers(self._variable(0.0, 1.0, False), self._variable(0.0, 1.0, False))
+                variables = self._variable(0.0, 1.0, False), self._variable(0.0, np.inf, False)
+                self._numbers[j] = _Number(*variables, float(self.low[j]), float(self.high[j] - self.low[j]))
             elif isinstance(axis, IntAxis):
                 low, high = np.ceil(self.low[j] - 1e-6), np.floor(self.high[j] + 1e-6)
                 if low > high:
                     raise Empty
-                self._numbers[j] = _Numbers(self._variable(low, high, True), self._variable(0.0, np.inf, False))
+                variables = self._variable(low, high, True), self._variable(0.0, np.inf, False)
+                self._numbers[j] = _Number(*variables, 0.0, 1.0)
 
     def _mask(self, columns: NDArray[np.intp]) -> NDArray[np.bool_]:
         mask = np.zeros(self.encoding.width, dtype=np.bool_)
@@ -182,9 +186,9 @@ class Program:
                 self.is_complete = False
                 return
             else:
-                whole = isinstance(self.encoding.axes[j], IntAxis)
-                row[self._numbers[j].variable] = c if whole else c * float(self.high[j] - self.low[j])
-                constant += 0.0 if whole else c * float(self.low[j])
+                number = self._numbers[j]
+                row[number.variable] = c * number.step
+                constant += c * number.base
                 ends = c * float(self.low[j]), c * float(self.high[j])
             least, most = least + min(ends), most + max(ends)
         span = (most - least) or 1.0
@@ -237,15 +241,21 @@ class Program:
             row.update({first + int(v): 1.0 for v in np.flatnonzero(~met)})
         return row
 
-    def _distances(self, j: int, number: _Numbers, wish: float) -> Iterator[tuple[Row, float, float]]:
-        axis = self.encoding.axes[j]
-        width = float(self.high[j] - self.low[j])
-        target = float(axis.numbers(np.array([wish]))[0])
-        scale = 1.0 if isinstance(axis, FloatAxis) else width or 1.0
-        at = (target - float(self.low[j])) / (width or 1.0) if isinstance(axis, FloatAxis) else target
+    def _distances(self, j: int, number: _Number, wish: float) -> Iterator[tuple[Row, float, float]]:
+        target = float(self.encoding.axes[j].numbers(np.array([wish]))[0])
+        at = (target - number.base) / (number.step or 1.0)
+        scale = float(self._high[number.variable] - self._low[number.variable]) or 1.0
         at = min(max(at, self._low[number.variable]), self._high[number.variable])
         yield {number.variable: 1.0 / scale, number.distance: -1.0}, -np.inf, at / scale
         yield {number.variable: 1.0 / scale, number.distance: 1.0}, at / scale, np.inf
+
+
+def _even(axis: Axis) -> tuple[float, float] | None:
+    """The first number of a list and the step between them, where all steps are the same."""
+    if not isinstance(axis, ListAxis) or len(axis.numeric) < 3 or axis.places[-1] > 1.0:
+        return None
+    steps = np.diff(axis.numeric)
+    return (axis.numeric[0], float(steps[0])) if bool((np.abs(steps - steps[0]) <= 1e-9 * steps[0]).all()) else None
 
 
 def bounds(encoding: Encoding) -> tuple[Array, Array]:
