@@ -32,6 +32,7 @@ PARAMETERS = st.one_of(
 )
 CONSTRAINTS = st.one_of(
     st.builds(bo_client.LinearConstraint, st.dictionaries(NAMES, FLOATS, max_size=3), FLOATS, TEXTS),
+    st.builds(bo_client.EqualityConstraint, st.dictionaries(NAMES, FLOATS, max_size=3), FLOATS, TEXTS),
     st.builds(bo_client.ForbiddenCombination, st.dictionaries(NAMES, VALUES, max_size=3), TEXTS),
 )
 SPACES = st.builds(bo_client.SearchSpace, st.lists(PARAMETERS, max_size=4), st.lists(CONSTRAINTS, max_size=2))

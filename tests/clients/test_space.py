@@ -1,5 +1,6 @@
 """Search spaces on the client's side: what they admit, how they are narrowed, how text becomes values."""
 
+import math
 import random
 
 import bo_client
@@ -127,3 +128,31 @@ def test_a_finite_space_is_tried_to_its_end() -> None:
     while (found := new_configuration(space, known, random.Random(0))) is not None:
         known.append(found)
     assert len(known) == 6
+
+
+def test_sums_may_miss_their_bounds_by_rounding_alone() -> None:
+    small = bo_client.LinearConstraint({"a": 1.0, "b": 1.0}, 1e-10)
+    assert small.holds({"a": 0.5e-10, "b": 0.5e-10 * (1.0 + 1e-10)})
+    assert not small.holds({"a": 0.5e-10, "b": 0.51e-10})
+    same = bo_client.EqualityConstraint({"a": 1.0, "b": -1.0}, 0.0)
+    assert same.holds({"a": 0.3, "b": 0.1 + 0.2})
+    assert not same.holds({"a": 0.3, "b": 0.3 + 1e-8})
+    assert same.holds({"a": 0.3})  # says nothing where one of them doesn't exist
+    assert not same.holds({"a": math.inf, "b": math.inf})
+
+
+def test_an_equality_names_what_is_wrong_with_it() -> None:
+    space = bo_client.SearchSpace(
+        [bo_client.FloatParameter("x", 0.0, 1.0), bo_client.CategoricalParameter("k", ["a", "b"])],
+        [
+            bo_client.EqualityConstraint({"k": 1.0, "y": 1.0, "x": math.nan}, math.inf),
+            bo_client.EqualityConstraint({}, 0.0),
+        ],
+    )
+    assert [fault.field for fault in space.faults()] == [
+        "constraints[0].equality.coefficients",
+        "constraints[0].equality.coefficients",
+        "constraints[0].equality.coefficients",
+        "constraints[0].equality.value",
+        "constraints[1].equality.coefficients",
+    ]

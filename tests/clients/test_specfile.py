@@ -17,6 +17,7 @@ parameters:
 constraints:
   - linear: {coefficients: {layers: 1, momentum: 2}, upper_bound: 5}
   - forbidden: {optimizer: sgd, batch_size: 64}
+  - equality: {coefficients: {layers: 2, momentum: 0}, value: 4}
 metrics: {loss: minimize, accuracy: information}
 settings: {max_trials: 30, seed: 1, lease_duration: 60}
 """
@@ -44,6 +45,7 @@ def test_all_that_a_file_may_say(load) -> None:
         [
             bo_client.LinearConstraint({"layers": 1, "momentum": 2}, 5),
             bo_client.ForbiddenCombination({"optimizer": "sgd", "batch_size": 64}),
+            bo_client.EqualityConstraint({"layers": 2, "momentum": 0}, 4),
         ],
     )
     assert [(m.name, m.goal, m.role) for m in found.metrics] == [

@@ -518,6 +518,28 @@ class ServerContract:
         done = study.suggest()
         assert (done.shortfall, done.retry_delay) == (bo_client.Shortfall.SPACE_EXHAUSTED, None)
 
+    def test_equalities_are_kept_and_bind_what_will_be_run(self, client) -> None:
+        shares = [bo_client.FloatParameter(name, 0.0, 1.0) for name in "xyz"]
+        rule = bo_client.EqualityConstraint({"x": 1.0, "y": 1.0, "z": 1.0}, 1.0, "shares")
+        study = client.create_study("s", bo_client.SearchSpace(shares, [rule]), "loss", goal="minimize")
+        assert study.info().space.constraints == (rule,)
+        trials = study.suggest(10)
+        assert len(trials) == 10
+        assert all(rule.holds(trial.parameters) for trial in trials)
+        assert max(trial.parameters["x"] for trial in trials) - min(trial.parameters["x"] for trial in trials) > 0.2
+        study.enqueue({"x": 0.1, "y": 0.2, "z": 0.7})
+        with pytest.raises(bo_client.InvalidRequest, match="constraint"):
+            study.enqueue({"x": 0.1, "y": 0.2, "z": 0.7 + 1e-8})
+
+    def test_an_equality_that_is_none_is_refused(self, client) -> None:
+        parameters = [bo_client.FloatParameter("x", 0.0, 1.0), bo_client.CategoricalParameter("k", ["a", "b"])]
+        rule = bo_client.EqualityConstraint({"k": 1.0, "y": 1.0}, math.inf)
+        with pytest.raises(bo_client.InvalidRequest) as refused:
+            client.create_study("s", bo_client.SearchSpace(parameters, [rule]), "loss", goal="minimize")
+        at = "constraints[0].equality"
+        fields = {violation.field.removeprefix("study.spec.space.") for violation in refused.value.violations}
+        assert fields == {f"{at}.coefficients", f"{at}.value"}
+
     def test_constraints_bind_what_will_be_run_and_not_what_was(self, study) -> None:
         forbidden = {"lr": 0.01, "layers": 2, "norm": "group", "batch": 64, "groups": 1}
         with pytest.raises(bo_client.InvalidRequest, match="constraint"):

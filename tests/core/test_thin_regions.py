@@ -1,4 +1,4 @@
-"""Equalities, narrow bands and many forbidden combinations: what is suggested is feasible and spread, and an end is proven."""
+"""Equalities, narrow bands, many forbidden combinations: suggestions are feasible and spread, and an end is proven."""
 
 import itertools
 import math
@@ -310,7 +310,9 @@ def spaces(draw: st.DrawFn, finite: bool = False) -> SearchSpace:
         if not numeric or draw(st.integers(0, 4)) == 0:
             names = draw(st.lists(st.sampled_from([p.name for p in parameters]), min_size=1, max_size=2, unique=True))
             others = {p.name: axis_of(p.domain) for p in parameters if p.name in names}
-            values = {n: axis.value(float(axis.spread(np.array([draw(st.floats(0, 0.99))]))[0])) for n, axis in others.items()}
+            values = {
+                n: axis.value(float(axis.spread(np.array([draw(st.floats(0, 0.99))]))[0])) for n, axis in others.items()
+            }
             if any(values[n] != point[n] for n in names):
                 constraints.append(ForbiddenCombination(values))
             continue
@@ -330,7 +332,10 @@ def spaces(draw: st.DrawFn, finite: bool = False) -> SearchSpace:
 
 
 THOROUGH = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 

@@ -56,7 +56,8 @@ def test_a_mixture_of_three_is_searched(client: bo_client.Client, constraints: S
     study = client.create_study("mixture", space, "loss", goal="minimize", seed=1)
     assert study.info().space == space
     best = study.optimize(distance, n_trials=25)
-    assert best is not None and best.final_measurement is not None
+    assert best is not None
+    assert best.final_measurement is not None
     assert best.final_measurement.metrics["loss"] < 0.01
     found = numbers(study)
     assert len(found) == 25
@@ -68,13 +69,12 @@ def test_the_line_of_two_that_are_equal_is_searched(client: bo_client.Client) ->
     space = bo_client.SearchSpace(floats("x", "y"), band({"x": 1.0, "y": -1.0}, 0.0, 0.0))
     study = client.create_study("line", space, "loss", goal="minimize", seed=2)
     best = study.optimize(lambda p: (p["x"] - 0.37) ** 2 + (p["y"] - 0.37) ** 2, n_trials=15)
-    assert best is not None and best.parameters["x"] == pytest.approx(0.37, abs=0.01)
+    assert best is not None
+    assert best.parameters["x"] == pytest.approx(0.37, abs=0.01)
     assert len(numbers(study)) == 15
 
 
-def test_ten_shares_within_a_millionth_are_searched(
-    client: bo_client.Client, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_ten_shares_within_a_millionth_are_searched(client: bo_client.Client, caplog: pytest.LogCaptureFixture) -> None:
     names = [f"x{i}" for i in range(10)]
     space = bo_client.SearchSpace(floats(*names), band(dict.fromkeys(names, 1.0), 1.0 - 1e-6, 1.0 + 1e-6))
     study = client.create_study("shares", space, "loss", goal="minimize", algorithm="quasi_random")

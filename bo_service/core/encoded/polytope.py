@@ -1,6 +1,6 @@
 """Polytopes: the numbers that fulfill linear constraints, however thin, and walks inside.
 
-q numbers x (q,) of rows, each with an axis. In units u = (x - low) / width of a box that the constraints have tightened:
+q numbers x (q,) of rows, each with an axis. In units u = (x - low) / width of a box that the constraints tighten:
 
     E u = e    equalities, given or implied
     G u <= h   inequalities, each row of absolute sum 1
@@ -342,8 +342,12 @@ def _chord(U: Array, line: Array, slack: Array, along: Array) -> tuple[Array, Ar
         walls = np.maximum(slack, 0.0) / along
         up, down = (1.0 - U) / line, -U / line
     nearer, farther = np.minimum(up, down), np.maximum(up, down)
-    last = np.minimum(farther.min(axis=1, initial=np.inf), np.where(along > 0.0, walls, np.inf).min(axis=1, initial=np.inf))
-    first = np.maximum(nearer.max(axis=1, initial=-np.inf), np.where(along < 0.0, walls, -np.inf).max(axis=1, initial=-np.inf))
+    last = np.minimum(
+        farther.min(axis=1, initial=np.inf), np.where(along > 0.0, walls, np.inf).min(axis=1, initial=np.inf)
+    )
+    first = np.maximum(
+        nearer.max(axis=1, initial=-np.inf), np.where(along < 0.0, walls, -np.inf).max(axis=1, initial=-np.inf)
+    )
     return np.minimum(first, 0.0), np.maximum(last, 0.0)
 
 

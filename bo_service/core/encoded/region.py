@@ -374,7 +374,10 @@ class Region:
         is_real = [isinstance(axis, FloatAxis) for axis in axes]
         if math.prod(axis.levels for axis, real in zip(axes, is_real, strict=True) if not real) > MOST_SKELETONS:
             return None
-        places = [axis.snap(np.array([axis.center])) if real else every_place(axis) for axis, real in zip(axes, is_real, strict=True)]
+        places = [
+            axis.snap(np.array([axis.center])) if real else every_place(axis)
+            for axis, real in zip(axes, is_real, strict=True)
+        ]
         rows = np.unique(self.encoding.snap(np.array(list(itertools.product(*places)))), axis=0)
         active, found = self.encoding.active(rows), []
         for z, mask in zip(rows, active, strict=True):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bo_service.adapters.grpc import space_codec, study_codec, trial_codec
 from bo_service.adapters.grpc.names import STUDY_ID
-from bo_service.core.constraints import ForbiddenCombination, LinearConstraint
+from bo_service.core.constraints import EqualityConstraint, ForbiddenCombination, LinearConstraint
 from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale
 from bo_service.core.space import Activation, Parameter, SearchSpace
 from bo_service.core.stopping.settings import StoppingRule, StoppingSettings
@@ -71,6 +71,7 @@ def spaces(draw):
     numeric = [p for p in parameters if isinstance(p.domain, FloatDomain | IntDomain)]
     if numeric:
         constraints.append(LinearConstraint({p.name: draw(finite) for p in numeric}, draw(finite), draw(words)))
+        constraints.append(EqualityConstraint({p.name: draw(finite) for p in numeric}, draw(finite), draw(words)))
     constraints.append(ForbiddenCombination({parameters[0].name: some_value(parameters[0].domain)}))
     return SearchSpace(tuple(parameters), tuple(constraints))
 
