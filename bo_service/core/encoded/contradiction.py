@@ -8,8 +8,8 @@ from bo_service.core.encoded.region import Region
 from bo_service.core.errors import Violation
 from bo_service.core.space import SearchSpace
 
-MOST_SIZE = 4096
-"""Constraints times parameters, above which it isn't looked for which of the constraints contradict each other."""
+MOST_CONSTRAINTS, MOST_SIZE = 32, 4096
+"""Constraints, and constraints times parameters, above which it isn't looked for which contradict each other."""
 MOST_CHARACTERS = 120
 
 
@@ -18,7 +18,7 @@ def contradictions(space: SearchSpace) -> list[Violation]:
     if not _is_empty(space, space.constraints):
         return []
     kept = list(enumerate(space.constraints))
-    if len(kept) * len(space.parameters) <= MOST_SIZE:
+    if len(kept) <= MOST_CONSTRAINTS and len(kept) * len(space.parameters) <= MOST_SIZE:
         for item in tuple(kept):
             rest = [other for other in kept if other is not item]
             if rest and _is_empty(space, tuple(c for _, c in rest)):

@@ -25,7 +25,7 @@ from bo_service.core.numerics.array import Array
 HALVINGS = 20
 DRAWS = 2048
 ENOUGH_HITS = 4
-ENOUGH_DRAWS = 16
+ENOUGH_DRAWS = 4
 """Of one pattern of constraints that apply, from which on it counts that none is feasible."""
 ENOUGH_ANCHORS = 32
 WISHES = 12
@@ -85,6 +85,8 @@ class Region:
         """Whether feasible rows are hardly hit by chance, be it where some of the constraints apply."""
         if self.is_everything:
             return False
+        if (self.rules.lower == self.rules.upper).any():
+            return True
         rows, inside = self._sample
         if inside.sum() < ENOUGH_HITS:
             return True

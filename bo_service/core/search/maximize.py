@@ -89,11 +89,11 @@ def _candidates(search: Search, best: Array) -> Array:
     rng, encoding = search.rng, search.encoding
     drawn = encoding.spread(rng.random((CANDIDATES, encoding.width)))
     wide = search.region.pull(drawn, search.anchors, rng, inward=True)
-    best = best[search.region.holds(best)]
-    if not len(best):
-        return wide
-    centers = np.repeat(best[:CENTERS], NEAR_EACH, axis=0)
-    return np.vstack([wide, search.settle(_moved(encoding, centers, rng), centers)])
+    holds = search.region.holds(best)
+    centers = np.repeat((best[holds] if holds.any() else best)[:CENTERS], NEAR_EACH, axis=0)
+    moved = encoding.snap(_moved(encoding, centers, rng)) if len(centers) else centers
+    near = search.settle(moved, centers) if holds.any() else moved[search.region.holds(moved)]
+    return np.vstack([wide, near])
 
 
 def _moved(encoding: Encoding, Z: Array, rng: np.random.Generator) -> Array:
