@@ -191,7 +191,7 @@ class Polytope:
     @cached_property
     def _back(self) -> Array:
         """(reals, r): from misses of equalities to changes of real numbers."""
-        return np.linalg.pinv(self.E[:, ~self.is_stepped], rcond=RANK)
+        return np.asarray(np.linalg.pinv(self.E[:, ~self.is_stepped], rcond=RANK), dtype=np.float64)
 
     @cached_property
     def _narrow(self) -> Array:
@@ -255,7 +255,7 @@ class Polytope:
         """u with its moved stepped numbers at their levels, and where they were so already (m,)."""
         fits = np.ones(len(U), dtype=np.bool_)
         U = U.copy()
-        for j in np.flatnonzero(self.is_stepped & (line != 0.0)):
+        for j in np.flatnonzero(self.is_stepped & (line != 0.0)).tolist():
             axis, x = self.axes[j], self.low[j] + self.width[j] * U[:, j]
             level = axis.numbers(axis.snap(between(axis, x)))
             fits &= np.abs(level - x) <= 1e-9 * np.maximum(np.abs(level), self.width[j])
@@ -360,7 +360,7 @@ def _null(E: Array) -> Array:
 
 
 def _rank(E: Array) -> int:
-    return _positive(np.linalg.svd(E, compute_uv=False)) if E.size else 0
+    return _positive(np.asarray(np.linalg.svd(E, compute_uv=False), dtype=np.float64)) if E.size else 0
 
 
 def _positive(sizes: Array) -> int:
@@ -374,10 +374,10 @@ def _basis(E: Array, weights: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]
 
     q = E.shape[1]
     if not len(E):
-        return np.empty(0, dtype=np.intp), np.arange(q), np.empty((0, q))
+        return np.empty(0, dtype=np.intp), np.arange(q, dtype=np.intp), np.empty((0, q))
     _, R, order = linalg.qr(E * weights, mode="economic", pivoting=True)
     rank = _positive(np.abs(np.diag(R)))
-    basic, others = order[:rank], order[rank:]
+    basic, others = order[:rank].astype(np.intp), order[rank:].astype(np.intp)
     T = linalg.solve_triangular(R[:rank, :rank], R[:rank, rank:]) * weights[basic][:, None] / weights[others]
     T[np.abs(T) < RANK] = 0.0
     return basic, others, T

@@ -19,10 +19,10 @@ from bo_service.core.encoded.polytope import Empty, Unsolved, between, tightened
 from bo_service.core.encoded.rules import Rules
 from bo_service.core.numerics.array import Array
 
-MOST_BINARIES = 5000
+MOST_BINARIES = 2000
 MOST_LEVELS = 64
 """Of a whole number that a forbidden combination or a condition names; with more, the rule is left out."""
-MOST_NODES = 500
+MOST_NODES = 40
 GAP = 0.2
 """A solution this close to the nearest, in relation, is near enough."""
 
@@ -121,8 +121,8 @@ class Program:
     def _conditions(self, named: NDArray[np.bool_]) -> dict[int, Array]:
         """What must be so that the named parameters are active: places by deciding column."""
         found: dict[int, Array] = {}
-        for j in np.flatnonzero(named):
-            while (rule := self.encoding.condition(int(j))) is not None:
+        for j in np.flatnonzero(named).tolist():
+            while (rule := self.encoding.condition(j)) is not None:
                 j, places = rule
                 found[j] = np.intersect1d(found[j], places) if j in found else places
         return found
@@ -173,11 +173,11 @@ class Program:
         return self._count - 1
 
     def _add_linear(self, i: int) -> None:
-        named = np.flatnonzero(self.rules.named[i])
+        named = np.flatnonzero(self.rules.named[i]).tolist()
         C = self.rules.C[i]
-        lists = {int(j): self.encoding.axes[j].numbers(self._lists[j][1]) for j in named if j in self._lists}
+        lists = {j: self.encoding.axes[j].numbers(self._lists[j][1]) for j in named if j in self._lists}
         row, constant, least, most = {}, 0.0, 0.0, 0.0
-        for j in map(int, named):
+        for j in named:
             c = float(C[j])
             if j in lists:
                 row.update({self._lists[j][0] + v: c * float(x) for v, x in enumerate(lists[j])})
@@ -195,6 +195,8 @@ class Program:
         if not np.isfinite([span, constant]).all():
             self.is_complete = False
             return
+        if not lists and all(self._whole[variable] for variable in row):  # no real number makes up for a miss
+            span = min((abs(c) for c in row.values() if c), default=1.0)
         lower, upper = float(self.rules.lower[i]), float(self.rules.upper[i])
         loose = self._loosened(self._conditions(self.rules.named[i]))
         if loose is None:

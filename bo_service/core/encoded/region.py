@@ -30,6 +30,8 @@ ENOUGH_DRAWS = 4
 ENOUGH_ANCHORS = 32
 WISHES = 12
 """Draws whose nearest feasible rows are looked for."""
+MOST_FAILURES = 4
+"""Wishes that lead nowhere, after which no more are tried if none has led anywhere."""
 MOST_TURNS = 12
 """Parameters outside linear constraints that are changed one by one in a walk."""
 MOST_SKELETONS = 64
@@ -242,12 +244,12 @@ class Region:
         block = np.repeat(z[None], len(places), axis=0)
         block[:, j] = places
         plane = self.plane(z)
-        at = np.flatnonzero(plane.polytope.columns == j) if plane is not None else ()
-        if plane is None or not len(at):
+        if plane is None or j not in plane.polytope.columns:
             return block
         found, rows = plane.polytope, [block]
-        changes = found.units(self.rules.numbers(block)[:, found.columns])[:, at[0]] - plane.u[at[0]]
-        for line in found.lines_with(int(at[0]), LINES, rng):
+        at = found.columns.tolist().index(j)
+        changes = found.units(self.rules.numbers(block)[:, found.columns])[:, at] - plane.u[at]
+        for line in found.lines_with(at, LINES, rng):
             moved = block.copy()
             moved[:, found.columns] = found.places(plane.u + changes[:, None] * line)
             moved[:, j] = places
@@ -301,19 +303,22 @@ class Region:
     def _nearest(self, wishes: Array, rng: np.random.Generator) -> Array:
         """Feasible rows near wishes, as far as some are found. Raises Empty where it is proven that there is none."""
         program = Program(self.rules) if self._is_mixed else None
-        found = []
+        found: list[Array] = []
+        failures = 0
         for wish in wishes:
+            if failures == MOST_FAILURES and not found:
+                break
+            failures += 1
             try:
                 z = wish if program is None else program.near(wish, rng.uniform(0.5, 1.5, self.encoding.width))
             except Unsolved:
                 continue
             centered = self._centered(z)
-            if centered is not None:
-                found.append(centered)
-            elif program is None:
+            if centered is None and program is None:
                 raise Empty
-        rows = self.encoding.snap(np.array(found).reshape(-1, self.encoding.width))
-        return rows[self.holds(rows)]
+            if centered is not None and self.holds(centered[None])[0]:
+                found.append(centered)
+        return np.array(found).reshape(-1, self.encoding.width)
 
     @cached_property
     def _is_mixed(self) -> bool:
@@ -334,7 +339,7 @@ class Region:
         moved = z.copy()
         if found is not None:
             moved[found.columns] = found.places(found.polished(found.center[None]))[0]
-        return moved
+        return np.asarray(self.encoding.snap(moved[None])[0])
 
     def _of_reals(self, z: Array) -> Polytope | None:
         """What real numbers the levels of a row leave; None where no constraint names any. Raises Empty, Unsolved."""
@@ -389,8 +394,8 @@ class Region:
                 return None
             except Empty:
                 continue
-            decided = reals.columns if reals is not None and not reals.dimension else []
-            if not set(np.flatnonzero(mask & is_real)) <= set(decided):
+            decided = set() if reals is None or reals.dimension else set(reals.columns.tolist())
+            if not set(np.flatnonzero(mask & is_real).tolist()) <= decided:
                 return None
             centered = self._centered(z)
             found += [] if centered is None else [centered]
