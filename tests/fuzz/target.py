@@ -59,6 +59,8 @@ class Target:
         self.slowest: tuple[float, str] = (0.0, "")
         self.channel = channel
         self.errors = errors
+        self.reason = ""
+        """Why the last call was refused, as programs are told; empty where it wasn't."""
         self._calls: dict[str, Any] = {}
 
     def send(self, method: str, data: bytes) -> bytes | None:
@@ -67,7 +69,7 @@ class Target:
         Raises:
             AssertionError: the server did what it must never do.
         """
-        began = time.monotonic()
+        began, self.reason = time.monotonic(), ""
         try:
             answer = self._stub(method)(data, timeout=TIMEOUT_S)
             if METHODS[method].server_streaming:
@@ -100,6 +102,7 @@ class Target:
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in (error.details() or ""):
             return  # gRPC itself refuses messages that are too large, by name and number
         assert "ErrorInfo" in details, f"{said} tells programs nothing"
+        self.reason = details["ErrorInfo"].reason
         if code is grpc.StatusCode.INVALID_ARGUMENT and details["ErrorInfo"].reason == "INVALID_ARGUMENT":
             assert details["BadRequest"].field_violations, f"{said} names no field"
 
