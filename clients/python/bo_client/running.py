@@ -144,6 +144,10 @@ class RunningTrial:
         """
         return self._end(pb.CompleteTrialRequest(failure=codec.failure_to_wire(reason, message), labels=labels))
 
+    def hasty(self) -> "RunningTrial":
+        """The same trial for a process that is ending: its calls wait a few seconds at most."""
+        return RunningTrial(self.study.hasty(), self.snapshot, self.lease_token, self.lease_seconds)
+
     def _report(
         self, measurements: list[trial_pb2.Measurement], checkpoint_uri: str, patience: float | None = None
     ) -> Heartbeat:
@@ -176,6 +180,11 @@ class Suggestions(list[RunningTrial]):
         """None where there are as many as asked for."""
         self.retry_delay = retry_delay
         """Seconds after which to ask again; None where there is no use in it."""
+
+    @property
+    def explanation(self) -> str:
+        """Why there are fewer than asked for, in words; empty where there are as many."""
+        return self.shortfall.explanation if self.shortfall else ""
 
     def _repr_html_(self) -> str:
         from bo_client.notebook import trials_html
