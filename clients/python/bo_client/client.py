@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from bo_client.errors import InvalidRequest
 from bo_client.retries import new_request_id, patiently
-from bo_client.security import security_from
+from bo_client.security import address_from, security_from
 from bo_client.space import SearchSpace
 from bo_client.study import Study
 from bo_client.tokens import Tokens
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Message)
 
+PATIENCE = 60.0
+"""Seconds for which calls are tried again where nothing else is given."""
 HASTE = 5.0
 """Seconds that a call of a process that is ending may take."""
 
 
 def connect(
-    server: str = "127.0.0.1:50051",
+    server: str | None = None,
     timeout: float = 30.0,
-    patience: float = 60.0,
+    patience: float | None = None,
     *,
     token: str | None = None,
     tls: bool | None = None,
@@ -42,10 +44,11 @@ def connect(
     """A client of the server at HOST:PORT; the connection is made at the first call.
 
     Args:
-        server: HOST:PORT.
+        server: HOST:PORT; by default BO_SERVER, else 127.0.0.1:50051.
         timeout: seconds after which a call without an answer counts as unanswered.
         patience: seconds for which calls are tried again while nobody answers, as during a restart of the server or a
-            stall of the network. A call that is given a timeout of its own ends with that.
+            stall of the network; by default 60. A call that is given a timeout of its own ends with that. Where no
+            server has ever listened at the address, calls fail at once, unless patience is given.
         token: shown with each call; by default what BO_TOKEN or the file BO_TOKEN_FILE holds.
         tls: whether to encrypt; by default where `ca`, `certificate` or BO_TLS are given.
         ca: file with the authority of the server's certificate, in PEM; by default BO_CA, else those that gRPC knows.
@@ -67,16 +70,25 @@ def connect(
         server_name=server_name,
         plaintext_token=plaintext_token,
     )
-    return Client(GrpcTransport(server, security), timeout, patience)
+    transport = GrpcTransport(address_from(server), security)
+    return Client(transport, timeout, PATIENCE if patience is None else patience, patience is not None)
 
 
 class Client:
     """Studies on one server. Threads may share a client."""
 
-    def __init__(self, transport: "Transport", timeout: float = 30.0, patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        transport: "Transport",
+        timeout: float = 30.0,
+        patience: float = 60.0,
+        waits_for_server: bool = True,
+    ) -> None:
+        """`waits_for_server` says whether patience also counts where no server has ever listened."""
         self.transport = transport
         self.timeout = timeout
         self.patience = patience
+        self.waits_for_server = waits_for_server
 
     def __enter__(self) -> "Client":
         return self
@@ -219,6 +231,7 @@ class Client:
             lambda: self.transport.call(method, request, limit),
             self.patience if patience is None else patience,
             may_stall=timeout is None,
+            waits_for_server=self.waits_for_server,
         )
 
 

@@ -292,7 +292,7 @@ class Study:
         """
         limit = self.client.patience if patience is None else patience
         request = pb.WatchStudyRequest(name=self.name, after_revision=after_revision, view=_view(full))
-        return watch(self.client.transport, request, limit)
+        return watch(self.client.transport, request, limit, self.client.waits_for_server or patience is not None)
 
     def optimize(
         self,
