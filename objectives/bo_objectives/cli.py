@@ -102,7 +102,11 @@ program_argument = click.argument("program", nargs=-1, type=click.UNPROCESSED)
     help="Makes a parameter constant; repeatable.",
 )
 @space_option
-@click.option("--max-trials", type=click.IntRange(min=1), help="Trials of the study in all.")
+@click.option(
+    "--max-trials",
+    type=click.IntRange(min=1),
+    help="Trials in all of a study that is created; of one that exists, trials that this worker runs.",
+)
 @click.option("--parallel", type=click.IntRange(min=1), default=1, help="Trials at once, each in its own process.")
 @click.option(
     "--gpus",

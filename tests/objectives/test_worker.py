@@ -330,9 +330,12 @@ class TestEnrollment:
         assert (study.info().max_trials, [p.name for p in study.info().space.parameters]) == (9, ["y"])
         assert study.info().objective.goal == "maximize"
 
-    def test_more_trials_may_be_asked_for(self, server, wanted) -> None:
+    def test_a_study_that_exists_keeps_its_limit(self, server, wanted, caplog) -> None:
+        caplog.set_level("INFO", logger="bo_objectives")
         enroll(server.client(), wanted, Enrollment("s", max_trials=3))
-        assert enroll(server.client(), wanted, Enrollment("s", max_trials=5)).info().max_trials == 5
+        assert enroll(server.client(), wanted, Enrollment("s", max_trials=5)).info().max_trials == 3
+        assert "has max_trials 3, and keeps it (`bo resume s --max-trials 5` changes it)" in caplog.text
+        assert "this worker runs at most 5" in caplog.text
 
 
 LABELING = """

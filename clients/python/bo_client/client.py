@@ -1,6 +1,7 @@
 """The client: one server, and the studies on it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
@@ -83,12 +84,21 @@ class Client:
         timeout: float = 30.0,
         patience: float = 60.0,
         waits_for_server: bool = True,
+        wait: Callable[[float], object] = time.sleep,
     ) -> None:
-        """`waits_for_server` says whether patience also counts where no server has ever listened."""
+        """
+        Args:
+            transport: what carries the calls.
+            timeout: seconds after which a call without an answer counts as unanswered.
+            patience: seconds for which calls are tried again while nobody answers.
+            waits_for_server: whether patience also counts where no server has ever listened.
+            wait: waits so many seconds before a call is tried again; ends the patience by returning True.
+        """
         self.transport = transport
         self.timeout = timeout
         self.patience = patience
         self.waits_for_server = waits_for_server
+        self._wait = wait
 
     def __enter__(self) -> "Client":
         return self
@@ -232,6 +242,7 @@ class Client:
             self.patience if patience is None else patience,
             may_stall=timeout is None,
             waits_for_server=self.waits_for_server,
+            wait=self._wait,
         )
 
 

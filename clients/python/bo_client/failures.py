@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from bo_client.errors import TrialFailed
-from bo_client.out_of_memory import TRACEBACK, MemoryKills, is_memory_error, said_in
+from bo_client.out_of_memory import TRACEBACK, MemoryKills, is_memory_error, said_in, telling_lines
 from bo_client.values import Failure, FailureReason
 
 MAX_MESSAGE = 2000
@@ -50,7 +50,12 @@ def failure_of(error: BaseException, kills: MemoryKills | None = None) -> Failur
 def failure_in(text: str) -> Failure | None:
     """What a program's standard error or a traceback as text tells of a failure; None where it gives no reason."""
     line = said_in(text)
-    return None if line is None else Failure(FailureReason.OUT_OF_MEMORY, line[:MAX_MESSAGE])
+    if line is not None:
+        return Failure(FailureReason.OUT_OF_MEMORY, line[:MAX_MESSAGE])
+    for line in telling_lines(text) if TRACEBACK in text else ():
+        if line.startswith("FloatingPointError") or NOT_FINITE.search(line):
+            return Failure(FailureReason.DIVERGED, line[:MAX_MESSAGE])
+    return None
 
 
 def described(error: BaseException) -> str:

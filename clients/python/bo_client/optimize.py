@@ -21,7 +21,7 @@ from bo_client.errors import (
 )
 from bo_client.failures import described, failure_of
 from bo_client.out_of_memory import MemoryKills
-from bo_client.outcomes import Outcomes, logger, why_no_more
+from bo_client.outcomes import Outcomes, Waiting, why_no_more
 from bo_client.running import RunningTrial
 from bo_client.values import Failure, FailureReason, Heartbeat, Shortfall
 
@@ -33,8 +33,6 @@ PAUSE = 1.0
 """Seconds until the next try where the server names none."""
 SHOWN = 100
 """Characters of a result that an error quotes."""
-LONG_WAIT = 10.0
-"""Seconds after which it is said that a run waits for other workers."""
 
 
 class EvaluatedTrial(RunningTrial):
@@ -131,23 +129,6 @@ def _run(
             waiting.tell(suggestions.shortfall)
             time.sleep(suggestions.retry_delay or PAUSE)
     return None
-
-
-class Waiting:
-    """Says once for what a run waits: at once where its study is paused, and for other workers after a while."""
-
-    def __init__(self, study: "Study") -> None:
-        self._study = study
-        self._began = time.monotonic()
-        self._is_told = False
-
-    def tell(self, shortfall: Shortfall) -> None:
-        """Logs it, where it is time to."""
-        is_paused = shortfall is Shortfall.PAUSED
-        if not self._is_told and (is_paused or time.monotonic() - self._began >= LONG_WAIT):
-            self._is_told = True
-            hint = f"; `bo resume {self._study.id}` goes on with it" if is_paused else " by other workers"
-            logger.warning("%s: waiting because %s%s", self._study.name, shortfall.explanation, hint)
 
 
 def evaluate(

@@ -80,7 +80,7 @@ def said_in(text: str) -> str | None:
     Of a Python program only the errors count that ended it: neither its source lines in the traceback, nor what it
     logged before, such as an earlier failure that it survived.
     """
-    return next((line for line in _telling(text) if _is_said(line)), None)
+    return next((line for line in telling_lines(text) if _is_said(line)), None)
 
 
 def _said(text: str, class_name: str) -> bool:
@@ -98,8 +98,8 @@ def _is_said(line: str) -> bool:
     return _said(line, name)
 
 
-def _telling(text: str) -> Iterator[str]:
-    """The lines that tell how the program ended."""
+def telling_lines(text: str) -> Iterator[str]:
+    """The lines of a program's standard error, or of a traceback as text, that tell how it ended."""
     lines = [_PREFIX.sub("", line) for line in text.splitlines()]
     first = _start(lines)
     for line in lines[first:]:
@@ -143,6 +143,20 @@ class MemoryKills:
             if found:
                 return int(found[1])
         return None
+
+
+def killed(kills: MemoryKills) -> tuple[bool, str]:
+    """Whether a process that SIGKILL has ended was killed for lack of memory, and in words how that is known.
+
+    The kernel counts its kills; where the count has risen since `kills` was made, it was one of them. Otherwise a
+    person or a scheduler sent the signal, for which the parameters are not to blame.
+    """
+    count = kills.since()
+    if count:
+        return True, "by the kernel, which ran out of memory"
+    if count is None:
+        return False, "perhaps for lack of memory: this system doesn't say"
+    return False, "and not by the kernel for lack of memory"
 
 
 def _event_files() -> list[Path]:

@@ -2,12 +2,13 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bo_client.errors import BoClientError
-from bo_client.values import Failure, Shortfall, StudyInfo
+from bo_client.values import Failure, FailureReason, Shortfall, StudyInfo
 
 if TYPE_CHECKING:
     from bo_client.study import Study
@@ -16,6 +17,8 @@ logger = logging.getLogger("bo_client")
 
 RECENT = 10
 """How many of the last trials are looked at."""
+LONG_WAIT = 10.0
+"""Seconds after which it is said that a run waits for other workers."""
 FEWEST = 4
 """Trials that must have ended before it is said that most fail."""
 
@@ -54,7 +57,10 @@ class Outcomes:
         self._log.info("trial %d: %s", number, " ".join(f"{name}={value:.5g}" for name, value in metrics.items()))
 
     def fail(self, number: int, failure: Failure, error: BaseException | None = None) -> None:
-        """Counts and logs a trial that has none; `error` is what its objective raised."""
+        """Counts and logs a trial that has none; `error` is what its objective raised. PREEMPTED is no failure here."""
+        if failure.reason is FailureReason.PREEMPTED:
+            self.lose(number, failure.message)
+            return
         kind = f"{failure.reason} {type(error).__name__}"
         with self._lock:
             self.failed += 1
@@ -76,10 +82,10 @@ class Outcomes:
             )
 
     def lose(self, number: int, why: str) -> None:
-        """Counts and logs a trial that was ended elsewhere, or is another worker's."""
+        """Counts and logs a trial that was stopped or given back without a result, or is another worker's."""
         with self._lock:
             self.lost += 1
-        self._log.warning("trial %d is no longer ours: %s", number, why or "it has ended")
+        self._log.warning("trial %d has no result here: %s", number, why or "it has ended elsewhere")
 
     def end(self, why: str, is_complete: bool = False) -> None:
         """Logs why the run has ended and how many trials it ran; the first call counts.
@@ -100,13 +106,31 @@ class Outcomes:
         count = f"{self.ran} of {self.wanted}" if self.wanted is not None else f"{self.ran}"
         came = f"{self.succeeded} succeeded, {self.failed} failed"
         if self.lost:
-            came += f", {self.lost} ended elsewhere"
+            came += f", {self.lost} without a result"
         told = f"{self.study_name}: ended after {count} trials ({came}): {why}"
         return f"{told}. The first failure was {self.first_failure}" if self.first_failure else told
 
     @property
     def _most_fail(self) -> bool:
         return len(self._recent) >= FEWEST and 2 * sum(self._recent) > len(self._recent)
+
+
+class Waiting:
+    """Says once for what a run waits: at once where its study is paused, and for other workers after a while."""
+
+    def __init__(self, study: "Study", log: logging.Logger = logger) -> None:
+        self._study = study
+        self._log = log
+        self._began = time.monotonic()
+        self._is_told = False
+
+    def tell(self, shortfall: Shortfall) -> None:
+        """Logs it, where it is time to."""
+        is_paused = shortfall is Shortfall.PAUSED
+        if not self._is_told and (is_paused or time.monotonic() - self._began >= LONG_WAIT):
+            self._is_told = True
+            hint = f"; `bo resume {self._study.id}` goes on with it" if is_paused else " by other workers"
+            self._log.warning("%s: waiting because %s%s", self._study.name, shortfall.explanation, hint)
 
 
 def why_no_more(study: "Study", shortfall: Shortfall | None) -> str:

@@ -40,12 +40,19 @@ def is_hopeless(error: BoClientError, waits_for_server: bool = True) -> bool:
     return error.reason == "WRONG_CONNECTION" or (error.reason == "NO_SERVER" and not waits_for_server)
 
 
-def patiently(attempt: Callable[[], T], patience: float, may_stall: bool = True, waits_for_server: bool = True) -> T:
+def patiently(
+    attempt: Callable[[], T],
+    patience: float,
+    may_stall: bool = True,
+    waits_for_server: bool = True,
+    wait: Callable[[float], object] = time.sleep,
+) -> T:
     """What `attempt` returns, tried again for `patience` seconds while nobody answers, which is said after a while.
 
     Args:
         may_stall: whether that counts where an attempt has ended by its own timeout.
         waits_for_server: whether it counts where there has never been a server.
+        wait: waits so many seconds; ends the patience by returning True.
     """
     began = time.monotonic()
     waits = delays()
@@ -63,7 +70,8 @@ def patiently(attempt: Callable[[], T], patience: float, may_stall: bool = True,
             if silent >= SILENT_FOR and not is_told:
                 is_told = True
                 logger.warning("%s; trying again for %.0f s", error, left)
-            time.sleep(min(next(waits), left))
+            if wait(min(next(waits), left)) is True:
+                raise
         else:
             if is_told:
                 logger.warning("the server answers again after %.0f s", time.monotonic() - began)
