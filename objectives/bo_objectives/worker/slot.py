@@ -12,6 +12,7 @@ from bo_client import (
     FailedPrecondition,
     Failure,
     FailureReason,
+    InvalidRequest,
     Metric,
     NotFound,
     RunningTrial,
@@ -151,22 +152,28 @@ class Slot:
             return
         watch.deliver(PATIENCE_S, self.ending.wait)
         final = settled(outcome, watch, self.study.definition.metrics)
-        self._end(trial, watch, final)
-        self._account(final)
+        self._account(self._end(trial, watch, final))
 
-    def _end(self, trial: RunningTrial, watch: TrialWatch, final: Final | Failed) -> None:
+    def _end(self, trial: RunningTrial, watch: TrialWatch, final: Final | Failed) -> Final | Failed:
+        """Tells the server, and returns what it was told: a result that it refuses is a failure."""
         ours = self._impatiently(trial) if self.ending.is_asked() else trial
         for name, text in watch.labels.items():
             logger.info("trial %d: %s: %s", trial.number, name, text)
         try:
+            if isinstance(final, Final):
+                try:
+                    ours.complete(final.metrics, final.step, watch.elapsed, watch.labels)
+                except InvalidRequest as refusal:
+                    final = Failed(FailureReason.CRASHED, f"the server refused the result: {refusal}")
             if isinstance(final, Failed):
-                self.outcomes.fail(trial.number, Failure(final.reason, final.message))
                 ours.fail(final.reason, final.message, watch.labels)
-            else:
-                self.outcomes.succeed(trial.number, final.metrics)
-                ours.complete(final.metrics, final.step, watch.elapsed, watch.labels)
         except (FailedPrecondition, NotFound) as error:  # somebody else has ended or deleted it
             logger.warning("%s: %s", trial.name, error)
+        if isinstance(final, Failed):
+            self.outcomes.fail(trial.number, Failure(final.reason, final.message))
+        else:
+            self.outcomes.succeed(trial.number, final.metrics)
+        return final
 
     def _account(self, final: Final | Failed) -> None:
         if not isinstance(final, Failed):
@@ -196,7 +203,9 @@ def settled(outcome: Outcome, watch: TrialWatch, metrics: Sequence[Metric]) -> F
         given = ", ".join(sorted(final.metrics)) or "nothing"
         return Failed(FailureReason.CRASHED, f"the objective gave {given}, without {', '.join(missing)}")
     wild = [f"{name} is {final.metrics[name]}" for name in required if not math.isfinite(final.metrics[name])]
-    return Failed(FailureReason.DIVERGED, ", ".join(wild)) if wild else final
+    if wild:
+        return Failed(FailureReason.DIVERGED, ", ".join(wild))
+    return Final({n: v for n, v in final.metrics.items() if n in required or math.isfinite(v)}, final.step)
 
 
 def _brief(values: Mapping[str, Value]) -> str:
