@@ -289,6 +289,19 @@ def test_everything_else() -> None:
     assert failure_of(ValueError()).message == "ValueError"
 
 
+class Mute(RuntimeError):
+    """An error that can't even say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def test_errors_that_can_not_be_read() -> None:
+    assert failure_of(Mute()) == bo_client.Failure(Reason.CRASHED, "Mute")
+    long = failure_of(RuntimeError("x " * 10_000_000 + "CUDA out of memory"))
+    assert long.reason is Reason.OUT_OF_MEMORY
+
+
 def test_killed_processes_are_told_from_those_that_the_kernel_killed_for_memory(tmp_path: Path) -> None:
     events = tmp_path / "memory.events"
     events.write_text("low 0\noom 2\noom_kill 2\noom_group_kill 0\n")

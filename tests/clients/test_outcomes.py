@@ -184,6 +184,18 @@ def test_the_same_program_again_says_that_the_study_is_complete(fake, study, tol
     assert len(list(again.trials())) == 8
 
 
+def test_a_program_that_asks_for_more_trials_is_told_how(fake, study) -> None:
+    definition = study.definition
+    with pytest.raises(bo_client.AlreadyExists) as caught:
+        fake.client().create_study("s", definition.space, definition.metrics, max_trials=9)
+    assert "studies/s exists with another max_trials (6 there, 9 here); use it as it is with client.study('s')" in str(
+        caught.value
+    )
+    other = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
+    with pytest.raises(bo_client.AlreadyExists, match="exists with another search space, metrics, max_trials"):
+        fake.client().create_study("s", other, "loss", goal="minimize")
+
+
 def test_a_study_that_was_declared_complete(study, told) -> None:
     study.optimize(lambda parameters: 1.0, n_trials=1)
     study.update(state="COMPLETED")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from bo_api.v1 import optimization_service_pb2 as pb
 from google.protobuf.message import Message
 
-from bo_client.errors import InvalidRequest
+from bo_client.errors import AlreadyExists, BoClientError, InvalidRequest
 from bo_client.retries import new_request_id, patiently
 from bo_client.security import address_from, security_from
 from bo_client.space import SearchSpace
@@ -188,8 +188,28 @@ class Client:
         request.study.spec.CopyFrom(codec.spec_to_wire(space, metric_list(metrics, goal), given))
         request.study.display_name = display_name
         request.study.labels.update(labels or {})
-        answer = self.ask(request, pb.CreateStudyResponse)
+        try:
+            answer = self.ask(request, pb.CreateStudyResponse)
+        except AlreadyExists as error:
+            raise self._existing(error, study_id, codec.study_from_wire(request.study)) from None
         return Study(self, codec.study_from_wire(answer.study))
+
+    def _existing(self, error: AlreadyExists, study_id: str, wanted: StudyInfo) -> AlreadyExists:
+        """The same error, with what differs and what to do, as far as the server tells."""
+        try:
+            found = self.study_info(study_id)
+        except BoClientError:
+            return error
+        parts = {"search space": (found.space, wanted.space), "metrics": (found.metrics, wanted.metrics)}
+        differences = [name for name, (there, here) in parts.items() if there != here]
+        there, here = dict[str, object](found.settings), dict[str, object](wanted.settings)
+        given = [
+            name for name in ("max_trials", *sorted({*here} - {"max_trials"})) if there.get(name) != here.get(name)
+        ]
+        differences += [f"{name} ({there.get(name, 'none')} there, {here.get(name, 'none')} here)" for name in given]
+        what = ", ".join(differences) or "spec"
+        how = f"use it as it is with client.study({study_id!r}), change settings with its update(), or choose another"
+        return AlreadyExists(f"{found.name} exists with another {what}; {how} id", error.reason, error.metadata)
 
     def study(self, study_id: str) -> Study:
         """The study of that id. Raises NotFound."""

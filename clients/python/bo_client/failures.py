@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from bo_client.errors import TrialFailed
-from bo_client.out_of_memory import TRACEBACK, MemoryKills, is_memory_error, said_in, telling_lines
+from bo_client.out_of_memory import TRACEBACK, MemoryKills, is_memory_error, said_in, telling_lines, text_of
 from bo_client.values import Failure, FailureReason
 
 MAX_MESSAGE = 2000
@@ -40,7 +40,7 @@ def failure_of(error: BaseException, kills: MemoryKills | None = None) -> Failur
         if reason is not None:
             message = part.message if isinstance(part, TrialFailed) else described(part)
             return Failure(reason, message[:MAX_MESSAGE])
-    if kills is not None and KILLED.search(str(error)) and kills.since():
+    if kills is not None and KILLED.search(text_of(error)) and kills.since():
         return Failure(FailureReason.OUT_OF_MEMORY, f"the kernel ran out of memory: {described(error)}"[:MAX_MESSAGE])
     if not isinstance(error, Exception):
         return Failure(FailureReason.PREEMPTED, f"interrupted by {described(error)}"[:MAX_MESSAGE])
@@ -60,7 +60,7 @@ def failure_in(text: str) -> Failure | None:
 
 def described(error: BaseException) -> str:
     """The error in one line: its class, and what it says. A remote traceback is told by the line that matters."""
-    text = str(error).strip()
+    text = text_of(error).strip()
     name = type(error).__name__
     if TRACEBACK in text:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -75,7 +75,7 @@ def _reason(error: BaseException) -> FailureReason | None:
     if is_memory_error(error):
         return FailureReason.OUT_OF_MEMORY
     is_number = isinstance(error, FloatingPointError)
-    if is_number or (isinstance(error, Exception) and NOT_FINITE.search(str(error))):
+    if is_number or (isinstance(error, Exception) and NOT_FINITE.search(text_of(error))):
         return FailureReason.DIVERGED
     return None
 

@@ -55,6 +55,8 @@ PROGRAMMING_ERRORS = (
 WRAPPERS = ("ChildFailedError", "CalledProcessError", "ProcessExitedException", "ProcessRaisedException")
 """Classes that tell of another process, whose own traceback stands before theirs."""
 
+LONGEST = 20_000
+"""Characters that are read at each end of a text."""
 TRACEBACK = "Traceback (most recent call last):"
 CHAINED = ("The above exception was the direct cause", "During handling of the above exception")
 _PREFIX = re.compile(r"^(?:\[?rank ?\d+\]?:? |\[\d+\]: |[ ]*[|+][ ]?)")
@@ -66,12 +68,21 @@ def is_memory_error(error: BaseException) -> bool:
     """Whether this error itself, not what it wraps, says that memory ran out."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    text = str(error)
+    text = text_of(error)
     if any(kind.__name__.endswith(CLASS_NAMES) for kind in type(error).__mro__):
         return not NOT_MEMORY.search(text)
     if TRACEBACK in text:
         return said_in(text) is not None
     return _said(text, type(error).__name__)
+
+
+def text_of(error: BaseException) -> str:
+    """What the error says; of a very long text the beginning and the end, and nothing where it can't be had."""
+    try:
+        text = str(error)
+    except Exception:
+        return ""
+    return text if len(text) <= 2 * LONGEST else f"{text[:LONGEST]}\n{text[-LONGEST:]}"
 
 
 def said_in(text: str) -> str | None:
