@@ -82,19 +82,11 @@ def test_no_server(nobody: str) -> None:
 
 
 def test_no_server_for_the_commands(nobody: str) -> None:
-    for command in ([*BO, "--server", nobody, "studies"], [*BO, "--server", nobody, "watch", "s"]):
+    worker = [*BO_WORKER, "run", "--server", nobody, "--study", "s", "--objective", "branin"]
+    for command in ([*BO, "--server", nobody, "studies"], [*BO, "--server", nobody, "watch", "s"], worker):
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 1
         assert done.stderr.startswith(f"Error: no server listens at {nobody}; start one with `bo-service serve`")
-
-
-def test_a_worker_waits_a_while_and_says_so(nobody: str) -> None:
-    command = [*BO_WORKER, "run", "--server", nobody, "--study", "s", "--objective", "branin"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1
-    assert f"WARNING no server listens at {nobody}" in done.stderr
-    assert "trying again for" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith(f"Error: no server listens at {nobody}")
 
 
 def test_patience_that_is_given_counts_from_the_first_call_on(make_server, nobody: str, caplog) -> None:

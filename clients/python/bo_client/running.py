@@ -136,13 +136,14 @@ class RunningTrial:
     def fail(self, reason: FailureReason | str, message: str = "", labels: Mapping[str, str] | None = None) -> Trial:
         """Ends the trial without a result, or sends it back to the queue where a machine is to blame.
 
-        `labels` are added to the trial's own.
+        In the message, NUL and what UTF-8 can't hold become '?'. `labels` are added to the trial's own.
 
         Raises:
             InvalidRequest: no such reason.
             FailedPrecondition: the trial has ended already (WRONG_STATE), or the lease is not its own (WRONG_LEASE).
         """
-        return self._end(pb.CompleteTrialRequest(failure=codec.failure_to_wire(reason, message), labels=labels))
+        kept = message.replace("\0", "?").encode(errors="replace").decode()
+        return self._end(pb.CompleteTrialRequest(failure=codec.failure_to_wire(reason, kept), labels=labels))
 
     def hasty(self) -> "RunningTrial":
         """The same trial for a process that is ending: its calls wait a few seconds at most."""

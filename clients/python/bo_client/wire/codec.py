@@ -211,10 +211,9 @@ def measurement_from_wire(message: trial_pb2.Measurement) -> Measurement:
 
 
 def failure_to_wire(reason: str, message: str) -> trial_pb2.Failure:
-    """Raises InvalidRequest. A long message keeps its end, where the cause is; what can't be kept becomes '?'."""
+    """Raises InvalidRequest. A long message keeps its end, where the cause is."""
     number = enum_to_wire(trial_pb2.FailureReason, "FAILURE_REASON", reason, "failure.reason")
-    kept = message[-10_000:].replace("\0", "?").encode(errors="replace").decode()
-    return trial_pb2.Failure(reason=number, message=kept)
+    return trial_pb2.Failure(reason=number, message=message[-10_000:])
 
 
 def failure_from_wire(message: trial_pb2.Failure) -> Failure:
