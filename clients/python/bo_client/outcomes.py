@@ -137,7 +137,7 @@ def why_no_more(study: "Study", shortfall: Shortfall | None) -> str:
     """Why the study gives no more trials, in words; asks the server how many there are."""
     if shortfall is Shortfall.COMPLETED:
         try:
-            return completed(study.client.study_info(study.id))
+            return completed(study.hasty().info())
         except BoClientError:
             return shortfall.explanation
     return "the server gave no trial and no reason" if shortfall is None else shortfall.explanation
