@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from bo_client import FailureReason, Metric, SearchSpace, Value
+from bo_client import Metric, SearchSpace, TrialFailed, Value
+
+__all__ = [
+    "TEXTBOOK_ROLE",
+    "Definition",
+    "Examinable",
+    "Exportable",
+    "Objective",
+    "Repeatable",
+    "Run",
+    "TrialFailed",
+]
 
 TEXTBOOK_ROLE = {"role": "textbook-defaults"}
 """Labels of the trial that runs `Definition.defaults`."""
@@ -93,15 +104,3 @@ class Exportable(Examinable, Protocol):
 
     def export(self, parameters: Mapping[str, Value], run: Run, directory: Path) -> Mapping[str, float]:
         """Writes the model and what belongs to it into the folder; the metrics that `examine` gives."""
-
-
-class TrialFailed(Exception):
-    """A trial that can't be brought to an end, and why."""
-
-    def __init__(self, reason: FailureReason, message: str) -> None:
-        super().__init__(f"{reason.name}: {message}")
-        self.reason = reason
-        self.message = message
-
-    def __reduce__(self) -> tuple[type["TrialFailed"], tuple[FailureReason, str]]:
-        return type(self), (self.reason, self.message)

@@ -23,7 +23,7 @@ from bo_objectives.worker.evaluation import Recipe
 INTERRUPTED = 130
 CALL_TIMEOUT_S = 30.0
 BEGIN_PATIENCE_S = 10.0
-"""For a server that isn't there when the worker begins."""
+"""For a server that doesn't answer when the worker begins; where none listens, the worker ends at once."""
 
 
 class Group(click.Group):
@@ -102,7 +102,11 @@ program_argument = click.argument("program", nargs=-1, type=click.UNPROCESSED)
     help="Makes a parameter constant; repeatable.",
 )
 @space_option
-@click.option("--max-trials", type=click.IntRange(min=1), help="Trials of the study in all.")
+@click.option(
+    "--max-trials",
+    type=click.IntRange(min=1),
+    help="Trials in all of a study that is created; of one that exists, trials that this worker runs.",
+)
 @click.option("--parallel", type=click.IntRange(min=1), default=1, help="Trials at once, each in its own process.")
 @click.option(
     "--gpus",
@@ -164,7 +168,7 @@ def run_command(
         in_process,
         chosen(gpus) if gpus else (),
     )
-    with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection) as client:
+    with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection, False) as client:
         asked = Enrollment(study, pins, space, max_trials)
         ctx.exit(run(client, _recipe(objective, _with(options, strategy), space, program), asked, settings, ctx.obj))
 
@@ -216,7 +220,7 @@ def best_command(
     """
     from bo_objectives.worker.best import examine, table
 
-    with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection) as client:
+    with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection, False) as client:
         found = client.study(study)
         recipe = _recipe(objective, _with(options, strategy), space, program)
         rows = examine(found, recipe, _directory(directory, study), export and export.absolute(), confirmed or 0)

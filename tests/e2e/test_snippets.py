@@ -124,6 +124,20 @@ def test_the_page_runs_from_top_to_bottom(page: str, reader: Reader) -> None:
     follow(reader, page)
 
 
+@pytest.mark.parametrize(
+    ("page", "study", "trials"),
+    [("README.md", "first", 10), ("docs/index.md", "five-minutes", 12)],
+    ids=["readme", "index"],
+)
+def test_the_first_program_goes_on_when_it_is_run_again(reader: Reader, page: str, study: str, trials: int) -> None:
+    (program,) = (s for s in read(page) if s.language == "python" and "bo_client.connect" in s.text)
+    for runs in (1, 2, 3):
+        reader.read(program)
+        with bo_client.connect(reader.address) as client:
+            states = [trial.state for trial in client.study(study).trials()]
+        assert states == [bo_client.TrialState.SUCCEEDED] * trials * runs
+
+
 @pytest.mark.keras
 def test_the_readme_runs_from_top_to_bottom(reader: Reader, tmp_path: Path) -> None:
     follow(reader, "README.md")

@@ -160,3 +160,79 @@ def test_objectives_are_listed(tmp_path: Path) -> None:
     listed = bo_worker(tmp_path, "objectives").stdout
     for name in ("branin", "hartmann6", "ackley", "rosenbrock", "command", "efficientnet"):
         assert name in listed
+
+
+def test_a_teammates_worker_changes_nothing_about_the_study(server, tmp_path: Path) -> None:
+    with bo_client.connect(server) as client:
+        space = bo_client.SearchSpace(
+            [bo_client.FloatParameter("x1", -5.0, 10.0), bo_client.FloatParameter("x2", 0, 15)]
+        )
+        study = client.create_study("s", space, "value", goal="minimize", max_trials=40)
+        done = bo_worker(
+            tmp_path, "run", "--server", server, "--study", "s", "--objective", "branin", "--max-trials", "5"
+        )
+        assert done.returncode == 0, done.stderr
+        info = study.info()
+    assert (info.max_trials, info.ended, info.state) == (40, 5, bo_client.StudyState.ACTIVE)
+    assert "studies/s has max_trials 40, and keeps it" in done.stderr
+    assert "studies/s: ended after 5 of 5 trials (5 succeeded, 0 failed): as many as --max-trials says" in done.stderr
+
+
+PROGRAM = """
+import argparse, json
+parser = argparse.ArgumentParser()
+parser.add_argument("--optimizer")
+parser.add_argument("--momentum", type=float, default=0.0)
+parser.add_argument("--batch-size", type=int)
+given = parser.parse_args()
+if given.batch_size > 64:
+    raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+print(json.dumps({"step": 1, "loss": given.momentum + given.batch_size / 100}))
+"""
+
+
+def test_a_program_with_a_condition_and_little_memory(server, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(PROGRAM)
+    (tmp_path / "space.yaml").write_text(
+        "parameters:\n"
+        "  optimizer: {type: categorical, values: [adam, sgd]}\n"
+        "  momentum: {type: float, low: 0.0, high: 0.99, when: {optimizer: [sgd]}}\n"
+        "  batch_size: {type: int, low: 8, high: 256}\n"
+        "metrics: {loss: minimize}\n"
+    )
+    done = bo_worker(
+        tmp_path, "run", "--server", server, "--study", "s", "--objective", "command", "--space", "space.yaml",
+        "--max-trials", "8", "--", sys.executable, "train.py", "--optimizer", "{optimizer}",
+        "--momentum", "{momentum}", "--batch-size", "{batch_size}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with bo_client.connect(server) as client:
+        trials = list(client.study("s").trials())
+    assert {t.attempt for t in trials} == {1}
+    for trial in trials:
+        if trial.parameters["batch_size"] > 64:
+            assert trial.failure.reason is bo_client.FailureReason.OUT_OF_MEMORY
+        else:
+            assert trial.value("loss") == trial.parameters.get("momentum", 0.0) + trial.parameters["batch_size"] / 100
+    assert "trial 1 failed, OUT_OF_MEMORY" in done.stderr
+    assert "studies/s: ended after 8 trials" in done.stderr
+
+
+def test_a_worker_that_is_asked_to_end_does_not_wait_for_its_server(server_process, start, tmp_path: Path) -> None:
+    worker = start(server_process.address, "--study", "s", "--objective", "branin", "--max-trials", "1")
+    assert worker.wait(timeout=90) == 0
+    worker = start(server_process.address, "--study", "s", "--objective", "branin")
+    assert worker.wait(timeout=90) == 0
+    assert (
+        "studies/s: ended after 0 trials (0 succeeded, 0 failed): studies/s is complete"
+        in (tmp_path / "worker-1.log").read_text()
+    )
+    with bo_client.connect(server_process.address) as client:
+        client.study("s").update(state="PAUSED", max_trials=9)
+    worker = start(server_process.address, "--study", "s", "--objective", "branin")
+    until(lambda: "waiting because the study is paused" in (tmp_path / "worker-2.log").read_text())
+    server_process.kill()
+    until(lambda: "trying again for" in (tmp_path / "worker-2.log").read_text())
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=25) == 128 + signal.SIGTERM  # slots that don't listen are given 30 s
+    assert "SIGTERM, and what ran was given back" in (tmp_path / "worker-2.log").read_text()

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bo_client import FailureReason, StopTrial
+from bo_client import FailureReason, StopTrial, out_of_memory
 from bo_objectives.base import TrialFailed
+from bo_objectives.command import templates
 from bo_objectives.command.objective import CommandObjective
 from bo_objectives.errors import SetupError
 
@@ -80,7 +81,61 @@ def test_values_arrive_in_arguments(python, run) -> None:
     objective.define()
     assert objective.evaluate(PARAMETERS, run) == {"loss": 1.0}
     given = json.loads((run.directory / "argv").read_text())
-    assert given == ["--lr=1e-05", "adam", "[]", "0.25true", "{lr} }", "; $HOME *"]
+    assert given == ["--lr=1e-05", "adam", "0.25true", "{lr} }", "; $HOME *"]
+
+
+@pytest.mark.parametrize(
+    ("given", "without", "with_it"),
+    [
+        ("--lr {lr} --momentum {momentum} --epochs 3", "--lr 1e-05 --epochs 3", "--lr 1e-05 --momentum 0.9 --epochs 3"),
+        ("--momentum {momentum}", "", "--momentum 0.9"),
+        ("-m {momentum} -v", "-v", "-m 0.9 -v"),
+        ("--momentum={momentum} x", "x", "--momentum=0.9 x"),
+        ("-m{momentum} x", "x", "-m0.9 x"),
+        ("lr={lr} +opt.momentum={momentum} a=1", "lr=1e-05 a=1", "lr=1e-05 +opt.momentum=0.9 a=1"),
+        ("-o lr={lr} -o momentum={momentum}", "-o lr=1e-05", "-o lr=1e-05 -o momentum=0.9"),
+        ("--set lr={lr} momentum={momentum}", "--set lr=1e-05", "--set lr=1e-05 momentum=0.9"),
+        ("--betas {momentum} {momentum} -v", "-v", "--betas 0.9 0.9 -v"),
+        ("--betas={momentum},{momentum}", "", "--betas=0.9,0.9"),
+        ("--verbose=1 {momentum} y", "--verbose=1 y", "--verbose=1 0.9 y"),
+        ("-1 {momentum} -- {momentum} - {momentum}", "-1 -- -", "-1 0.9 -- 0.9 - 0.9"),
+        ("SOLVER.LR {lr} {momentum?}SOLVER.M {momentum}", "SOLVER.LR 1e-05", "SOLVER.LR 1e-05 SOLVER.M 0.9"),
+        ("{momentum?}--nesterov --lr {lr}", "--lr 1e-05", "--nesterov --lr 1e-05"),
+        ("{lr?}--lr {lr}", "--lr 1e-05", "--lr 1e-05"),
+    ],
+)
+def test_an_argument_whose_parameter_is_absent_is_left_out_with_its_option(
+    space: str, given: str, without: str, with_it: str
+) -> None:
+    program = ("train", *given.split())
+    CommandObjective(space, ("sh", *program)).define()
+    assert templates.filled(program, PARAMETERS) == ["train", *without.split()]
+    assert templates.filled(program, {**PARAMETERS, "momentum": 0.9}) == ["train", *with_it.split()]
+
+
+@pytest.mark.parametrize("argument", ["{lr},{momentum}", '--p={{"lr": {lr}, "m": {momentum}}}', "{lr?}{momentum}"])
+def test_an_argument_of_which_a_part_would_be_absent_is_refused(space: str, argument: str) -> None:
+    with pytest.raises(SetupError, match=r"momentum is not in every trial that has the others.*BO_PARAMETERS"):
+        CommandObjective(space, ["sh", argument]).define()
+
+
+def test_a_program_whose_name_would_be_absent_is_refused(space: str) -> None:
+    with pytest.raises(SetupError, match="asks for momentum, which not every trial has"):
+        CommandObjective(space, ["run-{momentum}"]).define()
+
+
+def test_a_real_parser_takes_what_is_left(python, run) -> None:
+    code = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument('--lr', type=float)
+parser.add_argument('--momentum', type=float, default=0.0)
+given = parser.parse_args()
+say(loss=given.lr + given.momentum)
+"""
+    objective = python(code, "--momentum", "{momentum}", "--lr", "{lr}")
+    assert objective.evaluate(PARAMETERS, run) == {"loss": 1e-05}
+    assert objective.evaluate({**PARAMETERS, "momentum": 1.0}, run) == {"loss": 1.00001}
 
 
 def test_values_arrive_in_the_environment(python, make_run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +240,23 @@ def test_information_that_is_not_finite_is_left_out(python, run) -> None:
         ("say(loss=1.0); print('why it was', file=sys.stderr); sys.exit(3)", "CRASHED", ["exit code 3", "why it was"]),
         ("raise ValueError('no such layer')", "CRASHED", ["exit code 1", "ValueError: no such layer"]),
         ("os.kill(os.getpid(), signal.SIGKILL)", "CRASHED", ["SIGKILL", "memory"]),
+        ("raise MemoryError", "OUT_OF_MEMORY", ["exit code 1", "MemoryError"]),
+        (
+            "raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')",
+            "OUT_OF_MEMORY",
+            ["exit code 1", "2 GiB"],
+        ),
+        ("say(step=1, loss=1.0); raise RuntimeError('CUDA error: out of memory')", "OUT_OF_MEMORY", ["CUDA error"]),
+        ("print('std::bad_alloc', file=sys.stderr); os.abort()", "OUT_OF_MEMORY", ["signal 6", "std::bad_alloc"]),
+        ("print('CUDA out of memory.'); sys.exit(1)", "OUT_OF_MEMORY", ["CUDA out of memory"]),
+        (
+            "print('CUDA out of memory.', file=sys.stderr)",
+            "OUT_OF_MEMORY",
+            ["printed no metrics", "CUDA out of memory"],
+        ),
+        ("raise FloatingPointError('overflow')", "DIVERGED", ["overflow"]),
+        ("raise ValueError('index out of memory bounds map')", "CRASHED", ["bounds map"]),
+        ("print('CUDA out of memory, a smaller batch', file=sys.stderr); {}['lr']", "CRASHED", ["KeyError: 'lr'"]),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "CRASHED", ["signal 11"]),
         ("sys.exit(137)", "CRASHED", ["137", "SIGKILL", "memory"]),
         ("print('done')", "CRASHED", ["printed no metrics", '{"step": 1, "loss": 0.5}', "stdout.log"]),
@@ -203,6 +275,28 @@ def test_failures_are_told_with_their_reason(python, run, code: str, reason: str
     assert failed.reason == FailureReason[reason]
     for word in words:
         assert word in failed.message
+
+
+@pytest.mark.parametrize("code", ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit(137)"])
+def test_a_program_that_the_kernel_killed_ran_out_of_memory(
+    python, run, monkeypatch, tmp_path: Path, code: str
+) -> None:
+    events = tmp_path / "memory.events"
+    events.write_text("oom 0\noom_kill 0\n")
+    monkeypatch.setattr(out_of_memory, "_event_files", lambda: [events])
+    killed_by_a_person = failure(python(code), run)
+    assert killed_by_a_person.reason == FailureReason.CRASHED
+    assert "not by the kernel" in killed_by_a_person.message
+    kernel = f"open({str(events)!r}, 'w').write('oom 1\\noom_kill 1\\n'); {code}"
+    killed_by_the_kernel = failure(python(kernel), run)
+    assert killed_by_the_kernel.reason == FailureReason.OUT_OF_MEMORY
+    assert "SIGKILL" in killed_by_the_kernel.message
+
+
+def test_what_an_earlier_attempt_printed_is_not_this_ones_reason(python, run) -> None:
+    for name in ("stderr.log", "stdout.log"):
+        (run.directory / name).write_text("CUDA out of memory\n")
+    assert failure(python("sys.exit(1)"), run).reason == FailureReason.CRASHED
 
 
 def test_the_errors_quoted_are_this_attempts_last_lines(python, run) -> None:
@@ -287,6 +381,7 @@ def test_the_program_ends_with_its_worker_even_one_that_is_killed(space: str, ru
     code = f"""
 from pathlib import Path
 from types import SimpleNamespace
+from bo_objectives.command import templates
 from bo_objectives.command.objective import CommandObjective
 objective = CommandObjective({space!r}, [{sys.executable!r}, "-S", "-c", {program!r}], grace="0.3")
 run = SimpleNamespace(number=1, attempt=1, checkpoint_uri="", directory=Path({str(run.directory)!r}))

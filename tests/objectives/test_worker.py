@@ -70,6 +70,36 @@ class Leaving(Base):
     def evaluate(self, parameters, run):
         sys.exit(3)
 
+class Exhausted(Base):
+    def evaluate(self, parameters, run):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+class Shaky(Base):
+    def evaluate(self, parameters, run):
+        if run.number != 2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return {"loss": 1}
+
+class Bare(Base):
+    def evaluate(self, parameters, run):
+        return 0.5
+
+class Texts(Base):
+    def evaluate(self, parameters, run):
+        return {"loss": "low"}
+
+class Scalar:
+    def item(self):
+        return 0.25
+
+class Scalars(Base):
+    def evaluate(self, parameters, run):
+        return {"loss": Scalar(), "extra": float("nan")}
+
+class Interrupting(Base):
+    def evaluate(self, parameters, run):
+        raise KeyboardInterrupt
+
 class Long(Base):
     def evaluate(self, parameters, run):
         (run.directory / "pid").write_text(str(os.getpid()))
@@ -160,6 +190,7 @@ def test_processes_are_replaced_after_some_trials(work, tmp_path: Path) -> None:
         ("Nan", "DIVERGED", "loss is nan"),
         ("Diverging", "DIVERGED", "the loss is infinite"),
         ("Hungry", "OUT_OF_MEMORY", "9 GB"),
+        ("Exhausted", "OUT_OF_MEMORY", "CUDA out of memory"),
     ],
 )
 def test_parameters_that_are_to_blame(work, trials, name, reason, hint) -> None:
@@ -172,16 +203,71 @@ def test_parameters_that_are_to_blame(work, trials, name, reason, hint) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("Crashing", "ZeroDivisionError: by nothing"), ("Leaving", "exit code 3"), ("Forgetful", "without loss")],
+    [
+        ("Crashing", "ZeroDivisionError: by nothing"),
+        ("Leaving", "exit code 3"),
+        ("Forgetful", "without loss"),
+        ("Bare", "the objective returned 0.5; return metrics by name"),
+        ("Texts", "metrics['loss']: is 'low'"),
+        ("Interrupting", "KeyboardInterrupt"),
+    ],
 )
-def test_a_broken_objective_ends_the_worker_before_it_burns_the_study(work, trials, name, hint) -> None:
+@pytest.mark.parametrize("is_local", [False, True], ids=["child", "in process"])
+def test_a_broken_objective_ends_the_worker_before_it_burns_the_study(work, trials, name, hint, is_local) -> None:
     with pytest.raises(SetupError, match="4 trials in a row broke down") as ended:
-        work(name, max_trials=20, max_failures=4)
+        work(name, max_trials=20, max_failures=4, is_local=is_local)
     assert hint in str(ended.value)
     found = trials()
     assert len(found) <= 2  # each has three attempts
     assert found[0].state is bo_client.TrialState.FAILED
     assert hint in found[0].failure.message
+
+
+def test_scalars_of_libraries_are_numbers(work, trials) -> None:
+    assert work("Scalars", max_trials=1) == 0
+    assert trials()[0].final_measurement.metrics == {"loss": 0.25}
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Callable[[str], list[str]]:
+    """What the worker has logged at a level."""
+    caplog.set_level("INFO", logger="bo_objectives")
+    return lambda level: [r.getMessage() for r in caplog.records if r.levelname == level]
+
+
+def test_a_worker_says_loudly_that_most_trials_fail(work, told) -> None:
+    assert work("Shaky", max_trials=6) == 0
+    assert "3 of the last 4 trials of studies/s failed; the first failure was trial 1, OUT_OF_MEMORY" in "".join(
+        told("WARNING")
+    )
+    last = told("WARNING")[-1]
+    assert last.startswith("studies/s: ended after 6 trials (1 succeeded, 5 failed): studies/s is complete: 6 of its 6")
+    assert "The first failure was trial 1, OUT_OF_MEMORY: RuntimeError: CUDA out of memory" in last
+
+
+def test_a_worker_says_why_it_ends(work, told) -> None:
+    assert work("Good") == 0
+    assert told("INFO")[-1].startswith("studies/s: ended after 3 trials (3 succeeded, 0 failed): studies/s is complete")
+    assert told("WARNING") == []
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_a_worker_that_joins_leaves_the_study_its_limit(work, server, told, parallel: int) -> None:
+    server.client().create_study("s", *definition(), max_trials=40)
+    assert work("Good", max_trials=5, parallel=parallel) == 0
+    study = server.client().study("s").info()
+    assert (study.max_trials, study.ended, study.state) == (40, 5, bo_client.StudyState.ACTIVE)
+    assert told("INFO")[-1].startswith(
+        "studies/s: ended after 5 of 5 trials (5 succeeded, 0 failed): as many as --max-"
+    )
+
+
+def test_a_worker_of_a_complete_study_says_so(work, told) -> None:
+    assert work("Good") == 0
+    assert work("Good", max_trials=8) == 0
+    (line,) = told("WARNING")
+    assert line.startswith("studies/s: ended after 0 of 8 trials (0 succeeded, 0 failed): studies/s is complete: 3 of")
+    assert "`bo resume s --max-trials …`" in line
 
 
 def test_a_missing_setup_ends_the_worker_at_once(work) -> None:
@@ -330,9 +416,12 @@ class TestEnrollment:
         assert (study.info().max_trials, [p.name for p in study.info().space.parameters]) == (9, ["y"])
         assert study.info().objective.goal == "maximize"
 
-    def test_more_trials_may_be_asked_for(self, server, wanted) -> None:
+    def test_a_study_that_exists_keeps_its_limit(self, server, wanted, caplog) -> None:
+        caplog.set_level("INFO", logger="bo_objectives")
         enroll(server.client(), wanted, Enrollment("s", max_trials=3))
-        assert enroll(server.client(), wanted, Enrollment("s", max_trials=5)).info().max_trials == 5
+        assert enroll(server.client(), wanted, Enrollment("s", max_trials=5)).info().max_trials == 3
+        assert "has max_trials 3, and keeps it (`bo resume s --max-trials 5` changes it)" in caplog.text
+        assert "this worker runs at most 5" in caplog.text
 
 
 LABELING = """

@@ -21,6 +21,7 @@ from bo_client.errors import (
     PermissionDenied,
     ServerUnavailable,
     StopTrial,
+    TrialFailed,
     UnexpectedError,
     Violation,
 )
@@ -106,6 +107,7 @@ __all__ = [
     "TokenInfo",
     "Tokens",
     "Trial",
+    "TrialFailed",
     "TrialState",
     "Trials",
     "UnexpectedError",

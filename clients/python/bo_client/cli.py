@@ -48,10 +48,15 @@ def version() -> str:
 @click.group("bo", cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @connection_options
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds that one call may take.")
-@click.option("--patience", default=PATIENCE, show_default=True, help="Seconds to keep trying while no server answers.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    show_default=f"{PATIENCE:g}, and none where no server listens",
+    help="Seconds to keep trying while no server answers.",
+)
 @click.version_option(version=version(), prog_name="bo")
 @click.pass_context
-def main(ctx: click.Context, /, server: str, timeout: float, patience: float, **options: Any) -> None:
+def main(ctx: click.Context, /, server: str, timeout: float, patience: float | None, **options: Any) -> None:
     """Create studies, run their trials from a shell, and look at what came of them.
 
     STUDY is a study's id and TRIAL a trial's number. Errors are one line on standard error.
@@ -66,7 +71,8 @@ def main(ctx: click.Context, /, server: str, timeout: float, patience: float, **
       bo best first
     """
     if not isinstance(ctx.obj, Client):
-        ctx.obj = connected(server, timeout, patience, options)
+        waits = patience is not None
+        ctx.obj = connected(server, timeout, PATIENCE if patience is None else patience, options, waits)
         ctx.call_on_close(ctx.obj.close)
 
 

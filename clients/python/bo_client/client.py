@@ -1,6 +1,7 @@
 """The client: one server, and the studies on it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
@@ -8,9 +9,9 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from bo_api.v1 import optimization_service_pb2 as pb
 from google.protobuf.message import Message
 
-from bo_client.errors import InvalidRequest
+from bo_client.errors import AlreadyExists, BoClientError, InvalidRequest
 from bo_client.retries import new_request_id, patiently
-from bo_client.security import security_from
+from bo_client.security import address_from, security_from
 from bo_client.space import SearchSpace
 from bo_client.study import Study
 from bo_client.tokens import Tokens
@@ -22,11 +23,16 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Message)
 
+PATIENCE = 60.0
+"""Seconds for which calls are tried again where nothing else is given."""
+HASTE = 5.0
+"""Seconds that a call of a process that is ending may take."""
+
 
 def connect(
-    server: str = "127.0.0.1:50051",
+    server: str | None = None,
     timeout: float = 30.0,
-    patience: float = 60.0,
+    patience: float | None = None,
     *,
     token: str | None = None,
     tls: bool | None = None,
@@ -39,10 +45,11 @@ def connect(
     """A client of the server at HOST:PORT; the connection is made at the first call.
 
     Args:
-        server: HOST:PORT.
+        server: HOST:PORT; by default BO_SERVER, else 127.0.0.1:50051.
         timeout: seconds after which a call without an answer counts as unanswered.
         patience: seconds for which calls are tried again while nobody answers, as during a restart of the server or a
-            stall of the network. A call that is given a timeout of its own ends with that.
+            stall of the network; by default 60. A call that is given a timeout of its own ends with that. Where no
+            server has ever listened at the address, calls fail at once, unless patience is given.
         token: shown with each call; by default what BO_TOKEN or the file BO_TOKEN_FILE holds.
         tls: whether to encrypt; by default where `ca`, `certificate` or BO_TLS are given.
         ca: file with the authority of the server's certificate, in PEM; by default BO_CA, else those that gRPC knows.
@@ -64,16 +71,34 @@ def connect(
         server_name=server_name,
         plaintext_token=plaintext_token,
     )
-    return Client(GrpcTransport(server, security), timeout, patience)
+    transport = GrpcTransport(address_from(server), security)
+    return Client(transport, timeout, PATIENCE if patience is None else patience, patience is not None)
 
 
 class Client:
     """Studies on one server. Threads may share a client."""
 
-    def __init__(self, transport: "Transport", timeout: float = 30.0, patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        transport: "Transport",
+        timeout: float = 30.0,
+        patience: float = 60.0,
+        waits_for_server: bool = True,
+        wait: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """
+        Args:
+            transport: what carries the calls.
+            timeout: seconds after which a call without an answer counts as unanswered.
+            patience: seconds for which calls are tried again while nobody answers.
+            waits_for_server: whether patience also counts where no server has ever listened.
+            wait: waits so many seconds before a call is tried again; ends the patience by returning True.
+        """
         self.transport = transport
         self.timeout = timeout
         self.patience = patience
+        self.waits_for_server = waits_for_server
+        self._wait = wait
 
     def __enter__(self) -> "Client":
         return self
@@ -86,6 +111,10 @@ class Client:
     def close(self) -> None:
         """Closes the connection."""
         self.transport.close()
+
+    def hasty(self) -> "Client":
+        """The same connection for a process that is ending: calls wait a few seconds at most, and aren't repeated."""
+        return Client(self.transport, min(self.timeout, HASTE), 0.0)
 
     def create_study(
         self,
@@ -159,8 +188,28 @@ class Client:
         request.study.spec.CopyFrom(codec.spec_to_wire(space, metric_list(metrics, goal), given))
         request.study.display_name = display_name
         request.study.labels.update(labels or {})
-        answer = self.ask(request, pb.CreateStudyResponse)
+        try:
+            answer = self.ask(request, pb.CreateStudyResponse)
+        except AlreadyExists as error:
+            raise self._existing(error, study_id, codec.study_from_wire(request.study)) from None
         return Study(self, codec.study_from_wire(answer.study))
+
+    def _existing(self, error: AlreadyExists, study_id: str, wanted: StudyInfo) -> AlreadyExists:
+        """The same error, with what differs and what to do, as far as the server tells."""
+        try:
+            found = self.study_info(study_id)
+        except BoClientError:
+            return error
+        parts = {"search space": (found.space, wanted.space), "metrics": (found.metrics, wanted.metrics)}
+        differences = [name for name, (there, here) in parts.items() if there != here]
+        there, here = dict[str, object](found.settings), dict[str, object](wanted.settings)
+        given = [
+            name for name in ("max_trials", *sorted({*here} - {"max_trials"})) if there.get(name) != here.get(name)
+        ]
+        differences += [f"{name} ({there.get(name, 'none')} there, {here.get(name, 'none')} here)" for name in given]
+        what = ", ".join(differences) or "spec"
+        how = f"use it as it is with client.study({study_id!r}), change settings with its update(), or choose another"
+        return AlreadyExists(f"{found.name} exists with another {what}; {how} id", error.reason, error.metadata)
 
     def study(self, study_id: str) -> Study:
         """The study of that id. Raises NotFound."""
@@ -212,6 +261,8 @@ class Client:
             lambda: self.transport.call(method, request, limit),
             self.patience if patience is None else patience,
             may_stall=timeout is None,
+            waits_for_server=self.waits_for_server,
+            wait=self._wait,
         )
 
 

@@ -13,11 +13,16 @@
     ├── PermissionDenied      who asks may not
     └── UnexpectedError       a fault of the server, or an answer that this client doesn't understand
 
-`StopTrial` is no error: it is how a trial that was told to stop gets out of the objective.
+An objective raises two more: `StopTrial`, which is no error, to end its trial with what it has measured so far, and
+`TrialFailed` to say why the trial has no result.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bo_client.values import FailureReason
 
 
 class BoClientError(Exception):
@@ -129,3 +134,15 @@ class UnexpectedError(BoClientError):
 
 class StopTrial(Exception):
     """Raised in an objective when its trial should end now; what it has measured so far is its result."""
+
+
+class TrialFailed(Exception):
+    """Raised in an objective whose trial has no result, with the reason: it becomes the trial's failure."""
+
+    def __init__(self, reason: "FailureReason", message: str) -> None:
+        super().__init__(f"{reason.name}: {message}")
+        self.reason = reason
+        self.message = message
+
+    def __reduce__(self) -> "tuple[type[TrialFailed], tuple[FailureReason, str]]":
+        return type(self), (self.reason, self.message)

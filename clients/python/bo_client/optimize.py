@@ -1,7 +1,6 @@
 """The loop suggest → evaluate → complete, with signs of life from a thread beside it."""
 
 import inspect
-import logging
 import math
 import threading
 import time
@@ -18,18 +17,22 @@ from bo_client.errors import (
     NotFound,
     ServerUnavailable,
     StopTrial,
+    TrialFailed,
 )
-from bo_client.running import RunningTrial, Suggestions
-from bo_client.values import FailureReason, Heartbeat, Shortfall
+from bo_client.failures import described, failure_of
+from bo_client.out_of_memory import MemoryKills
+from bo_client.outcomes import Outcomes, Waiting, why_no_more
+from bo_client.running import RunningTrial
+from bo_client.values import Failure, FailureReason, Heartbeat, Shortfall
 
 if TYPE_CHECKING:
     from bo_client.study import Study
 
-logger = logging.getLogger("bo_client")
-
 CRASHES_IN_A_ROW = 3
 PAUSE = 1.0
 """Seconds until the next try where the server names none."""
+SHOWN = 100
+"""Characters of a result that an error quotes."""
 
 
 class EvaluatedTrial(RunningTrial):
@@ -86,57 +89,120 @@ class Heart:
 def optimize(
     study: "Study", objective: Callable[..., Any], n_trials: int | None, worker_id: str | None, raise_errors: bool
 ) -> None:
-    """Runs trials one after the other; see Study.optimize."""
+    """Runs trials one after the other, and says why it ended; see Study.optimize."""
     if n_trials is None and study.info().max_trials is None:
         raise InvalidRequest.of("n_trials", "is missing, and the study has no max_trials; give one of them")
-    ran = crashes = 0
-    while n_trials is None or ran < n_trials:
-        suggestions = study.suggest(1, worker_id)
+    outcomes = Outcomes(study.name, n_trials)
+    try:
+        shortfall = _run(study, objective, worker_id, raise_errors, outcomes)
+    except BaseException as error:
+        outcomes.end(described(error))
+        raise
+    is_enough = n_trials is not None and outcomes.ran >= n_trials
+    outcomes.end("all have run" if is_enough else why_no_more(study, shortfall), shortfall is Shortfall.COMPLETED)
+
+
+def _run(
+    study: "Study", objective: Callable[..., Any], worker_id: str | None, raise_errors: bool, outcomes: Outcomes
+) -> Shortfall | None:
+    """Runs trials until there are as many as wanted, or the study has no more; then why it has none."""
+    crashes = 0
+    waiting = Waiting(study)
+    while outcomes.wanted is None or outcomes.ran < outcomes.wanted:
+        suggestions = study._suggestions(1, worker_id)
         for trial in suggestions:
-            error = evaluate(EvaluatedTrial(trial), objective)
-            crashes = crashes + 1 if error else 0
-            if error and (raise_errors or crashes == CRASHES_IN_A_ROW):
+            error = evaluate(EvaluatedTrial(trial), objective, outcomes)
+            waiting = Waiting(study)
+            if error is None:
+                crashes = 0
+                continue
+            is_crash = failure_of(error).reason is FailureReason.CRASHED
+            crashes = crashes + 1 if is_crash else 0
+            if crashes == CRASHES_IN_A_ROW:
+                outcomes.end(f"{crashes} trials in a row crashed, the last with {described(error)}")
                 raise error
-            ran += 1
-        if not suggestions and not _wait(suggestions):
-            _tell_of_end(study, suggestions, ran, n_trials)
-            return
+            if raise_errors and (is_crash or not isinstance(error, TrialFailed)):
+                raise error
+        if not suggestions:
+            if suggestions.shortfall is None or suggestions.shortfall.is_final:
+                return suggestions.shortfall
+            waiting.tell(suggestions.shortfall)
+            time.sleep(suggestions.retry_delay or PAUSE)
+    return None
 
 
-def _tell_of_end(study: "Study", suggestions: Suggestions, ran: int, n_trials: int | None) -> None:
-    """Warn where there are no more trials before `n_trials` have run."""
-    if n_trials is not None:
-        why = suggestions.shortfall or "the server gave no reason"
-        level = logging.INFO if why is Shortfall.COMPLETED else logging.WARNING
-        logger.log(level, "%s has no more trials (%s): %d of n_trials=%d have run", study.name, why, ran, n_trials)
+def evaluate(
+    trial: EvaluatedTrial, objective: Callable[..., Any], outcomes: Outcomes | None = None
+) -> Exception | None:
+    """Runs the objective, ends the trial and counts it. Returns what the objective raised, if it did.
 
-
-def _wait(suggestions: Suggestions) -> bool:
-    """Waits as long as the server says; False where there is nothing to wait for."""
-    if suggestions.shortfall is None or suggestions.shortfall.is_final:
-        return False
-    time.sleep(suggestions.retry_delay or PAUSE)
-    return True
-
-
-def evaluate(trial: EvaluatedTrial, objective: Callable[..., Any]) -> Exception | None:
-    """Runs the objective and ends the trial. Returns what the objective raised, if it did."""
-    arguments = (trial.parameters, trial) if takes_trial(objective) else (trial.parameters,)
+    At an interruption the trial is ended with its result, or given back where it has none yet; then that is raised.
+    """
+    outcomes = outcomes or Outcomes(trial.study.name)
+    kills = MemoryKills()
+    metrics: Mapping[str, float] = {}
+    is_ours = False
     with Heart(trial):
         try:
-            succeed(trial, trial.study.metrics_of(objective(*arguments)))
+            arguments = (trial.parameters, trial) if takes_trial(objective) else (trial.parameters,)
+            returned = objective(*arguments)
+            is_ours = True  # what is raised from here on says itself what is wrong with the result
+            metrics = _result(trial.study, returned)
+            _count(outcomes, trial, succeed(trial, metrics), metrics)
         except StopTrial as stop:
-            _end_early(trial, str(stop))
+            _end_early(trial, str(stop), outcomes)
         except (ServerUnavailable, DeadlineExceeded):
-            raise  # nobody is there to be told
+            raise  # no server is there to be told
         except Exception as error:
-            reason = FailureReason.OUT_OF_MEMORY if isinstance(error, MemoryError) else FailureReason.CRASHED
-            fail(trial, reason, f"{type(error).__name__}: {error}")
+            failure = failure_of(error, kills)
+            outcomes.fail(trial.number, failure, None if is_ours or isinstance(error, TrialFailed) else error)
+            fail(trial, failure.reason, failure.message)
             return error
         except BaseException as interrupt:
-            fail(trial, FailureReason.PREEMPTED, f"interrupted by {type(interrupt).__name__}")
+            _interrupted(trial.hasty(), failure_of(interrupt, kills), metrics)
             raise
     return None
+
+
+def _result(study: "Study", returned: Any) -> Mapping[str, float]:
+    """The metrics that an objective returned, without what isn't finite among those that aren't needed.
+
+    Raises:
+        InvalidRequest: a metric is missing or is no number.
+    """
+    needed = [metric.name for metric in study.definition.steering]
+    example = ", ".join(f"{name!r}: …" for name in needed)
+    wanted = f"return {{{example}}}" if len(needed) > 1 else f"return a number, or {{{example}}}"
+    try:
+        metrics = study.metrics_of(returned)
+    except (InvalidRequest, TypeError, ValueError) as error:
+        why = f" ({error})" if isinstance(returned, Mapping) else ""
+        raise InvalidRequest.of("metrics", f"the objective returned {_brief(returned)}{why}; {wanted}") from error
+    missing = ", ".join(repr(name) for name in needed if name not in metrics)
+    if missing:
+        raise InvalidRequest.of("metrics", f"the objective returned {_brief(returned)}, without {missing}; {wanted}")
+    return {name: value for name, value in metrics.items() if name in needed or math.isfinite(value)}
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _interrupted(trial: RunningTrial, failure: Failure, metrics: Mapping[str, float]) -> None:
+    """Ends the trial with its result if there is one, or gives it back; nothing is waited for."""
+    with suppress(BoClientError):
+        if metrics:
+            succeed(trial, metrics)
+        else:
+            fail(trial, failure.reason, failure.message)
+
+
+def _count(outcomes: Outcomes, trial: RunningTrial, failure: Failure | None, metrics: Mapping[str, float]) -> None:
+    if failure is None:
+        outcomes.succeed(trial.number, metrics)
+    else:
+        outcomes.fail(trial.number, failure)
 
 
 def takes_trial(objective: Callable[..., Any]) -> bool:
@@ -149,28 +215,33 @@ def takes_trial(objective: Callable[..., Any]) -> bool:
     return sum(p.kind in positional and p.default is p.empty for p in parameters) >= 2
 
 
-def succeed(trial: RunningTrial, metrics: Mapping[str, float], step: int | None = None) -> None:
-    """Ends the trial with its result; as DIVERGED where that isn't finite."""
+def succeed(trial: RunningTrial, metrics: Mapping[str, float], step: int | None = None) -> Failure | None:
+    """Ends the trial with its result; as DIVERGED where that isn't finite, which is returned."""
     required = [m.name for m in trial.study.definition.steering]
     wild = [f"{name} is {metrics[name]!r}" for name in required if name in metrics and not math.isfinite(metrics[name])]
     if wild:
-        fail(trial, FailureReason.DIVERGED, ", ".join(wild))
-        return
+        failure = Failure(FailureReason.DIVERGED, ", ".join(wild))
+        fail(trial, failure.reason, failure.message)
+        return failure
     with _unless_ended():
         trial.complete(metrics, step)
+    return None
 
 
-def _end_early(trial: EvaluatedTrial, why: str) -> None:
+def _end_early(trial: EvaluatedTrial, why: str, outcomes: Outcomes) -> None:
     """The last measurement is the result; a trial that is another worker's is left to it."""
     if trial.is_lost:
+        outcomes.lose(trial.number, why)
         return
     measured = trial.last[0] if trial.last else {}
     missing = [m.name for m in trial.study.definition.steering if m.name not in measured]
     if trial.last is None or missing:
         what = f"before {', '.join(missing)} had been measured" if trial.last else "before its first measurement"
-        fail(trial, FailureReason.PREEMPTED, f"stopped {what}: {why}")
+        failure = Failure(FailureReason.PREEMPTED, f"stopped {what}: {why}")
+        fail(trial, failure.reason, failure.message)
+        outcomes.fail(trial.number, failure)
     else:
-        succeed(trial, *trial.last)
+        _count(outcomes, trial, succeed(trial, *trial.last), trial.last[0])
 
 
 def fail(trial: RunningTrial, reason: FailureReason, message: str) -> None:

@@ -1,5 +1,6 @@
 """Patience: what is tried again while nobody answers, and how often."""
 
+import logging
 import random
 import time
 import uuid
@@ -10,8 +11,12 @@ from bo_client.errors import BoClientError, DeadlineExceeded, ServerUnavailable
 
 T = TypeVar("T")
 
+logger = logging.getLogger("bo_client")
+
 FIRST_DELAY, LONGEST_DELAY = 0.1, 1.0
 """Seconds; the longest is short, so that a server that is back is soon found."""
+SILENT_FOR = 2.0
+"""Seconds after which it is said that no server answers."""
 
 
 def new_request_id() -> str:
@@ -23,26 +28,54 @@ def is_silence(error: BoClientError) -> bool:
     """Whether nobody answered: nobody is there, or the network stalls. A server that is too slow says so itself."""
     if isinstance(error, DeadlineExceeded):
         return error.reason == DeadlineExceeded.default_reason
-    return isinstance(error, ServerUnavailable)
+    return isinstance(error, ServerUnavailable) and not is_hopeless(error)
 
 
-def patiently(attempt: Callable[[], T], patience: float, may_stall: bool = True) -> T:
-    """What `attempt` returns, tried again for `patience` seconds while nobody answers.
+def is_hopeless(error: BoClientError, waits_for_server: bool = True) -> bool:
+    """Whether the next try would fail too, as this client and the server have never been connected.
+
+    Args:
+        waits_for_server: whether a server may yet be started where none listens.
+    """
+    return error.reason == "WRONG_CONNECTION" or (error.reason == "NO_SERVER" and not waits_for_server)
+
+
+def patiently(
+    attempt: Callable[[], T],
+    patience: float,
+    may_stall: bool = True,
+    waits_for_server: bool = True,
+    wait: Callable[[float], object] = time.sleep,
+) -> T:
+    """What `attempt` returns, tried again for `patience` seconds while nobody answers, which is said after a while.
 
     Args:
         may_stall: whether that counts where an attempt has ended by its own timeout.
+        waits_for_server: whether it counts where there has never been a server.
+        wait: waits so many seconds; ends the patience by returning True.
     """
-    end = time.monotonic() + patience
+    began = time.monotonic()
     waits = delays()
+    is_told = False
     while True:
         try:
-            return attempt()
+            answer = attempt()
         except (ServerUnavailable, DeadlineExceeded) as error:
-            left = end - time.monotonic()
+            silent = time.monotonic() - began
+            left = patience - silent
             is_stall = isinstance(error, DeadlineExceeded)
-            if left <= 0 or not is_silence(error) or (is_stall and not may_stall):
+            is_over = left <= 0 or not is_silence(error) or is_hopeless(error, waits_for_server)
+            if is_over or (is_stall and not may_stall):
                 raise
-            time.sleep(min(next(waits), left))
+            if silent >= SILENT_FOR and not is_told:
+                is_told = True
+                logger.warning("%s; trying again for %.0f s", error, left)
+            if wait(min(next(waits), left)) is True:
+                raise
+        else:
+            if is_told:
+                logger.warning("the server answers again after %.0f s", time.monotonic() - began)
+            return answer
 
 
 def delays() -> Iterator[float]:

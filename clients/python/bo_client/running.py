@@ -136,13 +136,18 @@ class RunningTrial:
     def fail(self, reason: FailureReason | str, message: str = "", labels: Mapping[str, str] | None = None) -> Trial:
         """Ends the trial without a result, or sends it back to the queue where a machine is to blame.
 
-        `labels` are added to the trial's own.
+        In the message, NUL and what UTF-8 can't hold become '?'. `labels` are added to the trial's own.
 
         Raises:
             InvalidRequest: no such reason.
             FailedPrecondition: the trial has ended already (WRONG_STATE), or the lease is not its own (WRONG_LEASE).
         """
-        return self._end(pb.CompleteTrialRequest(failure=codec.failure_to_wire(reason, message), labels=labels))
+        kept = message.replace("\0", "?").encode(errors="replace").decode()
+        return self._end(pb.CompleteTrialRequest(failure=codec.failure_to_wire(reason, kept), labels=labels))
+
+    def hasty(self) -> "RunningTrial":
+        """The same trial for a process that is ending: its calls wait a few seconds at most."""
+        return RunningTrial(self.study.hasty(), self.snapshot, self.lease_token, self.lease_seconds)
 
     def _report(
         self, measurements: list[trial_pb2.Measurement], checkpoint_uri: str, patience: float | None = None
@@ -176,6 +181,11 @@ class Suggestions(list[RunningTrial]):
         """None where there are as many as asked for."""
         self.retry_delay = retry_delay
         """Seconds after which to ask again; None where there is no use in it."""
+
+    @property
+    def explanation(self) -> str:
+        """Why there are fewer than asked for, in words; empty where there are as many."""
+        return self.shortfall.explanation if self.shortfall else ""
 
     def _repr_html_(self) -> str:
         from bo_client.notebook import trials_html

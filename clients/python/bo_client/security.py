@@ -2,6 +2,7 @@
 
 The environment says what isn't given:
 
+    BO_SERVER                    HOST:PORT of the server
     BO_TOKEN, BO_TOKEN_FILE      the token, or a file that holds it
     BO_TLS                       1: call over TLS, trusting the authorities that gRPC knows
     BO_CA                        file with the authority of the server's certificate, in PEM; calls over TLS
@@ -23,7 +24,10 @@ from bo_client.errors import InvalidRequest
 if TYPE_CHECKING:
     import grpc
 
+DEFAULT_SERVER = "127.0.0.1:50051"
 TOKEN = re.compile(r"[!-~]{1,4096}")
+SCHEME = re.compile(r"(?:unix|unix-abstract|dns|ipv4|ipv6|vsock|xds):")
+"""Of the other addresses that gRPC takes."""
 YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
@@ -94,6 +98,25 @@ def security_from(
         plaintext_token = _flag("BO_PLAINTEXT_TOKEN", environment)
     name = server_name or environment.get("BO_SERVER_NAME") or None
     return Security(token, tls, paths["BO_CA"], paths["BO_CERT"], paths["BO_KEY"], name, plaintext_token)
+
+
+def address_from(server: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """The address given, else BO_SERVER, else the default. Raises InvalidRequest where it is none."""
+    address = (environment.get("BO_SERVER") or DEFAULT_SERVER) if server is None else server
+    check_address(address)
+    return address
+
+
+def check_address(address: str) -> None:
+    """Raises InvalidRequest unless the address is HOST:PORT, `unix:PATH` or of another of gRPC's schemes."""
+    scheme, separator, rest = address.partition("://")
+    if separator and scheme.lower() in ("http", "https", "grpc", "grpcs"):
+        tls = ", with ca=…, --ca or BO_CA for TLS" if scheme.lower() in ("https", "grpcs") else ""
+        raise InvalidRequest.of("server", f"is {address!r}; give HOST:PORT alone, such as {rest.rstrip('/')}{tls}")
+    host, colon, port = address.rpartition(":")
+    is_port = bool(colon and host) and port.isascii() and port.isdecimal() and 0 < int(port) < 65536
+    if not SCHEME.match(address) and not is_port:
+        raise InvalidRequest.of("server", f"is {address!r}; give HOST:PORT, such as {DEFAULT_SERVER}")
 
 
 def is_local(address: str) -> bool:

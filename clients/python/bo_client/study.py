@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from bo_api.v1 import optimization_service_pb2 as pb
@@ -11,6 +12,7 @@ from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 from bo_client.errors import BoClientError, InvalidRequest
 from bo_client.insight import Analysis, Slice
 from bo_client.optimize import optimize
+from bo_client.outcomes import logger, why_no_more
 from bo_client.parameters import plain
 from bo_client.retries import new_request_id
 from bo_client.running import RunningTrial, Suggestions
@@ -52,6 +54,7 @@ class Study:
         self.client = client
         self.definition = info
         """The study as it was when this handle was made; its id, space and metrics never change."""
+        self._has_suggested = False
 
     def __repr__(self) -> str:
         return f"Study({self.id!r})"
@@ -78,6 +81,10 @@ class Study:
         """`studies/{study}`."""
         return self.definition.name
 
+    def hasty(self) -> "Study":
+        """The same study for a process that is ending: its calls wait a few seconds at most."""
+        return Study(self.client.hasty(), self.definition)
+
     def info(self) -> StudyInfo:
         """The study as it is now. Raises NotFound."""
         return self.client.study_info(self.id)
@@ -94,12 +101,37 @@ class Study:
             InvalidRequest: a count or a worker's id that is out of bounds.
             NotFound: the study is gone.
         """
+        suggestions = self._suggestions(count, worker_id, timeout)
+        shortfall = suggestions.shortfall
+        if not suggestions and shortfall is not None and shortfall.is_final and not self._has_suggested:
+            logger.warning("%s gave no trial: %s", self.name, why_no_more(self, shortfall))
+        self._has_suggested = True
+        return suggestions
+
+    def _suggestions(self, count: int, worker_id: str | None = None, timeout: float | None = None) -> Suggestions:
+        """As `suggest`, for callers who say themselves why there is no trial.
+
+        At an interruption, what the server may have handed out already is given back.
+        """
         request = pb.SuggestTrialsRequest(
             parent=self.name, count=count, worker_id=worker_id or default_worker_id(), request_id=new_request_id()
         )
-        answer = self.client.ask(request, pb.SuggestTrialsResponse, timeout)
+        try:
+            answer = self.client.ask(request, pb.SuggestTrialsResponse, timeout)
+        except Exception:
+            raise
+        except BaseException as interrupt:
+            self._give_back(request, f"interrupted by {type(interrupt).__name__}")
+            raise
         trials = [RunningTrial.from_wire(self, message, message.lease.token) for message in answer.trials]
         return Suggestions(trials, codec.shortfall_from_wire(answer), codec_plain.seconds_of(answer, "retry_delay"))
+
+    def _give_back(self, request: pb.SuggestTrialsRequest, why: str) -> None:
+        """Gives back what the request was given: the same request has the same answer."""
+        hasty = self.hasty()
+        with suppress(BoClientError):
+            for message in hasty.client.ask(request, pb.SuggestTrialsResponse).trials:
+                RunningTrial.from_wire(hasty, message, message.lease.token).fail(FailureReason.PREEMPTED, why)
 
     def attach(self, number: int, lease_token: str) -> RunningTrial:
         """A trial that another process was given, as when a shell script completes it. Raises NotFound."""
@@ -260,7 +292,7 @@ class Study:
         """
         limit = self.client.patience if patience is None else patience
         request = pb.WatchStudyRequest(name=self.name, after_revision=after_revision, view=_view(full))
-        return watch(self.client.transport, request, limit)
+        return watch(self.client.transport, request, limit, self.client.waits_for_server or patience is not None)
 
     def optimize(
         self,
@@ -274,9 +306,13 @@ class Study:
         With several objectives it returns the Pareto set: the trials that none beats in all of them, the best in the
         first objective first.
 
-        A thread sends signs of life meanwhile. A result that is not finite is failed as DIVERGED; an exception as
-        CRASHED (MemoryError as OUT_OF_MEMORY), and it is raised again with `raise_errors`, or when it is the third
-        in a row.
+        A thread sends heartbeats meanwhile. A trial whose result is not finite fails as DIVERGED. A trial whose
+        objective raises fails as `bo_client.failures.failure_of` reads the exception: OUT_OF_MEMORY where memory ran
+        out, DIVERGED, the reason of a TrialFailed, or CRASHED. The third crash in a row is raised again, and with
+        `raise_errors` every exception but TrialFailed.
+
+        The logger `bo_client` has a line for each trial and, at the end, how many ran and why there are no more.
+        Failures, the first of each kind with its traceback, and an end before `n_trials` are warnings.
 
         Args:
             objective: called with the parameters, or with the parameters and the trial, whose `report` raises StopTrial

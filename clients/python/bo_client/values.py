@@ -127,6 +127,19 @@ class Shortfall(StrEnum):
         """Whether there is no use in asking again."""
         return self in (Shortfall.COMPLETED, Shortfall.SPACE_EXHAUSTED)
 
+    @property
+    def explanation(self) -> str:
+        """The reason in words."""
+        return SHORTFALLS[self]
+
+
+SHORTFALLS = {
+    Shortfall.ALL_IN_PROGRESS: "all remaining trials are being run",
+    Shortfall.PAUSED: "the study is paused",
+    Shortfall.COMPLETED: "the study is complete",
+    Shortfall.SPACE_EXHAUSTED: "no configuration of the search space is left that has not been tried",
+}
+
 
 @dataclass(frozen=True)
 class Prediction:

@@ -5,12 +5,15 @@ import math
 import os
 import re
 import shutil
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import bo_client
-from bo_client import FailureReason, Value, specfile
+from bo_client import Failure, FailureReason, Value, specfile
+from bo_client.failures import failure_in
+from bo_client.out_of_memory import MemoryKills, killed
 
 from bo_objectives.base import Definition, Run, TrialFailed
 from bo_objectives.command import json_lines, templates
@@ -18,15 +21,18 @@ from bo_objectives.command.process import Program
 from bo_objectives.errors import SetupError
 
 PREFIX = "BO_PARAM_"
+READ = 1 << 16
+"""Bytes of a program's output in which the reason of its failure is looked for."""
 USAGE = "--space FILE and, after --, the program: bo-worker run … --space space.yaml -- python train.py {lr}"
 
 
 class CommandObjective:
     """Runs any program, with parameters in its arguments, and reads its metrics as JSON lines.
 
-    `{name}` in an argument is replaced by the parameter's value, and by nothing where this trial doesn't have that
-    parameter. In the environment are BO_PARAM_<NAME> of each parameter, BO_PARAMETERS (all of them as JSON),
-    BO_TRIAL_NUMBER, BO_ATTEMPT, BO_CHECKPOINT_URI and BO_TRIAL_DIRECTORY, which also holds stdout.log and stderr.log.
+    `{name}` in an argument is replaced by the parameter's value. Where this trial doesn't have that parameter, the
+    argument is left out, and with it the option before it: see `templates`. In the environment are BO_PARAM_<NAME> of
+    each parameter, BO_PARAMETERS (all of them as JSON), BO_TRIAL_NUMBER, BO_ATTEMPT, BO_CHECKPOINT_URI and
+    BO_TRIAL_DIRECTORY, which also holds stdout.log and stderr.log.
     `json_lines` tells what may be printed.
 
     Options: `space`, a file as in `bo_client.specfile`; `timeout`, seconds that a trial may take; `grace`, seconds from
@@ -53,7 +59,7 @@ class CommandObjective:
             SetupError: the file is faulty, an argument asks for a parameter that it lacks, or there is no such program.
         """
         _check_names(self._file)
-        templates.check(self.program, self._file.space.names)
+        templates.check(self.program, self._file.space)
         if not templates.has_names(self.program[0]) and shutil.which(templates.filled(self.program[:1], {})[0]) is None:
             raise SetupError(_not_found(self.program[0]))
         return Definition(self._file.space, self._file.metrics)
@@ -62,11 +68,13 @@ class CommandObjective:
         """Runs the program to its end, reporting as it goes.
 
         Raises:
-            TrialFailed: the reason that the program printed; DIVERGED for a result that isn't finite; TIMEOUT; CRASHED
-                for an exit code other than 0 and for a result that is missing or malformed.
+            TrialFailed: the reason that the program printed; DIVERGED for a result that isn't finite; TIMEOUT; for an
+                exit code other than 0 and for a missing result OUT_OF_MEMORY where the program's output or the kernel
+                says that memory ran out, else CRASHED; CRASHED for a malformed result.
             SetupError: the program can't be started.
         """
         argv = templates.filled(self.program, parameters)
+        kills = MemoryKills()
         course = _Course(run, tuple(m.name for m in self._file.metrics))
         try:
             program = Program(argv, _environment(parameters, run), run.directory, self.grace)
@@ -84,7 +92,9 @@ class CommandObjective:
             except TrialFailed:
                 program.linger()
                 raise
-            _check_end(argv[0], program, run)
+            _check_end(argv[0], program, run, kills)
+            if not course.result and (told := _told(program)) is not None:
+                raise TrialFailed(told.reason, f"{argv[0]} printed no metrics; {told.message}")
         return self._checked(course.result, run)
 
     @cached_property
@@ -188,22 +198,40 @@ def _check_names(file: specfile.StudyFile) -> None:
             raise SetupError(f"metric {metric.name}: this key has a meaning of its own in JSON lines; rename it")
 
 
-def _check_end(name: str, program: Program, run: Run) -> None:
+def _check_end(name: str, program: Program, run: Run, kills: MemoryKills) -> None:
     """Raises TrialFailed unless the program has ended well."""
     code = program.exit_code
-    if code == 0:
+    if not code:
         return
+    told = _told(program)
+    how = _ended(code)
+    reason = FailureReason.CRASHED if told is None else told.reason
+    if told is not None:
+        how += f" after {told.message}"
+    elif _signal(code) == signal.SIGKILL:
+        is_kernels, why = killed(kills)
+        reason = FailureReason.OUT_OF_MEMORY if is_kernels else reason
+        how += f", {why}"
     errors = program.last_errors()
     tail = f"standard error ends:\n{errors}" if errors else "nothing on standard error"
-    raise TrialFailed(FailureReason.CRASHED, f"{name} {_ended(code or 0)}; all output is in {_logs(run)}; {tail}")
+    raise TrialFailed(reason, f"{name} {how}; all output is in {_logs(run)}; {tail}")
+
+
+def _told(program: Program) -> Failure | None:
+    """Why the program failed, where its output says so."""
+    return failure_in(program.last_errors(READ)) or failure_in(program.last_output(READ))
+
+
+def _signal(code: int) -> int:
+    """The signal that ended a program, or its child: a shell tells of that as 128 + the signal."""
+    return -code if code < 0 else code - 128
 
 
 def _ended(code: int) -> str:
-    """In words. A shell tells of a killed child as 128 + its signal."""
-    signal = -code if code < 0 else code - 128
-    if signal == 9:
-        return f"was killed by SIGKILL (exit code {code}), as the system does when memory runs out"
-    return f"was killed by signal {signal}" if code < 0 else f"ended with exit code {code}"
+    """In words."""
+    if _signal(code) == signal.SIGKILL:
+        return f"was killed by SIGKILL (exit code {code})"
+    return f"was killed by signal {_signal(code)}" if code < 0 else f"ended with exit code {code}"
 
 
 def _logs(run: Run) -> str:

@@ -48,7 +48,9 @@ class Program:
         self._lifeline = lifeline.Lifeline(self._process.pid, grace)
         assert self._process.stdout is not None
         self._pipe = self._process.stdout
-        self._log = (directory / "stdout.log").open("ab", buffering=0)
+        self._output = directory / "stdout.log"
+        self._log = self._output.open("ab", buffering=0)
+        self._output_start = self._log.tell()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._pipe, selectors.EVENT_READ)
         self._is_open = True
@@ -101,15 +103,13 @@ class Program:
         self._process.wait()
         self._lifeline.let_go()
 
-    def last_errors(self) -> str:
-        """The end of standard error, in whole lines where possible."""
-        with self._errors.open("rb") as errors:
-            size = errors.seek(0, os.SEEK_END)
-            start = errors.seek(max(self._errors_start, size - TAIL))
-            tail = errors.read()
-        if start > self._errors_start and b"\n" in tail[:-1]:
-            tail = tail.partition(b"\n")[2]
-        return tail.decode(errors="replace").strip()
+    def last_errors(self, size: int = TAIL) -> str:
+        """The end of standard error, in whole lines where possible; at most `size` bytes."""
+        return _tail(self._errors, self._errors_start, size)
+
+    def last_output(self, size: int) -> str:
+        """The end of standard output, in whole lines where possible; at most `size` bytes."""
+        return _tail(self._output, self._output_start, size)
 
     def _read(self, patience: float) -> bytes:
         """What has been printed, waiting for it at most `patience` seconds."""
@@ -129,3 +129,14 @@ class Program:
         *whole, rest = re.split(rb"[\r\n]", self._rest + chunk)
         self._rest = rest[:MAX_LINE]
         return [line.decode(errors="replace") for line in whole if line]
+
+
+def _tail(file: Path, begin: int, most: int) -> str:
+    """The end of a file that began earlier."""
+    with file.open("rb") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        start = opened.seek(max(begin, size - most))
+        tail = opened.read()
+    if start > begin and b"\n" in tail[:-1]:
+        tail = tail.partition(b"\n")[2]
+    return tail.decode(errors="replace").strip()

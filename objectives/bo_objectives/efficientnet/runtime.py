@@ -1,4 +1,4 @@
-"""Keras's backend: chosen, quieted and seeded before the first use; and what its out-of-memory errors look like."""
+"""Keras's backend: chosen, quieted and seeded before the first use; its out-of-memory errors become failures."""
 
 import os
 import sys
@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bo_client import FailureReason
+from bo_client.failures import failure_of
 
 from bo_objectives.base import TrialFailed
 from bo_objectives.errors import SetupError
-
-OUT_OF_MEMORY = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")
-OUT_OF_MEMORY_TEXTS = ("RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY", "CUDA out of memory", "OOM when allocating")
 
 
 def start(backend: str, precision: str = "float32") -> None:
@@ -62,7 +60,7 @@ def failures_told() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error).__name__ in OUT_OF_MEMORY or any(text in str(error) for text in OUT_OF_MEMORY_TEXTS):
-            first_line = (str(error).splitlines() or [type(error).__name__])[0]
-            raise TrialFailed(FailureReason.OUT_OF_MEMORY, first_line) from error
+        failure = failure_of(error)
+        if failure.reason is FailureReason.OUT_OF_MEMORY and not isinstance(error, TrialFailed):
+            raise TrialFailed(failure.reason, failure.message.splitlines()[0]) from error
         raise

@@ -11,11 +11,13 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection
 
 from bo_client import FailureReason, StopTrial
+from bo_client.out_of_memory import MemoryKills, killed
 
 from bo_objectives.base import Objective
 from bo_objectives.errors import SetupError
@@ -71,16 +73,20 @@ class Child:
             self._process.kill()
             self._process.join()
 
-    def died(self) -> Failed:
-        """Why it is gone."""
+    def died(self, kills: MemoryKills) -> Failed:
+        """Why it is gone; `kills` was made before the trial began."""
         self._process.join(5.0)
         code = self._process.exitcode
+        reason = FailureReason.CRASHED
         if code is not None and code < 0:
-            hint = ", perhaps for lack of memory" if -code == signal.SIGKILL else ""
-            how = f"was killed by {signal.Signals(-code).name}{hint}"
+            how = f"was killed by {signal.Signals(-code).name}"
+            if -code == signal.SIGKILL:
+                is_kernels, why = killed(kills)
+                reason = FailureReason.OUT_OF_MEMORY if is_kernels else reason
+                how += f", {why}"
         else:
             how = f"ended with exit code {code}"
-        return Failed(FailureReason.CRASHED, f"the process that evaluated the trial {how}")
+        return Failed(reason, f"the process that evaluated the trial {how}")
 
 
 def _main(connection: Connection, recipe: Recipe, environment: Mapping[str, str]) -> None:
@@ -95,7 +101,8 @@ def _main(connection: Connection, recipe: Recipe, environment: Mapping[str, str]
         except (EOFError, OSError):
             return
         if isinstance(message, Task):  # an Answer that nobody waited for is dropped
-            connection.send(_evaluated(recipe, message, connection))
+            with suppress(OSError):  # the worker has gone
+                connection.send(_evaluated(recipe, message, connection))
 
 
 def _evaluated(recipe: Recipe, task: Task, connection: Connection) -> Outcome:

@@ -37,6 +37,7 @@ class Enrollment:
     file: Path | None = None
     """A space, metrics and settings instead of the objective's own."""
     max_trials: int | None = None
+    """Of the study in all, where the worker creates it; where it exists, of this worker."""
 
 
 def enroll(client: Client, definition: Definition, asked: Enrollment) -> Study:
@@ -55,9 +56,11 @@ def enroll(client: Client, definition: Definition, asked: Enrollment) -> Study:
         study = client.study(asked.study_id)
     except NotFound:
         study = client.create_study(asked.study_id, space, wanted.metrics, labels=_labels(wanted), **settings)
-        logger.info("created %s: %d parameters, max_trials %s", study.name, len(space.parameters), asked.max_trials)
+        logger.info(
+            "created %s: %d parameters, max_trials %s", study.name, len(space.parameters), study.definition.max_trials
+        )
     _check(study, space, wanted.metrics)
-    _extend(study, asked.max_trials)
+    _tell_limit(study, asked.max_trials)
     if wanted.defaults is not None and not sum(study.info().counts.values()):
         _enqueue_textbook(study, space, {**wanted.defaults, **constants})
     return study
@@ -138,10 +141,13 @@ def _difference(there: SearchSpace, here: SearchSpace) -> str:
     return f"they differ in {', '.join(names)}" if names else "they differ in order or constraints"
 
 
-def _extend(study: Study, max_trials: int | None) -> None:
-    if max_trials is not None and study.definition.max_trials != max_trials:
-        study.update(max_trials=max_trials)
-        logger.info("%s now has max_trials %d", study.name, max_trials)
+def _tell_limit(study: Study, max_trials: int | None) -> None:
+    """Says that a study keeps its own limit: other workers count on it."""
+    theirs = study.definition.max_trials
+    if max_trials is not None and theirs != max_trials:
+        kept = "no max_trials" if theirs is None else f"max_trials {theirs}"
+        change = f"`bo resume {study.id} --max-trials {max_trials}` changes it"
+        logger.info("%s has %s, and keeps it (%s); this worker runs at most %d", study.name, kept, change, max_trials)
 
 
 def _enqueue_textbook(study: Study, space: SearchSpace, defaults: Mapping[str, Value]) -> None:

@@ -1,12 +1,14 @@
 """One evaluation of an objective: what is asked, how it may end, and what happens to exceptions."""
 
 import logging
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bo_client import FailureReason, StopTrial, Value
+from bo_client import FailureReason, InvalidRequest, StopTrial, Value
+from bo_client.failures import described, failure_of
+from bo_client.out_of_memory import MemoryKills
+from bo_client.parameters import plain
 
 from bo_objectives.base import Examinable, Exportable, Objective, Repeatable, Run, TrialFailed
 from bo_objectives.discovery import make
@@ -123,24 +125,46 @@ class TaskRun:
 
 def evaluate(objective: Objective, task: Task, send: Callable[[Message], None]) -> Outcome:
     """Runs the objective; every exception becomes an outcome."""
+    kills = MemoryKills()
     try:
         task.directory.mkdir(parents=True, exist_ok=True)
-        metrics = _call(objective, task, TaskRun(task, send))
-        return Succeeded({name: float(value) for name, value in metrics.items()})
+        return Succeeded(_numbers(_call(objective, task, TaskRun(task, send))))
     except StopTrial:
         return Stopped()
-    except TrialFailed as failure:
-        return Failed(failure.reason, failure.message)
     except SetupError as error:
         return Failed(FailureReason.CRASHED, str(error), is_setup=True)
-    except MemoryError as error:
-        return Failed(FailureReason.OUT_OF_MEMORY, str(error) or "out of memory")
-    except Exception as error:
-        logger.exception("trial %d failed", task.number)
-        return Failed(FailureReason.CRASHED, "".join(traceback.format_exception_only(error)).strip())
+    except BaseException as error:  # a worker goes on, whatever its objective raises
+        failure = failure_of(error, kills)
+        if not isinstance(error, TrialFailed):
+            logger.exception("trial %d failed", task.number)
+        if failure.reason is FailureReason.PREEMPTED and not isinstance(error, TrialFailed):
+            return Failed(FailureReason.CRASHED, _left(error))
+        return Failed(failure.reason, failure.message)
 
 
-def _call(objective: Objective, task: Task, run: Run) -> Mapping[str, float]:
+def _left(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        said = f": {error.code}" if isinstance(error.code, str) else ""
+        return f"the objective left with exit code {code} (sys.exit){said}"
+    return f"the objective raised {described(error)}"
+
+
+def _numbers(returned: object) -> dict[str, float]:
+    """The metrics that an objective returned. Raises InvalidRequest where they are none."""
+    if not isinstance(returned, Mapping):
+        what = f"returned {returned!r:.100}" if returned is not None else "returned None"
+        raise InvalidRequest.of("metrics", f"the objective {what}; return metrics by name, such as {{'loss': 0.5}}")
+    found: dict[str, float] = {}
+    for name, value in returned.items():
+        number = plain(f"metrics[{name!r}]", value)
+        if isinstance(number, str):
+            raise InvalidRequest.of(f"metrics[{name!r}]", f"is {number!r}; it must be a number")
+        found[str(name)] = float(number)
+    return found
+
+
+def _call(objective: Objective, task: Task, run: Run) -> object:
     if task.repeat:
         if not isinstance(objective, Repeatable):
             raise SetupError("the objective has no repeat(parameters, run, index); leave --confirm out")

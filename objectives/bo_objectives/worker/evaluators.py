@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from bo_client import StopTrial
+from bo_client.out_of_memory import MemoryKills
 
 from bo_objectives.base import Objective
 from bo_objectives.worker.child import Answer, Child
@@ -56,11 +57,12 @@ class ChildEvaluator:
     def evaluate(self, task: Task, watch: Watch) -> Outcome:
         child = self._child or Child(self._recipe, self._environment)
         self._child = child
+        kills = MemoryKills()
         try:
             child.begin(task)
             outcome = _follow(child, watch)
         except (EOFError, OSError):
-            outcome = child.died()
+            outcome = child.died(kills)
         child.evaluated += 1
         if child.evaluated >= self._most or not isinstance(outcome, Succeeded):
             self.close()

@@ -7,7 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bo_client import FailedPrecondition, FailureReason, Metric, NotFound, RunningTrial, Study, Suggestions, Value
+from bo_client import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    Failure,
+    FailureReason,
+    InvalidRequest,
+    Metric,
+    NotFound,
+    RunningTrial,
+    ServerUnavailable,
+    Shortfall,
+    Study,
+    Suggestions,
+    Value,
+)
+from bo_client.outcomes import Outcomes, Waiting
 
 from bo_objectives.worker.evaluation import Failed, Outcome, Stopped, Task
 from bo_objectives.worker.evaluators import Evaluator
@@ -25,6 +40,9 @@ class Ending:
 
     def __init__(self, most_failures: int) -> None:
         self._most = most_failures
+        self._left: int | None = None
+        self.shortfall: Shortfall | None = None
+        """Why the study has no more trials, once that has been said."""
         self._failures = 0
         self._guard = threading.Lock()
         self._event = threading.Event()
@@ -44,6 +62,24 @@ class Ending:
             is_enough = failure is not None and self._failures >= self._most
         if is_enough:
             self.ask(f"{self._failures} trials in a row broke down; the last: {failure}")
+
+    def limit(self, most_trials: int | None) -> None:
+        """How many trials the worker begins at most; None for no limit of its own."""
+        self._left = most_trials
+
+    def take(self) -> bool:
+        """Whether one more trial may begin, which is then counted."""
+        with self._guard:
+            if self._left is None:
+                return True
+            self._left -= 1
+            return self._left >= 0
+
+    def give_back(self) -> None:
+        """No trial began after all."""
+        with self._guard:
+            if self._left is not None:
+                self._left += 1
 
     def is_asked(self) -> bool:
         return self._event.is_set()
@@ -71,30 +107,38 @@ class Slot:
     worker_id: str
     directory: Path
     ending: Ending
+    outcomes: Outcomes
 
     def run(self) -> None:
         """Returns when the study has no more trials, or the worker ends."""
         try:
-            while not self.ending.is_asked():
-                suggestions = self.study.suggest(1, self.worker_id)
+            waiting = Waiting(self.study, logger)
+            while not self.ending.is_asked() and self.ending.take():
+                suggestions = self.study._suggestions(1, self.worker_id)
                 for trial in suggestions:
                     self._run(trial)
-                if not suggestions and not self._waited(suggestions):
-                    return
+                    waiting = Waiting(self.study, logger)
+                if not suggestions:
+                    self.ending.give_back()
+                    if not self._waited(suggestions, waiting):
+                        return
         except NotFound:
             self.ending.ask(f"{self.study.name} is gone")
         except Exception as error:
+            if self.ending.is_asked() and isinstance(error, ServerUnavailable | DeadlineExceeded):
+                return  # the worker ends without waiting for a server that is away
             logger.exception("a slot broke down")
             self.ending.ask(f"{type(error).__name__}: {error}")
         finally:
             self.evaluator.close()
 
-    def _waited(self, suggestions: Suggestions) -> bool:
+    def _waited(self, suggestions: Suggestions, waiting: Waiting) -> bool:
         """Whether to ask again, now that it is time."""
         shortfall = suggestions.shortfall
         if shortfall is None or shortfall.is_final:
-            logger.info("no more trials: %s", shortfall or "the server gave none")
+            self.ending.shortfall = shortfall
             return False
+        waiting.tell(shortfall)
         return not self.ending.wait(suggestions.retry_delay or PAUSE_S)
 
     def _run(self, trial: RunningTrial) -> None:
@@ -104,26 +148,32 @@ class Slot:
         logger.info("trial %d begins (attempt %d): %s", trial.number, trial.attempt, _brief(trial.parameters))
         outcome = self.evaluator.evaluate(task, watch)
         if watch.is_lost:
-            logger.warning("trial %d is no longer ours: %s", trial.number, watch.stop_reason or "it has ended")
+            self.outcomes.lose(trial.number, watch.stop_reason or "")
             return
         watch.deliver(PATIENCE_S, self.ending.wait)
         final = settled(outcome, watch, self.study.definition.metrics)
-        self._end(trial, watch, final)
-        self._account(final)
+        self._account(self._end(trial, watch, final))
 
-    def _end(self, trial: RunningTrial, watch: TrialWatch, final: Final | Failed) -> None:
+    def _end(self, trial: RunningTrial, watch: TrialWatch, final: Final | Failed) -> Final | Failed:
+        """Tells the server, and returns what it was told: a result that it refuses is a failure."""
         ours = self._impatiently(trial) if self.ending.is_asked() else trial
         for name, text in watch.labels.items():
             logger.info("trial %d: %s: %s", trial.number, name, text)
         try:
+            if isinstance(final, Final):
+                try:
+                    ours.complete(final.metrics, final.step, watch.elapsed, watch.labels)
+                except InvalidRequest as refusal:
+                    final = Failed(FailureReason.CRASHED, f"the server refused the result: {refusal}")
             if isinstance(final, Failed):
-                logger.warning("trial %d failed, %s: %s", trial.number, final.reason, final.message)
                 ours.fail(final.reason, final.message, watch.labels)
-            else:
-                logger.info("trial %d: %s", trial.number, _brief(final.metrics))
-                ours.complete(final.metrics, final.step, watch.elapsed, watch.labels)
         except (FailedPrecondition, NotFound) as error:  # somebody else has ended or deleted it
             logger.warning("%s: %s", trial.name, error)
+        if isinstance(final, Failed):
+            self.outcomes.fail(trial.number, Failure(final.reason, final.message))
+        else:
+            self.outcomes.succeed(trial.number, final.metrics)
+        return final
 
     def _account(self, final: Final | Failed) -> None:
         if not isinstance(final, Failed):
@@ -153,7 +203,9 @@ def settled(outcome: Outcome, watch: TrialWatch, metrics: Sequence[Metric]) -> F
         given = ", ".join(sorted(final.metrics)) or "nothing"
         return Failed(FailureReason.CRASHED, f"the objective gave {given}, without {', '.join(missing)}")
     wild = [f"{name} is {final.metrics[name]}" for name in required if not math.isfinite(final.metrics[name])]
-    return Failed(FailureReason.DIVERGED, ", ".join(wild)) if wild else final
+    if wild:
+        return Failed(FailureReason.DIVERGED, ", ".join(wild))
+    return Final({n: v for n, v in final.metrics.items() if n in required or math.isfinite(v)}, final.step)
 
 
 def _brief(values: Mapping[str, Value]) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bo_client import Client, Study
+from bo_client import Client, Shortfall, Study
+from bo_client.outcomes import Outcomes, why_no_more
 
 from bo_objectives.errors import SetupError
 from bo_objectives.worker.enrollment import Enrollment, enroll
@@ -50,6 +51,9 @@ def run(
 ) -> int:
     """Runs trials until there are none left; the exit code: 0, or 128 + the signal that ended it.
 
+    It runs at most `asked.max_trials` where the study exists with another limit, which stays as it is. At the end it
+    logs how many trials it ran and why there are no more.
+
     `ending` lets another thread end it; signals do too, where this is the main thread.
 
     Raises:
@@ -57,29 +61,48 @@ def run(
         BoClientError: the server refuses, or isn't there when the worker begins.
     """
     study = enroll(client, recipe.make().define(), asked)
+    limit = None if asked.max_trials == study.definition.max_trials else asked.max_trials
     ending = ending or Ending(settings.max_failures)
+    ending.limit(limit)
+    outcomes = Outcomes(study.name, limit, logger)
     with _signals(ending) as caught:
         threads = [
             threading.Thread(target=slot.run, name=f"slot-{i}", daemon=True)
-            for i, slot in enumerate(_slots(client, study, recipe, settings, ending))
+            for i, slot in enumerate(_slots(client, study, recipe, settings, ending, outcomes))
         ]
         for thread in threads:
             thread.start()
         _join(threads, ending)
+    outcomes.end(_why(study, ending, caught, outcomes), ending.shortfall is Shortfall.COMPLETED)
     if ending.error:
         raise SetupError(ending.error)
     return 128 + caught[0] if caught else 0
 
 
-def _slots(client: Client, study: Study, recipe: Recipe, settings: WorkerSettings, ending: Ending) -> Iterator[Slot]:
-    patient = Study(Client(client.transport, client.timeout, PATIENCE_S), study.definition)
+def _why(study: Study, ending: Ending, caught: list[int], outcomes: Outcomes) -> str:
+    """Why the worker ends, in words."""
+    if ending.error:
+        return ending.error
+    if caught:
+        return f"{signal.Signals(caught[0]).name}, and what ran was given back"
+    if ending.is_asked():
+        return "it was asked to end"
+    if ending.shortfall is None and outcomes.wanted is not None:
+        return "as many as --max-trials says; the study goes on"
+    return why_no_more(study, ending.shortfall)
+
+
+def _slots(
+    client: Client, study: Study, recipe: Recipe, settings: WorkerSettings, ending: Ending, outcomes: Outcomes
+) -> Iterator[Slot]:
+    patient = Study(Client(client.transport, client.timeout, PATIENCE_S, wait=ending.wait), study.definition)
     impatient = Study(Client(client.transport, HASTE_S, 0.0), study.definition)
     for i in range(settings.parallel):
         name = settings.worker_id if settings.parallel == 1 else f"{settings.worker_id}/{i + 1}"
         evaluator: Evaluator = ChildEvaluator(recipe, settings.trials_per_process, settings.environment(i))
         if settings.is_local:
             evaluator = LocalEvaluator(recipe)
-        yield Slot(patient, impatient, evaluator, name, settings.directory, ending)
+        yield Slot(patient, impatient, evaluator, name, settings.directory, ending, outcomes)
 
 
 def _join(threads: list[threading.Thread], ending: Ending) -> None:

@@ -7,19 +7,17 @@ from typing import Any, TypeVar
 import click
 
 from bo_client.client import Client
-from bo_client.security import security_from
+from bo_client.security import DEFAULT_SERVER, address_from, security_from
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-SERVER = "127.0.0.1:50051"
-
 OPTIONS = [
     click.option(
         "--server",
         metavar="HOST:PORT",
         envvar="BO_SERVER",
-        default=SERVER,
+        default=DEFAULT_SERVER,
         show_default=True,
         show_envvar=True,
         help="Where the server listens.",
@@ -82,9 +80,11 @@ def connection_options(command: F) -> F:
     return command
 
 
-def connected(server: str, timeout: float, patience: float, options: dict[str, Any]) -> Client:
+def connected(
+    server: str, timeout: float, patience: float, options: dict[str, Any], waits_for_server: bool = True
+) -> Client:
     """A client as the options say. Raises InvalidRequest."""
     from bo_client.wire.transport import GrpcTransport  # gRPC is loaded by those who call a server
 
     security = security_from(**{name: options[name] for name in NAMES})
-    return Client(GrpcTransport(server, security), timeout, patience)
+    return Client(GrpcTransport(address_from(server), security), timeout, patience, waits_for_server)

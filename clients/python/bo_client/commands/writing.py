@@ -120,7 +120,7 @@ def suggest(client: Client, study_id: str, count: int, worker_id: str | None, as
     Report to a trial before its lease ends, or it will be given to somebody else.
     """
     study = client.study(study_id)
-    trials = study.suggest(count, worker_id)
+    trials = study._suggestions(count, worker_id)
     if not trials:
         raise click.ClickException(_why_none(study_id, trials.shortfall, trials.retry_delay))
     if as_json_:
@@ -221,10 +221,12 @@ def pause(client: Client, study_id: str) -> None:
 
 @click.command()
 @study_argument
+@click.option("--max-trials", type=click.IntRange(min=1), help="Also change the number of trials of the study in all.")
 @pass_client
-def resume(client: Client, study_id: str) -> None:
-    """Give out trials again."""
-    _set_state(client, study_id, StudyState.ACTIVE)
+def resume(client: Client, study_id: str, max_trials: int | None) -> None:
+    """Give out trials again, where the study is paused or completed."""
+    study = client.study(study_id)
+    click.echo(f"study {study_id} is {study.update(state=StudyState.ACTIVE, max_trials=max_trials).state}")
 
 
 @click.command()

@@ -56,6 +56,12 @@ def error_of(error: grpc.RpcError, address: str, timeout: float | None, is_close
     return kind(message, info.reason, metadata)
 
 
+def is_silent(error: grpc.RpcError) -> bool:
+    """Whether no server has answered, as far as can be told."""
+    codes = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+    return not isinstance(error, grpc.Call) or (error.code() in codes and not _details(error)[0].reason)
+
+
 def _details(call: grpc.Call) -> tuple[error_details_pb2.ErrorInfo, tuple[Violation, ...]]:
     info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     for key, value in call.trailing_metadata() or ():
@@ -70,8 +76,11 @@ def _message(kind: type[BoClientError], details: str, address: str, timeout: flo
     if by_server:
         return details
     if kind is ServerUnavailable:
-        cause = details.rpartition(": ")[2] if "last error" in details else details  # gRPC tells its whole way there
+        told = details.removesuffix(": OK")
+        cause = told.rpartition(": ")[2] if "last error" in details else told  # gRPC tells its whole way there
         return f"no server answers at {address}; is it running, and is the address right? ({cause})"
     if kind is DeadlineExceeded:
         return f"no answer from {address} within {timeout:g} s; the call may still have had its effect"
+    if kind is NotSupported:
+        return f"what answers at {address} has no such call: it is no bo-service, or an older one ({details})"
     return details or f"{address} gave no details"

@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -10,10 +11,11 @@ import grpc
 from bo_api.v1 import optimization_service_pb2, token_service_pb2
 from google.protobuf.message import Message
 
-from bo_client.errors import InvalidRequest
-from bo_client.retries import new_request_id
-from bo_client.security import Security, is_local
-from bo_client.wire.status import error_of
+from bo_client.errors import BoClientError
+from bo_client.retries import SILENT_FOR, logger, new_request_id
+from bo_client.security import Security, check_address, is_local
+from bo_client.wire.reachability import cause_of
+from bo_client.wire.status import error_of, is_silent
 
 SERVICES = {
     method.name: (service.full_name, module)
@@ -74,6 +76,22 @@ class Connection:
         self._lock = threading.Lock()
         self._opened: grpc.Channel | None = None
         self._methods: dict[str, Any] = {}
+        self.has_answered = False
+        """Whether a server has ever answered a call on it."""
+
+    @contextmanager
+    def first_call(self, address: str) -> Iterator[None]:
+        """Around a call: until one has been answered, says so when there is no answer for a while."""
+        if self.has_answered:
+            yield
+            return
+        warning = threading.Timer(SILENT_FOR, logger.warning, ("no answer from %s yet; waiting", address))
+        warning.daemon = True
+        warning.start()
+        try:
+            yield
+        finally:
+            warning.cancel()
 
     @property
     def is_closed(self) -> bool:
@@ -118,8 +136,7 @@ class GrpcTransport:
         Raises:
             InvalidRequest: the address has no port, a file can't be read, or a token would be seen.
         """
-        if ":" not in address:
-            raise InvalidRequest.of("server", f"is {address!r}; give HOST:PORT, such as 127.0.0.1:50051")
+        check_address(address)
         self.address = address
         self.security = security or Security()
         self.security.check(address)
@@ -133,24 +150,36 @@ class GrpcTransport:
         """The answer to `request`, within `timeout` seconds. Raises BoClientError."""
         try:
             make = self._connection.method(method, streaming=False)
-            answer: Message = make(request, timeout=timeout, metadata=self._metadata(request))
+            with self._connection.first_call(self.address):
+                answer: Message = make(request, timeout=timeout, metadata=self._metadata(request))
         except grpc.RpcError as error:
-            raise error_of(error, self.address, timeout, self._connection.is_closed) from None
+            raise self._error(error, timeout) from None
+        self._connection.has_answered = True
         return answer
 
     def stream(self, method: str, request: Message) -> Iterator[Message]:
         """The answers to `request` as they come; closing the iterator ends the call. Raises BoClientError."""
         call = self._connection.method(method, streaming=True)(request, metadata=self._metadata(request))
         try:
-            yield from call
+            for message in call:
+                self._connection.has_answered = True
+                yield message
         except grpc.RpcError as error:
-            raise error_of(error, self.address, None, self._connection.is_closed) from None
+            raise self._error(error, None) from None
         finally:
             call.cancel()
 
     def close(self) -> None:
         """Closes the connection; calls in progress end as cancelled."""
         self._connection.close()
+
+    def _error(self, error: grpc.RpcError, timeout: float | None) -> BoClientError:
+        """Ours. Where no call has ever been answered, it also says what is wrong with the connection."""
+        if not is_silent(error):
+            self._connection.has_answered = True
+        elif not self._connection.has_answered and error.code() is grpc.StatusCode.UNAVAILABLE:
+            return cause_of(error.details() or "", self.address, self.security).error()
+        return error_of(error, self.address, timeout, self._connection.is_closed)
 
     def _metadata(self, request: Message) -> list[tuple[str, str]]:
         """The token; what the server's log calls this call; and the trace that the program is in, if it has one."""
