@@ -1,14 +1,22 @@
 """A trial that another tool runs: held, with signs of life from a thread, until the tool says what came of it."""
 
+import hashlib
+import logging
+import math
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 
-from bo_client.errors import FailedPrecondition, NotFound
+from bo_client.errors import FailedPrecondition, InvalidRequest, LimitExceeded, NotFound
 from bo_client.optimize import PAUSE, Heart, fail, succeed
 from bo_client.running import RunningTrial
 from bo_client.study import Study
-from bo_client.values import FailureReason, Shortfall
+from bo_client.values import FailureReason, Shortfall, TrialState
+
+logger = logging.getLogger("bo_client.integrations")
+
+LATE_LABEL = "late-result-of"
+"""Label of a trial that was added because its result came after its lease had run out."""
 
 
 class HeldTrial:
@@ -18,22 +26,50 @@ class HeldTrial:
         self.trial = trial
         self.last_step: int | None = None
         """The last step reported."""
+        self.diverged: str | None = None
+        """Which objective was last reported as NaN or infinite, and at which step; None where the last was finite."""
         self._heart = Heart(trial)
         self._heart.__enter__()
 
     def report(self, metrics: Mapping[str, float], step: int) -> str | None:
-        """Adds to the learning curve. Returns why the trial should end now, or None. Raises BoClientError."""
+        """Adds the finite metrics to the learning curve.
+
+        Returns:
+            Why the trial should end now, or None. Where the study has a stopping rule, an objective that is NaN or
+            infinite is such a reason.
+
+        Raises:
+            BoClientError.
+        """
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        objectives = [metric.name for metric in self.trial.study.definition.objectives]
+        wild = [f"{name} is {metrics[name]!r}" for name in objectives if name in metrics and name not in finite]
+        self.diverged = f"{', '.join(wild)} at step {step}" if wild else None
         try:
-            answer = self.trial.report(metrics, step)
+            answer = self.trial.report(finite, step) if finite else self.trial.heartbeat()
         except (FailedPrecondition, NotFound) as error:
             return str(error)
         self.last_step = step
-        return answer.reason if answer.should_stop or not answer.lease_valid else None
+        if answer.should_stop or not answer.lease_valid:
+            return answer.reason
+        has_rule = self.trial.study.definition.settings.get("stopping", "none") != "none"
+        return self.diverged if has_rule else None
 
     def succeed(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Ends it with its result; as DIVERGED where that isn't finite."""
+        """Ends it with its result; as DIVERGED where that isn't finite.
+
+        Where the trial has failed meanwhile because its lease ran out, the result is added as a trial of its own.
+        """
         self.release()
-        succeed(self.trial, metrics, step)
+        if not all(math.isfinite(value) for value in metrics.values()):
+            succeed(self.trial, metrics, step)
+            return
+        try:
+            self.trial.complete(metrics, step)
+        except NotFound:
+            return
+        except FailedPrecondition:
+            self._add_late(metrics)
 
     def stop(self, metrics: Mapping[str, float], why: str, step: int | None = None) -> None:
         """Ends it early with what it has measured: STOPPED."""
@@ -58,9 +94,20 @@ class HeldTrial:
         """No more signs of life."""
         self._heart.__exit__(None, None, None)
 
+    def _add_late(self, metrics: Mapping[str, float]) -> None:
+        study, name = self.trial.study, self.trial.name
+        try:
+            if study.trial(self.trial.number, full=False).state is not TrialState.FAILED:
+                return
+            request_id = f"late-{hashlib.sha256(name.encode()).hexdigest()[:40]}"
+            study.add(self.trial.parameters, metrics, None, {LATE_LABEL: name}, request_id)
+        except (InvalidRequest, FailedPrecondition, LimitExceeded, NotFound) as refusal:
+            logger.warning("the result of %s came after its lease had run out, and is lost: %s", name, refusal)
+
 
 def ask(study: Study, ended: threading.Event | None = None) -> RunningTrial | Shortfall:
-    """A trial, or why there is none. Waits while the study is paused, unless `ended` is set meanwhile."""
+    """Returns a trial, or why there is none. Waits while the study is paused, unless `ended` is set meanwhile."""
+    is_told = False
     while True:
         suggestions = study.suggest()
         if suggestions:
@@ -68,5 +115,8 @@ def ask(study: Study, ended: threading.Event | None = None) -> RunningTrial | Sh
         shortfall = suggestions.shortfall or Shortfall.COMPLETED
         if shortfall is not Shortfall.PAUSED:
             return shortfall
+        if ended is None and not is_told:
+            is_told = True
+            logger.warning("%s is paused; the search waits until it is resumed", study.name)
         if (ended or threading.Event()).wait(suggestions.retry_delay or PAUSE):
             return shortfall

@@ -6,42 +6,46 @@
 What Optuna has is the truth: each of its trials is told to the service as it was run, whatever had been suggested.
 """
 
-import hashlib
 import logging
+import math
+import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers._base import _process_constraints_after_trial
 from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study as OptunaStudy
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from bo_client.client import Client
-from bo_client.errors import FailedPrecondition, InvalidRequest, LimitExceeded
+from bo_client.errors import FailedPrecondition, InvalidRequest
+from bo_client.integrations.callers import local_of
 from bo_client.integrations.distributions import given, translated
 from bo_client.integrations.domains import Translation
 from bo_client.integrations.held import HeldTrial, ask
+from bo_client.integrations.optuna_study import (
+    FAILURE_ATTRIBUTE,
+    ServiceStudy,
+    failure_kept,
+    failure_told,
+    measured,
+    metrics_of,
+)
 from bo_client.integrations.studies import Studies
 from bo_client.parameters import same
 from bo_client.running import RunningTrial
 from bo_client.space import SearchSpace
-from bo_client.study import Study
-from bo_client.values import FailureReason, Metric, StudySettings
+from bo_client.values import Failure, FailureReason, Shortfall, StudySettings
 
 logger = logging.getLogger("bo_client.optuna")
 
-TRIAL_ATTRIBUTE = "bo:trial"
-"""Where an Optuna trial keeps the name of the service's trial."""
-LABEL = "optuna-trial"
-"""What the service keeps of a trial that was added: the Optuna study's name, the trial's number and its start."""
-
 
 class BoSampler(BaseSampler):
-    """Suggests what the service suggests. Threads may share it; processes make one each."""
+    """Suggests what the service suggests, for one Optuna study. Threads may share it; processes make one each."""
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class BoSampler(BaseSampler):
         search_space: Mapping[str, BaseDistribution] | SearchSpace | None = None,
         independent_sampler: BaseSampler | None = None,
         failure_reason: FailureReason | str = FailureReason.CRASHED,
+        constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
         settings: StudySettings | None = None,
     ) -> None:
         """
@@ -59,9 +64,12 @@ class BoSampler(BaseSampler):
             study_id: of the service's study. Where the space is discovered, and changes, ID.2, ID.3 … follow.
             search_space: what may be tuned, in Optuna's distributions or, with conditions and constraints, as a
                 SearchSpace. By default what all trials so far have had in common, from the second trial on.
-            independent_sampler: for the first trial and for parameters outside the space; by default random.
-            failure_reason: what the service is told of a trial that fails: CRASHED is nobody's fault,
-                INVALID_CONFIGURATION or DIVERGED blame the parameters, which are then avoided.
+            independent_sampler: for the first trial, for parameters outside the space, and for trials for which the
+                service has no new configuration; by default Optuna's TPESampler.
+            failure_reason: what the service is told of a trial that raises an exception which says nothing of its
+                reason: CRASHED is nobody's fault, INVALID_CONFIGURATION or DIVERGED blame the parameters, which are
+                then avoided. NaN is always DIVERGED, and a lack of memory always OUT_OF_MEMORY.
+            constraints_func: as other samplers have it; `trial.set_constraint` needs none. Values must be at most 0.
             settings: of the service's study, such as {"seed": 0, "stopping": "median"}.
 
         Raises:
@@ -69,11 +77,16 @@ class BoSampler(BaseSampler):
         """
         self._studies = Studies(server, study_id, settings)
         self._failure_reason = FailureReason(failure_reason)
-        self._independent = independent_sampler or RandomSampler(self._studies.settings.get("seed"))
+        seed = self._studies.settings.get("seed")
+        self._independent = independent_sampler or TPESampler(seed=None if seed is None else seed % 2**32)
         self._given = None if search_space is None else given(search_space)
+        self._constraints_func = constraints_func
         self._discovered = IntersectionSearchSpace()
+        self._constraints: set[str] = set()
+        self._study_name: str | None = None
         self._runs: dict[int, HeldTrial] = {}
-        self._current: _Current | None = None
+        self._current: ServiceStudy | None = None
+        self._warned: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -83,41 +96,59 @@ class BoSampler(BaseSampler):
         self.__dict__.update(state, _lock=threading.RLock())
 
     def reseed_rng(self) -> None:
-        """Of the sampler for the first trial; the service has a seed of its own."""
+        """Reseeds the independent sampler; the service has a seed of its own."""
         self._independent.reseed_rng()
+
+    def before_trial(self, study: OptunaStudy, trial: FrozenTrial) -> None:
+        """Prepares the independent sampler. Raises InvalidRequest where the sampler serves another Optuna study."""
+        with self._lock:
+            self._study_name = self._study_name or study.study_name
+            if self._study_name != study.study_name:
+                what = f"is a BoSampler that serves {self._study_name!r}; make another one for {study.study_name!r}"
+                raise InvalidRequest.of("sampler", f"{what}, with a study_id of its own")
+        self._independent.before_trial(study, trial)
 
     def infer_relative_search_space(
         self,
         study: OptunaStudy,
         trial: FrozenTrial,  # noqa: ARG002 - the base's shape
     ) -> dict[str, BaseDistribution]:
-        """What the service will be asked for."""
+        """Returns what the service will be asked for."""
         with self._lock:
-            found = self._given[0] if self._given else self._discovered.calculate(study)
+            found = self._given[0] if self._given else self._discover(_whole(study))
         return {name: d for name, d in found.items() if not d.single()}
 
     def sample_relative(
         self, study: OptunaStudy, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The service's suggestion, unless everything has been fixed by `enqueue_trial`. Raises BoClientError."""
-        if not search_space:
-            return {}
+        """Returns the service's suggestion, or nothing where `enqueue_trial` or the independent sampler has all to say.
+
+        Raises:
+            BoClientError.
+        """
         fixed = trial.system_attrs.get("fixed_params", {})
-        if fixed and set(search_space) <= set(fixed):
+        if not search_space or set(search_space) <= set(fixed):
             return {}
+        study = _whole(study)
         current = self._study_of(study, search_space)
         found = ask(current.study)
-        if not isinstance(found, RunningTrial):
-            return _exhausted(study, trial, current.study, found)
-        with self._lock:
-            self._runs[trial._trial_id] = HeldTrial(found)
-        study._storage.set_trial_system_attr(trial._trial_id, TRIAL_ATTRIBUTE, found.name)
-        return current.translation.inward(found.parameters)
+        if isinstance(found, RunningTrial):
+            with self._lock:
+                self._runs[trial._trial_id] = HeldTrial(found)
+            current.mark(study, trial, found.name)
+            chosen = current.translation.inward(found.parameters)
+        elif found is Shortfall.COMPLETED:
+            self._end_search(study, trial, current)
+            return {}
+        else:
+            self._warn_of_shortfall(current, found)
+            chosen = self._independently(study, trial, search_space, current)
+        return {name: value for name, value in chosen.items() if name in search_space}
 
     def sample_independent(
         self, study: OptunaStudy, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Of a parameter that the service isn't asked for."""
+        """Returns a value of a parameter that the service isn't asked for."""
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
@@ -125,27 +156,41 @@ class BoSampler(BaseSampler):
     ) -> None:
         """Tells the service what came of the trial. Raises BoClientError."""
         self._independent.after_trial(study, trial, state, values)
+        study = _whole(study)
+        if self._constraints_func is not None:
+            _process_constraints_after_trial(self._constraints_func, study, trial, state)
+            trial = study._storage.get_trial(trial._trial_id)
+        failure = failure_told(self._failure_reason) if state is TrialState.FAIL else None
+        if failure is not None:
+            study._storage.set_trial_system_attr(trial._trial_id, FAILURE_ATTRIBUTE, str(failure.reason))
         with self._lock:
             held = self._runs.pop(trial._trial_id, None)
             current = self._current
+            if state is TrialState.COMPLETE:
+                self._constraints |= set(trial.constraints)
         if held is not None and current is not None and not _was_run(held.trial, current.translation, trial):
             held.give_back("Optuna has run another configuration instead")
-            study._storage.set_trial_system_attr(trial._trial_id, TRIAL_ATTRIBUTE, "")
+            current.mark(study, trial, "")
             held = None
         if held is not None:
-            self._end(held, trial, state, values)
+            self._end(held, trial, state, values, failure)
         is_elsewhere = held is None or current is None or held.trial.study.id != current.study.id
-        if current is not None and is_elsewhere and state is TrialState.COMPLETE:
-            current.add(study, trial, values)
+        if current is not None and is_elsewhere and state is not TrialState.PRUNED:
+            outcome = failure or measured(current.study.definition, trial, values or ())
+            current.add(study, trial, outcome)
 
     def should_stop(self, trial: FrozenTrial) -> bool:
-        """Reports what is new of the trial, and hears whether it should end. Raises BoClientError."""
+        """Reports what is new of the trial, and returns whether it should end: so it should where it reports NaN.
+
+        Raises:
+            BoClientError.
+        """
         with self._lock:
             held = self._runs.get(trial._trial_id)
         if held is None:
             return False
         reasons = [held.report({held.trial.study.definition.objective.name: v}, s) for s, v in _unreported(held, trial)]
-        return any(reason is not None for reason in reasons)
+        return held.diverged is not None or any(reason is not None for reason in reasons)
 
     def _end(
         self,
@@ -153,30 +198,103 @@ class BoSampler(BaseSampler):
         trial: FrozenTrial,
         state: TrialState,
         values: Sequence[float] | None,
+        failure: Failure | None,
     ) -> None:
-        names = [metric.name for metric in held.trial.study.definition.objectives]
-        _report_rest(held, trial)
-        if state is TrialState.COMPLETE and values is not None:
-            held.succeed(dict(zip(names, values, strict=True)))
-        elif state is TrialState.PRUNED and values:
-            held.stop({names[0]: values[0]}, "pruned by Optuna", trial.last_step)
+        for step, value in _unreported(held, trial):  # as where no pruner has asked
+            held.report({held.trial.study.definition.objective.name: value}, step)
+        outcome = failure or measured(held.trial.study.definition, trial, values or ())
+        if isinstance(outcome, Failure) and state is TrialState.PRUNED:
+            reason = FailureReason.DIVERGED if held.diverged else FailureReason.INVALID_CONFIGURATION
+            held.fail(reason, f"pruned by Optuna; {held.diverged or outcome.message}")
+        elif isinstance(outcome, Failure):
+            if failure is None and outcome.reason is not FailureReason.DIVERGED:
+                logger.warning("trial %d: %s", trial.number, outcome.message)
+            held.fail(outcome.reason, outcome.message)
         elif state is TrialState.PRUNED:
-            held.fail(FailureReason.INVALID_CONFIGURATION, "pruned by Optuna, with nothing reported")
+            held.stop(outcome, "pruned by Optuna", trial.last_step)
         else:
-            held.fail(self._failure_reason, "the objective failed, or its value was no number")
+            held.succeed(outcome)
 
-    def _study_of(self, study: OptunaStudy, search_space: Mapping[str, BaseDistribution]) -> "_Current":
-        """The service's study for this space, with what Optuna knows already."""
+    def _discover(self, study: OptunaStudy) -> dict[str, BaseDistribution]:
+        """What all complete trials have in common; while there are none, what those that failed or were pruned have."""
+        found = self._discovered.calculate(study)
+        if found or study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            return found
+        ended = study.get_trials(deepcopy=False, states=(TrialState.FAIL, TrialState.PRUNED))
+        asked = [trial.distributions for trial in ended if trial.distributions]
+        return {n: d for n, d in sorted(asked[0].items()) if all(o.get(n) == d for o in asked)} if asked else {}
+
+    def _study_of(self, study: OptunaStudy, search_space: Mapping[str, BaseDistribution]) -> ServiceStudy:
+        """The service's study for this space and these constraints, with what Optuna knows already."""
         with self._lock:
-            if self._current is None or self._current.distributions != dict(search_space):
+            if self._current is None:
+                complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+                self._constraints.update(*(trial.constraints for trial in complete))
+            metrics = metrics_of(study, self._constraints)
+            current = self._current
+            if (
+                current is None
+                or (not self._given and current.distributions != dict(search_space))
+                or set(current.study.definition.metrics) != set(metrics)
+            ):
                 translation = self._given[1] if self._given else translated(search_space)
-                make = self._studies.exactly if self._given else self._studies.for_space
-                made = make(translation.space, metrics_of(study))
-                self._current = _Current(made, dict(search_space), translation)
-                for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-                    if not self._current.has(trial):
-                        self._current.add(study, trial, trial.values)
-            return self._current
+                is_fixed = self._given is not None and not self._constraints
+                make = self._studies.exactly if is_fixed else self._studies.for_space
+                current = ServiceStudy(make(translation.space, metrics), dict(search_space), translation)
+                self._current = current
+                self._add_earlier(study, current)
+            return current
+
+    def _add_earlier(self, study: OptunaStudy, current: ServiceStudy) -> None:
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL)):
+            failure = failure_kept(trial)
+            if current.has(trial) or (trial.state is TrialState.FAIL and failure is None):
+                continue
+            current.add(study, trial, failure or measured(current.study.definition, trial, trial.values or ()))
+
+    def _independently(
+        self,
+        study: OptunaStudy,
+        trial: FrozenTrial,
+        search_space: Mapping[str, BaseDistribution],
+        current: ServiceStudy,
+    ) -> dict[str, Any]:
+        """Values from the independent sampler; where they might break a constraint, an earlier configuration again."""
+        if current.translation.space.constraints:
+            tried = [trial.parameters for trial in current.study.trials()]
+            return current.translation.inward(random.choice(tried)) if tried else {}  # noqa: S311 - no secret
+        return {
+            name: self._independent.sample_independent(study, trial, name, distribution)
+            for name, distribution in search_space.items()
+        }
+
+    def _warn_of_shortfall(self, current: ServiceStudy, why: Shortfall) -> None:
+        """Once for each study and reason."""
+        if (current.study.name, str(why)) in self._warned:
+            return
+        self._warned.add((current.study.name, str(why)))
+        what = "has no new configuration to suggest for the moment" if not why.is_final else "has no new configuration"
+        go_on = "the search goes on with values of the independent sampler"
+        logger.warning("%s %s (%s); %s", current.study.name, what, why, go_on)
+
+    def _end_search(self, study: OptunaStudy, trial: FrozenTrial, current: ServiceStudy) -> None:
+        """Ends the loop of `optimize` after this trial, whose parameters are then the independent sampler's.
+
+        Raises:
+            FailedPrecondition: there is no loop, as with ask-and-tell.
+        """
+        info = current.study.info()
+        wanted = local_of("optuna", "_optimize", "n_trials")
+        limit = f" of max_trials={info.max_trials}" if info.max_trials is not None else ""
+        message = f"{info.name} is completed: {info.ended}{limit} trials have ended there"
+        try:
+            study.stop()
+        except RuntimeError:
+            study.tell(trial.number, state=TrialState.FAIL)
+            fix = "raise its max_trials, or take another study_id"
+            raise FailedPrecondition(f"{message}, and it gives out no more trials; {fix}", "COMPLETED") from None
+        asked = f", of n_trials={wanted}" if wanted is not None else ""
+        logger.warning("%s; the search ends after trial %d%s, drawn independently", message, trial.number, asked)
 
 
 class BoPruner(BasePruner):
@@ -193,42 +311,10 @@ class BoPruner(BasePruner):
         return study.sampler.should_stop(trial)
 
 
-class _Current:
-    """The service's study of one search space."""
-
-    def __init__(self, study: Study, distributions: Mapping[str, BaseDistribution], translation: Translation) -> None:
-        self.study = study
-        self.distributions = distributions
-        self.translation = translation
-        self._added = {trial.labels.get(LABEL) for trial in study.trials()}
-
-    def has(self, trial: FrozenTrial) -> bool:
-        """Whether it was run as a trial of this study."""
-        return str(trial.system_attrs.get(TRIAL_ATTRIBUTE, "")).startswith(f"{self.study.name}/")
-
-    def add(self, study: OptunaStudy, trial: FrozenTrial, values: Sequence[float] | None) -> None:
-        """A result that Optuna has and the service lacks, once, whoever adds it."""
-        try:
-            configuration = self.translation.outward(trial.params)
-        except InvalidRequest:
-            return  # of another range
-        label = f"{study.study_name[:200]}/{trial.number}/{trial.datetime_start}"
-        if label in self._added or values is None or self.study.definition.space.configuration_faults(configuration):
-            return
-        names = [metric.name for metric in self.study.definition.objectives]
-        origin = f"{self.study.name} {label}"  # processes may do so at the same moment
-        request_id = f"optuna-{hashlib.sha256(origin.encode()).hexdigest()[:40]}"
-        try:
-            self.study.add(configuration, dict(zip(names, values, strict=True)), None, {LABEL: label}, request_id)
-        except (InvalidRequest, FailedPrecondition, LimitExceeded) as refusal:
-            logger.warning("trial %d is not told to the service: %s", trial.number, refusal)
-
-
-def metrics_of(study: OptunaStudy) -> list[Metric]:
-    """An Optuna study's objectives; their names are those of `set_metric_names`, or value, value_1 …"""
-    names = study.metric_names or ["value", *(f"value_{i}" for i in range(1, len(study.directions)))]
-    goals = ["maximize" if d is StudyDirection.MAXIMIZE else "minimize" for d in study.directions]
-    return [Metric(name, goal) for name, goal in zip(names, goals, strict=True)]  # type: ignore[arg-type]
+def _whole(study: OptunaStudy) -> OptunaStudy:
+    """The study itself, where HyperbandPruner shows one of its brackets."""
+    whole = getattr(study, "_study", None)
+    return whole if isinstance(whole, OptunaStudy) else study
 
 
 def _was_run(trial: RunningTrial, translation: Translation, run: FrozenTrial) -> bool:
@@ -240,24 +326,6 @@ def _was_run(trial: RunningTrial, translation: Translation, run: FrozenTrial) ->
     return all(same(value, trial.parameters[name]) for name, value in had.items() if name in trial.parameters)
 
 
-def _report_rest(held: HeldTrial, trial: FrozenTrial) -> None:
-    """The part of the learning curve that isn't told yet, as where no pruner has asked."""
-    for step, value in _unreported(held, trial):
-        held.report({held.trial.study.definition.objective.name: value}, step)
-
-
 def _unreported(held: HeldTrial, trial: FrozenTrial) -> list[tuple[int, float]]:
-    last = -1 if held.last_step is None else held.last_step
+    last = -math.inf if held.last_step is None else held.last_step
     return sorted((step, value) for step, value in trial.intermediate_values.items() if step > last)
-
-
-def _exhausted(study: OptunaStudy, trial: FrozenTrial, of: Study, why: object) -> dict[str, Any]:
-    """Ends the loop of `optimize` after this trial, whose parameters are then drawn at random."""
-    message = f"{of.name} gives out no more trials ({why})"
-    try:
-        study.stop()
-    except RuntimeError:  # ask-and-tell: there is no loop
-        study.tell(trial.number, state=TrialState.FAIL)
-        raise FailedPrecondition(f"{message}; raise its max_trials, or take another study_id", str(why)) from None
-    logger.warning("%s; the search ends, and its last trial is drawn at random", message)
-    return {}

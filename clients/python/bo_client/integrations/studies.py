@@ -41,10 +41,10 @@ class Studies:
         return self._create(self.study_id, space, metrics)
 
     def for_space(self, space: SearchSpace, metrics: Sequence[Metric]) -> Study:
-        """The study of that id, or the first of ID.2, ID.3 …, that has this space or isn't there yet.
+        """The study of that id, or the first of ID.2, ID.3 …, that has this space and these metrics or isn't there yet.
 
         Raises:
-            AlreadyExists: there is one with this space, but with other metrics or settings.
+            AlreadyExists: there is one with other objectives, or with this space and these metrics but other settings.
         """
         number = 1
         while True:
@@ -53,7 +53,9 @@ class Studies:
                 return self._create(study_id, space, metrics)
             except AlreadyExists:
                 found = self.client.study_info(study_id)
-                if found.space == space or found.metrics != tuple(metrics):
+                objectives = tuple(metric for metric in metrics if metric.role == "objective")
+                is_same = found.space == space and set(found.metrics) == set(metrics)
+                if is_same or found.objectives != objectives:
                     raise
                 number += 1
 
