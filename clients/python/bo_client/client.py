@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
@@ -107,6 +109,24 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Client":
+        """Returns the client itself, as threads may share it: copies of what holds it, such as estimators, do too."""
+        return self
+
+    def __reduce__(self) -> tuple[partial["Client"], tuple[()]]:
+        """Pickles how to connect, without the token: the process that loads it shows that of BO_TOKEN or BO_TOKEN_FILE.
+
+        Raises:
+            TypeError: the transport is another than gRPC's.
+        """
+        from bo_client.wire.transport import GrpcTransport
+
+        if not isinstance(self.transport, GrpcTransport):
+            raise TypeError(f"a Client over a {type(self.transport).__name__} can't be pickled; give HOST:PORT instead")
+        security = self.transport.security
+        options = {field.name: getattr(security, field.name) for field in fields(security) if field.name != "token"}
+        return partial(connect, self.transport.address, self.timeout, self.patience, **options), ()
 
     def close(self) -> None:
         """Closes the connection."""

@@ -52,7 +52,7 @@ class Violation:
         return Violation(f"{prefix}{separator}{self.field}", self.description)
 
 
-class InvalidRequest(BoClientError):
+class InvalidRequest(BoClientError, ValueError):
     """A request that can't succeed as it is."""
 
     default_reason = "INVALID_ARGUMENT"

@@ -110,7 +110,7 @@ class Labeled(Domain):
 
     def outward(self, value: Any) -> Value:
         for label, known in zip(self.labels, self.values, strict=True):
-            if known is value or (type(known) is type(value) and _equal(known, value)):
+            if known is value or (type(known) is type(value) and equal(known, value)):
                 return label
         raise InvalidRequest.of(self.name, f"is {value!r}; it must be one of {listed(self.values)}")
 
@@ -185,7 +185,8 @@ def _counted(values: Sequence[Any]) -> tuple[Value, ...]:
     return tuple(f"choice {i}" for i in range(len(values)))
 
 
-def _equal(a: Any, b: Any) -> bool:
+def equal(a: Any, b: Any) -> bool:
+    """Whether two values of any kind are equal; False where they can't be compared as wholes."""
     try:
         return bool(a == b)
     except Exception:  # of arrays, for one

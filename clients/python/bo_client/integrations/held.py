@@ -4,12 +4,12 @@ import hashlib
 import logging
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from bo_client.errors import FailedPrecondition, InvalidRequest, LimitExceeded, NotFound
 from bo_client.optimize import PAUSE, Heart, fail, succeed
-from bo_client.running import RunningTrial
+from bo_client.running import RunningTrial, Suggestions
 from bo_client.study import Study
 from bo_client.values import FailureReason, Shortfall, TrialState
 
@@ -107,16 +107,23 @@ class HeldTrial:
 
 def ask(study: Study, ended: threading.Event | None = None) -> RunningTrial | Shortfall:
     """Returns a trial, or why there is none. Waits while the study is paused, unless `ended` is set meanwhile."""
-    is_told = False
+    suggestions = ask_for(study, 1, waiting=(Shortfall.PAUSED,), ended=ended)
+    return suggestions[0] if suggestions else suggestions.shortfall or Shortfall.COMPLETED
+
+
+def ask_for(
+    study: Study, count: int, waiting: Collection[Shortfall], ended: threading.Event | None = None
+) -> Suggestions:
+    """Returns trials, or why there are none. Waits while that is one of `waiting`, unless `ended` is set meanwhile."""
+    told: Shortfall | None = None
     while True:
-        suggestions = study.suggest()
-        if suggestions:
-            return suggestions[0]
-        shortfall = suggestions.shortfall or Shortfall.COMPLETED
-        if shortfall is not Shortfall.PAUSED:
-            return shortfall
-        if ended is None and not is_told:
-            is_told = True
-            logger.warning("%s is paused; the search waits until it is resumed", study.name)
+        suggestions = study.suggest(count)
+        why = suggestions.shortfall
+        if suggestions or why not in waiting:
+            return suggestions
+        if why is not told and ended is None:
+            told = why
+            until = "is resumed" if why is Shortfall.PAUSED else "has one again"
+            logger.warning("%s has no trial to run for now (%s); the search waits until it %s", study.name, why, until)
         if (ended or threading.Event()).wait(suggestions.retry_delay or PAUSE):
-            return shortfall
+            return suggestions

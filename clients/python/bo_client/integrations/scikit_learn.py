@@ -7,28 +7,36 @@ search.fit(X, y)
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from numbers import Integral
-from typing import Any, ClassVar
+from types import FunctionType
+from typing import Any, ClassVar, cast
 from uuid import uuid4
 
 import numpy as np
-from sklearn.model_selection._search import BaseSearchCV
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection._search import BaseSearchCV, _insert_error_scores, _warn_or_raise_about_fit_failures
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from bo_client.client import Client
 from bo_client.errors import InvalidRequest
-from bo_client.integrations import domains, embedded
-from bo_client.integrations.domains import Domain, Translation
-from bo_client.integrations.held import HeldTrial
+from bo_client.failures import failure_in, failure_of
+from bo_client.integrations import embedded
+from bo_client.integrations.domains import service_name
+from bo_client.integrations.held import HeldTrial, ask_for
+from bo_client.integrations.scikit_space import translated
 from bo_client.integrations.studies import Studies
-from bo_client.parameters import CategoricalParameter, DiscreteParameter, FloatParameter, IntParameter
 from bo_client.space import SearchSpace
 from bo_client.study import Study
-from bo_client.values import FailureReason, Metric, Shortfall, StudySettings
+from bo_client.values import Failure, FailureReason, Metric, Shortfall, StudySettings
 
-Evaluate = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
+Evaluate = Callable[..., Mapping[str, Any]]
+FitResult = Mapping[str, Any]
+"""What scikit-learn keeps of one fit: "fit_error" is its traceback, or None."""
+SINGLE = "mean_test_score"
+"""What cv_results_ calls the score where there is one."""
+MAX_SCORES = 3
+"""How many scores the service optimizes together."""
 
 
 class BOSearchCV(BaseSearchCV):
@@ -37,9 +45,11 @@ class BOSearchCV(BaseSearchCV):
     Parameters
     ----------
     estimator : estimator object
-    search_spaces : dict or bo_client.SearchSpace
-        What is tried of each parameter: a list of values, scipy.stats' `uniform`, `loguniform` or `randint`, or a
-        parameter of bo_client. A SearchSpace may have conditions and constraints. Numbers in a list count as ordered.
+    search_spaces : dict, list of dict or bo_client.SearchSpace
+        What is tried of each parameter: a list of values, a frozen distribution of scipy.stats, or a parameter of
+        bo_client. A distribution gives bounds: its support or, where that is infinite, its quantiles 0.001 and 0.999.
+        Of several dictionaries each candidate has one. A SearchSpace may have conditions and constraints. Numbers in
+        a list count as ordered.
     n_iter : int, default=50
         How many candidates are tried.
     n_points : int, default=1
@@ -54,7 +64,8 @@ class BOSearchCV(BaseSearchCV):
     random_state : int, RandomState instance or None, default=None
         An int makes the search the same each time.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
-        As in RandomizedSearchCV. With several scores, `refit` names the one that is optimized.
+        As in RandomizedSearchCV. With several scores, `refit` names the one that is optimized; where it is a function,
+        all of them are, which may be at most three.
 
     Attributes
     ----------
@@ -66,7 +77,7 @@ class BOSearchCV(BaseSearchCV):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseSearchCV._parameter_constraints,
-        "search_spaces": [dict, SearchSpace],
+        "search_spaces": [dict, list, SearchSpace],
         "n_iter": [Interval(Integral, 1, None, closed="left")],
         "n_points": [Interval(Integral, 1, 100, closed="both")],
         "server": [str, Client, None],
@@ -78,7 +89,7 @@ class BOSearchCV(BaseSearchCV):
     def __init__(
         self,
         estimator: Any,
-        search_spaces: Mapping[str, Any] | SearchSpace,
+        search_spaces: Mapping[str, Any] | Sequence[Mapping[str, Any]] | SearchSpace,
         *,
         n_iter: int = 50,
         n_points: int = 1,
@@ -116,49 +127,136 @@ class BOSearchCV(BaseSearchCV):
 
     def _run_search(self, evaluate_candidates: Evaluate) -> None:
         """Asks, evaluates and tells, until `n_iter` candidates have been tried. Raises BoClientError."""
-        metric = f"mean_test_{self._optimized()}"
+        scores = self._optimized()
         translation = translated(self.search_spaces)
-        study = self._study(translation.space, metric)
-        tried = 0
-        while tried < self.n_iter:
-            suggestions = study.suggest(min(self.n_points, self.n_iter - tried))
+        study = self._study(translation.space, [Metric(service_name(score), "maximize") for score in scores])
+        batches = _Batches(evaluate_candidates, self._checked_cv_orig, scores)
+        while batches.tried < self.n_iter:
+            count = min(self.n_points, self.n_iter - batches.tried)
+            suggestions = ask_for(study, count, waiting=(Shortfall.PAUSED, Shortfall.ALL_IN_PROGRESS))
             if not suggestions:
-                _warn_of_the_end(study, tried, self.n_iter, suggestions.shortfall)
-                return
-            _evaluate([HeldTrial(trial) for trial in suggestions], translation, evaluate_candidates, metric)
-            tried += len(suggestions)
+                _warn_of_the_end(study, batches.tried, self.n_iter, suggestions.shortfall)
+                break
+            held = [HeldTrial(trial) for trial in suggestions]
+            batches.run(held, [translation.inward(trial.parameters) for trial in suggestions])
+        batches.require_a_fit(self.error_score)
 
-    def _optimized(self) -> str:
-        """The score's name. Raises InvalidRequest where there are several."""
-        if isinstance(self.refit, str):
-            return self.refit
+    def _format_results(
+        self, candidate_params: Any, n_splits: int, out: list[dict[str, Any]], more_results: Any = None
+    ) -> Any:
+        """As the base's, where a function that returns several scores may have failed before its names were known."""
+        if callable(self.scoring):
+            _insert_error_scores(out, self.error_score)
+        return super()._format_results(candidate_params, n_splits, out, more_results)
+
+    def _optimized(self) -> list[str]:
+        """The results that are optimized, as cv_results_ calls them. Raises InvalidRequest where that isn't known."""
         if isinstance(self.scoring, list | tuple | set | dict):
-            what = 'and scoring has several; name the one to optimize, as in refit="accuracy"'
+            if isinstance(self.refit, str):
+                return [f"mean_test_{self.refit}"]
+            if callable(self.refit) and len(self.scoring) <= MAX_SCORES:
+                return [f"mean_test_{name}" for name in self.scoring]
+            count = "several" if not callable(self.refit) else f"{len(self.scoring)}, of which {MAX_SCORES} at most are"
+            what = f"and scoring has {count}; name the one to optimize, as in refit=\"accuracy\""
             raise InvalidRequest.of("refit", f"is {self.refit!r}, {what}")
-        return "score"
+        return [f"mean_test_{self.refit}" if callable(self.scoring) and isinstance(self.refit, str) else SINGLE]
 
-    def _study(self, space: SearchSpace, metric: str) -> Study:
+    def _study(self, space: SearchSpace, metrics: Sequence[Metric]) -> Study:
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         settings: StudySettings = {"seed": seed, **(self.settings or {})}
         self.server_ = embedded.address() if self.server is None else self.server
         self.study_id_ = self.study_id or f"search-{uuid4().hex}"
-        return Studies(self.server_, self.study_id_, settings).exactly(space, [Metric(metric, "maximize")])
+        return Studies(self.server_, self.study_id_, settings).exactly(space, metrics)
 
 
-def _evaluate(held: Sequence[HeldTrial], translation: Translation, evaluate: Evaluate, metric: str) -> None:
-    """Trials side by side; each is told what came of it."""
-    try:
-        results = evaluate([translation.inward(one.trial.parameters) for one in held])
-        scores = [float(score) for score in results[metric][-len(held) :]]
-    except BaseException as error:
-        for one in held:
-            one.fail(FailureReason.CRASHED, f"{type(error).__name__}: {error}")
-        raise
-    for one, score in zip(held, scores, strict=True):
-        if math.isfinite(score):
-            one.succeed({metric: score})
-        else:
-            one.fail(FailureReason.INVALID_CONFIGURATION, "the fit failed, or its score was no number")
+class _Batches:
+    """Candidates side by side, on the same splits each time; each trial is told what came of it."""
+
+    def __init__(self, evaluate: Evaluate, cv: Any, scores: Sequence[str]) -> None:
+        self.tried = 0
+        self._fits: list[FitResult] = []
+        self._evaluate = _without_raising(evaluate, self._fits)
+        self._cv = _SameSplits(cv)
+        self._scores = scores
+
+    def run(self, held: Sequence[HeldTrial], candidates: Sequence[Mapping[str, Any]]) -> None:
+        """Raises what scikit-learn raises; then the trials have failed."""
+        before = len(self._fits)
+        try:
+            results = self._evaluate(candidates, cv=self._cv)
+            rows = [self._row(results, i - len(held)) for i in range(len(held))]
+        except BaseException as error:
+            failure = failure_of(error)
+            for one in held:
+                one.fail(failure.reason, failure.message)
+            raise
+        self.tried += len(held)
+        fits = self._fits[before:]
+        splits = len(fits) // len(held)
+        for i, (one, row) in enumerate(zip(held, rows, strict=True)):
+            failure_or_none = _failure(row, fits[i * splits : (i + 1) * splits])
+            if failure_or_none is None:
+                one.succeed({service_name(name): score for name, score in row.items()})
+            else:
+                one.fail(failure_or_none.reason, failure_or_none.message)
+
+    def require_a_fit(self, error_score: Any) -> None:
+        """Raises ValueError, as scikit-learn does, where each fit of the search has failed."""
+        if self._fits and all(fit["fit_error"] is not None for fit in self._fits):
+            _warn_or_raise_about_fit_failures(self._fits, error_score)
+
+    def _row(self, results: Mapping[str, Any], i: int) -> dict[str, float]:
+        """The scores of a candidate. Raises InvalidRequest where one is missing."""
+        if all(fit["fit_error"] is not None for fit in self._fits):
+            return dict.fromkeys(self._scores, math.nan)  # a function's scores have no names yet
+        known = {name: name if name in results else SINGLE for name in self._scores}
+        if any(name not in results for name in known.values()):
+            has = ", ".join(sorted(name.removeprefix("mean_test_") for name in results if name.startswith("mean_test")))
+            raise InvalidRequest.of("refit", f"names none of the scores; scoring returns {has}: give one of them")
+        return {name: float(results[key][i]) for name, key in known.items()}
+
+
+class _SameSplits:
+    """A splitter that splits once: all candidates are compared on the same folds, as RandomizedSearchCV compares."""
+
+    def __init__(self, cv: Any) -> None:
+        self._cv = cv
+        self._splits: list[Any] | None = None
+
+    def split(self, *data: Any, **groups: Any) -> list[Any]:
+        """The folds of the first call."""
+        if self._splits is None:
+            self._splits = list(self._cv.split(*data, **groups))
+        return self._splits
+
+
+def _without_raising(evaluate: Evaluate, fits: list[FitResult]) -> Evaluate:
+    """The same function of scikit-learn's, which keeps what it knows of each fit and goes on where all have failed.
+
+    scikit-learn raises where all fits of one call have failed: that is one candidate here, and all candidates in a
+    RandomizedSearchCV.
+    """
+
+    def warn_about_fit_failures(results: Sequence[FitResult], error_score: Any) -> None:
+        fits.extend(results)
+        try:
+            _warn_or_raise_about_fit_failures(results, error_score)
+        except ValueError as all_failed:
+            warnings.warn(str(all_failed), FitFailedWarning, stacklevel=2)
+
+    function = cast(FunctionType, evaluate)
+    names = {**function.__globals__, _warn_or_raise_about_fit_failures.__name__: warn_about_fit_failures}
+    return FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+
+
+def _failure(scores: Mapping[str, float], fits: Sequence[FitResult]) -> Failure | None:
+    """Why a candidate has no result; None where it has one, also where some of its fits have failed."""
+    errors = [str(fit["fit_error"]) for fit in fits if fit["fit_error"] is not None]
+    wild = [f"{name} is {score!r}" for name, score in scores.items() if not math.isfinite(score)]
+    if errors and (wild or len(errors) == len(fits)):
+        last = errors[0].strip().splitlines()[-1]
+        return failure_in(errors[0]) or Failure(FailureReason.INVALID_CONFIGURATION, f"the fit failed: {last}")
+    return Failure(FailureReason.DIVERGED, ", ".join(wild)) if wild else None
 
 
 def _warn_of_the_end(study: Study, tried: int, wanted: int, why: Shortfall | None) -> None:
@@ -167,34 +265,3 @@ def _warn_of_the_end(study: Study, tried: int, wanted: int, why: Shortfall | Non
     if tried == 0:
         raise InvalidRequest.of("study_id", f"is {study.id!r}, and {what}; take another one")
     warnings.warn(f"{what}: {tried} candidates were tried, not n_iter={wanted}", UserWarning, stacklevel=2)
-
-
-def translated(spaces: Mapping[str, Any] | SearchSpace) -> Translation:
-    """The service's parameters. Raises InvalidRequest, naming the parameter."""
-    if isinstance(spaces, SearchSpace):
-        return Translation.of(spaces)
-    return Translation(domain(name, given) for name, given in spaces.items())
-
-
-def domain(name: str, given: Any) -> Domain:
-    """One parameter. Raises InvalidRequest."""
-    if isinstance(given, FloatParameter | IntParameter | CategoricalParameter | DiscreteParameter):
-        return domains.checked(Domain(name, replace(given, name=domains.service_name(name))))
-    if isinstance(given, list | np.ndarray):
-        return domains.chosen(name, np.asarray(given).tolist() if isinstance(given, np.ndarray) else given)
-    if hasattr(given, "rvs"):
-        return _distributed(name, given)
-    known = "a list of values, scipy.stats' uniform, loguniform or randint, or a parameter of bo_client"
-    raise InvalidRequest.of(name, f"is {given!r}; give {known}")
-
-
-def _distributed(name: str, given: Any) -> Domain:
-    kind = getattr(getattr(given, "dist", None), "name", type(given).__name__)
-    if kind in ("uniform", "loguniform", "reciprocal"):
-        low, high = given.support()
-        return domains.real(name, float(low), float(high), log=kind != "uniform")
-    if kind == "randint":
-        low, high = given.support()
-        return domains.whole(name, int(low), int(high))
-    what = "give bounds instead, by scipy.stats' uniform, loguniform or randint: the service needs no distribution"
-    raise InvalidRequest.of(name, f"has the distribution {kind}; {what}")
