@@ -96,10 +96,10 @@ def test_constraints_of_the_space_hold_where_the_service_has_nothing_new(make_st
 def test_the_end_names_its_reason_and_how_many_ran(make_study, caplog) -> None:
     study = make_study(search_space=LINE, settings={**QUICK, "max_trials": 3})
     study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=20)
-    (told,) = [r for r in caplog.records if "is completed" in r.message]
+    (told,) = [r for r in caplog.records if "ended after" in r.message]
     assert told.levelname == "WARNING"
-    assert "3 of max_trials=3 trials have ended" in told.message
-    assert "n_trials=20" in told.message
+    assert "ended after 3 of 20 trials (3 succeeded, 0 failed): " in told.message
+    assert "is complete: 3 of its 3 trials (max_trials) have ended" in told.message
 
 
 def test_nan_is_divergence_and_the_search_goes_on(make_study, trials) -> None:

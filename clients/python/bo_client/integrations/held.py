@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from bo_client.errors import FailedPrecondition, InvalidRequest, LimitExceeded, NotFound
-from bo_client.optimize import PAUSE, Heart, fail, succeed
+from bo_client.optimize import PAUSE, Heart, Waiting, fail, succeed
+from bo_client.outcomes import Outcomes, why_no_more
 from bo_client.running import RunningTrial, Suggestions
 from bo_client.study import Study
 from bo_client.values import FailureReason, Shortfall, TrialState
@@ -115,15 +116,20 @@ def ask_for(
     study: Study, count: int, waiting: Collection[Shortfall], ended: threading.Event | None = None
 ) -> Suggestions:
     """Returns trials, or why there are none. Waits while that is one of `waiting`, unless `ended` is set meanwhile."""
-    told: Shortfall | None = None
+    told = Waiting(study)
     while True:
-        suggestions = study.suggest(count)
+        suggestions = study._suggestions(count)
         why = suggestions.shortfall
-        if suggestions or why not in waiting:
+        if suggestions or why is None or why not in waiting:
             return suggestions
-        if why is not told and ended is None:
-            told = why
-            until = "is resumed" if why is Shortfall.PAUSED else "has one again"
-            logger.warning("%s has no trial to run for now (%s); the search waits until it %s", study.name, why, until)
+        if ended is None:
+            told.tell(why)
         if (ended or threading.Event()).wait(suggestions.retry_delay or PAUSE):
             return suggestions
+
+
+def ending(study: Study, why: Shortfall | None, ran: int, wanted: int | None, failed: int) -> str:
+    """Says why a search has ended early, after how many of how many trials, and how many of these failed."""
+    outcomes = Outcomes(study.name, wanted)
+    outcomes.succeeded, outcomes.failed = ran - failed, failed
+    return outcomes.sentence(f"{why_no_more(study, why)} ({why})")

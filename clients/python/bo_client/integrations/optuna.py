@@ -26,7 +26,7 @@ from bo_client.errors import FailedPrecondition, InvalidRequest
 from bo_client.integrations.callers import local_of
 from bo_client.integrations.distributions import given, translated
 from bo_client.integrations.domains import Translation
-from bo_client.integrations.held import HeldTrial, ask
+from bo_client.integrations.held import HeldTrial, ask, ending
 from bo_client.integrations.optuna_study import (
     FAILURE_ATTRIBUTE,
     ServiceStudy,
@@ -36,6 +36,7 @@ from bo_client.integrations.optuna_study import (
     metrics_of,
 )
 from bo_client.integrations.studies import Studies
+from bo_client.outcomes import why_no_more
 from bo_client.parameters import same
 from bo_client.running import RunningTrial
 from bo_client.space import SearchSpace
@@ -273,9 +274,8 @@ class BoSampler(BaseSampler):
         if (current.study.name, str(why)) in self._warned:
             return
         self._warned.add((current.study.name, str(why)))
-        what = "has no new configuration to suggest for the moment" if not why.is_final else "has no new configuration"
         go_on = "the search goes on with values of the independent sampler"
-        logger.warning("%s %s (%s); %s", current.study.name, what, why, go_on)
+        logger.warning("%s has nothing to suggest, as %s (%s); %s", current.study.name, why.explanation, why, go_on)
 
     def _end_search(self, study: OptunaStudy, trial: FrozenTrial, current: ServiceStudy) -> None:
         """Ends the loop of `optimize` after this trial, whose parameters are then the independent sampler's.
@@ -283,18 +283,19 @@ class BoSampler(BaseSampler):
         Raises:
             FailedPrecondition: there is no loop, as with ask-and-tell.
         """
-        info = current.study.info()
-        wanted = local_of("optuna", "_optimize", "n_trials")
-        limit = f" of max_trials={info.max_trials}" if info.max_trials is not None else ""
-        message = f"{info.name} is completed: {info.ended}{limit} trials have ended there"
         try:
             study.stop()
         except RuntimeError:
             study.tell(trial.number, state=TrialState.FAIL)
-            fix = "raise its max_trials, or take another study_id"
-            raise FailedPrecondition(f"{message}, and it gives out no more trials; {fix}", "COMPLETED") from None
-        asked = f", of n_trials={wanted}" if wanted is not None else ""
-        logger.warning("%s; the search ends after trial %d%s, drawn independently", message, trial.number, asked)
+            why = why_no_more(current.study, Shortfall.COMPLETED)
+            what = f"{current.study.name} gives out no more trials: {why}; or take another study_id"
+            raise FailedPrecondition(what, "COMPLETED") from None
+        wanted = local_of("optuna", "_optimize", "n_trials")
+        begun = local_of("optuna", "_optimize_sequential", "i_trial") if wanted is not None else None
+        ended = [t.state for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
+        ended = ended[max(len(ended) - begun + 1, 0) :] if begun is not None else ended
+        told = ending(current.study, Shortfall.COMPLETED, len(ended), wanted, ended.count(TrialState.FAIL))
+        logger.warning("%s. Trial %d is the last, and is drawn independently", told, trial.number)
 
 
 class BoPruner(BasePruner):

@@ -15,7 +15,7 @@ from uuid import uuid4
 import numpy as np
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection._search import BaseSearchCV, _insert_error_scores, _warn_or_raise_about_fit_failures
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import Interval
 
 from bo_client.client import Client
@@ -23,9 +23,10 @@ from bo_client.errors import InvalidRequest
 from bo_client.failures import failure_in, failure_of
 from bo_client.integrations import embedded
 from bo_client.integrations.domains import service_name
-from bo_client.integrations.held import HeldTrial, ask_for
+from bo_client.integrations.held import HeldTrial, ask_for, ending
 from bo_client.integrations.scikit_space import translated
 from bo_client.integrations.studies import Studies
+from bo_client.outcomes import why_no_more
 from bo_client.space import SearchSpace
 from bo_client.study import Study
 from bo_client.values import Failure, FailureReason, Metric, Shortfall, StudySettings
@@ -125,6 +126,12 @@ class BOSearchCV(BaseSearchCV):
             return_train_score=return_train_score,
         )
 
+    def __sklearn_tags__(self) -> Any:
+        """The base's, and whether the estimator takes several outputs."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = get_tags(self.estimator).target_tags.multi_output
+        return tags
+
     def _run_search(self, evaluate_candidates: Evaluate) -> None:
         """Asks, evaluates and tells, until `n_iter` candidates have been tried. Raises BoClientError."""
         scores = self._optimized()
@@ -135,7 +142,7 @@ class BOSearchCV(BaseSearchCV):
             count = min(self.n_points, self.n_iter - batches.tried)
             suggestions = ask_for(study, count, waiting=(Shortfall.PAUSED, Shortfall.ALL_IN_PROGRESS))
             if not suggestions:
-                _warn_of_the_end(study, batches.tried, self.n_iter, suggestions.shortfall)
+                _warn_of_the_end(study, batches, self.n_iter, suggestions.shortfall)
                 break
             held = [HeldTrial(trial) for trial in suggestions]
             batches.run(held, [translation.inward(trial.parameters) for trial in suggestions])
@@ -173,7 +180,7 @@ class _Batches:
     """Candidates side by side, on the same splits each time; each trial is told what came of it."""
 
     def __init__(self, evaluate: Evaluate, cv: Any, scores: Sequence[str]) -> None:
-        self.tried = 0
+        self.tried = self.failed = 0
         self._fits: list[FitResult] = []
         self._evaluate = _without_raising(evaluate, self._fits)
         self._cv = _SameSplits(cv)
@@ -198,6 +205,7 @@ class _Batches:
             if failure_or_none is None:
                 one.succeed({service_name(name): score for name, score in row.items()})
             else:
+                self.failed += 1
                 one.fail(failure_or_none.reason, failure_or_none.message)
 
     def require_a_fit(self, error_score: Any) -> None:
@@ -259,9 +267,10 @@ def _failure(scores: Mapping[str, float], fits: Sequence[FitResult]) -> Failure 
     return Failure(FailureReason.DIVERGED, ", ".join(wild)) if wild else None
 
 
-def _warn_of_the_end(study: Study, tried: int, wanted: int, why: Shortfall | None) -> None:
+def _warn_of_the_end(study: Study, batches: _Batches, wanted: int, why: Shortfall | None) -> None:
     """Raises InvalidRequest where nothing has been tried."""
-    what = f"{study.name} gives out no more trials ({why})"
-    if tried == 0:
-        raise InvalidRequest.of("study_id", f"is {study.id!r}, and {what}; take another one")
-    warnings.warn(f"{what}: {tried} candidates were tried, not n_iter={wanted}", UserWarning, stacklevel=2)
+    if batches.tried == 0:
+        what = f"and {study.name} gives out no more trials: {why_no_more(study, why)}"
+        raise InvalidRequest.of("study_id", f"is {study.id!r}, {what}; or take another study_id")
+    told = ending(study, why, batches.tried, wanted, batches.failed)
+    warnings.warn(f"{told}; {batches.tried} candidates were tried, not n_iter={wanted}", UserWarning, stacklevel=2)
