@@ -13,7 +13,8 @@ import pytest
 from bo_client import FailureReason, TrialState
 
 ray_tune = pytest.importorskip("ray.tune", reason="needs the extra ray-tune")
-from bo_client.integrations.ray_tune import BoSearch, translated  # noqa: E402
+from bo_client.integrations.ray_space import RaySpace  # noqa: E402
+from bo_client.integrations.ray_tune import BoSearch  # noqa: E402
 from ray import tune  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
@@ -65,7 +66,7 @@ def test_every_domain_comes_through(make_search, trials) -> None:
         assert config["even"] in (4, 6, 8)
         search.on_trial_complete(str(i), {"loss": config["uniform"], "done": True})
     assert [t.state for t in trials()] == [TrialState.SUCCEEDED] * 5
-    assert translated({"n": tune.randint(1, 5)})[0].space["n"] == bo_client.IntParameter("n", 1, 4)
+    assert RaySpace({"n": tune.randint(1, 5)}).space["n"] == bo_client.IntParameter("n", 1, 4)
 
 
 def test_failures_are_told_as_such(make_search, trials) -> None:
@@ -147,6 +148,7 @@ def test_what_is_missing_is_named(make_search) -> None:
 RUN = """
 import sys
 from ray import tune
+from bo_client.integrations.ray_space import RaySpace  # noqa: E402
 from bo_client.integrations.ray_tune import BoSearch
 from ray.tune.search import ConcurrencyLimiter
 

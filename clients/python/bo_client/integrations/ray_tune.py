@@ -7,29 +7,34 @@ The driver alone talks with the service; it sends the signs of life of all trial
 """
 
 import json
+import logging
 import math
+import numbers
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ray import cloudpickle
 from ray.tune.search import Searcher
-from ray.tune.search.sample import Categorical, Float, Integer, LogUniform, Quantized, Uniform
-from ray.tune.search.sample import Domain as RayDomain
 from ray.tune.search.variant_generator import parse_spec_vars
-from ray.tune.utils.util import flatten_dict, unflatten_dict
+from ray.tune.utils.util import flatten_dict
 
 from bo_client.client import Client
 from bo_client.errors import InvalidRequest, NotFound
-from bo_client.integrations import domains
-from bo_client.integrations.domains import Domain, Translation
-from bo_client.integrations.held import HeldTrial, ask
+from bo_client.failures import described, failure_of
+from bo_client.integrations.callers import local_of
+from bo_client.integrations.held import HeldTrial, ask, ending
+from bo_client.integrations.ray_space import RaySpace
 from bo_client.integrations.studies import Studies
-from bo_client.parameters import MAX_VALUES
+from bo_client.optimize import Waiting
+from bo_client.parameters import Value, same
 from bo_client.running import RunningTrial
 from bo_client.space import SearchSpace
 from bo_client.study import Study
-from bo_client.values import FailureReason, Metric, StudySettings
+from bo_client.values import Failure, FailureReason, Metric, Shortfall, StudySettings
+
+logger = logging.getLogger("bo_client.ray_tune")
 
 STEP = "training_iteration"
 """What Ray counts a trial's results by."""
@@ -56,10 +61,11 @@ class BoSearch(Searcher):
             study_id: of the service's study.
             space: as `param_space`, which it is by default; or, with conditions and constraints, a SearchSpace.
             metric: what to optimize, by default the TuneConfig's; several make a study of several objectives.
-            mode: "min" or "max", for each metric.
+            mode: "min" or "max", for each metric; "obs" for one that is only kept.
             points_to_evaluate: configurations to begin with.
-            failure_reason: what the service is told of a trial with an error: CRASHED is nobody's fault,
-                INVALID_CONFIGURATION or DIVERGED blame the parameters, which are then avoided.
+            failure_reason: what the service is told of a trial with an exception that says nothing of its reason:
+                CRASHED is nobody's fault, INVALID_CONFIGURATION or DIVERGED blame the parameters, which are then
+                avoided. NaN is always DIVERGED, and a lack of memory always OUT_OF_MEMORY.
             settings: of the service's study, such as {"seed": 0}.
 
         Raises:
@@ -70,48 +76,68 @@ class BoSearch(Searcher):
         self._mode: str | list[str] | None
         self._studies = Studies(server, study_id, settings)
         self._failure_reason = FailureReason(failure_reason)
-        self._constants: dict[str, Any] = {}
-        self._translation: Translation | None = None
+        self._space = None if space is None else RaySpace(space)
+        self._is_given = space is not None
         self._points = [dict(point) for point in points_to_evaluate]
+        self._wanted: int | None = None
+        self._ended = self._failed = 0
+        self._is_told = False
         self._runs: dict[str, HeldTrial] = {}
         self._study: Study | None = None
-        if space is not None:
-            self._take(space)
+        self._waiting: Waiting | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_runs": {}, "_study": None}
+        return {**self.__dict__, "_runs": {}, "_study": None, "_waiting": None}
 
     def set_search_properties(
         self,
         metric: str | None,
         mode: str | None,
         config: Mapping[str, Any],
-        **spec: Any,  # noqa: ARG002 - the base's shape
+        **spec: Any,
     ) -> bool:
-        """What the TuneConfig says and the searcher wasn't told. Raises InvalidRequest."""
-        if self._translation is not None:
-            return not config
-        self._take(config)
+        """Takes what the TuneConfig and the Tuner say. Returns whether the param_space is understood.
+
+        Raises:
+            InvalidRequest: naming the parameter that can't be expressed, or a metric that is given twice.
+        """
+        self._wanted = spec.get("num_samples", self._wanted)
+        both = isinstance(self._metric, str) and metric is not None
+        if both and (self._metric, self._mode or mode) != (metric, mode or self._mode):
+            what = f"is {self._metric!r} ({self._mode}) in BoSearch, and {metric!r} ({mode}) in TuneConfig"
+            raise InvalidRequest.of("metric", f"{what}; give it once")
         self._metric = self._metric or metric
         self._mode = self._mode or mode
+        if self._is_given:
+            _, domains, grids = parse_spec_vars(dict(config))
+            return not domains and not grids
+        if config:
+            self._take(RaySpace(config))
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The service's suggestion; None while there is none, FINISHED when there will be no more.
+        """Returns the service's suggestion; None while there is none, FINISHED when there will be no more.
 
         Raises:
             BoClientError.
         """
         study = self._our_study()
         found = ask(study, _never_waiting())
-        if not isinstance(found, RunningTrial):
-            return Searcher.FINISHED if found.is_final else None
-        assert self._translation is not None
-        self._runs[trial_id] = HeldTrial(found)
-        return unflatten_dict({**self._constants, **self._translation.inward(found.parameters)})
+        if isinstance(found, RunningTrial):
+            assert self._space is not None
+            self._waiting = None
+            self._runs[trial_id] = HeldTrial(found)
+            return self._space.inward(found.parameters)
+        if found.is_final:
+            self._tell_end(study, found)
+            return Searcher.FINISHED
+        self._waiting = self._waiting or Waiting(study)
+        if not self._runs:
+            self._waiting.tell(found)
+        return None
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        """A point of the learning curve. Raises BoClientError."""
+        """Adds a point to the learning curve. Raises BoClientError."""
         held, metrics = self._runs.get(trial_id), self._measured(result)
         if held is not None and metrics:
             held.report(metrics, int(result.get(STEP, 0)))
@@ -121,16 +147,27 @@ class BoSearch(Searcher):
         held = self._runs.pop(trial_id, None)
         if held is None:
             return
+        self._ended += 1
         metrics = self._measured(result or {})
-        missing = [name for name in self._names if name not in metrics]
+        missing = [metric.name for metric in held.trial.study.definition.steering if metric.name not in metrics]
+        failure: Failure | None = None
         if error:
-            held.fail(self._failure_reason, "Ray tells of an error")
+            failure = self._failure_told()
         elif result is None:
-            held.fail(FailureReason.PREEMPTED, "Ray has ended it before it had a result")
+            failure = Failure(FailureReason.PREEMPTED, "Ray has ended it before it had a result")
         elif missing:
-            held.fail(self._failure_reason, f"no result had {', '.join(missing)}")
-        else:  # also where a scheduler has ended it, of which a searcher isn't told
-            held.succeed(metrics, int(result.get(STEP, 0)))
+            failure = Failure(self._failure_reason, f"no result had {', '.join(missing)}")
+        if failure is not None:
+            self._failed += 1
+            held.fail(failure.reason, failure.message)
+            return
+        ran = self._ran_instead(held, result or {})
+        if ran is None:  # also where a scheduler has ended it, of which a searcher isn't told
+            held.succeed(metrics, int((result or {}).get(STEP, 0)))
+        else:
+            held.give_back("a scheduler has changed its configuration")
+            wild = not all(map(math.isfinite, metrics.values()))
+            held.trial.study.add(ran, None if wild else metrics, FailureReason.DIVERGED if wild else None)
 
     def add_evaluated_point(
         self,
@@ -140,24 +177,41 @@ class BoSearch(Searcher):
         pruned: bool = False,
         intermediate_values: Sequence[float] | None = None,  # noqa: ARG002 - the base's shape
     ) -> None:
-        """A result from elsewhere; those of pruned trials are left out. Raises InvalidRequest."""
+        """Adds a result from elsewhere; those of pruned trials are left out. Raises InvalidRequest."""
         study = self._our_study()
-        assert self._translation is not None
-        configuration = self._translation.outward(flatten_dict(dict(parameters)))
+        assert self._space is not None
+        configuration = self._space.outward(parameters)
         if error or not math.isfinite(value):
             study.add(configuration, failure=FailureReason.DIVERGED)
         elif not pruned:
             study.add(configuration, value)
 
     def save(self, checkpoint_path: str) -> None:
-        """Which trials run under which leases."""
-        runs = {i: [h.trial.number, h.trial.lease_token] for i, h in self._runs.items()}
-        study = self._study.id if self._study is not None else None
-        Path(checkpoint_path).write_text(json.dumps({"study": study, "runs": runs}), encoding="utf-8")
+        """Saves the search space, the metrics, and which trials run under which leases."""
+        state = {
+            "study": self._study.id if self._study is not None else None,
+            "runs": {i: [h.trial.number, h.trial.lease_token] for i, h in self._runs.items()},
+            "space": self._space,
+            "metric": self._metric,
+            "mode": self._mode,
+            "counts": [self._wanted, self._ended, self._failed],
+        }
+        Path(checkpoint_path).write_bytes(cloudpickle.dumps(state))
 
     def restore(self, checkpoint_path: str) -> None:
-        """Goes on with the trials that ran; those that are gone are left out. Raises BoClientError."""
-        state = json.loads(Path(checkpoint_path).read_text(encoding="utf-8"))
+        """Goes on with the trials that ran; those that are gone are left out.
+
+        The space and the metrics need not be given again.
+
+        Raises:
+            BoClientError.
+        """
+        content = Path(checkpoint_path).read_bytes()
+        state = json.loads(content) if content.startswith(b"{") else cloudpickle.loads(content)  # JSON in old releases
+        self._space = self._space or state.get("space")
+        self._metric = self._metric or state.get("metric")
+        self._mode = self._mode or state.get("mode")
+        self._wanted, self._ended, self._failed = state.get("counts", [self._wanted, 0, 0])
         if state["study"] is None:
             return
         self._points = []
@@ -172,77 +226,88 @@ class BoSearch(Searcher):
     def _names(self) -> list[str]:
         return [self._metric] if isinstance(self._metric, str) else list(self._metric or ())
 
-    def _take(self, space: Mapping[str, Any] | SearchSpace) -> None:
-        if isinstance(space, SearchSpace):
-            self._translation = Translation.of(space)
-        elif space:
-            self._translation, self._constants = translated(space)
+    def _take(self, space: RaySpace) -> None:
+        """Raises InvalidRequest where the study that goes on has another space."""
+        if self._study is not None and self._study.definition.space != space.space:
+            what = f"is another than that of {self._study.name}, which was restored"
+            raise InvalidRequest.of("param_space", f"{what}; give the same, or take another study_id")
+        self._space = space
 
     def _our_study(self) -> Study:
         """Made when it is first needed, with the points to begin with in its queue."""
-        if self._study is not None:
+        if self._study is not None and self._space is not None:
             return self._study
-        if self._translation is None:
+        if self._space is None:
             raise InvalidRequest.of("space", "is missing; give it to BoSearch, or param_space to the Tuner")
         modes = [self._mode] if isinstance(self._mode, str) else list(self._mode or ())
         if not self._names or len(modes) != len(self._names):
-            raise InvalidRequest.of("metric", 'and mode are missing; give them to TuneConfig, as in "loss" and "min"')
-        goals = ["minimize" if mode == "min" else "maximize" for mode in modes]
-        metrics = [Metric(name, goal) for name, goal in zip(self._names, goals, strict=True)]  # type: ignore[arg-type]
-        self._study = self._studies.exactly(self._translation.space, metrics)
+            what = 'and mode are missing; give them to TuneConfig, as in "loss" and "min", or to BoSearch'
+            raise InvalidRequest.of("metric", f"{what} where that has the space and the Tuner no param_space")
+        metrics = [_metric(name, mode) for name, mode in zip(self._names, modes, strict=True)]
+        self._study = self._studies.exactly(self._space.space, metrics)
         for i, point in enumerate(self._points):
-            configuration = self._translation.outward(flatten_dict(point))
+            configuration = self._space.outward(point)
+            unknown = [str(name) for name in point if not self._space.has(str(name))]
+            if unknown:
+                what = f"[{i}] has {', '.join(unknown)}, which the space lacks; leave it out"
+                raise InvalidRequest.of("points_to_evaluate", what)
             self._study.enqueue(configuration, {"ray-point": str(i)}, f"{self._study.name}/ray-point/{i}")
         return self._study
 
     def _measured(self, result: Mapping[str, Any]) -> dict[str, float]:
         """The metrics among what a trial has reported."""
         flat = flatten_dict(dict(result))
-        found = {name: flat.get(name) for name in self._names}
-        return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+        names = self._names
+        if not names and self._study is not None:  # restored without a word of the metrics
+            names = [metric.name for metric in self._study.definition.metrics]
+        found = {name: _number(flat.get(name)) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _failure_told(self) -> Failure:
+        """Why a trial fails that Ray is just ending."""
+        error = local_of("ray", "_process_trial_failure", "exception")
+        if not isinstance(error, BaseException):
+            return Failure(self._failure_reason, "Ray tells of an error")
+        failure = failure_of(error)
+        if failure.reason is not FailureReason.CRASHED:
+            return failure
+        cause = getattr(error, "cause", None)  # of a RayTaskError, whose text is a whole traceback
+        return Failure(self._failure_reason, described(cause if isinstance(cause, BaseException) else error))
+
+    def _ran_instead(self, held: HeldTrial, result: Mapping[str, Any]) -> dict[str, Value] | None:
+        """The configuration that was run, where a scheduler such as PBT has changed the suggested one."""
+        config = result.get("config")
+        if not isinstance(config, Mapping) or self._space is None:
+            return None
+        try:
+            ran = self._space.outward(config)
+        except InvalidRequest:
+            return None
+        suggested = held.trial.parameters
+        if ran.keys() != suggested.keys() or all(same(value, suggested[name]) for name, value in ran.items()):
+            return None
+        return None if held.trial.study.definition.space.configuration_faults(ran) else ran
+
+    def _tell_end(self, study: Study, why: Shortfall) -> None:
+        if not self._is_told:
+            self._is_told = True
+            logger.warning("%s", ending(study, why, self._ended, self._wanted, self._failed))
 
 
-def translated(space: Mapping[str, Any]) -> tuple[Translation, dict[str, Any]]:
-    """The service's parameters, and what is constant; names of nested ones are joined by '/'. Raises InvalidRequest."""
-    flat = flatten_dict(dict(space), prevent_delimiter=True)
-    _, _, grids = parse_spec_vars(dict(space))
-    if grids:
-        name = "/".join(map(str, grids[0][0]))
-        raise InvalidRequest.of(
-            name, "is a grid_search; give tune.choice, whose values are all tried where they are few"
-        )
-    found = [domain(name, given) for name, given in flat.items() if isinstance(given, RayDomain)]
-    return Translation(found), {name: given for name, given in flat.items() if not isinstance(given, RayDomain)}
+def _metric(name: str, mode: str) -> Metric:
+    if mode == "obs":
+        return Metric(name, role="information")
+    return Metric(name, "minimize" if mode == "min" else "maximize")
 
 
-def domain(name: str, given: RayDomain) -> Domain:
-    """One parameter. Raises InvalidRequest."""
-    sampler = given.get_sampler()
-    step = sampler.q if isinstance(sampler, Quantized) else None
-    inner = sampler.get_sampler() if isinstance(sampler, Quantized) else sampler
-    log = isinstance(inner, LogUniform)
-    if isinstance(given, Categorical) and isinstance(inner, Uniform):
-        return domains.chosen(name, given.categories)
-    if isinstance(given, Float) and isinstance(inner, Uniform | LogUniform):
-        return _numbers(name, given, step, log) if step else domains.real(name, given.lower, given.upper, log=log)
-    if isinstance(given, Integer) and isinstance(inner, Uniform | LogUniform):
-        if step is None or step == 1:
-            return domains.whole(name, given.lower, given.upper - 1, log=log)
-        return _numbers(name, given, step, log)
-    kind = f"{type(given).__name__.lower()} by {type(inner).__name__.strip('_').lower()}"
-    known = "uniform, loguniform, randint, lograndint, choice, or one of these quantized"
-    raise InvalidRequest.of(name, f"is a {kind}; give tune's {known}: the service needs bounds or values")
-
-
-def _numbers(name: str, given: Any, step: float, log: bool) -> Domain:
-    """The multiples of `step` within the bounds."""
-    first, last = math.ceil(given.lower / step - 1e-9), math.floor(given.upper / step + 1e-9)
-    if not log:
-        return domains.stepped(name, first * step, last * step, step)
-    if not 0 < last - first < MAX_VALUES:
-        what = f"has {last - first + 1} multiples of {step!r}; a logarithmic scale takes 2 to {MAX_VALUES}"
-        raise InvalidRequest.of(name, f"{what}: take a larger step, or none")
-    return domains.numbers(name, [i * step for i in range(first, last + 1)], log=True)
+def _number(value: Any) -> float | None:
+    """The value as a float, also where it is numpy's, PyTorch's or JAX's; None where it is no number."""
+    item = getattr(value, "item", None)
+    try:
+        plain = item() if callable(item) else value
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    return float(plain) if isinstance(plain, numbers.Real) else None
 
 
 def _plain(names: str | Sequence[str] | None) -> str | list[str] | None:
