@@ -102,3 +102,78 @@ def test_what_is_not_finite_is_not_reported(make_study) -> None:
     callback.on_epoch_end(0, {"loss": 1.0, "val_loss": float("nan")})
     (measured,) = study.trial(trial.number).measurements
     assert dict(measured.metrics) == {"loss": 1.0}
+
+
+def broken(callback: Any, epochs: int = 3, broken_from: int = 1) -> Any:
+    """Trains a net whose weights are NaN from an epoch on; epochs count from 1."""
+
+    class Break(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            if epoch + 1 >= broken_from:
+                self.model.set_weights([w * float("nan") for w in self.model.get_weights()])
+
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse", run_eagerly=True)
+    x = keras.random.normal((16, 2), seed=0)
+    data = {"validation_data": (x, x[:, 0])}
+    return model.fit(x, x[:, 0], epochs=epochs, verbose=0, callbacks=[Break(), callback], **data)
+
+
+def test_a_loss_of_nan_is_divergence_and_the_search_goes_on(make_study) -> None:
+    study = make_study()
+    reasons = []
+
+    def objective(parameters: Any, trial: Any) -> float:
+        callback = BoCallback(trial)
+        history = (broken if trial.number % 2 else fit)(callback).history
+        reasons.append((callback.stop_reason, len(history["loss"])))
+        return min(history["val_loss"])
+
+    study.optimize(objective, n_trials=4)
+    assert reasons == [("loss is nan, val_loss is nan at step 1", 1), (None, 3)] * 2 or reasons == [
+        ("loss is nan at step 1", 1),
+        (None, 3),
+    ] * 2
+    assert [t.failure and t.failure.reason.value for t in study.trials()] == ["DIVERGED", None, "DIVERGED", None]
+    assert len({t.parameters["lr"] for t in study.trials()}) == 4
+
+
+def test_an_epoch_without_a_finite_number_keeps_the_lease(make_study) -> None:
+    study = make_study()
+    (trial,) = study.suggest()
+    callback = BoCallback(trial)
+    broken(callback, broken_from=2)
+    assert callback.stop_reason == "loss is nan at step 2"
+    assert [m.step for m in study.trial(trial.number).measurements] == [1]
+    assert trial.fail("DIVERGED").state is TrialState.INFEASIBLE
+
+
+@pytest.mark.parametrize(("rule", "why"), [("none", None), ("median", "val_loss is nan at step 1")])
+def test_an_undefined_metric_ends_a_training_where_a_rule_judges_it(make_study, rule: str, why: str | None) -> None:
+    study = make_study(stopping=rule)
+    (trial,) = study.suggest()
+    callback = BoCallback(trial)
+    callback.set_model(keras.Sequential())
+    callback.on_epoch_end(0, {"loss": 1.0, "val_loss": float("nan")})
+    assert callback.stop_reason == why
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), KeyboardInterrupt()])
+def test_a_training_that_is_cut_off_lets_the_heartbeat_go_with_the_trial(make_study, error: BaseException) -> None:
+    study = make_study()
+
+    class Cut(BoCallback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            raise error
+
+    def objective(parameters: Any, trial: Any) -> float:
+        fit(Cut(trial))
+        return 1.0
+
+    if isinstance(error, KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt):
+            study.optimize(objective, n_trials=1)
+    else:
+        study.optimize(objective, n_trials=1)
+    (told,) = study.trials()
+    assert told.failure.reason.value == ("PREEMPTED" if isinstance(error, KeyboardInterrupt) else "OUT_OF_MEMORY")

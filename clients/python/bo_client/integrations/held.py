@@ -44,8 +44,8 @@ class HeldTrial:
         """
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         objectives = [metric.name for metric in self.trial.study.definition.objectives]
-        wild = [f"{name} is {metrics[name]!r}" for name in objectives if name in metrics and name not in finite]
-        self.diverged = f"{', '.join(wild)} at step {step}" if wild else None
+        wild = divergence(metrics, objectives, has_rule=True)
+        self.diverged = f"{wild} at step {step}" if wild else None
         try:
             answer = self.trial.report(finite, step) if finite else self.trial.heartbeat()
         except (FailedPrecondition, NotFound) as error:
@@ -126,6 +126,17 @@ def ask_for(
             told.tell(why)
         if (ended or threading.Event()).wait(suggestions.retry_delay or PAUSE):
             return suggestions
+
+
+def divergence(metrics: Mapping[str, float], objectives: Collection[str], has_rule: bool) -> str | None:
+    """Which values of an epoch say that going on is of no use; None where none does.
+
+    Those are a loss that is NaN or infinite, as the weights then are, and an objective where the study has a stopping
+    rule: without one, a metric that is undefined in the first epochs may still become a number.
+    """
+    names = {"loss", *objectives} if has_rule else {"loss"}
+    wild = [f"{name} is {metrics[name]!r}" for name in metrics if name in names and not math.isfinite(metrics[name])]
+    return ", ".join(wild) or None
 
 
 def ending(study: Study, why: Shortfall | None, ran: int, wanted: int | None, failed: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 
 from bo_client.errors import InvalidRequest, StopTrial
+from bo_client.integrations.held import divergence
 from bo_client.optimize import EvaluatedTrial, Heart
 from bo_client.running import RunningTrial
 
@@ -35,7 +36,7 @@ class BoCallback(keras.callbacks.Callback):
         self.trial = trial
         self.checkpoint_uri = checkpoint_uri
         self.stop_reason: str | None = None
-        """Why the service has ended the training; None where it hasn't."""
+        """Why the training was ended, by the service or because the loss was NaN or infinite; None where it wasn't."""
         self._heart = None if isinstance(trial, EvaluatedTrial) else Heart(trial)
         self._began = 0.0
 
@@ -52,18 +53,35 @@ class BoCallback(keras.callbacks.Callback):
             self._heart = Heart(self.trial)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Reports what is finite. Raises InvalidRequest where the study's objective isn't among Keras's metrics."""
+        """Reports what is finite, and ends the training where the service says so or the loss is NaN or infinite.
+
+        The trial is then DIVERGED once the program completes it with such a value, as `Study.optimize` does with what
+        the objective returns.
+
+        Raises:
+            InvalidRequest: the study's objective isn't among Keras's metrics.
+        """
         measured = {name: float(value) for name, value in (logs or {}).items()}
         self._require_objectives(measured)
         finite = {name: value for name, value in measured.items() if math.isfinite(value)}
         elapsed = time.monotonic() - self._began
         try:
-            answer = self.trial.report(finite, epoch + 1, elapsed, self.checkpoint_uri)
+            if finite:
+                answer = self.trial.report(finite, epoch + 1, elapsed, self.checkpoint_uri)
+            else:
+                answer = self.trial.heartbeat()
         except StopTrial as stop:
             self._stop(str(stop))
             return
+        diverged = divergence(measured, [m.name for m in self.trial.study.definition.objectives], self._has_rule)
         if answer.should_stop or not answer.lease_valid:
             self._stop(answer.reason)
+        elif diverged is not None:
+            self._stop(f"{diverged} at step {epoch + 1}")
+
+    @property
+    def _has_rule(self) -> bool:
+        return self.trial.study.definition.settings.get("stopping", "none") != "none"
 
     def _stop(self, why: str) -> None:
         self.stop_reason = why

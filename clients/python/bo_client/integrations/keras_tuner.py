@@ -7,6 +7,8 @@
 """
 
 import logging
+import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,12 +17,13 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from bo_client.client import Client
 from bo_client.errors import FailedPrecondition, InvalidRequest, LimitExceeded, NotFound
-from bo_client.integrations.held import HeldTrial, ask
+from bo_client.failures import failure_in, failure_of
+from bo_client.integrations.held import HeldTrial, ask_for, divergence, ending
 from bo_client.integrations.hyperparameters import Hyperparameters
 from bo_client.integrations.studies import Studies
-from bo_client.running import RunningTrial
+from bo_client.optimize import PAUSE, Waiting
 from bo_client.study import Study
-from bo_client.values import FailureReason, Metric, StudySettings
+from bo_client.values import Failure, FailureReason, Metric, Shortfall, StudySettings
 
 logger = logging.getLogger("bo_client.keras_tuner")
 
@@ -57,8 +60,14 @@ class BoOracle(keras_tuner.Oracle):
         self._runs: dict[str, HeldTrial] = {}
         self._told: dict[str, str] = {}
         """By trial, the study that has it as one of its own."""
+        self._raised: dict[str, Failure] = {}
+        """By trial, what the last exception says, where a BoTuner has seen it."""
         self._study: Study | None = None
         self._added: set[str | None] = set()
+        self._waiting: Waiting | None = None
+        self._is_told = False
+        self.is_anew = False
+        """Whether the tuner was told to overwrite an earlier project."""
 
     @property
     def metric(self) -> Metric:
@@ -69,13 +78,24 @@ class BoOracle(keras_tuner.Oracle):
         """The service's suggestion; KerasTuner's defaults while no hyperparameter is known. Raises BoClientError."""
         space = Hyperparameters(self.hyperparameters.space)
         if not space.translation.domains:
-            status = TrialStatus.STOPPED if self.trials else TrialStatus.RUNNING
-            return {"status": status, "values": space.inward({})}
-        found = ask(self._study_of(space))
-        if not isinstance(found, RunningTrial):
-            return {"status": TrialStatus.STOPPED if found.is_final else TrialStatus.IDLE, "values": None}
-        self._runs[trial_id] = HeldTrial(found)
-        return {"status": TrialStatus.RUNNING, "values": space.inward(found.parameters)}
+            if not self.trials:
+                return {"status": TrialStatus.RUNNING, "values": space.inward({})}
+            logger.warning("the search ends after %d trials: no hyperparameter has two values", len(self.trials))
+            return {"status": TrialStatus.STOPPED, "values": None}
+        study = self._study_of(space)
+        suggestions = ask_for(study, 1, waiting=())
+        if suggestions:
+            self._waiting = None
+            self._runs[trial_id] = HeldTrial(suggestions[0])
+            return {"status": TrialStatus.RUNNING, "values": space.inward(suggestions[0].parameters)}
+        why = suggestions.shortfall or Shortfall.COMPLETED
+        if why.is_final:
+            self._tell_end(study, why)
+            return {"status": TrialStatus.STOPPED, "values": None}
+        self._waiting = self._waiting or Waiting(study)
+        self._waiting.tell(why)
+        time.sleep(min(suggestions.retry_delay or PAUSE, PAUSE))  # KerasTuner asks again at once
+        return {"status": TrialStatus.IDLE, "values": None}
 
     def report_epoch(self, trial_id: str, epoch: int, logs: Mapping[str, float]) -> str | None:
         """Adds to the trial's learning curve. Returns why it should end now, or None. Raises BoClientError."""
@@ -83,6 +103,10 @@ class BoOracle(keras_tuner.Oracle):
         if held is None or not self.objective.has_value(logs) or epoch + 1 <= (held.last_step or 0):
             return None  # of the second execution of a trial, the first has told
         return held.report({self.objective.name: float(self.objective.get_value(logs))}, epoch + 1)
+
+    def raised(self, trial_id: str, error: Exception) -> None:
+        """Keeps what an exception says of the trial; without it there is only its text."""
+        self._raised[trial_id] = failure_of(error)
 
     @keras_tuner.synchronized  # type: ignore[untyped-decorator]
     def end_trial(self, trial: Trial) -> None:
@@ -113,21 +137,30 @@ class BoOracle(keras_tuner.Oracle):
         if self._study is None or self._study.definition.space != space.translation.space:
             self._study = self._studies.for_space(space.translation.space, [self.metric])
             self._added = {trial.labels.get(LABEL) for trial in self._study.trials()}
+            if self.is_anew and self._study.definition.ended:
+                count, what = self._study.definition.ended, "take another study_id to begin without them"
+                logger.warning("%s: overwrite=True leaves its %d trials, which count; %s", self._study.name, count, what)
+            self.is_anew = False
             for trial in self.trials.values():
-                if trial.status == TrialStatus.COMPLETED:
+                if trial.status in (TrialStatus.COMPLETED, TrialStatus.FAILED):
                     self._add(self._study, space, trial)
         return self._study
 
     def _add(self, study: Study, space: Hyperparameters, trial: Trial) -> None:
-        """A result that the service lacks, once."""
-        configuration = space.outward(trial.hyperparameters.values)
+        """A result that the service lacks, once; of failures, those that blame the parameters."""
+        outcome = self._outcome(trial)
         label = f"{trial.trial_id}/{trial.score!r}"
         if label in self._added or self._told.get(trial.trial_id) == study.id:
             return
+        if isinstance(outcome, Failure) and outcome.reason in (FailureReason.CRASHED, FailureReason.PREEMPTED):
+            return
+        configuration = space.outward(trial.hyperparameters.values)
         if study.definition.space.configuration_faults(configuration):
             return
+        metrics = None if isinstance(outcome, Failure) else {self.objective.name: outcome}
+        failure = outcome.reason if isinstance(outcome, Failure) else None
         try:
-            study.add(configuration, {self.objective.name: trial.score}, labels={LABEL: label})
+            study.add(configuration, metrics, failure, {LABEL: label})
         except (InvalidRequest, FailedPrecondition, LimitExceeded) as refusal:
             logger.warning("trial %s is not told to the service: %s", trial.trial_id, refusal)
 
@@ -136,20 +169,33 @@ class BoOracle(keras_tuner.Oracle):
         if held is None:
             return
         self._told[trial.trial_id] = held.trial.study.id
-        if trial.status == TrialStatus.COMPLETED and trial.score is not None:
-            held.succeed({self.objective.name: trial.score})
+        outcome = self._outcome(trial)
+        if isinstance(outcome, Failure):
+            held.fail(outcome.reason, outcome.message)
         else:
-            held.fail(_reason(trial), (trial.message or "the objective is no number")[-1000:])
+            held.succeed({self.objective.name: outcome})
 
+    def _outcome(self, trial: Trial) -> float | Failure:
+        """The score; or why there is none: what KerasTuner knows is a traceback, and without one it was NaN."""
+        if trial.status == TrialStatus.COMPLETED:
+            if trial.score is None:
+                return Failure(FailureReason.CRASHED, "KerasTuner raised an error before it had scored the trial")
+            score = float(trial.score)
+            return score if math.isfinite(score) else Failure(FailureReason.DIVERGED, f"the objective is {score!r}")
+        if not trial.message:
+            return Failure(FailureReason.DIVERGED, "the objective is NaN")
+        if trial.trial_id in self._raised and "FailedTrialError" not in trial.message:
+            return self._raised[trial.trial_id]
+        is_blamed = "FailedTrialError" in trial.message
+        reason = FailureReason.INVALID_CONFIGURATION if is_blamed else FailureReason.CRASHED
+        return failure_in(trial.message) or Failure(reason, trial.message[-1000:])
 
-def _reason(trial: Trial) -> FailureReason:
-    """What KerasTuner knows of a failure is a traceback; without one the result was NaN."""
-    if not trial.message:
-        return FailureReason.DIVERGED
-    if any(sign in trial.message for sign in ("ResourceExhausted", "MemoryError", "OutOfMemory", "out of memory")):
-        return FailureReason.OUT_OF_MEMORY
-    blamed = "FailedTrialError" in trial.message
-    return FailureReason.INVALID_CONFIGURATION if blamed else FailureReason.CRASHED
+    def _tell_end(self, study: Study, why: Shortfall) -> None:
+        if not self._is_told:
+            self._is_told = True
+            ended = [self.trials[trial_id].status for trial_id in self.end_order]
+            failed = sum(status != TrialStatus.COMPLETED for status in ended)
+            logger.warning("%s", ending(study, why, len(ended), self.max_trials, failed))
 
 
 class BoTuner(keras_tuner.Tuner):
@@ -186,13 +232,24 @@ class BoTuner(keras_tuner.Tuner):
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
         )
+        oracle.is_anew = bool(options.get("overwrite", False))
         super().__init__(oracle, hypermodel, **options)
 
+    def run_trial(self, trial: Trial, *args: Any, **kwargs: Any) -> Any:
+        """Trains as KerasTuner does. Raises what the hypermodel raises; the oracle keeps what that says."""
+        try:
+            return super().run_trial(trial, *args, **kwargs)
+        except Exception as error:
+            if isinstance(self.oracle, BoOracle):
+                self.oracle.raised(trial.trial_id, error)
+            raise
+
     def on_epoch_end(self, trial: Trial, model: Any, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Reports the epoch, and ends the training where the service says so."""
+        """Reports the epoch, and ends the training where the service says so or the loss is NaN or infinite."""
         super().on_epoch_end(trial, model, epoch, logs)
-        if (
-            isinstance(self.oracle, BoOracle)
-            and self.oracle.report_epoch(trial.trial_id, epoch, logs or {}) is not None
-        ):
+        measured = {name: float(value) for name, value in (logs or {}).items()}
+        why = divergence(measured, [], has_rule=False)
+        if isinstance(self.oracle, BoOracle):
+            why = self.oracle.report_epoch(trial.trial_id, epoch, measured) or why
+        if why is not None:
             model.stop_training = True
