@@ -130,10 +130,15 @@ def test_a_loss_of_nan_is_divergence_and_the_search_goes_on(make_study) -> None:
         return min(history["val_loss"])
 
     study.optimize(objective, n_trials=4)
-    assert reasons == [("loss is nan, val_loss is nan at step 1", 1), (None, 3)] * 2 or reasons == [
-        ("loss is nan at step 1", 1),
-        (None, 3),
-    ] * 2
+    assert (
+        reasons == [("loss is nan, val_loss is nan at step 1", 1), (None, 3)] * 2
+        or reasons
+        == [
+            ("loss is nan at step 1", 1),
+            (None, 3),
+        ]
+        * 2
+    )
     assert [t.failure and t.failure.reason.value for t in study.trials()] == ["DIVERGED", None, "DIVERGED", None]
     assert len({t.parameters["lr"] for t in study.trials()}) == 4
 

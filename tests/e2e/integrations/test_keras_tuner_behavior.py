@@ -155,9 +155,7 @@ def test_scopes_are_conditions_and_fixed_values_stay(make, trials) -> None:
 
 
 def test_new_entries_may_be_left_at_their_defaults(make, trials) -> None:
-    tuner = make(
-        lambda hp: line(hp) + hp.Int("new", 1, 5, default=3), hyperparameters=known(), tune_new_entries=False
-    )
+    tuner = make(lambda hp: line(hp) + hp.Int("new", 1, 5, default=3), hyperparameters=known(), tune_new_entries=False)
     tuner.search(verbose=0)
     assert {t.hyperparameters.values["new"] for t in tuner.oracle.trials.values()} == {3}
     assert {frozenset(t.parameters) for t in trials()} == {frozenset({"x"})}
@@ -165,7 +163,7 @@ def test_new_entries_may_be_left_at_their_defaults(make, trials) -> None:
 
 def test_new_entries_may_be_forbidden(make, trials) -> None:
     tuner = make(lambda hp: line(hp) + hp.Int("new", 1, 5), hyperparameters=known(), allow_new_entries=False)
-    with pytest.raises(RuntimeError, match="search space is frozen|allow_new_entries"):
+    with pytest.raises(RuntimeError, match="allow_new_entries"):
         tuner.search(verbose=0)
     assert set(reasons(trials())) == {"CRASHED"}
 

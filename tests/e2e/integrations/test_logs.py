@@ -148,3 +148,27 @@ def test_what_goes_wrong_in_a_log_is_raised_at_the_end(study) -> None:
     with pytest.raises(OSError, match="the disk is full"), following(study, Broken()):
         study.optimize(objective)
     assert study.info().ended == 3
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_block_that_raises_leaves_whole_runs(study, store, runs, error: type[BaseException]) -> None:
+    def cut(parameters: Any, trial: Any) -> float:
+        if trial.number == 2:
+            raise error
+        return float(parameters["lr"])
+
+    with pytest.raises(error), following(study, MlflowLog(tracking_uri=store)):
+        study.optimize(cut, n_trials=2, raise_errors=True)
+    ended = {t.number: t.state.value for t in study.trials() if t.state.is_ended}
+    assert 1 in ended
+    told = {int(run.info.run_name.split("/")[1]): run.data.tags["bo.state"] for run in runs() if run.info.end_time}
+    assert told == ended
+
+
+def test_more_parameters_than_a_call_of_mlflow_takes(client, study_id, store, runs) -> None:
+    space = bo_client.SearchSpace([bo_client.FloatParameter(f"p{i}", 0.0, 1.0) for i in range(150)])
+    study = client.create_study(study_id, space, "loss", "minimize", algorithm="quasi_random")
+    with following(study, MlflowLog(tracking_uri=store)):
+        study.optimize(lambda p: p["p0"], n_trials=1)
+    (run,) = runs()
+    assert len(run.data.params) == 150

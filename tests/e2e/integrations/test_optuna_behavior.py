@@ -229,7 +229,9 @@ def test_constraints_are_known_again_in_another_process(make_study, client, addr
     sampler = BoSampler(address, study_id=study_id, settings=QUICK)
     again = optuna.load_study(study_name="o", storage=storage, sampler=sampler)
     again.optimize(objective, n_trials=2)
-    assert [t.value("c") for t in client.study(study_id).trials()] == pytest.approx([t.value - 0.9 for t in again.trials])
+    assert [t.value("c") for t in client.study(study_id).trials()] == pytest.approx(
+        [t.value - 0.9 for t in again.trials]
+    )
 
 
 def test_a_function_of_constraints_is_heard(make_study, client, study_id) -> None:
@@ -310,7 +312,7 @@ def test_a_sampler_serves_one_study(make_study) -> None:
     study = make_study(search_space=LINE)
     study.tell(study.ask(LINE), 1.0)
     other = optuna.create_study(sampler=study.sampler)
-    with pytest.raises(bo_client.InvalidRequest, match="sampler: is a BoSampler that serves .*; make another one for"):
+    with pytest.raises(bo_client.InvalidRequest, match=r"sampler: is a BoSampler that serves .*; make another one for"):
         other.ask(LINE)
 
 
@@ -372,8 +374,6 @@ def test_eight_threads_that_fail_in_every_way_lose_nothing(make_study, trials) -
 def test_choices_that_are_single_or_odd_come_through(make_study, trials) -> None:
     space = {"one": CategoricalDistribution(["only"]), **LINE}
     study = make_study(search_space=space)
-    study.optimize(
-        lambda t: t.suggest_float("x", 0.0, 1.0) + len(t.suggest_categorical("one", ["only"])), n_trials=2
-    )
+    study.optimize(lambda t: t.suggest_float("x", 0.0, 1.0) + len(t.suggest_categorical("one", ["only"])), n_trials=2)
     assert [t.params["one"] for t in study.trials] == ["only"] * 2
     assert [t.state for t in trials()] == [TrialState.SUCCEEDED] * 2

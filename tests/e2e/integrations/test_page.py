@@ -69,7 +69,19 @@ def test_each_integration_has_a_snippet_and_is_in_the_table() -> None:
     tools = {"optuna", "keras_tuner", "ray_tune", "keras", "scikit_learn", "following"}
     assert tools <= set(NAMES)
     files = {p.stem for p in (Path(bo_client.__file__).parent / "integrations").glob("*.py")}
-    shared = {"__init__", "callers", "distributions", "domains", "embedded", "held", "hyperparameters", "optuna_study", "ray_space", "scikit_space", "studies"}
+    shared = {
+        "__init__",
+        "callers",
+        "distributions",
+        "domains",
+        "embedded",
+        "held",
+        "hyperparameters",
+        "optuna_study",
+        "ray_space",
+        "scikit_space",
+        "studies",
+    }
     told = set(re.findall(r"^\|.*\| `(\w+)`: `", PAGE, re.MULTILINE))
     assert files - shared == told | {"following"}
 

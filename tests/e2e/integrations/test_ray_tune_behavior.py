@@ -17,7 +17,7 @@ ray_tune = pytest.importorskip("ray.tune", reason="needs the extra ray-tune")
 from bo_client.integrations.ray_space import RaySpace  # noqa: E402
 from bo_client.integrations.ray_tune import BoSearch  # noqa: E402
 from ray import tune  # noqa: E402
-from ray.tune.search import ConcurrencyLimiter, Repeater, SearchGenerator, Searcher  # noqa: E402
+from ray.tune.search import ConcurrencyLimiter, Repeater, Searcher, SearchGenerator  # noqa: E402
 from ray.tune.search.sample import Domain  # noqa: E402
 
 QUICK = {"algorithm": "quasi_random", "seed": 0}

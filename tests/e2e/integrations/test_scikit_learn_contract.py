@@ -114,7 +114,9 @@ def test_each_kind_of_failure_is_told_as_such(search, trials) -> None:
 def test_a_number_as_error_score_counts_where_some_folds_are_left(search, trials, n_points: int) -> None:
     found = search(Fragile(), {"kind": ["fine", "half", "error"]}, n_iter=3, error_score=-1.0, n_points=n_points)
     found.fit(X, np.repeat([0, 1], 30))
-    scores = dict(zip([p["kind"] for p in found.cv_results_["params"]], found.cv_results_["mean_test_score"], strict=True))
+    scores = dict(
+        zip([p["kind"] for p in found.cv_results_["params"]], found.cv_results_["mean_test_score"], strict=True)
+    )
     assert scores["fine"] == 0.5
     assert scores["error"] == -1.0
     told = trials(found)
@@ -245,7 +247,7 @@ def test_a_function_that_chooses_among_several_scores_has_them_all_optimized(sea
     assert [m.name for m in objectives] == ["mean_test_accuracy", "mean_test_roc_auc"]
     assert found.best_index_ == 1
     four = ["accuracy", "roc_auc", "f1", "recall"]
-    with pytest.raises(ValueError, match="refit: is .* scoring has 4, of which 3 at most are"):
+    with pytest.raises(ValueError, match=r"refit: is .* scoring has 4, of which 3 at most are"):
         search(LogisticRegression(), {"C": [1.0]}, scoring=four, refit=lambda _: 0).fit(X, y)
 
 
@@ -359,5 +361,5 @@ def test_a_search_that_ends_early_says_why_and_how_many_ran(search) -> None:
     with pytest.warns(UserWarning, match="ended after 2 of 5 trials .* is complete: 2 of its 2 trials"):
         limited.fit(X, y)
     limited.set_params(study_id=limited.study_id_)
-    with pytest.raises(ValueError, match="study_id: is 'search-.*or take another study_id"):
+    with pytest.raises(ValueError, match=r"study_id: is 'search-.*or take another study_id"):
         limited.fit(X, y)

@@ -8,7 +8,7 @@ A study can be followed again, or by another program after the first was cut off
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from bo_client.errors import BoClientError
@@ -85,7 +85,10 @@ def follow(study: Study, *logs: Log) -> None:
 
 @contextmanager
 def following(study: Study, *logs: Log) -> Iterator[None]:
-    """Logs trials while the block runs, and what has happened by its end. Raises as `follow`, at the end."""
+    """Logs trials while the block runs, and what has happened by its end, also where the block raises.
+
+    Raises as `follow`, at the end.
+    """
     follower, ended = Follower(logs), threading.Event()
     failures: list[Exception] = []
 
@@ -104,10 +107,18 @@ def following(study: Study, *logs: Log) -> Iterator[None]:
     threading.Thread(target=watch, name=f"follower of {study.name}", daemon=True).start()
     try:
         yield
-    finally:
+    except BaseException:
         ended.set()
+        with suppress(Exception):  # what ended the block is what counts
+            _take_all(follower, study.hasty())
+        raise
+    ended.set()
     if failures:
         raise failures[0]
+    _take_all(follower, study)
+
+
+def _take_all(follower: Follower, study: Study) -> None:
     for trial in study.trials(full=True):
         follower.take(trial)
 

@@ -139,7 +139,9 @@ class BoOracle(keras_tuner.Oracle):
             self._added = {trial.labels.get(LABEL) for trial in self._study.trials()}
             if self.is_anew and self._study.definition.ended:
                 count, what = self._study.definition.ended, "take another study_id to begin without them"
-                logger.warning("%s: overwrite=True leaves its %d trials, which count; %s", self._study.name, count, what)
+                logger.warning(
+                    "%s: overwrite=True leaves its %d trials, which count; %s", self._study.name, count, what
+                )
             self.is_anew = False
             for trial in self.trials.values():
                 if trial.status in (TrialStatus.COMPLETED, TrialStatus.FAILED):

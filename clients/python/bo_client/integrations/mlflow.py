@@ -17,6 +17,8 @@ from bo_client.values import Measurement, Trial
 TRIAL_TAG = "bo.trial"
 CREATED_TAG = "bo.created"
 PARAMETER_LENGTH = 500
+BATCH = 100
+"""How many parameters MLflow takes in a call."""
 
 
 class MlflowRun:
@@ -29,7 +31,8 @@ class MlflowRun:
     def parameters(self, values: Mapping[str, Any]) -> None:
         """What the run was made with."""
         params = [Param(name, str(value)[:PARAMETER_LENGTH]) for name, value in values.items()]
-        self._client.log_batch(self.run_id, params=params)
+        for first in range(0, len(params), BATCH):
+            self._client.log_batch(self.run_id, params=params[first : first + BATCH])
 
     def metrics(self, values: Mapping[str, float], step: int = 0, at: datetime | None = None) -> None:
         """Adds a point to the curve of each name."""

@@ -123,7 +123,9 @@ def failure_told(default: FailureReason) -> Failure:
     values = told if isinstance(told, Sequence) and not isinstance(told, str) else [told]
     if any(not _is_finite(value) for value in values):
         return Failure(FailureReason.DIVERGED, f"the objective returned {told!r}")
-    what = "the trial was told to have failed" if told is None else f"the objective returned {told!r}, which is no value"
+    what = (
+        "the trial was told to have failed" if told is None else f"the objective returned {told!r}, which is no value"
+    )
     return Failure(default, what)
 
 

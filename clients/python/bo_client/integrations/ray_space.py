@@ -199,7 +199,11 @@ def _node(path: str, given: Any) -> Node:
         fix = "give tune.choice, whose values are all tried where they are few"
         fix = fix if "grid_search" in given else f"give tune's {KNOWN}: the service needs bounds or values"
         raise InvalidRequest.of(path or "param_space", f"is a {next(iter(given))}; {fix}")
-    if isinstance(given, Categorical) and isinstance(given.get_sampler(), Uniform) and any(map(_varies, given.categories)):
+    if (
+        isinstance(given, Categorical)
+        and isinstance(given.get_sampler(), Uniform)
+        and any(map(_varies, given.categories))
+    ):
         chosen = domains.chosen(path, _labels(given.categories))
         options = [_node(f"{path}/{i}", option) for i, option in enumerate(given.categories)]
         return Options(chosen, options)
@@ -260,4 +264,3 @@ def _numbers(name: str, given: Any, step: float, log: bool) -> Domain:
         what = f"has {last - first + 1} multiples of {step!r}; a logarithmic scale takes 2 to {MAX_VALUES}"
         raise InvalidRequest.of(name, f"{what}: take a larger step, or none")
     return domains.numbers(name, [i * step for i in range(first, last + 1)], log=True)
-

@@ -164,7 +164,7 @@ class BOSearchCV(BaseSearchCV):
             if callable(self.refit) and len(self.scoring) <= MAX_SCORES:
                 return [f"mean_test_{name}" for name in self.scoring]
             count = "several" if not callable(self.refit) else f"{len(self.scoring)}, of which {MAX_SCORES} at most are"
-            what = f"and scoring has {count}; name the one to optimize, as in refit=\"accuracy\""
+            what = f'and scoring has {count}; name the one to optimize, as in refit="accuracy"'
             raise InvalidRequest.of("refit", f"is {self.refit!r}, {what}")
         return [f"mean_test_{self.refit}" if callable(self.scoring) and isinstance(self.refit, str) else SINGLE]
 

@@ -107,9 +107,7 @@ def _is_same(a: Domain, b: Domain) -> bool:
     if a.name != b.name or a.parameter != b.parameter:
         return False
     if isinstance(a, Labeled) and isinstance(b, Labeled):
-        return all(
-            x is y or repr(x) == repr(y) or domains.equal(x, y) for x, y in zip(a.values, b.values, strict=True)
-        )
+        return all(x is y or repr(x) == repr(y) or domains.equal(x, y) for x, y in zip(a.values, b.values, strict=True))
     return type(a) is type(b)
 
 
