@@ -126,7 +126,8 @@ class Client:
             raise TypeError(f"a Client over a {type(self.transport).__name__} can't be pickled; give HOST:PORT instead")
         security = self.transport.security
         options = {field.name: getattr(security, field.name) for field in fields(security) if field.name != "token"}
-        return partial(connect, self.transport.address, self.timeout, self.patience, **options), ()
+        patience = self.patience if self.waits_for_server else None
+        return partial(connect, self.transport.address, self.timeout, patience, **options), ()
 
     def close(self) -> None:
         """Closes the connection."""

@@ -377,3 +377,10 @@ def test_choices_that_are_single_or_odd_come_through(make_study, trials) -> None
     study.optimize(lambda t: t.suggest_float("x", 0.0, 1.0) + len(t.suggest_categorical("one", ["only"])), n_trials=2)
     assert [t.params["one"] for t in study.trials] == ["only"] * 2
     assert [t.state for t in trials()] == [TrialState.SUCCEEDED] * 2
+
+
+def test_the_server_is_that_of_the_environment(address, study_id, trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BO_SERVER", address)
+    study = optuna.create_study(sampler=BoSampler(study_id=study_id, search_space=LINE, settings=QUICK))
+    study.tell(study.ask(LINE), 1.0)
+    assert [t.state for t in trials()] == [TrialState.SUCCEEDED]

@@ -39,7 +39,7 @@ class BoOracle(keras_tuner.Oracle):
         objective: Any = None,
         max_trials: int = 10,
         *,
-        server: str | Client = "127.0.0.1:50051",
+        server: str | Client | None = None,
         study_id: str,
         settings: StudySettings | None = None,
         seed: int | None = None,
@@ -48,7 +48,7 @@ class BoOracle(keras_tuner.Oracle):
         """
         Args:
             objective: as for other oracles; several are one sum, as KerasTuner has it.
-            server: HOST:PORT, or a client that knows about tokens and TLS.
+            server: HOST:PORT, or a client that knows about tokens and TLS; by default BO_SERVER, else 127.0.0.1:50051.
             study_id: of the service's study; ID.2, ID.3 … follow where the hypermodel brings new hyperparameters.
             settings: of the service's study, such as {"stopping": "median"}.
             seed: of the service's suggestions too.
@@ -209,7 +209,7 @@ class BoTuner(keras_tuner.Tuner):
         objective: Any = None,
         max_trials: int = 10,
         *,
-        server: str | Client = "127.0.0.1:50051",
+        server: str | Client | None = None,
         study_id: str,
         settings: StudySettings | None = None,
         seed: int | None = None,

@@ -50,7 +50,7 @@ class BoSampler(BaseSampler):
 
     def __init__(
         self,
-        server: str | Client = "127.0.0.1:50051",
+        server: str | Client | None = None,
         *,
         study_id: str,
         search_space: Mapping[str, BaseDistribution] | SearchSpace | None = None,
@@ -61,7 +61,7 @@ class BoSampler(BaseSampler):
     ) -> None:
         """
         Args:
-            server: HOST:PORT, or a client that knows about tokens and TLS.
+            server: HOST:PORT, or a client that knows about tokens and TLS; by default BO_SERVER, else 127.0.0.1:50051.
             study_id: of the service's study. Where the space is discovered, and changes, ID.2, ID.3 … follow.
             search_space: what may be tuned, in Optuna's distributions or, with conditions and constraints, as a
                 SearchSpace. By default what all trials so far have had in common, from the second trial on.

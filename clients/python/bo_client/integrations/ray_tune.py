@@ -45,7 +45,7 @@ class BoSearch(Searcher):
 
     def __init__(
         self,
-        server: str | Client = "127.0.0.1:50051",
+        server: str | Client | None = None,
         *,
         study_id: str,
         space: Mapping[str, Any] | SearchSpace | None = None,
@@ -57,7 +57,7 @@ class BoSearch(Searcher):
     ) -> None:
         """
         Args:
-            server: HOST:PORT, or a client that knows about tokens and TLS.
+            server: HOST:PORT, or a client that knows about tokens and TLS; by default BO_SERVER, else 127.0.0.1:50051.
             study_id: of the service's study.
             space: as `param_space`, which it is by default; or, with conditions and constraints, a SearchSpace.
             metric: what to optimize, by default the TuneConfig's; several make a study of several objectives.

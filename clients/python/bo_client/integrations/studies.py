@@ -16,7 +16,7 @@ ONE_ATTEMPT: StudySettings = {"max_attempts": 1}
 class Studies:
     """The server at an address, or behind a client. Connects when it is first needed; a copy connects anew."""
 
-    def __init__(self, server: str | Client, study_id: str, settings: StudySettings | None = None) -> None:
+    def __init__(self, server: str | Client | None, study_id: str, settings: StudySettings | None = None) -> None:
         if not study_id:
             raise InvalidRequest.of("study_id", "is empty; name the study that the trials belong to")
         self.server = server
