@@ -1,5 +1,6 @@
 """What KerasTuner's own oracles and tuners do, of ours: limits, retries, scopes, entries, reloads, failures, ends."""
 
+import copy
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -294,3 +295,32 @@ def test_each_execution_counts_and_the_first_tells_its_epochs(address, study_id,
     (told,) = trials(full=True)
     assert [m.step for m in told.measurements] == [1, 2]
     assert told.value("val_loss") == next(iter(tuner.oracle.trials.values())).score
+
+
+def test_eight_threads_share_an_oracle(make, trials) -> None:
+    """As KerasTuner's chief serves its workers; each kind of end is among theirs."""
+    oracle = make(max_trials=24, hyperparameters=known(), max_consecutive_failed_trials=99).oracle
+
+    def work(number: int) -> None:
+        while True:
+            trial = copy.copy(oracle.create_trial(f"tuner{number}"))  # as over the wire
+            if trial.status == "STOPPED":
+                return
+            x = trial.hyperparameters.values["x"]
+            trial.status = "COMPLETED" if number % 2 else "INVALID"
+            if number % 2:
+                oracle.update_trial(trial.trial_id, {"default_objective": float("nan") if number == 3 else x})
+            else:
+                trial.message = "Traceback …\nMemoryError: no room"
+            oracle.end_trial(trial)
+
+    oracle.verbose = 0
+    threads = [threading.Thread(target=work, args=(i,), name=f"worker {i}", daemon=True) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not any(thread.is_alive() for thread in threads)
+    assert len(trials()) == 24
+    assert set(reasons(trials())) <= {None, "DIVERGED", "OUT_OF_MEMORY"}
+    assert all(t.state.is_ended for t in trials())

@@ -1,8 +1,10 @@
 """What RandomizedSearchCV promises, of BOSearchCV: errors of candidates, distributions, scores, refits, copies."""
 
 import pickle
+import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import bo_client
@@ -162,12 +164,23 @@ def test_ctrl_c_gives_the_candidates_up_without_blame(search, client, study_id: 
         (stats.randint(1, 10), bo_client.IntParameter("p", 1, 9)),
         (stats.binom(10, 0.5), bo_client.IntParameter("p", 0, 10)),
         (stats.poisson(5), bo_client.IntParameter("p", 0, 13)),
+        (range(1, 5000), bo_client.IntParameter("p", 1, 4999)),
+        (range(9, 3, -1), bo_client.IntParameter("p", 4, 9)),
     ],
 )
 def test_distributions_become_bounds(given: Any, parameter: bo_client.FloatParameter) -> None:
     found = translated({"p": given}).space["p"]
     assert type(found) is type(parameter)
     assert (found.low, found.high, found.scale) == pytest.approx((parameter.low, parameter.high, parameter.scale))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    space = translated(
+        {"C": list(np.logspace(-1, 1, 3)), "n": [np.int64(4), np.int64(2)], "even": range(0, 10, 3)}
+    ).space
+    assert [space[name].values for name in ("C", "n", "even")] == [(0.1, 1.0, 10.0), (2, 4), (0, 3, 6, 9)]
+    flags = translated({"flag": [np.True_, np.False_], "kind": list(np.array(["a", "b"]))}).space
+    assert [p.values for p in flags.parameters] == [(True, False), ("a", "b")]
 
 
 class OnlyDraws:
@@ -363,3 +376,31 @@ def test_a_search_that_ends_early_says_why_and_how_many_ran(search) -> None:
     limited.set_params(study_id=limited.study_id_)
     with pytest.raises(ValueError, match=r"study_id: is 'search-.*or take another study_id"):
         limited.fit(X, y)
+
+
+def test_a_paused_study_is_waited_for(search, client, study_id: str, caplog) -> None:
+    found = search(KNeighborsClassifier(), {"n_neighbors": [1, 3, 5]}, n_iter=1, study_id=study_id).fit(X, y)
+    study = client.study(study_id)
+    study.update(state="PAUSED")
+    again = threading.Thread(target=found.fit, args=(X, y))
+    again.start()
+    while "waiting because the study is paused" not in caplog.text:
+        assert again.is_alive()
+        again.join(0.05)
+    study.update(state="ACTIVE")
+    again.join(120)
+    assert not again.is_alive()
+    assert study.info().ended == 2
+
+
+def test_searches_may_run_in_threads(search, client) -> None:
+    """With failures in each of them."""
+
+    def run(_: int) -> BOSearchCV:
+        return search(Fragile(), {"kind": ["fine", "memory", "nan"]}, n_iter=3).fit(X, np.repeat([0, 1], 30))
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(8) as pool:
+        warnings.simplefilter("ignore")
+        for found in pool.map(run, range(8)):
+            assert found.best_params_ == {"kind": "fine"}
+            assert client.study(found.study_id_).info().ended == 3

@@ -160,6 +160,7 @@ def chosen(name: str, values: Sequence[Any], *, ordered: bool | None = None) -> 
     Raises:
         InvalidRequest: there are none, or more than the service takes, or one is there twice.
     """
+    values = [_plain(value) for value in values]
     kinds = {type(value) for value in values}
     if kinds and kinds <= {int, float} and ordered is not False:
         if len(kinds) == 1:
@@ -172,6 +173,11 @@ def chosen(name: str, values: Sequence[Any], *, ordered: bool | None = None) -> 
         labels = _counted(values)
     kind = DiscreteParameter if ordered and all(isinstance(label, str) for label in labels) else CategoricalParameter
     return checked(Labeled(name, kind(service_name(name), labels), labels=labels, values=tuple(values)))
+
+
+def _plain(value: Any) -> Any:
+    """A scalar of numpy's as Python's, so that list(np.logspace(-3, 3, 7)) are numbers; anything else as it is."""
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "shape", None) == () else value
 
 
 def _texts(values: Sequence[Any]) -> tuple[Value, ...]:

@@ -26,8 +26,8 @@ QUANTILES = (0.001, 0.999)
 LOG_RATIO = 100.0
 """From this ratio of its quantiles on, a distribution of positive numbers is searched on a logarithmic scale."""
 KNOWN = (
-    "a list of values, a distribution of scipy.stats such as uniform(0, 1), loguniform(1e-3, 1e3) or randint(1, 10), "
-    "or a parameter of bo_client"
+    "a list of values, a range, a distribution of scipy.stats such as uniform(0, 1), loguniform(1e-3, 1e3) or "
+    "randint(1, 10), or a parameter of bo_client"
 )
 
 
@@ -78,6 +78,10 @@ def domain(name: str, given: Any) -> Domain:
     """Returns one parameter. Raises InvalidRequest."""
     if isinstance(given, FloatParameter | IntParameter | CategoricalParameter | DiscreteParameter):
         return domains.checked(Domain(name, replace(given, name=domains.service_name(name))))
+    if isinstance(given, range) and len(given) > 0:
+        low, high = min(given[0], given[-1]), max(given[0], given[-1])
+        is_dense = abs(given.step) == 1
+        return domains.whole(name, low, high) if is_dense else domains.stepped(name, low, high, abs(given.step))
     if isinstance(given, list | np.ndarray):
         return domains.chosen(name, np.asarray(given).tolist() if isinstance(given, np.ndarray) else given)
     if hasattr(given, "rvs"):
