@@ -7,7 +7,7 @@ import threading
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
-from bo_client.errors import FailedPrecondition, InvalidRequest, LimitExceeded, NotFound
+from bo_client.errors import BoClientError, FailedPrecondition, InvalidRequest, LimitExceeded, NotFound
 from bo_client.optimize import PAUSE, Heart, Waiting, fail, succeed
 from bo_client.outcomes import Outcomes, why_no_more
 from bo_client.running import RunningTrial, Suggestions
@@ -80,9 +80,13 @@ class HeldTrial:
         succeed(self.trial, metrics, step)
 
     def fail(self, reason: FailureReason | str, message: str) -> None:
-        """Ends it without a result."""
+        """Ends it without a result. An interruption is told at once or not at all, and raises nothing."""
         self.release()
-        fail(self.trial, FailureReason(reason), message[:1000])
+        if reason == FailureReason.PREEMPTED:
+            with suppress(BoClientError):
+                fail(self.trial.hasty(), FailureReason.PREEMPTED, message[:1000])
+        else:
+            fail(self.trial, FailureReason(reason), message[:1000])
 
     def give_back(self, why: str) -> None:
         """Ends it as if it had never been: it was not run."""
