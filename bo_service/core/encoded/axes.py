@@ -49,6 +49,10 @@ class Axis(Protocol):
     def snap(self, z: Array) -> Array:
         """The nearest valid z (m,)."""
 
+    def beside(self, z: float, steps: int) -> Array:
+        """z (2,) of the values so many levels below and above the one at a valid z, or of the first and the last; none
+        of a real number."""
+
     def numbers(self, z: Array) -> Array:
         """Values (m,) in the user's units; indices where the values are no numbers."""
 
@@ -138,6 +142,9 @@ class FloatAxis:
     def snap(self, z: Array) -> Array:
         return np.clip(z, 0.0, 1.0)
 
+    def beside(self, z: float, steps: int) -> Array:  # noqa: ARG002 - as of every axis
+        return np.empty(0)
+
     def numbers(self, z: Array) -> Array:
         return self.ruler.read(z)
 
@@ -188,6 +195,11 @@ class IntAxis:
     def snap(self, z: Array) -> Array:
         return self.ruler.place(self.numbers(z))
 
+    def beside(self, z: float, steps: int) -> Array:
+        value = self.value(z)
+        low, high = int(self.ruler.low), int(self.ruler.high)
+        return self.positions([max(value - steps, low), min(value + steps, high)])
+
     def numbers(self, z: Array) -> Array:
         return self._whole(self.ruler.read(z))
 
@@ -229,6 +241,10 @@ class ListAxis:
 
     def snap(self, z: Array) -> Array:
         return self._places[self._index(z)]
+
+    def beside(self, z: float, steps: int) -> Array:
+        index = bisect_left(self._middles, z)
+        return self._places[[max(index - steps, 0), min(index + steps, len(self.values) - 1)]]
 
     def numbers(self, z: Array) -> Array:
         return np.array(self.numeric)[self._index(z)]
