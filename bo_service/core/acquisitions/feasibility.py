@@ -30,6 +30,8 @@ PROBIT_VARIANCE = 1.0
 FAILURE_VARIANCE, MOST_ODDS = 0.1, 3.0
 """Noise variance of the label of a failure that nobody blames the parameters for, where as many trials ran as failed. It
 grows with the square of the odds that a trial runs, up to these: where few fail, the machine is the likelier cause."""
+RUN_VARIANCE = 0.05
+"""The same of the other labels beside these: were they exact, a constant would explain them too well."""
 MOST_FAILURES = 200
 """Failures that an objective's surrogate is conditioned on, at most."""
 
@@ -41,7 +43,9 @@ def feasibility(bench: Workbench, X: Array) -> Fulfillment | None:
         return None
     labels = np.append(np.full(len(failed), -1.0), np.where(bench.is_measured, 1.0, -1.0))
     odds = min(int(bench.is_measured.sum()) / max(len(failed), 1), MOST_ODDS)
-    known = np.append(np.full(len(failed), FAILURE_VARIANCE * odds**2), np.zeros(len(X)))
+    known = np.append(
+        np.full(len(failed), FAILURE_VARIANCE * odds**2), np.full(len(X), RUN_VARIANCE if len(failed) else 0.0)
+    )
     data, m = Observations(np.vstack([failed, X]), labels, known), len(failed) + milestone(len(X))
     return Fulfillment(fit_on(bench, data, data.rows(np.arange(m)), 8), 0.0, PROBIT_VARIANCE)
 
