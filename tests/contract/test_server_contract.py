@@ -130,6 +130,51 @@ class ServerContract:
             assert 1e-4 <= trial.parameters["lr"] <= 1.0
         assert len({tuple(sorted(t.parameters.items())) for t in trials}) == 20
 
+    @pytest.mark.parametrize("attempts", [1, 3])
+    def test_what_fails_at_every_attempt_is_not_suggested_again(self, client, attempts) -> None:
+        space = bo_client.SearchSpace(
+            [bo_client.FloatParameter("lr", 1e-5, 1.0, scale="log"), bo_client.FloatParameter("x", 0.0, 1.0)]
+        )
+        study = client.create_study("s", space, "loss", goal="minimize", max_attempts=attempts, seed=3)
+        tried = []
+        for i in range(12):
+            (trial,) = study.suggest()
+            tried.append(tuple(trial.parameters.values()))
+            if trial.parameters["lr"] < 0.01:
+                trial.complete({"loss": trial.parameters["lr"] + i})
+                continue
+            while trial.fail(("CRASHED", "TIMEOUT")[i % 2]).state is State.QUEUED:
+                (again,) = study.suggest()
+                assert again.parameters == trial.parameters
+                trial = again
+        assert len(set(tried)) == 12
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+    @pytest.mark.parametrize("rule", ["median", "successive_halving", "curve"])
+    def test_under_a_rule_a_value_that_is_not_finite_ends_a_trial_at_once(self, client, rule, value) -> None:
+        study = client.create_study("s", SPACE, "loss", goal="minimize", stopping=rule)
+
+        def diverging(parameters: dict[str, object], trial: bo_client.optimize.EvaluatedTrial) -> float:
+            trial.report({"loss": 0.5, "accuracy": value}, step=1)
+            trial.report({"loss": value}, step=2)
+            raise AssertionError("it goes on")
+
+        study.optimize(diverging, n_trials=1)
+        trial = study.trial(1)
+        assert (trial.state, trial.failure.reason) == (State.INFEASIBLE, bo_client.FailureReason.DIVERGED)
+        (raw,) = study.suggest()
+        told = raw.report({"loss": value}, step=1)
+        assert told.should_stop
+        assert "DIVERGED" in told.reason
+        assert raw.heartbeat().should_stop
+
+    def test_without_a_rule_a_value_that_is_not_finite_stops_nothing(self, study) -> None:
+        (trial,) = study.suggest()
+        assert not trial.report({"loss": math.nan}, step=1).should_stop
+        with pytest.raises(bo_client.InvalidRequest, match="DIVERGED"):
+            trial.complete({"loss": math.nan})
+        assert trial.complete({"loss": 0.5}).state is State.SUCCEEDED
+
     def test_a_machines_failure_is_tried_again_and_then_final(self, study) -> None:
         (first,) = study.suggest()
         assert first.fail("CRASHED", "boom").state is State.QUEUED
