@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import bo_client
+import grpc
 import pytest
 from bo_api.v1 import optimization_service_pb2 as pb
+from bo_api.v1 import optimization_service_pb2_grpc as rpc
 from bo_api.v1 import space_pb2, study_pb2
 from bo_client.testing import FakeServer
 
@@ -976,6 +978,25 @@ class TestRealServer(ServerContract):
                 time.sleep(0.05)
 
         return wait
+
+
+    def test_a_caller_that_has_cancelled_holds_no_trial_that_a_retry_would_not_get(self, address, client) -> None:
+        """Each call is cancelled at another moment; its retry returns the same trials, however far the first came."""
+        study = client.create_study("s", SPACE, "loss", goal="minimize")
+        with grpc.insecure_channel(address) as channel:
+            grpc.channel_ready_future(channel).result(60)
+            suggest = rpc.OptimizationServiceStub(channel).SuggestTrials
+            leased = 0
+            for turn in range(6):
+                request = pb.SuggestTrialsRequest(parent="studies/s", count=5, worker_id="w", request_id=f"r{turn}")
+                call = suggest.future(request, timeout=60 if turn % 2 else 0.001)
+                if turn % 2:
+                    call.cancel()
+                else:
+                    call.exception()
+                leased += len(suggest(request).trials)
+        assert leased == 30
+        assert study.info().trial_counts[State.RUNNING] == 30
 
 
 class TestRealServerOverPostgres(TestRealServer):
