@@ -1,4 +1,4 @@
-"""Suggestions made ahead are handed out only where the optimizer would be given the same, whatever part of it changes."""
+"""Suggestions made ahead are handed out only where the optimizer would be given the same."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace

@@ -979,7 +979,6 @@ class TestRealServer(ServerContract):
 
         return wait
 
-
     def test_a_caller_that_has_cancelled_holds_no_trial_that_a_retry_would_not_get(self, address, client) -> None:
         """Each call is cancelled at another moment; its retry returns the same trials, however far the first came."""
         study = client.create_study("s", SPACE, "loss", goal="minimize")
@@ -996,7 +995,7 @@ class TestRealServer(ServerContract):
                     call.exception()
                 leased += len(suggest(request).trials)
         assert leased == 30
-        assert study.info().trial_counts[State.RUNNING] == 30
+        assert study.info().counts[State.RUNNING] == 30
 
 
 class TestRealServerOverPostgres(TestRealServer):

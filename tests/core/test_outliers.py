@@ -50,9 +50,7 @@ def evidence_of(past: tuple[PastTrial, ...], sources: tuple[Source, ...] = ()) -
 
 
 def trials(U: np.ndarray, values: np.ndarray) -> tuple[PastTrial, ...]:
-    return tuple(
-        PastTrial(i, c, -float(v)) for i, (c, v) in enumerate(zip(configurations(U), values, strict=True), 1)
-    )
+    return tuple(PastTrial(i, c, -float(v)) for i, (c, v) in enumerate(zip(configurations(U), values, strict=True), 1))
 
 
 @pytest.mark.filterwarnings("ignore:The balance properties")

@@ -9,8 +9,8 @@ A Gaussian process of the labels under a probit: least-squares classification (R
 6.5). Failed trials also count as the worst values observed; the probability is what tells a cliff from a slope. It is
 kept mild, between about Φ(-1) and Φ(1), because both speak of the same failures.
 
-A machine may be to blame for the c failures. Where others ran nearby, the noise lets those decide. Of the objective such
-a failure is taken to have given, with chance P(x runs), what is expected there, and else the worst value observed: an
+A machine may be to blame for the c failures. Where others ran nearby, the noise lets those decide. Of the objective
+such a failure is taken to have given, with chance P(x runs), what is expected there, and else the worst value observed: an
 observation with the mean and the variance of this mixture.
 """
 
@@ -28,8 +28,7 @@ from bo_service.core.surrogates.schedule import milestone
 
 PROBIT_VARIANCE = 1.0
 FAILURE_VARIANCE, MOST_ODDS = 0.1, 3.0
-"""Noise variance of the label of a failure that nobody blames the parameters for, where as many trials ran as failed. It
-grows with the square of the odds that a trial runs, up to these: where few fail, the machine is the likelier cause."""
+"""Noise variance of the label of a failure that nobody blames the parameters for, where as many trials ran. It grows with the square of the odds that a trial runs, up to these: where few fail, the machine is the likelier cause."""
 RUN_VARIANCE = 0.05
 """The same of the other labels beside these: were they exact, a constant would explain them too well."""
 MOST_FAILURES = 200

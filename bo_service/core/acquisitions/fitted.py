@@ -43,9 +43,9 @@ class Fitted:
             for model, values in zip(fitted, bench.objectives.T, strict=True)
         )
         limits = tuple(
-            MetricModel.of(
-                bench, X[bench.is_measured], margins, nothing[bench.is_measured], 4, k, about=0.0
-            ).believe(pending)
+            MetricModel.of(bench, X[bench.is_measured], margins, nothing[bench.is_measured], 4, k, about=0.0).believe(
+                pending
+            )
             for k, margins in enumerate(bench.margins.T)
         )
         return cls(objectives, limits, runs, thrift(bench, X), gain_of(bench, objectives, limits))

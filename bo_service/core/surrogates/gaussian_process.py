@@ -90,7 +90,7 @@ class GaussianProcess:
         return Slope(float(self.a @ k[:count]), std, self.a @ by_x[:count], -(w @ by_x) / std)
 
     def observe(self, Q: Array, y: Array, variance: Array) -> "GaussianProcess":
-        """The process conditioned on further values y (c,) at Q (c, f), with noise variances (c,) beside the learned one.
+        """The process conditioned on further values y (c,) at Q (c, f), with noise variances (c,).
 
         The hyperparameters, and `known`, which tells how noisy the observations are, stay as they are. What is believed
         comes afterwards.

@@ -92,7 +92,9 @@ class MetricModel:
         """
 
         def prepared(count: int) -> _Prepared:
-            return _Prepared.of(bench, X[:count], values[:count], doubts[:count], *purpose, sources=sources, about=about)
+            return _Prepared.of(
+                bench, X[:count], values[:count], doubts[:count], *purpose, sources=sources, about=about
+            )
 
         n, m = len(values), milestone(len(values))
         now = prepared(n)

@@ -139,9 +139,7 @@ class Warp:
             return np.clip(center * self.unit, -MOST, MOST), np.minimum(np.sqrt(variance) * self.unit, MOST)
 
 
-def _scale(
-    v: Array, better: Sequence[tuple[float, float, float, float]] = BETTER
-) -> tuple[float, float, bool]:
+def _scale(v: Array, better: Sequence[tuple[float, float, float, float]] = BETTER) -> tuple[float, float, bool]:
     """The center and the spread of values, and whether these are of the better ones alone."""
     low, center, high = (float(q) for q in np.quantile(v, [0.25, 0.5, 0.75]))
     spread = high - low or float(v.std()) or 1.0
