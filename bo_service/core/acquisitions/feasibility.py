@@ -10,8 +10,8 @@ A Gaussian process of the labels under a probit: least-squares classification (R
 kept mild, between about Φ(-1) and Φ(1), because both speak of the same failures.
 
 A machine may be to blame for the c failures. Where others ran nearby, the noise lets those decide. Of the objective
-such a failure is taken to have given, with chance P(x runs), what is expected there, and else the worst value observed: an
-observation with the mean and the variance of this mixture.
+such a failure is taken to have given, with chance P(x runs), what is expected there, and else the worst value observed:
+an observation with the mean and the variance of this mixture.
 """
 
 from dataclasses import replace
