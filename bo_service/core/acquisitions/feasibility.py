@@ -28,7 +28,8 @@ from bo_service.core.surrogates.schedule import milestone
 
 PROBIT_VARIANCE = 1.0
 FAILURE_VARIANCE, MOST_ODDS = 0.1, 3.0
-"""Noise variance of the label of a failure that nobody blames the parameters for, where as many trials ran. It grows with the square of the odds that a trial runs, up to these: where few fail, the machine is the likelier cause."""
+"""Noise variance of the label of a failure that nobody blames the parameters for, where as many trials ran. It grows
+with the square of the odds that a trial runs, up to these: where few fail, the machine is the likelier cause."""
 RUN_VARIANCE = 0.05
 """The same of the other labels beside these: were they exact, a constant would explain them too well."""
 MOST_FAILURES = 200

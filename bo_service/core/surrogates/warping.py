@@ -27,6 +27,9 @@ BETTER = ((0.5, 0.75, 2.0, 5.0), (0.7, 0.9, 1.78, 20.0))
 many times as large an interquartile range on this difference takes its place."""
 NEAR = (0.4, 2.57, 20.0)
 """The same of margins: a quantile of their sizes, the factor from it to the interquartile range, and the excess."""
+GAP = 10.0
+"""Huge values lie apart: the nearest of them is so many times as far from the center as any other value. Without such a
+gap there is a long tail, which the power deals with."""
 KNEE, ROOM = 2.0, 1.0
 """Where t is bounded: from so many spreads beside the center on, and to so many more."""
 BEYOND_VARIANCE = 1.0
@@ -146,8 +149,9 @@ def _scale(v: Array, better: Sequence[tuple[float, float, float, float]] = BETTE
     is_bounded = False
     for lower, upper, factor, excess in better:
         low, high = (float(q) for q in np.quantile(v, [lower, upper]))
-        if 0.0 < excess * factor * (high - low) < spread:
-            center, spread, is_bounded = (low + high) / 2.0, factor * (high - low), True
+        middle, near = (low + high) / 2.0, factor * (high - low)
+        if 0.0 < excess * near < spread and _has_gap(middle - v, near):
+            center, spread, is_bounded = middle, near, True
     return center, spread, is_bounded
 
 
@@ -156,7 +160,15 @@ def _scale_about(v: Array, about: float) -> tuple[float, float, bool]:
     center, spread, _ = _scale(v, ())
     quantile, factor, excess = NEAR
     near = factor * float(np.quantile(np.abs(v - about), quantile))
-    return (about, near, True) if 0.0 < excess * near < spread else (center, spread, False)
+    is_bounded = 0.0 < excess * near < spread and _has_gap(np.abs(v - about), near)
+    return (about, near, True) if is_bounded else (center, spread, False)
+
+
+def _has_gap(distances: Array, spread: float) -> bool:
+    """Whether some of the distances are much larger than all others."""
+    sizes = np.sort(np.maximum(_ratio(distances, spread), 1.0))
+    with np.errstate(invalid="ignore"):
+        return bool((sizes[1:] > GAP * sizes[:-1]).any())
 
 
 def _standardized(v: Array, center: float, spread: float, is_bounded: bool, is_bounded_above: bool) -> Array:
