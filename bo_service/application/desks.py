@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from bo_service.application.known import Known, Version
+from bo_service.application.known import Known
 from bo_service.application.ports import Errand
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Suggestion
@@ -31,9 +31,9 @@ class Finding(Enum):
 
 @dataclass
 class Batch:
-    """Suggestions for one version of the past, ready or on their way."""
+    """Suggestions for one version of the basis, ready or on their way."""
 
-    version: Version
+    version: int
     pending: Mapping[int, Configuration]
     count: int
     errand: Errand
@@ -70,13 +70,14 @@ class Desk:
     coming: Batch | None = None
     in_vain: Batch | None = None
     """What could not be computed, and is not tried again."""
-    version: Version = ()
+    version: int = 0
+    """Of the basis that was asked about last; 0 where something has happened since."""
     asked: int = 0
     """How many suggestions this version was asked for."""
     bursts: deque[int] = field(default_factory=lambda: deque(maxlen=8))
     """The same of the versions before."""
 
-    def count(self, version: Version, asked: int) -> None:
+    def count(self, version: int, asked: int) -> None:
         """Takes note of a question."""
         if version != self.version:
             if self.asked:
@@ -87,11 +88,11 @@ class Desk:
 
     def disturb(self) -> None:
         """A trial has ended, or the like: what is on its way is stale, unless somebody waits for it."""
-        self.version = ()
+        self.version = 0
         if self.coming is not None and not self.coming.errand.is_urgent:
             self.coming.errand.stop()
 
-    def demand(self, version: Version) -> int:
+    def demand(self, version: int) -> int:
         """How many suggestions more are likely to be asked for."""
         usual = max(self.bursts, default=1)
         if version != self.version:

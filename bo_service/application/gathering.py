@@ -3,8 +3,10 @@
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
+from typing import Any
 
 from bo_service.application.layers import Layers
 from bo_service.application.ports import TrialOutline
@@ -15,23 +17,12 @@ from bo_service.core.study import Study, StudySpec
 from bo_service.core.trial import TrialState
 
 
-def evidence_from(
-    study: Study,
-    past: tuple[PastTrial, ...],
-    pending: Iterable[Configuration],
-    spent: Iterable[Configuration],
-    sources: tuple[Source, ...],
-) -> Evidence:
-    """The evidence that these make."""
-    settings = study.spec.suggestion
-    seed = seed_of(study.study_id) if settings.seed is None else settings.seed
-    pending, spent = tuple(pending), tuple(spent)
-    return Evidence(study.spec.space, settings, seed, past, pending, sources, spent, study=study.study_id)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Past:
-    """The past trials of a study, by number, such that a change costs no look at all of them."""
+    """The past trials of a study, by number, such that a change costs no look at all of them.
+
+    Each is equal to itself alone.
+    """
 
     by_number: Layers[PastTrial]
     short: frozenset[int]
@@ -62,6 +53,98 @@ class Past:
         again = short if most != self.most else short & set(changed)
         cut = _by_number([outlines[number] for number in again], spec, most)
         return Past(found.changed((), cut), frozenset(short), most)
+
+
+_versions = count(1)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """All that the optimizer is given of a study, except what is pending.
+
+    The evidence is made of a basis and of what is pending, and of nothing else. Suggestions that were made ahead are
+    therefore valid for as long as the study's basis has the same version.
+    """
+
+    study_id: str
+    spec: StudySpec
+    past: Past
+    spent: Layers[Configuration]
+    """Configurations of trials that ended without a result, by number."""
+    failed: Layers[Configuration]
+    """Configurations of trials that failed at every attempt, by number."""
+    sources: tuple[Source, ...] = ()
+    version: int = field(init=False, compare=False, default_factory=lambda: next(_versions))
+    """Unique to this basis within the process."""
+
+    @classmethod
+    def of(cls, study: Study, trials: Sequence[TrialOutline], sources: tuple[Source, ...] = ()) -> "Basis":
+        """Of all trials of a study."""
+        spec = study.spec
+        return cls(
+            study.study_id, spec, Past.of(trials, spec), Layers(_spent(trials)), Layers(_failed(trials)), sources
+        )
+
+    def after(
+        self, study: Study, before: Mapping[int, TrialOutline], now: Mapping[int, TrialOutline], touched: Sequence[int]
+    ) -> "Basis":
+        """The basis after a change of the study; itself where the optimizer is given the same.
+
+        Args:
+            study: as it is now.
+            before: all trials by number, as they were.
+            now: all trials by number, as they are.
+            touched: numbers of the trials that were added, changed or deleted.
+        """
+        if study.spec != self.spec:
+            return Basis.of(study, list(now.values()), self.sources)
+        heard = [number for number in touched if _differs(before.get(number), now.get(number))]
+        there = [now[number] for number in touched if number in now]
+        return self._unless_equal(
+            past=self.past.with_changes(now, heard, self.spec) if heard else self.past,
+            spent=self.spent.changed(touched, _spent(there)),
+            failed=self.failed.changed(touched, _failed(there)),
+        )
+
+    def with_sources(self, sources: tuple[Source, ...]) -> "Basis":
+        """The basis with other earlier studies; itself where they say the same."""
+        return self._unless_equal(sources=sources)
+
+    def evidence(self, pending: Iterable[Configuration]) -> Evidence:
+        """What the optimizer is given."""
+        settings = self.spec.suggestion
+        return Evidence(
+            self.spec.space,
+            settings,
+            seed_of(self.study_id) if settings.seed is None else settings.seed,
+            self.past.trials,
+            tuple(pending),
+            self.sources,
+            _in_order(self.spent),
+            _in_order(self.failed),
+            study=self.study_id,
+        )
+
+    def _unless_equal(self, **changes: Any) -> "Basis":
+        changed = replace(self, **changes)
+        return self if changed == self else changed
+
+
+def _differs(before: TrialOutline | None, now: TrialOutline | None) -> bool:
+    """Whether the optimizer would hear of it."""
+    return (before if is_heard(before) else None) != (now if is_heard(now) else None)
+
+
+def _in_order(configurations: Mapping[int, Configuration]) -> tuple[Configuration, ...]:
+    return tuple(configurations[number] for number in sorted(configurations))
+
+
+def _spent(trials: Iterable[TrialOutline]) -> dict[int, Configuration]:
+    return {t.number: t.parameters for t in trials if is_spent(t) and t.state is not TrialState.FAILED}
+
+
+def _failed(trials: Iterable[TrialOutline]) -> dict[int, Configuration]:
+    return {t.number: t.parameters for t in trials if is_spent(t) and t.state is TrialState.FAILED}
 
 
 def _by_number(trials: Sequence[TrialOutline], spec: StudySpec, most: float) -> dict[int, PastTrial]:

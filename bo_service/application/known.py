@@ -7,20 +7,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import count
 
-from bo_service.application.gathering import Past, evidence_from, is_heard, is_spent
+from bo_service.application.gathering import Basis
 from bo_service.application.layers import Layers
 from bo_service.application.ports import Records, TrialOutline
 from bo_service.core.constraints import Configuration
-from bo_service.core.evidence import Evidence, Source
+from bo_service.core.evidence import Evidence
 from bo_service.core.limits import MAX_TRIALS
-from bo_service.core.study import Study, StudySpec
+from bo_service.core.study import Study
 from bo_service.core.trial import TrialState
-
-Version = tuple[int, ...]
-
-_versions = count(1)
 
 
 @dataclass(frozen=True)
@@ -36,37 +31,33 @@ class Known:
     """Numbers of those that are queued."""
     pending: Mapping[int, Configuration]
     """Of those that are queued or running, by number, in its order."""
-    spent: Layers[Configuration]
-    """Of those that ended without telling anything, by number."""
-    past: Past
-    past_version: int
-    """Another one, never used before, whenever the past is another or is to be seen otherwise."""
-    sources: tuple[Source, ...] = ()
-    source_versions: Version = ()
+    basis: Basis
+    """What the optimizer is given of it, except what is pending."""
+    source_versions: tuple[int, ...] = ()
+    """Versions of the bases of the studies that it starts from."""
 
     @classmethod
     def read(cls, records: Records, study: Study) -> "Known":
         """With all of its trials."""
         trials = records.trials.outlines(study.study_id)
-        outlines, spent = Layers({trial.number: trial for trial in trials}), Layers(_spent(trials))
-        past = Past.of(trials, study.spec)
+        outlines = Layers({trial.number: trial for trial in trials})
         counts = Counter(trial.state for trial in trials)
-        return cls(study, outlines, counts, _waiting(trials), _pending(trials), spent, past, next(_versions))
+        return cls(study, outlines, counts, _waiting(trials), _pending(trials), Basis.of(study, trials))
 
     def after(self, change: "Change") -> "Known":
         """What it is after a change of just this study."""
         changed = change.changed
         touched = [*change.deleted, *(trial.number for trial in changed)]
-        known = replace(
+        outlines = self.outlines.changed(change.deleted, {trial.number: trial for trial in changed})
+        return replace(
             self,
             study=change.after,
-            outlines=self.outlines.changed(change.deleted, {trial.number: trial for trial in changed}),
+            outlines=outlines,
             counts=self._counted(touched, changed),
             waiting=self.waiting.difference(touched) | _waiting(changed),
             pending=_in_order(self.pending, touched, _pending(changed)),
-            spent=self.spent.changed(touched, _spent(changed)),
+            basis=self.basis.after(change.after, self.outlines, outlines, touched),
         )
-        return _with_past(known, self, touched)
 
     def _counted(self, touched: Sequence[int], changed: Sequence[TrialOutline]) -> Mapping[TrialState, int]:
         counts = Counter(self.counts)
@@ -75,15 +66,14 @@ class Known:
         return +counts
 
     @property
-    def version(self) -> Version:
-        """Equal only where the evidence is, but for what is pending."""
-        return (self.past_version, *self.source_versions)
+    def version(self) -> int:
+        """Of the basis: equal only where the evidence is, but for what is pending."""
+        return self.basis.version
 
     @cached_property
     def evidence(self) -> Evidence:
         """What the optimizer may know."""
-        spent = [self.spent[number] for number in sorted(self.spent)]
-        return evidence_from(self.study, self.past.trials, self.pending.values(), spent, self.sources)
+        return self.basis.evidence(self.pending.values())
 
     @property
     def running(self) -> int:
@@ -135,34 +125,9 @@ def _in_order(
     return found if all(n in before or n > last for n in now) else dict(sorted(found.items()))
 
 
-def _with_past(known: Known, before: Known, touched: Sequence[int]) -> Known:
-    spec = known.study.spec
-    if _steering(spec) != _steering(before.study.spec):
-        past = Past.of(list(known.outlines.values()), spec)
-    else:
-        heard = [number for number in touched if _differs(before.outlines.get(number), known.outlines.get(number))]
-        if not heard:
-            return known
-        past = before.past.with_changes(known.outlines, heard, spec)
-    return replace(known, past=past, past_version=next(_versions))
-
-
-def _differs(before: TrialOutline | None, after: TrialOutline | None) -> bool:
-    """Whether the optimizer would hear of it."""
-    return (before if is_heard(before) else None) != (after if is_heard(after) else None)
-
-
-def _steering(spec: StudySpec) -> tuple[object, ...]:
-    return spec.metrics, spec.suggestion
-
-
 def _waiting(trials: Sequence[TrialOutline]) -> frozenset[int]:
     return frozenset(trial.number for trial in trials if trial.state is TrialState.QUEUED)
 
 
 def _pending(trials: Sequence[TrialOutline]) -> dict[int, Configuration]:
     return {trial.number: trial.parameters for trial in trials if not trial.state.is_ended}
-
-
-def _spent(trials: Sequence[TrialOutline]) -> dict[int, Configuration]:
-    return {trial.number: trial.parameters for trial in trials if is_spent(trial)}

@@ -38,9 +38,12 @@ class Layers(Mapping[int, V]):
         return self._whole.values()
 
     def changed(self, gone: Iterable[int], new: Mapping[int, V]) -> "Layers[V]":
-        """The same without what is gone, and with what is new instead of what was there."""
+        """The same without what is gone, and with what is new instead of what was there; itself where neither is."""
+        gone = [number for number in gone if number in self]
+        if not gone and not new:
+            return self
         recent, length = dict(self._recent), self._length
-        for number in (number for number in gone if number in self):
+        for number in gone:
             length -= number not in new
             recent[number] = ()
         for number, value in new.items():

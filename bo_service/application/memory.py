@@ -57,10 +57,11 @@ class Memory:
         if not named and not known.source_versions:
             return known
         found = [(name, self._source(records, name, keep)) for name in named]
-        versions = tuple(source.past_version if source else 0 for _, source in found)
+        versions = tuple(source.version if source else 0 for _, source in found)
         if versions != known.source_versions:
             trials = {name: list(source.outlines.values()) for name, source in found if source}
-            known = replace(known, sources=sources_from(trials, study.spec), source_versions=versions)
+            basis = known.basis.with_sources(sources_from(trials, study.spec))
+            known = replace(known, basis=basis, source_versions=versions)
             if keep:
                 self._keep(known)
         return known

@@ -27,8 +27,13 @@ def judged(services: Services, ledger: Ledger, before: Trial, trial: Trial, rece
         received: the measurements.
     """
     settings, metric = ledger.study.spec.stopping, ledger.study.spec.objective
+    if settings.rule is StoppingRule.NONE or trial.stop_request:
+        return trial
+    wild = _not_finite(received, metric)
+    if wild:
+        return trial.stop(StopRequest(wild, ledger.at, settings.rule))
     known = [m.step for m in received if math.isfinite(m.metrics.get(metric.name, math.nan))]
-    if settings.rule is StoppingRule.NONE or trial.stop_request or trial.origin is Origin.DEFAULT or not known:
+    if trial.origin is Origin.DEFAULT or not known:
         return trial
     trials = services.memory.look(ledger.records, ledger.study).outlines.values()
     last_step = settings.max_step or _length(trials)
@@ -38,6 +43,16 @@ def judged(services: Services, ledger: Ledger, before: Trial, trial: Trial, rece
         return trial
     verdict = judge(_case(ledger, trial, trials, max(known), step, last_step))
     return trial if verdict is None else trial.stop(_request(ledger, metric, verdict, last_step))
+
+
+def _not_finite(received: Sequence[Measurement], metric: Metric) -> str:
+    """Why to stop where the last value of the objective isn't finite; empty where it is."""
+    measured = [m for m in received if metric.name in m.metrics]
+    last = max(measured, key=lambda m: m.step, default=None)
+    if last is None or math.isfinite(last.metrics[metric.name]):
+        return ""
+    value = last.metrics[metric.name]
+    return f"Not finite: at step {last.step} {metric.name} is {value}; end the trial with failure DIVERGED."
 
 
 def _length(trials: Collection[TrialOutline]) -> int | None:

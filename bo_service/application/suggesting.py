@@ -1,7 +1,7 @@
 """Handing out trials: those in the queue first, then new suggestions."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,7 +16,7 @@ from bo_service.application.trials import check_size
 from bo_service.application.views import Handout, Shortfall
 from bo_service.core.blind import is_exhausted
 from bo_service.core.constraints import Configuration
-from bo_service.core.errors import BoError, NoConfigurationFound, NotFound, StorageUnavailable
+from bo_service.core.errors import BoError, DeadlinePassed, NoConfigurationFound, NotFound, StorageUnavailable
 from bo_service.core.evidence import Evidence, Expected, Suggestion
 from bo_service.core.space import SearchSpace
 from bo_service.core.study import Algorithm, Metric, Study, StudyState
@@ -39,6 +39,8 @@ class Ask:
     worker_id: str
     patience: float
     """How many seconds the surrogate may take."""
+    is_awaited: Callable[[], bool] = lambda: True
+    """Whether the caller still waits for the answer."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
 
     Raises:
         NotFound: no such study.
+        DeadlinePassed: the caller has gone; nothing was handed out.
     """
     deadline = time.monotonic() + ask.patience
     known = _recall(services, ask.study_id) or _look(services, ask, key)
@@ -112,7 +115,10 @@ def _attempt(
         fitting = prepared if prepared is not None and prepared.fits(ledger.study) else None
         if prepared is not None and not is_last and (fitting is None or _is_blind(ledger, fitting)):
             raise _Blind
-        return _hand_out(services, ledger, ask, fitting)
+        handed = _hand_out(services, ledger, ask, fitting)
+        if handed.trials and not ask.is_awaited():
+            raise DeadlinePassed("the caller has gone or its deadline has passed; no trial was handed out: ask again")
+        return handed
 
     handout: Handout | None = None
     try:

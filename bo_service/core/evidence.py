@@ -65,8 +65,11 @@ class Evidence:
     sources: tuple[Source, ...] = ()
     """Earlier studies to begin from."""
     spent: tuple[Configuration, ...] = ()
-    """Configurations whose trials ended without telling anything of them: stopped before they began, or failed at every
-    attempt. They are not suggested again."""
+    """Configurations whose trials ended without a result, as those stopped before they began. They are not suggested
+    again."""
+    failed: tuple[Configuration, ...] = ()
+    """Configurations that failed at every attempt, though nobody blamed the parameters. They are not suggested again,
+    and configurations near them count as a little less likely to run."""
     study: str = field(default="", compare=False)
     """Whose evidence it is: by this, what was learned of it before is found again."""
     learned: Learned = field(default_factory=dict, compare=False)

@@ -15,6 +15,7 @@ from bo_service.core.evidence import Evidence, PointPrediction, Predictions, Sug
 from bo_service.core.explain import explain
 from bo_service.core.numerics.lookups import Factors
 from bo_service.core.search.maximize import STARTS, Search, best_new_row
+from bo_service.core.search.repeats import is_noisy, row_to_repeat
 
 FURTHER_STARTS = 2
 """Candidates that are refined for the second of a batch and those after it: they are for workers that can't wait."""
@@ -23,7 +24,8 @@ FURTHER_STARTS = 2
 def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
     """The next configurations to try, best first, all different from each other and from everything tried or pending.
 
-    Fewer than `count` only where nothing is left: a finite space is exhausted, or no configuration fulfills the
+    Where a small finite space has been tried in full, and its values are noisy, configurations are tried again. Fewer
+    than `count` only where nothing is left: a finite space is exhausted, or no configuration fulfills the
     constraints. The first are the defaults, then scrambled Sobol points, until `initial_trials` are past or pending;
     then the surrogate chooses, as soon as two different values are known.
     """
@@ -77,6 +79,8 @@ def _with_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
         starts = STARTS if i == 0 else FURTHER_STARTS
         search = Search(bench.encoding, bench.region, fitted.appraisal, anchors, bench.rng(3, i), starts)
         row = best_new_row(search, best, bench.seen, listed)
+        if row is None and listed is not None and is_noisy(bench, fitted):
+            row = row_to_repeat(bench, fitted)
         if row is None:
             break
         bench.seen.add(row)

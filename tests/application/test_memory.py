@@ -257,7 +257,7 @@ def test_what_threads_change_at_once_is_remembered_without_being_read(services, 
             future.result()
     known = services.memory.recall("s")
     assert (known.study, known.outlines) == as_read(services)
-    assert len(known.outlines) == len(known.past.trials) == 97
+    assert len(known.outlines) == len(known.basis.past.trials) == 97
 
 
 @pytest.mark.parametrize("address", ["sqlite", "postgresql"], indirect=True)

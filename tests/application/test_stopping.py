@@ -107,7 +107,7 @@ def test_the_trial_of_the_defaults_runs_to_its_end(services, make) -> None:
 
 
 @pytest.mark.parametrize(
-    "reported", [[(5, "loss", math.nan)], [(5, "accuracy", 0.0)], [(1, "loss", 99.0)], [(LAST, "loss", 99.0)], []]
+    "reported", [[(5, "accuracy", math.nan)], [(5, "accuracy", 0.0)], [(1, "loss", 99.0)], [(LAST, "loss", 99.0)], []]
 )
 def test_nothing_to_judge(services, make, reported) -> None:
     make(StoppingRule.MEDIAN)

@@ -8,7 +8,7 @@ from bo_service.application import ranking, running, studies, suggesting, trials
 from bo_service.application.ports import RequestKey
 from bo_service.application.views import Shortfall
 from bo_service.core.domains import CategoricalDomain
-from bo_service.core.errors import NotFound, RequestIdReused
+from bo_service.core.errors import DeadlinePassed, NotFound, RequestIdReused
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import Goal, StudyState
 from bo_service.core.trial import Failure, FailureReason, Lease, Measurement, Origin, TrialState
@@ -204,3 +204,21 @@ def test_states_after_a_mixed_life(services, make_study) -> None:
     assert finish(services, c, 2.0).state is TrialState.STOPPED
     counts = studies.get_study(services, "s").counts
     assert counts == {TrialState.SUCCEEDED: 1, TrialState.INFEASIBLE: 1, TrialState.STOPPED: 1}
+
+
+def test_nothing_is_handed_out_to_a_caller_that_has_gone(services, make_study) -> None:
+    """Neither new nor queued trials; a retry of the same request gets them, and one that was committed its answer."""
+    make_study()
+    trials.create_trial(services, "s", trials.NewTrial({"lr": 0.3, "norm": "batch"}, {}), None)
+    key = RequestKey("id", "SuggestTrials", "digest")
+    gone = suggesting.Ask("s", 5, "worker", 30.0, is_awaited=lambda: False)
+    for _ in range(2):
+        with pytest.raises(DeadlinePassed, match="ask again"):
+            suggesting.suggest_trials(services, gone, key)
+    with services.store.read() as records:
+        assert records.trials.counts("s") == {TrialState.QUEUED: 1}
+    handed = ask(services, count=5, key=key)
+    assert [t.number for t in handed.trials] == [1, 2, 3, 4, 5]
+    assert suggesting.suggest_trials(services, gone, key).trials == handed.trials
+    with services.store.read() as records:
+        assert records.trials.counts("s") == {TrialState.RUNNING: 5}

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import bo_client
+import grpc
 import pytest
 from bo_api.v1 import optimization_service_pb2 as pb
+from bo_api.v1 import optimization_service_pb2_grpc as rpc
 from bo_api.v1 import space_pb2, study_pb2
 from bo_client.testing import FakeServer
 
@@ -129,6 +131,51 @@ class ServerContract:
             assert not (trial.parameters["norm"] == "group" and trial.parameters["batch"] == 64)
             assert 1e-4 <= trial.parameters["lr"] <= 1.0
         assert len({tuple(sorted(t.parameters.items())) for t in trials}) == 20
+
+    @pytest.mark.parametrize("attempts", [1, 3])
+    def test_what_fails_at_every_attempt_is_not_suggested_again(self, client, attempts) -> None:
+        space = bo_client.SearchSpace(
+            [bo_client.FloatParameter("lr", 1e-5, 1.0, scale="log"), bo_client.FloatParameter("x", 0.0, 1.0)]
+        )
+        study = client.create_study("s", space, "loss", goal="minimize", max_attempts=attempts, seed=3)
+        tried = []
+        for i in range(12):
+            (trial,) = study.suggest()
+            tried.append(tuple(trial.parameters.values()))
+            if trial.parameters["lr"] < 0.01:
+                trial.complete({"loss": trial.parameters["lr"] + i})
+                continue
+            while trial.fail(("CRASHED", "TIMEOUT")[i % 2]).state is State.QUEUED:
+                (again,) = study.suggest()
+                assert again.parameters == trial.parameters
+                trial = again
+        assert len(set(tried)) == 12
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+    @pytest.mark.parametrize("rule", ["median", "successive_halving", "curve"])
+    def test_under_a_rule_a_value_that_is_not_finite_ends_a_trial_at_once(self, client, rule, value) -> None:
+        study = client.create_study("s", SPACE, "loss", goal="minimize", stopping=rule)
+
+        def diverging(parameters: dict[str, object], trial: bo_client.optimize.EvaluatedTrial) -> float:
+            trial.report({"loss": 0.5, "accuracy": value}, step=1)
+            trial.report({"loss": value}, step=2)
+            raise AssertionError("it goes on")
+
+        study.optimize(diverging, n_trials=1)
+        trial = study.trial(1)
+        assert (trial.state, trial.failure.reason) == (State.INFEASIBLE, bo_client.FailureReason.DIVERGED)
+        (raw,) = study.suggest()
+        told = raw.report({"loss": value}, step=1)
+        assert told.should_stop
+        assert "DIVERGED" in told.reason
+        assert raw.heartbeat().should_stop
+
+    def test_without_a_rule_a_value_that_is_not_finite_stops_nothing(self, study) -> None:
+        (trial,) = study.suggest()
+        assert not trial.report({"loss": math.nan}, step=1).should_stop
+        with pytest.raises(bo_client.InvalidRequest, match="DIVERGED"):
+            trial.complete({"loss": math.nan})
+        assert trial.complete({"loss": 0.5}).state is State.SUCCEEDED
 
     def test_a_machines_failure_is_tried_again_and_then_final(self, study) -> None:
         (first,) = study.suggest()
@@ -931,6 +978,24 @@ class TestRealServer(ServerContract):
                 time.sleep(0.05)
 
         return wait
+
+    def test_a_caller_that_has_cancelled_holds_no_trial_that_a_retry_would_not_get(self, address, client) -> None:
+        """Each call is cancelled at another moment; its retry returns the same trials, however far the first came."""
+        study = client.create_study("s", SPACE, "loss", goal="minimize")
+        with grpc.insecure_channel(address) as channel:
+            grpc.channel_ready_future(channel).result(60)
+            suggest = rpc.OptimizationServiceStub(channel).SuggestTrials
+            leased = 0
+            for turn in range(6):
+                request = pb.SuggestTrialsRequest(parent="studies/s", count=5, worker_id="w", request_id=f"r{turn}")
+                call = suggest.future(request, timeout=60 if turn % 2 else 0.001)
+                if turn % 2:
+                    call.cancel()
+                else:
+                    call.exception()
+                leased += len(suggest(request).trials)
+        assert leased == 30
+        assert study.info().counts[State.RUNNING] == 30
 
 
 class TestRealServerOverPostgres(TestRealServer):

@@ -88,3 +88,56 @@ def test_a_risk_is_told() -> None:
     fine = [warned for warned, ran in told if ran]
     assert sum(failed) / max(len(failed), 1) >= sum(fine) / len(fine)
     assert not all(fine)
+
+
+RATES = SearchSpace((Parameter("lr", FloatDomain(1e-5, 1.0, Scale.LOG)), Parameter("x", FloatDomain(0.0, 1.0))))
+
+
+def loss(c: Mapping[str, Any], best: float = -3.0) -> float:
+    return float((np.log10(c["lr"]) - best) ** 2 / 4.0 + (c["x"] - 0.3) ** 2)
+
+
+def crashing(count: int, seed: int, crashes: Callable[[Mapping[str, Any]], bool], best: float = -3.0) -> Evidence:
+    """A study whose trials crash at every attempt where `crashes` says so, and nobody blames their parameters."""
+    evidence = Evidence(RATES, SuggestionSettings(), seed)
+    for number in range(1, count + 1):
+        (made,) = suggest(evidence, 1)
+        assert made.configuration not in evidence.failed
+        if crashes(made.configuration):
+            evidence = replace(evidence, failed=(*evidence.failed, made.configuration))
+        else:
+            trial = PastTrial(number, made.configuration, -loss(made.configuration, best))
+            evidence = replace(evidence, past=(*evidence.past, trial))
+    return evidence
+
+
+def test_a_half_where_everything_crashes_is_left() -> None:
+    """Though the trend of what ran leads into it, as where the best rate lies beyond its edge."""
+    for best, most in ((-3.0, 10), (-1.0, 18)):
+        evidence = crashing(30, 0, lambda c: c["lr"] > 0.01, best)
+        assert len(evidence.failed) <= most
+        reached = min(-(t.value or 0.0) for t in evidence.past)
+        assert reached < (0.01 if best == -3.0 else 0.3)  # 0.25 at the edge
+
+
+def test_a_machine_that_crashes_at_random_costs_little() -> None:
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        evidence = crashing(30, seed, lambda _, rng=rng: rng.random() < 0.3)
+        assert len(evidence.failed) > 4
+        assert min(-(t.value or 0.0) for t in evidence.past) < 1e-4
+
+
+def test_a_crash_counts_less_than_a_failure_that_the_parameters_are_blamed_for() -> None:
+    drawn = [s.configuration for s in quasi_random(Evidence(RATES, SuggestionSettings(), 1), 12)]
+    past = tuple(PastTrial(i, c, -loss(c)) for i, c in enumerate(drawn) if c["lr"] < 0.05)
+    places = tuple({"lr": lr, "x": x} for lr in (0.3, 0.6) for x in (0.3, 0.7))
+    chances = []
+    infeasible = tuple(PastTrial(100 + i, c, None) for i, c in enumerate(places))
+    for kind in ({"failed": places}, {"past": (*past, *infeasible)}):
+        bench = Workbench(Evidence(RATES, SuggestionSettings(), 0, **{"past": past, **kind}))
+        found = feasibility(bench, bench.encoding.features(bench.past_rows))
+        assert found is not None
+        chances.append(float(np.exp(found.value(bench.encoding.features(bench.encoding.encode(places[:1])))[0])))
+    crashed, blamed = chances
+    assert blamed < crashed < 0.7  # 0.84 where all ran

@@ -15,7 +15,7 @@ from bo_service.core.encoded.rows import Rows
 from bo_service.core.encoded.seen import Seen
 from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.evidence import Evidence, PastTrial
-from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.space import Activation, Parameter, SearchSpace
 from bo_service.core.study import SuggestionSettings
 
 CLOSE = 1e-3
@@ -57,6 +57,24 @@ def test_what_was_tried_is_known_by_its_configuration(data: st.DataObject, space
         (np.abs(encoding.encode(known) - other) < 1e-9).all(axis=1).any()
     )
     assert seen.has(other) == is_there
+
+
+@pytest.mark.parametrize("z", [0.0, 0.5, 0.99999, 5e-324, 4.5e-161, 0.5 - 1e-13, 0.5 + 3e-12, 1.0 - 1e-12])
+@pytest.mark.parametrize("named", [4.5e-161, -4.5e-161, 0.0, 1e-13, 0.3])
+@pytest.mark.parametrize("domain", [FloatDomain(-1.0, 1.0), FloatDomain(-1.0, 1e-12), FloatDomain(0.0, 1.0)], ids=str)
+def test_a_condition_on_a_float_is_met_by_the_value_alone(domain: FloatDomain, named: float, z: float) -> None:
+    """Rows and configurations agree on it, for values too near to have different positions."""
+    if not domain.low <= named <= domain.high:
+        return
+    child = Parameter("child", IntDomain(1, 9), activation=Activation("p", (named,)))
+    encoding = Encoding(SearchSpace((Parameter("p", domain, default=0.0), child)))
+    met, unmet = {"p": named, "child": 7}, {"p": 0.25 * domain.low + 0.1 * domain.high}
+    for row in (encoding.spread(np.array([[z, 0.9]]))[0], *encoding.encode([met, unmet])):
+        told = encoding.decode(row)
+        assert ("child" in told) == (told["p"] == named) == bool(encoding.active(row[None])[0, 1])
+        assert encoding.decode(encoding.encode([told])[0]).keys() == told.keys()
+        assert Seen(encoding, [told]).has(row)
+    assert encoding.decode(encoding.encode([met])[0]) == met
 
 
 @given(data=st.data())

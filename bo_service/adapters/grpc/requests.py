@@ -96,6 +96,16 @@ def patience(context: grpc.ServicerContext, count: int = 0) -> float:
     return max(0.0, remaining - min(margin, remaining / 2))
 
 
+def is_awaited(context: grpc.ServicerContext) -> Callable[[], bool]:
+    """Whether the caller still waits: it has not cancelled the call, and its deadline has not passed."""
+
+    def awaited() -> bool:
+        remaining: float | None = context.time_remaining()
+        return bool(context.is_active()) and (remaining is None or remaining > 0.0)
+
+    return awaited
+
+
 def is_heard(context: grpc.ServicerContext, is_stopping: Callable[[], bool]) -> Callable[[], bool]:
     """Whether somebody still listens to a stream, who is still let in, and the server goes on."""
     return lambda: bool(context.is_active()) and not is_stopping() and calls.is_welcome()

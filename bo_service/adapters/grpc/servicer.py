@@ -94,7 +94,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         may_wait = self._waiting.acquire(blocking=False)
         try:
             patience = requests.patience(context, count) if may_wait else 0.0
-            ask = suggesting.Ask(study_id, count, worker_id, patience)
+            ask = suggesting.Ask(study_id, count, worker_id, patience, requests.is_awaited(context))
             return _handout(suggesting.suggest_trials(self._services, ask, key))
         finally:
             if may_wait:

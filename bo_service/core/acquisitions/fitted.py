@@ -7,7 +7,7 @@ import numpy as np
 
 from bo_service.core.acquisitions.appraisal import Appraisal, Fulfillment, ParetoImprovement, Thrift, Total
 from bo_service.core.acquisitions.cost import thrift
-from bo_service.core.acquisitions.feasibility import feasibility
+from bo_service.core.acquisitions.feasibility import feasibility, with_failures
 from bo_service.core.acquisitions.gain import Gain, gain_of
 from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.numerics.array import Array
@@ -33,17 +33,22 @@ class Fitted:
         """Fitted to the past trials; pending ones are believed to give what is expected of them."""
         X, pending = bench.encoding.features(bench.past_rows), bench.encoding.features(bench.pending_rows)
         nothing = np.zeros(len(X))
-        objectives = tuple(
-            MetricModel.of(
-                bench, X, values, nothing if k else bench.doubts, 1, k, sources=fit_sources(bench, k)
-            ).believe(pending)
+        runs = feasibility(bench, X)
+        fitted = (
+            MetricModel.of(bench, X, values, nothing if k else bench.doubts, 1, k, sources=fit_sources(bench, k))
             for k, values in enumerate(bench.objectives.T)
         )
+        objectives = tuple(
+            with_failures(bench, model, values, runs).believe(pending)
+            for model, values in zip(fitted, bench.objectives.T, strict=True)
+        )
         limits = tuple(
-            MetricModel.of(bench, X[bench.is_measured], margins, nothing[bench.is_measured], 4, k).believe(pending)
+            MetricModel.of(bench, X[bench.is_measured], margins, nothing[bench.is_measured], 4, k, about=0.0).believe(
+                pending
+            )
             for k, margins in enumerate(bench.margins.T)
         )
-        return cls(objectives, limits, feasibility(bench, X), thrift(bench, X), gain_of(bench, objectives, limits))
+        return cls(objectives, limits, runs, thrift(bench, X), gain_of(bench, objectives, limits))
 
     def believe(self, bench: Workbench, row: Array) -> "Fitted":
         """The same once the row (p,), which `bench` has seen, is pending as well."""

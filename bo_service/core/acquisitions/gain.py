@@ -25,7 +25,8 @@ def gain_of(bench: Workbench, objectives: tuple[MetricModel, ...], limits: tuple
     """Over the best seen, or the Pareto set, of those that are expected to fulfill the constraints `limits`."""
     judged = _judged(bench, objectives)
     X = bench.encoding.features(bench.seen.Z[judged])
-    F = np.column_stack([_means(model.surrogate, X) for model in objectives])
+    are_those = not len(bench.failed_rows)
+    F = np.column_stack([_means(model.surrogate, X) if are_those else model.surrogate.mean(X) for model in objectives])
     holds = _hold(bench, limits, judged, X)
     if len(objectives) == 1:
         return _over_best(bench, objectives[0], X, F[:, 0], holds)

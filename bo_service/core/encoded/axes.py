@@ -49,6 +49,10 @@ class Axis(Protocol):
     def snap(self, z: Array) -> Array:
         """The nearest valid z (m,)."""
 
+    def beside(self, z: float, steps: int) -> Array:
+        """z (2,) of the values so many levels below and above the one at a valid z, or of the first and the last; none
+        of a real number."""
+
     def numbers(self, z: Array) -> Array:
         """Values (m,) in the user's units; indices where the values are no numbers."""
 
@@ -118,7 +122,10 @@ class Ruler:
 
 @dataclass(frozen=True)
 class FloatAxis:
-    """A real number. `named` are values that the user wrote, which are given back to the last digit."""
+    """A real number. `named` are values that the user wrote, which are given back to the last digit.
+
+    Each of them, and each bound, has a place of its own: a row has such a value exactly where z equals this place.
+    """
 
     ruler: Ruler
     named: tuple[float, ...] = ()
@@ -133,31 +140,53 @@ class FloatAxis:
         return SHARP + 2.0 * max(float(second), 1.0 - float(last_but_one))
 
     def spread(self, u: Array) -> Array:
-        return u
+        return self.snap(u)
 
     def snap(self, z: Array) -> Array:
-        return np.clip(z, 0.0, 1.0)
+        z = np.clip(z, 0.0, 1.0)
+        places = np.array(list(self._written))
+        distances = np.abs(z[:, None] - places)
+        return np.where(distances.min(axis=1) < SAME, places[distances.argmin(axis=1)], z)
+
+    def beside(self, z: float, steps: int) -> Array:  # noqa: ARG002 - as of every axis
+        return np.empty(0)
 
     def numbers(self, z: Array) -> Array:
         return self.ruler.read(z)
 
     def value(self, z: float) -> float:
         """With twelve digits, so that people don't read 0.0010000000000000002."""
-        distance, nearest = min((abs(place - z), v) for place, v in self._written)
-        if distance < SAME:
-            return nearest
-        exact = self.ruler.read_one(z)
+        if z in self._written:
+            return self._written[z]
+        exact, low, high = self.ruler.read_one(z), self.ruler.low, self.ruler.high
+        for place, value in self._written.items():
+            if exact == value:
+                exact = math.nextafter(exact, high if z > place else low)
         shown = float(f"{exact:.12g}")
-        is_near = abs(shown - exact) <= 1e-9 * abs(self.ruler.high - self.ruler.low)
-        return shown if is_near and self.ruler.low <= shown <= self.ruler.high else exact
+        is_near = abs(shown - exact) <= 1e-9 * abs(high - low) and shown not in self._written.values()
+        return shown if is_near and low <= shown <= high else exact
 
     def positions(self, values: Sequence[Value]) -> Array:
-        return self.ruler.place(np.array(values, dtype=np.float64))
+        given = np.array(values, dtype=np.float64)
+        z = self.ruler.place(given)
+        for place, value in self._written.items():
+            beside = (z == place) & (given != value)
+            z = np.where(beside, np.nextafter(place, np.where(given > value, 1.0, 0.0)), z)
+        for place, value in self._written.items():
+            z = np.where(given == value, place, z)
+        return z
 
     @cached_property
-    def _written(self) -> list[tuple[float, float]]:
-        """The values that are given back to the last digit, each after its place."""
-        return [(float(self.ruler.place(np.array(v))), v) for v in (self.ruler.low, self.ruler.high, *self.named)]
+    def _written(self) -> dict[float, float]:
+        """The values that are given back to the last digit, by their places, which all differ."""
+        values = sorted({self.ruler.low, self.ruler.high, *self.named})
+        places = [float(place) for place in self.ruler.place(np.array(values))]
+        for i in range(1, len(places)):
+            places[i] = max(places[i], math.nextafter(places[i - 1], math.inf))
+        places[-1] = min(places[-1], 1.0)
+        for i in range(len(places) - 2, -1, -1):
+            places[i] = min(places[i], math.nextafter(places[i + 1], -math.inf))
+        return dict(zip(places, values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -187,6 +216,11 @@ class IntAxis:
 
     def snap(self, z: Array) -> Array:
         return self.ruler.place(self.numbers(z))
+
+    def beside(self, z: float, steps: int) -> Array:
+        value = self.value(z)
+        low, high = int(self.ruler.low), int(self.ruler.high)
+        return self.positions([max(value - steps, low), min(value + steps, high)])
 
     def numbers(self, z: Array) -> Array:
         return self._whole(self.ruler.read(z))
@@ -229,6 +263,10 @@ class ListAxis:
 
     def snap(self, z: Array) -> Array:
         return self._places[self._index(z)]
+
+    def beside(self, z: float, steps: int) -> Array:
+        index = bisect_left(self._middles, z)
+        return self._places[[max(index - steps, 0), min(index + steps, len(self.values) - 1)]]
 
     def numbers(self, z: Array) -> Array:
         return np.array(self.numeric)[self._index(z)]

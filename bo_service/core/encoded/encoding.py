@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bo_service.core.constraints import Configuration
 from bo_service.core.domains import CategoricalDomain, Value
-from bo_service.core.encoded.axes import SAME, Axis, axis_of
+from bo_service.core.encoded.axes import SAME, Axis, FloatAxis, axis_of
 from bo_service.core.numerics.array import Array
 from bo_service.core.space import SearchSpace
 
@@ -48,6 +48,7 @@ class Encoding:
         self.blur: Array = np.array([axis.blur for axis in self.axes])
         """(p,): by how much rows of one configuration may differ."""
         self.centers: Array = np.array([axis.center for axis in self.axes])
+        self._same = [0.0 if isinstance(axis, FloatAxis) else SAME for axis in self.axes]
         self._index = {p.name: j for j, p in enumerate(space.parameters)}
         self._rules = tuple(self._rule(j) for j in range(len(space.parameters)))
 
@@ -97,7 +98,8 @@ class Encoding:
         for j, rule in enumerate(self._rules):
             if rule is not None:
                 decider, places = rule
-                mask[:, j] = mask[:, decider] & (np.abs(Z[:, decider, None] - places) < SAME).any(axis=1)
+                nearest = np.abs(Z[:, decider, None] - places).min(axis=1)
+                mask[:, j] = mask[:, decider] & (nearest <= self._same[decider])
         return mask
 
     def spread(self, U: Array) -> Array:

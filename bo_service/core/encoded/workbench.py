@@ -34,11 +34,17 @@ class Workbench:
         self.region = Region(self.encoding)
         self.past: tuple[PastTrial, ...] = _in_order(evidence.past)
         self.pending: tuple[Configuration, ...] = tuple(sorted(evidence.pending, key=_name))
-        self.seen = Seen(self.encoding, [t.configuration for t in self.past], self.pending, evidence.spent)
+        spent = [*evidence.spent, *evidence.failed]
+        self.seen = Seen(self.encoding, [t.configuration for t in self.past], self.pending, spent)
         self.past_rows: Array = self.seen.Z[: len(self.past)]
         """Z (n, p) of the past trials."""
         self.pending_rows: Array = self.seen.Z[len(self.past) :]
         """Z (b, p) of the pending configurations."""
+
+    @cached_property
+    def failed_rows(self) -> Array:
+        """Z (c, p) of the configurations that failed at every attempt."""
+        return self.encoding.encode(sorted(self.evidence.failed, key=_name))
 
     @cached_property
     def values(self) -> Array:

@@ -195,7 +195,7 @@ def _exchange(search: Search, z: Array) -> Array:
     for j, axis in enumerate(search.encoding.axes):
         if not 1 < axis.levels < np.inf:
             continue
-        tried = axis.snap(_levels_near(search, j, float(z[j])))
+        tried = _levels_near(search, j, float(z[j]))
         rows.append(search.region.exchanged(z, j, tried, search.rng))
     if len(rows) == 1:
         return z
@@ -209,8 +209,7 @@ def _levels_near(search: Search, j: int, z: float) -> Array:
     if axis.levels <= MOST_EXCHANGES:
         return every_place(axis)
     drawn = axis.spread(search.rng.random(MOST_EXCHANGES - 4))
-    step = 1.0 if search.encoding.is_category[j] else 1.0 / (axis.levels - 1.0)
-    return np.concatenate([drawn, z + step * np.array([-2.0, -1.0, 1.0, 2.0])])
+    return np.concatenate([drawn, axis.beside(z, 1), axis.beside(z, 2)])
 
 
 def _better(search: Search, Z: Array) -> Array:

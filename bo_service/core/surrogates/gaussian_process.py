@@ -38,7 +38,7 @@ class GaussianProcess:
     a: Array
     """K⁻¹ y (n,) of the n observations, the believed points apart."""
     known: Array
-    """w (n,)."""
+    """w (n,), of the observations that it was fitted to."""
     means: Array
     """The posterior mean at X (n + b,)."""
 
@@ -55,8 +55,10 @@ class GaussianProcess:
 
     @property
     def noisiness(self) -> float:
-        """The variance of the noise, on average over the observations, over that of the values."""
-        return float((self.noise + self.known.mean()) / self.kernel.variance)
+        """The variance of the noise, on average over the best quarter of the observations, over that of the values."""
+        means = self.means[: len(self.known)]
+        best = means >= np.quantile(means, 0.75)
+        return float((self.noise + self.known[best].mean()) / self.kernel.variance)
 
     def solve(self, k: Array) -> Array:
         """K⁻¹ k (n + b,) for k (n + b,)."""
@@ -86,6 +88,19 @@ class GaussianProcess:
         std = float(np.sqrt(variance))
         count = len(self.a)
         return Slope(float(self.a @ k[:count]), std, self.a @ by_x[:count], -(w @ by_x) / std)
+
+    def observe(self, Q: Array, y: Array, variance: Array) -> "GaussianProcess":
+        """The process conditioned on further values y (c,) at Q (c, f), with noise variances (c,).
+
+        The hyperparameters, and `known`, which tells how noisy the observations are, stay as they are. What is believed
+        comes afterwards.
+        """
+        cross = self.kernel(self.X, Q)
+        own = self.kernel(Q) + np.diag(self.noise + variance)
+        L = extended(self.L, cross, own, JITTER * self.kernel.variance)
+        a, _ = lapack.dpotrs(L, np.append(self.L @ (self.L.T @ self.a), y), lower=1)
+        X = np.vstack([self.X, Q])
+        return replace(self, X=X, L=L, a=a, means=self.kernel(X) @ a)
 
     def believe(self, Q: Array) -> "GaussianProcess":
         """The process as if queries Q (b, f) had given what is expected of them."""

@@ -43,12 +43,13 @@ class _Prepared:
         doubts: Array,
         *purpose: int,
         sources: Mapping[str, GaussianProcess],
+        about: float | None,
     ) -> "_Prepared":
         """As of `MetricModel.of`."""
-        warp = Warp.fit(values)
+        warp = Warp.fit(values, about)
         y, spread = warp.forward(values), (warp.forward(values + doubts) - warp.forward(values - doubts)) / 2
         trend = Trend.of(list(sources.values()), X, y)
-        known = spread**2 + further_noise(bench, X, y, *purpose, 1)
+        known = spread**2 + further_noise(bench, X, y, *purpose, 1) + warp.further_noise(values)
         if trend.is_empty:
             return cls(warp, trend, 1.0, Observations(X, y, known))
         rest = y - trend.at(X)
@@ -76,6 +77,7 @@ class MetricModel:
         doubts: Array,
         *purpose: int,
         sources: Mapping[str, GaussianProcess] = NO_SOURCES,
+        about: float | None = None,
     ) -> "MetricModel":
         """Fitted to values (n,) at X (n, f) in the user's units, which have standard deviations `doubts` (n,), or 0.
 
@@ -86,10 +88,13 @@ class MetricModel:
             doubts: standard deviations.
             purpose: what the generator of random numbers is for.
             sources: what earlier studies make of the same metric, by name.
+            about: the value near which differences count, if any; else those between the largest values do.
         """
 
         def prepared(count: int) -> _Prepared:
-            return _Prepared.of(bench, X[:count], values[:count], doubts[:count], *purpose, sources=sources)
+            return _Prepared.of(
+                bench, X[:count], values[:count], doubts[:count], *purpose, sources=sources, about=about
+            )
 
         n, m = len(values), milestone(len(values))
         now = prepared(n)

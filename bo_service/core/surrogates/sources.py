@@ -17,8 +17,9 @@ def fit_sources(bench: Workbench, objective: int) -> dict[str, GaussianProcess]:
     found = {}
     for k, (source, past) in enumerate(bench.sources):
         if source.objective == objective and len(np.unique(past.values)) > 1:
-            y = Warp.fit(past.targets).forward(past.targets)
+            warp = Warp.fit(past.targets)
+            y, known = warp.forward(past.targets), warp.further_noise(past.targets)
             few = telling(y, MOST)
-            data = Observations.exact(past.encoding.features(past.past_rows[few]), y[few])
+            data = Observations(past.encoding.features(past.past_rows), y, known).rows(few)
             found[source.name] = fit_on(bench, data, data, 7, k)
     return found

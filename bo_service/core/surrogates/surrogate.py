@@ -77,6 +77,9 @@ class Surrogate(Protocol):
     def slope(self, x: Array) -> Slope:
         """At one query x (f,), with gradients."""
 
+    def observe(self, Q: Array, y: Array, variance: Array) -> "Surrogate":
+        """The surrogate conditioned on further values y (c,) at Q (c, f), with noise variances (c,)."""
+
     def believe(self, Q: Array) -> "Surrogate":
         """The surrogate as if queries Q (b, f) had given what is expected of them."""
 

@@ -93,6 +93,11 @@ class TrendedProcess:
         (value, gradient), rest, scale = self.trend.slope(x), self.rest.slope(x), self.scale
         return Slope(value + scale * rest.mean, scale * rest.std, gradient + scale * rest.by_mean, scale * rest.by_std)
 
+    def observe(self, Q: Array, y: Array, variance: Array) -> "TrendedProcess":
+        """The same conditioned on further values y (c,) at Q (c, f), with noise variances (c,)."""
+        rest = self.rest.observe(Q, (y - self.trend.at(Q)) / self.scale, variance / self.scale**2)
+        return replace(self, rest=rest)
+
     def believe(self, Q: Array) -> "TrendedProcess":
         """The same as if queries Q (b, f) had given what is expected of them."""
         return replace(self, rest=self.rest.believe(Q))

@@ -1,11 +1,17 @@
 """The output warp: objective values as something nearly normal, and predictions back in the user's units.
 
-n values y (n,), larger being better; t = (y - median) / spread; w = yeo_johnson(t), standardized to mean 0, variance 1.
+n values y (n,), larger being better; t = (y - center) / spread; w = yeo_johnson(t), standardized to mean 0, variance 1.
+
+The center is the median and the spread the interquartile range, unless bad values make up so much of it that the good
+ones could not be told apart: then both are those of the better values alone, and t is bounded below by a monotone
+function. Whether a loss is 1e3 or 1e12 tells nothing of where losses from 0.1 to 1 come from. Of a constraint's margins
+those near 0 count, and t is bounded on both sides.
 
 Losses are skewed: a diverged run is a hundred times a good one. The Yeo-Johnson power (Yeo and Johnson 2000, Biometrika
 87, 954-959) is found by maximum a posteriori at every fit, with a normal prior around 1, which is no warp at all.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +21,19 @@ from bo_service.core.numerics.array import Array
 POWERS = np.linspace(-2.0, 4.0, 121)
 POWER_PRIOR_STD = 0.5
 FARTHEST = 1e4
-"""Values further than so many spreads from the median count as so far: they are bad, and how bad is of no interest."""
+"""Values further than so many spreads from the center count as so far: they are bad, and how bad is of no interest."""
+BETTER = ((0.5, 0.75, 2.0, 5.0), (0.7, 0.9, 1.78, 20.0))
+"""Two quantiles; the factor from the difference between them to the interquartile range, of normal values; and from how
+many times as large an interquartile range on this difference takes its place."""
+NEAR = (0.4, 2.57, 20.0)
+"""The same of margins: a quantile of their sizes, the factor from it to the interquartile range, and the excess."""
+GAP = 10.0
+"""Huge values lie apart: the nearest of them is so many times as far from the center as any other value. Without such a
+gap there is a long tail, which the power deals with."""
+KNEE, ROOM = 2.0, 1.0
+"""Where t is bounded: from so many spreads beside the center on, and to so many more."""
+BEYOND_VARIANCE = 1.0
+"""Variance of the noise of a value beyond the knee, warped: a surrogate need not be exact there."""
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 MOST = float(np.finfo(np.float64).max)
 
@@ -54,8 +72,11 @@ class Warp:
     """A fitted warp. `unit` keeps the arithmetic within range for values such as 1e300."""
 
     unit: float
-    median: float
+    center: float
     spread: float
+    is_bounded: bool
+    """Whether t is bounded below."""
+    is_bounded_above: bool
     power: float
     shift: float
     scale: float
@@ -63,20 +84,26 @@ class Warp:
     highest: float
 
     @classmethod
-    def fit(cls, y: Array) -> "Warp":
-        """The warp of finite values y (n,), n >= 1. Equal values get an arbitrary scale: their own size."""
-        unit = float(np.abs(y).max()) or 1.0
-        v = y / unit
-        median = float(np.median(v))
-        spread = _spread(v)
-        t = np.clip((v - median) / spread, -FARTHEST, FARTHEST)
+    def fit(cls, y: Array, about: float | None = None) -> "Warp":
+        """The warp of finite values y (n,), n >= 1. Equal values get an arbitrary scale: their own size.
+
+        Args:
+            y: the values.
+            about: the value near which differences count, if any; else those between the largest values do.
+        """
+        unit = float(np.ldexp(1.0, np.frexp(np.abs(y).max())[1] - 1))  # a power of 2, so that division is exact
+        center, spread, is_bounded = _scale(y / unit) if about is None else _scale_about(y / unit, about / unit)
+        bounds = is_bounded, is_bounded and about is not None
+        t = _standardized(y / unit, center, spread, *bounds)
         power = _likeliest_power(t)
         w = yeo_johnson(t, power)
         scale = float(w.std())
         return cls(
             unit=unit,
-            median=median,
+            center=center,
             spread=spread,
+            is_bounded=bounds[0],
+            is_bounded_above=bounds[1],
             power=power,
             shift=float(w.mean()),
             scale=scale if scale > 1e-12 else 1.0,
@@ -86,15 +113,23 @@ class Warp:
 
     def forward(self, y: Array) -> Array:
         """Values in the user's units, warped."""
-        t = np.clip((y / self.unit - self.median) / self.spread, -FARTHEST, FARTHEST)
+        bounds = self.is_bounded, self.is_bounded_above
+        t = _standardized(y / self.unit, self.center, self.spread, *bounds)
         return (yeo_johnson(t, self.power) - self.shift) / self.scale
+
+    def further_noise(self, y: Array) -> Array:
+        """(n,): variances, in warped units, of values that are so far off that they are told apart by order alone."""
+        t = _ratio(y / self.unit - self.center, self.spread)
+        is_beyond = (self.is_bounded & (t < -KNEE)) | (self.is_bounded_above & (t > KNEE))
+        return np.where(is_beyond, BEYOND_VARIANCE, 0.0)
 
     def backward(self, w: Array) -> Array:
         """Warped values in the user's units; at most one range of the observed values beyond them."""
         t = yeo_johnson_inverse(w * self.scale + self.shift, self.power)
         reach = (self.highest - self.lowest) or 10.0
-        v = self.median + self.spread * np.clip(t, self.lowest - reach, self.highest + reach)
+        t = np.clip(t, self.lowest - reach, self.highest + reach)
         with np.errstate(over="ignore"):
+            v = self.center + self.spread * _unbounded(t, self.is_bounded, self.is_bounded_above)
             return np.clip(v * self.unit, -MOST, MOST)
 
     def moments(self, mean: Array, std: Array) -> tuple[Array, Array]:
@@ -107,13 +142,60 @@ class Warp:
             return np.clip(center * self.unit, -MOST, MOST), np.minimum(np.sqrt(variance) * self.unit, MOST)
 
 
-def _spread(v: Array) -> float:
-    """The interquartile range where it tells values apart, else the standard deviation, else 1."""
-    low, high = np.quantile(v, [0.25, 0.75])
-    for spread in (float(high - low), float(v.std())):
-        if spread > 1e-12 * float(np.abs(v).max()):
-            return spread
-    return 1.0
+def _scale(v: Array, better: Sequence[tuple[float, float, float, float]] = BETTER) -> tuple[float, float, bool]:
+    """The center and the spread of values, and whether these are of the better ones alone."""
+    low, center, high = (float(q) for q in np.quantile(v, [0.25, 0.5, 0.75]))
+    spread = high - low or float(v.std()) or 1.0
+    is_bounded = False
+    for lower, upper, factor, excess in better:
+        low, high = (float(q) for q in np.quantile(v, [lower, upper]))
+        middle, near = (low + high) / 2.0, factor * (high - low)
+        if 0.0 < excess * near < spread and _has_gap(middle - v, near):
+            center, spread, is_bounded = middle, near, True
+    return center, spread, is_bounded
+
+
+def _scale_about(v: Array, about: float) -> tuple[float, float, bool]:
+    """As `_scale`, where differences near `about` count."""
+    center, spread, _ = _scale(v, ())
+    quantile, factor, excess = NEAR
+    near = factor * float(np.quantile(np.abs(v - about), quantile))
+    is_bounded = 0.0 < excess * near < spread and _has_gap(np.abs(v - about), near)
+    return (about, near, True) if is_bounded else (center, spread, False)
+
+
+def _has_gap(distances: Array, spread: float) -> bool:
+    """Whether some of the distances are much larger than all others."""
+    sizes = np.sort(np.maximum(_ratio(distances, spread), 1.0))
+    with np.errstate(invalid="ignore"):
+        return bool((sizes[1:] > GAP * sizes[:-1]).any())
+
+
+def _standardized(v: Array, center: float, spread: float, is_bounded: bool, is_bounded_above: bool) -> Array:
+    """t (n,) of values."""
+    t = _ratio(v - center, spread)
+    low = np.where(t < -KNEE, -_bounded(-t), t) if is_bounded else t
+    return np.clip(np.where(t > KNEE, _bounded(t), low) if is_bounded_above else low, -FARTHEST, FARTHEST)
+
+
+def _ratio(differences: Array, spread: float) -> Array:
+    """How many spreads; inf for more than floats hold."""
+    with np.errstate(over="ignore"):
+        return np.asarray(differences / spread)
+
+
+def _bounded(size: Array) -> Array:
+    """Sizes beyond the knee, with as little room as there is."""
+    beyond = np.maximum(size - KNEE, 0.0)
+    return KNEE + ROOM * (1.0 - ROOM / (ROOM + beyond))
+
+
+def _unbounded(t: Array, is_bounded: bool, is_bounded_above: bool) -> Array:
+    """Its inverse; at most FARTHEST beyond the knee."""
+    share = np.clip(np.abs(t) - KNEE, 0.0, ROOM * (1.0 - ROOM / FARTHEST))
+    size = KNEE + ROOM * share / (ROOM - share)
+    found = np.where(is_bounded & (t < -KNEE), -size, t)
+    return np.where(is_bounded_above & (t > KNEE), size, found)
 
 
 def _likeliest_power(t: Array) -> float:

@@ -28,9 +28,14 @@ def stopping_faults(settings: study_pb2.StoppingSettings) -> Iterator[Violation]
 def why_stop(study: StudyInfo, trials: Iterable[trial_pb2.Trial], trial: trial_pb2.Trial) -> str:
     """Why the trial should stop at its last step; empty where it should go on."""
     settings = study.settings
-    if settings.get("stopping", "none") == "none" or trial.origin == trial_pb2.ORIGIN_DEFAULT:
+    if settings.get("stopping", "none") == "none":
         return ""
     metric, step = study.objective, trial.latest_measurement.step
+    last = trial.latest_measurement.metrics.get(metric.name, 0.0)
+    if not math.isfinite(last):
+        return f"not finite: at step {step} {metric.name} is {last}; end the trial with failure DIVERGED"
+    if trial.origin == trial_pb2.ORIGIN_DEFAULT:
+        return ""
     sign = 1.0 if metric.goal == "maximize" else -1.0
     others = [t for t in trials if t.name != trial.name]
     whole = [t.final_measurement for t in others if t.state == trial_pb2.TRIAL_STATE_SUCCEEDED]
