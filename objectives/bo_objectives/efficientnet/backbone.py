@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bo_objectives.efficientnet.lite0 import lite0
 from bo_objectives.efficientnet.names import IMAGENET, LITE0, RANDOM
-from bo_objectives.efficientnet.rebuilding import Drawing, Norms, copied, from_scratch, with_norms
+from bo_objectives.efficientnet.rebuilding import Drawing, Norms, copied, from_scratch, frozen, with_norms
 from bo_objectives.efficientnet.weight_files import LITE0_SHA256, file_sha256, find
 from bo_objectives.efficientnet.weights import Origin, arrays_sha256, load_torch_lite0
 from bo_objectives.errors import SetupError
@@ -55,12 +55,21 @@ class Backbone:
 
     def bottom(self, k: int) -> keras.Model:
         """Return pixels (B, s, s, 3) in 0–255 to the cut's features, in inference; its layers are the shared ones."""
-        at = self.network.get_layer(self.cut(k)).output
+        return self._of_pixels(self._below(k))
+
+    def bottom_copy(self, k: int) -> keras.Model:
+        """Return what `bottom` does with layers of its own, to be a part of a network that is trained."""
+        return self._of_pixels(frozen(self._below(k)))
+
+    def _below(self, k: int) -> keras.Model:
+        return keras.Model(self.network.input, self.network.get_layer(self.cut(k)).output)
+
+    def _of_pixels(self, below: keras.Model) -> keras.Model:
         pixels = keras.Input(self.network.input_shape[1:])
         prepared = pixels if self.prepare is None else self.prepare(pixels)
-        bottom = keras.Model(pixels, keras.Model(self.network.input, at)(prepared, training=False))
-        bottom.trainable = False
-        return bottom
+        whole = keras.Model(pixels, below(prepared, training=False))
+        whole.trainable = False
+        return whole
 
     def top(self, k: int, norms: Norms | None = None) -> keras.Model | None:
         """Return a copy of the cut's features to the last features; None where nothing is trained.
@@ -71,7 +80,7 @@ class Backbone:
         if k == 0:
             return None
         above = self.above(k)
-        copy = copied(above, is_trained=True) if norms is None else with_norms(above, norms)
+        copy = copied(above) if norms is None else with_norms(above, norms)
         unfreeze(copy)
         return copy
 

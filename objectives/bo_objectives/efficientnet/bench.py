@@ -15,7 +15,7 @@ from bo_objectives.efficientnet.backbone import Backbone
 from bo_objectives.efficientnet.choice import Choice, invalid
 from bo_objectives.efficientnet.data import Images, Split
 from bo_objectives.efficientnet.names import BALANCED, BATCH, GROUP, IMAGE_STEP, NETWORK, SCRATCH, TWO_STAGE
-from bo_objectives.efficientnet.rebuilding import Drawing, Map, Norms, copied, normalized_maps
+from bo_objectives.efficientnet.rebuilding import Drawing, Map, Norms, normalized_maps
 from bo_objectives.efficientnet.set_size import is_constant, positions
 from bo_objectives.efficientnet.settings import Settings
 from bo_objectives.efficientnet.training import Labeled, Plan, Stage
@@ -131,7 +131,7 @@ class Bench:
         """
         source = None if choice.mode == SCRATCH else self.material(choice.image_size)
         if source is not None:
-            source.bottom(choice.unfreeze_top)  # loads the backbone, which may draw random numbers
+            _ = source.backbone  # loads it now, as that may draw random numbers
         keras.utils.set_random_seed(self.settings.seed)
         below = self._untrained(choice) if source is None else self._pretrained(choice, source)
         return model.network(shape, below, self._head(choice), self.settings.seed, choice.augmentation)
@@ -145,8 +145,8 @@ class Bench:
 
     def _pretrained(self, choice: Choice, source: Material) -> list[model.Part]:
         k = choice.unfreeze_top
-        below = [] if self.is_cached(choice) else [model.Part(copied(source.bottom(k), is_trained=False))]
-        top = source.backbone.top(k, self._norms(choice))
+        top = source.backbone.top(k, self._norms(choice))  # first: seeds that it draws don't depend on the cache
+        below = [] if self.is_cached(choice) else [model.Part(source.backbone.bottom_copy(k))]
         return below if top is None else [*below, model.Part(top)]
 
     def _drawing(self, choice: Choice) -> Drawing:

@@ -43,10 +43,12 @@ class Head:
 
 @dataclass(frozen=True)
 class Part:
-    """A model below the head. In inference, dropout is off and batch norms use their stored statistics."""
+    """A model below the head."""
 
     model: keras.Model
     is_inference: bool = True
+    """Whether it is called as in inference. Keras overrules this where the network is trained: there, a batch norm uses
+    its stored statistics because it isn't trainable, and dropout is off where its rate is 0 (`rebuilding.frozen`)."""
 
     def __call__(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return self.model(x, training=False) if self.is_inference else self.model(x)

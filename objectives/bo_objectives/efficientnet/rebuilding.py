@@ -60,13 +60,31 @@ def normalized_maps(network: keras.Model) -> list[Map]:
     return [Map(name, math.prod(shape[1:-1]), shape[-1]) for name, shape in shapes]
 
 
-def copied(network: keras.Model, is_trained: bool) -> keras.Model:
-    """Return the same layers with weights of their own, which are the same numbers."""
+def copied(network: keras.Model) -> keras.Model:
+    """Return the same layers with weights of their own, which are the same numbers; everything of it is trained."""
     copy = keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
     _finish(copy)
-    copy.trainable = is_trained
+    copy.trainable = True
     return copy
+
+
+def frozen(network: keras.Model) -> keras.Model:
+    """Return a copy that isn't trained and computes as in inference, also within a network that is being trained.
+
+    Keras passes `training=True` on to all layers of a network, so calling a part with `training=False` isn't enough:
+    batch norms that aren't trainable use their statistics, but the dropout of stochastic depth would go on.
+    """
+    copy = keras.models.clone_model(network, clone_function=_inert)
+    copy.set_weights(network.get_weights())
+    _finish(copy)
+    copy.trainable = False
+    return copy
+
+
+def _inert(layer: keras.Layer) -> keras.Layer:
+    config = layer.get_config()
+    return type(layer).from_config({**config, "rate": 0.0} if isinstance(layer, keras.layers.Dropout) else config)
 
 
 def with_norms(network: keras.Model, norms: Norms) -> keras.Model:
@@ -117,9 +135,7 @@ def _drawn(config: dict[str, Any], place: int, drawing: Drawing) -> Iterator[tup
 def _finish(copy: keras.Model) -> None:
     """Let each Normalization compute with the weights that it was given: `set_weights` alone leaves it as it was."""
     for layer in copy.layers:
-        if isinstance(layer, keras.Model):
-            _finish(layer)
-        elif isinstance(layer, keras.layers.Normalization):
+        if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()
 
 

@@ -8,6 +8,7 @@ import pytest
 from bo_client import FailureReason, ForbiddenCombination
 from bo_client.testing import FakeServer
 from bo_objectives.base import TrialFailed
+from bo_objectives.efficientnet.choice import Choice
 from bo_objectives.efficientnet.names import BACKBONES, BATCH, GROUP, INSTANCE, LAYER, NORMS
 from bo_objectives.efficientnet.objective import EfficientNetObjective
 from bo_objectives.efficientnet.set_size import is_constant, positions
@@ -114,9 +115,8 @@ def test_a_pinned_size_and_a_file_bring_what_is_forbidden_with_them(tmp_path: Pa
     assert enrolled({"image_size": "64"}, tmp_path, **sizes).constraints == ()
     widened = "extends: objective\nadd: [image_size]\n"
     assert enrolled({}, tmp_path, widened, **sizes).constraints == expected
-    assert (
-        enrolled({}, tmp_path, "extends: objective\ndrop: [dropout]\n", space="full", **sizes).constraints == expected
-    )
+    narrowed = "extends: objective\ndrop: [dropout]\n"
+    assert enrolled({}, tmp_path, narrowed, space="full", **sizes).constraints == expected
     replaced = widened + "parameters: {norm: {type: categorical, values: [batch, layer]}}\ndrop: [groups]\n"
     assert enrolled({}, tmp_path, replaced, **sizes).constraints == ()
 
@@ -150,8 +150,6 @@ def test_a_norm_that_lets_nothing_through_is_an_invalid_configuration_before_ima
 
 
 def test_the_blocks_that_are_fine_tuned_are_looked_at_and_no_others(make_objective) -> None:
-    from bo_objectives.efficientnet.choice import Choice
-
     objective = make_objective(head_width="384")
     with objective.bench() as bench:
         bench.check(Choice.of({**BLOCKS, "mode": "fine_tune", "unfreeze_top": 1}))
@@ -172,7 +170,5 @@ def test_the_blocks_that_are_fine_tuned_are_looked_at_and_no_others(make_objecti
     ],
 )
 def test_what_lets_something_through_is_taken(make_objective, parameters) -> None:
-    from bo_objectives.efficientnet.choice import Choice
-
     with make_objective().bench() as bench:
         bench.check(Choice.of(parameters))
