@@ -58,6 +58,18 @@ class SearchSpace:
         self._require([parameter.name])
         return replace(self, parameters=[parameter if p.name == parameter.name else p for p in self.parameters])
 
+    def with_parameters(self, parameters: Sequence[Parameter], *others: "SearchSpace") -> "SearchSpace":
+        """Return a space of these parameters, with its own constraints and those of the others that fit them.
+
+        A constraint of another space fits where each parameter that it names is there and admits the value named.
+        """
+        known = {p.name: p for p in parameters}
+        constraints = [*self.constraints]
+        for constraint in (c for other in others for c in other.constraints):
+            if constraint not in constraints and not any(constraint.faults(known)):
+                constraints.append(constraint)
+        return SearchSpace(parameters, constraints)
+
     def pin(self, values: Mapping[str, object]) -> "SearchSpace":
         """The space in which these parameters are constants, with a domain of one value.
 

@@ -211,7 +211,8 @@ class _Reader:
         wanted = ({*base.space.names, *add} - {*drop}) | {*own.names}
         given = {p.name: p for p in (*base.space.parameters, *own.parameters)}
         theirs = [given.get(p.name, p) for p in base.whole.parameters if p.name in wanted]
-        return SearchSpace([*theirs, *(p for p in own.parameters if p.name not in base.whole)], own.constraints)
+        others = [p for p in own.parameters if p.name not in base.whole]
+        return own.with_parameters([*theirs, *others], base.space, base.whole)
 
     def _parameter(self, name: object, given: object) -> Parameter | None:
         at = f"parameters.{name}"

@@ -2,6 +2,9 @@
 
 k: number of MBConv blocks, counted from the top, that are trained; the final convolution above them is trained too.
 A network is cut below them: `bottom` makes what can be cached, `top` is what fine-tuning trains.
+
+The loaded network is shared by all trials of a process, so nothing changes it: it is frozen once, when it is loaded,
+and a trial trains copies of its layers. `untrained` doesn't use it at all.
 """
 
 import math
@@ -15,13 +18,14 @@ from numpy.typing import NDArray
 
 from bo_objectives.efficientnet.lite0 import lite0
 from bo_objectives.efficientnet.names import IMAGENET, LITE0, RANDOM
-from bo_objectives.efficientnet.rebuilding import MakeInitializer, Norms, copied, from_scratch, with_norms
+from bo_objectives.efficientnet.rebuilding import Drawing, Norms, copied, from_scratch, frozen, with_norms
 from bo_objectives.efficientnet.weight_files import LITE0_SHA256, file_sha256, find
 from bo_objectives.efficientnet.weights import Origin, arrays_sha256, load_torch_lite0
 from bo_objectives.errors import SetupError
 
 BLOCK = re.compile(r"(block\d+[a-z]+)_")
-IMAGENET_STD = (0.229, 0.224, 0.225)  # of pixels in [0, 1], by channel
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of pixels in [0, 1], by channel
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,9 @@ class Backbone:
     network: keras.Model
     prepare: keras.layers.Rescaling | None
     origin: Origin
+
+    def __post_init__(self) -> None:
+        self.network.trainable = False
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -47,36 +54,72 @@ class Backbone:
         return str([layer.name for layer in self.network.layers if layer.name.startswith(below)][-1])
 
     def bottom(self, k: int) -> keras.Model:
-        """Pixels (B, s, s, 3) in 0–255 to the cut's features, in inference; nothing of it is trained."""
-        at = self.network.get_layer(self.cut(k)).output
+        """Return pixels (B, s, s, 3) in 0–255 to the cut's features, in inference; its layers are the shared ones."""
+        return self._of_pixels(self._below(k))
+
+    def bottom_copy(self, k: int) -> keras.Model:
+        """Return what `bottom` does with layers of its own, to be a part of a network that is trained."""
+        return self._of_pixels(frozen(self._below(k)))
+
+    def _below(self, k: int) -> keras.Model:
+        return keras.Model(self.network.input, self.network.get_layer(self.cut(k)).output)
+
+    def _of_pixels(self, below: keras.Model) -> keras.Model:
         pixels = keras.Input(self.network.input_shape[1:])
         prepared = pixels if self.prepare is None else self.prepare(pixels)
-        bottom = keras.Model(pixels, keras.Model(self.network.input, at)(prepared, training=False))
-        bottom.trainable = False
-        return bottom
+        whole = keras.Model(pixels, below(prepared, training=False))
+        whole.trainable = False
+        return whole
 
     def top(self, k: int, norms: Norms | None = None) -> keras.Model | None:
-        """A fresh copy of the cut's features to the last features; None where nothing is trained.
+        """Return a copy of the cut's features to the last features; None where nothing is trained.
 
         Batch normalizations aren't trainable: their statistics and scales stay those of ImageNet. Other norms in their
         place are.
         """
         if k == 0:
             return None
-        shared = keras.Model(self.network.get_layer(self.cut(k)).output, self.network.output)
-        copy = copied(shared) if norms is None else with_norms(shared, norms)
+        above = self.above(k)
+        copy = copied(above) if norms is None else with_norms(above, norms)
         unfreeze(copy)
         return copy
 
-    def untrained(self, norms: Norms, initializer: MakeInitializer) -> keras.Model:
-        """Pixels (B, s, s, 3) in 0–255 to the last features, everything new and to be trained."""
-        pixels = keras.Input(self.network.input_shape[1:])
-        prepared = pixels if self.prepare is None else self.prepare(pixels)
-        return keras.Model(pixels, from_scratch(self.network, norms, initializer)(prepared))
+    def above(self, k: int) -> keras.Model:
+        """Return the cut's features to the last features, for k ≥ 1; its layers are the shared ones."""
+        return keras.Model(self.network.get_layer(self.cut(k)).output, self.network.output)
+
+
+def untrained(name: str, image_size: int, norms: Norms, drawing: Drawing) -> keras.Model:
+    """Return pixels (B, s, s, 3) in 0–255 to the last features, everything new and trained.
+
+    It is made from the network's name alone, so it doesn't depend on pretrained weights or on other trials.
+    """
+    network, prepare = architecture(name, image_size)
+    new = from_scratch(network, norms, drawing)
+    pixels = keras.Input(network.input_shape[1:])
+    return keras.Model(pixels, new(pixels if prepare is None else prepare(pixels)))
+
+
+def architecture(name: str, image_size: int) -> tuple[keras.Model, keras.layers.Rescaling | None]:
+    """Return the network with Keras's own random weights, and what prepares pixels for it.
+
+    Version 1 of Keras's networks normalizes with weights that come with a weights file: here they are ImageNet's mean
+    and variance. Version 2 and Lite0 need none.
+    """
+    if name == LITE0:
+        return lite0(image_size), lite0_rescaling()
+    network = getattr(keras.applications, class_name(name))(
+        include_top=False, weights=None, input_shape=(image_size, image_size, 3)
+    )
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Normalization) and layer.weights:
+            layer.set_weights([np.array(IMAGENET_MEAN), np.square(IMAGENET_STD), np.array(0)])
+            layer.finalize_state()
+    return network, None
 
 
 def unfreeze(model: keras.Model) -> None:
-    """Everything of it is trained but its batch normalizations."""
+    """Make everything of it trainable but its batch normalizations."""
     model.trainable = True
     for layer in model.layers:
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
@@ -93,8 +136,7 @@ def load(name: str, weights: str, image_size: int) -> Backbone:
 
 
 def _lite0(weights: str, path: Path | None, image_size: int) -> Backbone:
-    network = lite0(image_size)
-    prepare = keras.layers.Rescaling(1 / 128, offset=-127 / 128)
+    network, prepare = lite0(image_size), lite0_rescaling()
     if path is None:
         return Backbone(LITE0, network, prepare, Origin(RANDOM, arrays_sha256(network.get_weights())))
     sha256 = file_sha256(path)
@@ -102,6 +144,11 @@ def _lite0(weights: str, path: Path | None, image_size: int) -> Backbone:
         raise SetupError(f"{path} has the SHA-256 {sha256}, not {LITE0_SHA256}: install it anew")
     load_torch_lite0(network, path)
     return Backbone(LITE0, network, prepare, Origin(path.name, sha256))
+
+
+def lite0_rescaling() -> keras.layers.Rescaling:
+    """Return the preprocessing that Lite0 was trained with: (pixel − 127) / 128."""
+    return keras.layers.Rescaling(1 / 128, offset=-127 / 128)
 
 
 def _of_keras(name: str, weights: str, path: Path | None, image_size: int) -> Backbone:
@@ -113,10 +160,11 @@ def _of_keras(name: str, weights: str, path: Path | None, image_size: int) -> Ba
 
 
 def _built(name: str, weights: str, path: Path | None, image_size: int) -> keras.Model:
+    if weights == RANDOM:
+        return architecture(name, image_size)[0]
     build = getattr(keras.applications, class_name(name))
-    source = str(path) if path else None if weights == RANDOM else weights
     try:
-        return build(include_top=False, weights=source, input_shape=(image_size, image_size, 3))
+        return build(include_top=False, weights=str(path or weights), input_shape=(image_size, image_size, 3))
     except Exception as error:  # Keras raises bare Exception for downloads, and what h5py raises for files
         remedy = (
             "its download failed: give weights=PATH of a downloaded file, or backbone=efficientnet_lite0, "

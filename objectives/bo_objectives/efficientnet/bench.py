@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 
 import keras
 import numpy as np
@@ -11,10 +11,12 @@ from bo_client import FailureReason
 
 from bo_objectives.base import TrialFailed
 from bo_objectives.efficientnet import backbone, data, devices, features, inspection, model, optimizer, sources
+from bo_objectives.efficientnet.backbone import Backbone
 from bo_objectives.efficientnet.choice import Choice, invalid
 from bo_objectives.efficientnet.data import Images, Split
-from bo_objectives.efficientnet.names import BALANCED, BATCH, GROUP, NETWORK, SCRATCH, TWO_STAGE
-from bo_objectives.efficientnet.rebuilding import Norms
+from bo_objectives.efficientnet.names import BALANCED, BATCH, GROUP, IMAGE_STEP, NETWORK, SCRATCH, TWO_STAGE
+from bo_objectives.efficientnet.rebuilding import Drawing, Map, Norms, normalized_maps
+from bo_objectives.efficientnet.set_size import is_constant, positions
 from bo_objectives.efficientnet.settings import Settings
 from bo_objectives.efficientnet.training import Labeled, Plan, Stage
 from bo_objectives.errors import SetupError
@@ -22,15 +24,19 @@ from bo_objectives.errors import SetupError
 
 @dataclass(frozen=True)
 class Material:
-    """Images of one size, and the backbone for them."""
+    """Images of one size, and the pretrained backbone for them, which is loaded when a trial first needs it."""
 
     split: Split
-    backbone: backbone.Backbone
+    load: Callable[[], Backbone]
     bottom: Callable[[int], keras.Model] = field(init=False)
-    """`Backbone.bottom`, made once."""
+    """`Backbone.bottom`, made once. Trials run it, and none trains it."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bottom", cache(self.backbone.bottom))
+        object.__setattr__(self, "bottom", cache(lambda k: self.backbone.bottom(k)))
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        return self.load()
 
 
 class Bench:
@@ -47,11 +53,12 @@ class Bench:
         """What trials of this size share; 0 for the option's size."""
         size = image_size or self.settings.image_size
         if size not in self._material:
-            split = self._split(size)
-            keras.utils.set_random_seed(self.settings.seed)  # where the weights are random ones
-            loaded = backbone.load(self.settings.backbone, self.settings.weights, size)
-            self._material[size] = Material(split, loaded)
+            self._material[size] = Material(self._split(size), partial(self._load, size))
         return self._material[size]
+
+    def _load(self, size: int) -> Backbone:
+        keras.utils.set_random_seed(self.settings.seed)  # where the weights are random ones
+        return backbone.load(self.settings.backbone, self.settings.weights, size)
 
     def _split(self, size: int) -> Split:
         """Raises TrialFailed, CRASHED, where images can't be read: they may be repaired while the study goes on."""
@@ -68,16 +75,45 @@ class Bench:
         return self.material().split
 
     @property
-    def backbone(self) -> backbone.Backbone:
+    def backbone(self) -> Backbone:
         return self.material().backbone
 
     def check(self, choice: Choice) -> None:
-        """Raises TrialFailed, INVALID_CONFIGURATION, where the parameters don't fit the network."""
-        blocks, width = len(self.material(choice.image_size).backbone.blocks), self.settings.head_width
-        if not 0 <= choice.unfreeze_top < blocks:
-            raise invalid(f"unfreeze_top is {choice.unfreeze_top}; {self.backbone.name} allows 1 to {blocks - 1}")
+        """Raise TrialFailed, INVALID_CONFIGURATION, where the parameters don't fit the network."""
+        width, side = self.settings.head_width, choice.image_size or self.settings.image_size
         if choice.norm == GROUP and width % choice.groups:
             raise invalid(f"groups is {choice.groups}, which doesn't divide the head's {width} channels")
+        self._check_norm(choice, Norms(choice.norm, choice.groups), [Map("head_norm", positions(side), width)])
+        if choice.unfreeze_top > 0:
+            blocks = len(self.material(choice.image_size).backbone.blocks)
+            if choice.unfreeze_top >= blocks:
+                raise invalid(f"unfreeze_top is {choice.unfreeze_top}; {self.backbone.name} allows 1 to {blocks - 1}")
+        if positions(side) == 1:  # else every set has at least the positions of the last map
+            self._check_norm(choice, self._norms(choice), self._new_maps(choice, side))
+
+    def _check_norm(self, choice: Choice, norms: Norms | None, maps: list[Map]) -> None:
+        """Raise TrialFailed where a norm would pool a single number: what it gives is then 0 for every image."""
+        if norms is None:
+            return
+        images = max(self.share, choice.batch_size // self.share * self.share)
+        for found in maps:
+            groups = norms.shared(found.width)
+            if is_constant(norms.norm, found.positions, found.width, groups, images):
+                raise invalid(_why_constant(norms.norm, found, choice, choice.image_size or self.settings.image_size))
+
+    def _norms(self, choice: Choice) -> Norms | None:
+        """Return what takes the place of the backbone's norms; None where it keeps its own."""
+        if choice.norm_scope == NETWORK:
+            return Norms(choice.norm, choice.groups)
+        return Norms(BATCH, 1) if choice.mode == SCRATCH else None
+
+    def _new_maps(self, choice: Choice, side: int) -> list[Map]:
+        """Return what the trial's own norms below the head normalize."""
+        if choice.mode == SCRATCH:
+            return normalized_maps(backbone.architecture(self.settings.backbone, side)[0])
+        if choice.unfreeze_top == 0 or choice.norm == BATCH:  # fine-tuned batch norms stay in inference
+            return []
+        return normalized_maps(self.material(choice.image_size).backbone.above(choice.unfreeze_top))
 
     def is_cached(self, choice: Choice) -> bool:
         """Whether the network begins at features that are computed once."""
@@ -91,21 +127,37 @@ class Bench:
         return Labeled(self._features.get(material.backbone, choice.unfreeze_top, images), images.one_hot)
 
     def network(self, choice: Choice, shape: tuple[int, ...]) -> keras.Model:
-        """The network of a trial before training, for inputs (B, *shape) that `labeled` gives."""
-        return model.network(shape, self._below(choice), self._head(choice), self.settings.seed, choice.augmentation)
+        """Return the network of a trial before training, for inputs (B, *shape) that `labeled` gives.
 
-    def _below(self, choice: Choice) -> list[model.Part]:
-        material, k = self.material(choice.image_size), choice.unfreeze_top
-        norms = Norms(choice.norm, choice.groups) if choice.norm_scope == NETWORK else None
-        if choice.mode == SCRATCH:
-            drawn = partial(self._kernel, choice.kernel_initializer)
-            return [model.Part(material.backbone.untrained(norms or Norms(BATCH, 1), drawn), is_inference=False)]
-        below = [] if self.is_cached(choice) else [model.Part(material.bottom(k))]
-        top = material.backbone.top(k, norms)
+        All of its layers are new or copies, and random generators begin at the seed, so that it depends on the choice
+        and the settings alone, whatever ran in this process before.
+        """
+        source = None if choice.mode == SCRATCH else self.material(choice.image_size)
+        if source is not None:
+            _ = source.backbone  # loads it now, as that may draw random numbers
+        keras.utils.set_random_seed(self.settings.seed)
+        below = self._untrained(choice) if source is None else self._pretrained(choice, source)
+        return model.network(shape, below, self._head(choice), self.settings.seed, choice.augmentation)
+
+    def _untrained(self, choice: Choice) -> list[model.Part]:
+        size = choice.image_size or self.settings.image_size
+        norms = self._norms(choice)
+        assert norms is not None
+        new = backbone.untrained(self.settings.backbone, size, norms, self._drawing(choice))
+        return [model.Part(new, is_inference=False)]
+
+    def _pretrained(self, choice: Choice, source: Material) -> list[model.Part]:
+        k = choice.unfreeze_top
+        top = source.backbone.top(k, self._norms(choice))  # first: seeds that it draws don't depend on the cache
+        below = [] if self.is_cached(choice) else [model.Part(source.backbone.bottom_copy(k))]
         return below if top is None else [*below, model.Part(top)]
 
-    def _kernel(self, name: str, i: int) -> keras.initializers.Initializer:
-        return model.initializer(name, self.settings.seed + 1000 + i)
+    def _drawing(self, choice: Choice) -> Drawing:
+        seed = self.settings.seed
+        return Drawing(
+            lambda i, is_depthwise: model.initializer(choice.kernel_initializer, seed + 1000 + i, is_depthwise),
+            lambda i: model.initializer(choice.bias_initializer, seed + 3000 + i),
+        )
 
     def _head(self, choice: Choice) -> model.Head:
         images = self.material(choice.image_size).split.train
@@ -166,3 +218,14 @@ class Bench:
 def _top(network: keras.Model) -> keras.Model:
     """The part that is unfrozen."""
     return [layer for layer in network.layers if isinstance(layer, keras.Model)][-1]
+
+
+def _why_constant(norm: str, found: Map, choice: Choice, image_size: int) -> str:
+    """Return what is wrong with a norm that pools a single number, and what to set instead."""
+    pooled = {BATCH: f"with batch_size {choice.batch_size}", GROUP: f"with groups {choice.groups}"}.get(norm, "")
+    remedy = {BATCH: "batch_size to 2 or more", GROUP: "groups to fewer"}.get(norm, "norm to batch or none")
+    return (
+        f"the norm {norm!r}{pooled and ' ' + pooled} can't be used at image_size {image_size}: the feature map that "
+        f"{found.layer} normalizes has 1 position and {found.width} channels, so each set that shares a mean holds one "
+        f"number, which becomes 0 for every image; set {remedy}, or image_size to {2 * IMAGE_STEP} or more"
+    )

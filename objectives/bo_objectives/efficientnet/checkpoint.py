@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,17 @@ class Checkpoint:
     best: Sequence[Array]
     """Weights of the best epoch."""
     record: Record
+
+
+UNREADABLE = (
+    OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+"""What NumPy, zipfile and JSON raise for files that are damaged or hold something else."""
+
+
+def refuse(uri: str, error: Exception) -> None:
+    """Log that training begins anew, and why."""
+    logger.warning("checkpoint %s can't be used (%s); training begins anew", uri, error)
 
 
 class Keeper:
@@ -79,15 +91,15 @@ class Keeper:
             return None
         try:
             return self._read(_path(uri))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            logger.warning("checkpoint %s can't be used (%s); training begins anew", uri, error)
+        except UNREADABLE as error:
+            refuse(uri, error)
             return None
 
     def _read(self, path: Path) -> Checkpoint:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             meta = json.loads(str(content["meta"]))
             if meta["identity"] != self._identity:
-                raise ValueError("it is of other parameters, options or images")
+                raise ValueError("it is of other parameters, options or images, or of an earlier version")
             groups = {group: _numbered(content, group) for group in GROUPS}
         return Checkpoint(**groups, record=Record.of(meta["record"]))
 

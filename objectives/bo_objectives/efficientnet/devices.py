@@ -29,8 +29,12 @@ def scope(strategy: str) -> Iterator[None]:
             f"option strategy is {strategy!r}, which needs the backend {NEEDS[strategy]}; this process runs {running}"
         )
     if strategy == DATA_PARALLEL:
+        before = keras.distribution.distribution()
         keras.distribution.set_distribution(_data_parallel())
-        yield
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(before)
     else:
         with _mirrored().scope():
             yield

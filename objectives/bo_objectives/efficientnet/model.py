@@ -17,6 +17,14 @@ HEAD = "head_"
 LOGITS = f"{HEAD}dense"
 RAREST = 1e-6
 
+SCALES = {
+    "glorot_uniform": (1.0, "fan_avg", "uniform"),
+    "glorot_normal": (1.0, "fan_avg", "truncated_normal"),
+    "he_uniform": (2.0, "fan_in", "uniform"),
+    "he_normal": (2.0, "fan_in", "truncated_normal"),
+}
+"""Variance times fan, which fan, and the distribution."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -35,28 +43,34 @@ class Head:
 
 @dataclass(frozen=True)
 class Part:
-    """A model below the head. In inference, dropout is off and batch norms use their stored statistics."""
+    """A model below the head."""
 
     model: keras.Model
     is_inference: bool = True
+    """Whether it is called as in inference. Keras overrules this where the network is trained: there, a batch norm uses
+    its stored statistics because it isn't trainable, and dropout is off where its rate is 0 (`rebuilding.frozen`)."""
 
     def __call__(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return self.model(x, training=False) if self.is_inference else self.model(x)
 
 
-def initializer(name: str, seed: int) -> keras.initializers.Initializer:
-    """One of `names.INITIALIZERS` or `names.BIAS_INITIALIZERS`. Raises KeyError."""
-    makers = {
-        "glorot_uniform": keras.initializers.GlorotUniform,
-        "glorot_normal": keras.initializers.GlorotNormal,
-        "he_uniform": keras.initializers.HeUniform,
-        "he_normal": keras.initializers.HeNormal,
-    }
+def initializer(name: str, seed: int, is_depthwise: bool = False) -> keras.initializers.Initializer:
+    """Return one of `names.INITIALIZERS` or `names.BIAS_INITIALIZERS`.
+
+    Glorot and He scale by a kernel's fans: the number of inputs of an output, and of outputs of an input. A depthwise
+    kernel (h, w, C, multiplier) connects each channel to its own outputs alone, so its fans are h·w and h·w·multiplier;
+    Keras counts the inputs of all C channels unless the axes are named (Glorot & Bengio 2010; He et al. 2015,
+    arXiv:1502.01852).
+
+    Raises:
+        KeyError: the name is unknown.
+    """
     if name in ("zeros", "ones", PRIOR):  # the prior is the classifier's alone
         return keras.initializers.Ones() if name == "ones" else keras.initializers.Zeros()
     if name.startswith("normal_"):
         return keras.initializers.RandomNormal(stddev=float(name.removeprefix("normal_")), seed=seed)
-    return makers[name](seed=seed)
+    axes = {"input_axes": [0, 1], "output_axes": [0, 1, 3]} if is_depthwise else {}
+    return keras.initializers.VarianceScaling(*SCALES[name], seed=seed, **axes)
 
 
 def augmentation(strength: float, seed: int) -> list[keras.Layer]:
@@ -80,7 +94,7 @@ def augmentation(strength: float, seed: int) -> list[keras.Layer]:
 def network(features: tuple[int, ...], below: list[Part], head: Head, seed: int, augment: float = 0.0) -> keras.Model:
     """Inputs of the shape `features`, through the parts `below` (the lowest first), to logits (B, classes) in float32.
 
-    Which weights of the parts are trained is their own affair.
+    The parts say themselves which of their weights are trained.
     """
     inputs = x = keras.Input(features)
     for layer in augmentation(augment, seed):

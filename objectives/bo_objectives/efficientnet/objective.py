@@ -41,8 +41,9 @@ class EfficientNetObjective:
             SetupError: the data or the weights that the options name aren't there.
         """
         self.settings.check()
-        whole = full_space(self.settings.head_width, self.settings.sizes)
-        space = whole if self.settings.space == FULL else default_space(self.settings.head_width)
+        width, side = self.settings.head_width, self.settings.image_size
+        whole = full_space(width, self.settings.sizes, side)
+        space = whole if self.settings.space == FULL else default_space(width, side)
         return Definition(space, METRICS, TEXTBOOK, step="epoch", steps=self.settings.epochs, whole=whole)
 
     def evaluate(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:

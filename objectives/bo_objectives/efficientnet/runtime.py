@@ -31,7 +31,17 @@ def start(backend: str, precision: str = "float32") -> None:
         raise SetupError(f"option backend is {backend!r}, but this process already runs Keras on {running}")
     if running == "tensorflow" and not loaded:
         _tame_tensorflow()
-    keras.utils.clear_session()  # what the last trial left; it forgets the precision and the devices too
+    _reset(precision)
+
+
+def _reset(precision: str) -> None:
+    """Set all of Keras's global state that a trial depends on, whatever was run before or is in ~/.keras/keras.json."""
+    import keras
+
+    keras.utils.clear_session()  # names of layers, the dtype policy, the distribution over devices
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
 
 

@@ -7,6 +7,7 @@ from bo_client import (
     CategoricalParameter,
     DiscreteParameter,
     FloatParameter,
+    ForbiddenCombination,
     IntParameter,
     Metric,
     Parameter,
@@ -32,6 +33,7 @@ from bo_objectives.efficientnet.names import (
     SCRATCH,
     TWO_STAGE,
 )
+from bo_objectives.efficientnet.set_size import is_constant, positions
 
 # What a beginner's tutorial takes: Glorot uniform, batch norm, Adam 1e-3 on a frozen backbone.
 TEXTBOOK: Mapping[str, Value] = {
@@ -74,24 +76,38 @@ METRICS = (
 
 CORE_MODES = (FROZEN, FINE_TUNE)
 PRETRAINED_TRAINED = (FINE_TUNE, TWO_STAGE)
+BATCH_SIZES = (16, 32, 64)
 
 
-def default_space(head_width: int = 128) -> SearchSpace:
-    """Initializer, normalization, the two learning rates, how much of the backbone is trained, and regularization.
+def default_space(head_width: int = 128, image_size: int = 96) -> SearchSpace:
+    """Return initializer, normalization, the two learning rates, what is trained of the backbone, and regularization.
 
     Group counts are powers of two from 2 that divide the head's width and leave two channels or more in a group; the
-    norm "group" is left out where there are none. What is not in it can be pinned, or tuned in a space of one's own.
+    norm "group" is left out where there are none. A norm that pools a single number is left out too: "instance" at 32
+    pixels. What is not in the space can be pinned, or tuned in a space of one's own.
     """
-    return SearchSpace([_mode(CORE_MODES), *_layers(head_width), *_rates(CORE_MODES), *_regularization()])
+    layers = _layers(head_width, [image_size])
+    return SearchSpace([_mode(CORE_MODES), *layers, *_rates(CORE_MODES), *_regularization()])
 
 
-def full_space(head_width: int = 128, image_sizes: Sequence[int] = ()) -> SearchSpace:
-    """Every parameter that the objective knows; `image_size` where there are two sizes or more to choose from."""
+def full_space(head_width: int = 128, image_sizes: Sequence[int] = (), image_size: int = 96) -> SearchSpace:
+    """Return every parameter that the objective knows.
+
+    `image_size` is one where there are two sizes or more to choose from; a norm that pools a single number at some of
+    them is forbidden together with those.
+    """
     scratch = Activation("mode", [SCRATCH])
+    chosen = image_sizes if len(image_sizes) > 1 else [image_size]
+    forbidden = [
+        ForbiddenCombination({"norm": norm, "image_size": side}, f"the feature map at {side} pixels has one position")
+        for norm in _norms(head_width, chosen)
+        for side in chosen
+        if _lets_nothing_through(norm, head_width, side)
+    ]
     sizes = [DiscreteParameter("image_size", image_sizes, unit="pixels", description="side of the images")]
     return SearchSpace([
         _mode(MODES),
-        *_layers(head_width),
+        *_layers(head_width, chosen),
         CategoricalParameter(
             "bias_initializer", BIAS_INITIALIZERS, default="zeros",
             description="of the head's biases; prior: the classifier begins with how often each class occurs",
@@ -116,7 +132,7 @@ def full_space(head_width: int = 128, image_sizes: Sequence[int] = ()) -> Search
         CategoricalParameter("class_weights", CLASS_WEIGHTS, default="uniform", description="of the training loss"),
         FloatParameter("augmentation", 0.0, 1.0, default=0.0, description="strength of flip, rotation, zoom, contrast"),
         *(sizes if len(image_sizes) > 1 else []),
-    ])  # fmt: skip
+    ], forbidden)  # fmt: skip
 
 
 def _mode(modes: tuple[str, ...]) -> Parameter:
@@ -131,9 +147,24 @@ def _mode(modes: tuple[str, ...]) -> Parameter:
     )
 
 
-def _layers(head_width: int) -> list[Parameter]:
-    groups = [g for g in (2, 4, 8, 16, 32) if head_width % g == 0 and head_width // g >= 2]
-    norms = NORMS if groups else tuple(norm for norm in NORMS if norm != GROUP)
+def _groups(head_width: int) -> list[int]:
+    return [g for g in (2, 4, 8, 16, 32) if head_width % g == 0 and head_width // g >= 2]
+
+
+def _norms(head_width: int, image_sizes: Sequence[int]) -> list[str]:
+    """Return those that let something through at one of the sizes at least."""
+    there = [norm for norm in NORMS if norm != GROUP or _groups(head_width)]
+    return [n for n in there if not all(_lets_nothing_through(n, head_width, side) for side in image_sizes)]
+
+
+def _lets_nothing_through(norm: str, head_width: int, image_size: int) -> bool:
+    """Return whether the head's norm would pool a single number, whatever the group count and the batch size here."""
+    most_groups, fewest_images = max(_groups(head_width), default=1), min(BATCH_SIZES)
+    return is_constant(norm, positions(image_size), head_width, most_groups, fewest_images)
+
+
+def _layers(head_width: int, image_sizes: Sequence[int]) -> list[Parameter]:
+    groups, norms = _groups(head_width), _norms(head_width, image_sizes)
     grouped = DiscreteParameter(
         "groups", groups, scale="log", default=8 if 8 in groups else None, activation=Activation("norm", [GROUP]),
         description="groups of channels that share statistics",
@@ -165,5 +196,5 @@ def _rates(modes: tuple[str, ...]) -> list[Parameter]:
 def _regularization() -> list[Parameter]:
     return [
         FloatParameter("dropout", 0.0, 0.7, default=0.0, description="fraction of the pooled features dropped"),
-        DiscreteParameter("batch_size", [16, 32, 64], scale="log", default=32, unit="images"),
+        DiscreteParameter("batch_size", BATCH_SIZES, scale="log", default=32, unit="images"),
     ]

@@ -85,15 +85,35 @@ class Course:
     probed: ProbedOptimizer | None = None
     optimizer: keras.optimizers.Optimizer | None = None
     """What makes the steps: `probed`, or what scales the loss around it."""
-    unmatched: Sequence[Array] = ()
-    """The optimizer's variables from a checkpoint, for the stage that it was written in."""
+    stage: Stage | None = None
+    """The one that the optimizer is of."""
 
     @classmethod
-    def resumed(cls, network: keras.Model, found: Checkpoint) -> "Course":
-        """Where the checkpoint was written."""
-        for variable, value in zip(network.variables, found.network, strict=True):
-            variable.assign(value)
-        return cls(network, found.record, list(found.best), unmatched=found.optimizer)
+    def resumed(cls, network: keras.Model, found: Checkpoint, stages: Sequence[Stage]) -> "Course":
+        """Return the training as it was when the checkpoint was written, in the stage that it was written in.
+
+        Raises:
+            ValueError: the checkpoint doesn't fit the network, its optimizer or the number of epochs; the network keeps
+                its weights.
+        """
+        epoch = found.record.epoch
+        stage = next((s for s in stages if s.first_epoch < epoch <= s.last_epoch), None)
+        if stage is None:
+            raise ValueError(f"it is of epoch {epoch}, and the trial has {stages[-1].last_epoch}")
+        course = cls(network, found.record, list(found.best))
+        optimizer = course.enter(stage)
+        states = {
+            "variables": (network.variables, found.network),
+            "optimizer variables": (optimizer.variables, found.optimizer),
+            "best weights": (network.weights, found.best),
+        }
+        for what, (variables, arrays) in states.items():
+            if [tuple(v.shape) for v in variables] != [a.shape for a in arrays]:
+                raise ValueError(f"its {len(arrays)} {what} don't fit the {len(variables)} of this network")
+        for variables, arrays in (states["variables"], states["optimizer variables"]):
+            for variable, value in zip(variables, arrays, strict=True):
+                variable.assign(value)
+        return course
 
     def checkpoint(self) -> Checkpoint:
         assert self.optimizer is not None
@@ -102,14 +122,12 @@ class Course:
         )
         return Checkpoint(network, optimizer, self.best, self.record)
 
-    def enter(self, stage: Stage, is_resumed: bool) -> None:
-        """With the stage's optimizer, in the state in which an earlier attempt left it."""
-        self.probed = stage.begin()
+    def enter(self, stage: Stage) -> keras.optimizers.Optimizer:
+        """Begin the stage; return its optimizer, which is built."""
+        self.stage, self.probed = stage, stage.begin()
         self.optimizer = scaled(self.probed)
         self.optimizer.build(self.network.trainable_variables)
-        if is_resumed:
-            for variable, value in zip(self.optimizer.variables, self.unmatched, strict=True):
-                variable.assign(value)
+        return self.optimizer
 
     def end(self) -> None:
         """Gives the network the weights of its best epoch."""
@@ -192,13 +210,14 @@ def train(
         TrialFailed: DIVERGED where a loss became infinite or no number.
         bo_client.StopTrial: as `listener` raises it.
     """
-    record, begun = course.record, course.record.epoch
-    if begun:
+    record = course.record
+    if record.epoch:
         listener(record)
     for stage in stages:
         ending = partial(_is_over, record, stage, plan.patience if stage is stages[-1] else 0)
         if not ending():
-            course.enter(stage, is_resumed=stage.first_epoch < begun == record.epoch)
+            if course.stage is not stage:
+                course.enter(stage)
             _run(course, stage, plan, data, listener, ending)
     course.end()
     return record

@@ -16,12 +16,12 @@ from bo_objectives.base import Run, TrialFailed
 from bo_objectives.efficientnet import data, diagnosis, logs, probe, training
 from bo_objectives.efficientnet.batches import predicted
 from bo_objectives.efficientnet.bench import Bench
-from bo_objectives.efficientnet.checkpoint import Keeper, unwritable
+from bo_objectives.efficientnet.checkpoint import Keeper, refuse, unwritable
 from bo_objectives.efficientnet.choice import Choice
 from bo_objectives.efficientnet.diagnosis import Finding, Setting
 from bo_objectives.efficientnet.names import BATCH, NETWORK, SCRATCH
 from bo_objectives.efficientnet.record import Record
-from bo_objectives.efficientnet.training import Course, Labeled
+from bo_objectives.efficientnet.training import Course, Labeled, Stage
 
 logger = logging.getLogger("bo_objectives")
 
@@ -29,6 +29,8 @@ RECORD = "trial.json"
 TEST_BATCH = 64
 IDENTITY = ("backbone", "head_width", "epochs", "seed", "precision")
 """Options that a checkpoint is bound to."""
+SCRATCH_REVISION = 2
+"""Of how networks from scratch are made. In 1, depthwise kernels had other fans, and blocks could stay frozen."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,12 @@ class Trial:
         keeper = Keeper(self._run.directory, self._identity())
         for warning in self.choice.warnings():
             logger.warning("trial %d: %s", self._run.number, warning)
-        course, (train, validation) = self._begun(keeper)
+        train, validation = self._labeled()
+        course, stages = self._begun(keeper, train.inputs.shape[1:])
         sample = probe.Sample.of((train.inputs, train.one_hot), (validation.inputs, validation.one_hot))
         look = partial(probe.look, course.network, sample, self._trained_norm, self.choice.batch_size)
         record = course.record
         record.before = record.before or look()
-        stages = self.bench.stages(self.choice, course.network)
         try:
             training.train(
                 course, stages, self.bench.plan(self.choice), (train, validation), partial(self._told, keeper, course)
@@ -105,17 +107,29 @@ class Trial:
         loss = probe.cross_entropy(logits, part.one_hot)
         return Tested({"test_loss": loss, "test_accuracy": float((true == found).mean())}, confusion)
 
-    def _begun(self, keeper: Keeper) -> tuple[Course, tuple[Labeled, Labeled]]:
-        bench, choice = self.bench, self.choice
-        split = bench.material(choice.image_size).split
-        parts = (bench.labeled(choice, split.train), bench.labeled(choice, split.validation))
-        keras.utils.set_random_seed(bench.settings.seed)
-        network = bench.network(choice, parts[0].inputs.shape[1:])
+    def _labeled(self) -> tuple[Labeled, Labeled]:
+        """Return what is trained on and what validates."""
+        split = self.bench.material(self.choice.image_size).split
+        return self.bench.labeled(self.choice, split.train), self.bench.labeled(self.choice, split.validation)
+
+    def _begun(self, keeper: Keeper, shape: tuple[int, ...]) -> tuple[Course, list[Stage]]:
+        """Return the training and its stages: at an earlier attempt's checkpoint where there is one that fits."""
         found = keeper.find(self._run.checkpoint_uri)
-        if found is None:
-            return Course(network, Record()), parts
-        logger.info("trial %d goes on after epoch %d", self._run.number, found.record.epoch)
-        return Course.resumed(network, found), parts
+        if found is not None:
+            network, stages = self._network(shape)
+            try:
+                course = Course.resumed(network, found, stages)
+            except ValueError as error:
+                refuse(self._run.checkpoint_uri, error)
+            else:
+                logger.info("trial %d goes on after epoch %d", self._run.number, found.record.epoch)
+                return course, stages
+        network, stages = self._network(shape)
+        return Course(network, Record()), stages
+
+    def _network(self, shape: tuple[int, ...]) -> tuple[keras.Model, list[Stage]]:
+        network = self.bench.network(self.choice, shape)
+        return network, self.bench.stages(self.choice, network)
 
     def _told(self, keeper: Keeper, course: Course, record: Record) -> None:
         """An epoch is done: its checkpoint first, so that whatever the server knows of can be gone on from."""
@@ -188,6 +202,7 @@ class Trial:
             "weights": self._origin()["sha256"],
             "pixels": [getattr(split, part).pixels_sha256 for part in data.PARTS],
             "backend": keras.backend.backend(),
+            **({"revision": SCRATCH_REVISION} if self.choice.mode == SCRATCH else {}),
         }
 
 

@@ -118,7 +118,7 @@ def _widened(space: SearchSpace, whole: SearchSpace, pins: Mapping[str, str]) ->
         elif parameter.name in kept:
             found.append(replace(kept[parameter.name], activation=parameter.activation))
     theirs = [p for p in space.parameters if p.name not in whole]
-    return SearchSpace([*found, *theirs], space.constraints)
+    return space.with_parameters([*found, *theirs], whole)
 
 
 def _check(study: Study, space: SearchSpace, metrics: tuple[Metric, ...]) -> None:

@@ -174,7 +174,7 @@ def test_from_scratch_batch_norms_learn_from_batches_and_pretrained_ones_do_not(
 
 
 def test_a_choice_that_discards_pretrained_statistics_is_warned_of_and_made(bench: Bench, run, caplog) -> None:
-    parameters = {"mode": "fine_tune", "norm": "group", "norm_scope": "network", "unfreeze_top": 1}
+    parameters = {"mode": "fine_tune", "norm": "group", "groups": 4, "norm_scope": "network", "unfreeze_top": 1}
     _, _, network = built(bench, **parameters)
     assert any(isinstance(layer, keras.layers.GroupNormalization) for layer in layers(network))
     with caplog.at_level(logging.WARNING):

@@ -127,6 +127,20 @@ def test_cached_features_make_the_loss_and_counts_that_the_whole_network_makes(
         )
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("backbone", ["efficientnet_b0", "efficientnet_v2_b0"])
+@pytest.mark.parametrize("parameters", [TEXTBOOK, FINE_TUNE], ids=["frozen", "fine_tune"])
+def test_cached_features_make_the_curve_of_a_backbone_with_stochastic_depth(
+    make_objective, make_run, backbone: str, parameters
+) -> None:
+    on, off = make_run(), make_run()
+    for run, cache in ((on, "on"), (off, "off")):
+        make_objective(cache=cache, backbone=backbone, weights="random").evaluate({**parameters, "norm": "layer"}, run)
+    for (_, with_cache, _), (_, without, _) in zip(on.reports, off.reports, strict=True):
+        assert with_cache == pytest.approx(without, rel=1e-3)
+
+
 def test_features_are_kept_for_the_next_process_and_made_anew_where_damaged(make_objective, tmp_path: Path) -> None:
     settings = make_objective(cache_dir=str(tmp_path)).settings
     bench = Bench(settings)
