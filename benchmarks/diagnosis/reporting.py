@@ -84,4 +84,5 @@ def _runs(cases: Sequence[Case], rows: Rows) -> Iterator[str]:
         curve = row["record"]["curve"]
         best = min(curve, key=lambda point: point["val_loss"]) if curve else None
         told = f"{best['val_loss']:.3g}, {best['val_accuracy']:.2f}" if best else row["failure"]
-        yield f"| {case.name} | {case.data} | {', '.join(kinds) or NOTHING} | {told} | {'' if is_right(case, kinds) else 'wrong'} |"
+        mark = "" if is_right(case, kinds) else "wrong"
+        yield f"| {case.name} | {case.data} | {', '.join(kinds) or NOTHING} | {told} | {mark} |"

@@ -90,8 +90,8 @@ def _batch_norms_train(bench: Bench) -> None:
 
     def parts(choice: Choice) -> list[Part]:
         made = below(choice)
-        for part in made:
-            part.model.trainable = True
+        for layer in (layer for part in made for layer in part.model.layers):
+            layer.trainable = True
         return [Part(part.model, is_inference=False) for part in made]
 
     bench._below = parts  # type: ignore[method-assign]

@@ -51,8 +51,10 @@ MOST_IN_LABEL = 256  # characters
 MOST_DEAD = 0.5
 VANISHED = 1e-4
 """Of the upper layers' gradient, the lower layers'."""
+NO_SIGNAL = 1e-3
+"""Root mean square of the outputs of the head's convolution."""
 EXPLODED_LOSS = 5.0
-"""In H, before the first step."""
+"""In ln C, before the first step."""
 EXPLODED_GRADIENT = 100.0
 """Norm of all gradients at the first step; a sound start has about 1."""
 NOISY_BATCH = 0.45
@@ -106,6 +108,11 @@ class Setting:
     def chance(self) -> float:
         """H."""
         return -sum(p * math.log(p) for p in self.shares if p > 0)
+
+    @property
+    def uniform(self) -> float:
+        """The loss of guessing every class alike, ln C: about what a sound start has, however unbalanced the classes."""
+        return math.log(max(2, len(self.shares)))
 
     @property
     def chance_accuracy(self) -> float:
@@ -200,6 +207,11 @@ def _is_falling(record: Record, setting: Setting) -> bool:
     return len(losses) >= 2 and losses[-2] - losses[-1] > 1e-4 * setting.chance
 
 
+def _is_below_chance(record: Record, setting: Setting) -> bool:
+    """Whether the validation loss is clearly below that of guessing."""
+    return record.best["val_loss"] < 0.9 * setting.chance
+
+
 # ── the images
 
 
@@ -259,10 +271,17 @@ def _dead(record: Record, setting: Setting) -> Finding | None:
     )  # fmt: skip
 
 
+def _is_head_dead(record: Record) -> bool:
+    """Whether the head's units are 0 from the start though what they are made of isn't small."""
+    before = {layer.name: layer for layer in record.before.layers} if record.before else {}
+    relu, conv = before.get("head_relu"), before.get("head_conv")
+    return relu is not None and conv is not None and relu.dead > MOST_DEAD and conv.rms > NO_SIGNAL
+
+
 def _exploding(record: Record, setting: Setting) -> Finding | None:
     told = []
-    if record.before and record.before.loss > EXPLODED_LOSS * setting.chance:
-        told.append(f"the loss before training is {record.before.loss:.3g}, where guessing has {setting.chance:.3g}")
+    if record.before and record.before.loss > EXPLODED_LOSS * setting.uniform:
+        told.append(f"the loss before training is {record.before.loss:.3g}, where guessing has {setting.uniform:.3g}")
     norm = record.first_gradient_norm or 0.0
     if not math.isfinite(norm) or (norm > EXPLODED_GRADIENT and (_is_unlearned(record, setting) or told)):
         told.append(f"the gradient's norm is {norm:.3g} at the first step, where about 1 is sound")
@@ -282,7 +301,7 @@ def _vanishing(record: Record, _: Setting) -> Finding | None:
     third = max(1, len(values) // 3)
     low, high = median(values[:third]), median(values[-third:])
     is_gone = high < 1e-12
-    if not is_gone and low >= VANISHED * high:
+    if (not is_gone and low >= VANISHED * high) or _is_head_dead(record):
         return None
     bottom, top = next(iter(first)), list(first)[-1]
     evidence = f"the gradient is {low:.1e} at the bottom ({bottom}) and {high:.1e} at the top ({top}) in epoch 1"
@@ -347,8 +366,8 @@ def _rate_too_high(record: Record, setting: Setting) -> Finding | None:
             RATE_TOO_HIGH, f"the loss became infinite or no number in epoch {record.diverged}",
             "divide lr_head by 10, or set warmup and clip_norm", record.diverged,
         )  # fmt: skip
-    start = min(record.before.loss, EXPLODED_LOSS * setting.chance) if record.before else setting.chance
-    ceiling = max(start, setting.chance)
+    start = min(record.before.loss, EXPLODED_LOSS * setting.uniform) if record.before else setting.uniform
+    ceiling = max(start, setting.uniform)
     losses = [point["train_loss"] for point in record.curve]
     over = [epoch for epoch, loss in enumerate(losses, 1) if loss > 1.5 * ceiling]
     if over:
@@ -403,7 +422,7 @@ def _label_noise(record: Record, setting: Setting) -> Finding | None:
         return None
     last, held = record.curve[-1]["train_accuracy"], fmean(point["val_accuracy"] for point in record.curve)
     largest = max(setting.shares, default=1.0)
-    if last < largest + 0.3 * (1 - largest) or held > setting.chance_accuracy:
+    if last < largest + 0.3 * (1 - largest) or held > setting.chance_accuracy or _is_below_chance(record, setting):
         return None
     return Finding(
         LABEL_NOISE,
@@ -538,7 +557,7 @@ def _at_chance(record: Record, setting: Setting) -> Finding | None:
     if not record.curve or (record.after is None and len(record.curve) < 3):
         return None
     best, largest = record.best, max(setting.shares, default=1.0)
-    if best["val_accuracy"] > setting.chance_accuracy or best["val_loss"] < 0.9 * setting.chance:
+    if best["val_accuracy"] > setting.chance_accuracy or _is_below_chance(record, setting):
         return None
     return Finding(
         AT_CHANCE,
@@ -566,7 +585,7 @@ CHECKS: Sequence[tuple[Check, set[str]]] = (
     (_stale_statistics, {*START, SMALL_BATCH, RATE_TOO_HIGH}),
     (_over_regularized, {*START, *SLOW}),
     (_few_steps, {*START, *SLOW, OVER_REGULARIZED}),
-    (_overfitting, {LABEL_NOISE}),
+    (_overfitting, {LABEL_NOISE, RATE_TOO_HIGH, EXPLODING}),
     (_underfitting, {*START, *SLOW, OVER_REGULARIZED, FEW_STEPS, IMBALANCE}),
     (_collapsed, {IMBALANCE}),
     (_at_chance, set()),
