@@ -47,6 +47,9 @@ def run(half: str, only: str, results: Path, cache: Path) -> None:
 
     done = read(results)
     missing = [case for case in plan.cases(half) if case.key not in done and only in case.name]
+    missing.sort(
+        key=lambda case: (case.parameters.get("mode") == "scratch", int(case.options["epochs"]))
+    )  # slow ones last
     for i, case in enumerate(missing, 1):
         row = run_case(case, cache)
         with results.open("a", encoding="utf-8") as file:

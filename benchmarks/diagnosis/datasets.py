@@ -154,6 +154,17 @@ def unbalanced(counts: tuple[int, ...]) -> Change:
     return change
 
 
+def against_the_rest(c: int, count: int) -> Change:
+    """So many images of class c, and all of the others as one class."""
+
+    def change(pixels: Pixels, labels: Labels, rng: np.random.Generator) -> tuple[Pixels, Labels]:
+        rare = rng.permutation(np.flatnonzero(labels == c))[:count]
+        rows = np.sort(np.concatenate([rare, np.flatnonzero(labels != c)]))
+        return pixels[rows], (labels[rows] == c).astype(np.int64)
+
+    return change
+
+
 def mislabeled(share: float) -> Change:
     """A share of the labels is drawn anew."""
 

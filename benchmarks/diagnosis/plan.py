@@ -17,6 +17,7 @@ from benchmarks.diagnosis.datasets import (
     EMOJI,
     TEST,
     Change,
+    against_the_rest,
     copied,
     darkened,
     few,
@@ -138,8 +139,8 @@ def plants() -> list[Case]:
     add(d, "batches as large as the data", DRAWN, FEW, {"batch_size": 512, "lr_head": 3e-4}, 4)
     add(t, "batches as large as the data", DIGITS, FEW, {"batch_size": 512, "lr_head": 3e-4}, 4)
     # the data
-    add(d, "one class of 95 %", EMOJI, IMBALANCE, {}, 4, change=unbalanced((5, 5, 60)))
-    add(t, "one class of 95 %", EMOJI, IMBALANCE, {}, 4, change=unbalanced((60, 5, 5)))
+    add(d, "one class of 95 %", EMOJI, IMBALANCE, {}, 4, change=against_the_rest(3, 20))
+    add(t, "one class of 95 %", EMOJI, IMBALANCE, {}, 4, change=against_the_rest(5, 20))
     add(d, "rare classes", DIGITS, IMBALANCE, {"lr_head": 3e-4}, 5, change=unbalanced((40, 40, 5, 5, 5, 40, 40)))
     add(t, "rare classes", DRAWN, IMBALANCE, {"lr_head": 3e-4}, 5, change=unbalanced((60, 60, 5, 5, 5)))
     add(d, "shuffled labels", DIGITS, NOISE, {"lr_head": 3e-3, "dropout": 0.0}, 25, change=shuffled)

@@ -66,9 +66,9 @@ LEARNED_ACCURACY = 0.8
 NARROW_RANGE = 64.0
 """Of 255."""
 FEWEST_COPIES, LEAST_COPIED = 3, 0.02
-SMALL_STEP = 1e-3
+SMALL_STEP = 2.5e-3
 """Change of a kernel by one step, relative to the kernel."""
-SMALL_MOVE = 0.05
+SMALL_MOVE = 0.3
 """Change of a kernel by all steps together, likewise."""
 LARGE_MOVE = 3.0
 """Change of a kernel in the first epoch, likewise."""
@@ -111,7 +111,7 @@ class Setting:
 
     @property
     def uniform(self) -> float:
-        """The loss of guessing every class alike, ln C: about what a sound start has, however unbalanced the classes."""
+        """ln C, the loss of guessing every class alike: about that of a sound start, however unbalanced the classes."""
         return math.log(max(2, len(self.shares)))
 
     @property
@@ -360,6 +360,14 @@ def _stale_statistics(record: Record, setting: Setting) -> Finding | None:
 # ── the learning rate
 
 
+def _is_drowned(record: Record, setting: Setting) -> bool:
+    """Whether dropout makes most of the training loss: the same images have a lower one in inference."""
+    outcome = record.after.train if record.after else None
+    if setting.dropout < STRONG_DROPOUT or outcome is None or record.before is None:
+        return False
+    return outcome.loss < min(record.before.loss, record.best["train_loss"])
+
+
 def _rate_too_high(record: Record, setting: Setting) -> Finding | None:
     if record.diverged:
         return Finding(
@@ -368,7 +376,7 @@ def _rate_too_high(record: Record, setting: Setting) -> Finding | None:
         )  # fmt: skip
     start = min(record.before.loss, EXPLODED_LOSS * setting.uniform) if record.before else setting.uniform
     ceiling = max(start, setting.uniform)
-    losses = [point["train_loss"] for point in record.curve]
+    losses = [] if _is_drowned(record, setting) else [point["train_loss"] for point in record.curve]
     over = [epoch for epoch, loss in enumerate(losses, 1) if loss > 1.5 * ceiling]
     if over:
         evidence = (
@@ -395,7 +403,7 @@ def _rate_too_low(record: Record, setting: Setting) -> Finding | None:
     moved = [median(epoch.values()) for epoch in record.updates if epoch]
     if moved and sum(record.steps):
         step = sum(moved) / sum(record.steps)
-        if step > SMALL_STEP and sum(moved) > SMALL_MOVE:
+        if step > SMALL_STEP or sum(moved) > SMALL_MOVE:
             return None
         evidence = (
             f"the kernels changed by {sum(moved):.2%} of their size in {sum(record.steps)} steps, and the training "
@@ -502,7 +510,7 @@ def _overfitting(record: Record, setting: Setting) -> Finding | None:
     rise = fmean(point["val_loss"] for point in late) - best["val_loss"] if late else 0.0
     fall = best["train_loss"] - last["train_loss"]
     remedy = "raise dropout, weight_decay or augmentation, unfreeze less, or set the option patience"
-    if rise > max(RISEN * setting.chance, RISEN_SHARE * best["val_loss"]) and fall > 0:
+    if rise > max(RISEN * setting.chance, RISEN_SHARE * best["val_loss"], _error(record, setting)) and fall > 0:
         began = record.best_epoch + 1
         return Finding(
             OVERFITTING,
@@ -520,6 +528,12 @@ def _overfitting(record: Record, setting: Setting) -> Finding | None:
         f"accuracies {last['train_accuracy']:.2f} and {last['val_accuracy']:.2f}: the training images are memorized",
         remedy,
     )
+
+
+def _error(record: Record, setting: Setting) -> float:
+    """Standard error of the best epoch's validation loss; 0 where it isn't known."""
+    outcome = record.after.validation if record.after else None
+    return outcome.loss_std / math.sqrt(setting.validation_images) if outcome and setting.validation_images else 0.0
 
 
 def _underfitting(record: Record, setting: Setting) -> Finding | None:
@@ -585,7 +599,7 @@ CHECKS: Sequence[tuple[Check, set[str]]] = (
     (_stale_statistics, {*START, SMALL_BATCH, RATE_TOO_HIGH}),
     (_over_regularized, {*START, *SLOW}),
     (_few_steps, {*START, *SLOW, OVER_REGULARIZED}),
-    (_overfitting, {LABEL_NOISE, RATE_TOO_HIGH, EXPLODING}),
+    (_overfitting, {LABEL_NOISE, RATE_TOO_HIGH, EXPLODING, OVER_REGULARIZED}),
     (_underfitting, {*START, *SLOW, OVER_REGULARIZED, FEW_STEPS, IMBALANCE}),
     (_collapsed, {IMBALANCE}),
     (_at_chance, set()),
