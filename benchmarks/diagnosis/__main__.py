@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     running = commands.add_parser("run", help="train what is missing")
     running.add_argument("--half", choices=HALVES, required=True)
     running.add_argument("--only", default="", help="cases whose name has this text")
+    running.add_argument("--share", default="0/1", help="0/3, 1/3 and 2/3 for three processes side by side")
     running.add_argument("--results", type=Path, default=RESULTS / "diagnosis.jsonl")
     running.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "bo-benchmarks")
     told = commands.add_parser("report", help="diagnose the records anew, and write the tables")
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told.add_argument("--half", choices=HALVES, help="print this half's cases instead")
     asked = parser.parse_args(arguments)
     if asked.command == "run":
-        run(asked.half, asked.only, asked.results, asked.cache)
+        run(asked.half, asked.only, asked.share, asked.results, asked.cache)
     elif asked.half:
         print("\n".join(reporting.lines(plan.cases(asked.half), read(asked.results))))  # noqa: T201
     else:
@@ -41,12 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(text)  # noqa: T201
 
 
-def run(half: str, only: str, results: Path, cache: Path) -> None:
+def run(half: str, only: str, share: str, results: Path, cache: Path) -> None:
     """Train the cases that have no row yet; a row is appended as each is done."""
     from benchmarks.diagnosis.running import run as run_case
 
     done = read(results)
-    missing = [case for case in plan.cases(half) if case.key not in done and only in case.name]
+    place, count = (int(part) for part in share.split("/"))
+    mine = plan.cases(half)[place::count]
+    missing = [case for case in mine if case.key not in done and only in case.name]
     missing.sort(
         key=lambda case: (case.parameters.get("mode") == "scratch", int(case.options["epochs"]))
     )  # slow ones last

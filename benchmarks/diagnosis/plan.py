@@ -6,7 +6,7 @@ come before symptoms) is one of those expected. A control has no finding.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bo_client import Value
 
@@ -202,11 +202,7 @@ def controls() -> list[Case]:
         change=unbalanced((60, 30, 30, 30, 30)))  # fmt: skip
     add(t, "normal 0.01, one class more often", DIGITS, {"kernel_initializer": "normal_0.01"}, 8,
         change=unbalanced((40, 25, 25, 25, 25, 25)))  # fmt: skip
-    return [Case(f"control: {c.name}, {c.data}", *_rest(c)) for c in plan.cases]
-
-
-def _rest(case: Case) -> tuple[object, ...]:
-    return (case.half, case.data, case.expected, case.parameters, case.options, case.change, case.patch)
+    return [replace(case, name=f"control: {case.name}, {case.data}") for case in plan.cases]
 
 
 def cases(half: str) -> list[Case]:

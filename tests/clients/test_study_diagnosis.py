@@ -8,7 +8,7 @@ import bo_client
 import pytest
 from bo_client import diagnosis
 from bo_client.cli import main
-from bo_client.diagnosis_words import study_findings
+from bo_client.diagnosis_words import study_findings, trial_lines
 from bo_client.insight import Analysis, Estimate, ParameterImportance
 from bo_client.testing import FakeServer
 from click.testing import CliRunner
@@ -241,6 +241,21 @@ def test_the_command_tells_it_all() -> None:
     content = json.loads(CliRunner().invoke(main, ["diagnose", "s", "--json"], obj=server.client()).output)
     assert content["ailments"]["overfitting"] == 10
     assert {p["parameter"] for p in content["pressed"]} == {"lr"}
+
+
+def test_notes_are_shown_beside_the_findings() -> None:
+    server = FakeServer()
+    study = server.client().create_study("s", SPACE, "loss", goal="minimize")
+    (trial,) = study.suggest(1)
+    trial.complete({"loss": 1.0}, labels={"diagnosis": "healthy", "note.still_improving": "it still fell"})
+    assert list(trial_lines(study.trial(1))) == ["healthy", "still_improving (note): it still fell"]
+
+
+def test_a_part_without_a_result_is_told_as_such() -> None:
+    server = FakeServer()
+    planted(server, lambda p: None if u(p) > 2 / 3 else 1.0 + noise(p))
+    text = " ".join(CliRunner().invoke(main, ["diagnose", "s"], obj=server.client()).output.split())
+    assert "of them without a result What to change" in text
 
 
 def test_a_study_without_results_is_told_as_such() -> None:

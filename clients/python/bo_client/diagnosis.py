@@ -111,7 +111,7 @@ def diagnose(study: StudyInfo, trials: Sequence[Trial], analysis: Analysis | Non
         for part in sorted(_wasted_of_all(study, ended), key=lambda part: -part.trials)
         if part.parameter in shown or 2 * part.failed > part.trials
     )
-    told = {part.parameter for part in (*pressed, *wasted)}
+    told = {edge.parameter for edge in pressed} | {part.parameter for part in wasted}
     idle = (
         () if analysis is None or missing else tuple(n for n in _idle(study, ended, values, analysis) if n not in told)
     )

@@ -80,8 +80,7 @@ def _pressed(found: StudyDiagnosis) -> Iterator[str]:
 
 def _wasted(found: StudyDiagnosis) -> Iterator[str]:
     for part in found.wasted:
-        tried = f"best {short(part.best)}" if part.best is not None else "none with a result"
-        yield (
-            f"{part.parameter} {part.part}: {part.trials} trials, {part.failed} failed, {tried}, all worse than the "
-            "median of the others"
-        )
+        told = f"{part.parameter} {part.part}: {part.trials} trials"
+        if part.failed:
+            told += f", {part.failed} of them without a result"
+        yield told if part.best is None else f"{told}, best {short(part.best)}, all worse than the median of the others"

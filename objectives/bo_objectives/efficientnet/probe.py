@@ -5,7 +5,7 @@ n images; a layer's outputs (n, …, C) for C channels.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bo_objectives.efficientnet.batches import Inputs
 from bo_objectives.efficientnet.model import HEAD, LOGITS
 from bo_objectives.efficientnet.names import BATCH
-from bo_objectives.efficientnet.record import JUDGED, Layer, Outcome, Probe
+from bo_objectives.efficientnet.record import Layer, Outcome, Probe
 
 Array = NDArray[Any]
 
@@ -58,9 +58,10 @@ def look(network: keras.Model, sample: Sample, norm: str, batch_size: int) -> Pr
     )
 
 
-def judge(network: keras.Model, sample: Sample) -> dict[str, Outcome]:
-    """Predict images of training and of validation, about as many of each class; by part."""
-    return {part: _outcome(network, *images) for part, images in zip(JUDGED, sample.parts, strict=True)}
+def judged(found: Probe, network: keras.Model, sample: Sample) -> Probe:
+    """Add predictions for images of training and of validation, about as many of each class."""
+    train, validation = (_outcome(network, *images) for images in sample.parts)
+    return replace(found, train=train, validation=validation)
 
 
 def _outcome(network: keras.Model, inputs: Inputs, one_hot: Array) -> Outcome:

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -87,7 +87,7 @@ class Trial:
             raise
         except TrialFailed as failure:
             raise TrialFailed(failure.reason, self._told_why(failure, record)) from failure
-        record.after = replace(look(), **probe.judge(course.network, sample))
+        record.after = probe.judged(look(), course.network, sample)
         best = {**record.best, "best_epoch": float(record.best_epoch)}
         metrics = {**best, **self.bench.counts(self.choice, course.network)}
         findings = self._diagnosed(record)
