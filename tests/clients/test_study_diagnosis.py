@@ -193,6 +193,23 @@ def test_a_part_in_which_all_fail_is_left_out_whatever_the_surrogate_predicts() 
     assert "lr" in advised(study, analyzed(study, {"seed": 0.9, "norm": 0.1, "lr": 0.0}, error=0.2))
 
 
+def test_failed_and_stopped_trials_mixed_in_are_no_evidence_by_chance() -> None:
+    """Of twelve trials a third failed and a third was stopped, whatever their parameters."""
+    space = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(3)])
+    study = FakeServer().client().create_study("s", space, "loss", goal="minimize")
+    for i, trial in enumerate(study.suggest(12)):
+        if i % 3 == 0:
+            trial.fail("DIVERGED", "nan")
+            continue
+        trial.report({"loss": 1.0}, step=1)
+        if i % 3 == 1:
+            study.stop_trial(trial.number, "slow")
+        trial.complete({"loss": 0.9 if i % 3 == 1 else trial.parameters["x0"]})
+    told = diagnosis.diagnose(study.info(), list(study.trials()), study.analyze())
+    assert (told.results, told.failed, told.results_missing) == (8, 4, 2)
+    assert dict(told.advice) == {}
+
+
 def test_equal_values_advise_nothing() -> None:
     study = planted(FakeServer(), lambda _: 1.0)
     assert advised(study, analyzed(study, {"lr": 0.0, "norm": 0.0, "seed": 0.0, "groups": 0.0})) == {}

@@ -272,7 +272,7 @@ def _share(parameter: Parameter, is_near: Callable[[float], bool]) -> float:
 
 
 def _wasted(study: StudyInfo, trials: Sequence[Trial], metric: Metric, values: Mapping[int, float]) -> Iterator[Wasted]:
-    """Parts that took a good number of trials, of which none is as good as the median outside."""
+    """Parts that took a good number of trials, of which none is as good as the median outside, and not by chance."""
     if len(values) < 2 * FEWEST_WASTED:
         return
     sign = metric.sign
@@ -282,9 +282,17 @@ def _wasted(study: StudyInfo, trials: Sequence[Trial], metric: Metric, values: M
             is_costly = len(there) >= max(FEWEST_WASTED, WASTED_SHARE * len(trials))
             numbers = {t.number for t in there}
             outside = [value for number, value in values.items() if number not in numbers]
-            if is_costly and len(outside) >= FEWEST_WASTED and all(value < median(outside) for value in found):
+            if not is_costly or len(outside) < FEWEST_WASTED or _luck(outside, trials, there) >= UNLIKELY:
+                continue
+            if all(value < median(outside) for value in found):
                 best = sign * max(found) if found else None
                 yield Wasted(parameter.name, part, len(there), len(there) - len(found), best)
+
+
+def _luck(outside: Sequence[float], trials: Sequence[Trial], there: Sequence[Trial]) -> float:
+    """Probability that no trial there reaches the median of the results outside, if the part is as good as the rest."""
+    reaching = 0.5 * len(outside) / max(1, len(trials) - len(there))
+    return (1 - reaching) ** len(there)
 
 
 def _parts(parameter: Parameter, trials: Sequence[Trial]) -> Iterator[tuple[str, list[Trial]]]:

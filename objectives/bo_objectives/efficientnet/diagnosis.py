@@ -49,6 +49,8 @@ LABEL = "diagnosis"
 NOTE = "note"
 MOST_IN_LABEL = 256  # characters
 MOST_DEAD = 0.5
+NEARLY_ALL = 0.9
+"""Dead channels, in the body of a network from scratch that learned all the same: some die in a sound training too."""
 VANISHED = 1e-4
 """Of the upper layers' gradient, the lower layers'."""
 NO_SIGNAL = 1e-3
@@ -253,11 +255,12 @@ def _dead(record: Record, setting: Setting) -> Finding | None:
     before = {layer.name: layer for layer in record.before.layers} if record.before else {}
     after = {layer.name: layer for layer in record.after.layers} if record.after else {}
     is_new = {name: name.startswith("head_") or setting.mode == SCRATCH for name in {**before, **after}}
+    is_harmed = setting.mode != SCRATCH or _is_unlearned(record, setting)
     seen = after or {name: layer for name, layer in before.items() if name.startswith("head_")}
     dead = [
         layer
         for layer in seen.values()
-        if layer.dead > MOST_DEAD
+        if layer.dead > (MOST_DEAD if is_harmed or layer.name.startswith("head_") else NEARLY_ALL)
         and (is_new[layer.name] or layer.name not in before or layer.dead - before[layer.name].dead > MOST_DEAD / 2)
     ]
     worst = max(dead, key=lambda layer: layer.dead, default=None)
