@@ -15,6 +15,8 @@ import pytest
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import optimization_service_pb2_grpc as rpc
 from bo_api.v1 import space_pb2, study_pb2
+from bo_client import diagnosis
+from bo_client.diagnosis_words import study_findings
 from bo_client.testing import FakeServer
 
 SPACE = bo_client.SearchSpace(
@@ -364,6 +366,17 @@ class ServerContract:
             study.add({**GOOD, "lr": lr, "layers": 1 + i % 3}, abs(math.log10(lr) + 2))
         study.add({**GOOD, "lr": 1.0}, failure="DIVERGED")
         return study
+
+    def test_after_few_results_it_is_too_early_to_say_what_matters(self, client) -> None:
+        space = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(9)])
+        study = client.create_study("s", space, "loss", goal="minimize", seed=1)
+        for trial in study.suggest(6):
+            trial.complete({"loss": trial.parameters["x0"]})
+        told = diagnosis.diagnose(study.info(), list(study.trials()), study.analyze())
+        assert (told.results, told.results_missing, told.idle, dict(told.advice)) == (6, 21, (), {})
+        lines = next(study_findings(told, None)).lines
+        assert lines[0] == "too early to tell: there are 6 results for 9 parameters; run about 21 more trials"
+        assert lines[1].count("±") == 9
 
     def test_a_slice_along_one_parameter(self, learned) -> None:
         found = learned.slice("lr", grid_size=9)

@@ -1,4 +1,5 @@
-"""What ails a study, from its trials: which parameters matter, where its space is too narrow, which part is a waste.
+"""What to change about a study, from its trials: which parameters matter, where its space is too narrow, which part of
+it is a waste; as one list of advice without contradictions.
 
 Values are signed so that larger is better. A part of the space is a value of a category, or a third of a range, on its
 own scale: u in [0, 1] from low to high.
@@ -12,10 +13,13 @@ from statistics import median
 
 from bo_client.insight import Analysis
 from bo_client.parameters import DiscreteParameter, FloatParameter, IntParameter, Parameter, Value, is_numeric, same
-from bo_client.values import StudyInfo, Trial
+from bo_client.values import Metric, StudyInfo, Trial
+from bo_client.wording import short
 
 KINDS_LABEL = "diagnosis"
 """Of a trial, by its worker: kinds of what ails it, with commas between."""
+NOTES_LABEL = "note"
+"""Prefix of a trial's labels that tell of what isn't a fault."""
 HEALTHY = "healthy"
 
 BEST_SHARE = 0.2
@@ -23,8 +27,13 @@ FEWEST_BEST = 5
 UNLIKELY = 0.02
 EDGE = 0.15
 """How near to an edge, in u."""
-LEAST_MATTERING = 0.05
-"""Total share of the variation, with its error, below which a parameter doesn't matter."""
+LEAST_MATTERING = 0.1
+"""Share of the variation below which a parameter doesn't matter: of the upper end of its interval, and of the share of
+the trials in which it is active."""
+ERRORS = 2.0
+"""Standard errors at either side of an estimate: an interval of about 95 %."""
+RESULTS_PER_PARAMETER, FEWEST_RESULTS = 3, 10
+"""Results from which importance is judged: so many for each parameter that varies, and so many at least."""
 FEWEST_WASTED = 4
 WASTED_SHARE = 0.1
 """Parts that took fewer trials are no waste worth telling."""
@@ -68,20 +77,44 @@ class StudyDiagnosis:
     median: float | None
     matters: Mapping[str, float]
     """Share of the predicted variation by parameter, the most important first; empty where it can't be told yet."""
+    errors: Mapping[str, float]
+    """Standard errors of `matters`."""
+    results_missing: int
+    """Results that are missing before importance is judged; 0 where there are enough. While some are missing, `idle` is
+    empty."""
     idle: tuple[str, ...]
-    """Parameters that hardly matter."""
+    """Parameters that hardly matter, and that no edge or part in this diagnosis is of."""
     pressed: tuple[Pressed, ...]
     wasted: tuple[Wasted, ...]
     """The costliest first."""
+    advice: Mapping[str, str]
+    """What to do, by parameter: one sentence for each that something is to be done about."""
     ailments: Mapping[str, int]
-    """What ails trials, by their workers' diagnosis: trials by kind, the commonest first."""
+    """Findings of the workers about single trials: trials by kind, the commonest first."""
 
 
 def diagnose(study: StudyInfo, trials: Sequence[Trial], analysis: Analysis | None) -> StudyDiagnosis:
-    """Of the first objective metric. Without an analysis it isn't told what matters."""
+    """Diagnose a study; without an analysis it can't be told what matters.
+
+    Of several objectives, the results, the median and the importance are of the first. A parameter is idle, and a part
+    is a waste, only where that holds for all of them; an edge that one presses against isn't told where another presses
+    against the opposite one.
+    """
     ended = [t for t in trials if t.end_time is not None or t.final_measurement is not None]
-    metric, values = study.objective, _values(study, ended)
+    metric, values = study.objective, _values(study, study.objective, ended)
     share = {} if analysis is None else {name: p.total for name, p in analysis.importance.items()}
+    missing = _missing(study, len(values))
+    shown = _shown(study, analysis)
+    pressed = tuple(edge for edge in _pressed_of_all(study, ended) if edge.parameter in shown)
+    wasted = tuple(
+        part
+        for part in sorted(_wasted_of_all(study, ended), key=lambda part: -part.trials)
+        if part.parameter in shown or 2 * part.failed > part.trials
+    )
+    told = {edge.parameter for edge in pressed} | {part.parameter for part in wasted}
+    idle = (
+        () if analysis is None or missing else tuple(n for n in _idle(study, ended, values, analysis) if n not in told)
+    )
     ailments = Counter(kind for t in ended for kind in kinds(t) if kind != HEALTHY)
     return StudyDiagnosis(
         metric=metric.name,
@@ -89,11 +122,93 @@ def diagnose(study: StudyInfo, trials: Sequence[Trial], analysis: Analysis | Non
         failed=len(ended) - len(values),
         median=metric.sign * median(values.values()) if values else None,
         matters={name: estimate.value for name, estimate in share.items()},
-        idle=tuple(name for name, e in share.items() if e.value + e.error < LEAST_MATTERING),
-        pressed=tuple(_pressed(study, ended, values)),
-        wasted=tuple(sorted(_wasted(study, ended, values), key=lambda part: -part.trials)),
+        errors={name: estimate.error for name, estimate in share.items()},
+        results_missing=missing,
+        idle=idle,
+        pressed=pressed,
+        wasted=wasted,
+        advice=_advice(study, idle, pressed, wasted),
         ailments=dict(ailments.most_common()),
     )
+
+
+def _missing(study: StudyInfo, results: int) -> int:
+    """How many results are missing before importance is judged."""
+    count = sum(_varies(parameter) for parameter in study.space.parameters)
+    return max(0, max(FEWEST_RESULTS, RESULTS_PER_PARAMETER * count) - results)
+
+
+def _shown(study: StudyInfo, analysis: Analysis | None) -> set[str]:
+    """Parameters whose interval excludes 0, for an objective, in the whole space or its better part."""
+    if analysis is None:
+        return set(study.space.names)
+    regions = [region for metric in analysis.metrics for region in metric.importance]
+    found = [p for region in regions for p in region.parameters]
+    return {p.parameter for p in found if p.total.value > ERRORS * p.total.error}
+
+
+def _varies(parameter: Parameter) -> bool:
+    """Whether there is more than one value to choose from."""
+    if isinstance(parameter, FloatParameter | IntParameter):
+        return parameter.high > parameter.low
+    return len(parameter.values) > 1
+
+
+def _idle(study: StudyInfo, trials: Sequence[Trial], values: Mapping[int, float], analysis: Analysis) -> Iterator[str]:
+    """Those whose interval lies below what matters: for every objective, in the whole space and its better part."""
+    metrics = analysis.metrics
+    if len(set(values.values())) < 2 or any(m.calibration.explained <= 0.0 for m in metrics):
+        return  # nothing differs, or the surrogate predicts no unseen result
+    found = [{p.parameter: p.total for p in region.parameters} for m in metrics for region in m.importance]
+    for name in analysis.importance:
+        active = sum(name in t.parameters for t in trials) / max(1, len(trials))
+        most = LEAST_MATTERING * active
+        if _varies(study.space[name]) and all(
+            name in shares and shares[name].value + ERRORS * shares[name].error < most for shares in found
+        ):
+            yield name
+
+
+def _pressed_of_all(study: StudyInfo, trials: Sequence[Trial]) -> Iterator[Pressed]:
+    """Edges of every objective, without those that objectives disagree about."""
+    by_metric = [list(_pressed(study, trials, _values(study, m, trials))) for m in study.objectives]
+    edges = [{(p.parameter, p.edge) for p in found} for found in by_metric]
+    opposite = {"low": "high", "high": "low"}
+    told = set()
+    for i, found in enumerate(by_metric):
+        others = set().union(*edges[:i], *edges[i + 1 :])
+        for edge in found:
+            key = (edge.parameter, edge.edge)
+            if key not in told and (edge.parameter, opposite[edge.edge]) not in others:
+                told.add(key)
+                yield edge
+
+
+def _wasted_of_all(study: StudyInfo, trials: Sequence[Trial]) -> list[Wasted]:
+    """Parts that are a waste for every objective, as told of the first."""
+    first, *rest = [list(_wasted(study, trials, m, _values(study, m, trials))) for m in study.objectives]
+    others = [{(part.parameter, part.part) for part in found} for found in rest]
+    return [part for part in first if all((part.parameter, part.part) in found for found in others)]
+
+
+def _advice(
+    study: StudyInfo, idle: Sequence[str], pressed: Sequence[Pressed], wasted: Sequence[Wasted]
+) -> dict[str, str]:
+    """One sentence for each parameter, in the order of the space."""
+    told = {}
+    for name in study.space.names:
+        steps = [f"move its {edge.edge} edge, {short(edge.bound)}, out" for edge in pressed if edge.parameter == name]
+        steps += [f"leave out {_named(part)}" for part in wasted if part.parameter == name]
+        if name in idle:
+            steps.append("pin it: the search then needs fewer trials")
+        if steps:
+            told[name] = "; ".join(steps)
+    return told
+
+
+def _named(part: Wasted) -> str:
+    """`norm = none`, or `its lowest third (…)`."""
+    return f"{part.parameter} {part.part}" if part.part.startswith("=") else part.part.removeprefix("in ")
 
 
 def kinds(trial: Trial) -> tuple[str, ...]:
@@ -118,9 +233,8 @@ def position(parameter: Parameter, value: Value) -> float | None:
     return (at - low) / (high - low)
 
 
-def _values(study: StudyInfo, trials: Sequence[Trial]) -> dict[int, float]:
+def _values(study: StudyInfo, metric: Metric, trials: Sequence[Trial]) -> dict[int, float]:
     """By trial's number, signed; of those that keep to every bound."""
-    metric = study.objective
     results = {t.number: t.final_measurement.metrics for t in trials if t.final_measurement is not None}
     return {n: metric.sign * found[metric.name] for n, found in results.items() if study.admits(found)}
 
@@ -130,7 +244,10 @@ def _pressed(study: StudyInfo, trials: Sequence[Trial], values: Mapping[int, flo
     count = max(FEWEST_BEST, round(BEST_SHARE * len(values)))
     if len(values) < 2 * count:
         return
-    best = set(sorted(values, key=lambda number: -values[number])[:count])
+    least = sorted(values.values(), reverse=True)[count - 1]
+    best = {number for number, value in values.items() if value >= least}
+    if 2 * len(best) > len(values):  # equal values: none is better than the others
+        return
     for parameter in study.space.parameters:
         places = {t.number: u for t in trials if (u := _place(parameter, t)) is not None}
         theirs = [u for number, u in places.items() if number in best]
@@ -154,20 +271,28 @@ def _share(parameter: Parameter, is_near: Callable[[float], bool]) -> float:
     return sum(map(is_near, places)) / max(1, len(places))
 
 
-def _wasted(study: StudyInfo, trials: Sequence[Trial], values: Mapping[int, float]) -> Iterator[Wasted]:
-    """Parts that took a good number of trials, of which none is as good as the median outside."""
+def _wasted(study: StudyInfo, trials: Sequence[Trial], metric: Metric, values: Mapping[int, float]) -> Iterator[Wasted]:
+    """Parts that took a good number of trials, of which none is as good as the median outside, and not by chance."""
     if len(values) < 2 * FEWEST_WASTED:
         return
-    sign = study.objective.sign
+    sign = metric.sign
     for parameter in study.space.parameters:
         for part, there in _parts(parameter, trials):
             found = [values[t.number] for t in there if t.number in values]
             is_costly = len(there) >= max(FEWEST_WASTED, WASTED_SHARE * len(trials))
             numbers = {t.number for t in there}
             outside = [value for number, value in values.items() if number not in numbers]
-            if is_costly and len(outside) >= FEWEST_WASTED and all(value < median(outside) for value in found):
+            if not is_costly or len(outside) < FEWEST_WASTED or _luck(outside, trials, there) >= UNLIKELY:
+                continue
+            if all(value < median(outside) for value in found):
                 best = sign * max(found) if found else None
                 yield Wasted(parameter.name, part, len(there), len(there) - len(found), best)
+
+
+def _luck(outside: Sequence[float], trials: Sequence[Trial], there: Sequence[Trial]) -> float:
+    """Probability that no trial there reaches the median of the results outside, if the part is as good as the rest."""
+    reaching = 0.5 * len(outside) / max(1, len(trials) - len(there))
+    return (1 - reaching) ** len(there)
 
 
 def _parts(parameter: Parameter, trials: Sequence[Trial]) -> Iterator[tuple[str, list[Trial]]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bo_client.diagnosis import HEALTHY, KINDS_LABEL, StudyDiagnosis, kinds
+from bo_client.diagnosis import ERRORS, HEALTHY, KINDS_LABEL, NOTES_LABEL, StudyDiagnosis, kinds
 from bo_client.values import StudyInfo, Trial
 from bo_client.wording import short
 
@@ -23,10 +23,12 @@ def in_brief(study: StudyInfo, found: StudyDiagnosis) -> str:
 
 
 def study_findings(found: StudyDiagnosis, best: Trial | None) -> Iterator[Findings]:
-    """What matters, which edges are pressed against, what was a waste, what ails trials, and what to do about each."""
+    """Yield what matters, edges, waste, what to change about each parameter, and the workers' findings."""
     yield Findings("What matters", tuple(_mattering(found)))
     yield Findings("Edges that the best trials press against", tuple(_pressed(found)) or ("none",))
     yield Findings("Parts that are a waste", tuple(_wasted(found)) or ("none",))
+    if found.advice:
+        yield Findings("What to change", tuple(f"{name}: {text}" for name, text in found.advice.items()))
     ended = found.results + found.failed
     ailing = tuple(f"{kind}: {count} of {ended}" for kind, count in found.ailments.items())
     yield Findings("What ails the trials", ailing or ("nothing that their workers have told",))
@@ -35,35 +37,50 @@ def study_findings(found: StudyDiagnosis, best: Trial | None) -> Iterator[Findin
 
 
 def trial_lines(trial: Trial) -> Iterator[str]:
-    """A trial's diagnosis: one line for each finding."""
-    prefix = f"{KINDS_LABEL}."
-    told = {name.removeprefix(prefix): text for name, text in trial.labels.items() if name.startswith(prefix)}
+    """Yield a line for each finding about a trial, and for each note."""
+    told = _details(trial, KINDS_LABEL)
     if not told:
         yield HEALTHY
     yield from (f"{kind}: {text}" for kind, text in told.items())
+    yield from (f"{kind} (note): {text}" for kind, text in _details(trial, NOTES_LABEL).items())
+
+
+def _details(trial: Trial, label: str) -> dict[str, str]:
+    """By kind."""
+    prefix = f"{label}."
+    return {name.removeprefix(prefix): text for name, text in trial.labels.items() if name.startswith(prefix)}
 
 
 def _mattering(found: StudyDiagnosis) -> Iterator[str]:
-    if found.matters:
-        yield ", ".join(f"{name} {share:.0%}" for name, share in found.matters.items())
-    else:
+    told = ", ".join(
+        f"{name} {share:.0%} ± {ERRORS * found.errors.get(name, 0.0):.0%}" for name, share in found.matters.items()
+    )
+    if not found.matters:
         yield "can't be told yet: run more trials"
+    elif found.results_missing:
+        results = "result" if found.results == 1 else "results"
+        yield (
+            f"too early to tell: there are {found.results} {results} for {len(found.matters)} parameters; run about "
+            f"{found.results_missing} more trials"
+        )
+        yield f"so far, within two standard errors: {told}"
+    else:
+        yield f"shares of the variation, within two standard errors: {told}"
     if found.idle:
-        yield f"hardly: {', '.join(found.idle)}; pin them, and the search needs fewer trials"
+        yield f"hardly: {', '.join(found.idle)}"
 
 
 def _pressed(found: StudyDiagnosis) -> Iterator[str]:
     for edge in found.pressed:
         yield (
             f"{edge.parameter}: {edge.near} of the {edge.best} best that have it lie at its {edge.edge} edge, "
-            f"{short(edge.bound)}; move that edge out"
+            f"{short(edge.bound)}"
         )
 
 
 def _wasted(found: StudyDiagnosis) -> Iterator[str]:
     for part in found.wasted:
-        tried = f"best {short(part.best)}" if part.best is not None else "none with a result"
-        yield (
-            f"{part.parameter} {part.part}: {part.trials} trials, {part.failed} failed, {tried}, all worse than the "
-            "median of the others; leave it out"
-        )
+        told = f"{part.parameter} {part.part}: {part.trials} trials"
+        if part.failed:
+            told += f", {part.failed} of them without a result"
+        yield told if part.best is None else f"{told}, best {short(part.best)}, all worse than the median of the others"

@@ -5,7 +5,7 @@ n images; a layer's outputs (n, …, C) for C channels.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from bo_objectives.efficientnet.batches import Inputs
 from bo_objectives.efficientnet.model import HEAD, LOGITS
 from bo_objectives.efficientnet.names import BATCH
-from bo_objectives.efficientnet.record import Layer, Probe
+from bo_objectives.efficientnet.record import Layer, Outcome, Probe
 
 Array = NDArray[Any]
 
 TINY = 1e-6
 MOST_MAPS, MOST_PIXELS = 64, 16
 """Images looked at, where the network begins at cached features and where it begins at pixels."""
+JUDGED_MAPS, JUDGED_PIXELS = 512, 128
+"""Images of each part predicted after training, likewise."""
+JUDGED_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,17 @@ class Sample:
 
     train: tuple[Array, Array]
     validation: tuple[Array, Array]
+    parts: tuple[tuple[Inputs, Array], tuple[Inputs, Array]]
+    """All images of training and of validation."""
 
     @classmethod
     def of(cls, train: tuple[Inputs, Array], validation: tuple[Inputs, Array]) -> "Sample":
         """The same ones at every call."""
-        return cls(_some(*train), _some(*validation))
+        return cls(_some(*train), _some(*validation), (train, validation))
 
 
 def look(network: keras.Model, sample: Sample, norm: str, batch_size: int) -> Probe:
-    """What the network is like now."""
+    """Describe the network as it is now."""
     outputs = dict(_outputs(network, sample.train[0]))
     logits = next(array for name, array in outputs.items() if name == LOGITS)
     maps = next(array for name, array in outputs.items() if name == f"{HEAD}conv")
@@ -49,7 +54,65 @@ def look(network: keras.Model, sample: Sample, norm: str, batch_size: int) -> Pr
         layers=[_layer(name, array, alike.get(name, False)) for name, array in outputs.items()],
         commonest=float(np.bincount(predicted).max() / len(predicted)),
         batch_noise=batch_noise(maps, batch_size) if norm == BATCH else None,
+        statistics=_statistics(network),
     )
+
+
+def judged(found: Probe, network: keras.Model, sample: Sample) -> Probe:
+    """Add predictions for images of training and of validation, about as many of each class."""
+    train, validation = (_outcome(network, *images) for images in sample.parts)
+    return replace(found, train=train, validation=validation)
+
+
+def _outcome(network: keras.Model, inputs: Inputs, one_hot: Array) -> Outcome:
+    labels = one_hot.argmax(-1)
+    most = JUDGED_PIXELS if inputs.dtype == np.uint8 else JUDGED_MAPS
+    rows = stratified(labels, max(1, most // one_hot.shape[-1]))
+    batches = np.array_split(rows, math.ceil(len(rows) / JUDGED_BATCH))
+    logits = np.concatenate([_array(network(np.asarray(inputs[batch]), training=False)) for batch in batches])
+    return outcome(logits, labels[rows], np.bincount(labels, minlength=one_hot.shape[-1]) / len(labels))
+
+
+def stratified(labels: Array, most: int) -> Array:
+    """Rows of at most so many images of each class, increasing; the same ones at every call."""
+    rng = np.random.default_rng(0)
+    chosen = [rng.permutation(np.flatnonzero(labels == label))[:most] for label in np.unique(labels)]
+    return np.sort(np.concatenate(chosen))
+
+
+def outcome(logits: Array, labels: Array, shares: Array) -> Outcome:
+    """Summarize logits (n, classes) of images with these labels (n,); `shares` (classes,) weigh the classes."""
+    C = logits.shape[-1]
+    counts = np.bincount(labels, minlength=C)
+    weights = (shares / np.maximum(counts, 1))[labels]
+    weights = weights / weights.sum()
+    scaled = np.nan_to_num(logits.astype(np.float64), nan=0.0, posinf=1e30, neginf=-1e30)
+    scaled = scaled - scaled.max(-1, keepdims=True)
+    log_p = scaled - np.log(np.exp(scaled).sum(-1, keepdims=True))
+    losses, found = -log_p[np.arange(len(labels)), labels], log_p.argmax(-1)
+    loss = float(weights @ losses)
+    predicted = np.bincount(found, weights, minlength=C)
+    hits = np.bincount(labels, found == labels, minlength=C)
+    return Outcome(
+        images=len(labels),
+        loss=loss,
+        loss_std=math.sqrt(float(weights @ (losses - loss) ** 2)),
+        accuracy=float(weights @ (found == labels)),
+        entropy=float(weights @ -(np.exp(log_p) * log_p).sum(-1)),
+        commonest=float(predicted.max()),
+        recalls=[float(hit / count) if count else None for hit, count in zip(hits, counts, strict=True)],
+        counts=[int(count) for count in counts],
+    )
+
+
+def _statistics(network: keras.Model) -> dict[str, float]:
+    """By batch normalization below the head, the sum of the magnitudes of its moving averages."""
+    found = {}
+    for layer in network._flatten_layers(include_self=False, recursive=True):
+        if isinstance(layer, keras.layers.BatchNormalization) and not layer.name.startswith(HEAD):
+            averages = (_array(layer.moving_mean), _array(layer.moving_variance))
+            found[layer.name] = float(sum(np.abs(a).sum(dtype=np.float64) for a in averages))
+    return found
 
 
 def batch_noise(maps: Array, batch_size: int) -> float | None:

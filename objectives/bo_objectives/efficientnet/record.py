@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+JUDGED = ("train", "validation")
 Point = Mapping[str, float]
 """An epoch's train_loss, val_loss, train_accuracy and val_accuracy; losses in nats."""
 
@@ -22,6 +23,27 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """Predictions for images of one part, in inference. Means weigh each class by its share of the part."""
+
+    images: int
+    """Number of images that were predicted, about as many of each class."""
+    loss: float
+    """Cross-entropy, in nats."""
+    loss_std: float
+    """Standard deviation of the cross-entropy between images."""
+    accuracy: float
+    entropy: float
+    """Mean entropy of the predicted distributions, in nats."""
+    commonest: float
+    """Share of the class that is predicted most often."""
+    recalls: Sequence[float | None]
+    """By class; None for a class without images."""
+    counts: Sequence[int]
+    """Predicted images by class."""
+
+
+@dataclass(frozen=True)
 class Probe:
     """A look at a network, in inference, at one moment."""
 
@@ -34,11 +56,16 @@ class Probe:
     batch_noise: float | None
     """Standard deviation of the means of batches, in standard deviations of the images; None where there is no norm
     that depends on the batch, or where two batches are more than was looked at."""
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    """By batch normalization below the head: a number that changes when its moving averages change."""
+    train: Outcome | None = None
+    validation: Outcome | None = None
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "Probe":
         """From `asdict`."""
-        return cls(**{**content, "layers": [Layer(**layer) for layer in content["layers"]]})
+        outcomes = {part: found and Outcome(**found) for part in JUDGED if (found := content.get(part)) is not None}
+        return cls(**{**content, **outcomes, "layers": [Layer(**layer) for layer in content["layers"]]})
 
 
 @dataclass
@@ -50,6 +77,13 @@ class Record:
     """By epoch: root mean square of the gradient of each kernel, the lowest first; of it, the average over steps."""
     gradient_norms: list[float] = field(default_factory=list)
     """By epoch: norm of all gradients together."""
+    first_gradients: dict[str, float] = field(default_factory=dict)
+    """As `gradients`, of the first step alone, before any weight has changed."""
+    first_gradient_norm: float | None = None
+    updates: list[dict[str, float]] = field(default_factory=list)
+    """By epoch: root mean square of the change of each kernel, relative to that of the kernel before the epoch."""
+    steps: list[int] = field(default_factory=list)
+    """By epoch: optimizer steps."""
     before: Probe | None = None
     after: Probe | None = None
     diverged: int = 0

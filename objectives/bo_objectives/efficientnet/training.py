@@ -24,6 +24,9 @@ from bo_objectives.efficientnet.record import Point, Record
 
 Array = NDArray[Any]
 
+EXCERPT = 4096
+"""Numbers of a kernel whose changes are measured."""
+
 # Keras's name of a metric → ours
 REPORTED = {
     "val_cross_entropy": "val_loss",
@@ -144,15 +147,19 @@ class Watch(keras.callbacks.Callback):
         self._is_over = is_over
         self._began = 0.0
         self._steps, self._squares = 0, np.zeros(0, np.float32)
+        self._kernels: dict[str, Array] = {}
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         assert self._course.probed is not None
         self._steps, self._squares = self._course.probed.measured()
+        self._kernels = _excerpts(self.model.trainable_variables)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         self._began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        if self._record.first_gradient_norm is None and self._record.epoch == 0:
+            self._record.first_gradients, self._record.first_gradient_norm, _ = self._gradients()
         self._check("training loss", (logs or {})["loss"])
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
@@ -164,25 +171,50 @@ class Watch(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _add(self, point: Point) -> None:
-        probed = self._course.probed
-        assert probed is not None
-        steps, squares = probed.measured()
+        by_kernel, norm, steps = self._gradients()
+        self._record.gradients.append(by_kernel)
+        self._record.gradient_norms.append(norm)
+        kernels = _excerpts(self.model.trainable_variables)
+        self._record.updates.append(_changes(self._kernels, kernels))
+        self._kernels = kernels
+        self._record.steps.append(steps)
+        self._record.seconds.append(time.monotonic() - self._began)
+        self._record.curve.append(point)
+        assert self._course.probed is not None
+        self._steps, self._squares = self._course.probed.measured()
+        if self._record.best_epoch == self._record.epoch:
+            self._course.best = self.model.get_weights()
+
+    def _gradients(self) -> tuple[dict[str, float], float, int]:
+        """Of the epoch so far: the gradient of each kernel, the norm of all, both by step, and the number of steps."""
+        assert self._course.probed is not None
+        steps, squares = self._course.probed.measured()
         mean = (squares - self._squares) / max(1, steps - self._steps)
         variables = self.model.trainable_variables
         kernels = [(v.path, m, math.prod(v.shape)) for v, m in zip(variables, mean, strict=True) if len(v.shape) > 1]
-        self._record.gradients.append({path: math.sqrt(m / size) for path, m, size in kernels})
-        self._record.gradient_norms.append(math.sqrt(float(mean.sum())))
-        self._record.seconds.append(time.monotonic() - self._began)
-        self._record.curve.append(point)
-        self._steps, self._squares = steps, squares
-        if self._record.best_epoch == self._record.epoch:
-            self._course.best = self.model.get_weights()
+        by_kernel = {path: math.sqrt(m / size) for path, m, size in kernels}
+        return by_kernel, math.sqrt(float(mean.sum())), steps - self._steps
 
     def _check(self, what: str, value: float) -> None:
         if not math.isfinite(value):
             epoch = self._record.diverged = self._record.epoch + 1
             message = f"the {what} became {float(value)} in epoch {epoch}; a lower learning rate may help"
             raise TrialFailed(FailureReason.DIVERGED, message)
+
+
+def _excerpts(variables: Sequence[keras.Variable]) -> dict[str, Array]:
+    """At most EXCERPT evenly spaced numbers of each kernel, by path."""
+    kernels = {v.path: np.array(v.numpy()).ravel() for v in variables if len(v.shape) > 1}
+    return {path: kernel[:: math.ceil(len(kernel) / EXCERPT)].astype(np.float64) for path, kernel in kernels.items()}
+
+
+def _changes(old: Mapping[str, Array], new: Mapping[str, Array]) -> dict[str, float]:
+    """Root mean square of the change of each kernel, relative to that of the old one; 0 where that one was 0."""
+    return {path: _rms(new[path] - before) / _rms(before) if before.any() else 0.0 for path, before in old.items()}
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def compiled(

@@ -13,7 +13,7 @@ from bo_client import StopTrial
 from numpy.typing import NDArray
 
 from bo_objectives.base import Run, TrialFailed
-from bo_objectives.efficientnet import data, diagnosis, logs, probe, training
+from bo_objectives.efficientnet import copies, data, diagnosis, logs, probe, training
 from bo_objectives.efficientnet.batches import predicted
 from bo_objectives.efficientnet.bench import Bench
 from bo_objectives.efficientnet.checkpoint import Keeper, refuse, unwritable
@@ -89,7 +89,7 @@ class Trial:
             raise
         except TrialFailed as failure:
             raise TrialFailed(failure.reason, self._told_why(failure, record)) from failure
-        record.after = look()
+        record.after = probe.judged(look(), course.network, sample)
         best = {**record.best, "best_epoch": float(record.best_epoch)}
         metrics = {**best, **self.bench.counts(self.choice, course.network)}
         findings = self._diagnosed(record)
@@ -146,12 +146,29 @@ class Trial:
         return " ".join([failure.message, *(f"[{f.kind}: {f.evidence}; {f.remedy}]" for f in findings)])
 
     def _diagnosed(self, record: Record) -> tuple[Finding, ...]:
-        """The findings, told to whoever follows the run."""
-        images = self.bench.material(self.choice.image_size).split.train
-        setting = Setting(images.shares, self.choice.batch_size, self._trained_norm, self.choice.mode)
-        findings = diagnosis.diagnose(record, setting)
-        self._run.label(diagnosis.labels(findings, self.choice.warnings()))
+        """Find what is wrong with the training, and label the run with it."""
+        setting = self.setting()
+        findings, notes = diagnosis.diagnose(record, setting), diagnosis.notes(record, setting)
+        self._run.label(diagnosis.labels(findings, self.choice.warnings(), notes))
         return findings
+
+    def setting(self) -> Setting:
+        """Return what the diagnosis needs to know of the parameters and the images."""
+        choice, split = self.choice, self.bench.material(self.choice.image_size).split
+        return Setting(
+            shares=split.train.shares,
+            batch_size=choice.batch_size,
+            norm=self._trained_norm,
+            mode=choice.mode,
+            norm_scope=choice.norm_scope,
+            dropout=choice.dropout,
+            label_smoothing=choice.label_smoothing,
+            weight_decay=choice.weight_decay,
+            augmentation=choice.augmentation,
+            validation_images=len(split.validation),
+            copies=copies.copies(split.train, split.validation),
+            pixel_range=copies.pixel_range(split.train),
+        )
 
     @property
     def _trained_norm(self) -> str:

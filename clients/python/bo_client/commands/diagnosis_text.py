@@ -9,7 +9,7 @@ from bo_client.values import StudyInfo, Trial
 
 
 def study_text(study: StudyInfo, found: StudyDiagnosis, best: Trial | None) -> RenderableType:
-    """What matters, which edges are pressed against, what was a waste, what ails trials, and what to do about each."""
+    """Return the diagnosis for a terminal."""
     lines = [Text(in_brief(study, found), style="bold")]
     for findings in study_findings(found, best):
         lines += [Text(findings.title, style="bold"), *(Text(f"  {line}") for line in findings.lines)]

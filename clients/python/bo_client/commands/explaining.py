@@ -56,10 +56,10 @@ def slice_(
 @json_option
 @pass_client
 def diagnose(client: Client, study_id: str, as_json_: bool) -> None:
-    """Say what ails a study, and what to change.
+    """Diagnose a study and recommend changes.
 
-    Which parameters matter, which edges of the space the best trials press against, which part is a waste, and what the
-    workers have found to ail its trials.
+    Shows which parameters matter, with their intervals; edges of the space that the best trials press against; parts
+    of the space without a good trial; one line of advice for each parameter; and the findings of workers about trials.
     """
     study = client.study(study_id)
     try:

@@ -22,7 +22,7 @@ STYLES = {
 VIOLATED = "✗"
 PIPED_WIDTH = 10_000
 """Columns where nobody looks: lines are never folded."""
-DETAILS = ("diagnosis.", "warning.")
+DETAILS = ("diagnosis.", "note.", "warning.")
 """Labels that tell more than a line has room for."""
 
 

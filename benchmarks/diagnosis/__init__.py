@@ -1,0 +1,1 @@
+"""Whether the diagnosis of a trial finds planted faults and leaves healthy trainings alone."""

@@ -1,0 +1,95 @@
+"""What a look at a network measures: predictions by class, moving averages, and how far kernels move."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+from bo_objectives.efficientnet import probe  # noqa: E402
+from bo_objectives.efficientnet.bench import Bench  # noqa: E402
+from bo_objectives.efficientnet.model import Part  # noqa: E402
+from bo_objectives.efficientnet.space import TEXTBOOK  # noqa: E402
+
+pytestmark = pytest.mark.keras
+
+
+def test_an_outcome_weighs_classes_by_their_share() -> None:
+    """Three images of each class are predicted, though the first one has nine tenths of the images."""
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    logits = np.log(np.array([[0.9, 0.1]] * 3 + [[0.8, 0.2], [0.8, 0.2], [0.3, 0.7]]))
+    found = probe.outcome(logits, labels, np.array([0.9, 0.1]))
+    assert found.recalls == [1.0, pytest.approx(1 / 3)]
+    assert found.counts == [3, 3]
+    assert found.accuracy == pytest.approx(0.9 + 0.1 / 3)
+    assert found.commonest == pytest.approx(0.9 + 0.1 * 2 / 3)
+    assert found.loss == pytest.approx(-0.9 * math.log(0.9) - 0.1 * (2 * math.log(0.2) + math.log(0.7)) / 3)
+
+
+def test_a_class_without_images_has_no_recall() -> None:
+    found = probe.outcome(np.eye(3)[[0, 1]] * 5, np.array([0, 1]), np.array([0.5, 0.5, 0.0]))
+    assert found.recalls == [1.0, 1.0, None]
+
+
+def test_logits_that_are_not_finite_are_judged_all_the_same() -> None:
+    found = probe.outcome(np.array([[np.inf, 0.0], [np.nan, 1.0]]), np.array([0, 1]), np.array([0.5, 0.5]))
+    assert found.accuracy == 1.0
+
+
+def test_rows_are_drawn_by_class() -> None:
+    labels = np.array([0] * 100 + [1] * 3)
+    rows = probe.stratified(labels, 5)
+    assert np.bincount(labels[rows]).tolist() == [5, 3]
+    assert np.array_equal(rows, probe.stratified(labels, 5))
+
+
+def test_a_trial_records_how_far_kernels_moved(make_objective, make_run) -> None:
+    records = {}
+    for rate in (1e-5, 1e-3):
+        run = make_run()
+        make_objective().evaluate({**TEXTBOOK, "lr_head": rate}, run)
+        records[rate] = json.loads((run.directory / "trial.json").read_text("utf-8"))["record"]
+    moved = {rate: found["updates"][0]["head_conv/kernel"] for rate, found in records.items()}
+    assert moved[1e-3] == pytest.approx(100 * moved[1e-5], rel=0.2)
+    found = records[1e-3]
+    assert found["steps"] == [1, 1]  # 27 images in batches of 32
+    assert found["first_gradient_norm"] == pytest.approx(found["gradient_norms"][0])
+    assert sum(found["after"]["validation"]["counts"]) == 9
+    assert found["after"]["train"]["images"] == 27
+
+
+def test_pretrained_batch_norms_that_run_in_training_mode_are_found(make_objective, make_run, monkeypatch) -> None:
+    """As where the pretrained network is called without training=False and everything is made trainable."""
+    parameters = {"mode": "fine_tune", "unfreeze_top": 1, "lr_backbone_ratio": 0.1, "batch_size": 8}
+    sound = make_run()
+    make_objective().evaluate(parameters, sound)
+    assert "batch_norm_in_training_mode" not in sound.labels["diagnosis"]
+    below = Bench._below
+
+    def training(bench: Bench, choice) -> list[Part]:
+        parts = below(bench, choice)
+        for layer in (layer for part in parts for layer in part.model.layers):
+            layer.trainable = True
+        return [Part(part.model, is_inference=False) for part in parts]
+
+    monkeypatch.setattr(Bench, "_below", training)
+    faulty = make_run()
+    make_objective().evaluate(parameters, faulty)
+    assert "batch_norm_in_training_mode" in faulty.labels["diagnosis"]
+    assert "ran in training mode" in faulty.labels["diagnosis.batch_norm_in_training_mode"]
+
+
+@pytest.mark.parametrize("fault", ["input_scale", "leakage"])
+def test_faults_of_the_images_are_found(make_objective, run, colored_npz, tmp_path, fault: str) -> None:
+    with np.load(colored_npz) as content:
+        images, labels, classes = content["images"], content["labels"], content["classes"]
+    if fault == "input_scale":
+        images = images // 16
+    else:
+        copies = np.clip(images.astype(int) + 2, 0, 255).astype(np.uint8)
+        images, labels = np.concatenate([images, copies]), np.concatenate([labels, labels])
+    path = tmp_path / "images.npz"
+    np.savez(path, images=images, labels=labels, classes=classes)
+    make_objective(data=str(path)).evaluate(TEXTBOOK, run)
+    assert run.labels["diagnosis"].split(", ")[0] == fault
