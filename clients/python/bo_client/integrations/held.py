@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from bo_client.errors import BoClientError, FailedPrecondition, InvalidRequest, LimitExceeded, NotFound
-from bo_client.optimize import PAUSE, Heart, Waiting, fail, succeed
-from bo_client.outcomes import Outcomes, why_no_more
+from bo_client.optimize import PAUSE, Heart, fail, succeed
+from bo_client.outcomes import Outcomes, Waiting, why_no_more
 from bo_client.running import RunningTrial, Suggestions
 from bo_client.study import Study
 from bo_client.values import FailureReason, Shortfall, TrialState

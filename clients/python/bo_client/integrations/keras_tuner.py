@@ -21,7 +21,8 @@ from bo_client.failures import failure_in, failure_of
 from bo_client.integrations.held import HeldTrial, ask_for, divergence, ending
 from bo_client.integrations.hyperparameters import Hyperparameters
 from bo_client.integrations.studies import Studies
-from bo_client.optimize import PAUSE, Waiting
+from bo_client.optimize import PAUSE
+from bo_client.outcomes import Waiting
 from bo_client.study import Study
 from bo_client.values import Failure, FailureReason, Metric, Shortfall, StudySettings
 

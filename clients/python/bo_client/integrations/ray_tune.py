@@ -27,7 +27,7 @@ from bo_client.integrations.callers import local_of
 from bo_client.integrations.held import HeldTrial, ask, ending
 from bo_client.integrations.ray_space import RaySpace
 from bo_client.integrations.studies import Studies
-from bo_client.optimize import Waiting
+from bo_client.outcomes import Waiting
 from bo_client.parameters import Value, same
 from bo_client.running import RunningTrial
 from bo_client.space import SearchSpace
