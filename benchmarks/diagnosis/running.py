@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -84,7 +84,7 @@ def run(case: Case, cache: Path) -> dict[str, Any]:
 def _shares_backbone(bench: Bench) -> None:
     """Give the bench the pretrained network that earlier cases had, which saves most of the seconds."""
     size = bench.settings.image_size
-    bench._material[size] = made = Material(bench._split(size), _backbone(size))
+    bench._material[size] = made = Material(bench._split(size), partial(_backbone, size))
     object.__setattr__(made, "bottom", _bottom)
 
 
@@ -109,15 +109,15 @@ def rounded(value: Any) -> Any:
 
 def _batch_norms_train(bench: Bench) -> None:
     """The pretrained network is called in training mode, its batch normalizations trainable: a frequent mistake."""
-    below = bench._below
+    pretrained = bench._pretrained
 
-    def parts(choice: Choice) -> list[Part]:
-        made = below(choice)
+    def parts(choice: Choice, source: Material) -> list[Part]:
+        made = pretrained(choice, source)
         for layer in (layer for part in made for layer in part.model.layers):
             layer.trainable = True
         return [Part(part.model, is_inference=False) for part in made]
 
-    bench._below = parts  # type: ignore[method-assign]
+    bench._pretrained = parts  # type: ignore[method-assign]
 
 
 def _dead_bias(bench: Bench) -> None:
