@@ -15,8 +15,9 @@ from bo_service.application.services import OPEN, Ledger, Services, change_once
 from bo_service.application.trials import check_size
 from bo_service.application.views import Handout, Shortfall
 from bo_service.core.constraints import Configuration
-from bo_service.core.errors import BoError, NotFound, StorageUnavailable
+from bo_service.core.errors import BoError, NotFound, ObjectiveMismatch, StorageUnavailable
 from bo_service.core.evidence import Evidence, Expected, Suggestion
+from bo_service.core.objective import ObjectiveSpec, differences
 from bo_service.core.study import Algorithm, Metric, Study, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial
 
@@ -35,6 +36,8 @@ class Ask:
     worker_id: str
     patience: float
     """How many seconds the surrogate may take."""
+    objective: ObjectiveSpec | None = None
+    """What the worker evaluates; None where it doesn't say."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
 
     Raises:
         NotFound: no such study.
+        ObjectiveMismatch: the worker evaluates another objective, or the same one with other options.
     """
     deadline = time.monotonic() + ask.patience
     known = _recall(services, ask.study_id) or _look(services, ask, key)
@@ -172,9 +176,12 @@ def _quick(services: Services, evidence: Evidence, count: int) -> list[Suggestio
 
 
 def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared | None) -> Handout:
+    _check_objective(ledger.study, ask.objective)
     closed = {StudyState.PAUSED: Shortfall.PAUSED, StudyState.COMPLETED: Shortfall.COMPLETED}.get(ledger.study.state)
     if closed is not None:
         return Handout((), closed, RETRY_DELAY if closed is Shortfall.PAUSED else None)
+    if ask.objective is not None and ledger.study.objective is None:
+        ledger.update(objective=ask.objective)
     study, now = ledger.study, services.memory.glance(ledger.records, ledger.study)
     queued = [ledger.records.trials.get(study.study_id, number) for number in sorted(now.waiting)[: ask.count]]
     added = _added(now, prepared.known) if prepared is not None else []
@@ -184,6 +191,17 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
     if len(started) == ask.count:
         return Handout(started)
     return _shortfall(ledger, started)
+
+
+def _check_objective(study: Study, given: ObjectiveSpec | None) -> None:
+    """Raises ObjectiveMismatch."""
+    different = differences(study.objective, given)
+    if different:
+        raise ObjectiveMismatch(
+            f"{study.name} is of another objective: {'; '.join(different)}. Their results can't be compared: run the "
+            "worker with the study's objective and options, or with another study",
+            study=study.name,
+        )
 
 
 def _fresh(
