@@ -18,6 +18,7 @@ from bo_client.values import (
     Change,
     ConfigurationPrediction,
     FailureReason,
+    ObjectiveSpec,
     StudyInfo,
     StudySettings,
     StudyState,
@@ -80,21 +81,31 @@ class Study:
         """The study as it is now. Raises NotFound."""
         return self.client.study_info(self.id)
 
-    def suggest(self, count: int = 1, worker_id: str | None = None, timeout: float | None = None) -> Suggestions:
+    def suggest(
+        self,
+        count: int = 1,
+        worker_id: str | None = None,
+        timeout: float | None = None,
+        objective: ObjectiveSpec | None = None,
+    ) -> Suggestions:
         """Trials to run now, each under a lease; fewer than `count` where `shortfall` says why.
 
         Args:
             count: 1 to 100.
             worker_id: who will run them; by default this host and process.
             timeout: seconds to wait; the server answers in time, if need be without its surrogate.
+            objective: what will be evaluated; a study that has none takes it. By default it isn't compared.
 
         Raises:
             InvalidRequest: a count or a worker's id that is out of bounds.
             NotFound: the study is gone.
+            FailedPrecondition: the study has another objective, or other options of it (OBJECTIVE_MISMATCH).
         """
         request = pb.SuggestTrialsRequest(
             parent=self.name, count=count, worker_id=worker_id or default_worker_id(), request_id=new_request_id()
         )
+        if objective is not None:
+            request.objective.CopyFrom(codec.objective_to_wire(objective))
         answer = self.client.ask(request, pb.SuggestTrialsResponse, timeout)
         trials = [RunningTrial.from_wire(self, message, message.lease.token) for message in answer.trials]
         return Suggestions(trials, codec.shortfall_from_wire(answer), codec_plain.seconds_of(answer, "retry_delay"))
@@ -183,6 +194,7 @@ class Study:
         labels: Mapping[str, str] | None = None,
         settings: StudySettings | None = None,
         max_trials: int | None = None,
+        objective: ObjectiveSpec | None = None,
     ) -> StudyInfo:
         """Changes what is given, and leaves the rest. Raises InvalidRequest."""
         study = study_pb2.Study(name=self.name)
@@ -201,6 +213,9 @@ class Study:
         if labels is not None:
             request.study.labels.update(labels)
             paths.append("labels")
+        if objective is not None:
+            request.study.objective.CopyFrom(codec.objective_to_wire(objective))
+            paths.append("objective")
         request.update_mask.paths.extend(paths)
         return codec.study_from_wire(self.client.ask(request, pb.UpdateStudyResponse).study)
 

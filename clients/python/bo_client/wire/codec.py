@@ -10,6 +10,8 @@ from google.protobuf.message import Message
 from bo_client.errors import InvalidRequest
 from bo_client.space import SearchSpace
 from bo_client.values import (
+    Attempt,
+    AttemptOutcome,
     Change,
     ConfigurationPrediction,
     Explanation,
@@ -18,8 +20,10 @@ from bo_client.values import (
     Heartbeat,
     Measurement,
     Metric,
+    ObjectiveSpec,
     Origin,
     Prediction,
+    RecentFailures,
     Shortfall,
     StudyInfo,
     StudySettings,
@@ -188,7 +192,25 @@ def study_from_wire(message: study_pb2.Study) -> StudyInfo:
         create_time=moment_of(message, "create_time"),
         update_time=moment_of(message, "update_time"),
         revision=message.revision,
+        objective_spec=objective_from_wire(message.objective) if message.HasField("objective") else None,
+        recent_failures=_recent(message.recent_failures) if message.HasField("recent_failures") else None,
     )
+
+
+def objective_to_wire(objective: ObjectiveSpec) -> study_pb2.ObjectiveSpec:
+    """Raises InvalidRequest for what is no text."""
+    at = "objective"
+    return built(at, objective, lambda: study_pb2.ObjectiveSpec(name=objective.name, options=dict(objective.options)))
+
+
+def objective_from_wire(message: study_pb2.ObjectiveSpec) -> ObjectiveSpec:
+    """Options in the order of their names."""
+    return ObjectiveSpec(message.name, {key: message.options[key] for key in sorted(message.options)})
+
+
+def _recent(message: study_pb2.RecentFailures) -> RecentFailures:
+    number = int(message.first_trial.rpartition("/")[2])
+    return RecentFailures(message.failed_count, message.trial_count, number, message.first_failure)
 
 
 def measurement_to_wire(
@@ -243,8 +265,30 @@ def _measurement(owner: trial_pb2.Trial, field: str) -> Measurement | None:
     return measurement_from_wire(getattr(owner, field)) if owner.HasField(field) else None
 
 
+def attempt_from_wire(message: trial_pb2.TrialAttempt) -> Attempt:
+    """Raises UnexpectedError."""
+    return Attempt(
+        message.attempt,
+        message.worker_id,
+        moment_of(message, "start_time"),
+        moment_of(message, "end_time"),
+        enum_from_wire(trial_pb2.AttemptOutcome, "ATTEMPT_OUTCOME", message.outcome, AttemptOutcome),
+        failure_from_wire(message.failure) if message.HasField("failure") else None,
+    )
+
+
+def _worker(message: trial_pb2.Trial, attempts: Sequence[Attempt]) -> str:
+    """Who runs it, or whose attempt ended it: an earlier one where that delivered late."""
+    if message.HasField("lease") or message.state == trial_pb2.TRIAL_STATE_QUEUED or not attempts:
+        return message.lease.worker_id
+    end = moment_of(message, "end_time")
+    ending = (a for a in reversed(attempts) if a.end_time == end and a.outcome is not AttemptOutcome.SUPERSEDED)
+    return next(ending, attempts[-1]).worker_id
+
+
 def trial_from_wire(message: trial_pb2.Trial) -> Trial:
     """Raises UnexpectedError."""
+    attempts = tuple(attempt_from_wire(a) for a in message.attempts)
     return Trial(
         number=int(message.name.rpartition("/")[2]),
         name=message.name,
@@ -254,7 +298,7 @@ def trial_from_wire(message: trial_pb2.Trial) -> Trial:
         latest_measurement=_measurement(message, "latest_measurement"),
         final_measurement=_measurement(message, "final_measurement"),
         failure=failure_from_wire(message.failure) if message.HasField("failure") else None,
-        worker_id=message.lease.worker_id,
+        worker_id=_worker(message, attempts),
         attempt=message.attempt,
         checkpoint_uri=message.checkpoint_uri,
         labels=dict(message.labels),
@@ -265,6 +309,7 @@ def trial_from_wire(message: trial_pb2.Trial) -> Trial:
         start_time=moment_of(message, "start_time"),
         end_time=moment_of(message, "end_time"),
         revision=message.revision,
+        attempts=attempts,
     )
 
 
