@@ -43,7 +43,8 @@ class EfficientNetObjective:
         self.settings.check()
         whole = full_space(self.settings.head_width, self.settings.sizes)
         space = whole if self.settings.space == FULL else default_space(self.settings.head_width)
-        return Definition(space, METRICS, TEXTBOOK, step="epoch", steps=self.settings.epochs, whole=whole)
+        told = self.settings.compared()
+        return Definition(space, METRICS, TEXTBOOK, step="epoch", steps=self.settings.epochs, whole=whole, options=told)
 
     def evaluate(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
         """Trains once, reporting after each epoch; the metrics of the epoch with the least validation loss.

@@ -1,5 +1,6 @@
 """Where images come from: the bundled set, a folder with a subfolder for each class, an .npz, or `tfds:NAME`."""
 
+import hashlib
 import importlib.util
 import io
 import logging
@@ -60,6 +61,34 @@ def check(data: str) -> None:
         raise SetupError(f"data is {data!r}, which doesn't exist; give emoji, a folder, an .npz file, or tfds:NAME")
     elif path.suffix != ".npz":
         raise SetupError(f"data is {data!r}; of files, only .npz is read; or {LAYOUT}")
+
+
+def contents(data: str) -> str | None:
+    """Return what tells a folder or file of images from another one; None for a source that its name tells.
+
+    A folder is told by its classes and by the names of its images, an .npz by the checksums of its arrays: the same
+    data may lie elsewhere on another machine.
+
+    Raises:
+        SetupError: as `check`.
+    """
+    check(data)
+    if data == EMOJI or data.startswith(TFDS):
+        return None
+    path = Path(data).expanduser()
+    if path.is_dir():
+        found = _class_folders(path)
+        names = [file.relative_to(path).as_posix() for files in found.values() for file in files]
+        return f"{len(found)} classes, {len(names)} images, {_digest(names)}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f".npz, {_digest([f'{entry.filename} {entry.CRC}' for entry in archive.infolist()])}"
+    except (OSError, zipfile.BadZipFile) as error:
+        raise SetupError(f"{path} can't be read as an .npz of plain arrays ({error})") from error
+
+
+def _digest(names: list[str]) -> str:
+    return f"sha256 {hashlib.sha256(chr(10).join(sorted(names)).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
 
 
 def _class_folders(folder: Path) -> dict[str, list[Path]]:

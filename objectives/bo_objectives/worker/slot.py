@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bo_client import FailedPrecondition, FailureReason, Metric, NotFound, RunningTrial, Study, Suggestions, Value
+from bo_client import (
+    FailedPrecondition,
+    FailureReason,
+    Metric,
+    NotFound,
+    ObjectiveSpec,
+    RunningTrial,
+    Study,
+    Suggestions,
+    Value,
+)
 
 from bo_objectives.worker.evaluation import Failed, Outcome, Stopped, Task
 from bo_objectives.worker.evaluators import Evaluator
@@ -71,18 +81,22 @@ class Slot:
     worker_id: str
     directory: Path
     ending: Ending
+    objective: ObjectiveSpec | None = None
+    """What is evaluated: the server refuses it where the study has come to be of another."""
 
     def run(self) -> None:
         """Returns when the study has no more trials, or the worker ends."""
         try:
             while not self.ending.is_asked():
-                suggestions = self.study.suggest(1, self.worker_id)
+                suggestions = self.study.suggest(1, self.worker_id, objective=self.objective)
                 for trial in suggestions:
                     self._run(trial)
                 if not suggestions and not self._waited(suggestions):
                     return
         except NotFound:
             self.ending.ask(f"{self.study.name} is gone")
+        except FailedPrecondition as error:
+            self.ending.ask(str(error))
         except Exception as error:
             logger.exception("a slot broke down")
             self.ending.ask(f"{type(error).__name__}: {error}")

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bo_client import Client, Study
+from bo_client import Client, ObjectiveSpec, Study
 
 from bo_objectives.errors import SetupError
+from bo_objectives.worker.compared import objective_spec
 from bo_objectives.worker.enrollment import Enrollment, enroll
 from bo_objectives.worker.evaluation import Recipe
 from bo_objectives.worker.evaluators import ChildEvaluator, Evaluator, LocalEvaluator
@@ -56,12 +57,14 @@ def run(
         SetupError: the objective or the study can't be run, or too many trials broke down.
         BoClientError: the server refuses, or isn't there when the worker begins.
     """
-    study = enroll(client, recipe.make().define(), asked)
+    definition = recipe.make().define()
+    objective = objective_spec(recipe, definition)
+    study = enroll(client, definition, asked, objective)
     ending = ending or Ending(settings.max_failures)
     with _signals(ending) as caught:
         threads = [
             threading.Thread(target=slot.run, name=f"slot-{i}", daemon=True)
-            for i, slot in enumerate(_slots(client, study, recipe, settings, ending))
+            for i, slot in enumerate(_slots(client, study, recipe, settings, ending, objective))
         ]
         for thread in threads:
             thread.start()
@@ -71,7 +74,9 @@ def run(
     return 128 + caught[0] if caught else 0
 
 
-def _slots(client: Client, study: Study, recipe: Recipe, settings: WorkerSettings, ending: Ending) -> Iterator[Slot]:
+def _slots(
+    client: Client, study: Study, recipe: Recipe, settings: WorkerSettings, ending: Ending, objective: ObjectiveSpec
+) -> Iterator[Slot]:
     patient = Study(Client(client.transport, client.timeout, PATIENCE_S), study.definition)
     impatient = Study(Client(client.transport, HASTE_S, 0.0), study.definition)
     for i in range(settings.parallel):
@@ -79,7 +84,7 @@ def _slots(client: Client, study: Study, recipe: Recipe, settings: WorkerSetting
         evaluator: Evaluator = ChildEvaluator(recipe, settings.trials_per_process, settings.environment(i))
         if settings.is_local:
             evaluator = LocalEvaluator(recipe)
-        yield Slot(patient, impatient, evaluator, name, settings.directory, ending)
+        yield Slot(patient, impatient, evaluator, name, settings.directory, ending, objective)
 
 
 def _join(threads: list[threading.Thread], ending: Ending) -> None:
