@@ -63,8 +63,9 @@ class StudyDiagnosis:
 
     metric: str
     results: int
-    """Trials with a value."""
+    """Trials with a value that was measured at their full length."""
     failed: int
+    """Trials that ended without a value that keeps to the bounds."""
     median: float | None
     matters: Mapping[str, float]
     """Share of the predicted variation by parameter, the most important first; empty where it can't be told yet."""
@@ -75,24 +76,28 @@ class StudyDiagnosis:
     """The costliest first."""
     ailments: Mapping[str, int]
     """What ails trials, by their workers' diagnosis: trials by kind, the commonest first."""
+    stopped: int = 0
+    """Trials that a stopping rule cut short: what was expected of them isn't observed."""
 
 
 def diagnose(study: StudyInfo, trials: Sequence[Trial], analysis: Analysis | None) -> StudyDiagnosis:
     """Of the first objective metric. Without an analysis it isn't told what matters."""
     ended = [t for t in trials if t.end_time is not None or t.final_measurement is not None]
-    metric, values = study.objective, _values(study, ended)
+    stopped = sum(t.is_cut_short for t in ended)
+    metric, values = study.objective, _values(study, [t for t in ended if not t.is_cut_short])
     share = {} if analysis is None else {name: p.total for name, p in analysis.importance.items()}
     ailments = Counter(kind for t in ended for kind in kinds(t) if kind != HEALTHY)
     return StudyDiagnosis(
         metric=metric.name,
         results=len(values),
-        failed=len(ended) - len(values),
+        failed=len(ended) - len(values) - stopped,
         median=metric.sign * median(values.values()) if values else None,
         matters={name: estimate.value for name, estimate in share.items()},
         idle=tuple(name for name, e in share.items() if e.value + e.error < LEAST_MATTERING),
         pressed=tuple(_pressed(study, ended, values)),
         wasted=tuple(sorted(_wasted(study, ended, values), key=lambda part: -part.trials)),
         ailments=dict(ailments.most_common()),
+        stopped=stopped,
     )
 
 

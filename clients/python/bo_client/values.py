@@ -220,6 +220,12 @@ class Trial:
     explanation: Explanation | None = None
     stop_reason: str | None = None
     """Set once the trial should end early; may be empty."""
+    stop_rule: str | None = None
+    """The stopping rule that asked for the end, such as MEDIAN; None where a person did, or nobody."""
+    expected: Prediction | None = None
+    """What the rule expected of the trial at its full length: a forecast, and no measurement."""
+    expected_step: int | None = None
+    """That full length, as a step."""
     create_time: datetime | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
@@ -230,6 +236,13 @@ class Trial:
     def value(self, metric: str) -> float | None:
         """The final value of a metric; None while there is none."""
         return self.final_measurement.metrics.get(metric) if self.final_measurement else None
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether a stopping rule ended it before its full length: its result is that of a part of a trial."""
+        if self.final_measurement is None or self.stop_rule is None or not self.state.is_ended:
+            return False
+        return self.expected_step is None or self.final_measurement.step < self.expected_step
 
     def _repr_html_(self) -> str:
         from bo_client.notebook import trial_html  # loaded by those who look

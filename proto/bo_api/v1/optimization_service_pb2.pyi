@@ -344,12 +344,14 @@ class AnalyzeStudyRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class AnalyzeStudyResponse(_message.Message):
-    __slots__ = ("metrics", "observation_count")
+    __slots__ = ("metrics", "observation_count", "stopped_count")
     METRICS_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
     metrics: _containers.RepeatedCompositeFieldContainer[_insight_pb2.MetricAnalysis]
     observation_count: int
-    def __init__(self, metrics: _Optional[_Iterable[_Union[_insight_pb2.MetricAnalysis, _Mapping]]] = ..., observation_count: _Optional[int] = ...) -> None: ...
+    stopped_count: int
+    def __init__(self, metrics: _Optional[_Iterable[_Union[_insight_pb2.MetricAnalysis, _Mapping]]] = ..., observation_count: _Optional[int] = ..., stopped_count: _Optional[int] = ...) -> None: ...
 
 class WatchStudyRequest(_message.Message):
     __slots__ = ("name", "after_revision", "view")

@@ -172,7 +172,9 @@ def _trust(analysis: Analysis | None) -> Iterator[Findings]:
             f"predicted {short(c.prediction.mean)} ± {short(c.prediction.std)}"
             for c in told.best.contenders
         )
-        yield Findings(f"Is the best {told.metric} really best?", (told.best.summary, *likely))
+        stopped = told.best.stopped_count
+        apart = (f"{stopped} trials that a stopping rule cut short are not among them",) if stopped else ()
+        yield Findings(f"Is the best {told.metric} really best?", (told.best.summary, *likely, *apart))
         yield Findings(f"Is what is expected of {told.metric} to be trusted?", (told.calibration.summary,))
 
 

@@ -95,13 +95,13 @@ def contenders(study: StudyInfo, trials: Trials, metric: Metric) -> list[trial_p
 
 
 def _ordered(done: list[trial_pb2.Trial], metric: Metric) -> list[trial_pb2.Trial]:
-    return sorted(done, key=lambda t: (_is_cut(t), -metric.sign * t.final_measurement.metrics[metric.name]))
+    return sorted(done, key=lambda t: (is_cut(t), -metric.sign * t.final_measurement.metrics[metric.name]))
 
 
-def _is_cut(trial: trial_pb2.Trial) -> bool:
-    return (
-        trial.state == trial_pb2.TRIAL_STATE_STOPPED and trial.stop_request.rule != study_pb2.STOPPING_RULE_UNSPECIFIED
-    )
+def is_cut(trial: trial_pb2.Trial) -> bool:
+    """Whether a rule stopped it, with a result."""
+    is_stopped = trial.state == trial_pb2.TRIAL_STATE_STOPPED and trial.HasField("final_measurement")
+    return is_stopped and trial.stop_request.rule != study_pb2.STOPPING_RULE_UNSPECIFIED
 
 
 def prediction(study: StudyInfo, trials: Trials, count: int) -> pb.PredictResponse:

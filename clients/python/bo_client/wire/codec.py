@@ -277,13 +277,24 @@ def attempt_from_wire(message: trial_pb2.TrialAttempt) -> Attempt:
     )
 
 
-def _worker(message: trial_pb2.Trial, attempts: Sequence[Attempt]) -> str:
+def _rule(message: trial_pb2.StopRequest) -> str | None:
+    """The rule that asked; None where somebody did."""
+    if message.rule == study_pb2.STOPPING_RULE_NONE:
+        return None
+    return enum_from_wire(study_pb2.StoppingRule, "STOPPING_RULE", message.rule, str)
+
+
+def _expected(message: trial_pb2.StopRequest) -> Prediction | None:
+    return _predictions([message.expected])[0] if message.HasField("expected") else None
+
+
+def worker_of(message: trial_pb2.Trial) -> str:
     """Who runs it, or whose attempt ended it: an earlier one where that delivered late."""
-    if message.HasField("lease") or message.state == trial_pb2.TRIAL_STATE_QUEUED or not attempts:
+    if message.HasField("lease") or message.state == trial_pb2.TRIAL_STATE_QUEUED or not message.attempts:
         return message.lease.worker_id
-    end = moment_of(message, "end_time")
-    ending = (a for a in reversed(attempts) if a.end_time == end and a.outcome is not AttemptOutcome.SUPERSEDED)
-    return next(ending, attempts[-1]).worker_id
+    superseded = trial_pb2.ATTEMPT_OUTCOME_SUPERSEDED
+    ending = (a for a in reversed(message.attempts) if a.end_time == message.end_time and a.outcome != superseded)
+    return next(ending, message.attempts[-1]).worker_id
 
 
 def trial_from_wire(message: trial_pb2.Trial) -> Trial:
@@ -298,13 +309,16 @@ def trial_from_wire(message: trial_pb2.Trial) -> Trial:
         latest_measurement=_measurement(message, "latest_measurement"),
         final_measurement=_measurement(message, "final_measurement"),
         failure=failure_from_wire(message.failure) if message.HasField("failure") else None,
-        worker_id=_worker(message, attempts),
+        worker_id=worker_of(message),
         attempt=message.attempt,
         checkpoint_uri=message.checkpoint_uri,
         labels=dict(message.labels),
         origin=enum_from_wire(trial_pb2.Origin, "ORIGIN", message.origin, Origin),
         explanation=explanation_from_wire(message.explanation) if message.HasField("explanation") else None,
         stop_reason=message.stop_request.reason if message.HasField("stop_request") else None,
+        stop_rule=_rule(message.stop_request),
+        expected=_expected(message.stop_request),
+        expected_step=message.stop_request.expected_step if message.stop_request.HasField("expected_step") else None,
         create_time=moment_of(message, "create_time"),
         start_time=moment_of(message, "start_time"),
         end_time=moment_of(message, "end_time"),
