@@ -386,6 +386,28 @@ class ServerContract:
         assert found.best.contenders[0].prediction.mean == pytest.approx(1.0, abs=0.2)
         assert found.metrics[0].importance[1].bound > 0.5
 
+    def test_what_a_rule_stopped_is_no_observation(self, client) -> None:
+        """Each trial reports 1 at its first step and its value at the second, but for those that are told to stop."""
+        space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
+        settings = {"stopping": "median", "stopping_min_step": 1, "stopping_min_trials": 1, "stopping_max_step": 2}
+        study = client.create_study("s", space, "loss", "minimize", algorithm="quasi_random", **settings)
+        for i in range(6):
+            (trial,) = study.suggest()
+            if trial.report(9.0 if i > 2 else 1.0, step=1).should_stop:
+                trial.complete(9.0, step=1)
+            else:
+                trial.complete(0.5 + 0.1 * i, step=2)
+        trials = list(study.trials())
+        cut = [t for t in trials if t.is_cut_short]
+        assert [t.number for t in cut] == [4, 5, 6]
+        assert {t.stop_rule for t in cut} == {"MEDIAN"}
+        whole = {t.number: t.value("loss") for t in trials if not t.is_cut_short}
+        analysis = study.analyze()
+        assert (analysis.observation_count, analysis.stopped_count, analysis.best.stopped_count) == (3, 3, 3)
+        assert {c.trial: pytest.approx(c.observed) for c in analysis.best.contenders}.items() <= whole.items()
+        assert analysis.best.observed_best == 1
+        assert [t.number for t in study.best_trials(6)][:3] == [1, 2, 3]
+
     def test_too_few_results_tell_nothing(self, study) -> None:
         study.add(GOOD, 1.0)
         for call in (study.analyze, lambda: study.slice("lr")):

@@ -61,6 +61,9 @@ def trial_record(trial: trial_pb2.Trial) -> Record:
     if trial.HasField("stop_request"):
         rule = _enum(study_pb2.StoppingRule, "STOPPING_RULE", trial.stop_request.rule)
         found["stop"] = {"reason": trial.stop_request.reason, "rule": rule}
+        if trial.stop_request.HasField("expected"):
+            told = trial.stop_request.expected
+            found["stop"]["expected"] = {"metric": told.metric, "mean": _finite(told.mean), "std": _finite(told.std)}
     if trial.HasField("explanation"):
         found["why"] = _explanation(trial.explanation)
     if trial.measurements:

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from bo_client.commands.progress import Progress
 from bo_client.commands.sparkline import Sparkline
-from bo_client.commands.tables import STYLES, best_line, console, one_line, result, results
+from bo_client.commands.tables import STYLES, best_line, console, result, results
 from bo_client.values import Change, StudyInfo, StudyState, Trial
-from bo_client.wording import assignments, clock, duration, in_order, nothing_yet, short
+from bo_client.wording import assignments, clock, duration, in_order, nothing_yet, one_line, short
 
 BAR_WIDTH = 32
 REFRESHES = 4

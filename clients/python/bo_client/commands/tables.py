@@ -8,8 +8,21 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bo_client.values import Attempt, ConfigurationPrediction, Metric, StudyInfo, Trial, TrialState
-from bo_client.wording import assignments, clock, duration, goals, heading, in_order, nothing_yet, progress, short
+from bo_client.values import ConfigurationPrediction, Metric, StudyInfo, Trial, TrialState
+from bo_client.wording import (
+    assignments,
+    attempt_line,
+    clock,
+    duration,
+    goals,
+    heading,
+    in_order,
+    nothing_yet,
+    one_line,
+    printable,
+    progress,
+    short,
+)
 
 STYLES = {
     TrialState.QUEUED: "dim",
@@ -138,26 +151,6 @@ def trial_text(info: StudyInfo, trial: Trial) -> RenderableType:
         bound = heading(metric).removeprefix(name).strip()
         reached.add_row(Text(f"  {name}"), result(metric, value), Text(metric.unit), Text(bound, style="dim"))
     return Group(head, reached, Text("with"), table, *told)
-
-
-def attempt_line(attempt: Attempt) -> str:
-    """`attempt 1 by host:7  2026-11-29 12:00:00 to 12:00:10 UTC  failed: CRASHED: why`."""
-    begun = f"{attempt.start_time:%Y-%m-%d %H:%M:%S}" if attempt.start_time else "?"
-    ended = f"{attempt.end_time:%Y-%m-%d %H:%M:%S}" if attempt.end_time else ("" if attempt.start_time else "?")
-    how = attempt.outcome.lower() if attempt.outcome else ("running" if attempt.start_time and not ended else "")
-    why = f": {attempt.failure.reason.value} {attempt.failure.message}" if attempt.failure else ""
-    line = f"attempt {attempt.number} by {attempt.worker_id}  {begun} to {ended or 'now'} UTC  {how}{why}"
-    return one_line(line)
-
-
-def one_line(text: str) -> str:
-    """In one line, and safe for a terminal."""
-    return printable(" ".join(text.split()))
-
-
-def printable(text: str) -> str:
-    """Without control characters other than line ends: they could steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def prediction_text(info: StudyInfo, prediction: ConfigurationPrediction) -> RenderableType:
