@@ -119,7 +119,7 @@ function workerOf(wire, attempts) {
   if (wire.lease || wire.state === 'TRIAL_STATE_QUEUED' || !attempts.length) return wire.lease?.workerId ?? ''
   const end = dateFromWire(wire.endTime)?.getTime()
   const ending = attempts.filter((each) => each.outcome !== 'SUPERSEDED' && each.endTime?.getTime() === end)
-  return (ending.at(-1) ?? attempts[attempts.length - 1]).workerId
+  return (ending.at(-1) ?? attempts.at(-1))?.workerId ?? ''
 }
 
 /** @param {any} wire @returns {Date | null} */
