@@ -174,8 +174,8 @@ def past_trials(trials: Sequence[TrialOutline], spec: StudySpec, most: float | N
             metrics, (value, std) = trial.final_measurement.metrics, values[trial.number]
             further = tuple(m.inward(metrics[m.name]) for m in spec.objectives[1:])
             margins = tuple(m.inward(metrics[m.name]) for m in spec.limits)
-            past = PastTrial(trial.number, trial.parameters, value, std, further, margins, trial.seconds)
-            found.append(past)
+            about = value, std, further, margins, trial.seconds, is_cut_short(trial)
+            found.append(PastTrial(trial.number, trial.parameters, *about))
     return tuple(found)
 
 

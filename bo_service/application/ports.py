@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from bo_service.core.access import Token
 from bo_service.core.constraints import Configuration
 from bo_service.core.evidence import Evidence, Learned, Predictions, Suggested, Suggestion
+from bo_service.core.failures import Ending
 from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
 from bo_service.core.study import Study
 from bo_service.core.trial import Measurement, StopRequest, Trial, TrialState
@@ -192,6 +193,9 @@ class Trials(Protocol):
     def counts(self, study_id: str) -> Mapping[TrialState, int]:
         """How many there are in each state; states without trials may be absent."""
 
+    def last_endings(self, study_id: str, limit: int) -> list[Ending]:
+        """Return the ended trials with the largest numbers, the largest first."""
+
     def totals(self) -> Mapping[TrialState, int]:
         """As `counts`, of all studies together."""
 
@@ -223,7 +227,8 @@ class Leases(Protocol):
     def add(self, trial: Trial) -> None:
         """That of a trial that was just started."""
 
-    def was_given(self, token: str, study_id: str, number: int) -> bool: ...
+    def attempt_of(self, token: str, study_id: str, number: int) -> int | None:
+        """Return which attempt at the trial the token was given out for; None where it wasn't given out for it."""
 
 
 class Answers(Protocol):

@@ -34,7 +34,7 @@ def report_measurements(
         LimitExceeded: too many measurements.
     """
     with changing(services, study_id) as ledger:
-        trial = _owned(ledger, number, token)
+        trial, _ = _owned(ledger, number, token)
         if not trial.is_held_by(token):
             return Heartbeat(lease_valid=False, should_stop=True, stop_reason=_why_lost(trial))
         duration = ledger.study.spec.execution.lease_duration
@@ -82,34 +82,38 @@ def complete_trial(
     """
 
     def complete(ledger: Ledger) -> Trial:
-        trial = _owned(ledger, number, token)
+        trial, attempt = _owned(ledger, number, token)
         if isinstance(outcome, Measurement):
-            return ledger.save(_succeed(ledger, trial.label(labels) if labels else trial, outcome))
+            return ledger.save(_succeed(ledger, trial.label(labels) if labels else trial, outcome, attempt))
         is_lost = not trial.is_held_by(token) and not trial.state.is_ended
         if is_lost and not outcome.reason.blames_parameters:
             return trial  # the next attempt is already queued or running
         most = ledger.study.spec.execution.max_attempts
         labeled = trial.label(labels) if labels else trial
-        return ledger.save(labeled.fail(outcome, most, ledger.at))
+        return ledger.save(labeled.fail(outcome, most, ledger.at, attempt))
 
     return change_once(services, study_id, key, Trial, complete)
 
 
-def _succeed(ledger: Ledger, trial: Trial, final: Measurement) -> Trial:
+def _succeed(ledger: Ledger, trial: Trial, final: Measurement, attempt: int) -> Trial:
     check_final(final, ledger.study.spec.metrics)
     last = trial.latest_measurement
     step = last.step if last is not None and final.step == 0 else final.step
-    return trial.complete(replace(final, step=step, receive_time=ledger.at), ledger.at)
+    return trial.complete(replace(final, step=step, receive_time=ledger.at), ledger.at, attempt)
 
 
-def _owned(ledger: Ledger, number: int, token: str) -> Trial:
+def _owned(ledger: Ledger, number: int, token: str) -> tuple[Trial, int]:
+    """Return the trial, and which attempt at it the token is of. Raises NotFound, WrongLease."""
     trial = ledger.records.trials.get(ledger.study.study_id, number)
-    if not trial.is_held_by(token) and not ledger.records.leases.was_given(token, trial.study_id, number):
+    if trial.is_held_by(token):
+        return trial, trial.attempt
+    attempt = ledger.records.leases.attempt_of(token, trial.study_id, number)
+    if attempt is None:
         raise WrongLease(
             f"lease_token is not one that was given out for {trial.name}; send the token that SuggestTrials returned",
             trial=trial.name,
         )
-    return trial
+    return trial, attempt
 
 
 def _why_lost(trial: Trial) -> str:

@@ -1,7 +1,7 @@
 """Studies: create, look at, change, delete."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -13,6 +13,7 @@ from bo_service.application.views import Done, StudyView, view_study
 from bo_service.application.warm_start import check_sources
 from bo_service.core.encoded.contradiction import contradictions
 from bo_service.core.errors import AlreadyExists, InvalidArgument
+from bo_service.core.objective import ObjectiveSpec, differences
 from bo_service.core.study import Study, StudySpec, StudyState
 
 SPACE = "study.spec.space"
@@ -26,6 +27,7 @@ class NewStudy:
     spec: StudySpec
     display_name: str
     labels: Mapping[str, str]
+    objective: ObjectiveSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,17 @@ class StudyUpdate:
     display_name: str | None = None
     labels: Mapping[str, str] | None = None
     state: StudyState | None = None
+    objective: ObjectiveSpec | None = None
+    forgets_objective: bool = False
+    """Whether the study has none afterwards: the next worker that names one sets it."""
 
 
 @repeated
 def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> StudyView:
-    """The study as created, or as it is where it exists with the same spec.
+    """The study as created, or as it is where it exists with the same spec and no other objective.
 
     Raises:
-        AlreadyExists: the id belongs to a study with another spec.
+        AlreadyExists: the id belongs to a study with another spec or objective.
         InvalidArgument: it can't start from the studies that it names, or its constraints contradict each other.
     """
     contradicting = contradictions(new.spec.space)
@@ -58,11 +63,18 @@ def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> S
                     raise InvalidArgument([violation.inside(SPACE) for violation in contradicting])
                 check_sources(records, new.study_id, new.spec)
                 found = Study(new.study_id, new.spec, now, now, new.display_name or new.study_id, new.labels)
+                found = replace(found, objective=new.objective)
                 records.studies.add(found)
             elif found.spec != new.spec:
                 raise AlreadyExists(
                     f"{found.name} exists with another spec; choose another study_id, use the study as it is, "
                     "or change its settings with UpdateStudy",
+                    study=found.name,
+                )
+            elif different := differences(found.objective, new.objective):
+                raise AlreadyExists(
+                    f"{found.name} exists with another objective: {'; '.join(different)}; choose another study_id, or "
+                    "give the study's own objective and options",
                     study=found.name,
                 )
             return view_study(records, found, services.memory)
@@ -106,8 +118,11 @@ def update_study(services: Services, study_id: str, change: StudyUpdate, key: Re
     """
 
     def update(ledger: Ledger) -> StudyView:
-        given = {"display_name": change.display_name, "labels": change.labels, "state": change.state}
+        given: dict[str, Any] = {"display_name": change.display_name, "labels": change.labels, "state": change.state}
+        given["objective"] = change.objective
         fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if change.forgets_objective:
+            fields["objective"] = None
         if change.revise is not None:
             spec = fields["spec"] = change.revise(ledger.study.spec)
             if spec.suggestion.warm_start_studies != ledger.study.spec.suggestion.warm_start_studies:

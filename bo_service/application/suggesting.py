@@ -16,8 +16,16 @@ from bo_service.application.trials import check_size
 from bo_service.application.views import Handout, Shortfall
 from bo_service.core.blind import is_exhausted
 from bo_service.core.constraints import Configuration
-from bo_service.core.errors import BoError, DeadlinePassed, NoConfigurationFound, NotFound, StorageUnavailable
+from bo_service.core.errors import (
+    BoError,
+    DeadlinePassed,
+    NoConfigurationFound,
+    NotFound,
+    ObjectiveMismatch,
+    StorageUnavailable,
+)
 from bo_service.core.evidence import Evidence, Expected, Suggestion
+from bo_service.core.objective import ObjectiveSpec, differences
 from bo_service.core.space import SearchSpace
 from bo_service.core.study import Algorithm, Metric, Study, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial
@@ -39,6 +47,8 @@ class Ask:
     worker_id: str
     patience: float
     """How many seconds the surrogate may take."""
+    objective: ObjectiveSpec | None = None
+    """What the worker evaluates; None where it doesn't say."""
     is_awaited: Callable[[], bool] = lambda: True
     """Whether the caller still waits for the answer."""
 
@@ -66,6 +76,7 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
     Raises:
         NotFound: no such study.
         DeadlinePassed: the caller has gone; nothing was handed out.
+        ObjectiveMismatch: the worker evaluates another objective, or the same one with other options.
     """
     deadline = time.monotonic() + ask.patience
     known = _recall(services, ask.study_id) or _look(services, ask, key)
@@ -182,9 +193,12 @@ def _quick(services: Services, evidence: Evidence, count: int) -> list[Suggestio
 
 
 def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared | None) -> Handout:
+    _check_objective(ledger.study, ask.objective)
     closed = {StudyState.PAUSED: Shortfall.PAUSED, StudyState.COMPLETED: Shortfall.COMPLETED}.get(ledger.study.state)
     if closed is not None:
         return Handout((), closed, RETRY_DELAY if closed is Shortfall.PAUSED else None)
+    if ask.objective is not None and ledger.study.objective is None:
+        ledger.update(objective=ask.objective)
     study, now = ledger.study, services.memory.glance(ledger.records, ledger.study)
     queued = [ledger.records.trials.get(study.study_id, number) for number in sorted(now.waiting)[: ask.count]]
     added = _added(now, prepared.known) if prepared is not None else []
@@ -194,6 +208,17 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
     if len(started) == ask.count:
         return Handout(started)
     return _shortfall(services, ledger, started)
+
+
+def _check_objective(study: Study, given: ObjectiveSpec | None) -> None:
+    """Raises ObjectiveMismatch."""
+    different = differences(study.objective, given)
+    if different:
+        raise ObjectiveMismatch(
+            f"{study.name} is of another objective: {'; '.join(different)}. Their results can't be compared: run the "
+            "worker with the study's objective and options, or with another study",
+            study=study.name,
+        )
 
 
 def _fresh(

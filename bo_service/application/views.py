@@ -7,16 +7,20 @@ from enum import Enum
 
 from bo_service.application.memory import Memory
 from bo_service.application.ports import Records
+from bo_service.core.failures import LEAST_FAILED, RECENT, RecentFailures, recent_failures
 from bo_service.core.study import Study
 from bo_service.core.trial import Measurement, Trial, TrialState
+
+FAILED = (TrialState.FAILED, TrialState.INFEASIBLE)
 
 
 @dataclass(frozen=True)
 class StudyView:
-    """A study, and how many of its trials are in each state."""
+    """A study, how many of its trials are in each state, and whether most of the recent ones failed."""
 
     study: Study
     counts: Mapping[TrialState, int]
+    recent_failures: RecentFailures | None = None
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,11 @@ class StudyChanges:
 
 def view_study(records: Records, study: Study, memory: Memory) -> StudyView:
     """As the transaction sees it; its trials are counted only where the server doesn't remember it."""
-    counts = memory.counts(study)
-    return StudyView(study, records.trials.counts(study.study_id) if counts is None else counts)
+    found = memory.counts(study)
+    counts = records.trials.counts(study.study_id) if found is None else found
+    if sum(counts.get(state, 0) for state in FAILED) < LEAST_FAILED:
+        return StudyView(study, counts)
+    return StudyView(study, counts, recent_failures(records.trials.last_endings(study.study_id, RECENT)))
 
 
 def view_trials(records: Records, study_id: str, trials: list[Trial], full: bool) -> tuple[TrialView, ...]:

@@ -8,6 +8,7 @@
     ├── NotFound               no such study, trial or token
     ├── AlreadyExists          the id is taken by something else
     ├── WrongState             right request, wrong moment: the trial has ended, the study is not active …
+    ├── ObjectiveMismatch      a worker evaluates something else than the study's other workers
     ├── WrongLease             a lease token that was never given out for this trial
     ├── NotEnoughData          the surrogate knows too little to answer
     ├── NoConfigurationFound   nothing that fulfills the constraints was found, nor that there is nothing
@@ -102,6 +103,12 @@ class WrongState(BoError):
     """Right request, wrong moment."""
 
     reason = "WRONG_STATE"
+
+
+class ObjectiveMismatch(BoError):
+    """A worker evaluates another objective than the study's, or the same one with other options."""
+
+    reason = "OBJECTIVE_MISMATCH"
 
 
 class WrongLease(BoError):

@@ -35,6 +35,8 @@ class PastTrial:
     """By how much each constraint on outcomes is fulfilled, below 0 where it isn't; none where infeasible."""
     seconds: float | None = None
     """How long the trial took, where that is known: above 0."""
+    is_short: bool = False
+    """Whether a rule stopped it early: its value is what was expected of its full length, and no observation."""
 
     @property
     def fulfills(self) -> bool:

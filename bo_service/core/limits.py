@@ -48,6 +48,14 @@ MAX_METRICS = 16
 """Metrics of a study"""
 MAX_OBJECTIVES = 3
 """Metrics that are optimized"""
+MAX_OBJECTIVE_NAME = 256
+"""Characters of an objective's name"""
+MAX_OPTIONS = 64
+"""Options of an objective"""
+MAX_OPTION_KEY = 128
+"""Characters of an option's key"""
+MAX_OPTION_VALUE = 2048
+"""Characters of an option's value"""
 MAX_SOURCES = 8
 """Studies that one starts from"""
 MAX_INITIAL_TRIALS = 1000

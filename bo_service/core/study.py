@@ -16,6 +16,7 @@ from bo_service.core.limits import (
     MAX_SOURCES,
     MAX_TRIALS,
 )
+from bo_service.core.objective import ObjectiveSpec
 from bo_service.core.space import NAME, SearchSpace
 from bo_service.core.stopping.settings import StoppingRule, StoppingSettings
 
@@ -229,6 +230,8 @@ class Study:
     revision: int = 1
     last_number: int = 0
     """Of the trials that were ever made, those deleted since included."""
+    objective: ObjectiveSpec | None = None
+    """What its values depend on; None where nobody has said it."""
 
     @property
     def name(self) -> str:

@@ -10,8 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+from bo_service.core import attempts
+from bo_service.core.attempts import Attempt, AttemptOutcome
 from bo_service.core.constraints import Configuration
 from bo_service.core.errors import InvalidArgument, Violation, WrongState
+from bo_service.core.failures import Failure as Failure  # one of a trial's own words
+from bo_service.core.failures import FailureReason as FailureReason
 from bo_service.core.stopping.settings import StoppingRule
 from bo_service.core.study import Metric, MetricRole
 
@@ -31,22 +35,6 @@ class TrialState(Enum):
     @property
     def is_ended(self) -> bool:
         return self not in (TrialState.QUEUED, TrialState.RUNNING)
-
-
-class FailureReason(Enum):
-    """Why a trial didn't succeed."""
-
-    OUT_OF_MEMORY = "out_of_memory"
-    DIVERGED = "diverged"
-    INVALID_CONFIGURATION = "invalid_configuration"
-    CRASHED = "crashed"
-    PREEMPTED = "preempted"
-    TIMEOUT = "timeout"
-
-    @property
-    def blames_parameters(self) -> bool:
-        """Whether another attempt would fail again: the parameters are at fault, not the machine."""
-        return self in (FailureReason.OUT_OF_MEMORY, FailureReason.DIVERGED, FailureReason.INVALID_CONFIGURATION)
 
 
 class Origin(Enum):
@@ -74,14 +62,6 @@ class Measurement:
     step: int = 0
     elapsed: timedelta | None = None
     receive_time: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A failure, as reported."""
-
-    reason: FailureReason
-    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,6 +137,8 @@ class Trial:
     start_time: datetime | None = None
     end_time: datetime | None = None
     revision: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    """Every hand-out to a worker, in order."""
 
     @property
     def name(self) -> str:
@@ -165,7 +147,9 @@ class Trial:
     def start(self, lease: Lease, at: datetime) -> "Trial":
         """Hands a queued trial to a worker. Raises WrongState."""
         self._require(TrialState.QUEUED, "be started")
-        return replace(self, state=TrialState.RUNNING, lease=lease, attempt=self.attempt + 1, start_time=at)
+        number = self.attempt + 1
+        made = (*self.attempts, Attempt(number, lease.worker_id, at))
+        return replace(self, state=TrialState.RUNNING, lease=lease, attempt=number, start_time=at, attempts=made)
 
     def is_held_by(self, token: str) -> bool:
         return self.state is TrialState.RUNNING and self.lease is not None and self.lease.token == token
@@ -187,11 +171,15 @@ class Trial:
                 latest = measurement
         return replace(self, latest_measurement=latest, checkpoint_uri=checkpoint_uri or self.checkpoint_uri)
 
-    def complete(self, measurement: Measurement, at: datetime) -> "Trial":
-        """Ends with what it achieved: SUCCEEDED, or STOPPED where that was asked for. Raises WrongState."""
+    def complete(self, measurement: Measurement, at: datetime, attempt: int | None = None) -> "Trial":
+        """Ends with what it achieved: SUCCEEDED, or STOPPED where that was asked for. Raises WrongState.
+
+        `attempt` is the one that delivers, by default the last.
+        """
         self._require_open("be completed")
         state = TrialState.STOPPED if self.stop_request else TrialState.SUCCEEDED
-        return self._end(state, at, final_measurement=measurement, latest_measurement=measurement)
+        told = self._tell(attempt, AttemptOutcome.COMPLETED, at)
+        return told._end(state, at, final_measurement=measurement, latest_measurement=measurement)
 
     def label(self, labels: Mapping[str, str]) -> "Trial":
         """Adds labels; one that is there gets the new value. Raises InvalidArgument where they are too many."""
@@ -202,16 +190,13 @@ class Trial:
             )
         return replace(self, labels=merged)
 
-    def fail(self, failure: Failure, max_attempts: int, at: datetime) -> "Trial":
-        """Ends, or queues another attempt where a machine is to blame and attempts are left. Raises WrongState."""
+    def fail(self, failure: Failure, max_attempts: int, at: datetime, attempt: int | None = None) -> "Trial":
+        """Ends, or queues another attempt where a machine is to blame and attempts are left. Raises WrongState.
+
+        `attempt` is the one that failed, by default the last.
+        """
         self._require_open("fail")
-        if failure.reason.blames_parameters:
-            return self._end(TrialState.INFEASIBLE, at, failure=failure)
-        if self.stop_request:
-            return self._end(TrialState.STOPPED, at, failure=failure)
-        if self.attempt >= max_attempts:
-            return self._end(TrialState.FAILED, at, failure=failure)
-        return replace(self, state=TrialState.QUEUED, lease=None, failure=failure)
+        return self._tell(attempt, AttemptOutcome.FAILED, at, failure)._fail(failure, max_attempts, at)
 
     def expire(self, max_attempts: int, at: datetime) -> "Trial":
         """Takes the trial from a worker that has gone silent. Raises WrongState."""
@@ -220,13 +205,33 @@ class Trial:
         gone = (
             f"worker {self.lease.worker_id!r} gave no sign of life until {self.lease.expire_time:%Y-%m-%d %H:%M:%S} UTC"
         )
-        return self.fail(Failure(FailureReason.PREEMPTED, gone), max_attempts, at)
+        failure = Failure(FailureReason.PREEMPTED, gone)
+        return self._tell(None, AttemptOutcome.EXPIRED, at, failure)._fail(failure, max_attempts, at)
 
     def stop(self, request: StopRequest) -> "Trial":
         """Ends a queued trial; asks a running one's worker to end it. The first request counts. Raises WrongState."""
         self._require_open("be stopped")
         asked = replace(self, stop_request=self.stop_request or request)
         return asked._end(TrialState.STOPPED, request.create_time) if self.state is TrialState.QUEUED else asked
+
+    def _fail(self, failure: Failure, max_attempts: int, at: datetime) -> "Trial":
+        if failure.reason.blames_parameters:
+            return self._end(TrialState.INFEASIBLE, at, failure=failure)
+        if self.stop_request:
+            return self._end(TrialState.STOPPED, at, failure=failure)
+        if self.attempt >= max_attempts:
+            return self._end(TrialState.FAILED, at, failure=failure)
+        return replace(self, state=TrialState.QUEUED, lease=None, failure=failure)
+
+    def _tell(
+        self, attempt: int | None, outcome: AttemptOutcome, at: datetime, failure: Failure | None = None
+    ) -> "Trial":
+        """With one of its attempts ended; and the last one, where another ends the trial meanwhile."""
+        number = self.attempt if attempt is None else attempt
+        told = attempts.ended(self.attempts, number, outcome, at, failure)
+        if number != self.attempt and self.state is TrialState.RUNNING:
+            told = attempts.ended(told, self.attempt, AttemptOutcome.SUPERSEDED, at)
+        return replace(self, attempts=told)
 
     def _end(self, state: TrialState, at: datetime, **changes: object) -> "Trial":
         return replace(self, state=state, lease=None, end_time=at, **changes)  # type: ignore[arg-type]

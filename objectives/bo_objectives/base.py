@@ -40,6 +40,11 @@ class Definition:
     """How many there usually are."""
     whole: SearchSpace | None = None
     """Every parameter that the objective knows, where the space doesn't hold them all: these can be pinned too."""
+    options: Mapping[str, str] | None = None
+    """The options that change the metrics' values, with defaults filled in; those that change only speed or place are
+    left out. The study keeps them, shows them to everyone who may read it, and refuses workers with others. A key with
+    a dot, such as data.contents, is no option: it tells what an option's file holds. By default these are all options
+    that the factory takes or was given."""
 
 
 class Run(Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from bo_client import BoClientError
+from bo_client import BoClientError, Study
 from bo_client.commands.connection import ConnectionHelp, connected, connection_options
 from rich.console import Console
 
@@ -179,8 +179,15 @@ main.add_command(fleet_command(run_command))
 @main.command("best")
 @connection_options
 @study_option
-@objective_option
-@options_option
+@click.option("--objective", metavar="NAME", help="The study's, where it doesn't say it itself.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    callback=_pairs,
+    metavar="KEY=VALUE",
+    help="Of the objective, where the study doesn't keep it, such as data=FOLDER; repeatable.",
+)
 @space_option
 @directory_option
 @strategy_option
@@ -203,7 +210,7 @@ main.add_command(fleet_command(run_command))
 def best_command(
     server: str,
     study: str,
-    objective: str,
+    objective: str | None,
     options: dict[str, str],
     space: Path | None,
     directory: Path | None,
@@ -216,13 +223,14 @@ def best_command(
 ) -> None:
     """Show the best configuration beside the textbook defaults.
 
-    Where the objective holds data back, both are trained once more and measured on it.
+    The objective and its options are read from the study; those that contradict it are refused. Where the objective
+    holds data back, both are trained once more and measured on it.
     """
     from bo_objectives.worker.best import examine, table
 
     with connected(server, CALL_TIMEOUT_S, BEGIN_PATIENCE_S, connection, False) as client:
         found = client.study(study)
-        recipe = _recipe(objective, _with(options, strategy), space, program)
+        recipe = _recipe_of(found, objective, _with(options, strategy), space, program)
         rows = examine(found, recipe, _directory(directory, study), export and export.absolute(), confirmed or 0)
         if as_json:
             click.echo(json.dumps({row.title: row.as_json() for row in rows}, indent=2))
@@ -255,6 +263,23 @@ def _recipe(name: str, options: dict[str, str], space: Path | None, program: tup
             f"unexpected arguments: {' '.join(program)}; only the objective `command` runs a program"
         )
     return Recipe(name, tuple(given.items()))
+
+
+def _recipe_of(
+    study: Study, name: str | None, options: dict[str, str], space: Path | None, program: tuple[str, ...]
+) -> Recipe:
+    """That of the study, completed by what is given. Raises SetupError."""
+    from bo_objectives.worker.compared import check_given, completed, is_examined
+
+    kept = study.definition.objective_spec
+    asked = name or (kept.name if kept else "")
+    given = dict(_recipe(asked, options, space, program).options)
+    if kept is not None and not program:
+        given.pop("program", None)
+    recipe = completed(study, name, given)
+    if not is_examined(recipe):
+        check_given(study, given)
+    return recipe
 
 
 def _directory(given: Path | None, study: str) -> Path:

@@ -86,6 +86,12 @@ def find(name: str) -> Factory:
         raise SetupError(f"objective {name} can't be loaded from {point.value}: {_told(error)}{remedy}") from error
 
 
+def canonical(name: str) -> str:
+    """Return the objective's shortest name: that of its entry point, where `module:attribute` is one's."""
+    names = [point.name for point in _points() if point.value == name]
+    return names[0] if names else name
+
+
 def _points() -> Sequence[EntryPoint]:
     return tuple(entry_points(group=GROUP))
 

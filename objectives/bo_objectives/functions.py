@@ -48,7 +48,8 @@ class Function:
     def define(self) -> Definition:
         """Parameters x1 … xd, and one metric: value."""
         space = SearchSpace([FloatParameter(f"x{i}", *bounds) for i, bounds in enumerate(self.bounds, start=1)])
-        return Definition(space, (Metric("value", "minimize"),))
+        options = {"noise": f"{self.noise:g}", "steps": str(self.steps)}  # the delay changes no value
+        return Definition(space, (Metric("value", "minimize"),), options=options)
 
     def value(self, parameters: Mapping[str, Value]) -> float:
         """The function without noise."""

@@ -438,7 +438,8 @@ def test_creating_again_finds_the_study_or_says_that_it_differs(bo, tmp_path: Pa
 def test_a_csv_has_a_column_for_each_parameter_and_metric(bo, seen) -> None:
     head, *rows = csv.reader(io.StringIO(bo("export", "s", "--format", "csv").output))
     about, parameters, metrics = ["trial", "state", "origin", "attempt"], ["lr", "norm", "groups"], ["loss", "accuracy"]
-    assert head == [*about, *parameters, *metrics, "failure", "labels", "start_time", "end_time", "seconds"]
+    ended = ["failure", "labels", "start_time", "end_time", "seconds", "worker", "stopped_by"]
+    assert head == [*about, *parameters, *metrics, *ended]
     assert {len(row) for row in rows} == {len(head)}
     first = dict(zip(head, rows[0], strict=True))
     assert (first["state"], first["origin"], first["norm"], first["groups"]) == ("SUCCEEDED", "USER", "batch", "")

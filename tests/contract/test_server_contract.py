@@ -37,6 +37,10 @@ State = bo_client.TrialState
 EXTRA = bo_client.FloatParameter("extra", 0.0, 1.0)
 
 
+def asking(**objective: object) -> pb.SuggestTrialsRequest:
+    return pb.SuggestTrialsRequest(parent="studies/s", worker_id="w", objective=study_pb2.ObjectiveSpec(**objective))
+
+
 class ServerContract:
     """Subclasses give a client of a fresh server."""
 
@@ -442,6 +446,28 @@ class ServerContract:
         assert found.best.contenders[0].prediction.mean == pytest.approx(1.0, abs=0.2)
         assert found.metrics[0].importance[1].bound > 0.5
 
+    def test_what_a_rule_stopped_is_no_observation(self, client) -> None:
+        """Each trial reports 1 at its first step and its value at the second, but for those that are told to stop."""
+        space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
+        settings = {"stopping": "median", "stopping_min_step": 1, "stopping_min_trials": 1, "stopping_max_step": 2}
+        study = client.create_study("s", space, "loss", "minimize", algorithm="quasi_random", **settings)
+        for i in range(6):
+            (trial,) = study.suggest()
+            if trial.report(9.0 if i > 2 else 1.0, step=1).should_stop:
+                trial.complete(9.0, step=1)
+            else:
+                trial.complete(0.5 + 0.1 * i, step=2)
+        trials = list(study.trials())
+        cut = [t for t in trials if t.is_cut_short]
+        assert [t.number for t in cut] == [4, 5, 6]
+        assert {t.stop_rule for t in cut} == {"MEDIAN"}
+        whole = {t.number: t.value("loss") for t in trials if not t.is_cut_short}
+        analysis = study.analyze()
+        assert (analysis.observation_count, analysis.stopped_count, analysis.best.stopped_count) == (3, 3, 3)
+        assert {c.trial: pytest.approx(c.observed) for c in analysis.best.contenders}.items() <= whole.items()
+        assert analysis.best.observed_best == 1
+        assert [t.number for t in study.best_trials(6)][:3] == [1, 2, 3]
+
     def test_too_few_results_tell_nothing(self, study) -> None:
         study.add(GOOD, 1.0)
         for call in (study.analyze, lambda: study.slice("lr")):
@@ -537,6 +563,134 @@ class ServerContract:
         assert lost.fail("CRASHED").state is State.RUNNING
         assert again.heartbeat().lease_valid
         assert lost.fail("DIVERGED").state is State.INFEASIBLE
+
+    def test_who_ran_a_trial_is_kept_after_its_end(self, study) -> None:
+        (first,) = study.suggest(worker_id="gpu-1")
+        assert [(a.worker_id, a.end_time, a.outcome) for a in study.trial(1).attempts] == [("gpu-1", None, None)]
+        first.report(0.5, step=1)
+        first.fail("CRASHED", "begin" + "." * 600 + "the cause")
+        assert (study.trial(1).state, study.trial(1).worker_id) == (State.QUEUED, "")
+        (again,) = study.suggest(worker_id="gpu-2")
+        ended = again.complete(0.5)
+        for trial in (ended, study.trial(1), next(study.trials()), study.best()):
+            assert [(a.number, a.worker_id) for a in trial.attempts] == [(1, "gpu-1"), (2, "gpu-2")]
+            assert [a.outcome for a in trial.attempts] == ["FAILED", "COMPLETED"]
+            assert trial.worker_id == "gpu-2"
+        one, two = ended.attempts
+        assert one.start_time <= one.end_time <= two.start_time <= two.end_time
+        assert two.end_time == ended.end_time
+        assert one.failure.reason is bo_client.FailureReason.CRASHED
+        assert one.failure.message.startswith("begin")
+        assert one.failure.message.endswith("the cause")
+        assert len(one.failure.message) == 500
+        assert two.failure is None
+
+    def test_trials_that_no_worker_had_have_no_attempts(self, study) -> None:
+        study.add(GOOD, 1.0)
+        study.add({**GOOD, "lr": 0.02}, failure="DIVERGED")
+        study.stop_trial(study.enqueue({**GOOD, "lr": 0.03}).number)
+        assert [(t.attempts, t.worker_id) for t in study.trials()] == [((), "")] * 3
+
+    def test_a_lost_lease_is_an_attempt_and_a_late_result_supersedes_the_next(self, short, run_out) -> None:
+        (lost,) = short.suggest(worker_id="slow")
+        run_out(short)
+        (expired,) = short.trial(1).attempts
+        assert (expired.outcome, expired.failure.reason) == ("EXPIRED", "PREEMPTED")
+        assert "slow" in expired.failure.message
+        short.suggest(worker_id="next")
+        lost.complete(0.5)
+        trial = short.trial(1)
+        told = [(a.worker_id, a.outcome, a.failure, a.end_time == trial.end_time) for a in trial.attempts]
+        assert told == [("slow", "COMPLETED", None, True), ("next", "SUPERSEDED", None, True)]
+        assert trial.worker_id == "slow"
+
+    def test_a_failure_of_the_parameters_ends_the_attempt_that_met_it(self, short, run_out) -> None:
+        (lost,) = short.suggest(worker_id="slow")
+        run_out(short)
+        short.suggest(worker_id="next")
+        lost.fail("DIVERGED", "loss is NaN")
+        told = [(a.worker_id, a.outcome, a.failure and a.failure.message) for a in short.trial(1).attempts]
+        assert told == [("slow", "FAILED", "loss is NaN"), ("next", "SUPERSEDED", None)]
+
+    def test_a_watch_tells_of_attempts(self, study) -> None:
+        watched = study.watch()
+        next(watched)
+        study.suggest(worker_id="gpu-1")[0].complete(1.0)
+        while not (trials := next(watched).trials) or not trials[0].state.is_ended:
+            pass
+        assert [(a.worker_id, a.outcome) for a in trials[0].attempts] == [("gpu-1", "COMPLETED")]
+
+    def test_the_objective_is_kept_and_another_is_refused(self, client) -> None:
+        kept = bo_client.ObjectiveSpec("efficientnet", {"image_size": "64", "epochs": "2", "zoo": "\n'é\""})
+        given = ("s", SPACE, "loss", "minimize")
+        study = client.create_study(*given, objective=kept)
+        assert study.definition.objective_spec == client.study("s").info().objective_spec == kept
+        assert [info.objective_spec for info in client.studies()] == [kept]
+        other = bo_client.ObjectiveSpec("efficientnet", {**kept.options, "image_size": "32", "epochs": "1"})
+        with pytest.raises(bo_client.AlreadyExists, match=r"epochs is '2' in the study and '1' here; image_size is"):
+            client.create_study(*given, objective=other)
+        assert client.create_study(*given).definition.objective_spec == kept  # nothing is said, nothing compared
+        with pytest.raises(bo_client.FailedPrecondition, match=r"image_size is '64' in the study and '32'") as refused:
+            study.suggest(objective=other)
+        assert refused.value.reason == "OBJECTIVE_MISMATCH"
+        for given_name in ("lite", "branin"):
+            with pytest.raises(bo_client.FailedPrecondition, match=f"'efficientnet' in the study and '{given_name}'"):
+                study.suggest(objective=bo_client.ObjectiveSpec(given_name, kept.options))
+        with pytest.raises(bo_client.FailedPrecondition, match="epochs is '2' in the study and not set here"):
+            study.suggest(objective=bo_client.ObjectiveSpec("efficientnet", {"image_size": "64"}))
+        assert list(study.trials()) == []
+        assert len(study.suggest(objective=kept)) == 1
+        assert len(study.suggest()) == 1
+
+    def test_the_first_worker_says_the_objective_of_a_study_that_has_none(self, client, study) -> None:
+        first, second = (bo_client.ObjectiveSpec("command", {"program": p}) for p in ("python a.py", "python b.py"))
+        assert study.info().objective_spec is None
+        study.suggest()
+        assert study.info().objective_spec is None
+        study.suggest(objective=first)
+        assert study.info().objective_spec == first
+        with pytest.raises(bo_client.FailedPrecondition, match=r"a\.py"):
+            study.suggest(objective=second)
+        assert client.create_study("s", SPACE, "loss", "minimize", max_attempts=2).info().objective_spec == first
+        assert study.update(objective=second).objective_spec == second
+        assert study.update(display_name="S").objective_spec == second
+        assert len(study.suggest(objective=second)) == 1
+        forget = pb.UpdateStudyRequest(study=study_pb2.Study(name="studies/s"))
+        forget.update_mask.paths.append("objective")
+        assert not client.call("UpdateStudy", forget).study.HasField("objective")
+
+    def test_a_paused_study_takes_no_objective(self, study) -> None:
+        study.update(state="PAUSED")
+        study.suggest(objective=bo_client.ObjectiveSpec("o"))
+        assert study.info().objective_spec is None
+
+    def test_a_study_of_which_most_recent_trials_failed_says_so(self, study) -> None:
+        for i in range(9):
+            study.add({**GOOD, "lr": 0.01 + i / 100}, 1.0)
+        for i, reason in enumerate(["OUT_OF_MEMORY", "CRASHED"] * 3):
+            assert study.info().recent_failures is None, i
+            failed = study.suggest(worker_id="w")[0]
+            failed.fail(reason, f"no room\nfor {i}")
+            if reason == "CRASHED":
+                study.suggest()[0].fail(reason, "once more")
+        said = study.info().recent_failures
+        assert (said.failed, said.trials, said.first_trial) == (6, 10, 10)
+        assert said.first_failure == "OUT_OF_MEMORY: no room\nfor 0"
+        assert str(said) == "6 of the last 10 trials failed; first (trial 10): OUT_OF_MEMORY: no room for 0"
+        (listed,) = study.client.studies()
+        assert listed.recent_failures == said == next(study.watch()).study.recent_failures
+        for i in range(5):
+            study.add({**GOOD, "lr": 0.5 + i / 100}, 1.0)
+        assert study.info().recent_failures is None
+
+    def test_three_failures_at_the_beginning_are_most(self, study) -> None:
+        for i in range(3):
+            assert study.info().recent_failures is None
+            study.add({**GOOD, "lr": 0.01 + i / 100}, failure="CRASHED")
+        said = study.info().recent_failures
+        assert (said.failed, said.trials, said.first_trial, said.first_failure) == (3, 3, 1, "CRASHED")
+        study.delete_trial(1)
+        assert study.info().recent_failures is None
 
     def test_an_attempt_begins_where_the_last_one_left_off(self, study) -> None:
         (first,) = study.suggest()
@@ -662,6 +816,13 @@ class ServerContract:
             (pb.UpdateStudyRequest(study=study_pb2.Study(name="studies/s")), "update_mask"),
             (pb.CompleteTrialRequest(name="studies/s/trials/1", lease_token="t"), "outcome"),
             (pb.CreateStudyRequest(study_id="a b"), "study_id"),
+            (asking(name=""), "objective.name"),
+            (asking(name="n" * 257), "objective.name"),
+            (asking(name="a\nb"), "objective.name"),
+            (asking(name="o", options={"k": "v" * 2049}), 'objective.options["k"]'),
+            (asking(name="o", options={"k": "\0"}), 'objective.options["k"]'),
+            (asking(name="o", options={"k" * 129: ""}), "objective.options"),
+            (asking(name="o", options={f"k{i}": "" for i in range(65)}), "objective.options"),
         ],
         ids=lambda value: type(value).__name__ if not isinstance(value, str) else value,
     )

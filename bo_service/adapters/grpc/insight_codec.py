@@ -51,7 +51,8 @@ def analyses_to_wire(found: Mapping[str, Analysis], study_id: str) -> service_pb
     """By what was analyzed."""
     told = [_analysis(analysis, metric, study_id) for metric, analysis in found.items()]
     count = max(analysis.observation_count for analysis in found.values())
-    return service_pb.AnalyzeStudyResponse(metrics=told, observation_count=count)
+    stopped = max(analysis.stopped_count for analysis in found.values())
+    return service_pb.AnalyzeStudyResponse(metrics=told, observation_count=count, stopped_count=stopped)
 
 
 def _analysis(found: Analysis, metric: str, study_id: str) -> pb.MetricAnalysis:
@@ -86,6 +87,7 @@ def _best(found: BestFinding, metric: str, study_id: str) -> pb.BestAnalysis:
         noise_std=found.noise_std,
         confidence=found.confidence,
         repeats=found.repeats,
+        stopped_count=found.stopped,
     )
 
 

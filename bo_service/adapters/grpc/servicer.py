@@ -56,6 +56,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
             study_codec.spec_from_wire(request.study.spec, "study.spec"),
             study_codec.display_name_from_wire(request.study.display_name, "study.display_name"),
             decoding.labels_from_wire(request.study.labels, "study.labels"),
+            study_codec.objective_from_wire(request.study, "study.objective"),
         )
         key = requests.request_key("CreateStudy", request, request.request_id)
         return pb.CreateStudyResponse(study=_study(studies.create_study(self._services, new, key)))
@@ -90,11 +91,12 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         study_id = names.study_id_of(request.parent, "parent")
         count = requests.count_of(request.count, MAX_SUGGESTIONS)
         worker_id = requests.worker_id_of(request.worker_id)
+        objective = study_codec.objective_from_wire(request, "objective")
         key = requests.request_key("SuggestTrials", request, request.request_id)
         may_wait = self._waiting.acquire(blocking=False)
         try:
             patience = requests.patience(context, count) if may_wait else 0.0
-            ask = suggesting.Ask(study_id, count, worker_id, patience, requests.is_awaited(context))
+            ask = suggesting.Ask(study_id, count, worker_id, patience, objective, requests.is_awaited(context))
             return _handout(suggesting.suggest_trials(self._services, ask, key))
         finally:
             if may_wait:
@@ -216,7 +218,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
 
 
 def _study(view: StudyView) -> study_pb2.Study:
-    return study_codec.study_to_wire(view.study, view.counts)
+    return study_codec.study_to_wire(view)
 
 
 def _trial(trial: Trial) -> trial_pb2.Trial:

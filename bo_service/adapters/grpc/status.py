@@ -36,6 +36,7 @@ STATUS: dict[type[BoError], grpc.StatusCode] = {
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     errors.WrongState: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.ObjectiveMismatch: grpc.StatusCode.FAILED_PRECONDITION,
     errors.WrongLease: grpc.StatusCode.FAILED_PRECONDITION,
     errors.NotEnoughData: grpc.StatusCode.FAILED_PRECONDITION,
     errors.NoConfigurationFound: grpc.StatusCode.FAILED_PRECONDITION,

@@ -1,6 +1,6 @@
 """Studies on the wire, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,13 +9,16 @@ from bo_api.v1 import optimization_service_pb2 as service_pb
 from bo_api.v1 import study_pb2 as pb
 
 from bo_service.adapters.grpc.decoding import Faults, choice, labels_from_wire, seconds, text
-from bo_service.adapters.grpc.names import study_id_of
+from bo_service.adapters.grpc.names import study_id_of, trial_name
 from bo_service.adapters.grpc.space_codec import add_all, or_else, space_from_wire, space_to_wire
 from bo_service.adapters.grpc.stopping_codec import stopping_from_wire, stopping_to_wire
 from bo_service.application.studies import StudyUpdate
+from bo_service.application.views import StudyView
 from bo_service.core.domains import FloatDomain
 from bo_service.core.errors import InvalidArgument
+from bo_service.core.failures import RecentFailures
 from bo_service.core.limits import MAX_DISPLAY_NAME, MAX_METRICS, MAX_SOURCES, MAX_UNIT
+from bo_service.core.objective import ObjectiveSpec
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import (
     Acquisition,
@@ -24,12 +27,10 @@ from bo_service.core.study import (
     Goal,
     Metric,
     MetricRole,
-    Study,
     StudySpec,
     StudyState,
     SuggestionSettings,
 )
-from bo_service.core.trial import TrialState
 
 ANY_SPACE = SearchSpace((Parameter("any", FloatDomain(0.0, 1.0)),))
 ANY_METRICS: tuple[Metric, ...] = (Metric("any", Goal.MINIMIZE),)
@@ -73,6 +74,7 @@ CHANGEABLE = {
     "display_name",
     "labels",
     "state",
+    "objective",
     *SETTINGS,
     *(f"{path}.{field.name}" for path, settings in SETTINGS.items() for field in settings.fields),
 }
@@ -105,19 +107,50 @@ def spec_to_wire(spec: StudySpec) -> pb.StudySpec:
     )
 
 
-def study_to_wire(study: Study, counts: Mapping[TrialState, int]) -> pb.Study:
+def study_to_wire(view: StudyView) -> pb.Study:
+    study = view.study
     message = pb.Study(
         name=study.name,
         spec=spec_to_wire(study.spec),
         display_name=study.display_name,
         labels=study.labels,
         state=STATES_TO_WIRE[study.state],
-        trial_counts=pb.TrialCounts(**{state.value: count for state, count in counts.items()}),
+        trial_counts=pb.TrialCounts(**{state.value: count for state, count in view.counts.items()}),
         revision=study.revision,
     )
+    if study.objective is not None:
+        message.objective.CopyFrom(objective_to_wire(study.objective))
+    if view.recent_failures is not None:
+        message.recent_failures.CopyFrom(_recent_to_wire(view.recent_failures, study.study_id))
     message.create_time.FromDatetime(study.create_time)
     message.update_time.FromDatetime(study.update_time)
     return message
+
+
+def objective_from_wire(owner: pb.Study | service_pb.SuggestTrialsRequest, field: str) -> ObjectiveSpec | None:
+    """None where the message has none. Raises InvalidArgument."""
+    if not owner.HasField("objective"):
+        return None
+    given = owner.objective
+    try:
+        return ObjectiveSpec(given.name, dict(sorted(given.options.items())))
+    except InvalidArgument as error:
+        raise error.inside(field) from error
+
+
+def objective_to_wire(objective: ObjectiveSpec) -> pb.ObjectiveSpec:
+    return pb.ObjectiveSpec(name=objective.name, options=objective.options)
+
+
+def _recent_to_wire(found: RecentFailures, study_id: str) -> pb.RecentFailures:
+    failure = found.first.failure
+    assert failure is not None
+    return pb.RecentFailures(
+        failed_count=found.failed,
+        trial_count=found.trials,
+        first_trial=trial_name(study_id, found.first.number),
+        first_failure=f"{failure.reason.name}: {failure.message}" if failure.message else failure.reason.name,
+    )
 
 
 def display_name_from_wire(given: str, field: str) -> str:
@@ -144,9 +177,13 @@ def update_from_wire(request: service_pb.UpdateStudyRequest) -> StudyUpdate:
         labels = faults.attempt(lambda: labels_from_wire(study.labels, "study.labels"))
     if "state" in paths:
         state = faults.attempt(lambda: choice(study.state, "study.state", STATES))
+    objective = None
+    if "objective" in paths:
+        objective = faults.attempt(lambda: objective_from_wire(study, "study.objective"))
     faults.check()
+    forgets = "objective" in paths and objective is None
     revise = (lambda spec: merge_settings(spec, study.spec, settings)) if settings else None
-    return StudyUpdate(revise, name, labels, state)
+    return StudyUpdate(revise, name, labels, state, objective, forgets)
 
 
 def merge_settings(spec: StudySpec, given: pb.StudySpec, paths: Sequence[str]) -> StudySpec:

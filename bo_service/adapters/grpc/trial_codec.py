@@ -13,6 +13,7 @@ from bo_service.adapters.grpc.space_codec import configuration_from_wire, config
 from bo_service.adapters.grpc.stopping_codec import prediction_to_wire, stop_request_to_wire
 from bo_service.application.predicting import PointForecast
 from bo_service.application.trials import NewTrial
+from bo_service.core.attempts import Attempt, AttemptOutcome
 from bo_service.core.errors import InvalidArgument
 from bo_service.core.limits import MAX_CHECKPOINT_URI, MAX_FAILURE_MESSAGE, MAX_METRIC_VALUES, MAX_STEP
 from bo_service.core.space import NAME
@@ -32,6 +33,13 @@ STATES_TO_WIRE: dict[TrialState, Any] = {state: number for number, state in STAT
 REASONS = {pb.FailureReason.Value(f"FAILURE_REASON_{reason.name}"): reason for reason in FailureReason}
 REASONS_TO_WIRE: dict[FailureReason, Any] = {reason: number for number, reason in REASONS.items()}
 ORIGINS_TO_WIRE: dict[Origin, Any] = {origin: pb.Origin.Value(f"ORIGIN_{origin.name}") for origin in Origin}
+OUTCOMES_TO_WIRE: dict[AttemptOutcome | None, pb.AttemptOutcome] = {
+    None: pb.ATTEMPT_OUTCOME_UNSPECIFIED,
+    AttemptOutcome.COMPLETED: pb.ATTEMPT_OUTCOME_COMPLETED,
+    AttemptOutcome.FAILED: pb.ATTEMPT_OUTCOME_FAILED,
+    AttemptOutcome.EXPIRED: pb.ATTEMPT_OUTCOME_EXPIRED,
+    AttemptOutcome.SUPERSEDED: pb.ATTEMPT_OUTCOME_SUPERSEDED,
+}
 INTENTS_TO_WIRE: dict[Intent | None, pb.Intent] = {
     None: pb.INTENT_UNSPECIFIED,
     Intent.EXPLORE: pb.INTENT_EXPLORE,
@@ -131,6 +139,7 @@ def trial_to_wire(trial: Trial, measurements: Sequence[Measurement] | None, toke
         labels=trial.labels,
         origin=ORIGINS_TO_WIRE[trial.origin],
         revision=trial.revision,
+        attempts=[attempt_to_wire(attempt) for attempt in trial.attempts],
     )
     message.create_time.FromDatetime(trial.create_time)
     if trial.start_time is not None:
@@ -141,6 +150,19 @@ def trial_to_wire(trial: Trial, measurements: Sequence[Measurement] | None, toke
     _add_lease(message, trial, token_visible)
     if trial.explanation is not None:
         message.explanation.CopyFrom(explanation_to_wire(trial.explanation, trial.study_id))
+    return message
+
+
+def attempt_to_wire(attempt: Attempt) -> pb.TrialAttempt:
+    message = pb.TrialAttempt(
+        attempt=attempt.number, worker_id=attempt.worker_id, outcome=OUTCOMES_TO_WIRE[attempt.outcome]
+    )
+    if attempt.start_time is not None:
+        message.start_time.FromDatetime(attempt.start_time)
+    if attempt.end_time is not None:
+        message.end_time.FromDatetime(attempt.end_time)
+    if attempt.failure is not None:
+        message.failure.CopyFrom(failure_to_wire(attempt.failure))
     return message
 
 

@@ -95,7 +95,7 @@ class SqlStudies:
 
 
 _ADD_LEASE = Prepared(insert(schema.leases), schema.leases.c.keys())
-_HOLDER = select(schema.leases.c.study_id, schema.leases.c.number)
+_HOLDER = select(schema.leases.c.study_id, schema.leases.c.number, schema.leases.c.attempt)
 _LEASE = Prepared(_HOLDER.where(schema.leases.c.token == bindparam("id")))
 
 
@@ -114,9 +114,9 @@ class SqlLeases:
         }
         _ADD_LEASE.run(self._connection, row)
 
-    def was_given(self, token: str, study_id: str, number: int) -> bool:
-        row: tuple[str, int] | None = _LEASE.first(self._connection, {"id": token})
-        return row == (study_id, number)
+    def attempt_of(self, token: str, study_id: str, number: int) -> int | None:
+        row: tuple[str, int, int] | None = _LEASE.first(self._connection, {"id": token})
+        return row[2] if row is not None and row[:2] == (study_id, number) else None
 
 
 _ANSWERS = select(schema.answers.c.method, schema.answers.c.digest, schema.answers.c.answer)

@@ -19,8 +19,10 @@ from sqlalchemy import (
 
 from bo_service.adapters.storage.columns import Json, Moment, Words
 from bo_service.core.access import Role
+from bo_service.core.attempts import Attempt
 from bo_service.core.domains import Value
 from bo_service.core.evidence import Learned
+from bo_service.core.objective import ObjectiveSpec
 from bo_service.core.study import StudySpec, StudyState
 from bo_service.core.trial import Explanation, Failure, Lease, Measurement, Origin, StopRequest, TrialState
 
@@ -46,6 +48,7 @@ studies = Table(
     Column("state", _enum(StudyState), nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("last_number", BigInteger, nullable=False, server_default="0"),
+    Column("objective", Json(ObjectiveSpec)),
 )
 
 trials = Table(
@@ -70,6 +73,7 @@ trials = Table(
     Column("start_time", Moment),
     Column("end_time", Moment),
     Column("revision", BigInteger, nullable=False),
+    Column("attempts", Json(tuple[Attempt, ...]), nullable=False, server_default="[]"),
     ForeignKeyConstraint(["study_id"], ["studies.study_id"], ondelete="CASCADE"),
     Index("trials_by_state", "study_id", "state"),
     Index("trials_by_revision", "study_id", "revision"),

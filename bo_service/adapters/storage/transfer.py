@@ -5,7 +5,7 @@ and with every lease token that was given out for it, the numbers of deleted tri
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,11 +16,14 @@ from bo_service.adapters.storage import schema
 from bo_service.adapters.storage.converter import structured, unstructured
 from bo_service.adapters.storage.putting import put_new
 from bo_service.adapters.storage.records import SqlRecords
+from bo_service.core.attempts import Attempt
 from bo_service.core.errors import AlreadyExists, InvalidArgument
 from bo_service.core.study import Study
 from bo_service.core.trial import Measurement, Trial
 
-FORMAT, VERSION = "bo-service study", 1
+FORMAT, VERSION = "bo-service study", 2
+WITHOUT_ATTEMPTS = 1
+"""The version in which trials have no attempts: their workers stand in the leases alone."""
 PAGE = 200
 
 
@@ -93,11 +96,22 @@ def _add_trial(records: SqlRecords, reader: "_Reader", entry: Any, study_id: str
     if trial.lease is not None:
         end = trial.lease.expire_time + max(passed, timedelta(0))
         trial = replace(trial, lease=replace(trial.lease, expire_time=end))
+    tokens = reader.value(entry["leases"], list[Token])
+    if reader.version == WITHOUT_ATTEMPTS and tokens:
+        trial = replace(trial, attempts=_attempts(trial, tokens))
     records.trials.save(trial)
     records.measurements.save(study_id, trial.number, reader.value(entry["measurements"], list[Measurement]))
-    tokens = reader.value(entry["leases"], list[Token])
     owner = {"study_id": study_id, "number": trial.number}
     put_new(records.connection, schema.leases, [{**vars(token), **owner} for token in tokens])
+
+
+def _attempts(trial: Trial, tokens: Sequence[Token]) -> tuple[Attempt, ...]:
+    """Who ran a trial of which no attempts were recorded; when is known of the last one alone."""
+    *earlier, last = sorted(tokens, key=lambda token: token.attempt)
+    known = Attempt(last.attempt, last.worker_id)
+    if last.attempt == trial.attempt:
+        known = replace(known, start_time=trial.start_time, end_time=trial.end_time)
+    return (*(Attempt(token.attempt, token.worker_id) for token in earlier), known)
 
 
 def _tokens(connection: Connection, study_id: str, numbers: list[int]) -> dict[int, list[Token]]:
@@ -119,6 +133,8 @@ class _Reader:
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
         self._number = 0
+        self.version = VERSION
+        """Of the file, once its head was read."""
 
     def next(self, *wanted: str) -> Any:
         """The next line, an object with one of these entries. Raises InvalidArgument."""
@@ -139,6 +155,7 @@ class _Reader:
             raise self.fault(f"names no format {FORMAT!r}; give a file that export-study has written")
         if head["version"] > VERSION:
             raise self.fault(f"is of version {head['version']}, a newer bo-service's; upgrade bo-service")
+        self.version = head["version"]
         study: Study = self.value(head["study"], Study)
         return replace(study, study_id=study_id or study.study_id)
 

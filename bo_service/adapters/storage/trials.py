@@ -15,8 +15,10 @@ from bo_service.adapters.storage.putting import put, row_of
 from bo_service.adapters.storage.stored import Stored
 from bo_service.application.ports import TrialOutline
 from bo_service.core.errors import NotFound
+from bo_service.core.failures import Ending
 from bo_service.core.trial import Trial, TrialState
 
+FAILED = (TrialState.FAILED, TrialState.INFEASIBLE)
 TRIAL_FIELDS = [field.name for field in fields(Trial)]
 
 _TABLE, _DELETIONS = schema.trials, schema.deleted_trials
@@ -30,6 +32,12 @@ _CHANGED_OUTLINES = Prepared(  # in the order of an index, else SQLite looks at 
     _OUTLINE.where(_TABLE.c.revision > bindparam("after")).order_by(_TABLE.c.revision)
 )
 _COUNTS = Prepared(select(_TABLE.c.state, func.count()).where(_MINE).group_by(_TABLE.c.state))
+_LAST_ENDINGS = Prepared(  # by number, so that the index of the primary key is walked from its end
+    select(_TABLE.c.number, _TABLE.c.state, _TABLE.c.failure)
+    .where(_MINE, _TABLE.c.end_time.is_not(None))
+    .order_by(_TABLE.c.number.desc())
+    .limit(bindparam("most"))
+)
 _ANY_RUNNING = select(_TABLE.c.number).where(_TABLE.c.lease_expire_time.is_not(None)).limit(1)
 _DELETED = Prepared(
     select(_DELETIONS.c.number)
@@ -93,6 +101,10 @@ class SqlTrials:
 
     def counts(self, study_id: str) -> dict[TrialState, int]:
         return dict(_COUNTS.all(self._connection, {"study": study_id}))
+
+    def last_endings(self, study_id: str, limit: int) -> list[Ending]:
+        rows = _LAST_ENDINGS.all(self._connection, {"study": study_id, "most": limit})
+        return [Ending(number, failure if state in FAILED else None) for number, state, failure in rows]
 
     def totals(self) -> dict[TrialState, int]:
         table = schema.trials

@@ -12,7 +12,9 @@ def analyze(evidence: Evidence) -> Analysis:
     """Pure: the same evidence, in any order, gives the same answer.
 
     Raises:
-        NotEnoughData: below three observations with values.
+        NotEnoughData: below three trials with values, or none that was measured at its full length.
     """
     view = View.of(evidence)
-    return Analysis(importances(view), judge_best(view), calibrate(view), len(view.bench.values))
+    stopped = sum(t.is_short for t in view.bench.past)
+    observed = len(view.bench.values) - stopped
+    return Analysis(importances(view), judge_best(view), calibrate(view), observed, stopped)

@@ -12,10 +12,12 @@ Differences below half the noise of one run aren't worth telling apart (an indif
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bo_service.core.errors import NotEnoughData
 from bo_service.core.insight.findings import BestFinding, Contender
 from bo_service.core.insight.joint import joint, root
 from bo_service.core.insight.moments import average, spread
@@ -82,7 +84,13 @@ class Belief:
 
 
 def judge_best(view: View) -> BestFinding:
-    """The configurations that may be the best of those tried, and what it would take to know."""
+    """The configurations that may be the best of those tried, and what it would take to know.
+
+    Trials that a rule stopped early are none of them: what was expected of them was not observed.
+
+    Raises:
+        NotEnoughData: a rule stopped every trial.
+    """
     groups = _groups(view)
     X = view.bench.encoding.features(np.array([g.z for g in groups]))
     beliefs = _beliefs(view, X)
@@ -103,6 +111,7 @@ def judge_best(view: View) -> BestFinding:
         noise_std=_noise_std(view, X[order[0]]),
         confidence=CONFIDENCE,
         repeats=repeats_to_tell([b.of(few) for b in beliefs]),
+        stopped=sum(t.is_short for t in view.bench.past),
     )
 
 
@@ -135,14 +144,19 @@ def _groups(view: View) -> list[_Group]:
     """The configurations with values that may be the best, in the order of their trials: those that are known to
     violate constraints on outcomes aren't, unless all do."""
     found: dict[bytes, _Group] = {}
-    is_any = any(t.fulfills for t in view.bench.past if t.value is not None)
-    for trial, z in zip(view.bench.past, view.bench.past_rows, strict=True):
+    whole = [not t.is_short for t in view.bench.past]
+    is_any = any(t.fulfills for t in view.bench.past if t.value is not None and not t.is_short)
+    for trial, z in compress(zip(view.bench.past, view.bench.past_rows, strict=True), whole):
         if trial.value is None or not np.isfinite(trial.value) or (is_any and not trial.fulfills):
             continue
         known = found.get(z.tobytes())
         is_better = known is None or trial.value > max(known.values)
         number = trial.number if known is None or is_better else known.trial
         found[z.tobytes()] = _Group(z, number, (*(known.values if known else ()), trial.value))
+    if not found:
+        raise NotEnoughData(
+            "every trial with a value was stopped early, and none was observed at its full length; complete a trial"
+        )
     groups = sorted(found.values(), key=lambda g: g.trial)
     if len(groups) <= MOST_CONFIGURATIONS:
         return groups

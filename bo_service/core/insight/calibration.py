@@ -19,7 +19,8 @@ WELL, ROUGHLY = 0.6, 0.2
 
 
 def calibrate(view: View) -> Calibration:
-    """Over the observations that have values; what stands in for infeasible trials is no observation."""
+    """Over the observations that have values; what stands in for infeasible trials and for those stopped early is
+    no observation."""
     y, mean, std = (part[_observed(view)] for part in leave_one_out(view.process))
     z = np.abs(y - mean) / std
     spread = float(((y - y.mean()) ** 2).sum())
@@ -31,7 +32,7 @@ def calibrate(view: View) -> Calibration:
 def _observed(view: View) -> Mask:
     """(n,): which rows of the surrogate are of trials with values."""
     bench = view.bench
-    with_value = np.array([t.value is not None and bool(np.isfinite(t.value)) for t in bench.past])
+    with_value = bench.is_measured & ~np.array([t.is_short for t in bench.past])
     known = {x.tobytes() for x in bench.encoding.features(bench.past_rows[with_value])}
     return np.array([x.tobytes() in known for x in view.process.X])
 

@@ -91,6 +91,8 @@ class BestFinding:
     """What `repeats` stands for, here and in the contenders."""
     repeats: int
     """Of each of the few likeliest, after which one would know the best of them."""
+    stopped: int = 0
+    """How many trials aren't among those tried, as a rule stopped them early."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,9 @@ class Analysis:
     best: BestFinding
     calibration: Calibration
     observation_count: int
+    """Trials with values that were measured at their full length."""
+    stopped_count: int = 0
+    """Trials that a rule stopped early: the surrogate learns what was expected of them."""
 
 
 @dataclass(frozen=True)

@@ -55,15 +55,15 @@ def predict_slice(evidence: Evidence, request: SliceRequest) -> Slice:
 
 
 def _base(evidence: Evidence, request: SliceRequest) -> tuple[int | None, Configuration]:
-    """What was asked for; else the best trial, which fulfills the constraints if one does, the earliest of equals; else
-    the defaults."""
+    """What was asked for; else the best trial, which fulfills the constraints and wasn't stopped early if there is such
+    a one, the earliest of equals; else the defaults."""
     if request.base is not None:
         return None, request.base
-    tried = [(t.fulfills, t.value, -t.number, t) for t in evidence.past if t.value is not None]
+    tried = [(t.fulfills, not t.is_short, t.value, -t.number, t) for t in evidence.past if t.value is not None]
     if not tried:
         encoding = Encoding(evidence.space)
         return None, encoding.decode(default_row(encoding))
-    *_, best = max(tried, key=lambda t: t[:3])
+    *_, best = max(tried, key=lambda t: t[:4])
     return best.number, best.configuration
 
 

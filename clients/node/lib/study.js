@@ -35,6 +35,19 @@ export class Study {
     return { ...this.wire.trialCounts }
   }
 
+  /** What its values depend on besides the parameters; null where nobody has said it.
+   * @returns {{ name: string, options: Record<string, string> } | null} */
+  get objective() {
+    const { objective } = this.wire
+    return objective && { name: objective.name, options: { ...objective.options } }
+  }
+
+  /** What is said where most of the recent trials failed; null elsewhere.
+   * @returns {{ failedCount: number, trialCount: number, firstTrial: string, firstFailure: string } | null} */
+  get recentFailures() {
+    return this.wire.recentFailures && { ...this.wire.recentFailures }
+  }
+
   /** Names of the metrics that are optimized. @returns {string[]} */
   get objectives() {
     const metrics = /** @type {any[]} */ (this.wire.spec.metrics)

@@ -8,6 +8,12 @@
 /** @typedef {'OUT_OF_MEMORY' | 'DIVERGED' | 'INVALID_CONFIGURATION' | 'CRASHED' | 'PREEMPTED' | 'TIMEOUT'} FailureReason */
 
 /**
+ * One hand-out of a trial to a worker. Times are null where they aren't known; `outcome` is null while it runs.
+ * @typedef {{ number: number, workerId: string, startTime: Date | null, endTime: Date | null,
+ *   outcome: 'COMPLETED' | 'FAILED' | 'EXPIRED' | 'SUPERSEDED' | null,
+ *   failure: { reason: FailureReason, message: string } | null }} Attempt
+ */
+/**
  * A trial as the server tells it.
  * @typedef {object} Trial
  * @property {string} name `studies/{study}/trials/{trial}`.
@@ -18,6 +24,8 @@
  * @property {Measurement | null} finalMeasurement
  * @property {{ reason: FailureReason, message: string } | null} failure
  * @property {number} attempt counts from 1 with each worker that gets it.
+ * @property {string} workerId who runs it, or whose attempt ended it; empty where no worker had it.
+ * @property {Attempt[]} attempts every hand-out to a worker, in order.
  * @property {string} checkpointUri where an earlier attempt left what it needs to go on.
  * @property {Record<string, string>} labels
  * @property {string} origin such as 'SURROGATE'.
@@ -69,7 +77,7 @@ export function measurementFromWire(wire) {
 
 /** @param {any} wire @returns {Trial} */
 export function trialFromWire(wire) {
-  const { failure } = wire
+  const attempts = wire.attempts.map(attemptFromWire)
   return {
     name: wire.name,
     number: Number(wire.name.split('/').pop()),
@@ -77,13 +85,46 @@ export function trialFromWire(wire) {
     state: stripped(wire.state, 'TRIAL_STATE_'),
     measurements: wire.measurements.map(measurementFromWire),
     finalMeasurement: measurementFromWire(wire.finalMeasurement),
-    failure: failure && { reason: stripped(failure.reason, 'FAILURE_REASON_'), message: failure.message },
+    failure: failureFromWire(wire.failure),
+    workerId: workerOf(wire, attempts),
+    attempts,
     attempt: wire.attempt,
     checkpointUri: wire.checkpointUri,
     labels: { ...wire.labels },
     origin: stripped(wire.origin, 'ORIGIN_'),
     explanation: wire.explanation?.summary ?? '',
   }
+}
+
+/** @param {any} wire @returns {{ reason: FailureReason, message: string } | null} */
+function failureFromWire(wire) {
+  return wire && { reason: stripped(wire.reason, 'FAILURE_REASON_'), message: wire.message }
+}
+
+/** @param {any} wire @returns {Attempt} */
+function attemptFromWire(wire) {
+  const outcome = stripped(wire.outcome, 'ATTEMPT_OUTCOME_')
+  return {
+    number: wire.attempt,
+    workerId: wire.workerId,
+    startTime: dateFromWire(wire.startTime),
+    endTime: dateFromWire(wire.endTime),
+    outcome: outcome === 'UNSPECIFIED' ? null : outcome,
+    failure: failureFromWire(wire.failure),
+  }
+}
+
+/** @param {any} wire @param {Attempt[]} attempts */
+function workerOf(wire, attempts) {
+  if (wire.lease || wire.state === 'TRIAL_STATE_QUEUED' || !attempts.length) return wire.lease?.workerId ?? ''
+  const end = dateFromWire(wire.endTime)?.getTime()
+  const ending = attempts.filter((each) => each.outcome !== 'SUPERSEDED' && each.endTime?.getTime() === end)
+  return (ending.at(-1) ?? attempts.at(-1))?.workerId ?? ''
+}
+
+/** @param {any} wire @returns {Date | null} */
+function dateFromWire(wire) {
+  return wire ? new Date(1000 * secondsFromWire(wire)) : null
 }
 
 /** @param {string} text @param {string} prefix @returns {any} */

@@ -17,7 +17,7 @@ from bo_client.security import address_from, security_from
 from bo_client.space import SearchSpace
 from bo_client.study import Study
 from bo_client.tokens import Tokens
-from bo_client.values import Acquisition, Goal, Metric, StudyInfo, StudySettings
+from bo_client.values import Acquisition, Goal, Metric, ObjectiveSpec, StudyInfo, StudySettings
 from bo_client.wire import codec
 
 if TYPE_CHECKING:
@@ -163,6 +163,7 @@ class Client:
         stopping_confidence: float | None = None,
         display_name: str = "",
         labels: Mapping[str, str] | None = None,
+        objective: ObjectiveSpec | None = None,
     ) -> Study:
         """Creates a study, or finds the one that has this id and the same spec.
 
@@ -180,10 +181,12 @@ class Client:
             stopping_min_step: no trial is stopped before this step; by default a tenth of `stopping_max_step`.
             stopping_min_trials: no trial is stopped before so many others can be compared with; by default 5.
             stopping_max_step: last step of a whole trial; by default the largest at which one has succeeded.
+            objective: what the values depend on besides the parameters. Workers with another objective, or with other
+                options, are refused. Without one, the first worker that says its own sets it.
 
         Raises:
             InvalidRequest: naming each field at fault.
-            AlreadyExists: the id has another spec.
+            AlreadyExists: the id has another spec, or another objective.
         """
         settings = {
             "max_trials": max_trials,
@@ -209,6 +212,8 @@ class Client:
         request.study.spec.CopyFrom(codec.spec_to_wire(space, metric_list(metrics, goal), given))
         request.study.display_name = display_name
         request.study.labels.update(labels or {})
+        if objective is not None:
+            request.study.objective.CopyFrom(codec.objective_to_wire(objective))
         try:
             answer = self.ask(request, pb.CreateStudyResponse)
         except AlreadyExists as error:

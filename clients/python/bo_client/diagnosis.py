@@ -72,8 +72,9 @@ class StudyDiagnosis:
 
     metric: str
     results: int
-    """Trials with a value."""
+    """Trials with a value that was measured at their full length."""
     failed: int
+    """Trials that ended without a value that keeps to the bounds."""
     median: float | None
     matters: Mapping[str, float]
     """Share of the predicted variation by parameter, the most important first; empty where it can't be told yet."""
@@ -91,6 +92,8 @@ class StudyDiagnosis:
     """What to do, by parameter: one sentence for each that something is to be done about."""
     ailments: Mapping[str, int]
     """Findings of the workers about single trials: trials by kind, the commonest first."""
+    stopped: int = 0
+    """Trials that a stopping rule cut short: what was expected of them isn't observed."""
 
 
 def diagnose(study: StudyInfo, trials: Sequence[Trial], analysis: Analysis | None) -> StudyDiagnosis:
@@ -101,6 +104,7 @@ def diagnose(study: StudyInfo, trials: Sequence[Trial], analysis: Analysis | Non
     against the opposite one.
     """
     ended = [t for t in trials if t.end_time is not None or t.final_measurement is not None]
+    stopped = sum(t.is_cut_short for t in ended)
     metric, values = study.objective, _values(study, study.objective, ended)
     share = {} if analysis is None else {name: p.total for name, p in analysis.importance.items()}
     missing = _missing(study, len(values))
@@ -119,7 +123,7 @@ def diagnose(study: StudyInfo, trials: Sequence[Trial], analysis: Analysis | Non
     return StudyDiagnosis(
         metric=metric.name,
         results=len(values),
-        failed=len(ended) - len(values),
+        failed=len(ended) - len(values) - stopped,
         median=metric.sign * median(values.values()) if values else None,
         matters={name: estimate.value for name, estimate in share.items()},
         errors={name: estimate.error for name, estimate in share.items()},
@@ -129,6 +133,7 @@ def diagnose(study: StudyInfo, trials: Sequence[Trial], analysis: Analysis | Non
         wasted=wasted,
         advice=_advice(study, idle, pressed, wasted),
         ailments=dict(ailments.most_common()),
+        stopped=stopped,
     )
 
 
@@ -234,8 +239,9 @@ def position(parameter: Parameter, value: Value) -> float | None:
 
 
 def _values(study: StudyInfo, metric: Metric, trials: Sequence[Trial]) -> dict[int, float]:
-    """By trial's number, signed; of those that keep to every bound."""
-    results = {t.number: t.final_measurement.metrics for t in trials if t.final_measurement is not None}
+    """By trial's number, signed; of those that were measured at their full length and keep to every bound."""
+    whole = [t for t in trials if not t.is_cut_short]
+    results = {t.number: t.final_measurement.metrics for t in whole if t.final_measurement is not None}
     return {n: metric.sign * found[metric.name] for n, found in results.items() if study.admits(found)}
 
 

@@ -4,8 +4,8 @@
     ├── InvalidRequest        can never succeed as it is; `violations` name each field and what to do
     ├── NotFound              no such study or trial
     ├── AlreadyExists         the id is taken by a study with another spec
-    ├── FailedPrecondition    right request, wrong moment; `reason` is WRONG_STATE, WRONG_LEASE, NOT_ENOUGH_DATA or
-    │                         NO_CONFIGURATION_FOUND
+    ├── FailedPrecondition    right request, wrong moment; `reason` is WRONG_STATE, WRONG_LEASE, OBJECTIVE_MISMATCH,
+    │                         NOT_ENOUGH_DATA or NO_CONFIGURATION_FOUND
     ├── LimitExceeded         a bound of the server, such as the size of a message
     ├── NotSupported          in the contract, not in this server
     ├── ServerUnavailable     nobody answers, and patience has run out

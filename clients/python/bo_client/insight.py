@@ -59,7 +59,7 @@ class Contender:
     observation_count: int
     """How many trials have tried it."""
     observed: float
-    """The mean of their values."""
+    """The mean of their values, as measured; trials that a stopping rule cut short don't count."""
     prediction: Prediction
     """Of its noise-free value: less sure than Study.predict, as the surrogate's own doubts are counted in."""
     probability: float
@@ -84,6 +84,8 @@ class BestAnalysis:
     confidence: float
     repeats: int
     """Of each of the four likeliest, that would tell the best of them; 0 where that is known."""
+    stopped_count: int = 0
+    """How many trials aren't among those tried, as a stopping rule cut them short."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,9 @@ class Analysis:
 
     metrics: tuple[MetricAnalysis, ...]
     observation_count: int
+    """Trials that were measured at their full length."""
+    stopped_count: int = 0
+    """Trials that a stopping rule cut short: the surrogate learns what was expected of them."""
 
     @property
     def importance(self) -> Mapping[str, ParameterImportance]:

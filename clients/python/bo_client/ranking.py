@@ -46,6 +46,10 @@ def front_of(trials: Sequence[Trial], metrics: Sequence[Metric]) -> list[Trial]:
 
 
 def best_of(study: StudyInfo, trials: Sequence[Trial]) -> list[Trial]:
-    """The leaders among trials in the order of their numbers."""
-    ended = [t for t in trials if t.final_measurement]
+    """The leaders among trials in the order of their numbers; of those cut short only where all were, as the server has
+    it."""
+    given = [t for t in trials if t.final_measurement]
+    whole = [t for t in given if not t.is_cut_short]
+    kept = [t for t in whole if t.final_measurement and study.admits(t.final_measurement.metrics)]
+    ended = whole if kept else given
     return [ended[i] for i in leaders(study, [t.final_measurement.metrics for t in ended if t.final_measurement])]

@@ -20,6 +20,7 @@ from bo_client.values import (
     Change,
     ConfigurationPrediction,
     FailureReason,
+    ObjectiveSpec,
     StudyInfo,
     StudySettings,
     StudyState,
@@ -89,26 +90,40 @@ class Study:
         """The study as it is now. Raises NotFound."""
         return self.client.study_info(self.id)
 
-    def suggest(self, count: int = 1, worker_id: str | None = None, timeout: float | None = None) -> Suggestions:
+    def suggest(
+        self,
+        count: int = 1,
+        worker_id: str | None = None,
+        timeout: float | None = None,
+        objective: ObjectiveSpec | None = None,
+    ) -> Suggestions:
         """Trials to run now, each under a lease; fewer than `count` where `shortfall` says why.
 
         Args:
             count: 1 to 100.
             worker_id: who will run them; by default this host and process.
             timeout: seconds to wait; the server answers in time, if need be without its surrogate.
+            objective: what will be evaluated; a study that has none takes it. By default it isn't compared.
 
         Raises:
             InvalidRequest: a count or a worker's id that is out of bounds.
             NotFound: the study is gone.
+            FailedPrecondition: the study has another objective, or other options of it (OBJECTIVE_MISMATCH).
         """
-        suggestions = self._suggestions(count, worker_id, timeout)
+        suggestions = self._suggestions(count, worker_id, timeout, objective)
         shortfall = suggestions.shortfall
         if not suggestions and shortfall is not None and shortfall.is_final and not self._has_suggested:
             logger.warning("%s gave no trial: %s", self.name, why_no_more(self, shortfall))
         self._has_suggested = True
         return suggestions
 
-    def _suggestions(self, count: int, worker_id: str | None = None, timeout: float | None = None) -> Suggestions:
+    def _suggestions(
+        self,
+        count: int,
+        worker_id: str | None = None,
+        timeout: float | None = None,
+        objective: ObjectiveSpec | None = None,
+    ) -> Suggestions:
         """As `suggest`, for callers who say themselves why there is no trial.
 
         At an interruption, what the server may have handed out already is given back.
@@ -116,6 +131,8 @@ class Study:
         request = pb.SuggestTrialsRequest(
             parent=self.name, count=count, worker_id=worker_id or default_worker_id(), request_id=new_request_id()
         )
+        if objective is not None:
+            request.objective.CopyFrom(codec.objective_to_wire(objective))
         try:
             answer = self.client.ask(request, pb.SuggestTrialsResponse, timeout)
         except Exception:
@@ -217,6 +234,7 @@ class Study:
         labels: Mapping[str, str] | None = None,
         settings: StudySettings | None = None,
         max_trials: int | None = None,
+        objective: ObjectiveSpec | None = None,
     ) -> StudyInfo:
         """Changes what is given, and leaves the rest. Raises InvalidRequest."""
         study = study_pb2.Study(name=self.name)
@@ -235,6 +253,9 @@ class Study:
         if labels is not None:
             request.study.labels.update(labels)
             paths.append("labels")
+        if objective is not None:
+            request.study.objective.CopyFrom(codec.objective_to_wire(objective))
+            paths.append("objective")
         request.update_mask.paths.extend(paths)
         return codec.study_from_wire(self.client.ask(request, pb.UpdateStudyResponse).study)
 

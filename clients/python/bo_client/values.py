@@ -80,6 +80,34 @@ class Failure:
     message: str = ""
 
 
+class AttemptOutcome(StrEnum):
+    """How an attempt at a trial ended."""
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    EXPIRED = "EXPIRED"
+    """Its lease ran out: the worker gave no sign of life."""
+    SUPERSEDED = "SUPERSEDED"
+    """The trial ended by what the worker of an earlier attempt delivered late."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One hand-out of a trial to a worker: who ran it, when, and how it ended.
+
+    The times and the outcome are None where they aren't known: the attempt runs, or a server of an older version didn't
+    record them.
+    """
+
+    number: int
+    worker_id: str
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    outcome: AttemptOutcome | None = None
+    failure: Failure | None = None
+    """Why it failed or expired; the middle of a long message is left out."""
+
+
 class TrialState(StrEnum):
     """Where a trial is in its life: QUEUED → RUNNING → SUCCEEDED | FAILED | INFEASIBLE | STOPPED."""
 
@@ -197,6 +225,7 @@ class Trial:
     final_measurement: Measurement | None = None
     failure: Failure | None = None
     worker_id: str = ""
+    """Who runs it, or whose attempt ended it; empty while it is queued and where no worker had it."""
     attempt: int = 0
     checkpoint_uri: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -204,14 +233,29 @@ class Trial:
     explanation: Explanation | None = None
     stop_reason: str | None = None
     """Set once the trial should end early; may be empty."""
+    stop_rule: str | None = None
+    """The stopping rule that asked for the end, such as MEDIAN; None where a person did, or nobody."""
+    expected: Prediction | None = None
+    """What the rule expected of the trial at its full length: a forecast, and no measurement."""
+    expected_step: int | None = None
+    """That full length, as a step."""
     create_time: datetime | None = None
     start_time: datetime | None = None
     end_time: datetime | None = None
     revision: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    """Every hand-out to a worker, in order."""
 
     def value(self, metric: str) -> float | None:
         """The final value of a metric; None while there is none."""
         return self.final_measurement.metrics.get(metric) if self.final_measurement else None
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether a stopping rule ended it before its full length: its result is that of a part of a trial."""
+        if self.final_measurement is None or self.stop_rule is None or not self.state.is_ended:
+            return False
+        return self.expected_step is None or self.final_measurement.step < self.expected_step
 
     def _repr_html_(self) -> str:
         from bo_client.notebook import trial_html  # loaded by those who look
@@ -261,6 +305,31 @@ class StudySettings(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
+class ObjectiveSpec:
+    """What a study's values depend on besides the parameters: the objective, and its options that change them."""
+
+    name: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RecentFailures:
+    """Says that most of a study's recent trials failed."""
+
+    failed: int
+    trials: int
+    """How many of the last trials were looked at."""
+    first_trial: int
+    """Number of the first of those that failed."""
+    first_failure: str
+    """Its reason and message."""
+
+    def __str__(self) -> str:
+        cause = " ".join(self.first_failure.split())
+        return f"{self.failed} of the last {self.trials} trials failed; first (trial {self.first_trial}): {cause}"
+
+
+@dataclass(frozen=True)
 class StudyInfo:
     """A study and where it stands."""
 
@@ -276,6 +345,10 @@ class StudyInfo:
     create_time: datetime | None = None
     update_time: datetime | None = None
     revision: int = 0
+    objective_spec: ObjectiveSpec | None = None
+    """What its values depend on; None where nobody has said it."""
+    recent_failures: RecentFailures | None = None
+    """Set where most of the recent trials failed."""
 
     @property
     def max_trials(self) -> int | None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bo_client.parameters import Value
 from bo_client.space import SearchSpace
-from bo_client.values import Metric, StudyInfo, Trial
+from bo_client.values import Attempt, Metric, StudyInfo, Trial
 
 
 def short(value: Value) -> str:
@@ -63,3 +63,23 @@ def duration(trial: Trial) -> float | None:
 def clock(seconds: float) -> str:
     """h:mm:ss."""
     return str(timedelta(seconds=max(0, round(seconds))))
+
+
+def attempt_line(attempt: Attempt) -> str:
+    """`attempt 1 by host:7  2026-11-29 12:00:00 to 12:00:10 UTC  failed: CRASHED: why`."""
+    begun = f"{attempt.start_time:%Y-%m-%d %H:%M:%S}" if attempt.start_time else "?"
+    ended = f"{attempt.end_time:%Y-%m-%d %H:%M:%S}" if attempt.end_time else ("" if attempt.start_time else "?")
+    how = attempt.outcome.lower() if attempt.outcome else ("running" if attempt.start_time and not ended else "")
+    why = f": {attempt.failure.reason.value} {attempt.failure.message}" if attempt.failure else ""
+    line = f"attempt {attempt.number} by {attempt.worker_id}  {begun} to {ended or 'now'} UTC  {how}{why}"
+    return one_line(line)
+
+
+def one_line(text: str) -> str:
+    """In one line, and safe for a terminal."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Without control characters other than line ends: they could steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -136,6 +136,7 @@ def _of_metric(told: MetricAnalysis) -> dict[str, Any]:
         "metric": told.metric,
         "best": told.best.summary,
         "contenders": contenders,
+        "stopped": told.best.stopped_count,
         "calibration": told.calibration.summary,
     }
 

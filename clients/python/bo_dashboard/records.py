@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
-from bo_client.wire.codec import settings_from_wire
+from bo_client.wire.codec import settings_from_wire, worker_of
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -26,6 +26,8 @@ def study_record(study: study_pb2.Study) -> Record:
         "maxTrials": execution.max_trials if execution.HasField("max_trials") else None,
         "leaseSeconds": execution.lease_duration.ToTimedelta().total_seconds(),
         "settings": dict(settings_from_wire(study.spec)),
+        "objective": _objective(study),
+        "failing": _failing(study),
         "created": _moment(study, "create_time"),
         "changed": _moment(study, "update_time"),
         "revision": study.revision,
@@ -53,14 +55,49 @@ def trial_record(trial: trial_pb2.Trial) -> Record:
         found["failure"] = {"reason": reason, "message": trial.failure.message}
     if trial.HasField("lease"):
         found["lease"] = {"worker": trial.lease.worker_id, "expires": _moment(trial.lease, "expire_time")}
+    if trial.attempts:
+        found["attempts"] = [_attempt(attempt) for attempt in trial.attempts]
+        found["worker"] = worker_of(trial)
     if trial.HasField("stop_request"):
         rule = _enum(study_pb2.StoppingRule, "STOPPING_RULE", trial.stop_request.rule)
         found["stop"] = {"reason": trial.stop_request.reason, "rule": rule}
+        if trial.stop_request.HasField("expected"):
+            told = trial.stop_request.expected
+            found["stop"]["expected"] = {"metric": told.metric, "mean": _finite(told.mean), "std": _finite(told.std)}
     if trial.HasField("explanation"):
         found["why"] = _explanation(trial.explanation)
     if trial.measurements:
         found["curve"] = [_measurement(m) for m in trial.measurements]
     return {name: value for name, value in found.items() if value not in (None, "", {})}
+
+
+def _attempt(attempt: trial_pb2.TrialAttempt) -> Record:
+    found: Record = {
+        "attempt": attempt.attempt,
+        "worker": attempt.worker_id,
+        "started": _moment(attempt, "start_time"),
+        "ended": _moment(attempt, "end_time"),
+        "outcome": _enum(trial_pb2.AttemptOutcome, "ATTEMPT_OUTCOME", attempt.outcome),
+    }
+    if attempt.HasField("failure"):
+        reason = _enum(trial_pb2.FailureReason, "FAILURE_REASON", attempt.failure.reason)
+        found["failure"] = {"reason": reason, "message": attempt.failure.message}
+    return {name: value for name, value in found.items() if value not in (None, "")}
+
+
+def _objective(study: study_pb2.Study) -> Record | None:
+    if not study.HasField("objective"):
+        return None
+    return {"name": study.objective.name, "options": dict(sorted(study.objective.options.items()))}
+
+
+def _failing(study: study_pb2.Study) -> Record | None:
+    """What is said where most of the recent trials failed."""
+    if not study.HasField("recent_failures"):
+        return None
+    found = study.recent_failures
+    first = int(found.first_trial.rpartition("/")[2])
+    return {"failed": found.failed_count, "trials": found.trial_count, "first": first, "why": found.first_failure}
 
 
 def value_of(value: space_pb2.ParameterValue) -> object:

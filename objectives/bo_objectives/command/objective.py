@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
@@ -62,7 +63,7 @@ class CommandObjective:
         templates.check(self.program, self._file.space)
         if not templates.has_names(self.program[0]) and shutil.which(templates.filled(self.program[:1], {})[0]) is None:
             raise SetupError(_not_found(self.program[0]))
-        return Definition(self._file.space, self._file.metrics)
+        return Definition(self._file.space, self._file.metrics, options={"program": shlex.join(self.program)})
 
     def evaluate(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
         """Runs the program to its end, reporting as it goes.

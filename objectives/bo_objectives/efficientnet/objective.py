@@ -44,7 +44,8 @@ class EfficientNetObjective:
         width, side = self.settings.head_width, self.settings.image_size
         whole = full_space(width, self.settings.sizes, side)
         space = whole if self.settings.space == FULL else default_space(width, side)
-        return Definition(space, METRICS, TEXTBOOK, step="epoch", steps=self.settings.epochs, whole=whole)
+        told = self.settings.compared()
+        return Definition(space, METRICS, TEXTBOOK, step="epoch", steps=self.settings.epochs, whole=whole, options=told)
 
     def evaluate(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
         """Trains once, reporting after each epoch; the metrics of the epoch with the least validation loss.

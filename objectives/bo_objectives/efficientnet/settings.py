@@ -9,7 +9,7 @@ from typing import Any
 from bo_objectives.efficientnet import devices, inspection, logs, sources, weight_files
 from bo_objectives.efficientnet.data import FOLDS
 from bo_objectives.efficientnet.decoding import Decoder
-from bo_objectives.efficientnet.names import BACKBONES, IMAGE_STEP, IMAGENET, LITE0
+from bo_objectives.efficientnet.names import BACKBONES, IMAGE_STEP, IMAGENET, LITE0, RANDOM
 from bo_objectives.errors import SetupError
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -18,6 +18,8 @@ CORE, FULL = SPACES = ("core", "full")
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 MEMORY, DISK = PIPELINES = ("memory", "disk")
 FAIL, SKIP = CORRUPT = ("fail", "skip")
+COMPARED = ("backbone", "image_size", "epochs", "patience", "head_width", "precision", "fold", "seed")
+"""Of the options, those that the metrics' values depend on, beside the data and the weights."""
 LOGS = ("csv", "tensorboard", "mlflow")
 
 
@@ -130,6 +132,22 @@ class Settings:
         if not sources.is_downloaded(self.data):
             size = self.image_size if self.pipeline == DISK else 1  # what is kept on disk, trials find there
             inspection.inspect(self.data, self.fold, size, self.decoder)
+
+    def compared(self) -> dict[str, str]:
+        """Return the options that the metrics' values depend on, as texts. Data and weights from files are told by
+        what is in them, so that they may lie elsewhere on each machine.
+
+        Raises:
+            SetupError: the data or the weights aren't there.
+        """
+        found = {name: str(getattr(self, name)) for name in COMPARED}
+        data = sources.contents(self.data)
+        found |= {"data": self.data} if data is None else {"data.contents": data}
+        if self.weights in (IMAGENET, RANDOM):
+            return {**found, "weights": self.weights}
+        file = weight_files.find(self.backbone, self.weights)
+        assert file is not None
+        return {**found, "weights.sha256": weight_files.file_sha256(file)}
 
     @property
     def features_directory(self) -> Path:

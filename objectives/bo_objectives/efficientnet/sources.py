@@ -1,5 +1,6 @@
 """Where images come from: the bundled set, a folder with a subfolder for each class, an .npz, or `tfds:NAME`."""
 
+import hashlib
 import importlib.util
 import io
 import logging
@@ -71,6 +72,34 @@ def check(data: str) -> None:
 def is_downloaded(data: str) -> bool:
     """Whether loading the source may download it, and needs TensorFlow."""
     return data.startswith(TFDS)
+
+
+def contents(data: str) -> str | None:
+    """Return what tells a folder or file of images from another one; None for a source that its name tells.
+
+    A folder is told by its classes and by the names of its images, an .npz by the checksums of its arrays: the same
+    data may lie elsewhere on another machine.
+
+    Raises:
+        SetupError: as `check`.
+    """
+    check(data)
+    if data == EMOJI or data.startswith(TFDS):
+        return None
+    path = Path(data).expanduser()
+    if path.is_dir():
+        found = layout.find(path)
+        names = [file.relative_to(found.root).as_posix() for _, _, file in found.images()]
+        return f"{len(found.classes)} classes, {len(names)} images, {_digest(names)}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f".npz, {_digest([f'{entry.filename} {entry.CRC}' for entry in archive.infolist()])}"
+    except (OSError, zipfile.BadZipFile) as error:
+        raise SetupError(f"{path} can't be read as an .npz of plain arrays ({error})") from error
+
+
+def _digest(names: list[str]) -> str:
+    return f"sha256 {hashlib.sha256(chr(10).join(sorted(names)).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
 
 
 def _from_folder(folder: Path, image_size: int, decoder: Decoder) -> Images:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bo_objectives.base import TEXTBOOK_ROLE, Examinable, Exportable
 from bo_objectives.errors import SetupError
+from bo_objectives.worker.compared import is_examined, objective_spec, require_same
 from bo_objectives.worker.evaluation import Failed, Recipe, Report, Stopped, Succeeded, Task
 from bo_objectives.worker.evaluators import ChildEvaluator
 
@@ -103,12 +104,15 @@ def examine(
     many confirmed ones, or, of 0, the trial with the best result.
 
     Raises:
-        SetupError: no trial has a result yet, an examination failed, or the objective has nothing to export.
+        SetupError: no trial has a result yet, an examination failed, the objective has nothing to export, or its
+            options are others than the study's.
     """
+    objective = recipe.make() if is_examined(recipe) else None
+    if objective is not None:
+        require_same(study, objective_spec(recipe, objective.define()))
     repeats = confirm(study, recipe, directory, confirmed) if confirmed else {}
     best = study.trial(next(iter(repeats))) if repeats else leaders(study, 1)[0]
     found = contenders(study, best)
-    objective = recipe.make()
     if export is not None and not isinstance(objective, Exportable):
         raise SetupError(f"objective {recipe.name} has no model to export; leave --export out")
     if not isinstance(objective, Examinable):

@@ -11,6 +11,7 @@ from bo_client import (
     InvalidRequest,
     Metric,
     NotFound,
+    ObjectiveSpec,
     Parameter,
     SearchSpace,
     Study,
@@ -23,6 +24,7 @@ from bo_client.specfile import Base, StudyFile, load
 from bo_objectives.base import TEXTBOOK_ROLE, Definition
 from bo_objectives.errors import SetupError
 from bo_objectives.worker import pythonfile
+from bo_objectives.worker.compared import require_same
 
 logger = logging.getLogger("bo_objectives")
 
@@ -40,11 +42,12 @@ class Enrollment:
     """Of the study in all, where the worker creates it; where it exists, of this worker."""
 
 
-def enroll(client: Client, definition: Definition, asked: Enrollment) -> Study:
-    """The study, ready to run.
+def enroll(client: Client, definition: Definition, asked: Enrollment, objective: ObjectiveSpec | None = None) -> Study:
+    """The study, ready to run. `objective` is what the values of this worker depend on; None compares nothing.
 
     Raises:
-        SetupError: the study exists with another space or other metrics, or a pin or the file is wrong.
+        SetupError: the study exists with another space, other metrics or another objective, or a pin or the file is
+            wrong.
         BoClientError: the server refuses or isn't there.
     """
     try:
@@ -55,10 +58,14 @@ def enroll(client: Client, definition: Definition, asked: Enrollment) -> Study:
     try:
         study = client.study(asked.study_id)
     except NotFound:
-        study = client.create_study(asked.study_id, space, wanted.metrics, labels=_labels(wanted), **settings)
+        study = client.create_study(
+            asked.study_id, space, wanted.metrics, labels=_labels(wanted), objective=objective, **settings
+        )
         logger.info(
             "created %s: %d parameters, max_trials %s", study.name, len(space.parameters), study.definition.max_trials
         )
+    if objective is not None:
+        require_same(study, objective)
     _check(study, space, wanted.metrics)
     _tell_limit(study, asked.max_trials)
     if wanted.defaults is not None and not sum(study.info().counts.values()):

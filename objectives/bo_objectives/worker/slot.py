@@ -15,6 +15,7 @@ from bo_client import (
     InvalidRequest,
     Metric,
     NotFound,
+    ObjectiveSpec,
     RunningTrial,
     ServerUnavailable,
     Shortfall,
@@ -108,13 +109,15 @@ class Slot:
     directory: Path
     ending: Ending
     outcomes: Outcomes
+    objective: ObjectiveSpec | None = None
+    """What is evaluated: the server refuses it where the study has come to be of another."""
 
     def run(self) -> None:
         """Returns when the study has no more trials, or the worker ends."""
         try:
             waiting = Waiting(self.study, logger)
             while not self.ending.is_asked() and self.ending.take():
-                suggestions = self.study._suggestions(1, self.worker_id)
+                suggestions = self.study._suggestions(1, self.worker_id, objective=self.objective)
                 for trial in suggestions:
                     self._run(trial)
                     waiting = Waiting(self.study, logger)
@@ -124,6 +127,8 @@ class Slot:
                         return
         except NotFound:
             self.ending.ask(f"{self.study.name} is gone")
+        except FailedPrecondition as error:
+            self.ending.ask(str(error))
         except Exception as error:
             if self.ending.is_asked() and isinstance(error, ServerUnavailable | DeadlineExceeded):
                 return  # the worker ends without waiting for a server that is away

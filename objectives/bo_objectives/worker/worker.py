@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bo_client import Client, Shortfall, Study
+from bo_client import Client, ObjectiveSpec, Shortfall, Study
 from bo_client.outcomes import Outcomes, why_no_more
 
 from bo_objectives.errors import SetupError
+from bo_objectives.worker.compared import objective_spec
 from bo_objectives.worker.enrollment import Enrollment, enroll
 from bo_objectives.worker.evaluation import Recipe
 from bo_objectives.worker.evaluators import ChildEvaluator, Evaluator, LocalEvaluator
@@ -60,7 +61,9 @@ def run(
         SetupError: the objective or the study can't be run, or too many trials broke down.
         BoClientError: the server refuses, or isn't there when the worker begins.
     """
-    study = enroll(client, recipe.make().define(), asked)
+    definition = recipe.make().define()
+    objective = objective_spec(recipe, definition)
+    study = enroll(client, definition, asked, objective)
     limit = None if asked.max_trials == study.definition.max_trials else asked.max_trials
     ending = ending or Ending(settings.max_failures)
     ending.limit(limit)
@@ -68,7 +71,7 @@ def run(
     with _signals(ending) as caught:
         threads = [
             threading.Thread(target=slot.run, name=f"slot-{i}", daemon=True)
-            for i, slot in enumerate(_slots(client, study, recipe, settings, ending, outcomes))
+            for i, slot in enumerate(_slots(client, study, recipe, settings, ending, outcomes, objective))
         ]
         for thread in threads:
             thread.start()
@@ -93,7 +96,13 @@ def _why(study: Study, ending: Ending, caught: list[int], outcomes: Outcomes) ->
 
 
 def _slots(
-    client: Client, study: Study, recipe: Recipe, settings: WorkerSettings, ending: Ending, outcomes: Outcomes
+    client: Client,
+    study: Study,
+    recipe: Recipe,
+    settings: WorkerSettings,
+    ending: Ending,
+    outcomes: Outcomes,
+    objective: ObjectiveSpec,
 ) -> Iterator[Slot]:
     patient = Study(Client(client.transport, client.timeout, PATIENCE_S, wait=ending.wait), study.definition)
     impatient = Study(Client(client.transport, HASTE_S, 0.0), study.definition)
@@ -102,7 +111,7 @@ def _slots(
         evaluator: Evaluator = ChildEvaluator(recipe, settings.trials_per_process, settings.environment(i))
         if settings.is_local:
             evaluator = LocalEvaluator(recipe)
-        yield Slot(patient, impatient, evaluator, name, settings.directory, ending, outcomes)
+        yield Slot(patient, impatient, evaluator, name, settings.directory, ending, outcomes, objective)
 
 
 def _join(threads: list[threading.Thread], ending: Ending) -> None:

@@ -67,20 +67,22 @@ class Contender(_message.Message):
     def __init__(self, trial: _Optional[str] = ..., observation_count: _Optional[int] = ..., observed: _Optional[float] = ..., prediction: _Optional[_Union[_trial_pb2.Prediction, _Mapping]] = ..., probability: _Optional[float] = ..., expected_regret: _Optional[float] = ..., repeats: _Optional[int] = ...) -> None: ...
 
 class BestAnalysis(_message.Message):
-    __slots__ = ("summary", "contenders", "observed_best", "noise_std", "confidence", "repeats")
+    __slots__ = ("summary", "contenders", "observed_best", "noise_std", "confidence", "repeats", "stopped_count")
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     CONTENDERS_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_BEST_FIELD_NUMBER: _ClassVar[int]
     NOISE_STD_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     REPEATS_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
     summary: str
     contenders: _containers.RepeatedCompositeFieldContainer[Contender]
     observed_best: str
     noise_std: float
     confidence: float
     repeats: int
-    def __init__(self, summary: _Optional[str] = ..., contenders: _Optional[_Iterable[_Union[Contender, _Mapping]]] = ..., observed_best: _Optional[str] = ..., noise_std: _Optional[float] = ..., confidence: _Optional[float] = ..., repeats: _Optional[int] = ...) -> None: ...
+    stopped_count: int
+    def __init__(self, summary: _Optional[str] = ..., contenders: _Optional[_Iterable[_Union[Contender, _Mapping]]] = ..., observed_best: _Optional[str] = ..., noise_std: _Optional[float] = ..., confidence: _Optional[float] = ..., repeats: _Optional[int] = ..., stopped_count: _Optional[int] = ...) -> None: ...
 
 class Calibration(_message.Message):
     __slots__ = ("summary", "observation_count", "coverage_50", "coverage_90", "explained")

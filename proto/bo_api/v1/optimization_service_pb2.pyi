@@ -111,16 +111,18 @@ class DeleteStudyResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class SuggestTrialsRequest(_message.Message):
-    __slots__ = ("parent", "count", "worker_id", "request_id")
+    __slots__ = ("parent", "count", "worker_id", "request_id", "objective")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
     parent: str
     count: int
     worker_id: str
     request_id: str
-    def __init__(self, parent: _Optional[str] = ..., count: _Optional[int] = ..., worker_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    objective: _study_pb2.ObjectiveSpec
+    def __init__(self, parent: _Optional[str] = ..., count: _Optional[int] = ..., worker_id: _Optional[str] = ..., request_id: _Optional[str] = ..., objective: _Optional[_Union[_study_pb2.ObjectiveSpec, _Mapping]] = ...) -> None: ...
 
 class SuggestTrialsResponse(_message.Message):
     __slots__ = ("trials", "shortfall", "retry_delay")
@@ -342,12 +344,14 @@ class AnalyzeStudyRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class AnalyzeStudyResponse(_message.Message):
-    __slots__ = ("metrics", "observation_count")
+    __slots__ = ("metrics", "observation_count", "stopped_count")
     METRICS_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
     metrics: _containers.RepeatedCompositeFieldContainer[_insight_pb2.MetricAnalysis]
     observation_count: int
-    def __init__(self, metrics: _Optional[_Iterable[_Union[_insight_pb2.MetricAnalysis, _Mapping]]] = ..., observation_count: _Optional[int] = ...) -> None: ...
+    stopped_count: int
+    def __init__(self, metrics: _Optional[_Iterable[_Union[_insight_pb2.MetricAnalysis, _Mapping]]] = ..., observation_count: _Optional[int] = ..., stopped_count: _Optional[int] = ...) -> None: ...
 
 class WatchStudyRequest(_message.Message):
     __slots__ = ("name", "after_revision", "view")

@@ -132,8 +132,8 @@ class OptimizationServiceServicer(object):
     """
 
     def CreateStudy(self, request, context):
-        """Creates a study. The same id with the same spec returns the study that exists; with another spec it is
-        ALREADY_EXISTS.
+        """Creates a study. The same id with the same spec returns the study that exists; with another spec, or with another
+        objective where both are given, it is ALREADY_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,8 +154,8 @@ class OptimizationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateStudy(self, request, context):
-        """Changes the fields named by the mask: `display_name`, `labels`, `state`, `spec.suggestion`, `spec.stopping`,
-        `spec.execution`, or fields of these three.
+        """Changes the fields named by the mask: `display_name`, `labels`, `state`, `objective`, `spec.suggestion`,
+        `spec.stopping`, `spec.execution`, or fields of these three.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -28,7 +28,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62o_api/v1/trial.proto\x12\tbo_api.v1\x1a\x15\x62o_api/v1/space.proto\x1a\x15\x62o_api/v1/study.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"D\n\x07\x46\x61ilure\x12(\n\x06reason\x18\x01 \x01(\x0e\x32\x18.bo_api.v1.FailureReason\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xdf\x01\n\x0bMeasurement\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x34\n\x07metrics\x18\x02 \x03(\x0b\x32#.bo_api.v1.Measurement.MetricsEntry\x12*\n\x07\x65lapsed\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"Z\n\x05Lease\x12\r\n\x05token\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\nPrediction\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x0c\n\x04mean\x18\x02 \x01(\x01\x12\x0b\n\x03std\x18\x03 \x01(\x01\"\x83\x02\n\x0b\x45xplanation\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12*\n\x0bpredictions\x18\x02 \x03(\x0b\x32\x15.bo_api.v1.Prediction\x12\x13\n\x0b\x61\x63quisition\x18\x03 \x01(\t\x12\x1e\n\x11\x61\x63quisition_value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12!\n\x06intent\x18\x05 \x01(\x0e\x32\x11.bo_api.v1.Intent\x12\x15\n\rnearest_trial\x18\x06 \x01(\t\x12\x1d\n\x10nearest_distance\x18\x07 \x01(\x01H\x01\x88\x01\x01\x42\x14\n\x12_acquisition_valueB\x13\n\x11_nearest_distance\"\xcc\x01\n\x0bStopRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04rule\x18\x03 \x01(\x0e\x32\x17.bo_api.v1.StoppingRule\x12\'\n\x08\x65xpected\x18\x04 \x01(\x0b\x32\x15.bo_api.v1.Prediction\x12\x1a\n\rexpected_step\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x10\n\x0e_expected_step\"\xbf\x06\n\x05Trial\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\nparameters\x18\x02 \x03(\x0b\x32 .bo_api.v1.Trial.ParametersEntry\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.bo_api.v1.TrialState\x12,\n\x0cmeasurements\x18\x04 \x03(\x0b\x32\x16.bo_api.v1.Measurement\x12\x32\n\x12latest_measurement\x18\x05 \x01(\x0b\x32\x16.bo_api.v1.Measurement\x12\x31\n\x11\x66inal_measurement\x18\x06 \x01(\x0b\x32\x16.bo_api.v1.Measurement\x12#\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x12.bo_api.v1.Failure\x12\x1f\n\x05lease\x18\x08 \x01(\x0b\x32\x10.bo_api.v1.Lease\x12\x0f\n\x07\x61ttempt\x18\t \x01(\x05\x12\x16\n\x0e\x63heckpoint_uri\x18\n \x01(\t\x12,\n\x06labels\x18\x0b \x03(\x0b\x32\x1c.bo_api.v1.Trial.LabelsEntry\x12!\n\x06origin\x18\x0c \x01(\x0e\x32\x11.bo_api.v1.Origin\x12+\n\x0b\x65xplanation\x18\r \x01(\x0b\x32\x16.bo_api.v1.Explanation\x12,\n\x0cstop_request\x18\x0e \x01(\x0b\x32\x16.bo_api.v1.StopRequest\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x12 \x01(\x03\x1aL\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.bo_api.v1.ParameterValue:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xc2\x01\n\nTrialState\x12\x1b\n\x17TRIAL_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TRIAL_STATE_QUEUED\x10\x01\x12\x17\n\x13TRIAL_STATE_RUNNING\x10\x02\x12\x19\n\x15TRIAL_STATE_SUCCEEDED\x10\x03\x12\x16\n\x12TRIAL_STATE_FAILED\x10\x04\x12\x1a\n\x16TRIAL_STATE_INFEASIBLE\x10\x05\x12\x17\n\x13TRIAL_STATE_STOPPED\x10\x06*\xee\x01\n\rFailureReason\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x46\x41ILURE_REASON_OUT_OF_MEMORY\x10\x01\x12\x1b\n\x17\x46\x41ILURE_REASON_DIVERGED\x10\x02\x12(\n$FAILURE_REASON_INVALID_CONFIGURATION\x10\x03\x12\x1a\n\x16\x46\x41ILURE_REASON_CRASHED\x10\x04\x12\x1c\n\x18\x46\x41ILURE_REASON_PREEMPTED\x10\x05\x12\x1a\n\x16\x46\x41ILURE_REASON_TIMEOUT\x10\x06*\x8b\x01\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x12\n\x0eORIGIN_DEFAULT\x10\x01\x12\x17\n\x13ORIGIN_QUASI_RANDOM\x10\x02\x12\x14\n\x10ORIGIN_SURROGATE\x10\x03\x12\x0f\n\x0bORIGIN_USER\x10\x04\x12\x15\n\x11ORIGIN_WARM_START\x10\x05*H\n\x06Intent\x12\x16\n\x12INTENT_UNSPECIFIED\x10\x00\x12\x12\n\x0eINTENT_EXPLORE\x10\x01\x12\x12\n\x0eINTENT_EXPLOIT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62o_api/v1/trial.proto\x12\tbo_api.v1\x1a\x15\x62o_api/v1/space.proto\x1a\x15\x62o_api/v1/study.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"D\n\x07\x46\x61ilure\x12(\n\x06reason\x18\x01 \x01(\x0e\x32\x18.bo_api.v1.FailureReason\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xdf\x01\n\x0bMeasurement\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x34\n\x07metrics\x18\x02 \x03(\x0b\x32#.bo_api.v1.Measurement.MetricsEntry\x12*\n\x07\x65lapsed\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"Z\n\x05Lease\x12\r\n\x05token\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe1\x01\n\x0cTrialAttempt\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x05\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07outcome\x18\x05 \x01(\x0e\x32\x19.bo_api.v1.AttemptOutcome\x12#\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x12.bo_api.v1.Failure\"7\n\nPrediction\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x0c\n\x04mean\x18\x02 \x01(\x01\x12\x0b\n\x03std\x18\x03 \x01(\x01\"\x83\x02\n\x0b\x45xplanation\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12*\n\x0bpredictions\x18\x02 \x03(\x0b\x32\x15.bo_api.v1.Prediction\x12\x13\n\x0b\x61\x63quisition\x18\x03 \x01(\t\x12\x1e\n\x11\x61\x63quisition_value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12!\n\x06intent\x18\x05 \x01(\x0e\x32\x11.bo_api.v1.Intent\x12\x15\n\rnearest_trial\x18\x06 \x01(\t\x12\x1d\n\x10nearest_distance\x18\x07 \x01(\x01H\x01\x88\x01\x01\x42\x14\n\x12_acquisition_valueB\x13\n\x11_nearest_distance\"\xcc\x01\n\x0bStopRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04rule\x18\x03 \x01(\x0e\x32\x17.bo_api.v1.StoppingRule\x12\'\n\x08\x65xpected\x18\x04 \x01(\x0b\x32\x15.bo_api.v1.Prediction\x12\x1a\n\rexpected_step\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x10\n\x0e_expected_step\"\xea\x06\n\x05Trial\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\nparameters\x18\x02 \x03(\x0b\x32 .bo_api.v1.Trial.ParametersEntry\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.bo_api.v1.TrialState\x12,\n\x0cmeasurements\x18\x04 \x03(\x0b\x32\x16.bo_api.v1.Measurement\x12\x32\n\x12latest_measurement\x18\x05 \x01(\x0b\x32\x16.bo_api.v1.Measurement\x12\x31\n\x11\x66inal_measurement\x18\x06 \x01(\x0b\x32\x16.bo_api.v1.Measurement\x12#\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x12.bo_api.v1.Failure\x12\x1f\n\x05lease\x18\x08 \x01(\x0b\x32\x10.bo_api.v1.Lease\x12\x0f\n\x07\x61ttempt\x18\t \x01(\x05\x12\x16\n\x0e\x63heckpoint_uri\x18\n \x01(\t\x12,\n\x06labels\x18\x0b \x03(\x0b\x32\x1c.bo_api.v1.Trial.LabelsEntry\x12!\n\x06origin\x18\x0c \x01(\x0e\x32\x11.bo_api.v1.Origin\x12+\n\x0b\x65xplanation\x18\r \x01(\x0b\x32\x16.bo_api.v1.Explanation\x12,\n\x0cstop_request\x18\x0e \x01(\x0b\x32\x16.bo_api.v1.StopRequest\x12/\n\x0b\x63reate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x12 \x01(\x03\x12)\n\x08\x61ttempts\x18\x13 \x03(\x0b\x32\x17.bo_api.v1.TrialAttempt\x1aL\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.bo_api.v1.ParameterValue:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xc2\x01\n\nTrialState\x12\x1b\n\x17TRIAL_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TRIAL_STATE_QUEUED\x10\x01\x12\x17\n\x13TRIAL_STATE_RUNNING\x10\x02\x12\x19\n\x15TRIAL_STATE_SUCCEEDED\x10\x03\x12\x16\n\x12TRIAL_STATE_FAILED\x10\x04\x12\x1a\n\x16TRIAL_STATE_INFEASIBLE\x10\x05\x12\x17\n\x13TRIAL_STATE_STOPPED\x10\x06*\xee\x01\n\rFailureReason\x12\x1e\n\x1a\x46\x41ILURE_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x46\x41ILURE_REASON_OUT_OF_MEMORY\x10\x01\x12\x1b\n\x17\x46\x41ILURE_REASON_DIVERGED\x10\x02\x12(\n$FAILURE_REASON_INVALID_CONFIGURATION\x10\x03\x12\x1a\n\x16\x46\x41ILURE_REASON_CRASHED\x10\x04\x12\x1c\n\x18\x46\x41ILURE_REASON_PREEMPTED\x10\x05\x12\x1a\n\x16\x46\x41ILURE_REASON_TIMEOUT\x10\x06*\xa9\x01\n\x0e\x41ttemptOutcome\x12\x1f\n\x1b\x41TTEMPT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41TTEMPT_OUTCOME_COMPLETED\x10\x01\x12\x1a\n\x16\x41TTEMPT_OUTCOME_FAILED\x10\x02\x12\x1b\n\x17\x41TTEMPT_OUTCOME_EXPIRED\x10\x03\x12\x1e\n\x1a\x41TTEMPT_OUTCOME_SUPERSEDED\x10\x04*\x8b\x01\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x12\n\x0eORIGIN_DEFAULT\x10\x01\x12\x17\n\x13ORIGIN_QUASI_RANDOM\x10\x02\x12\x14\n\x10ORIGIN_SURROGATE\x10\x03\x12\x0f\n\x0bORIGIN_USER\x10\x04\x12\x15\n\x11ORIGIN_WARM_START\x10\x05*H\n\x06Intent\x12\x16\n\x12INTENT_UNSPECIFIED\x10\x00\x12\x12\n\x0eINTENT_EXPLORE\x10\x01\x12\x12\n\x0eINTENT_EXPLOIT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,14 +41,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRIAL_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_TRIAL_LABELSENTRY']._loaded_options = None
   _globals['_TRIAL_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_TRIALSTATE']._serialized_start=1896
-  _globals['_TRIALSTATE']._serialized_end=2090
-  _globals['_FAILUREREASON']._serialized_start=2093
-  _globals['_FAILUREREASON']._serialized_end=2331
-  _globals['_ORIGIN']._serialized_start=2334
-  _globals['_ORIGIN']._serialized_end=2473
-  _globals['_INTENT']._serialized_start=2475
-  _globals['_INTENT']._serialized_end=2547
+  _globals['_TRIALSTATE']._serialized_start=2167
+  _globals['_TRIALSTATE']._serialized_end=2361
+  _globals['_FAILUREREASON']._serialized_start=2364
+  _globals['_FAILUREREASON']._serialized_end=2602
+  _globals['_ATTEMPTOUTCOME']._serialized_start=2605
+  _globals['_ATTEMPTOUTCOME']._serialized_end=2774
+  _globals['_ORIGIN']._serialized_start=2777
+  _globals['_ORIGIN']._serialized_end=2916
+  _globals['_INTENT']._serialized_start=2918
+  _globals['_INTENT']._serialized_end=2990
   _globals['_FAILURE']._serialized_start=147
   _globals['_FAILURE']._serialized_end=215
   _globals['_MEASUREMENT']._serialized_start=218
@@ -57,16 +59,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEASUREMENT_METRICSENTRY']._serialized_end=441
   _globals['_LEASE']._serialized_start=443
   _globals['_LEASE']._serialized_end=533
-  _globals['_PREDICTION']._serialized_start=535
-  _globals['_PREDICTION']._serialized_end=590
-  _globals['_EXPLANATION']._serialized_start=593
-  _globals['_EXPLANATION']._serialized_end=852
-  _globals['_STOPREQUEST']._serialized_start=855
-  _globals['_STOPREQUEST']._serialized_end=1059
-  _globals['_TRIAL']._serialized_start=1062
-  _globals['_TRIAL']._serialized_end=1893
-  _globals['_TRIAL_PARAMETERSENTRY']._serialized_start=1770
-  _globals['_TRIAL_PARAMETERSENTRY']._serialized_end=1846
-  _globals['_TRIAL_LABELSENTRY']._serialized_start=1848
-  _globals['_TRIAL_LABELSENTRY']._serialized_end=1893
+  _globals['_TRIALATTEMPT']._serialized_start=536
+  _globals['_TRIALATTEMPT']._serialized_end=761
+  _globals['_PREDICTION']._serialized_start=763
+  _globals['_PREDICTION']._serialized_end=818
+  _globals['_EXPLANATION']._serialized_start=821
+  _globals['_EXPLANATION']._serialized_end=1080
+  _globals['_STOPREQUEST']._serialized_start=1083
+  _globals['_STOPREQUEST']._serialized_end=1287
+  _globals['_TRIAL']._serialized_start=1290
+  _globals['_TRIAL']._serialized_end=2164
+  _globals['_TRIAL_PARAMETERSENTRY']._serialized_start=2041
+  _globals['_TRIAL_PARAMETERSENTRY']._serialized_end=2117
+  _globals['_TRIAL_LABELSENTRY']._serialized_start=2119
+  _globals['_TRIAL_LABELSENTRY']._serialized_end=2164
 # @@protoc_insertion_point(module_scope)

@@ -90,6 +90,14 @@ def about(**fields: Any) -> pb.CreateStudyRequest:
     return request
 
 
+def objective(name: str = "o", **options: str) -> pb.SuggestTrialsRequest:
+    """Of a study that isn't there: what is too long is refused before it is looked for."""
+    given = {"name": name, "options": options}
+    return json_format.ParseDict(
+        {"parent": "studies/no", "workerId": "w", "objective": given}, pb.SuggestTrialsRequest()
+    )
+
+
 def update(**fields: Any) -> pb.UpdateStudyRequest:
     (name,) = fields
     study = {"name": "studies/s", **fields}
@@ -180,6 +188,13 @@ CASES: dict[str, Case] = {
         lambda n, t: study("n", metrics=[{**LOSS, "name": f"m{i}"} for i in range(n)]),
         "study.spec.metrics",
     ),
+    "MAX_OBJECTIVE_NAME": (lambda n, t: update(objective={"name": "o" * n}), "study.objective.name"),
+    "MAX_OPTIONS": (
+        lambda n, t: about(objective={"name": "o", "options": {f"k{i}": "" for i in range(n)}}),
+        "study.objective.options",
+    ),
+    "MAX_OPTION_KEY": (lambda n, t: objective(**{"k" * n: ""}), "objective.options"),
+    "MAX_OPTION_VALUE": (lambda n, t: objective(k="v" * n), 'objective.options["k"]'),
     "MAX_SOURCES": (
         lambda n, t: settings("suggestion.warm_start_studies", warmStartStudies=[f"studies/n{i}" for i in range(n)]),
         "study.spec.suggestion.warm_start_studies",
@@ -431,6 +446,11 @@ def test_a_slice_with_too_many_points(channel: grpc.Channel) -> None:
         (report("", uri="u"), "lease_token"),
         (pb.StopTrialRequest(name=TRIAL, reason="\0"), "reason"),
         (update(displayName="\0"), "study.display_name"),
+        (update(objective={"name": "\0"}), "study.objective.name"),
+        (update(objective={"name": ""}), "study.objective.name"),
+        (objective(""), "objective.name"),
+        (objective(k="\0"), 'objective.options["k"]'),
+        (objective(**{"": "v"}), "objective.options"),
     ],
 )
 def test_nul_and_nothing_are_refused_by_name(channel: grpc.Channel, request_: Any, field: str) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bo_service.adapters.grpc import space_codec, study_codec, trial_codec
 from bo_service.adapters.grpc.names import STUDY_ID
+from bo_service.application.views import StudyView
 from bo_service.core.constraints import EqualityConstraint, ForbiddenCombination, LinearConstraint
 from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale
 from bo_service.core.space import Activation, Parameter, SearchSpace
@@ -187,7 +188,9 @@ def test_an_update_changes_what_the_mask_names_and_nothing_else() -> None:
 def test_a_study_tells_its_counts() -> None:
     spec = StudySpec(SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)),)), (Metric("loss", Goal.MINIMIZE),))
     study = Study("s", spec, NOW, NOW, "S", {"a": "b"}, revision=4)
-    wire = study_codec.study_to_wire(study, {TrialState.FAILED: 2, TrialState.QUEUED: 1})
+    wire = study_codec.study_to_wire(StudyView(study, {TrialState.FAILED: 2, TrialState.QUEUED: 1}))
+    assert not wire.HasField("objective")
+    assert not wire.HasField("recent_failures")
     assert (wire.trial_counts.failed, wire.trial_counts.queued, wire.trial_counts.running) == (2, 1, 0)
     assert wire.create_time.ToDatetime(UTC) == NOW
     assert (wire.name, wire.revision, dict(wire.labels)) == ("studies/s", 4, {"a": "b"})

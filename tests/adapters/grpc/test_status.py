@@ -50,6 +50,7 @@ def test_every_error_has_a_status() -> None:
         (errors.NotFound, grpc.StatusCode.NOT_FOUND),
         (errors.AlreadyExists, grpc.StatusCode.ALREADY_EXISTS),
         (errors.WrongState, grpc.StatusCode.FAILED_PRECONDITION),
+        (errors.ObjectiveMismatch, grpc.StatusCode.FAILED_PRECONDITION),
         (errors.WrongLease, grpc.StatusCode.FAILED_PRECONDITION),
         (errors.NotEnoughData, grpc.StatusCode.FAILED_PRECONDITION),
         (errors.LimitExceeded, grpc.StatusCode.RESOURCE_EXHAUSTED),

@@ -13,9 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bo_service.adapters.grpc import status, study_codec, trial_codec
+from bo_service.application.views import StudyView
 from bo_service.core import errors
+from bo_service.core.attempts import Attempt, AttemptOutcome
 from bo_service.core.domains import FloatDomain
+from bo_service.core.failures import Ending, RecentFailures
+from bo_service.core.objective import ObjectiveSpec
 from bo_service.core.space import Parameter, SearchSpace
+from bo_service.core.stopping.settings import StoppingRule
 from bo_service.core.study import Goal, Metric, Study, StudySpec, StudyState
 from bo_service.core.trial import (
     Explanation,
@@ -53,6 +58,15 @@ explanations = st.builds(
     st.none() | st.integers(1, 10**6),
     st.none() | st.floats(0, 1),
 )
+attempts = st.builds(
+    Attempt,
+    st.integers(1, 100),
+    texts,
+    st.none() | moments,
+    st.none() | moments,
+    st.none() | st.sampled_from(AttemptOutcome),
+    st.none() | st.builds(Failure, st.sampled_from(FailureReason), texts),
+)
 trials = st.builds(
     Trial,
     study_id=st.just("s-1"),
@@ -69,16 +83,25 @@ trials = st.builds(
     checkpoint_uri=texts,
     labels=labels,
     explanation=st.none() | explanations,
-    stop_request=st.none() | st.builds(StopRequest, texts, moments),
+    stop_request=st.none()
+    | st.builds(
+        StopRequest,
+        texts,
+        moments,
+        st.sampled_from(StoppingRule),
+        st.none() | st.builds(Prediction, names, finite, finite),
+        st.none() | st.integers(0, 2**53),
+    ),
     start_time=st.none() | moments,
     end_time=st.none() | moments,
     revision=st.integers(0, 2**62),
+    attempts=st.lists(attempts, max_size=3).map(tuple),
 )
 
 
 def plain(value):
     """Values of the server and of the client in one form: enums by name, durations in seconds, classes as mappings."""
-    if isinstance(value, TrialState | FailureReason | Origin | Intent | StudyState):
+    if isinstance(value, TrialState | FailureReason | Origin | Intent | StudyState | StoppingRule | AttemptOutcome):
         return value.name
     if isinstance(value, timedelta):
         return value.total_seconds()
@@ -103,10 +126,33 @@ def test_trials(trial, curve) -> None:
     expected |= {
         "name": f"studies/s-1/trials/{trial.number}",
         "measurements": plain(curve or []),
-        "worker_id": lease["worker_id"] if lease else "",
+        "worker_id": lease["worker_id"] if lease else read["worker_id"],
         "stop_reason": stop["reason"] if stop else None,
+        "stop_rule": stop["rule"] if stop and stop["rule"] != "NONE" else None,
+        "expected": stop["expected"] if stop else None,
+        "expected_step": stop["expected_step"] if stop else None,
     }
     assert read == expected
+
+
+def test_who_ended_a_trial_is_told_from_its_attempts() -> None:
+    at = [datetime(2026, 1, 1, 0, minute, tzinfo=UTC) for minute in range(4)]
+    trial = Trial("s-1", 1, {}, at[0], Origin.USER)
+
+    def worker(trial: Trial) -> str:
+        return codec.trial_from_wire(trial_codec.trial_to_wire(trial, None, token_visible=False)).worker_id
+
+    assert worker(trial) == ""
+    first = trial.start(Lease("t", "slow", at[1]), at[0])
+    assert worker(first) == "slow"
+    lost = first.expire(3, at[1])
+    assert worker(lost) == ""
+    second = lost.start(Lease("u", "next", at[3]), at[2])
+    assert worker(second) == "next"
+    result = Measurement({"loss": 1.0})
+    assert worker(second.complete(result, at[3])) == "next"
+    assert worker(second.complete(result, at[3], attempt=1)) == "slow"
+    assert worker(second.expire(2, at[3])) == "next"
 
 
 @given(trials)
@@ -123,9 +169,14 @@ def test_the_token_of_a_lease_is_told_to_its_holder_alone(trial) -> None:
 def test_studies(state) -> None:
     spec = StudySpec(SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)),)), (Metric("loss", Goal.MINIMIZE),))
     at = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
-    study = Study("s-1", spec, at, at + timedelta(1), "S", {"a": "b"}, state, revision=4)
+    study = Study(
+        "s-1", spec, at, at + timedelta(1), "S", {"a": "b"}, state, 4, objective=ObjectiveSpec("o", {"a": "1"})
+    )
     counts = {each: n for n, each in enumerate(TrialState)}
-    read = codec.study_from_wire(study_codec.study_to_wire(study, counts))
+    recent = RecentFailures(7, 9, Ending(3, Failure(FailureReason.CRASHED, "boom")))
+    read = codec.study_from_wire(study_codec.study_to_wire(StudyView(study, counts, recent)))
+    assert read.objective_spec == bo_client.ObjectiveSpec("o", {"a": "1"})
+    assert str(read.recent_failures) == "7 of the last 9 trials failed; first (trial 3): CRASHED: boom"
     assert (read.id, read.name, read.state.name, read.revision) == ("s-1", "studies/s-1", state.name, 4)
     assert (read.display_name, read.labels) == ("S", {"a": "b"})
     assert (read.create_time, read.update_time) == (study.create_time, study.update_time)
@@ -173,6 +224,7 @@ class Refused(RpcError, Call):
         (errors.NotFound("why"), bo_client.NotFound),
         (errors.AlreadyExists("why", study="s"), bo_client.AlreadyExists),
         (errors.WrongState("why", state="STOPPED"), bo_client.FailedPrecondition),
+        (errors.ObjectiveMismatch("why", study="s"), bo_client.FailedPrecondition),
         (errors.WrongLease("why"), bo_client.FailedPrecondition),
         (errors.NotEnoughData("why"), bo_client.FailedPrecondition),
         (errors.LimitExceeded("why"), bo_client.LimitExceeded),

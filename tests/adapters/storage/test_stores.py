@@ -120,8 +120,8 @@ class StorageContract:
             found = records.trials.get("s", 1)
             assert found == TRIAL
             assert [type(v) for v in found.parameters.values()] == [float, int, str, bool, int, float, str]
-            assert records.leases.was_given("token", "s", 1)
-            assert not records.leases.was_given("token", "s", 2)
+            assert records.leases.attempt_of("token", "s", 1) == TRIAL.attempt
+            assert records.leases.attempt_of("token", "s", 2) is None
             first, second = records.measurements.of("s", [1])[1]
             assert (first, second.step) == (Measurement({"loss": 1.0}, 1, None, NOW), 2)
             assert math.isnan(second.metrics["loss"])
@@ -385,8 +385,8 @@ class StorageContract:
         with store.read() as records:
             assert records.studies.get("s").display_name == words
             assert records.trials.get("s", 1) == trial
-            assert records.leases.was_given(words, "s", 1)
-            assert not records.leases.was_given(words + "\0", "s", 1)
+            assert records.leases.attempt_of(words, "s", 1) == trial.attempt
+            assert records.leases.attempt_of(words + "\0", "s", 1) is None
             assert records.answers.find(key, Done) == Done()
 
     def test_migrations_lead_to_the_schema(self, store, address) -> None:

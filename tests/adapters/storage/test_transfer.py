@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from bo_service.adapters.storage.opening import open_store
 from bo_service.adapters.storage.transfer import exported, imported
 from bo_service.application.ports import Store
+from bo_service.core.attempts import Attempt, AttemptOutcome
 from bo_service.core.domains import CategoricalDomain, FloatDomain
 from bo_service.core.errors import AlreadyExists, InvalidArgument, NotFound
+from bo_service.core.objective import ObjectiveSpec
 from bo_service.core.space import Parameter, SearchSpace
 from bo_service.core.study import ExecutionSettings, Goal, Metric, Study, StudySpec, StudyState
 from bo_service.core.trial import (
@@ -83,6 +85,23 @@ trials = st.builds(
     start_time=st.none() | moments,
     end_time=st.none() | moments,
     revision=st.integers(0, 2**62),
+    attempts=st.lists(
+        st.builds(
+            Attempt,
+            st.integers(1, 100),
+            words,
+            st.none() | moments,
+            st.none() | moments,
+            st.none() | st.sampled_from(AttemptOutcome),
+            st.none() | st.builds(Failure, st.sampled_from(FailureReason), words),
+        ),
+        max_size=3,
+    ).map(tuple),
+)
+objectives = st.builds(
+    ObjectiveSpec,
+    st.text("ab:.é", min_size=1, max_size=9),
+    st.dictionaries(st.text("ab é", min_size=1, max_size=5), st.text("a\n\ue000 é", max_size=9), max_size=3),
 )
 
 
@@ -107,7 +126,17 @@ def load(store: Store, lines: list[str], study_id: str | None = None, at: dateti
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    study=st.builds(Study, st.just(""), st.just(SPEC), moments, moments, words, labels, st.sampled_from(StudyState)),
+    study=st.builds(
+        Study,
+        st.just(""),
+        st.just(SPEC),
+        moments,
+        moments,
+        words,
+        labels,
+        st.sampled_from(StudyState),
+        objective=st.none() | objectives,
+    ),
     made=st.lists(st.tuples(trials, curves, st.booleans()), max_size=4),
 )
 def test_a_study_goes_there_and_back_unchanged(stores, study, made) -> None:
@@ -138,7 +167,8 @@ def test_a_study_goes_there_and_back_unchanged(stores, study, made) -> None:
             assert [t.number for t in records.trials.select(study.study_id)] == kept
             assert len(records.trials.deleted(study.study_id, 0, 99)) == len(made) - len(kept)
             for trial in records.trials.select(study.study_id):
-                assert not trial.lease or records.leases.was_given(trial.lease.token, study.study_id, trial.number)
+                lease, owner = trial.lease, (study.study_id, trial.number)
+                assert not lease or records.leases.attempt_of(lease.token, *owner) == trial.attempt
 
 
 @pytest.fixture(params=[0, 1], ids=["sqlite", "postgresql"])
@@ -168,8 +198,8 @@ def test_leases_go_on_where_they_were_and_copies_have_no_holder(store, running) 
     with store.read() as records:
         assert len(records.trials.select(copy.study_id)) == 450
         assert records.trials.get(copy.study_id, 1).lease.expire_time == later + timedelta(seconds=45)
-        assert records.leases.was_given(running.lease.token, running.study_id, 1)
-        assert not records.leases.was_given(running.lease.token, copy.study_id, 1)
+        assert records.leases.attempt_of(running.lease.token, running.study_id, 1) == 1
+        assert records.leases.attempt_of(running.lease.token, copy.study_id, 1) is None
 
 
 def test_what_is_there_is_never_overwritten(store, running) -> None:
@@ -184,6 +214,15 @@ def changed(line: str, **changes: object) -> str:
     return json.dumps({**json.loads(line), **changes})
 
 
+def test_a_file_of_an_older_version_tells_the_workers_by_its_leases(store, running) -> None:
+    lines = export(store, running.study_id)
+    for spoiled in (lines, [changed(lines[0], version=1), *lines[1:]]):
+        copy = load(store, [changed(spoiled[0]), *spoiled[1:]], next(IDS))
+        with store.read() as records:
+            attempts = records.trials.get(copy.study_id, 1).attempts
+        assert attempts == ((Attempt(1, "w"),) if spoiled is not lines else ())
+
+
 @pytest.mark.parametrize(
     ("spoil", "hint"),
     [
@@ -193,7 +232,7 @@ def changed(line: str, **changes: object) -> str:
         (lambda lines: [lines[0], "PK\3\4", *lines[2:]], "line 2: is no JSON"),
         (lambda lines: [lines[0], "[]", *lines[2:]], "line 2: has none of trial, deleted"),
         (lambda lines: [changed(lines[0], format="x"), *lines[1:]], "line 1: names no format"),
-        (lambda lines: [changed(lines[0], version=2), *lines[1:]], "line 1: is of version 2.*upgrade"),
+        (lambda lines: [changed(lines[0], version=3), *lines[1:]], "line 1: is of version 3.*upgrade"),
         (lambda lines: [changed(lines[0], study={"study_id": 3}), *lines[1:]], "line 1: holds no"),
         (lambda lines: [lines[0], changed(lines[1], trial={"state": "lost"}), *lines[2:]], "line 2: holds no"),
     ],

@@ -10,19 +10,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from bo_api.v1 import optimization_service_pb2 as pb
 from google.protobuf.json_format import MessageToDict
 from sqlalchemy import create_engine, text
 
 from bo_service.adapters.grpc.servicer import OptimizationServicer
+from bo_service.adapters.storage import upgrade as upgrading
 from bo_service.adapters.storage.opening import open_store
 from bo_service.application.pulse import keep_pulse
 from bo_service.application.services import Services
+from bo_service.core.attempts import AttemptOutcome
 
 OLD = Path(__file__).parent / "old"
 VERSIONS = sorted(file.stem.removeprefix("schema-") for file in OLD.glob("schema-*.db"))
+WITH_ATTEMPTS = "0005"
 HEAD = max(p.stem[:4] for p in Path("bo_service/adapters/storage/migrations/versions").glob("[0-9]*.py"))
 
 
@@ -31,14 +36,38 @@ class Noon:
         return datetime(2027, 1, 1, 12, tzinfo=UTC)
 
 
-def told(services: Services) -> dict[str, object]:
+def told(services: Services) -> dict[str, Any]:
     servicer = OptimizationServicer(services, 1, 1)
-    found = {}
+    found: dict[str, Any] = {}
     for study in servicer.ListStudies(pb.ListStudiesRequest(), None).studies:  # type: ignore[arg-type]
         request = pb.ListTrialsRequest(parent=study.name, view=pb.TRIAL_VIEW_FULL, page_size=1000)
         trials = servicer.ListTrials(request, None).trials  # type: ignore[arg-type]
         found[study.name] = {"study": MessageToDict(study), "trials": [MessageToDict(t) for t in trials]}
     return found
+
+
+def without_attempts(found: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Take the attempts out of what is told: by trial."""
+    return {t["name"]: t.pop("attempts") for study in found.values() for t in study["trials"] if "attempts" in t}
+
+
+def check_attempts(found: dict[str, list[dict[str, Any]]]) -> None:
+    """Those that a server before schema 0005 has kept: it knew the workers, and the times of the last attempt."""
+    if not found:
+        return
+    first = {int(name.rpartition("/")[2]): made for name, made in found.items() if name.startswith("studies/first/")}
+    assert [a["workerId"] for a in first[1]] == ["host:1"]
+    assert first[1][0]["outcome"] == "ATTEMPT_OUTCOME_COMPLETED"
+    assert {"startTime", "endTime"} <= set(first[1][0])
+    (diverged,) = first[7]
+    assert (diverged["outcome"], diverged["failure"]["message"]) == ("ATTEMPT_OUTCOME_FAILED", "loss is NaN")
+    before, last = first[8]  # it crashed twice, which were all attempts that it had
+    assert (before["attempt"], before["workerId"]) == (1, "host:1")
+    assert not {"startTime", "endTime", "outcome"} & set(before)
+    assert (last["attempt"], last["failure"]["message"]) == (2, "boom")
+    running = [made[-1] for made in first.values() if made[-1]["workerId"] == "host:2"]
+    assert len(running) == 2
+    assert all("startTime" in a and "endTime" not in a and "outcome" not in a for a in running)
 
 
 def migrate(address: str, *options: str) -> "subprocess.CompletedProcess[str]":
@@ -55,7 +84,10 @@ def old_file(tmp_path: Path, version: str) -> Path:
 def test_what_an_old_server_said_the_newest_says_too(version: str, old_file: Path) -> None:
     store = open_store(f"sqlite:///{old_file}")
     services = Services(store, Noon(), None)  # type: ignore[arg-type]
-    assert told(services) == json.loads((OLD / f"schema-{version}.json").read_text())
+    now = told(services)
+    attempts = without_attempts(now) if version < WITH_ATTEMPTS else {}
+    assert now == json.loads((OLD / f"schema-{version}.json").read_text())
+    check_attempts(attempts)
     with store.read() as records:
         numbers = [t.number for t in records.trials.select("first")]
         last = records.studies.get("first").last_number
@@ -84,6 +116,41 @@ def test_a_check_changes_and_makes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "there is no file" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_of_old_trials_are_found_in_a_database_of_many(make_database: Callable[[], str]) -> None:
+    """More trials than the migration reads at once, and names that a PostgreSQL column of words escapes."""
+    address = make_database()
+    engine = create_engine(address.replace("postgresql:", "postgresql+psycopg:"))
+    config = upgrading._config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        study = "insert into studies values ('s', :spec, 0, 0, 's', '{}', 'active', 1, 2500)"
+        spec = {"space": {"parameters": [{"name": "x", "domain": {"kind": "FloatDomain", "low": 0, "high": 1}}]}}
+        connection.execute(text(study), {"spec": json.dumps({**spec, "metrics": [{"name": "y", "goal": "minimize"}]})})
+        connection.execute(
+            text(
+                "insert into trials (study_id, number, parameters, create_time, origin, state, attempt, checkpoint_uri,"
+                " labels, start_time, end_time, revision) select 's', n, '{}', 0, 'user', 'succeeded', 1, '', '{}',"
+                " 1000000, 3000000, n from generate_series(1, 2500) n"
+            )
+        )
+        connection.execute(
+            text("insert into leases select 'token' || n, 's', n, :worker || n, 1 from generate_series(1, 2499) n"),
+            {"worker": "w\ue000\ue001"},
+        )
+    engine.dispose()
+    store = open_store(address)
+    with store.read() as records:
+        trials = records.trials.select("s")
+    store.close()
+    assert [[a.worker_id for a in t.attempts] for t in trials] == [*([f"w\ue000{n}"] for n in range(1, 2500)), []]
+    (attempt,) = trials[1200].attempts
+    assert attempt.end_time is not None
+    assert attempt.start_time is not None
+    assert (attempt.end_time - attempt.start_time).total_seconds() == 2.0
+    assert attempt.outcome is AttemptOutcome.COMPLETED
 
 
 def test_migrate_on_postgresql(make_database: Callable[[], str]) -> None:

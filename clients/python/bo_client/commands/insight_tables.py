@@ -59,6 +59,10 @@ def _metric(info: StudyInfo, found: MetricAnalysis) -> Iterator[RenderableType]:
     yield Text("Is the best really best?", style="bold")
     yield Text(found.best.summary)
     yield _contenders(found.best)
+    if found.best.stopped_count:
+        yield Text(
+            f"Not among them: {found.best.stopped_count} that a stopping rule cut short; none was observed whole."
+        )
     yield Text(f"Noise of a single run: ± {found.best.noise_std:.2g}{unit}. A star marks the best value observed.")
     yield Text("")
     yield Text("Is this to be trusted?", style="bold")

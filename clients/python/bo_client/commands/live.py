@@ -16,7 +16,7 @@ from bo_client.commands.progress import Progress
 from bo_client.commands.sparkline import Sparkline
 from bo_client.commands.tables import STYLES, best_line, console, result, results
 from bo_client.values import Change, StudyInfo, StudyState, Trial
-from bo_client.wording import assignments, clock, duration, in_order, nothing_yet, short
+from bo_client.wording import assignments, clock, duration, in_order, nothing_yet, one_line, short
 
 BAR_WIDTH = 32
 REFRESHES = 4
@@ -104,6 +104,8 @@ def render(progress: Progress, now: datetime) -> RenderableType:
     rows.add_row("running", _running(progress, now))
     if progress.ended:
         rows.add_row("latest", _latest_trials(progress))
+    if progress.study.recent_failures:
+        rows.add_row("failing", Text(one_line(str(progress.study.recent_failures)), style="bold red"))
     return Group(head, rows)
 
 

@@ -9,6 +9,7 @@ import click
 from bo_client.client import Client
 from bo_client.commands.arguments import json_option, parameters_argument, pass_client, study_argument
 from bo_client.commands.records import as_csv, as_json, study_record, trial_record
+from bo_client.study import Study
 
 WATCH_PATIENCE = 60.0
 """Seconds for which a watched server may be away, as during a restart."""
@@ -30,11 +31,17 @@ def studies(client: Client, as_json_: bool) -> None:
 
 @click.command()
 @study_argument
+@click.option(
+    "--trial", "number", type=click.IntRange(min=1), metavar="NUMBER", help="Only this trial, with its attempts."
+)
 @json_option
 @pass_client
-def show(client: Client, study_id: str, as_json_: bool) -> None:
+def show(client: Client, study_id: str, number: int | None, as_json_: bool) -> None:
     """Show a study and its trials; a star marks the best, ✗ what is beyond its bound."""
     study = client.study(study_id)
+    if number is not None:
+        _show_trial(study, number, as_json_)
+        return
     trials = list(study.trials(full=as_json_))
     if as_json_:
         records = [trial_record(trial, study.definition) for trial in trials]
@@ -48,6 +55,16 @@ def show(client: Client, study_id: str, as_json_: bool) -> None:
     if trials:
         out.print()
         out.print(tables.trials_table(study.definition, trials, best))
+
+
+def _show_trial(study: Study, number: int, as_json_: bool) -> None:
+    trial = study.trial(number)
+    if as_json_:
+        click.echo(as_json(trial_record(trial, study.definition)))
+        return
+    from bo_client.commands import tables
+
+    tables.console().print(tables.trial_text(study.definition, trial))
 
 
 @click.command()

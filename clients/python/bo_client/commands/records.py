@@ -9,7 +9,7 @@ from datetime import datetime
 from io import StringIO
 from typing import Any
 
-from bo_client.values import Measurement, StudyInfo, Trial
+from bo_client.values import Attempt, Measurement, StudyInfo, Trial
 from bo_client.wording import duration, in_order
 
 
@@ -33,6 +33,8 @@ def study_record(info: StudyInfo) -> dict[str, Any]:
         "constraints": [{"type": _kind(c), **_filled(asdict(c))} for c in info.space.constraints],
         "settings": dict(info.settings),
         "trial_counts": {state.value: count for state, count in info.counts.items()},
+        "objective": asdict(info.objective_spec) if info.objective_spec else None,
+        "recent_failures": asdict(info.recent_failures) if info.recent_failures else None,
         "create_time": _moment(info.create_time),
         "update_time": _moment(info.update_time),
     }
@@ -56,6 +58,10 @@ def trial_record(trial: Trial, study: StudyInfo) -> dict[str, Any]:
         "labels": dict(trial.labels),
         "checkpoint_uri": trial.checkpoint_uri,
         "stop_reason": trial.stop_reason,
+        "stop_rule": trial.stop_rule,
+        "expected": asdict(trial.expected) if trial.expected else None,
+        "expected_step": trial.expected_step,
+        "attempts": [_attempt(a) for a in trial.attempts],
         "create_time": _moment(trial.create_time),
         "start_time": _moment(trial.start_time),
         "end_time": _moment(trial.end_time),
@@ -74,7 +80,8 @@ def as_csv(study: StudyInfo, trials: Sequence[Trial]) -> str:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     about = ["trial", "state", "origin", "attempt"]
-    writer.writerow([*about, *study.space.names, *metrics, "failure", "labels", "start_time", "end_time", "seconds"])
+    ended = ["labels", "start_time", "end_time", "seconds", "worker", "stopped_by"]
+    writer.writerow([*about, *study.space.names, *metrics, "failure", *ended])
     for trial in trials:
         final = trial.final_measurement.metrics if trial.final_measurement else {}
         writer.writerow(
@@ -90,6 +97,8 @@ def as_csv(study: StudyInfo, trials: Sequence[Trial]) -> str:
                 _moment(trial.start_time) or "",
                 _moment(trial.end_time) or "",
                 "" if (seconds := duration(trial)) is None else round(seconds, 3),
+                trial.worker_id,
+                trial.stop_rule or ("USER" if trial.stop_reason is not None else ""),
             ]
         )
     return text.getvalue()
@@ -112,6 +121,11 @@ def _measurement(measurement: Measurement | None) -> dict[str, Any] | None:
         return None
     metrics = {name: number(value) for name, value in measurement.metrics.items()}
     return _filled({"step": measurement.step, "metrics": metrics, "elapsed": measurement.elapsed})
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    moments = {"start_time": _moment(attempt.start_time), "end_time": _moment(attempt.end_time)}
+    return _filled({**asdict(attempt), **moments})
 
 
 def _moment(moment: datetime | None) -> str | None:

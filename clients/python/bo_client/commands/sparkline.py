@@ -6,7 +6,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.text import Text
 
-from bo_client.figures.showing import is_within, worst_shown
+from bo_client.figures.showing import is_observed, is_within, worst_shown
 from bo_client.ranking import is_better
 from bo_client.values import Metric, StudyInfo, Trial
 
@@ -42,7 +42,7 @@ def sparkline(study: StudyInfo, trials: Sequence[Trial], metric: Metric, width: 
     marks, leader = [], None
     for trial in ended:
         value = trial.value(metric.name)
-        is_best = value is not None and is_within(study, trial) and _beats(value, leader, metric)
+        is_best = value is not None and is_within(study, trial) and is_observed(trial) and _beats(value, leader, metric)
         leader = value if is_best else leader
         marks.append((LOST if value is None else _bar(value, worst, best), _style(study, trial, is_best)))
     for mark, style in marks[-width:]:

@@ -9,7 +9,20 @@ from rich.table import Table
 from rich.text import Text
 
 from bo_client.values import ConfigurationPrediction, Metric, StudyInfo, Trial, TrialState
-from bo_client.wording import assignments, clock, duration, goals, heading, in_order, nothing_yet, progress, short
+from bo_client.wording import (
+    assignments,
+    attempt_line,
+    clock,
+    duration,
+    goals,
+    heading,
+    in_order,
+    nothing_yet,
+    one_line,
+    printable,
+    progress,
+    short,
+)
 
 STYLES = {
     TrialState.QUEUED: "dim",
@@ -43,11 +56,15 @@ def within(value: float, error: float) -> str:
 def studies_table(studies: Iterable[StudyInfo]) -> RenderableType:
     """One line a study."""
     table = table_of("study", "state", "ended", "running", "goal", "changed (UTC)")
+    failing = []
     for info in studies:
+        failing += (
+            [Text(f"{info.id}: {one_line(str(info.recent_failures))}", style="red")] if info.recent_failures else []
+        )
         changed = f"{info.update_time:%Y-%m-%d %H:%M:%S}" if info.update_time else ""
         running = str(info.counts[TrialState.RUNNING])
         table.add_row(Text(info.id), info.state.value, progress(info), running, Text(goals(info)), changed)
-    return table
+    return Group(table, *failing)
 
 
 def study_text(info: StudyInfo, best: Sequence[Trial]) -> RenderableType:
@@ -62,9 +79,15 @@ def study_text(info: StudyInfo, best: Sequence[Trial]) -> RenderableType:
     ]
     if info.warm_start_studies:
         lines.append(f"starts    from {', '.join(info.warm_start_studies)}")
+    if info.objective_spec:
+        options = " ".join(f"{key}={one_line(text)}" for key, text in info.objective_spec.options.items())
+        lines.append(f"objective {one_line(info.objective_spec.name)} {options}".rstrip())
     if info.labels:
         lines.append("labels    " + " ".join(f"{k}={v}" for k, v in sorted(info.labels.items())))
-    return Text("\n".join(lines))
+    told = Text("\n".join(lines))
+    if info.recent_failures:
+        told.append(f"\nfailing   {one_line(str(info.recent_failures))}", style="bold red")
+    return told
 
 
 def best_line(info: StudyInfo, best: Sequence[Trial]) -> str:
@@ -92,7 +115,7 @@ def result(metric: Metric, value: float | None) -> Text:
 
 def trials_table(info: StudyInfo, trials: Iterable[Trial], best: Sequence[Trial]) -> RenderableType:
     """One line a trial, a column for each objective and constraint metric; a star marks the best."""
-    table = table_of("trial", "state", *(heading(m) for m in info.steering), "time", "from", "parameters")
+    table = table_of("trial", "state", *(heading(m) for m in info.steering), "time", "from", "worker", "parameters")
     starred = {trial.number for trial in best}
     for trial in trials:
         seconds = duration(trial)
@@ -102,6 +125,7 @@ def trials_table(info: StudyInfo, trials: Iterable[Trial], best: Sequence[Trial]
             *(result(metric, trial.value(metric.name)) for metric in info.steering),
             "" if seconds is None else clock(seconds),
             (trial.origin or "").lower(),
+            Text(trial.worker_id),
             Text(assignments(in_order(trial.parameters, info.space))).append(_remark(trial), style="dim"),
             style="bold" if trial.number in starred else "",
         )
@@ -115,6 +139,9 @@ def trial_text(info: StudyInfo, trial: Trial) -> RenderableType:
         table.add_row(Text(f"  {name}"), Text(short(value)), Text(info.space[name].unit))
     head = Text(f"trial {trial.number}  {trial.state.value}", style="bold")
     told = [Text(f"{name}: {text}", style="dim") for name, text in trial.labels.items()]
+    if trial.failure:
+        told.append(Text(f"{trial.failure.reason.value}: {printable(trial.failure.message)}", style="red"))
+    told += [Text(attempt_line(attempt), style="dim") for attempt in trial.attempts]
     if trial.final_measurement is None:
         return Group(head, table, *told)
     declared = {m.name: m for m in info.metrics}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bo_client.figures.marks import Axis, Dots, Level, Line, Mark, Panel, Picture, Symbol, Words
 from bo_client.figures.showing import (
     BEYOND,
+    STOPPED,
     axis_over,
     directed,
     facts_of,
@@ -12,6 +13,7 @@ from bo_client.figures.showing import (
     is_within,
     metrics_of,
     nothing,
+    stopped_words,
     titled,
     with_result,
     worst_shown,
@@ -44,17 +46,19 @@ def convergence(study: StudyInfo, trials: Sequence[Trial], metric: str | None = 
     if not shown:
         return nothing(study, f"no trial of {study.id} has a result yet")
     panels = [_panel(study, trials, m, "trial" if m is shown[-1] else "") for m in shown]
-    title = titled(study, f"{len(ended)} of {len(trials)} trials have a result")
+    title = titled(study, f"{len(ended)} of {len(trials)} trials have a result{stopped_words(trials)}")
     best = "; ".join(w.text for p in panels for w in p.marks if isinstance(w, Words))
-    summary = f"{', '.join(with_unit(m) for m in shown)} of each trial by its number. Best: {best or 'none'}."
+    what = ", ".join(with_unit(m) for m in shown)
+    summary = f"{what} of each trial by its number{stopped_words(trials)}. Best: {best or 'none'}."
     return Picture(title, panels, summary=summary)
 
 
 def _panel(study: StudyInfo, trials: Sequence[Trial], metric: Metric, title: str) -> Panel:
     seen = [(t, value) for t in trials if (value := t.value(metric.name)) is not None]
-    within = [(t, v) for t, v in seen if is_within(study, t)]
-    beyond = [(t, v) for t, v in seen if not is_within(study, t)]
-    worst = worst_shown([v for _, v in seen], metric.goal)
+    within = [(t, v) for t, v in seen if is_within(study, t) and not t.is_cut_short]
+    beyond = [(t, v) for t, v in seen if not is_within(study, t) and not t.is_cut_short]
+    stopped = [(t, v) for t, v in seen if t.is_cut_short]
+    worst = worst_shown([v for _, v in [*within, *beyond] or seen], metric.goal)
     if within and is_better(worst, within[0][1], metric.goal):
         worst = within[0][1]  # the line of the best begins there
     is_alone = len(study.objectives) == 1
@@ -62,6 +66,7 @@ def _panel(study: StudyInfo, trials: Sequence[Trial], metric: Metric, title: str
     marks = [
         *_by_origin(study, [(t, v) for t, v in within if not is_better(worst, v, metric.goal)]),
         *_beyond(study, [(t, v) for t, v in beyond if not is_better(worst, v, metric.goal)]),
+        *_stopped(study, [(t, v) for t, v in stopped if not is_better(worst, v, metric.goal)], len(stopped)),
         *_far(study, [(t, v) for t, v in seen if is_better(worst, v, metric.goal)], metric, worst, is_alone),
         *(_best(within, metric, last=max(t.number for t in trials)) if metric.goal else ()),
         *_defaults(trials, metric, is_alone),
@@ -95,6 +100,15 @@ def _dots(study: StudyInfo, seen: Seen, label: str, symbol: Symbol) -> Dots:
 def _beyond(study: StudyInfo, seen: Seen) -> list[Mark]:
     hover = facts_of(study, [t for t, _ in seen])
     return [Dots([t.number for t, _ in seen], [v for _, v in seen], "bad", BEYOND, "ring", hover=hover)] if seen else []
+
+
+def _stopped(study: StudyInfo, seen: Seen, count: int) -> list[Mark]:
+    """Trials that a rule cut short, apart from the others: what they had reached until then. They are counted."""
+    if not seen:
+        return []
+    label, hover = f"{STOPPED} ({count}), as far as they came", facts_of(study, [t for t, _ in seen])
+    numbers, values = [t.number for t, _ in seen], [v for _, v in seen]
+    return [Dots(numbers, values, "muted", label, "cross", hover=hover, alpha=0.6)]
 
 
 def _far(study: StudyInfo, seen: Seen, metric: Metric, worst: float, is_alone: bool) -> list[Mark]:

@@ -15,6 +15,7 @@ LOG_RATIO = 50.0
 TINY = 1e-150
 """Below it, and above its inverse, a log axis can't be computed with."""
 BEYOND = "beyond a bound"
+STOPPED = "stopped early"
 MOST_FACTS = 14
 """Parameters that are told of a trial."""
 MOST_FACTUAL = 1_000
@@ -51,6 +52,17 @@ def metrics_of(study: StudyInfo, metric: str | None) -> tuple[Metric, ...]:
 def with_result(trials: Sequence[Trial]) -> list[Trial]:
     """Those that have a final measurement."""
     return [t for t in trials if t.final_measurement]
+
+
+def is_observed(trial: Trial) -> bool:
+    """Whether its result is that of a whole trial: one that a rule cut short has reached only what it has so far."""
+    return trial.final_measurement is not None and not trial.is_cut_short
+
+
+def stopped_words(trials: Sequence[Trial]) -> str:
+    """`, 3 of them stopped early`; nothing without any."""
+    count = sum(t.is_cut_short for t in trials)
+    return f", {count} of them {STOPPED}" if count else ""
 
 
 def is_within(study: StudyInfo, trial: Trial) -> bool:

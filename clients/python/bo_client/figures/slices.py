@@ -13,6 +13,7 @@ from bo_client.figures.showing import (
     directed,
     is_log,
     is_numeric_value,
+    is_observed,
     is_within,
     metrics_of,
     named,
@@ -119,7 +120,8 @@ def _origin(found: Slice) -> str:
 
 def _observed(study: StudyInfo, trials: Sequence[Trial], axis: SliceAxis, of: Metric, by_index: bool) -> list[Dots]:
     """What trials reached, at their own value of the parameter; what is far worse stays outside."""
-    seen = [(t, v) for t in trials if axis.parameter in t.parameters and (v := t.value(of.name)) is not None]
+    there = [t for t in trials if axis.parameter in t.parameters and is_observed(t)]
+    seen = [(t, v) for t in there if (v := t.value(of.name)) is not None]
     if not seen:
         return []
     places = [_place(axis, t.parameters[axis.parameter], by_index) for t, _ in seen]

@@ -17,6 +17,7 @@ from bo_client.report.definition import Table, definition
 from bo_client.values import Metric, Origin, StudyInfo, Trial
 from bo_client.wording import (
     assignments,
+    attempt_line,
     clock,
     duration,
     goals,
@@ -118,11 +119,20 @@ def _facts(info: StudyInfo, trials: Sequence[Trial], best: Sequence[Trial], now:
         "best": found,
         "time of all trials": clock(took),
         "begins from": ", ".join(info.warm_start_studies),
+        "objective": _objective(info),
         "labels": labels,
+        "failing": str(info.recent_failures) if info.recent_failures else "",
         "made": f"{info.create_time:%Y-%m-%d %H:%M} UTC" if info.create_time else "",
         "report of": f"{now:%Y-%m-%d %H:%M} UTC",
     }
     return [(name, text) for name, text in told.items() if text]
+
+
+def _objective(info: StudyInfo) -> str:
+    if info.objective_spec is None:
+        return ""
+    options = ", ".join(f"{key} = {text}" for key, text in info.objective_spec.options.items())
+    return f"{info.objective_spec.name} with {options}" if options else info.objective_spec.name
 
 
 def _best(info: StudyInfo, best: Sequence[Trial]) -> Table | None:
@@ -172,7 +182,9 @@ def _trust(analysis: Analysis | None) -> Iterator[Findings]:
             f"predicted {short(c.prediction.mean)} ± {short(c.prediction.std)}"
             for c in told.best.contenders
         )
-        yield Findings(f"Is the best {told.metric} really best?", (told.best.summary, *likely))
+        stopped = told.best.stopped_count
+        apart = (f"{stopped} trials that a stopping rule cut short are not among them",) if stopped else ()
+        yield Findings(f"Is the best {told.metric} really best?", (told.best.summary, *likely, *apart))
         yield Findings(f"Is what is expected of {told.metric} to be trusted?", (told.calibration.summary,))
 
 
@@ -203,8 +215,10 @@ def _more(trial: Trial) -> Iterator[str]:
         yield f"{trial.failure.reason.value}: {trial.failure.message}".removesuffix(": ")
     if trial.stop_reason:
         yield f"stopped: {trial.stop_reason}"
-    if trial.attempt > 1:
-        yield f"attempt {trial.attempt}"
+    if trial.is_cut_short and trial.expected:
+        told = trial.expected
+        yield f"expected at its full length: {told.metric} {short(told.mean)} ± {short(told.std)}"
+    yield from (attempt_line(attempt) for attempt in trial.attempts)
     if set(kinds(trial)) - {HEALTHY}:
         yield from trial_lines(trial)
     plain = {k: v for k, v in sorted(trial.labels.items()) if not f"{k}.".startswith(f"{KINDS_LABEL}.")}

@@ -10,11 +10,14 @@ from google.protobuf.message import Message
 
 from bo_client.errors import FailedPrecondition, InvalidRequest
 from bo_client.ranking import leaders
+from bo_client.testing.lives import OPEN, shortened
 from bo_client.values import Metric, StudyInfo, TrialState
 
 Trials = Collection[trial_pb2.Trial]
 M = TypeVar("M", bound=Message)
 
+FAILED = (trial_pb2.TRIAL_STATE_FAILED, trial_pb2.TRIAL_STATE_INFEASIBLE)
+RECENT, LEAST_FAILED = 10, 3
 PAGE, MAX_PAGE = 100, 1000
 """Items on a page that names no size, and changed trials in one message."""
 
@@ -51,7 +54,21 @@ def counted(study: study_pb2.Study, trials: Trials) -> study_pb2.Study:
     states: list[int] = [trial.state for trial in trials]
     for state in TrialState:
         setattr(copied.trial_counts, state.lower(), states.count(trial_pb2.TrialState.Value(f"TRIAL_STATE_{state}")))
+    _add_failures(copied, trials)
     return copied
+
+
+def _add_failures(study: study_pb2.Study, trials: Trials) -> None:
+    """Says it where most of the recent trials failed."""
+    recent = sorted((t for t in trials if t.state not in OPEN), key=lambda t: trial_number(t.name))[-RECENT:]
+    failed = [t for t in recent if t.state in FAILED]
+    if len(failed) < LEAST_FAILED or 2 * len(failed) <= len(recent):
+        return
+    failure = failed[0].failure
+    reason = trial_pb2.FailureReason.Name(failure.reason).removeprefix("FAILURE_REASON_")
+    said = study.recent_failures
+    said.failed_count, said.trial_count, said.first_trial = len(failed), len(recent), failed[0].name
+    said.first_failure = f"{reason}: {shortened(failure.message)}" if failure.message else reason
 
 
 def shown(trial: trial_pb2.Trial, view: pb.TrialView) -> trial_pb2.Trial:
@@ -78,13 +95,13 @@ def contenders(study: StudyInfo, trials: Trials, metric: Metric) -> list[trial_p
 
 
 def _ordered(done: list[trial_pb2.Trial], metric: Metric) -> list[trial_pb2.Trial]:
-    return sorted(done, key=lambda t: (_is_cut(t), -metric.sign * t.final_measurement.metrics[metric.name]))
+    return sorted(done, key=lambda t: (is_cut(t), -metric.sign * t.final_measurement.metrics[metric.name]))
 
 
-def _is_cut(trial: trial_pb2.Trial) -> bool:
-    return (
-        trial.state == trial_pb2.TRIAL_STATE_STOPPED and trial.stop_request.rule != study_pb2.STOPPING_RULE_UNSPECIFIED
-    )
+def is_cut(trial: trial_pb2.Trial) -> bool:
+    """Whether a rule stopped it, with a result."""
+    is_stopped = trial.state == trial_pb2.TRIAL_STATE_STOPPED and trial.HasField("final_measurement")
+    return is_stopped and trial.stop_request.rule != study_pb2.STOPPING_RULE_UNSPECIFIED
 
 
 def prediction(study: StudyInfo, trials: Trials, count: int) -> pb.PredictResponse:

@@ -4,18 +4,21 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
+from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 
 from bo_client.errors import InvalidRequest, Violation
+from bo_client.objective import differences
 from bo_client.parameters import NAME
 from bo_client.testing.stopping import stopping_faults
 from bo_client.testing.warm_start import source_faults
 from bo_client.values import Metric, StudyInfo
-from bo_client.wire.codec import metric_from_wire
+from bo_client.wire.codec import metric_from_wire, objective_from_wire
 from bo_client.wire.codec_space import space_from_wire, values_from_wire
 
 MAX_METRICS, MAX_OBJECTIVES = 16, 3
 MAX_LABELS, MAX_LABEL_KEY, MAX_LABEL_VALUE = 64, 63, 256
+MAX_OBJECTIVE_NAME, MAX_OPTIONS, MAX_OPTION_KEY, MAX_OPTION_VALUE = 256, 64, 128, 2048
 STUDY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
@@ -133,3 +136,27 @@ def check_labels(own: Mapping[str, str], given: Mapping[str, str]) -> None:
         if not 1 <= len(key) <= MAX_LABEL_KEY or len(text) > MAX_LABEL_VALUE:
             allowed = f"keys have 1 to {MAX_LABEL_KEY} characters, values at most {MAX_LABEL_VALUE}"
             raise InvalidRequest.listing([Violation("labels", f"has {key[:80]!r}: {text[:80]!r}; {allowed}")])
+
+
+def check_objective(owner: study_pb2.Study | pb.SuggestTrialsRequest, field: str) -> None:
+    """Raises InvalidRequest for an objective that is too long; one needn't be given."""
+    faults = []
+    given = owner.objective
+    if owner.HasField("objective") and (not 1 <= len(given.name) <= MAX_OBJECTIVE_NAME or not given.name.isprintable()):
+        faults.append(Violation("name", f"is {given.name[:80]!r}; give 1 to {MAX_OBJECTIVE_NAME} printable characters"))
+    if len(given.options) > MAX_OPTIONS:
+        faults.append(Violation("options", f"has {len(given.options)}; at most {MAX_OPTIONS} are allowed"))
+    for key, text in sorted(given.options.items()):
+        if not 1 <= len(key) <= MAX_OPTION_KEY or not key.isprintable():
+            faults.append(Violation("options", f"has the key {key[:80]!r}; keys have 1 to {MAX_OPTION_KEY} characters"))
+        if len(text) > MAX_OPTION_VALUE or "\0" in text:
+            what = f"has {len(text)} characters; at most {MAX_OPTION_VALUE} are allowed, and no NUL"
+            faults.append(Violation(f'options["{key[:80]}"]', what))
+    if faults:
+        raise InvalidRequest.listing([f.inside(field) for f in faults])
+
+
+def objective_differences(study: study_pb2.Study, given: study_pb2.ObjectiveSpec) -> list[str]:
+    """How it differs from the study's, where that has one."""
+    kept = objective_from_wire(study.objective) if study.HasField("objective") else None
+    return differences(kept, objective_from_wire(given))

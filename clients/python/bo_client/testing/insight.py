@@ -11,7 +11,7 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from bo_client.errors import FailedPrecondition, InvalidRequest
 from bo_client.parameters import CategoricalParameter, Parameter, Value
 from bo_client.space import SearchSpace
-from bo_client.testing.answers import contenders, prediction
+from bo_client.testing.answers import contenders, is_cut, prediction
 from bo_client.testing.checks import check_configuration
 from bo_client.testing.sampling import default_configuration, evenly
 from bo_client.values import Metric, StudyInfo
@@ -30,8 +30,15 @@ def analysis(study: StudyInfo, trials: Trials) -> pb.AnalyzeStudyResponse:
     count = sum(t.HasField("final_measurement") for t in trials)
     if count < LEAST:
         raise FailedPrecondition(f"an analysis needs at least {LEAST} results; there are {count}", "NOT_ENOUGH_DATA")
-    told = [_metric_analysis(study, contenders(study, trials, metric), metric, count) for metric in study.objectives]
-    return pb.AnalyzeStudyResponse(metrics=told, observation_count=count)
+    whole = [t for t in trials if not is_cut(t)]
+    if not any(t.HasField("final_measurement") for t in whole):
+        raise FailedPrecondition("every trial with a value was stopped early; complete a trial", "NOT_ENOUGH_DATA")
+    stopped = sum(map(is_cut, trials))
+    observed = count - stopped
+    told = [_metric_analysis(study, contenders(study, whole, metric), metric, observed) for metric in study.objectives]
+    for found in told:
+        found.best.stopped_count = stopped
+    return pb.AnalyzeStudyResponse(metrics=told, observation_count=observed, stopped_count=stopped)
 
 
 def _metric_analysis(

@@ -15,6 +15,10 @@ PARAMETERS_AT_FAULT = (
 OPEN = (trial_pb2.TRIAL_STATE_QUEUED, trial_pb2.TRIAL_STATE_RUNNING)
 
 
+MOST_TOLD, HEAD, MARK = 500, 150, " … "
+"""Characters of a failure's message in an attempt, how many of them are its beginning, and what stands for the rest."""
+
+
 def users_trial(given: trial_pb2.Trial) -> trial_pb2.Trial:
     """A trial of what a user may say of one."""
     return trial_pb2.Trial(
@@ -79,3 +83,39 @@ def after_failure(trial: trial_pb2.Trial, failure: trial_pb2.Failure, max_attemp
     if trial.HasField("stop_request"):
         return trial_pb2.TRIAL_STATE_STOPPED
     return trial_pb2.TRIAL_STATE_FAILED if trial.attempt >= max_attempts else trial_pb2.TRIAL_STATE_QUEUED
+
+
+def begin_attempt(trial: trial_pb2.Trial, worker_id: str, now: datetime) -> None:
+    """Counts the attempt, and says who makes it."""
+    trial.attempt += 1
+    made = trial.attempts.add(attempt=trial.attempt, worker_id=worker_id)
+    made.start_time.FromDatetime(now)
+
+
+def end_attempt(
+    trial: trial_pb2.Trial,
+    number: int,
+    outcome: trial_pb2.AttemptOutcome,
+    now: datetime,
+    failure: trial_pb2.Failure | None = None,
+) -> None:
+    """Says how an attempt ended; where an earlier one delivers late, the running one is superseded."""
+    _close(trial.attempts[number - 1], outcome, now)
+    if failure is not None:
+        trial.attempts[number - 1].failure.reason = failure.reason
+        trial.attempts[number - 1].failure.message = shortened(failure.message)
+    if number != trial.attempt and trial.state == trial_pb2.TRIAL_STATE_RUNNING:
+        _close(trial.attempts[-1], trial_pb2.ATTEMPT_OUTCOME_SUPERSEDED, now)
+
+
+def _close(attempt: trial_pb2.TrialAttempt, outcome: trial_pb2.AttemptOutcome, now: datetime) -> None:
+    attempt.outcome = outcome
+    attempt.end_time.FromDatetime(now)
+    attempt.ClearField("failure")
+
+
+def shortened(message: str) -> str:
+    """The message, its middle left out where it is long."""
+    if len(message) <= MOST_TOLD:
+        return message
+    return f"{message[:HEAD]}{MARK}{message[HEAD + len(MARK) - MOST_TOLD :]}"

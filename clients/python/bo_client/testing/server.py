@@ -15,12 +15,18 @@ from google.protobuf.message import Message
 from bo_client.client import Client
 from bo_client.errors import AlreadyExists, InvalidRequest, NotFound, ServerUnavailable
 from bo_client.testing.answers import best_trials, changes, copy_of, page_of, prediction, shown, trial_number
-from bo_client.testing.checks import check_configuration, check_spec, check_study_id
+from bo_client.testing.checks import (
+    check_configuration,
+    check_objective,
+    check_spec,
+    check_study_id,
+    objective_differences,
+)
 from bo_client.testing.insight import analysis, predicted_slice
 from bo_client.testing.study import FakeStudy
 from bo_client.testing.warm_start import check_sources
 
-CHANGEABLE = ("display_name", "labels", "state", "spec.suggestion", "spec.stopping", "spec.execution")
+CHANGEABLE = ("display_name", "labels", "state", "objective", "spec.suggestion", "spec.stopping", "spec.execution")
 
 
 class FakeServer:
@@ -152,6 +158,7 @@ class FakeServer:
     def _create_study(self, request: pb.CreateStudyRequest) -> Message:
         check_study_id(request.study_id)
         check_spec(request.study.spec)
+        check_objective(request.study, "study.objective")
         found = self._studies.get(request.study_id)
         if found is None:
             study = self._new_study(request)
@@ -159,6 +166,10 @@ class FakeServer:
             found = self._studies[request.study_id] = FakeStudy(study, self._rng(request), self._studies)
         elif found.message.spec != request.study.spec:
             raise AlreadyExists(f"study {request.study_id!r} exists with another spec; choose another id")
+        elif request.study.HasField("objective"):
+            different = objective_differences(found.message, request.study.objective)
+            if different:
+                raise AlreadyExists(f"study {request.study_id!r} exists with another objective: {'; '.join(different)}")
         return pb.CreateStudyResponse(study=found.snapshot())
 
     def _rng(self, request: pb.CreateStudyRequest) -> random.Random:
@@ -174,6 +185,8 @@ class FakeServer:
             state=study_pb2.STUDY_STATE_ACTIVE,
             revision=1,
         )
+        if request.study.HasField("objective"):
+            study.objective.CopyFrom(request.study.objective)
         study.create_time.FromDatetime(self.now())
         study.update_time.FromDatetime(self.now())
         return study
@@ -195,6 +208,9 @@ class FakeServer:
         changed.CopyFrom(study.message)
         if "labels" in paths:
             changed.ClearField("labels")  # a merge would keep the old ones
+        if "objective" in paths:
+            changed.ClearField("objective")
+            check_objective(request.study, "study.objective")
         request.update_mask.MergeMessage(
             request.study, changed, replace_message_field=True, replace_repeated_field=True
         )
@@ -215,7 +231,8 @@ class FakeServer:
             raise InvalidRequest.of("worker_id", "is empty; say who will run the trials")
         if not 0 <= request.count <= 100:
             raise InvalidRequest.of("count", f"is {request.count}; it must be from 1 to 100")
-        return study.suggest(request.count or 1, request.worker_id, self.now())
+        check_objective(request, "objective")
+        return study.suggest(request, self.now())
 
     def _create_trial(self, request: pb.CreateTrialRequest) -> Message:
         return pb.CreateTrialResponse(trial=self._study(request.parent, "parent").create(request.trial, self.now()))

@@ -11,13 +11,15 @@ from bo_client.errors import FailedPrecondition, LimitExceeded, NotFound
 from bo_client.finite import is_exhausted
 from bo_client.parameters import Value
 from bo_client.testing.answers import acquisition, counted, expected, trial_number
-from bo_client.testing.checks import check_configuration, check_final, check_labels
+from bo_client.testing.checks import check_configuration, check_final, check_labels, objective_differences
 from bo_client.testing.lives import (
     OPEN,
     PARAMETERS_AT_FAULT,
     after_failure,
     ask_to_stop,
+    begin_attempt,
     conclude,
+    end_attempt,
     record,
     require_open,
     users_trial,
@@ -56,8 +58,10 @@ class FakeStudy:
             raise NotFound(f"{self.message.name} has no trial {number}")
         return self.trials[number]
 
-    def suggest(self, count: int, worker_id: str, now: datetime) -> pb.SuggestTrialsResponse:
-        """Queued trials first, then new ones."""
+    def suggest(self, request: pb.SuggestTrialsRequest, now: datetime) -> pb.SuggestTrialsResponse:
+        """Queued trials first, then new ones. Raises FailedPrecondition for another objective than the study's."""
+        self._take_objective(request, now)
+        count, worker_id = request.count or 1, request.worker_id
         answer = pb.SuggestTrialsResponse()
         while len(answer.trials) < count:
             trial, shortfall = self._next(now)
@@ -70,6 +74,19 @@ class FakeStudy:
             answer.trials.append(trial)
             answer.trials[-1].lease.token = self._tokens[trial_number(trial.name)][-1]
         return answer
+
+    def _take_objective(self, request: pb.SuggestTrialsRequest, now: datetime) -> None:
+        if not request.HasField("objective"):
+            return
+        different = objective_differences(self.message, request.objective)
+        if different:
+            raise FailedPrecondition(
+                f"{self.message.name} is of another objective: {'; '.join(different)}", "OBJECTIVE_MISMATCH"
+            )
+        if not self.message.HasField("objective") and self.message.state == study_pb2.STUDY_STATE_ACTIVE:
+            self.message.objective.CopyFrom(request.objective)
+            self.definition = study_from_wire(self.message)
+            self._changed(now)
 
     def _next(self, now: datetime) -> tuple[trial_pb2.Trial | None, pb.Shortfall]:
         if self.message.state == study_pb2.STUDY_STATE_COMPLETED:
@@ -189,11 +206,14 @@ class FakeStudy:
         require_open(trial, "be completed")
         check_labels(trial.labels, request.labels)
         trial.labels.update(request.labels)
+        attempt = self._tokens[trial_number(trial.name)].index(request.lease_token) + 1
         if request.HasField("failure"):
             if is_held or request.failure.reason in PARAMETERS_AT_FAULT:
+                end_attempt(trial, attempt, trial_pb2.ATTEMPT_OUTCOME_FAILED, now, request.failure)
                 self._fail(trial, request.failure, self._attempts, now)
         else:
             check_final(request.final_measurement, self.definition)
+            end_attempt(trial, attempt, trial_pb2.ATTEMPT_OUTCOME_COMPLETED, now)
             self._end(trial, conclude(trial, request.final_measurement, now), now)
         return trial
 
@@ -224,6 +244,7 @@ class FakeStudy:
                     reason=trial_pb2.FAILURE_REASON_PREEMPTED,
                     message=f"worker {trial.lease.worker_id!r} gave no sign of life",
                 )
+                end_attempt(trial, trial.attempt, trial_pb2.ATTEMPT_OUTCOME_EXPIRED, now, gone)
                 self._fail(trial, gone, self._attempts, now)
 
     def _require_room(self, ended: bool) -> None:
@@ -264,7 +285,7 @@ class FakeStudy:
 
     def _start(self, trial: trial_pb2.Trial, worker_id: str, now: datetime) -> None:
         trial.state = trial_pb2.TRIAL_STATE_RUNNING
-        trial.attempt += 1
+        begin_attempt(trial, worker_id, now)
         trial.start_time.FromDatetime(now)
         trial.lease.worker_id = worker_id
         tokens = self._tokens.setdefault(trial_number(trial.name), [])

@@ -10,6 +10,8 @@ from google.protobuf.message import Message
 from bo_client.errors import InvalidRequest
 from bo_client.space import SearchSpace
 from bo_client.values import (
+    Attempt,
+    AttemptOutcome,
     Change,
     ConfigurationPrediction,
     Explanation,
@@ -18,8 +20,10 @@ from bo_client.values import (
     Heartbeat,
     Measurement,
     Metric,
+    ObjectiveSpec,
     Origin,
     Prediction,
+    RecentFailures,
     Shortfall,
     StudyInfo,
     StudySettings,
@@ -188,7 +192,25 @@ def study_from_wire(message: study_pb2.Study) -> StudyInfo:
         create_time=moment_of(message, "create_time"),
         update_time=moment_of(message, "update_time"),
         revision=message.revision,
+        objective_spec=objective_from_wire(message.objective) if message.HasField("objective") else None,
+        recent_failures=_recent(message.recent_failures) if message.HasField("recent_failures") else None,
     )
+
+
+def objective_to_wire(objective: ObjectiveSpec) -> study_pb2.ObjectiveSpec:
+    """Raises InvalidRequest for what is no text."""
+    at = "objective"
+    return built(at, objective, lambda: study_pb2.ObjectiveSpec(name=objective.name, options=dict(objective.options)))
+
+
+def objective_from_wire(message: study_pb2.ObjectiveSpec) -> ObjectiveSpec:
+    """Options in the order of their names."""
+    return ObjectiveSpec(message.name, {key: message.options[key] for key in sorted(message.options)})
+
+
+def _recent(message: study_pb2.RecentFailures) -> RecentFailures:
+    number = int(message.first_trial.rpartition("/")[2])
+    return RecentFailures(message.failed_count, message.trial_count, number, message.first_failure)
 
 
 def measurement_to_wire(
@@ -243,8 +265,41 @@ def _measurement(owner: trial_pb2.Trial, field: str) -> Measurement | None:
     return measurement_from_wire(getattr(owner, field)) if owner.HasField(field) else None
 
 
+def attempt_from_wire(message: trial_pb2.TrialAttempt) -> Attempt:
+    """Raises UnexpectedError."""
+    return Attempt(
+        message.attempt,
+        message.worker_id,
+        moment_of(message, "start_time"),
+        moment_of(message, "end_time"),
+        enum_from_wire(trial_pb2.AttemptOutcome, "ATTEMPT_OUTCOME", message.outcome, AttemptOutcome),
+        failure_from_wire(message.failure) if message.HasField("failure") else None,
+    )
+
+
+def _rule(message: trial_pb2.StopRequest) -> str | None:
+    """The rule that asked; None where somebody did."""
+    if message.rule == study_pb2.STOPPING_RULE_NONE:
+        return None
+    return enum_from_wire(study_pb2.StoppingRule, "STOPPING_RULE", message.rule, str)
+
+
+def _expected(message: trial_pb2.StopRequest) -> Prediction | None:
+    return _predictions([message.expected])[0] if message.HasField("expected") else None
+
+
+def worker_of(message: trial_pb2.Trial) -> str:
+    """Who runs it, or whose attempt ended it: an earlier one where that delivered late."""
+    if message.HasField("lease") or message.state == trial_pb2.TRIAL_STATE_QUEUED or not message.attempts:
+        return message.lease.worker_id
+    superseded = trial_pb2.ATTEMPT_OUTCOME_SUPERSEDED
+    ending = (a for a in reversed(message.attempts) if a.end_time == message.end_time and a.outcome != superseded)
+    return next(ending, message.attempts[-1]).worker_id
+
+
 def trial_from_wire(message: trial_pb2.Trial) -> Trial:
     """Raises UnexpectedError."""
+    attempts = tuple(attempt_from_wire(a) for a in message.attempts)
     return Trial(
         number=int(message.name.rpartition("/")[2]),
         name=message.name,
@@ -254,17 +309,21 @@ def trial_from_wire(message: trial_pb2.Trial) -> Trial:
         latest_measurement=_measurement(message, "latest_measurement"),
         final_measurement=_measurement(message, "final_measurement"),
         failure=failure_from_wire(message.failure) if message.HasField("failure") else None,
-        worker_id=message.lease.worker_id,
+        worker_id=worker_of(message),
         attempt=message.attempt,
         checkpoint_uri=message.checkpoint_uri,
         labels=dict(message.labels),
         origin=enum_from_wire(trial_pb2.Origin, "ORIGIN", message.origin, Origin),
         explanation=explanation_from_wire(message.explanation) if message.HasField("explanation") else None,
         stop_reason=message.stop_request.reason if message.HasField("stop_request") else None,
+        stop_rule=_rule(message.stop_request),
+        expected=_expected(message.stop_request),
+        expected_step=message.stop_request.expected_step if message.stop_request.HasField("expected_step") else None,
         create_time=moment_of(message, "create_time"),
         start_time=moment_of(message, "start_time"),
         end_time=moment_of(message, "end_time"),
         revision=message.revision,
+        attempts=attempts,
     )
 
 

@@ -26,7 +26,7 @@ from bo_client.wire.codec_space import value_from_wire, values_from_wire
 
 def analysis_from_wire(message: service_pb.AnalyzeStudyResponse) -> Analysis:
     """Of every objective metric."""
-    return Analysis(tuple(_metric(m) for m in message.metrics), message.observation_count)
+    return Analysis(tuple(_metric(m) for m in message.metrics), message.observation_count, message.stopped_count)
 
 
 def slice_from_wire(message: service_pb.PredictSliceResponse) -> Slice:
@@ -89,6 +89,7 @@ def _best(message: insight_pb2.BestAnalysis) -> BestAnalysis:
         noise_std=message.noise_std,
         confidence=message.confidence,
         repeats=message.repeats,
+        stopped_count=message.stopped_count,
     )
 
 

@@ -34,7 +34,7 @@ function which(numbers) {
   return numbers.length > MOST_TRIALS ? [...shown, ` and ${numbers.length - MOST_TRIALS} more`] : shown;
 }
 
-function surrogate({ metric, best, contenders, calibration }) {
+function surrogate({ metric, best, contenders, stopped, calibration }) {
   return h("section", {},
     h("h3", { textContent: metric }),
     h("p", { textContent: best }),
@@ -45,5 +45,6 @@ function surrogate({ metric, best, contenders, calibration }) {
         h("td", { class: "number", textContent: number(observed) }),
         h("td", { class: "number", textContent: percent(probability) }),
         h("td", { class: "number", textContent: number(regret) })))))),
+    stopped ? h("p", { textContent: `${stopped} trials that a stopping rule cut short are not among them: they were not observed at their full length.` }) : "",
     h("p", { textContent: calibration }));
 }

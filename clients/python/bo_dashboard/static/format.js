@@ -49,3 +49,6 @@ export function inOrder(names, study) {
   const own = study.metrics.map(({ name }) => name).filter((name) => names.includes(name));
   return [...own, ...names.filter((name) => !own.includes(name)).sort()];
 }
+
+/** What is said where most of a study's recent trials failed. */
+export const failing = ({ failed, trials, first, why }) => `${failed} of the last ${trials} trials failed; first (trial ${first}): ${why.replace(/\s+/g, " ")}`;

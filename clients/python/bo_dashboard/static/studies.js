@@ -2,7 +2,7 @@
 
 import { part, post, read } from "./api.js";
 import { byId, fill, h } from "./dom.js";
-import { endedOf, lower, moment, number, objectives, titled } from "./format.js";
+import { endedOf, failing, lower, moment, number, objectives, titled } from "./format.js";
 import { badge, enter, notify } from "./page.js";
 
 const EVERY = 3000;
@@ -55,7 +55,7 @@ function row(study) {
   const title = study.title && study.title !== study.id ? study.title : "";
   return h("tr", {},
     h("th", { scope: "row" }, h("a", { href: `/studies/${part(study.id)}`, textContent: study.id }), title && h("small", { textContent: title })),
-    h("td", {}, badge(study.state)),
+    h("td", {}, badge(study.state), study.failing && h("small", { class: "fault", textContent: failing(study.failing) })),
     h("td", { class: "number", data: { name: "Ended" }, textContent: `${ended}${total}` }),
     h("td", { class: "number", data: { name: "Running" }, textContent: String(running) }),
     h("td", { data: { name: "Best" } }, best(study)),

@@ -4,7 +4,7 @@ import { call, part, read } from "./api.js";
 import { showDiagnosis } from "./diagnosis.js";
 import { byId, fill, h, options, throttled } from "./dom.js";
 import { Figure } from "./figures.js";
-import { direction, endedOf, isEnded, lower, moment, number, objectives, titled, value } from "./format.js";
+import { direction, endedOf, failing, isEnded, lower, moment, number, objectives, titled, value } from "./format.js";
 import { announce, ask, attempt, badge, enter, notify } from "./page.js";
 import { QueueForm } from "./queue.js";
 import { TrialDialog } from "./trial.js";
@@ -180,6 +180,8 @@ function showHead() {
   byId("title").textContent = study.title || study.id;
   byId("id").textContent = study.title && study.title !== study.id ? study.id : "";
   fill(byId("state"), badge(study.state));
+  const said = study.failing ? failing(study.failing) : "";
+  if (byId("failing").textContent !== said) byId("failing").textContent = said; // else it is read aloud again
   const acts = {
     ACTIVE: [["pause", "Pause"], ["finish", "Stop"]],
     PAUSED: [["resume", "Resume"], ["finish", "Stop"]],
@@ -246,7 +248,9 @@ function showDefinition() {
   const settings = Object.entries(study.settings).map(([name, set]) => [name.replaceAll("_", " "), `${[set].flat().map(value).join(", ")}${name === "lease_duration" ? " s" : ""}`]);
   const facts = (rows) => rows.flatMap(([name, text]) => [h("dt", { textContent: name }), h("dd", { textContent: text })]);
   fill(byId("study-settings"), facts(settings));
-  fill(byId("study-facts"), facts([["created", moment(study.created)], ...Object.entries(study.labels)]));
+  const { name, options: given } = study.objective ?? {};
+  const objective = name ? [["objective", name], ...Object.entries(given).map(([key, text]) => [`option ${key}`, text])] : [];
+  fill(byId("study-facts"), facts([["created", moment(study.created)], ...objective, ...Object.entries(study.labels)]));
 }
 
 function domain({ values, low, high, log, unit }) {

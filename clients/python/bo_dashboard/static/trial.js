@@ -47,6 +47,7 @@ export class TrialDialog {
       section("Learning curve", curves(trial, this.study)),
       section("Diagnosis and labels", labels(trial)),
       section("Life", facts(life(trial))),
+      section("Attempts", attempts(trial)),
     ];
   }
 
@@ -100,6 +101,7 @@ function why(trial) {
 function result(trial, study) {
   const metrics = trial.final?.metrics ?? {};
   const rows = inOrder(Object.keys(metrics), study).map((name) => [name, number(metrics[name])]);
+  if (trial.stop?.expected) rows.push([`expected ${trial.stop.expected.metric} at its full length`, `${number(trial.stop.expected.mean)} ± ${number(trial.stop.expected.std)}`]);
   if (trial.failure) rows.push(["failure", lower(trial.failure.reason)]);
   return [facts(rows), trial.failure?.message && h("pre", { tabIndex: 0, textContent: trial.failure.message })];
 }
@@ -115,6 +117,20 @@ function life(trial) {
   if (trial.lease) rows.push(["worker", trial.lease.worker], ["lease until", moment(trial.lease.expires)]);
   if (trial.stop) rows.push(["asked to stop", [trial.stop.rule && lower(trial.stop.rule), trial.stop.reason].filter(Boolean).join(": ") || "yes"]);
   return rows.filter(([, told]) => told);
+}
+
+/** Who ran it, when, and how each attempt ended. */
+function attempts(trial) {
+  if (!trial.attempts?.length) return null;
+  const titles = ["Attempt", "Worker", "From", "To", "Ended"];
+  return h("div", { class: "scrolled", role: "region", "aria-label": "Attempts", tabIndex: 0 }, h("table", {},
+    h("thead", {}, h("tr", {}, titles.map((title) => h("th", { scope: "col", textContent: title })))),
+    h("tbody", {}, trial.attempts.map(({ attempt, worker, started, ended, outcome, failure }) => h("tr", {},
+      h("th", { scope: "row", textContent: String(attempt) }),
+      h("td", { textContent: worker }),
+      h("td", { textContent: started ? moment(started) : "not recorded" }),
+      h("td", { textContent: ended ? moment(ended) : "" }),
+      h("td", { textContent: [outcome ? lower(outcome) : "", failure && `${lower(failure.reason)} ${failure.message ?? ""}`].filter(Boolean).join(": ") }))))));
 }
 
 /** A small curve for each metric that was reported at more than one step. */

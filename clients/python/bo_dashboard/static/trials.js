@@ -138,7 +138,7 @@ export function columnsOf(study, trials) {
     })),
     ...(isAiling ? [{ key: "diagnosis", title: "Diagnosis", read: (t) => t.labels?.diagnosis ?? "" }] : []),
     { key: "failure", title: "Failure", read: (t) => (t.failure && t.state !== "SUCCEEDED" ? lower(t.failure.reason) : "") },
-    { key: "worker", title: "Worker", read: (t) => t.lease?.worker ?? "" },
+    { key: "worker", title: "Worker", read: (t) => t.lease?.worker ?? t.worker ?? "" },
     { key: "origin", title: "From", read: (t) => ORIGINS[t.origin] ?? "" },
     { key: "time", title: "Time", isNumber: true, read: timeOf, cell: (t) => (timeOf(t) === undefined ? "" : duration(1000 * timeOf(t))) },
   ];
