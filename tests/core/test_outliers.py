@@ -54,7 +54,7 @@ def trials(U: np.ndarray, values: np.ndarray) -> tuple[PastTrial, ...]:
 
 
 @pytest.mark.filterwarnings("ignore:The balance properties")
-@pytest.mark.parametrize("size", [1e2, 1e3, 1e12])
+@pytest.mark.parametrize("size", [1e3, 1e6, 1e12])
 @pytest.mark.parametrize("share", [0.05, 0.15, 0.22, 0.25, 0.33, 0.5, 0.6])
 def test_good_values_are_told_apart_beside_huge_ones(share: float, size: float) -> None:
     assert agreement(evidence_of(trials(*drawn(share, size))), share) > 0.8

@@ -27,7 +27,7 @@ BETTER = ((0.5, 0.75, 2.0, 5.0), (0.7, 0.9, 1.78, 20.0))
 many times as large an interquartile range on this difference takes its place."""
 NEAR = (0.4, 2.57, 20.0)
 """The same of margins: a quantile of their sizes, the factor from it to the interquartile range, and the excess."""
-GAP = 10.0
+GAP = 100.0
 """Huge values lie apart: the nearest of them is so many times as far from the center as any other value. Without such a
 gap there is a long tail, which the power deals with."""
 KNEE, ROOM = 2.0, 1.0
