@@ -491,8 +491,9 @@ def _over_regularized(record: Record, setting: Setting) -> Finding | None:
 
 
 def _few_steps(record: Record, setting: Setting) -> Finding | None:
+    """A training that was stopped has no look after it, and isn't blamed for its end."""
     steps = sum(record.steps)
-    if not record.curve or not 0 < steps < FEW or not _is_unlearned(record, setting):
+    if record.after is None or not record.curve or not 0 < steps < FEW or not _is_unlearned(record, setting):
         return None
     if len(record.curve) > 1 and not _is_falling(record, setting):
         return None

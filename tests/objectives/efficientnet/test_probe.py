@@ -65,15 +65,15 @@ def test_pretrained_batch_norms_that_run_in_training_mode_are_found(make_objecti
     sound = make_run()
     make_objective().evaluate(parameters, sound)
     assert "batch_norm_in_training_mode" not in sound.labels["diagnosis"]
-    below = Bench._below
+    pretrained = Bench._pretrained
 
-    def training(bench: Bench, choice) -> list[Part]:
-        parts = below(bench, choice)
+    def training(bench: Bench, choice, source) -> list[Part]:
+        parts = pretrained(bench, choice, source)
         for layer in (layer for part in parts for layer in part.model.layers):
             layer.trainable = True
         return [Part(part.model, is_inference=False) for part in parts]
 
-    monkeypatch.setattr(Bench, "_below", training)
+    monkeypatch.setattr(Bench, "_pretrained", training)
     faulty = make_run()
     make_objective().evaluate(parameters, faulty)
     assert "batch_norm_in_training_mode" in faulty.labels["diagnosis"]
