@@ -8,7 +8,6 @@ thin: programs find rows inside, and rows are moved by walks that stay inside (s
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from bo_service.core.encoded.axes import FloatAxis, every_place
 from bo_service.core.encoded.encoding import Encoding, Mask
 from bo_service.core.encoded.listing import feasible_rows
+from bo_service.core.encoded.plane import Plane
 from bo_service.core.encoded.polytope import Empty, Polytope, Unsolved, polytope
 from bo_service.core.encoded.program import Program, bounds
 from bo_service.core.encoded.rules import Rules
@@ -38,29 +38,6 @@ MOST_SKELETONS = 64
 """Combinations of levels for which it is proven that they leave no real number free."""
 LINES = 4
 """Along which the change of a level is made up for."""
-
-
-@dataclass(frozen=True)
-class Plane:
-    """The equalities at a row, for steps that keep to them: numbers of `free` columns decide on those of `basic` ones.
-
-    u of basic = u0 - T (u of free - its u0), as in `polytope.py`.
-    """
-
-    polytope: Polytope
-    u: Array
-    """(q,): the row itself."""
-    basic: NDArray[np.intp]
-    """Positions among the polytope's columns."""
-    free: NDArray[np.intp]
-    T: Array
-
-    def moved(self, free: Array) -> Array:
-        """Return u (q,) with other values of the free ones; it may be outside of the box."""
-        u = self.u.copy()
-        u[self.free] = free
-        u[self.basic] = self.u[self.basic] - self.T @ (free - self.u[self.free])
-        return u
 
 
 class Region:

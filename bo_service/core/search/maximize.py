@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from bo_service.core.acquisitions.appraisal import Appraisal
 from bo_service.core.encoded.axes import SMOOTH_LEVELS, every_place
 from bo_service.core.encoded.encoding import Encoding
-from bo_service.core.encoded.region import Plane, Region
+from bo_service.core.encoded.plane import Plane
+from bo_service.core.encoded.region import Region
 from bo_service.core.encoded.seen import Seen
 from bo_service.core.numerics.array import Array
 from bo_service.core.numerics.climb import descend

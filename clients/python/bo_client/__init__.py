@@ -36,6 +36,7 @@ from bo_client.parameters import (
     Value,
 )
 from bo_client.running import RunningTrial, Suggestions
+from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
 from bo_client.study import Study
 from bo_client.tokens import NewToken, TokenInfo, Tokens
@@ -56,7 +57,6 @@ from bo_client.values import (
     RecentFailures,
     Shortfall,
     StudyInfo,
-    StudySettings,
     StudyState,
     Trial,
     Trials,

@@ -14,10 +14,11 @@ from google.protobuf.message import Message
 from bo_client.errors import AlreadyExists, BoClientError, InvalidRequest
 from bo_client.retries import new_request_id, patiently
 from bo_client.security import address_from, security_from
+from bo_client.settings import Acquisition, StudySettings
 from bo_client.space import SearchSpace
 from bo_client.study import Study
 from bo_client.tokens import Tokens
-from bo_client.values import Acquisition, Goal, Metric, ObjectiveSpec, StudyInfo, StudySettings
+from bo_client.values import Goal, Metric, ObjectiveSpec, StudyInfo
 from bo_client.wire import codec
 
 if TYPE_CHECKING:

@@ -39,10 +39,11 @@ from bo_client.parameters import (
     Value,
     listed,
 )
+from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
 from bo_client.textfile import parse as parsed
 from bo_client.textfile import read
-from bo_client.values import Metric, StudySettings
+from bo_client.values import Metric
 
 
 @dataclass(frozen=True)

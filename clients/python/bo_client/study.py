@@ -16,13 +16,13 @@ from bo_client.outcomes import logger, why_no_more
 from bo_client.parameters import plain
 from bo_client.retries import new_request_id
 from bo_client.running import RunningTrial, Suggestions
+from bo_client.settings import StudySettings
 from bo_client.values import (
     Change,
     ConfigurationPrediction,
     FailureReason,
     ObjectiveSpec,
     StudyInfo,
-    StudySettings,
     StudyState,
     Trial,
     Trials,

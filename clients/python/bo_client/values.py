@@ -1,20 +1,17 @@
 """Studies and trials as the server last told them: snapshots that never change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import Literal
 
 from bo_client.parameters import Value
+from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
-
-if TYPE_CHECKING:
-    from bo_client.study import Study
 
 Goal = Literal["minimize", "maximize"]
 Role = Literal["objective", "constraint", "information"]
-Acquisition = Literal["log_ei", "ucb", "log_pi", "portfolio", "log_nei"]
 
 
 @dataclass(frozen=True)
@@ -270,38 +267,6 @@ class Trials(list[Trial]):
         from bo_client.notebook import trials_html
 
         return trials_html(self)
-
-
-class StudySettings(TypedDict, total=False):
-    """How suggestions are made and handed out. What is left out, the server chooses."""
-
-    max_trials: int
-    lease_duration: float
-    """In seconds."""
-    max_attempts: int
-    seed: int
-    algorithm: Literal["gaussian_process", "quasi_random"]
-    acquisition: Acquisition
-    """For one objective; with several, the server searches by the hypervolume that is dominated."""
-    per_cost: bool
-    """Whether improvement counts per second that a trial takes, as learned from those that have ended."""
-    initial_trials: int
-    beta: float
-    xi: float
-    warm_start_studies: "Sequence[str | Study]"
-    """Earlier studies to start from, or their ids; each counts as far as it ranks this one's results."""
-    stopping: Literal["none", "median", "successive_halving", "curve"]
-    """Which rule tells running trials to stop early, judging what they report."""
-    stopping_min_step: int
-    """No trial is stopped before this step."""
-    stopping_min_trials: int
-    """No trial is stopped before so many others can be compared with."""
-    stopping_reduction_factor: float
-    """Of how many trials one goes on, for "successive_halving"."""
-    stopping_max_step: int
-    """Last step of a whole trial."""
-    stopping_confidence: float
-    """How sure it must be that a trial won't beat the best, for "curve"."""
 
 
 @dataclass(frozen=True)

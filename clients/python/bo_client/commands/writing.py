@@ -18,7 +18,8 @@ from bo_client.commands.arguments import (
 )
 from bo_client.commands.records import as_json
 from bo_client.running import RunningTrial
-from bo_client.values import Acquisition, FailureReason, Shortfall, StudyState, Trial
+from bo_client.settings import Acquisition
+from bo_client.values import FailureReason, Shortfall, StudyState, Trial
 from bo_client.wording import goals, in_order
 
 Pairs = tuple[tuple[str, str], ...]

@@ -23,8 +23,9 @@ from bo_client.integrations.hyperparameters import Hyperparameters
 from bo_client.integrations.studies import Studies
 from bo_client.optimize import PAUSE
 from bo_client.outcomes import Waiting
+from bo_client.settings import StudySettings
 from bo_client.study import Study
-from bo_client.values import Failure, FailureReason, Metric, Shortfall, StudySettings
+from bo_client.values import Failure, FailureReason, Metric, Shortfall
 
 logger = logging.getLogger("bo_client.keras_tuner")
 

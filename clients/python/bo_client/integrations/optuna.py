@@ -39,8 +39,9 @@ from bo_client.integrations.studies import Studies
 from bo_client.outcomes import why_no_more
 from bo_client.parameters import same
 from bo_client.running import RunningTrial
+from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
-from bo_client.values import Failure, FailureReason, Shortfall, StudySettings
+from bo_client.values import Failure, FailureReason, Shortfall
 
 logger = logging.getLogger("bo_client.optuna")
 

@@ -30,9 +30,10 @@ from bo_client.integrations.studies import Studies
 from bo_client.outcomes import Waiting
 from bo_client.parameters import Value, same
 from bo_client.running import RunningTrial
+from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
 from bo_client.study import Study
-from bo_client.values import Failure, FailureReason, Metric, Shortfall, StudySettings
+from bo_client.values import Failure, FailureReason, Metric, Shortfall
 
 logger = logging.getLogger("bo_client.ray_tune")
 

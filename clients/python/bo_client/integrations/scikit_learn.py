@@ -27,9 +27,10 @@ from bo_client.integrations.held import HeldTrial, ask_for, ending
 from bo_client.integrations.scikit_space import translated
 from bo_client.integrations.studies import Studies
 from bo_client.outcomes import why_no_more
+from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
 from bo_client.study import Study
-from bo_client.values import Failure, FailureReason, Metric, Shortfall, StudySettings
+from bo_client.values import Failure, FailureReason, Metric, Shortfall
 
 Evaluate = Callable[..., Mapping[str, Any]]
 FitResult = Mapping[str, Any]

@@ -5,9 +5,10 @@ from typing import Any
 
 from bo_client.client import Client, connect
 from bo_client.errors import AlreadyExists, InvalidRequest
+from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
 from bo_client.study import Study
-from bo_client.values import Metric, StudySettings
+from bo_client.values import Metric
 
 ONE_ATTEMPT: StudySettings = {"max_attempts": 1}
 """Whether a trial is tried again is for the tool to say: a trial of its is one of ours."""

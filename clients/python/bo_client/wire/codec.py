@@ -8,6 +8,7 @@ from bo_api.v1 import study_pb2, trial_pb2
 from google.protobuf.message import Message
 
 from bo_client.errors import InvalidRequest
+from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
 from bo_client.values import (
     Attempt,
@@ -26,7 +27,6 @@ from bo_client.values import (
     RecentFailures,
     Shortfall,
     StudyInfo,
-    StudySettings,
     StudyState,
     Trial,
     TrialState,
