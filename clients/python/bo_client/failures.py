@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from bo_client.errors import TrialFailed
-from bo_client.out_of_memory import TRACEBACK, MemoryKills, is_memory_error, said_in, telling_lines, text_of
+from bo_client.out_of_memory import TRACEBACK, MemoryKills, is_memory_error, said_in, storable, telling_lines, text_of
 from bo_client.values import Failure, FailureReason
 
 MAX_MESSAGE = 2000
@@ -38,7 +38,7 @@ def failure_of(error: BaseException, kills: MemoryKills | None = None) -> Failur
     for part in _parts(error):
         reason = _reason(part)
         if reason is not None:
-            message = part.message if isinstance(part, TrialFailed) else described(part)
+            message = storable(part.message) if isinstance(part, TrialFailed) else described(part)
             return Failure(reason, message[:MAX_MESSAGE])
     if kills is not None and KILLED.search(text_of(error)) and kills.since():
         return Failure(FailureReason.OUT_OF_MEMORY, f"the kernel ran out of memory: {described(error)}"[:MAX_MESSAGE])

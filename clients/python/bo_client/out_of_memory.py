@@ -82,7 +82,12 @@ def text_of(error: BaseException) -> str:
         text = str(error)
     except Exception:
         return ""
-    return text if len(text) <= 2 * LONGEST else f"{text[:LONGEST]}\n{text[-LONGEST:]}"
+    return storable(text if len(text) <= 2 * LONGEST else f"{text[:LONGEST]}\n{text[-LONGEST:]}")
+
+
+def storable(text: str) -> str:
+    """The text with '?' for NUL and for what UTF-8 can't hold: neither databases nor log files take these."""
+    return text.replace("\0", "?").encode(errors="replace").decode()
 
 
 def said_in(text: str) -> str | None:

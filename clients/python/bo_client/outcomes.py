@@ -3,11 +3,13 @@
 import logging
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bo_client.errors import BoClientError
+from bo_client.out_of_memory import storable
 from bo_client.values import Failure, FailureReason, Shortfall, StudyInfo
 
 if TYPE_CHECKING:
@@ -71,8 +73,8 @@ class Outcomes:
             says = self._most_fail and not self._is_warned
             self._is_warned = self._is_warned or says
             recent = (sum(self._recent), len(self._recent))
-        trace = error if is_new else None
-        self._log.warning("trial %d failed, %s: %s", number, failure.reason, failure.message, exc_info=trace)
+        trace, text = _traced(error) if is_new and error is not None else (None, "")
+        self._log.warning("trial %d failed, %s: %s%s", number, failure.reason, failure.message, text, exc_info=trace)
         if says:
             self._log.warning(
                 "%d of the last %d trials of %s failed; the first failure was %s",
@@ -113,6 +115,13 @@ class Outcomes:
     @property
     def _most_fail(self) -> bool:
         return len(self._recent) >= FEWEST and 2 * sum(self._recent) > len(self._recent)
+
+
+def _traced(error: BaseException) -> tuple[BaseException | None, str]:
+    """The error for `exc_info`; or its traceback as text, where the error says what UTF-8 can't hold."""
+    text = "".join(traceback.format_exception(error))
+    kept = storable(text)
+    return (error, "") if kept == text else (None, f"\n{kept}")
 
 
 class Waiting:

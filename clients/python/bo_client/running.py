@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import trial_pb2
 
+from bo_client.out_of_memory import storable
 from bo_client.parameters import Value
 from bo_client.retries import new_request_id
 from bo_client.values import Explanation, FailureReason, Heartbeat, Origin, Shortfall, Trial
@@ -142,8 +143,8 @@ class RunningTrial:
             InvalidRequest: no such reason.
             FailedPrecondition: the trial has ended already (WRONG_STATE), or the lease is not its own (WRONG_LEASE).
         """
-        kept = message.replace("\0", "?").encode(errors="replace").decode()
-        return self._end(pb.CompleteTrialRequest(failure=codec.failure_to_wire(reason, kept), labels=labels))
+        failure = codec.failure_to_wire(reason, storable(message))
+        return self._end(pb.CompleteTrialRequest(failure=failure, labels=labels))
 
     def hasty(self) -> "RunningTrial":
         """The same trial for a process that is ending: its calls wait a few seconds at most."""
