@@ -432,7 +432,7 @@ def test_creating_again_finds_the_study_or_says_that_it_differs(bo, tmp_path: Pa
     file.write_text(FILE)
     assert bo("create", "new", "--space", file).output == bo("create", "new", "--space", file).output
     other = bo("create", "new", "--space", file, "--max-trials", 3)
-    assert (other.exit_code, "exists with another spec" in other.stderr) == (1, True)
+    assert (other.exit_code, "exists with another max_trials" in other.stderr) == (1, True)
 
 
 def test_a_csv_has_a_column_for_each_parameter_and_metric(bo, seen) -> None:

@@ -234,7 +234,9 @@ class Client:
             name for name in ("max_trials", *sorted({*here} - {"max_trials"})) if there.get(name) != here.get(name)
         ]
         differences += [f"{name} ({there.get(name, 'none')} there, {here.get(name, 'none')} here)" for name in given]
-        what = ", ".join(differences) or "spec"
+        if not differences:  # another objective, which the server tells
+            return error
+        what = ", ".join(differences)
         how = f"use it as it is with client.study({study_id!r}), change settings with its update(), or choose another"
         return AlreadyExists(f"{found.name} exists with another {what}; {how} id", error.reason, error.metadata)
 
