@@ -202,7 +202,7 @@ def _hand_out(services: Services, ledger: Ledger, ask: Ask, prepared: Prepared |
     study, now = ledger.study, services.memory.glance(ledger.records, ledger.study)
     queued = [ledger.records.trials.get(study.study_id, number) for number in sorted(now.waiting)[: ask.count]]
     added = _added(now, prepared.known) if prepared is not None else []
-    fresh = _fresh(services, ledger, min(ask.count - len(queued), ledger.room(ask.count)), prepared, added)
+    fresh = _fresh(services, ledger, min(ask.count - len(queued), ledger.room(ask.count)), prepared, now, added)
     made = [_queue(ledger, suggestion) for suggestion in fresh]
     started = tuple(ledger.start(trial, ask.worker_id) for trial in [*queued, *made])
     if len(started) == ask.count:
@@ -222,9 +222,12 @@ def _check_objective(study: Study, given: ObjectiveSpec | None) -> None:
 
 
 def _fresh(
-    services: Services, ledger: Ledger, count: int, prepared: Prepared | None, added: Sequence[Configuration]
+    services: Services, ledger: Ledger, count: int, prepared: Prepared | None, now: Known, added: Sequence[Configuration]
 ) -> list[Suggestion]:
-    """So many suggestions that no trial has, not those `added` either: those that were prepared, then quick ones."""
+    """So many suggestions that no trial has, not those `added` either: those that were prepared, then quick ones.
+
+    The quick ones are made of the study as it is `now`: a trial that ended since may leave something to repeat.
+    """
     if count <= 0:
         return []
     if prepared is None:
@@ -232,8 +235,8 @@ def _fresh(
     kept = [s for s in prepared.suggestions if s.configuration not in added][:count]
     if len(kept) == count:
         return kept
-    evidence, missing = prepared.known.evidence, count - len(kept)
-    evidence = replace(evidence, pending=(*evidence.pending, *added, *(s.configuration for s in kept)))
+    evidence, missing = now.evidence, count - len(kept)
+    evidence = replace(evidence, pending=(*evidence.pending, *(s.configuration for s in kept)))
     if prepared.by_surrogate:  # it was in time; there were fewer, or others have them
         return kept + services.optimizer.suggest_blind(evidence, missing)
     return kept + _quick(services, evidence, missing)

@@ -1,7 +1,11 @@
 """Suggestions without a surrogate, of which nothing is loaded: defaults, openings from earlier studies, Sobol points.
 
+Where a small finite space has been tried in full, they are repeats of what was tried least often.
+
 They are quick enough to be made while somebody waits.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +13,7 @@ from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.evidence import Evidence, Suggestion
 from bo_service.core.numerics.array import Array
 from bo_service.core.search.initial import default_row, next_rows
+from bo_service.core.search.repeats import find_repeats
 from bo_service.core.search.warm_start import opening_rows
 from bo_service.core.trial import Origin
 
@@ -25,9 +30,9 @@ def quasi_random(evidence: Evidence, count: int) -> list[Suggestion]:
 
 
 def is_exhausted(evidence: Evidence) -> bool:
-    """Return whether it is proven that no configuration is left: by counting them, or by the solver."""
+    """Return whether it is proven that no configuration is left, by counting them or by the solver, or to repeat."""
     bench = Workbench(evidence)
-    return bench.region.is_exhausted(bench.seen.has)
+    return bench.region.is_exhausted(bench.seen.has) and not len(find_repeats(bench).rows)
 
 
 def without_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
@@ -42,7 +47,7 @@ def without_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
     if len(found) < count:
         rows = next_rows(bench.encoding, bench.region, bench.seen, count - len(found), bench.evidence.seed)
         found += [(row, Origin.QUASI_RANDOM) for row in rows]
-    return _explained(bench, found)
+    return _explained(bench, found) + _repeated(bench, count - len(found))
 
 
 def _opening(bench: Workbench, count: int) -> list[tuple[Array, Origin]]:
@@ -57,6 +62,19 @@ def _opening(bench: Workbench, count: int) -> list[tuple[Array, Origin]]:
         if not rows:
             break
         found.append((rows[0], origin))
+    return found
+
+
+def _repeated(bench: Workbench, count: int) -> list[Suggestion]:
+    """Up to `count` repeats, where every configuration has been tried: the least tried first."""
+    found: list[Suggestion] = []
+    while len(found) < count:
+        repeats = find_repeats(bench)
+        if not len(repeats.rows):
+            break
+        bench.seen.add(repeats.least_tried)
+        (made,) = _explained(bench, [(repeats.least_tried, Origin.QUASI_RANDOM)])
+        found.append(replace(made, summary=repeats.reason + "None has been tried less often."))
     return found
 
 

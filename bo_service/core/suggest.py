@@ -5,6 +5,9 @@ are better.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from bo_service.core.acquisitions.fitted import Fitted
 from bo_service.core.blind import without_surrogate
@@ -13,9 +16,10 @@ from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.errors import NotEnoughData
 from bo_service.core.evidence import Evidence, PointPrediction, Predictions, Suggested, Suggestion
 from bo_service.core.explain import explain
+from bo_service.core.numerics.array import Array
 from bo_service.core.numerics.lookups import Factors
 from bo_service.core.search.maximize import STARTS, Search, best_new_row
-from bo_service.core.search.repeats import is_noisy, row_to_repeat
+from bo_service.core.search.repeats import Repeats, find_repeats
 
 FURTHER_STARTS = 2
 """Candidates that are refined for the second of a batch and those after it: they are for workers that can't wait."""
@@ -24,10 +28,10 @@ FURTHER_STARTS = 2
 def suggest(evidence: Evidence, count: int) -> list[Suggestion]:
     """The next configurations to try, best first, all different from each other and from everything tried or pending.
 
-    Where a small finite space has been tried in full, and its values are noisy, configurations are tried again. Fewer
-    than `count` only where nothing is left: a finite space is exhausted, or no configuration fulfills the
-    constraints. The first are the defaults, then scrambled Sobol points, until `initial_trials` are past or pending;
-    then the surrogate chooses, as soon as two different values are known.
+    Where a small finite space has been tried in full, the best configuration is tried again, and where its results
+    differ any of them is. Fewer than `count` only where nothing is left: a finite space is exhausted, or no
+    configuration fulfills the constraints. The first are the defaults, then scrambled Sobol points, until
+    `initial_trials` are past or pending; then the surrogate chooses, as soon as two different values are known.
     """
     return suggest_with(evidence, count, Factors()).suggestions
 
@@ -79,14 +83,34 @@ def _with_surrogate(bench: Workbench, count: int) -> list[Suggestion]:
         starts = STARTS if i == 0 else FURTHER_STARTS
         search = Search(bench.encoding, bench.region, fitted.appraisal, anchors, bench.rng(3, i), starts)
         row = best_new_row(search, best, bench.seen, listed)
-        if row is None and listed is not None and is_noisy(bench, fitted):
-            row = row_to_repeat(bench, fitted)
+        reason = ""
         if row is None:
-            break
+            repeats = find_repeats(bench)
+            if not len(repeats.rows):
+                break
+            row, reason = _row_to_repeat(bench, fitted, repeats), repeats.reason
         bench.seen.add(row)
-        found.append(explain(bench, fitted, row))
+        made = explain(bench, fitted, row)
+        found.append(replace(made, summary=reason + made.summary))
         if len(found) < count:
             fitted = fitted.believe(bench, row)
     if len(found) < count and listed is None:
         found += without_surrogate(bench, count - len(found))
     return found
+
+
+def _row_to_repeat(bench: Workbench, fitted: Fitted, repeats: Repeats) -> Array:
+    """The row (p,) that is worth most to try again.
+
+    By the upper confidence bound of its noise-free value, whose standard deviation falls with each repeat; of several
+    objectives by the appraisal.
+    """
+    if not repeats.is_noisy:
+        return np.asarray(repeats.rows[0])
+    X = bench.encoding.features(repeats.rows)
+    if len(fitted.objectives) > 1:
+        worth = fitted.appraisal.value(X)
+    else:
+        posterior = fitted.objectives[0].surrogate.posterior(X)
+        worth = posterior.mean + posterior.std + (fitted.chances.value(X) if fitted.limits else 0.0)
+    return np.asarray(repeats.rows[int(np.argmax(worth))])

@@ -165,10 +165,12 @@ def test_eight_workers_get_eight_different_useful_points() -> None:
         assert sum(hill(c) > -0.5 for c in batch) >= 4  # a random point has a chance of a half; the worst is -2.1
 
 
-def test_finite_spaces_are_exhausted_without_repetition() -> None:
+def test_finite_spaces_are_exhausted_once_the_best_was_repeated() -> None:
     space = SearchSpace((Parameter("i", IntDomain(1, 3)), Parameter("k", CategoricalDomain(("u", "v")))))
     evidence = study(space, lambda c: float(c["i"]), 20)
-    assert len(evidence.past) == 6
+    assert len(evidence.past) == 7
+    assert evidence.past[6].configuration["i"] == 3
+    assert len({tuple(t.configuration.items()) for t in evidence.past}) == 6
     assert suggest(evidence, 3) == []
     assert quasi_random(evidence, 3) == []
     assert len(suggest(Evidence(space, SuggestionSettings(), 0), 10)) == 6

@@ -47,6 +47,11 @@ class Workbench:
         return self.encoding.encode(sorted(self.evidence.failed, key=_name))
 
     @cached_property
+    def spent_rows(self) -> Array:
+        """Z of the configurations that are not suggested again, though no result of theirs is known."""
+        return self.encoding.encode([*self.evidence.spent, *self.evidence.failed])
+
+    @cached_property
     def values(self) -> Array:
         """The finite values observed, (at most n,)."""
         return np.array([t.value for t in self.past if t.value is not None and math.isfinite(t.value)])

@@ -1,38 +1,80 @@
-"""Trying a configuration again: what is left to learn of a finite space in which everything has been tried."""
+"""Trying a configuration again: what is left to learn of a small finite space in which everything has been tried.
+
+n past trials, r rows, p parameters.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bo_service.core.acquisitions.fitted import Fitted
-from bo_service.core.acquisitions.gain import NOISY
 from bo_service.core.encoded.workbench import Workbench
 from bo_service.core.numerics.array import Array
 
-
-def is_noisy(bench: Workbench, fitted: Fitted) -> bool:
-    """Whether noise is notable: trials of one configuration differ, or the surrogate has learned so."""
-    if any(model.surrogate.noisiness > NOISY for model in fitted.objectives):
-        return True
-    rows, values = bench.past_rows[bench.is_measured], bench.objectives[bench.is_measured]
-    group = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
-    return len(np.unique(np.column_stack([group, values]), axis=0)) > len(np.unique(group))
+NOISY = "Every configuration has been tried, and results of the same one differ: this one is repeated. "
+UNKNOWN = (
+    "Every configuration has been tried once: the best is repeated, to find out whether its result differs. If it "
+    "doesn't, nothing more is suggested. "
+)
 
 
-def row_to_repeat(bench: Workbench, fitted: Fitted) -> Array | None:
-    """The row (p,) of a measured trial that is worth most to try again, or None where none is free.
+@dataclass(frozen=True)
+class Repeats:
+    """The configurations that may be tried again."""
 
-    By the upper confidence bound of its noise-free value, whose standard deviation falls with each repeat; of several
-    objectives by the appraisal. What is pending is not repeated.
+    rows: Array
+    """(r, p), the best first; none where nothing is left to learn, or where what is pending should be awaited."""
+    counts: NDArray[np.intp]
+    """(r,): how many trials of each have values."""
+    is_noisy: bool
+    """Whether results of one configuration differ; otherwise that is unknown, and there is one row at most."""
+
+    @property
+    def reason(self) -> str:
+        """Why a configuration is repeated, in sentences for people."""
+        return NOISY if self.is_noisy else UNKNOWN
+
+    @property
+    def least_tried(self) -> Array:
+        """The row (p,) that has been tried least often, the best of several."""
+        return np.asarray(self.rows[int(np.argmin(self.counts))])
+
+
+def find_repeats(bench: Workbench) -> Repeats:
+    """Return what may be tried again in a listed space whose every configuration has been tried.
+
+    Where results of one configuration differ, any that has values may be repeated unless it is pending. Where none was
+    measured twice, the best may be, as soon as nothing is pending. Where all results of one configuration are equal,
+    there is no noise, and nothing is repeated. A configuration of which a trial failed, was infeasible or ended
+    without a result is not repeated either.
     """
-    rows = np.unique(bench.past_rows[bench.is_measured], axis=0)
+    nothing = Repeats(np.empty((0, bench.encoding.width)), np.empty(0, dtype=np.intp), is_noisy=False)
+    if bench.region.listed is None or not bench.evidence.can_be_fitted:
+        return nothing
+    is_whole = bench.is_measured & ~np.array([trial.is_short for trial in bench.past], dtype=bool)
+    whole = Counter(_keys(bench.past_rows[is_whole]))
+    is_noisy = _differ(bench.past_rows[is_whole], bench.objectives[is_whole])
     pending = bench.seen.Z[len(bench.past) :]
-    is_free = np.array([not (np.abs(pending - z) < 1e-9).all(axis=1).any() for z in rows], dtype=bool)
-    rows = rows[is_free]
-    if not len(rows):
-        return None
-    X = bench.encoding.features(rows)
-    if len(fitted.objectives) > 1:
-        worth = fitted.appraisal.value(X)
-    else:
-        posterior = fitted.objectives[0].surrogate.posterior(X)
-        worth = posterior.mean + posterior.std + (fitted.chances.value(X) if fitted.limits else 0.0)
-    return np.asarray(rows[int(np.argmax(worth))])
+    if not is_noisy and (len(pending) or max(whole.values(), default=0) > 1):
+        return nothing
+    counts = Counter(_keys(bench.past_rows[bench.is_measured])) if is_noisy else whole
+    for key in (*_keys(bench.spent_rows), *_keys(bench.past_rows[~bench.is_measured]), *_keys(pending)):
+        counts.pop(key, None)
+    rows = bench.best_rows()
+    rows = rows[bench.region.holds(rows)]
+    free = {key: row for key, row in zip(_keys(rows), rows, strict=True) if key in counts}
+    if not free:
+        return nothing
+    found = list(free)[: None if is_noisy else 1]
+    return Repeats(np.array([free[key] for key in found]), np.array([counts[key] for key in found]), is_noisy)
+
+
+def _keys(rows: Array) -> list[tuple[float, ...]]:
+    return [tuple(row) for row in rows.tolist()]
+
+
+def _differ(rows: Array, values: Array) -> bool:
+    """Whether the values (n, k) of any one row, among rows (n, p), differ."""
+    first: dict[tuple[float, ...], list[float]] = {}
+    return any(first.setdefault(key, value) != value for key, value in zip(_keys(rows), values.tolist(), strict=True))
