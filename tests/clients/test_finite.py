@@ -1,7 +1,7 @@
 """Spaces with a last configuration."""
 
 import bo_client
-from bo_client.finite import MOST, every_configuration, is_exhausted
+from bo_client.finite import MOST, every_configuration, is_exhausted, to_repeat
 
 KIND = bo_client.CategoricalParameter("kind", ["a", "b"])
 N = bo_client.IntParameter("n", 1, 3, activation=bo_client.Activation("kind", ["a"]))
@@ -29,3 +29,14 @@ def test_what_has_no_end_or_no_beginning_is_never_exhausted() -> None:
     )
     nothing = bo_client.SearchSpace([KIND], [bo_client.ForbiddenCombination({"kind": k}) for k in "ab"])
     assert not is_exhausted(nothing, [])
+
+
+def test_what_may_be_repeated_is_known_from_the_results() -> None:
+    a, b, c = ({"kind": "a", "n": n} for n in (1, 2, 3))
+    once = [(a, (1.0,)), (b, (2.0,)), (c, None)]
+    assert to_repeat(once) == [a, b]
+    assert to_repeat([*once, (a, (1.0,))]) == []
+    assert to_repeat([*once, (a, (1.5,))]) == [b, a]
+    assert to_repeat([*once, (a, None)]) == [b]
+    assert to_repeat([(a, (1.0,)), (b, (1.0,))]) == []
+    assert to_repeat([(a, (1.0, 2.0)), (b, (1.0, 2.5)), (b, (1.0, 2.0))]) == [a, b]

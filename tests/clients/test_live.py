@@ -218,6 +218,10 @@ def test_a_space_that_is_exhausted_is_done(bo, fake) -> None:
     for value in (3.0, None, 1.0):
         (one,) = study.suggest()
         one.fail("DIVERGED") if value is None else one.complete(value)
+    assert not Progress(study.info(), {t.number: t for t in study.trials()}).is_done
+    (again,) = study.suggest()
+    assert again.parameters == one.parameters
+    again.complete(1.0)
     assert study.suggest().shortfall is bo_client.Shortfall.SPACE_EXHAUSTED
     lines = bo("watch", "small").output.splitlines()
     assert lines[-1].startswith("small has tried every configuration of its space: loss 1 in trial 3")

@@ -152,7 +152,7 @@ def test_an_exhausted_space_is_an_early_end(fake, told) -> None:
     study.optimize(lambda parameters: parameters["n"], n_trials=25)
     (line,) = told()
     assert line == (
-        "studies/s: ended after 3 of 25 trials (3 succeeded, 0 failed): no configuration of the search space is left "
+        "studies/s: ended after 4 of 25 trials (4 succeeded, 0 failed): no configuration of the search space is left "
         "that has not been tried"
     )
 

@@ -732,6 +732,27 @@ class ServerContract:
         done = study.suggest()
         assert (done.shortfall, done.retry_delay) == (bo_client.Shortfall.SPACE_EXHAUSTED, None)
 
+    def test_the_best_of_a_finite_space_is_repeated_and_noise_keeps_it_going(self, client) -> None:
+        space = bo_client.SearchSpace([bo_client.IntParameter("x", 1, 3)])
+        for name, noise in (("still", 0.0), ("noisy", 0.25)):
+            study = client.create_study(name, space, "loss", goal="minimize")
+            for trial in study.suggest(3):
+                trial.complete(float(trial.parameters["x"]))
+            (again,) = trials = study.suggest(3)
+            assert again.parameters == {"x": 1}
+            assert trials.shortfall is bo_client.Shortfall.ALL_IN_PROGRESS
+            assert study.suggest().shortfall is bo_client.Shortfall.ALL_IN_PROGRESS
+            again.complete(1.0 + noise)
+            ended = study.suggest()
+            if not noise:
+                assert ended.shortfall is bo_client.Shortfall.SPACE_EXHAUSTED
+                continue
+            for _ in range(3):
+                (one,) = ended or study.suggest()
+                one.complete(float(one.parameters["x"]) + noise)
+                ended = study.suggest()
+            assert ended.shortfall is None
+
     def test_equalities_are_kept_and_bind_what_will_be_run(self, client) -> None:
         shares = [bo_client.FloatParameter(name, 0.0, 1.0) for name in "xyz"]
         rule = bo_client.EqualityConstraint({"x": 1.0, "y": 1.0, "z": 1.0}, 1.0, "shares")

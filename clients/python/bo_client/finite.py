@@ -31,6 +31,27 @@ def is_exhausted(space: SearchSpace, tried: Iterable[Configuration]) -> bool:
     return found > 0
 
 
+def to_repeat(tried: Sequence[tuple[Configuration, tuple[float, ...] | None]]) -> list[Configuration]:
+    """Return what the server may suggest again once all configurations of a finite space have been tried.
+
+    Nothing where all results are equal, or where several of one configuration are and none differ. Otherwise each
+    configuration that always had a result: the least tried first, then in the order of `tried`.
+
+    Args:
+        tried: configurations of the ended trials and the values of their objectives, None where there are none.
+    """
+    results: dict[frozenset[tuple[str, str, Value]], list[tuple[float, ...] | None]] = {}
+    for configuration, values in tried:
+        results.setdefault(_key(configuration), []).append(values)
+    found = [{v for v in values if v is not None} for values in results.values()]
+    is_noisy = any(len(values) > 1 for values in found)
+    is_known = any(sum(v is not None for v in values) > 1 for values in results.values())
+    if len(set().union(*found)) < 2 or (is_known and not is_noisy):
+        return []
+    every = {_key(configuration): configuration for configuration, _ in tried}
+    return [every[key] for key in sorted(every, key=lambda key: len(results[key])) if None not in results[key]]
+
+
 def _key(configuration: Configuration) -> frozenset[tuple[str, str, Value]]:
     """Equal where the configurations are: True is not 1."""
     return frozenset((name, type(value).__name__, value) for name, value in configuration.items())

@@ -104,7 +104,7 @@ def test_steps_of_a_pipeline_are_chosen_under_conditions(address: str) -> None:
         BOSearchCV(pipeline, {"knn__n_neighbors": (1, 5)}, server=address).fit(X, Y)
     space["knn__n_neighbors"] = [1, 3, 5]
     search = BOSearchCV(pipeline, space, n_iter=20, server=address, cv=2)
-    with pytest.warns(UserWarning, match="SPACE_EXHAUSTED.*9 candidates were tried, not n_iter=20"):
+    with pytest.warns(UserWarning, match="SPACE_EXHAUSTED.*10 candidates were tried, not n_iter=20"):
         search.fit(X, Y)
     assert {type(p["scale"]) for p in search.cv_results_["params"]} == {str, StandardScaler, MinMaxScaler}
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bo_client.finite import is_exhausted
+from bo_client.finite import is_exhausted, to_repeat
 from bo_client.ranking import best_of, is_defaults
 from bo_client.values import Change, StudyInfo, StudyState, Trial, TrialState
 from bo_client.wording import duration
@@ -30,10 +30,22 @@ class Progress:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether every configuration of a finite space has been tried: nothing is suggested any more."""
+        """Whether every configuration of a finite space has been tried, and none is to be repeated: nothing is
+        suggested any more."""
         trials = self.trials.values()
-        is_open = any(not t.state.is_ended for t in trials)
-        return not is_open and is_exhausted(self.study.space, [t.parameters for t in trials])
+        if any(not t.state.is_ended for t in trials):
+            return False
+        return is_exhausted(self.study.space, [t.parameters for t in trials]) and not self._may_repeat
+
+    @property
+    def _may_repeat(self) -> bool:
+        names = [metric.name for metric in self.study.objectives]
+        tried = [
+            (t.parameters, tuple(t.final_measurement.metrics[n] for n in names) if t.final_measurement else None)
+            for t in self.trials.values()
+            if not t.is_cut_short
+        ]
+        return self.study.settings.get("algorithm") != "quasi_random" and bool(to_repeat(tried))
 
     @property
     def ended(self) -> int:

@@ -1,5 +1,6 @@
 """One study of the fake server: its trials and their lives."""
 
+import math
 import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import study_pb2, trial_pb2
 
 from bo_client.errors import FailedPrecondition, LimitExceeded, NotFound
-from bo_client.finite import is_exhausted
+from bo_client.finite import is_exhausted, to_repeat
 from bo_client.parameters import Value
 from bo_client.testing.answers import acquisition, counted, expected, trial_number
 from bo_client.testing.checks import check_configuration, check_final, check_labels, objective_differences
@@ -127,8 +128,22 @@ class FakeStudy:
         best = opening(self.definition, self._studies, known)
         if best is not None:
             return best, trial_pb2.ORIGIN_WARM_START
-        drawn = new_configuration(space, known, self._rng)
+        drawn = new_configuration(space, known, self._rng) or self._repeated()
         return None if drawn is None else (drawn, self._origin)
+
+    def _repeated(self) -> dict[str, Value] | None:
+        """What is tried again once everything has been: what was tried least often, the best of several."""
+        if self._has_open or self.definition.settings.get("algorithm") == "quasi_random":
+            return None
+        sign = self.definition.objective.sign
+        tried = [(values_from_wire(t.parameters), self._values(t)) for t in self.trials.values()]
+        tried.sort(key=lambda one: -sign * one[1][0] if one[1] else math.inf)
+        return next((dict(configuration) for configuration in to_repeat(tried)), None)
+
+    def _values(self, trial: trial_pb2.Trial) -> tuple[float, ...] | None:
+        if not trial.HasField("final_measurement"):
+            return None
+        return tuple(trial.final_measurement.metrics[metric.name] for metric in self.definition.objectives)
 
     @property
     def _origin(self) -> trial_pb2.Origin:
