@@ -30,8 +30,6 @@ from bo_service.core.space import SearchSpace
 from bo_service.core.study import Algorithm, Metric, Study, StudyState
 from bo_service.core.trial import Explanation, Prediction, Trial
 
-TIMES = 3
-"""That a suggestion is computed at most, where trials are made by others meanwhile."""
 RETRY_DELAY = timedelta(seconds=2)
 NAMED, MOST_NAMED = 3, 120
 """Constraints that a message names, and characters of each."""
@@ -79,16 +77,19 @@ def suggest_trials(services: Services, ask: Ask, key: RequestKey | None) -> Hand
         ObjectiveMismatch: the worker evaluates another objective, or the same one with other options.
     """
     deadline = time.monotonic() + ask.patience
-    known = _recall(services, ask.study_id) or _look(services, ask, key)
+    known = _recall(services, ask.study_id)
+    if known is not None:
+        handout = _attempt(services, ask, key, _prepare(services, ask, known, None), is_last=False)
+        if handout is not None:
+            return handout
+    known = _look(services, ask, key)
     with _alone(services, ask, known) as alone:
-        for times_left in reversed(range(TIMES)):
-            if alone or times_left < TIMES - 1:  # there is more to know since the one before
-                known = _look(services, ask, key)
+        handout = None
+        while handout is None:  # again while other servers make trials meanwhile, and there is time
+            known = _look(services, ask, key)
+            is_last = time.monotonic() >= deadline
             prepared = None if known is None else _prepare(services, ask, known, deadline if alone else None)
-            handout = _attempt(services, ask, key, prepared, is_last=not times_left)
-            if handout is not None:
-                break
-        assert handout is not None
+            handout = _attempt(services, ask, key, prepared, is_last)
         return handout
 
 
@@ -222,7 +223,12 @@ def _check_objective(study: Study, given: ObjectiveSpec | None) -> None:
 
 
 def _fresh(
-    services: Services, ledger: Ledger, count: int, prepared: Prepared | None, now: Known, added: Sequence[Configuration]
+    services: Services,
+    ledger: Ledger,
+    count: int,
+    prepared: Prepared | None,
+    now: Known,
+    added: Sequence[Configuration],
 ) -> list[Suggestion]:
     """So many suggestions that no trial has, not those `added` either: those that were prepared, then quick ones.
 

@@ -1,16 +1,18 @@
 """Handing out trials: the queue, the limit, the surrogate and what happens without it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from bo_service.application import ranking, running, studies, suggesting, trials
+from bo_service.application.memory import Memory
 from bo_service.application.ports import RequestKey
 from bo_service.application.views import Shortfall
 from bo_service.core.domains import CategoricalDomain
 from bo_service.core.errors import DeadlinePassed, NotFound, RequestIdReused
 from bo_service.core.space import Parameter, SearchSpace
-from bo_service.core.study import Goal, StudyState
+from bo_service.core.study import Algorithm, Goal, StudyState, SuggestionSettings
 from bo_service.core.trial import Failure, FailureReason, Lease, Measurement, Origin, TrialState
 from tests.application.whole import evidence_of
 
@@ -67,10 +69,30 @@ def test_many_at_once_are_shared_by_the_sequence_and_the_surrogate(services, mak
     assert origins == [Origin.QUASI_RANDOM, *[Origin.SURROGATE] * 3]
 
 
-@pytest.mark.parametrize(("disturbed", "computed"), [(1, 2), (2, 3), (99, 3)])
-def test_what_others_make_meanwhile_is_learned_of(
-    services, make_study, optimizer, disturbed: int, computed: int
-) -> None:
+@pytest.mark.parametrize("disturbed", [1, 2, 7])
+def test_what_others_make_meanwhile_is_learned_of(services, make_study, optimizer, disturbed: int) -> None:
+    disturb(services, make_study, optimizer, disturbed)
+    (trial,) = ask(services).trials
+    assert len(optimizer.asked) == disturbed + 1
+    assert trial.origin is Origin.SURROGATE
+    assert_new(services, trial)
+
+
+def test_who_has_no_time_left_has_a_point_of_the_sequence(services, make_study, optimizer) -> None:
+    disturb(services, make_study, optimizer, 10**9)
+    (trial,) = suggesting.suggest_trials(services, suggesting.Ask("s", 1, "w", 1.0), None).trials
+    assert optimizer.asked
+    assert trial.origin is Origin.QUASI_RANDOM
+    assert_new(services, trial)
+
+
+def assert_new(services, trial) -> None:
+    with services.store.read() as records:
+        assert [t.number for t in records.trials.select("s") if t.parameters == trial.parameters] == [trial.number]
+
+
+def disturb(services, make_study, optimizer, times: int) -> None:
+    """Another server makes the same suggestion, the first `times` times."""
     make_study()
     for i in range(4):
         finish(services, ask(services).trials[0], float(i))
@@ -79,7 +101,7 @@ def test_what_others_make_meanwhile_is_learned_of(
 
     def meanwhile(evidence, count, patience, errand):
         found = suggest(evidence, count, patience, errand)
-        if len(optimizer.asked) <= disturbed:  # as another server does
+        if found is not None and len(optimizer.asked) <= times:
             same = trials.NewTrial(found.suggestions[0].configuration, {})
             running.complete_trial(services, "s", *held(services, trials.create_trial(services, "s", same, None)), None)
         return found
@@ -92,11 +114,22 @@ def test_what_others_make_meanwhile_is_learned_of(
         return trial.number, f"t{trial.number}", Measurement({"loss": 1.0})
 
     optimizer.suggest = meanwhile
-    (trial,) = ask(services).trials
-    assert len(optimizer.asked) == computed
+
+
+def test_a_study_made_anew_by_another_server_has_its_surrogate_at_once(services, make_study) -> None:
+    """What is remembered of the one before, which needed none, doesn't count."""
+    make_study("other")
     with services.store.read() as records:
-        assert [t.number for t in records.trials.select("s") if t.parameters == trial.parameters] == [trial.number]
-    assert trial.origin is (Origin.SURROGATE if disturbed < computed else Origin.QUASI_RANDOM)
+        spec = records.studies.get("other").spec
+    blind = replace(spec, suggestion=SuggestionSettings(algorithm=Algorithm.QUASI_RANDOM))
+    studies.create_study(services, studies.NewStudy("s", blind, "", {}), None)
+    ask(services)
+    others = replace(services, memory=Memory())
+    studies.delete_study(others, "s", None)
+    studies.create_study(others, studies.NewStudy("s", spec, "", {}), None)
+    for i in range(4):
+        finish(others, ask(others).trials[0], float(i))
+    assert ask(services).trials[0].origin is Origin.SURROGATE
 
 
 def test_what_is_queued_or_running_is_known_to_the_surrogate(services, make_study, optimizer) -> None:
@@ -145,7 +178,6 @@ def test_no_more_trials_than_allowed(services, make_study) -> None:
 def test_a_study_that_is_full_goes_on_when_its_limit_is_raised(services, make_study) -> None:
     make_study(max_trials=1)
     finish(services, ask(services).trials[0], 1.0)
-    from dataclasses import replace
 
     def revise(spec):
         return replace(spec, execution=replace(spec.execution, max_trials=2))
@@ -171,6 +203,38 @@ def test_a_finite_space_runs_out(services, make_study) -> None:
     for trial in handed.trials:
         finish(services, trial, 1.0)
     assert ask(services).shortfall is Shortfall.SPACE_EXHAUSTED
+
+
+def test_a_repeat_is_handed_out_where_the_last_result_came_meanwhile(services, make_study, optimizer) -> None:
+    """Nothing was left to suggest while a trial was open; it ends before the answer is stored."""
+    make_study(space=SearchSpace((Parameter("c", CategoricalDomain(("a", "b", "c", "d"))),)))
+    *first, last = ask(services, count=4).trials
+    for value, trial in enumerate(first):
+        finish(services, trial, float(value))
+    suggest = optimizer.suggest
+
+    def meanwhile(*asked):
+        found = suggest(*asked)
+        finish(services, last, 9.0)
+        return found
+
+    optimizer.suggest = meanwhile
+    (repeat,) = ask(services).trials
+    assert repeat.parameters == first[0].parameters
+    assert repeat.explanation is not None
+    assert "Every configuration has been tried once" in repeat.explanation.summary
+    optimizer.suggest = suggest
+    assert ask(services).shortfall is Shortfall.ALL_IN_PROGRESS
+    finish(services, repeat, 0.0)
+    assert ask(services).shortfall is Shortfall.SPACE_EXHAUSTED
+
+
+def test_a_late_surrogate_does_not_end_a_noisy_space(services, make_study, optimizer) -> None:
+    make_study(space=SearchSpace((Parameter("c", CategoricalDomain(("a", "b", "c", "d"))),)))
+    for value in range(12):
+        handed = suggesting.suggest_trials(services, suggesting.Ask("s", 1, "w", 30.0 if value % 2 else 0.0), None)
+        finish(services, handed.trials[0], float(value))
+    assert ask(services).trials
 
 
 def test_the_same_request_gets_the_same_answer(services, make_study) -> None:

@@ -128,8 +128,8 @@ def test_an_end_before_the_last_trial_is_told(client: bo_client.Client, caplog: 
     study = client.create_study("point", space, "loss", goal="minimize")
     with caplog.at_level(logging.WARNING):
         study.optimize(lambda p: p["x"], n_trials=5)
-    assert "SPACE_EXHAUSTED" in caplog.text
-    assert "1 of n_trials=5" in caplog.text
+    assert "ended after 1 of 5 trials" in caplog.text
+    assert "no configuration of the search space is left" in caplog.text
     assert study.suggest().shortfall is bo_client.Shortfall.SPACE_EXHAUSTED
 
 

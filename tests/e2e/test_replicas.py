@@ -144,7 +144,7 @@ def test_what_is_computed_at_the_same_moment_is_not_the_same_point(clients) -> N
             both = list(
                 pool.map(
                     lambda k, t=turn: (
-                        clients[k].call("SuggestTrials", suggest_request("w", f"point-{k}-{t}")).trials[0]
+                        clients[k].call("SuggestTrials", suggest_request("w", f"point-{k}-{t}"), 600.0).trials[0]
                     ),
                     (0, 1),
                 )
