@@ -123,3 +123,21 @@ def test_what_is_bounded_keeps_its_order_and_comes_back() -> None:
         assert (np.diff(warp.forward(y)) > 0).all()
         np.testing.assert_allclose(warp.backward(warp.forward(y))[15:], y[15:], rtol=1e-6, atol=1e-6)
         assert (warp.further_noise(y) > 0.0).tolist() == [True] * 15 + [False] * 15
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.8])
+def test_errors_of_rounding_are_not_what_good_values_are_told_apart_by(share: float) -> None:
+    """Many values at the best possible one, but for the last digits, as products with the cosine of a right angle."""
+    rng = np.random.default_rng(0)
+    U = rng.random((COUNT, 3))
+    values = np.maximum(U[:, 0] - np.quantile(U[:, 0], share), 0.0) * (1.0 + U[:, 1])
+    rounded = values + np.where(values == 0.0, rng.random(COUNT) * 1e-16, 0.0)
+    exact, warp = Warp.fit(-values), Warp.fit(-rounded)
+    assert not warp.is_bounded
+    assert warp.forward(-rounded) == pytest.approx(exact.forward(-values), abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:The balance properties")
+@pytest.mark.parametrize("size", [1e16, 1e30])
+def test_values_of_any_size_are_huge(size: float) -> None:
+    assert agreement(evidence_of(trials(*drawn(0.33, size))), 0.33) > 0.8

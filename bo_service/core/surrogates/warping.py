@@ -30,6 +30,9 @@ NEAR = (0.4, 2.57, 20.0)
 GAP = 100.0
 """Huge values lie apart: the nearest of them is so many times as far from the center as any other value. Without such a
 gap there is a long tail, which the power deals with."""
+ROUNDING, ORDINARY = 16.0 * float(np.finfo(np.float64).eps), 1e3
+"""Differences that are smaller than this part of the largest value are errors of rounding, such as those of the cosine of
+a right angle. Values beyond an ordinary size are huge themselves: then it is a part of that size."""
 KNEE, ROOM = 2.0, 1.0
 """Where t is bounded: from so many spreads beside the center on, and to so many more."""
 BEYOND_VARIANCE = 1.0
@@ -92,7 +95,9 @@ class Warp:
             about: the value near which differences count, if any; else those between the largest values do.
         """
         unit = float(np.ldexp(1.0, np.frexp(np.abs(y).max())[1] - 1))  # a power of 2, so that division is exact
-        center, spread, is_bounded = _scale(y / unit) if about is None else _scale_about(y / unit, about / unit)
+        least = ROUNDING * min(1.0, ORDINARY / unit)
+        v, near = y / unit, None if about is None else about / unit
+        center, spread, is_bounded = _scale(v, least) if near is None else _scale_about(v, near, least)
         bounds = is_bounded, is_bounded and about is not None
         t = _standardized(y / unit, center, spread, *bounds)
         power = _likeliest_power(t)
@@ -142,25 +147,27 @@ class Warp:
             return np.clip(center * self.unit, -MOST, MOST), np.minimum(np.sqrt(variance) * self.unit, MOST)
 
 
-def _scale(v: Array, better: Sequence[tuple[float, float, float, float]] = BETTER) -> tuple[float, float, bool]:
-    """The center and the spread of values, and whether these are of the better ones alone."""
+def _scale(
+    v: Array, least: float, better: Sequence[tuple[float, float, float, float]] = BETTER
+) -> tuple[float, float, bool]:
+    """The center and the spread of values, at least `least`, and whether these are of the better ones alone."""
     low, center, high = (float(q) for q in np.quantile(v, [0.25, 0.5, 0.75]))
-    spread = high - low or float(v.std()) or 1.0
+    spread = high - low if high - low > least else float(v.std()) or 1.0
     is_bounded = False
     for lower, upper, factor, excess in better:
         low, high = (float(q) for q in np.quantile(v, [lower, upper]))
         middle, near = (low + high) / 2.0, factor * (high - low)
-        if 0.0 < excess * near < spread and _has_gap(middle - v, near):
+        if least < near < spread / excess and _has_gap(middle - v, near):
             center, spread, is_bounded = middle, near, True
     return center, spread, is_bounded
 
 
-def _scale_about(v: Array, about: float) -> tuple[float, float, bool]:
+def _scale_about(v: Array, about: float, least: float) -> tuple[float, float, bool]:
     """As `_scale`, where differences near `about` count."""
-    center, spread, _ = _scale(v, ())
+    center, spread, _ = _scale(v, least, ())
     quantile, factor, excess = NEAR
     near = factor * float(np.quantile(np.abs(v - about), quantile))
-    is_bounded = 0.0 < excess * near < spread and _has_gap(np.abs(v - about), near)
+    is_bounded = least < near < spread / excess and _has_gap(np.abs(v - about), near)
     return (about, near, True) if is_bounded else (center, spread, False)
 
 
