@@ -31,8 +31,8 @@ GAP = 100.0
 """Huge values lie apart: the nearest of them is so many times as far from the center as any other value. Without such a
 gap there is a long tail, which the power deals with."""
 ROUNDING, ORDINARY = 16.0 * float(np.finfo(np.float64).eps), 1e3
-"""Differences that are smaller than this part of the largest value are errors of rounding, such as those of the cosine of
-a right angle. Values beyond an ordinary size are huge themselves: then it is a part of that size."""
+"""Differences smaller than this part of the largest value are errors of rounding, such as that of the cosine of a right
+angle. Values beyond an ordinary size may be huge themselves: there it is a part of the ordinary size."""
 KNEE, ROOM = 2.0, 1.0
 """Where t is bounded: from so many spreads beside the center on, and to so many more."""
 BEYOND_VARIANCE = 1.0
