@@ -1,6 +1,7 @@
 """A norm that pools a single number gives 0 for every image: it is neither offered nor trained with."""
 
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,30 @@ def test_the_blocks_that_are_fine_tuned_are_looked_at_and_no_others(make_objecti
         with pytest.raises(TrialFailed, match="block6d_project_bn"):
             bench.check(Choice.of({**BLOCKS, "mode": "fine_tune", "unfreeze_top": 2}))
         bench.check(Choice.of({**BLOCKS, "mode": "frozen"}))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options", "is_merged"),
+    [
+        ({"norm": BATCH}, {}, True),
+        ({"norm": "none", "mode": "scratch"}, {}, True),
+        ({"norm": LAYER}, {}, False),
+        ({"norm": LAYER, "mode": "scratch", "norm_scope": "network"}, {}, False),
+        ({"norm": BATCH}, {"image_size": "64"}, False),
+    ],
+)
+def test_no_batch_norm_sees_a_single_number(make_objective, parameters, options, is_merged: bool) -> None:
+    """A last batch of one image at 32 pixels."""
+    with make_objective(**options).bench() as bench:
+        assert bench.plan(Choice.of(parameters)).merges_single is is_merged
+
+
+def test_a_last_batch_of_one_image_joins_the_one_before_it(make_objective, run) -> None:
+    """27 training images in batches of 13 are two steps; the third one's batch norm would see a single number."""
+    objective = make_objective(epochs="1", logs="csv")
+    objective.evaluate({"norm": BATCH, "batch_size": 13, "schedule": "cosine"}, run)
+    record = json.loads((run.directory / "trial.json").read_text("utf-8"))["record"]
+    assert record["steps"] == [2]
 
 
 @pytest.mark.parametrize(
