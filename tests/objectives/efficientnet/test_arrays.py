@@ -172,7 +172,7 @@ def test_a_class_may_be_named_like_a_missing_label_where_it_is_listed(tmp_path: 
 
 @pytest.mark.parametrize(("values", "is_said"), [((-1, 0, 1), True), ((-1, 1, 1), False)])
 def test_labels_below_0_are_said_where_they_may_mean_that_there_is_none(tmp_path, caplog, values, is_said) -> None:
-    path = written(tmp_path, images=np.tile(BYTES, (2, 1, 1, 1)), labels=np.repeat(values, 8))
+    path = written(tmp_path, images=np.concatenate([BYTES, 255 - BYTES]), labels=np.repeat(values, 8))
     EfficientNetObjective(data=str(path), weights="random").define()
     assert ("8 labels in labels are below 0, and are taken for classes of their own" in caplog.text) is is_said
 
