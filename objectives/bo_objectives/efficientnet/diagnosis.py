@@ -146,7 +146,7 @@ def diagnose(record: Record, setting: Setting) -> tuple[Finding, ...]:
         finding = check(record, setting)
         if finding is not None and not silenced_by & set(found):
             found[finding.kind] = finding
-    causes = [kind for kind in found if kind not in SYMPTOMS]
+    causes = [kind for kind in found if kind not in {LEAKAGE, *SYMPTOMS}]  # leakage makes a result better
     if causes:
         follows = f"it may follow from {causes[0]}: mend that first"
         found |= {kind: replace(found[kind], remedy=follows) for kind in SYMPTOMS & set(found)}
@@ -247,7 +247,7 @@ def _left_out(setting: Setting) -> Finding | None:
         LEAKAGE,
         f"{setting.left_out} images of the given split are in two of its parts; they were left out of the earlier one, "
         "so the losses here are sound",
-        "remove the copies from the data: other programs that use this split are too good",
+        "remove the copies from the data: what other programs report for this split is too good",
     )
 
 

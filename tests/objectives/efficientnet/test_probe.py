@@ -9,8 +9,11 @@ import pytest
 keras = pytest.importorskip("keras")
 from bo_objectives.efficientnet import probe  # noqa: E402
 from bo_objectives.efficientnet.bench import Bench  # noqa: E402
+from bo_objectives.efficientnet.choice import Choice  # noqa: E402
 from bo_objectives.efficientnet.model import Part  # noqa: E402
+from bo_objectives.efficientnet.record import Record  # noqa: E402
 from bo_objectives.efficientnet.space import TEXTBOOK  # noqa: E402
+from bo_objectives.efficientnet.trial import Trial  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -93,3 +96,17 @@ def test_faults_of_the_images_are_found(make_objective, run, colored_npz, tmp_pa
     np.savez(path, images=images, labels=labels, classes=classes)
     make_objective(data=str(path)).evaluate(TEXTBOOK, run)
     assert run.labels["diagnosis"].split(", ")[0] == fault
+
+
+def test_copies_left_out_of_a_given_split_are_told_with_the_trial(make_objective, run, colored_npz, tmp_path) -> None:
+    with np.load(colored_npz) as content:
+        images, labels = content["images"], content["labels"]
+    held = np.arange(0, 45, 3)
+    rest = np.setdiff1d(np.arange(45), held[4:])  # four of them are in both parts
+    path = tmp_path / "images.npz"
+    np.savez(path, x_train=images[rest], y_train=labels[rest], x_val=images[held], y_val=labels[held])
+    with make_objective(data=str(path)).bench() as bench:
+        trial = Trial(bench, Choice.of(TEXTBOOK), run)
+        assert trial.setting().left_out == 4
+        assert [finding.kind for finding in trial._diagnosed(Record())] == ["leakage"]
+    assert "4 images of the given split are in two of its parts" in run.labels["diagnosis.leakage"]
