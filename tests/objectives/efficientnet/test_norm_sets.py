@@ -1,7 +1,6 @@
 """A norm that pools a single number gives 0 for every image: it is neither offered nor trained with."""
 
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -173,14 +172,6 @@ def test_no_batch_norm_sees_a_single_number(make_objective, parameters, options,
     """A last batch of one image at 32 pixels."""
     with make_objective(**options).bench() as bench:
         assert bench.plan(Choice.of(parameters)).merges_single is is_merged
-
-
-def test_a_last_batch_of_one_image_joins_the_one_before_it(make_objective, run) -> None:
-    """27 training images in batches of 13 are two steps; the third one's batch norm would see a single number."""
-    objective = make_objective(epochs="1", logs="csv")
-    objective.evaluate({"norm": BATCH, "batch_size": 13, "schedule": "cosine"}, run)
-    record = json.loads((run.directory / "trial.json").read_text("utf-8"))["record"]
-    assert record["steps"] == [2]
 
 
 @pytest.mark.parametrize(
