@@ -19,8 +19,9 @@ Each run is a real training of EfficientNet-Lite0 on 64 × 64 images (emoji, sci
 textures), with a fault planted or with sensible parameters. A plant counts as found where the first finding is the
 cause; a control must have no finding. Thresholds were set on the development half. The test half has other images,
 other seeds and other strengths, and was looked at when the thresholds stood. The plant of a class of 95 % was replaced
-in both halves after the first one of the development half had too few images to have a fault. Made by
-`python -m benchmarks.diagnosis report` from `diagnosis.jsonl`."""
+in both halves after the first one of the development half had too few images to have a fault. All runs of both halves
+were made anew, with the thresholds as they were, after the initial weights of networks from scratch had changed.
+Made by `python -m benchmarks.diagnosis report` from `diagnosis.jsonl`."""
 
 
 def found(row: Mapping[str, Any]) -> list[str]:

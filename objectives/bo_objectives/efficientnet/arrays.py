@@ -25,6 +25,8 @@ PART_NAMES = {TRAIN: ("train",), VALIDATION: ("val", "valid", "validation"), TES
 NEEDED = "it needs images and labels (or x and y), or these for each part of a split: x_train, y_train, x_test, y_test"
 DTYPES = "give uint8, integers from 0 to 255, uint16, floats from 0 to 1 or from 0 to 255, or booleans"
 LABELS = "give integers, texts, or a one-hot matrix (n, classes)"
+MISSING = ("nan", "none", "nat", "<na>", "null")
+"""Texts, in lower case, that stand where a label was missing when it was made a text."""
 
 
 def load(path: Path, image_size: int) -> Images:
@@ -71,6 +73,9 @@ def from_arrays(
             f"there are {len(pixels)} images and {len(labels)} labels (in {fields[0]} and {fields[1]}); give one label "
             "for each image"
         )
+    if classes is None and labels.dtype.kind == "i" and labels.min(initial=0) < 0 and len(np.unique(labels)) > 2:
+        lost = f"{int((labels < 0).sum())} labels in {fields[1]} are below 0, and are taken for classes of their own"
+        told.append((logging.WARNING, f"{lost}; if they mean that a label is missing, remove these images"))
     found, names = indices(labels, fields[1], classes)
     check_classes(found, names, given=given)
     made = [_decoded(picture, image_size) for picture in pixels]
@@ -214,6 +219,9 @@ def _from_one_hot(labels: Array, field: str) -> Array:
 def indices(labels: Array, field: str, classes: Array | None) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Convert labels (n,) to indices into the names of classes, and return both."""
     if classes is None:
+        if labels.dtype.kind == "U":
+            is_missing = np.isin(np.char.lower(np.char.strip(labels)), MISSING)
+            _refuse(labels, is_missing, field, f"names of classes; if this is one, list it in {CLASSES}")
         values, found = np.unique(labels, return_inverse=True)
         return found.astype(np.int64), tuple(map(str, values))
     names = _names(classes)

@@ -1,6 +1,5 @@
 """Batches for Keras, in an order that depends on the seed and the epoch alone, so that it can be taken up again."""
 
-import math
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from threading import Lock
@@ -22,25 +21,26 @@ class Batches(keras.utils.PyDataset):
 
     As they are, they come in order, for validation. `stream` shuffles them, for training. `weights` (classes,), where
     given, are the loss's by class. With more than one thread, batches are made ahead of time. Every batch has a
-    multiple of `share` images, so that as many devices can share it; the few left over at the end are left out.
+    multiple of `share` images, so that as many devices can share it; the few left over at the end are left out. With
+    `merges_single`, a single image left over joins the batch before it.
     """
 
     def __init__(
         self, inputs: Inputs, one_hot: Array, batch_size: int, weights: Array | None = None, threads: int = 1,
-        share: int = 1,
+        share: int = 1, merges_single: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(workers=threads, use_multiprocessing=False, max_queue_size=2 * threads)
         self._inputs, self._one_hot = inputs, one_hot
-        self._size = max(share, batch_size // share * share)
         self._count = len(one_hot) // share * share
+        self._bounds = bounds(self._count, max(share, batch_size // share * share), merges_single)
         self._weights = None if weights is None else (one_hot @ weights).astype(np.float32)
 
     def __len__(self) -> int:
-        return math.ceil(self._count / self._size)
+        return len(self._bounds) - 1
 
     def __getitem__(self, index: int) -> Batch:
         """Inputs and labels, and the weight of each where there are weights."""
-        return self._taken(slice(index * self._size, min((index + 1) * self._size, self._count)))
+        return self._taken(self._place(index))
 
     def stream(self, seed: int, epoch: int) -> "Stream":
         """The batches of this epoch, counted from 0, then those of the next, without end."""
@@ -49,7 +49,10 @@ class Batches(keras.utils.PyDataset):
     def shuffled(self, seed: int, epoch: int, index: int) -> Batch:
         """One batch of an epoch whose order is that of `numpy.random.default_rng([seed, epoch])`."""
         order = _order(seed, epoch, len(self._one_hot))[: self._count]
-        return self._taken(order[index * self._size : (index + 1) * self._size])
+        return self._taken(order[self._place(index)])
+
+    def _place(self, index: int) -> slice:
+        return slice(self._bounds[index], self._bounds[index + 1])
 
     def _taken(self, rows: Any) -> Batch:
         batch = (np.asarray(self._inputs[rows]), self._one_hot[rows])
@@ -88,6 +91,14 @@ class Stream(keras.utils.PyDataset):
     def _made(self, index: int) -> Batch:
         epoch, place = divmod(index, len(self._batches))
         return self._batches.shuffled(self._seed, self._epoch + epoch, place)
+
+
+def bounds(count: int, size: int, merges_single: bool) -> list[int]:
+    """Return where the batches of `count` images begin, and the end of the last one, at `count`."""
+    found = [*range(0, count, size), count]
+    if merges_single and size > 1 and len(found) > 2 and count - found[-2] == 1:
+        del found[-2]
+    return found
 
 
 @lru_cache(4)

@@ -1,6 +1,5 @@
 """What one process keeps between trials (images, backbones, features), and the networks that are trained on it."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
@@ -12,6 +11,7 @@ from bo_client import FailureReason
 from bo_objectives.base import TrialFailed
 from bo_objectives.efficientnet import backbone, data, devices, features, inspection, model, optimizer, sources
 from bo_objectives.efficientnet.backbone import Backbone
+from bo_objectives.efficientnet.batches import bounds
 from bo_objectives.efficientnet.choice import Choice, invalid
 from bo_objectives.efficientnet.data import Images, Split
 from bo_objectives.efficientnet.names import BALANCED, BATCH, GROUP, IMAGE_STEP, NETWORK, SCRATCH, TWO_STAGE
@@ -173,8 +173,14 @@ class Bench:
         weights = 1 / (len(shares) * shares) if choice.class_weights == BALANCED else None
         return Plan(
             settings.epochs, choice.batch_size, choice.label_smoothing, settings.seed, settings.patience, weights,
-            settings.steps_per_execution, settings.batch_threads, self.share,
+            settings.steps_per_execution, settings.batch_threads, self.share, self._merges_single(choice),
         )  # fmt: skip
+
+    def _merges_single(self, choice: Choice) -> bool:
+        """Whether a batch norm would pool the single number of a single image."""
+        norms = self._norms(choice) if choice.mode == SCRATCH else None
+        is_batch = choice.norm == BATCH or (norms is not None and norms.norm == BATCH)
+        return is_batch and self.share == 1 and positions(choice.image_size or self.settings.image_size) == 1
 
     def stages(self, choice: Choice, network: keras.Model) -> list[Stage]:
         """One; or two, where the head is trained alone for its share of the epochs and then with the blocks above the
@@ -200,7 +206,7 @@ class Bench:
         elif top is not None:
             top.trainable = False
         images = len(self.material(choice.image_size).split.train)
-        steps = math.ceil(images / choice.batch_size) * (last - first)
+        steps = (len(bounds(images, choice.batch_size, self._merges_single(choice))) - 1) * (last - first)
         return optimizer.make(
             optimizer.Rates(
                 lr, lr_backbone, steps, choice.schedule, choice.warmup, choice.weight_decay, choice.clip_norm

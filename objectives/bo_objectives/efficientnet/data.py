@@ -111,6 +111,8 @@ class Split:
     test: Images
     skipped: tuple[str, ...] = ()
     """Pictures that couldn't be read and were left out, where that is allowed."""
+    left_out: int = 0
+    """Images of a given split that are in a later part, too, and so are in no part here."""
 
 
 def split(images: Images, fold: int = 0) -> Split:
@@ -126,7 +128,8 @@ def split(images: Images, fold: int = 0) -> Split:
     check_classes(images.labels, images.classes, images.first, images.given)
     places = split_indices(images.labels, fold, images.first, images.given)
     train, validation, test = (images.take(places[part]) for part in PARTS)
-    return Split(train, validation, test, images.skipped)
+    left_out = sum(map(len, leaks(images.first, images.given).values()))
+    return Split(train, validation, test, images.skipped, left_out)
 
 
 def split_indices(

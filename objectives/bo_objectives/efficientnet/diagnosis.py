@@ -104,6 +104,8 @@ class Setting:
     """0 where that isn't known."""
     copies: float = 0.0
     """Share of the validation images that have a copy among the training images."""
+    left_out: int = 0
+    """Images of a given split that a later part has too, and that were left out of theirs."""
     pixel_range: tuple[float, float] = (0.0, 255.0)
 
     @property
@@ -144,7 +146,7 @@ def diagnose(record: Record, setting: Setting) -> tuple[Finding, ...]:
         finding = check(record, setting)
         if finding is not None and not silenced_by & set(found):
             found[finding.kind] = finding
-    causes = [kind for kind in found if kind not in SYMPTOMS]
+    causes = [kind for kind in found if kind not in {LEAKAGE, *SYMPTOMS}]  # leakage makes a result better
     if causes:
         follows = f"it may follow from {causes[0]}: mend that first"
         found |= {kind: replace(found[kind], remedy=follows) for kind in SYMPTOMS & set(found)}
@@ -230,11 +232,23 @@ def _input_scale(_: Record, setting: Setting) -> Finding | None:
 def _leakage(_: Record, setting: Setting) -> Finding | None:
     share, n = setting.copies, setting.validation_images
     if share < LEAST_COPIED or share * n < FEWEST_COPIES:
-        return None
+        return _left_out(setting)
     return Finding(
         LEAKAGE, f"{share:.0%} of the validation images have a near copy among the training images",
         "remove copies, or keep all copies of an image in one part: the validation loss is too good",
     )  # fmt: skip
+
+
+def _left_out(setting: Setting) -> Finding | None:
+    """Copies across the parts of a given split, which this training was spared."""
+    if setting.left_out < max(FEWEST_COPIES, LEAST_COPIED * setting.validation_images):
+        return None
+    return Finding(
+        LEAKAGE,
+        f"{setting.left_out} images of the given split are in two of its parts; they were left out of the earlier one, "
+        "so the losses here are sound",
+        "remove the copies from the data: what other programs report for this split is too good",
+    )
 
 
 # ── the start: units and gradients
@@ -497,12 +511,17 @@ def _few_steps(record: Record, setting: Setting) -> Finding | None:
         return None
     if len(record.curve) > 1 and not _is_falling(record, setting):
         return None
+    was = "was still falling, at" if len(record.curve) > 1 else "is"
     return Finding(
         FEW_STEPS,
-        f"there were {steps} steps, {record.steps[-1]} an epoch, and the training loss was still falling, at "
-        f"{record.curve[-1]['train_loss']:.3g} where guessing has {setting.chance:.3g}",
+        f"there {'was 1 step' if steps == 1 else f'were {steps} steps'} in {_epochs(record.epoch)}, and the training "
+        f"loss {was} {record.curve[-1]['train_loss']:.3g} where guessing has {setting.chance:.3g}",
         "train more epochs, or take a smaller batch_size",
     )
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"
 
 
 def _overfitting(record: Record, setting: Setting) -> Finding | None:

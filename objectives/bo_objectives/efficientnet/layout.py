@@ -23,12 +23,15 @@ LAYOUTS = (
     "train and one of the others) that each have these"
 )
 _RENAME = f"{LAYOUTS}; if these are names of classes, rename them"
-HIDDEN = {"__macosx", "__pycache__", "@eadir", "$recycle.bin", "system volume information", "thumbs.db", "desktop.ini"}
+HIDDEN = {
+    "__macosx", "__pycache__", "@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "lost+found",
+    "system volume information", "thumbs.db", "desktop.ini",
+}  # fmt: skip
 """What systems leave behind, in lower case, beside everything that begins with a dot."""
 PART_NAMES = {
-    TRAIN: r"train(ing)?|trn",
-    VALIDATION: r"val(id(ation|ate)?)?|dev|eval(uation)?",
-    TEST: r"test(ing)?|tst|hold ?out|held ?out",
+    TRAIN: r"train(ing)?|trn|tr",
+    VALIDATION: r"val(id(ation|ate)?)?|va|dev|eval(uation)?",
+    TEST: r"test(ing)?|tst|te|hold ?out|held ?out",
 }
 FILLERS = r"( ?(set|data ?set|data|images?|imgs?|split|folder|\d{4}))*"
 """What may follow these names, such as in `training_set` and `val2017`."""
@@ -208,11 +211,14 @@ def _given_below(root: Folder) -> dict[str, dict[str, list[Path]]] | None:
 
 def _looks_split(named: dict[str, list[Folder]], others: list[Folder]) -> bool:
     """Whether folders that are named like parts are parts, although other folders with images are beside them."""
-    train = [inner for inner in map(_inner, named.get(TRAIN, [])) if not inner.images and len(inner.filled) > 1]
-    classes = {f.name for inner in train for f in inner.filled}
-    beside = [*others, *(f for part, folders in named.items() if part != TRAIN for f in folders)]
+    all_named = [folder for folders in named.values() for folder in folders]
+    first = named.get(TRAIN, all_named)  # without one, perhaps train1 and train2 are among the others
+    whole = [inner for inner in map(_inner, first) if not inner.images and len(inner.filled) > 1]
+    classes = {f.name for inner in whole for f in inner.filled}
+    beside = [*others, *(folder for folder in all_named if folder not in first)]
     rest = [{f.name for f in _inner(folder).filled} for folder in beside]
-    return bool(train) and (all(len(names) < 2 for names in rest) or any(classes & names for names in rest))
+    is_alone = TRAIN in named and all(len(names) < 2 for names in rest)
+    return bool(whole) and (is_alone or any(classes & names for names in rest))
 
 
 def _parts(root: Folder, named: dict[str, list[Folder]]) -> dict[str, dict[str, list[Path]]]:

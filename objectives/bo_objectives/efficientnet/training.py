@@ -51,6 +51,8 @@ class Plan:
     threads: int = 1
     share: int = 1
     """Of how many images batches are multiples, for as many devices."""
+    merges_single: bool = False
+    """Whether a last batch of one image joins the one before it: a batch norm of a 1×1 map would make it 0."""
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,7 @@ def _run(
 ) -> None:  # fmt: skip
     trained, held = data
     shared = (plan.threads, plan.share)
-    batches = Batches(trained.inputs, trained.one_hot, plan.batch_size, plan.class_weights, *shared)
+    batches = Batches(trained.inputs, trained.one_hot, plan.batch_size, plan.class_weights, *shared, plan.merges_single)
     assert course.optimizer is not None
     begun = course.record.epoch
     together = steps_together(plan.steps_per_execution, len(batches))

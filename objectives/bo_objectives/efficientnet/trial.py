@@ -167,6 +167,7 @@ class Trial:
             augmentation=choice.augmentation,
             validation_images=len(split.validation),
             copies=copies.copies(split.train, split.validation),
+            left_out=split.left_out,
             pixel_range=copies.pixel_range(split.train),
         )
 
@@ -199,6 +200,7 @@ class Trial:
             "images": {part: len(getattr(split, part)) for part in data.PARTS},
             "pixels_sha256": {part: getattr(split, part).pixels_sha256 for part in data.PARTS},
             "skipped_images": list(split.skipped),
+            "left_out_copies": split.left_out,
             "keras": {"version": keras.version(), "backend": keras.backend.backend()},
             "images_per_second": _throughput(trained.record, len(split.train)),
             "record": trained.record.as_json(),

@@ -134,6 +134,9 @@ def test_labels_of_every_kind(tmp_path: Path, kind: str, has_names: bool) -> Non
         (np.where(np.arange(N) == 3, np.nan, LABELS), None, r"labels\[3\] is nan; allowed are whole numbers"),
         (np.where(np.arange(N) == 3, np.inf, LABELS), None, r"labels\[3\] is inf; allowed are whole numbers"),
         (LABELS + 0.5, None, r"labels\[0\] is 0\.5, and 11 more are wrong; allowed are whole numbers"),
+        (np.where(np.arange(N) == 3, "nan", "cat"), None, r"labels\[3\] is 'nan'; allowed are names of classes"),
+        (np.where(LABELS == 1, "None", "cat"), None, r"labels\[6\] is 'None', and 5 .*list it in classes"),
+        (np.where(LABELS == 1, b"<NA>", b"cat"), None, r"labels\[6\] is '<NA>', and 5 more"),
         (LABELS.astype(complex), None, r"labels is complex128; give integers, texts, or a one-hot matrix"),
         (LABELS.astype("datetime64[D]"), None, r"labels is datetime64\[D\]"),
         (ONE_HOT * 2, None, r"labels has the shape \(12, 2\) and isn't one-hot: row 0 is \[2 0\]"),
@@ -160,6 +163,18 @@ def test_labels_of_other_kinds_are_refused_by_name(
 ) -> None:
     told = refused(written(tmp_path, labels=labels, **({} if classes is None else {"classes": classes})))
     assert re.search(words, told), told
+
+
+def test_a_class_may_be_named_like_a_missing_label_where_it_is_listed(tmp_path: Path) -> None:
+    path = written(tmp_path, labels=np.where(LABELS == 1, "nan", "cat"), classes=np.array(["cat", "nan"]))
+    assert sources.load(str(path), SIDE).classes == ("cat", "nan")
+
+
+@pytest.mark.parametrize(("values", "is_said"), [((-1, 0, 1), True), ((-1, 1, 1), False)])
+def test_labels_below_0_are_said_where_they_may_mean_that_there_is_none(tmp_path, caplog, values, is_said) -> None:
+    path = written(tmp_path, images=np.concatenate([BYTES, 255 - BYTES]), labels=np.repeat(values, 8))
+    EfficientNetObjective(data=str(path), weights="random").define()
+    assert ("8 labels in labels are below 0, and are taken for classes of their own" in caplog.text) is is_said
 
 
 def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:

@@ -49,6 +49,23 @@ def kinds(found: Record, setting: Setting = SETTING) -> list[str]:
     return [finding.kind for finding in diagnose(found, setting)]
 
 
+def test_copies_that_were_left_out_of_a_given_split_are_told() -> None:
+    setting = replace(SETTING, validation_images=200)
+    assert kinds(record(HEALTHY), replace(setting, left_out=3)) == []
+    (found,) = diagnose(record(HEALTHY), replace(setting, left_out=4))
+    assert found.kind == "leakage"
+    assert "4 images of the given split are in two of its parts; they were left out" in found.evidence
+
+
+def test_leakage_is_no_cause_of_a_bad_result() -> None:
+    guessing = record([(1.95, 1.95), (1.94, 1.95), (1.94, 1.95)], accuracy=0.14, steps=[100] * 3)
+    alone = {f.kind: f.remedy for f in diagnose(guessing, replace(SETTING, validation_images=200))}
+    found = {f.kind: f.remedy for f in diagnose(guessing, replace(SETTING, validation_images=200, copies=0.5))}
+    assert list(found) == ["leakage", *alone]
+    assert "at_chance" in alone
+    assert found["at_chance"] == alone["at_chance"]
+
+
 def test_a_healthy_training_has_no_finding() -> None:
     assert kinds(record(HEALTHY)) == []
     assert labels((), ()) == {"diagnosis": "healthy"}

@@ -103,6 +103,18 @@ def test_the_order_depends_on_the_seed_and_the_epoch_alone() -> None:
     assert orders(1, epoch=2, epochs=1) == first[2:]
 
 
+def test_a_single_image_left_over_joins_the_batch_before_it_where_asked() -> None:
+    for count, sizes in {9: [4, 5], 10: [4, 4, 2], 5: [5], 4: [4], 1: [1]}.items():
+        one_hot = np.eye(count, dtype=np.float32)
+        batches = Batches(np.arange(count), one_hot, 4, merges_single=True)
+        order = [batches.shuffled(0, 0, i)[0] for i in range(len(batches))]
+        assert [len(batch) for batch in order] == sizes
+        assert sorted(np.concatenate(order).tolist()) == list(range(count))
+        kept = Batches(np.arange(count), one_hot, 4)
+        assert [len(kept[i][0]) for i in range(len(kept))] == [min(4, count - i) for i in range(0, count, 4)]
+    assert len(Batches(np.arange(3), np.eye(3, dtype=np.float32), 1, merges_single=True)) == 3
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_stream_that_is_begun_anew_is_the_same(threads: int) -> None:
     """On MirroredStrategy Keras reads ahead once to build the network, drops that, and begins at the first batch."""

@@ -87,6 +87,7 @@ def parts(*names: str, classes: tuple[str, ...] = CLASSES) -> list[str]:
         ("deeper/and/train", "deeper/and/val", "deeper/and/test"),
         ("train/train", "val/val", "test/test"),
         ("1_train", "2_val", "3_test"),
+        ("tr", "va", "te"),
     ],
 )
 def test_a_given_split_is_used_and_the_classes_are_logged(pictures: Pictures, caplog, names: tuple[str, ...]) -> None:
@@ -208,6 +209,8 @@ def test_classes_that_are_perhaps_none_are_said(pictures: Pictures, caplog) -> N
         ([*parts("seg_train/seg_train", "seg_test/seg_test"), "seg_pred/seg_pred"], r"seg_train, .*beside seg_pred"),
         (parts("train", "val", "valid"), r"has val, valid, all for validation: keep one"),
         (parts("train", "Train", "test"), r"has Train, train, all for train: keep one"),
+        (parts("train1", "train2", "test"), r"has test, named like parts of a split, beside train1, train2: move"),
+        (parts("part-a", "part-b", "val", "test"), r"has test, val, named like .*beside part-a, part-b"),
         (parts("val", "test"), r"has test, val and no train: give a folder .*subfolders train, validation and test"),
         ([*parts("train"), "test/cat", "test/Dog"], r"test has the class folder Dog, and .*train has cat, dog alone"),
         ([*parts("train"), "test/owl", "test/eel"], r"test has the class folders eel, owl, and .*train has cat, dog"),
@@ -261,12 +264,13 @@ def test_too_few_images_for_what_is_taken_from_training(pictures: Pictures, coun
 def test_hidden_files_and_folders_are_skipped_at_any_depth(pictures: Pictures, caplog) -> None:
     folder = pictures("cat", "dog", "cat/more", each=5)
     pictures("cat/.ipynb_checkpoints", "cat/more/.thumbnails/x", "__MACOSX/cat", "dog/__MACOSX", "dog/@eaDir", ".trash")
+    pictures("#recycle/cat", "dog/lost+found")
     for place in (folder, folder / "dog", folder / "cat" / "more"):
         for name in ("._0.png", ".DS_Store", "Thumbs.db", "desktop.ini", ".jpg"):
             (place / name).write_bytes(b"no picture")
     told = defined(folder, caplog)
     assert "15 images of 2 classes: cat, dog" in told
-    assert "ignored 21 hidden files and folders" in told
+    assert "ignored 23 hidden files and folders" in told
     assert "WARNING" not in told
 
 
@@ -427,6 +431,7 @@ def test_leakage_of_a_given_split_is_said_and_left_out_of_training(pictures: Pic
         r"LEAKAGE .*: 1 images of validation are in test, too \(.*\); they are left out of validation", told
     )
     assert sizes(split(folder)) == (16, 16, 16)
+    assert split(folder).left_out == 5
 
 
 def test_a_class_whose_training_images_all_leak_is_refused(pictures: Pictures) -> None:

@@ -159,6 +159,22 @@ def test_the_blocks_that_are_fine_tuned_are_looked_at_and_no_others(make_objecti
 
 
 @pytest.mark.parametrize(
+    ("parameters", "options", "is_merged"),
+    [
+        ({"norm": BATCH}, {}, True),
+        ({"norm": "none", "mode": "scratch"}, {}, True),
+        ({"norm": LAYER}, {}, False),
+        ({"norm": LAYER, "mode": "scratch", "norm_scope": "network"}, {}, False),
+        ({"norm": BATCH}, {"image_size": "64"}, False),
+    ],
+)
+def test_no_batch_norm_sees_a_single_number(make_objective, parameters, options, is_merged: bool) -> None:
+    """A last batch of one image at 32 pixels."""
+    with make_objective(**options).bench() as bench:
+        assert bench.plan(Choice.of(parameters)).merges_single is is_merged
+
+
+@pytest.mark.parametrize(
     "parameters",
     [
         {"norm": INSTANCE, "image_size": 64},

@@ -9,8 +9,11 @@ import pytest
 keras = pytest.importorskip("keras")
 from bo_objectives.efficientnet import probe  # noqa: E402
 from bo_objectives.efficientnet.bench import Bench  # noqa: E402
+from bo_objectives.efficientnet.choice import Choice  # noqa: E402
 from bo_objectives.efficientnet.model import Part  # noqa: E402
+from bo_objectives.efficientnet.record import Record  # noqa: E402
 from bo_objectives.efficientnet.space import TEXTBOOK  # noqa: E402
+from bo_objectives.efficientnet.trial import Trial  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -48,12 +51,12 @@ def test_a_trial_records_how_far_kernels_moved(make_objective, make_run) -> None
     records = {}
     for rate in (1e-5, 1e-3):
         run = make_run()
-        make_objective().evaluate({**TEXTBOOK, "lr_head": rate}, run)
+        make_objective().evaluate({**TEXTBOOK, "lr_head": rate, "batch_size": 26}, run)
         records[rate] = json.loads((run.directory / "trial.json").read_text("utf-8"))["record"]
     moved = {rate: found["updates"][0]["head_conv/kernel"] for rate, found in records.items()}
     assert moved[1e-3] == pytest.approx(100 * moved[1e-5], rel=0.2)
     found = records[1e-3]
-    assert found["steps"] == [1, 1]  # 27 images in batches of 32
+    assert found["steps"] == [1, 1]  # 27 images in batches of 26: the single one joins the others
     assert found["first_gradient_norm"] == pytest.approx(found["gradient_norms"][0])
     assert sum(found["after"]["validation"]["counts"]) == 9
     assert found["after"]["train"]["images"] == 27
@@ -80,7 +83,7 @@ def test_pretrained_batch_norms_that_run_in_training_mode_are_found(make_objecti
     assert "ran in training mode" in faulty.labels["diagnosis.batch_norm_in_training_mode"]
 
 
-@pytest.mark.parametrize("fault", ["input_scale", "leakage"])
+@pytest.mark.parametrize("fault", [pytest.param("input_scale", marks=pytest.mark.slow), "leakage"])
 def test_faults_of_the_images_are_found(make_objective, run, colored_npz, tmp_path, fault: str) -> None:
     with np.load(colored_npz) as content:
         images, labels, classes = content["images"], content["labels"], content["classes"]
@@ -93,3 +96,17 @@ def test_faults_of_the_images_are_found(make_objective, run, colored_npz, tmp_pa
     np.savez(path, images=images, labels=labels, classes=classes)
     make_objective(data=str(path)).evaluate(TEXTBOOK, run)
     assert run.labels["diagnosis"].split(", ")[0] == fault
+
+
+def test_copies_left_out_of_a_given_split_are_told_with_the_trial(make_objective, run, colored_npz, tmp_path) -> None:
+    with np.load(colored_npz) as content:
+        images, labels = content["images"], content["labels"]
+    held = np.arange(0, 45, 3)
+    rest = np.setdiff1d(np.arange(45), held[4:])  # four of them are in both parts
+    path = tmp_path / "images.npz"
+    np.savez(path, x_train=images[rest], y_train=labels[rest], x_val=images[held], y_val=labels[held])
+    with make_objective(data=str(path)).bench() as bench:
+        trial = Trial(bench, Choice.of(TEXTBOOK), run)
+        assert trial.setting().left_out == 4
+        assert [finding.kind for finding in trial._diagnosed(Record())] == ["leakage"]
+    assert "4 images of the given split are in two of its parts" in run.labels["diagnosis.leakage"]
