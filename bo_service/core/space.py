@@ -153,9 +153,8 @@ class SearchSpace:
 def _activation_faults(rule: Activation, earlier: Mapping[str, Parameter]) -> Iterator[Violation]:
     decider = earlier.get(rule.parameter)
     if decider is None:
-        yield Violation(
-            "parameter", f"is {rule.parameter!r}; it must be a parameter earlier in the list: {listed(list(earlier))}"
-        )
+        there = f": {listed(list(earlier))}" if earlier else ", and this one is the first: put it below the other"
+        yield Violation("parameter", f"is {rule.parameter!r}; it must be a parameter earlier in the list{there}")
         return
     if not rule.values:
         yield Violation("values", f"is empty; give at least one value of {rule.parameter!r}")

@@ -70,7 +70,8 @@ def predict(evidence: Evidence, configurations: Sequence[Configuration], factors
     expected = zip(*(model.expect(X) for model in (*fitted.objectives, *fitted.limits)), strict=True)
     worth = fitted.appraisal.value(X)
     points = tuple(PointPrediction(metrics, float(w)) for metrics, w in zip(expected, worth, strict=True))
-    return Predictions(points, fitted.acquisition, len(bench.values))
+    observed = sum(t.value is not None and not t.is_short for t in evidence.past)
+    return Predictions(points, fitted.acquisition, observed)
 
 
 def _with_surrogate(bench: Workbench, count: int) -> list[Suggestion]:

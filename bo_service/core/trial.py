@@ -265,7 +265,8 @@ def check_final(measurement: Measurement, metrics: Sequence[Metric]) -> None:
         value = measurement.metrics.get(name)
         field = f'final_measurement.metrics["{name}"]'
         if value is None:
-            faults.append(Violation(field, "is missing; a final measurement needs it"))
+            given = ", ".join(map(repr, sorted(measurement.metrics))) or "none"
+            faults.append(Violation(field, f"is missing; a final measurement needs it; metrics given: {given:.200}"))
         elif not math.isfinite(value):
             what = "a result must be finite: complete the trial with failure DIVERGED instead"
             faults.append(Violation(field, f"is {value!r}; {what}"))

@@ -311,3 +311,44 @@ def test_eight_threads_share_a_study(fake, space) -> None:
     states = [t.state for t in study.trials()]
     assert len(states) == 40
     assert {State.INFEASIBLE, State.SUCCEEDED} == set(states)
+
+
+@pytest.mark.parametrize(
+    ("objective", "n_trials", "told"),
+    [
+        (3, 1, "objective: is 3; give a function of the parameters"),
+        (lambda: 1.0, 1, "objective: takes \\(\\): too many positional arguments"),
+        (lambda a, b, c: 1.0, 1, "objective: takes .*missing a required"),
+        (lambda p, *, rate: 1.0, 1, "objective: takes .*missing a required.*rate"),
+        (lambda p: 1.0, -1, "n_trials: is -1; give a whole number"),
+        (lambda p: 1.0, "3", "n_trials: is '3'; give a whole number"),
+    ],
+)
+def test_what_can_not_run_is_refused_before_a_trial_is_taken(study, objective, n_trials, told) -> None:
+    with pytest.raises(bo_client.InvalidRequest, match=told):
+        study.optimize(objective, n_trials=n_trials)
+    assert list(study.trials()) == []
+
+
+def test_objectives_of_every_kind_still_run(study) -> None:
+    class Objective:
+        def __call__(self, parameters, trial=None):
+            return 1.0
+
+    for objective in (Objective(), lambda *given: 1.0, lambda p, trial, rate=1: 1.0, lambda p, **_: 1.0):
+        assert study.optimize(objective, n_trials=1) is not None
+
+
+def test_what_is_no_search_space_and_no_goal_is_answered_with_what_to_give(fake) -> None:
+    parameter = bo_client.FloatParameter("x", 0.0, 1.0)
+    for given in ({"x": (0, 1)}, [parameter]):
+        with pytest.raises(bo_client.InvalidRequest, match=r"space: is a .*; give a SearchSpace, such as"):
+            fake.client().create_study("new", given, "loss", goal="minimize")
+    with pytest.raises(bo_client.InvalidRequest, match="goal: is 'min'; give one of minimize, maximize"):
+        fake.client().create_study("new", bo_client.SearchSpace([parameter]), "loss", goal="min")
+
+
+def test_a_wrong_metric_is_named_beside_the_missing_one(study) -> None:
+    (trial,) = study.suggest()
+    with pytest.raises(bo_client.InvalidRequest, match=r"loss.*is missing.*metrics given: 'los'"):
+        trial.complete({"los": 1.0})

@@ -13,6 +13,7 @@ from bo_client.commands import live
 from bo_client.commands.progress import Progress
 from bo_client.diagnosis import diagnose
 from bo_client.figures.marks import Dots, Line
+from bo_client.figures.parallel_axes import ABSENT
 from bo_client.ranking import best_of
 from bo_client.report import content
 from bo_client.testing import FakeServer
@@ -123,3 +124,31 @@ def test_a_diagnosis_and_an_analysis_count_them_apart(stopped, bo) -> None:
     shown = bo("explain", "s")
     assert "Not among them: 3 that a stopping rule cut short" in shown
     assert "0.01" not in shown
+
+
+def test_parallel_axes_draw_stopped_trials_without_a_value(stopped) -> None:
+    shown = figures.picture(stopped, "parallel")
+    lines = [m for panel in shown.panels for m in panel.marks if isinstance(m, Line)]
+    (apart,) = (line for line in lines if line.label == "stopped early (3)")
+    assert [apart.y[i + 1] for i in range(0, len(apart.y), 3)] == [ABSENT] * 3
+    assert sum(len(line.y) // 3 for line in lines if line.shade is not None) == 3
+    assert "3 results; 3 were stopped early" in shown.title
+    assert "stopped early, as far as it came" in apart.hover[0]
+
+
+def test_importance_says_that_it_rests_on_forecasts(stopped) -> None:
+    assert figures.picture(stopped, "importance").title.endswith("by 3 results and forecasts of 3 stopped early")
+
+
+def test_notebooks_mark_values_of_stopped_trials(stopped) -> None:
+    told = stopped.trial(4)._repr_html_()
+    assert "0.01 (stopped early)" in told
+    assert "(stopped early)" not in stopped.trial(1)._repr_html_()
+    assert "(stopped early)" not in stopped._repr_html_()
+    everything = bo_client.Trials(stopped.trials())._repr_html_()
+    assert everything.count("0.01 (stopped early)") == 3
+    assert "3 stopped early: their values are of their last measurement" in everything
+
+
+def test_predictions_count_whole_trials(stopped) -> None:
+    assert stopped.slice("x").observation_count == stopped.analyze().observation_count == 3

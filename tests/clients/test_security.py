@@ -83,6 +83,20 @@ def test_files_that_are_missing_are_named(given, field: str) -> None:
         bo_client.connect("127.0.0.1:1", **given)
 
 
+@pytest.mark.parametrize(
+    ("field", "kind"), [("ca", "CERTIFICATE"), ("certificate", "CERTIFICATE"), ("key", "PRIVATE KEY")]
+)
+def test_files_that_hold_no_pem_are_named(tmp_path: Path, field: str, kind: str) -> None:
+    wrong, right = tmp_path / "wrong.pem", tmp_path / "right.pem"
+    wrong.write_text("parameters: {}\n")
+    right.write_text("-----BEGIN CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\n")
+    given = {"certificate": right, "key": right} if field != "ca" else {}
+    with pytest.raises(
+        bo_client.InvalidRequest, match=rf"{field}: .*wrong\.pem holds no .* in PEM; give .*BEGIN {kind}"
+    ):
+        bo_client.connect("127.0.0.1:1", **{**given, field: wrong})
+
+
 def test_the_command_refuses_in_one_line_and_takes_no_token_as_an_argument(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(SECRET)

@@ -124,6 +124,25 @@ def test_a_mistake_is_told_with_its_place(load, change, place) -> None:
     assert "space.yaml" in str(refusal.value)
 
 
+def test_a_formula_is_answered_with_an_example(load) -> None:
+    text = "parameters: {x: {type: float, low: 0, high: 1}}\nmetrics: {loss: minimize}\nconstraints: ['x + y == 1']\n"
+    with pytest.raises(bo_client.InvalidRequest) as refusal:
+        load(text)
+    told = str(refusal.value)
+    assert "constraints[0]: is 'x + y == 1'; give a mapping, such as {equality: {coefficients: {x: 1, y: 1}" in told
+
+
+def test_a_condition_on_a_later_parameter_says_where_it_belongs(load) -> None:
+    text = """
+parameters:
+  m: {type: float, low: 0, high: 1, when: {opt: [sgd]}}
+  opt: {type: categorical, values: [adam, sgd]}
+metrics: {loss: minimize}
+"""
+    with pytest.raises(bo_client.InvalidRequest, match="earlier in the list, and this one is the first: put it below"):
+        load(text)
+
+
 def test_studies_to_start_from(load) -> None:
     found = load(WHOLE.replace("lease_duration: 60", "warm_start_studies: [first, second]"))
     assert found.settings["warm_start_studies"] == ["first", "second"]

@@ -464,6 +464,7 @@ class ServerContract:
         whole = {t.number: t.value("loss") for t in trials if not t.is_cut_short}
         analysis = study.analyze()
         assert (analysis.observation_count, analysis.stopped_count, analysis.best.stopped_count) == (3, 3, 3)
+        assert study.slice(study.definition.space.names[0]).observation_count == 3
         assert {c.trial: pytest.approx(c.observed) for c in analysis.best.contenders}.items() <= whole.items()
         assert analysis.best.observed_best == 1
         assert [t.number for t in study.best_trials(6)][:3] == [1, 2, 3]

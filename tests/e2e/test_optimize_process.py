@@ -133,6 +133,30 @@ def test_ctrl_c_gives_the_trial_back(start, study) -> None:
     assert trial.failure.reason is bo_client.FailureReason.PREEMPTED
 
 
+def test_sigterm_gives_the_trial_back_where_the_program_makes_it_an_interruption(start, study) -> None:
+    """With the line that docs/index.md tells."""
+    process = start(
+        """
+        import signal
+
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+        def train(parameters):
+            print("training", flush=True)
+            time.sleep(600)
+
+        study.optimize(train, n_trials=2)
+        """
+    )
+    assert process.stdout.readline() == "training\n"
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert "ended after 0 of 2 trials (0 succeeded, 0 failed): KeyboardInterrupt" in errors
+    (trial,) = study().trials()
+    assert trial.state is bo_client.TrialState.QUEUED
+    assert trial.failure.reason is bo_client.FailureReason.PREEMPTED
+
+
 def test_ctrl_c_while_the_server_is_away_ends_the_program(start, server_process) -> None:
     process = start(
         """

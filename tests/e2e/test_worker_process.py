@@ -1,6 +1,7 @@
 """`bo-worker` as a process beside a real server."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -83,6 +84,48 @@ def test_a_worker_that_is_asked_to_end_gives_its_trial_back(server, start, tmp_p
         assert given_back is not None
         assert given_back.state is bo_client.TrialState.QUEUED
         assert given_back.failure.reason is bo_client.FailureReason.PREEMPTED
+
+
+def test_a_signal_to_every_process_of_a_worker_gives_its_trial_back(server, tmp_path: Path) -> None:
+    """As service managers and `timeout` send it: the process that evaluates dies of it before the worker ends it."""
+    command = [*WORKER, "run", "--server", server, "--study", "s", "--objective", "branin", "--option", "delay=600"]
+    with (tmp_path / "worker.log").open("w") as log:
+        worker = subprocess.Popen(command, cwd=tmp_path, stderr=log, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        with bo_client.connect(server) as client:
+
+            def running() -> bool:
+                try:
+                    return bool(client.study("s").info().counts[bo_client.TrialState.RUNNING])
+                except bo_client.NotFound:
+                    return False
+
+            until(running)
+            until(lambda: len(processes_of(worker.pid)) > 1)
+            os.killpg(worker.pid, signal.SIGTERM)
+            assert worker.wait(timeout=30) == 128 + signal.SIGTERM
+            given_back = client.study("s").trial(1)
+    finally:
+        worker.kill()
+        worker.wait()
+    assert given_back.state is bo_client.TrialState.QUEUED
+    assert given_back.failure.reason is bo_client.FailureReason.PREEMPTED
+    told = (tmp_path / "worker.log").read_text()
+    assert "0 failed, 1 without a result): SIGTERM, and what ran was given back" in told
+    assert "CRASHED" not in told
+
+
+def processes_of(group: int) -> list[int]:
+    """The processes of a group."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        if int(fields[2]) == group:
+            found.append(int(folder.name))
+    return found
 
 
 def test_a_killed_workers_trial_is_finished_by_another(server, start, tmp_path: Path) -> None:

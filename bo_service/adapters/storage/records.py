@@ -61,7 +61,7 @@ class SqlStudies:
     def get(self, study_id: str) -> Study:
         found = self.find(study_id)
         if found is None:
-            raise NotFound(f"there is no study studies/{study_id}; create it, or see ListStudies for those there are")
+            raise NotFound(f"there is no study studies/{study_id}; create it, or see ListStudies (`bo studies`)")
         return found
 
     def revisions(self, study_ids: Collection[str]) -> dict[str, int]:

@@ -208,6 +208,9 @@ class Client:
             "stopping_max_step": stopping_max_step,
             "stopping_confidence": stopping_confidence,
         }
+        if not isinstance(space, SearchSpace):
+            example = "bo_client.SearchSpace([bo_client.FloatParameter('x', 0.0, 1.0)])"
+            raise InvalidRequest.of("space", f"is a {type(space).__name__}; give a SearchSpace, such as {example}")
         given = cast(StudySettings, {name: value for name, value in settings.items() if value is not None})
         request = pb.CreateStudyRequest(study_id=study_id)
         request.study.spec.CopyFrom(codec.spec_to_wire(space, metric_list(metrics, goal), given))
@@ -236,9 +239,9 @@ class Client:
         differences += [f"{name} ({there.get(name, 'none')} there, {here.get(name, 'none')} here)" for name in given]
         if not differences:  # another objective, which the server tells
             return error
-        what = ", ".join(differences)
+        what = f"{'other' if differences[0] == 'metrics' else 'another'} {', '.join(differences)}"
         how = f"use it as it is with client.study({study_id!r}), change settings with its update(), or choose another"
-        return AlreadyExists(f"{found.name} exists with another {what}; {how} id", error.reason, error.metadata)
+        return AlreadyExists(f"{found.name} exists with {what}; {how} id", error.reason, error.metadata)
 
     def study(self, study_id: str) -> Study:
         """The study of that id. Raises NotFound."""

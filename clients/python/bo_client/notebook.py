@@ -35,7 +35,7 @@ def study_html(info: "StudyInfo", best: "Sequence[Trial] | None" = None, remark:
 def trial_html(trial: "Trial") -> str:
     """A trial: its state, what it reached, with which parameters, and why."""
     reached = trial.final_measurement.metrics if trial.final_measurement else {}
-    facts = [*((name, short(value)) for name, value in sorted(reached.items()))]
+    facts = [*((name, _reached(trial, value)) for name, value in sorted(reached.items()))]
     facts += [(name, short(value)) for name, value in sorted(trial.parameters.items())]
     if trial.failure:
         facts.append(("failure", f"{trial.failure.reason.value} {trial.failure.message}".strip()))
@@ -57,8 +57,9 @@ def trials_html(trials: "Sequence[Trial]", remark: str = "") -> str:
     names = sorted({name for t in shown for name in t.parameters})
     head: list[Column] = [("trial", lambda t: str(t.number)), ("state", lambda t: t.state.value)]
     parts = [_table(shown, [*head, *_valued([(name, name) for name in metrics]), *_given(names)])]
-    hidden = len(trials) - len(shown)
+    hidden, stopped = len(trials) - len(shown), sum(t.is_cut_short for t in trials)
     told = [f"and {hidden} more"] if hidden else []
+    told += [f"{stopped} stopped early: their values are of their last measurement"] if stopped else []
     return _block([*parts, *(f"<div>{escape(text)}</div>" for text in [*told, *([remark] if remark else [])])])
 
 
@@ -70,9 +71,14 @@ if TYPE_CHECKING:
 
 def _valued(columns: Iterable[tuple[str, str]]) -> "list[Column]":
     def value(name: str) -> "Callable[[Trial], str]":
-        return lambda trial: "" if (found := trial.value(name)) is None else short(found)
+        return lambda trial: "" if (found := trial.value(name)) is None else _reached(trial, found)
 
     return [(title, value(name)) for title, name in columns]
+
+
+def _reached(trial: "Trial", value: float) -> str:
+    """Return a metric's value in words; that of a trial that a rule cut short isn't final."""
+    return f"{short(value)} (stopped early)" if trial.is_cut_short else short(value)
 
 
 def _given(names: Iterable[str]) -> "list[Column]":

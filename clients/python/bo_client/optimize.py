@@ -90,6 +90,7 @@ def optimize(
     study: "Study", objective: Callable[..., Any], n_trials: int | None, worker_id: str | None, raise_errors: bool
 ) -> None:
     """Runs trials one after the other, and says why it ended; see Study.optimize."""
+    _check(objective, n_trials)
     if n_trials is None and study.info().max_trials is None:
         raise InvalidRequest.of("n_trials", "is missing, and the study has no max_trials; give one of them")
     outcomes = Outcomes(study.name, n_trials)
@@ -100,6 +101,25 @@ def optimize(
         raise
     is_enough = n_trials is not None and outcomes.ran >= n_trials
     outcomes.end("all have run" if is_enough else why_no_more(study, shortfall), shortfall is Shortfall.COMPLETED)
+
+
+def _check(objective: object, n_trials: object) -> None:
+    """Raise InvalidRequest where no trial could run: before one is taken."""
+    wanted = "give a function of the parameters, or of the parameters and the trial"
+    if not callable(objective):
+        raise InvalidRequest.of("objective", f"is {_brief(objective)}; {wanted}")
+    try:
+        signature = inspect.signature(objective)
+    except (TypeError, ValueError):
+        signature = None  # of some builtins; what they take isn't known
+    if signature is not None:
+        try:
+            signature.bind(*[None] * (2 if takes_trial(objective) else 1))
+        except TypeError as error:
+            raise InvalidRequest.of("objective", f"takes {signature}: {error}; {wanted}") from None
+    is_count = n_trials is None or (isinstance(n_trials, int) and not isinstance(n_trials, bool) and n_trials >= 0)
+    if not is_count:
+        raise InvalidRequest.of("n_trials", f"is {n_trials!r}; give a whole number of trials, or None")
 
 
 def _run(

@@ -67,8 +67,8 @@ class Security:
             return None
         import grpc  # only those who call a server load it
 
-        ca, key, certificate = _read("ca", self.ca), _read("key", self.key), _read("certificate", self.certificate)
-        return grpc.ssl_channel_credentials(ca, key, certificate)
+        ca, certificate = _pem("ca", self.ca, b"CERTIFICATE"), _pem("certificate", self.certificate, b"CERTIFICATE")
+        return grpc.ssl_channel_credentials(ca, _pem("key", self.key, b"PRIVATE KEY"), certificate)
 
 
 def security_from(
@@ -135,6 +135,17 @@ def _flag(name: str, environment: Mapping[str, str]) -> bool:
     if text not in (*YES, *NO):
         raise InvalidRequest.of(name, f"is {text!r}; give 1 or 0")
     return text in YES
+
+
+def _pem(name: str, path: Path | None, kind: bytes) -> bytes | None:
+    """Read a file of certificates or of a key. Raises InvalidRequest where it holds none in PEM."""
+    found = _read(name, path)
+    if found is not None and not re.search(rb"^-----BEGIN [A-Z0-9 ]*" + kind + rb"-----", found, re.MULTILINE):
+        what = kind.decode().lower()
+        raise InvalidRequest.of(
+            name, f"{path} holds no {what} in PEM; give a file with `-----BEGIN {kind.decode()}-----`"
+        )
+    return found
 
 
 def _read(name: str, path: Path | None) -> bytes | None:

@@ -218,8 +218,8 @@ def _activation_faults(parameter: Parameter, earlier: Mapping[str, Parameter]) -
         return
     decider = earlier.get(rule.parameter)
     if decider is None:
-        allowed = f"it must be a parameter earlier in the list: {listed(list(earlier))}"
-        yield Violation("parameter", f"is {rule.parameter!r}; {allowed}")
+        there = f": {listed(list(earlier))}" if earlier else ", and this one is the first: put it below the other"
+        yield Violation("parameter", f"is {rule.parameter!r}; it must be a parameter earlier in the list{there}")
         return
     if not rule.values:
         yield Violation("values", f"is empty; give at least one value of {rule.parameter!r}")

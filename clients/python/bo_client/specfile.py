@@ -133,6 +133,7 @@ _SUMS: dict[str, dict[str, _Field]] = {
     "equality": {"coefficients": _MAPPING.needed, "value": _NUMBER.needed},
 }
 _CONSTRAINTS = (*_SUMS, "forbidden")
+EXAMPLE = "{equality: {coefficients: {x: 1, y: 1}, value: 1}} for x + y = 1"
 _METRIC = {
     "goal": _choice("minimize", "maximize"),
     "role": _choice("objective", "constraint", "information"),
@@ -242,6 +243,9 @@ class _Reader:
 
     def _constraint(self, number: int, given: object) -> Constraint | None:
         at = f"constraints[{number}]"
+        if isinstance(given, str):  # a formula, perhaps
+            self._fault(at, f"is {_shown(given)}; give a mapping, such as {EXAMPLE}, or one with linear or forbidden")
+            return None
         fields = self._fields(at, given, {**dict.fromkeys(_CONSTRAINTS, _MAPPING), "description": _TEXT})
         if fields is None:
             return None

@@ -335,6 +335,9 @@ class Study:
         The logger `bo_client` has a line for each trial and, at the end, how many ran and why there are no more.
         Failures, the first of each kind with its traceback, and an end before `n_trials` are warnings.
 
+        Ctrl-C ends the program and gives the running trial back. SIGTERM does so only after
+        `signal.signal(signal.SIGTERM, signal.default_int_handler)`; else the trial waits until its lease runs out.
+
         Args:
             objective: called with the parameters, or with the parameters and the trial, whose `report` raises StopTrial
                 when the trial is told to stop. Returns metrics by name, or the metric alone where there is no

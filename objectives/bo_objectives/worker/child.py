@@ -78,7 +78,9 @@ class Child:
         self._process.join(5.0)
         code = self._process.exitcode
         reason = FailureReason.CRASHED
-        if code is not None and code < 0:
+        if code == -signal.SIGTERM:  # to all processes of a service or job, or to this one: not by its own fault
+            reason, how = FailureReason.PREEMPTED, "was ended by SIGTERM"
+        elif code is not None and code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
             if -code == signal.SIGKILL:
                 is_kernels, why = killed(kills)

@@ -62,7 +62,10 @@ def enroll(client: Client, definition: Definition, asked: Enrollment, objective:
             asked.study_id, space, wanted.metrics, labels=_labels(wanted), objective=objective, **settings
         )
         logger.info(
-            "created %s: %d parameters, max_trials %s", study.name, len(space.parameters), study.definition.max_trials
+            "created %s: %d parameters, %s",
+            study.name,
+            len(space.parameters),
+            _limit_words(study.definition.max_trials),
         )
     if objective is not None:
         require_same(study, objective)
@@ -146,6 +149,13 @@ def _difference(there: SearchSpace, here: SearchSpace) -> str:
     theirs, ours = ({p.name: p for p in space.parameters} for space in (there, here))
     names = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
     return f"they differ in {', '.join(names)}" if names else "they differ in order or constraints"
+
+
+def _limit_words(max_trials: int | None) -> str:
+    """Return how many trials a new study has, in words."""
+    if max_trials is not None:
+        return f"max_trials {max_trials}"
+    return "no limit of trials (max_trials): it goes on until it is ended, by Ctrl-C or `bo finish`"
 
 
 def _tell_limit(study: Study, max_trials: int | None) -> None:

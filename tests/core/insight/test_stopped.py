@@ -9,6 +9,7 @@ from bo_service.core.evidence import Evidence
 from bo_service.core.insight.analysis import analyze
 from bo_service.core.insight.findings import SliceRequest
 from bo_service.core.insight.slices import predict_slice
+from bo_service.core.suggest import predict
 
 
 def bump(c) -> float:
@@ -48,6 +49,12 @@ def test_a_slice_goes_through_the_best_that_was_observed(studied, cube) -> None:
     evidence = with_stopped(studied(cube(2), bump, 12), 5)
     best = max((t for t in evidence.past if not t.is_short), key=lambda t: t.value or -9.0)
     assert predict_slice(evidence, SliceRequest(("x0",), 5)).base_trial == best.number
+
+
+def test_predictions_count_what_was_observed(studied, cube) -> None:
+    evidence = with_stopped(studied(cube(2), bump, 12), 5)
+    assert predict_slice(evidence, SliceRequest(("x0",), 5)).observation_count == 7
+    assert predict(evidence, [{"x0": 0.5, "x1": 0.5}]).observation_count == 7
 
 
 def test_where_all_were_stopped_nothing_is_judged(studied, cube) -> None:

@@ -47,6 +47,28 @@ def test_a_trial_is_suggested_reported_and_completed(site) -> None:
     assert site.client().study(MINE).trial(int(trial["name"].split("/")[-1])).value("loss") == 0.25
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_values_that_are_not_finite_are_taken_as_over_grpc(site, value: str) -> None:
+    """A curve may hold them; a result may not, and the refusal says what to do."""
+    trial = site.call("SuggestTrials", {"parent": f"studies/{MINE}", "workerId": "curl"}).content["trials"][0]
+    held = {"name": trial["name"], "leaseToken": trial["lease"]["token"]}
+    measurement = {"step": 1, "metrics": {"loss": value}}
+    assert site.call("ReportMeasurements", {**held, "measurements": [measurement]}).content["leaseValid"]
+    refused = site.call("CompleteTrial", {**held, "finalMeasurement": measurement})
+    with site.client() as client:
+        request = pb.CompleteTrialRequest(name=held["name"], lease_token=held["leaseToken"])
+        request.final_measurement.metrics["loss"] = float(value)
+        with pytest.raises(bo_client.InvalidRequest) as over_grpc:
+            client.ask(request, pb.CompleteTrialResponse)
+    assert (refused.status, refused.content["code"]) == (400, "invalid_argument")
+    assert refused.content["message"] == str(over_grpc.value)
+    assert "complete the trial with failure DIVERGED" in refused.content["message"]
+    failure = {"reason": "FAILURE_REASON_DIVERGED"}
+    assert site.call("CompleteTrial", {**held, "failure": failure}).content["trial"]["state"].endswith("INFEASIBLE")
+    read = site.call("GetTrial", {"name": trial["name"], "view": "TRIAL_VIEW_FULL"}).content["trial"]
+    assert read["measurements"][0]["metrics"] == {"loss": value}
+
+
 @pytest.mark.parametrize(
     ("service", "methods"), [("OptimizationService", METHODS), ("TokenService", TOKEN_METHODS)], ids=str
 )

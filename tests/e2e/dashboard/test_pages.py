@@ -194,6 +194,71 @@ def test_a_trial_tells_why_it_was_suggested_and_how_it_went(browser, site, study
     assert browser.one("#trial-content .curve polyline")
 
 
+@pytest.fixture(scope="module")
+def failing(client) -> bo_client.Study:
+    """A study whose four trials each failed at both attempts, on two machines."""
+    study = client.create_study(
+        "failing", SPACE, "loss", goal="minimize", max_attempts=2, initial_trials=100, display_name="failing"
+    )
+    for _ in range(4):
+        for machine in ("gpu-a", "gpu-b"):
+            (trial,) = study.suggest(worker_id=machine)
+            trial.fail("CRASHED", f"no driver on {machine} {EVIL}")
+    return study
+
+
+def test_a_failing_study_says_so_where_it_is_listed_and_on_its_page(browser, site, failing) -> None:
+    said = "4 of the last 4 trials failed; first (trial 1): CRASHED: no driver on gpu-b <script>"
+    signed_in(browser, site, "reader")
+    browser.reads("#studies", said)
+    show(browser, site, failing)
+    browser.reads("#failing", said)
+    show(browser, site, failing, "trials")
+    columns = browser.run("return [...document.querySelectorAll('#trials thead th')].map(c => c.textContent.trim())")
+    place = next(i for i, title in enumerate(columns) if title.startswith("Worker"))
+    cells = "return [...document.querySelectorAll('#trial-body tr')].map(r => r.children[arguments[0]].textContent)"
+    browser.until(lambda: browser.run(cells, place) == ["gpu-b"] * 4)
+
+
+def test_a_study_that_does_not_fail_has_no_such_line(browser, site, study) -> None:
+    signed_in(browser, site, "reader")
+    show(browser, site, study)
+    browser.reads("#tiles", "trial")
+    assert browser.run("return document.getElementById('failing').textContent") == ""
+
+
+def test_a_trial_tells_each_of_its_attempts(browser, site, failing) -> None:
+    signed_in(browser, site, "reader")
+    show(browser, site, failing, "trials")
+    browser.click("[data-trial='1']")
+    browser.reads("#trial-content [aria-label=Attempts]", "gpu-a")
+    told = browser.run(
+        "return [...document.querySelectorAll('#trial-content [aria-label=Attempts] tbody tr')]"
+        ".map(r => [...r.children].map(c => c.textContent))"
+    )
+    assert [(row[0], row[1]) for row in told] == [("1", "gpu-a"), ("2", "gpu-b")]
+    assert all(row[3] and row[4] for row in told)
+    assert told[0][2].startswith("failed: crashed no driver on gpu-a <script>")
+    assert browser.run("return window.pwned") is None
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_failures_and_attempts_fit_a_phone(browser, site, failing, theme: str) -> None:
+    signed_in(browser, site, "reader")
+    browser.looks(theme, 390)
+    show(browser, site, failing)
+    browser.one("#failing")
+    overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert browser.run(overflow) <= 0
+    show(browser, site, failing, "trials")
+    browser.run("document.querySelector(\"[data-trial='1']\").click()")
+    browser.one("#trial-content [aria-label=Attempts]")
+    assert browser.run(overflow) <= 0
+    wide = "const c = document.querySelector('#trial-content'); return c.scrollWidth - c.clientWidth"
+    assert browser.run(wide) <= 0
+    assert faults(browser) == []
+
+
 def test_what_users_write_is_never_a_part_of_the_page(browser, site, study) -> None:
     signed_in(browser, site, "reader")
     browser.reads("#studies", "<script>window.pwned")

@@ -172,3 +172,21 @@ def test_more_parameters_than_a_call_of_mlflow_takes(client, study_id, store, ru
         study.optimize(lambda p: p["p0"], n_trials=1)
     (run,) = runs()
     assert len(run.data.params) == 150
+
+
+def test_the_value_of_a_stopped_trial_is_not_logged_as_final(client, study_id, store, runs, tmp_path: Path) -> None:
+    settings = {"stopping": "median", "stopping_min_step": 1, "stopping_min_trials": 1, "stopping_max_step": 2}
+    study = client.create_study(study_id, SPACE, "loss", "minimize", max_trials=4, **settings)
+    for i in range(4):
+        (trial,) = study.suggest()
+        is_stopped = trial.report(9.0 if i == 3 else 1.0, step=1).should_stop
+        trial.complete(0.01 if is_stopped else 0.5, step=1 if is_stopped else 2)
+    assert study.trial(4).is_cut_short
+    follow(study, MlflowLog(tracking_uri=store), TensorBoardLog(tmp_path))
+    whole, stopped = runs()[0].data.metrics, runs()[3].data.metrics
+    assert (whole["final_loss"], "stopped_loss" in whole) == (0.5, False)
+    assert (stopped["stopped_loss"], "final_loss" in stopped) == (0.01, False)
+    for number, tag in ((1, "final/loss"), (4, "stopped/loss")):
+        events = accumulator.EventAccumulator(str(tmp_path / study_id / str(number)))
+        events.Reload()
+        assert {t for t in events.Tags()["scalars"] if "/" in t} == {tag}

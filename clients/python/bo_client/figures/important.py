@@ -39,8 +39,10 @@ def importance(study: StudyInfo, found: Analysis | None, metric: str | None = No
     )
     upright = Axis(ticks=ticks, window=(len(names) - 0.4, -0.6))
     shares = ", ".join(f"{p.parameter} {p.total.value:.0%}" for p in told.importance[0].parameters[:MOST_SHOWN])
-    title = titled(study, f"what matters for {told.metric}")
-    return Picture(title, [Panel(across, upright, marks)], summary=f"Shares over the whole space: {shares}.")
+    stopped = found.stopped_count
+    basis = f", by {found.observation_count} results and forecasts of {stopped} stopped early" if stopped else ""
+    title = titled(study, f"what matters for {told.metric}{basis}")
+    return Picture(title, [Panel(across, upright, marks)], summary=f"Shares over the whole space{basis}: {shares}.")
 
 
 def _of(found: Analysis, metric: str | None) -> MetricAnalysis:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from bo_client.diagnosis import position
 from bo_client.figures.marks import Axis, Color, Dots, Line, Mark, Panel, Picture, Scale, Words
 from bo_client.figures.showing import (
+    STOPPED,
+    apart_words,
     brief,
     clipped,
     is_lost,
+    is_observed,
     is_of_many_sizes,
     metrics_of,
     not_far,
@@ -60,6 +63,8 @@ class _Upright:
 def parallel(study: StudyInfo, trials: Sequence[Trial], metric: str | None = None) -> Picture:
     """An axis for each parameter and one for the metric; strong colors are good, trials without a result are dashed.
 
+    Trials that a rule cut short are dashed as well, and end below the axis of the metric: they have no final value.
+
     Args:
         study: whose parameters they are.
         trials: all of them.
@@ -69,31 +74,34 @@ def parallel(study: StudyInfo, trials: Sequence[Trial], metric: str | None = Non
         InvalidRequest: the study has no such metric.
     """
     of = metrics_of(study, metric)[0]
-    valued = [(t, v) for t in trials if (v := t.value(of.name)) is not None]
+    valued = [(t, v) for t in trials if is_observed(t) and (v := t.value(of.name)) is not None]
     if not valued:
-        return nothing(study, f"no trial of {study.id} has a result yet")
+        return nothing(study, f"no trial of {study.id} has a whole result yet{apart_words(trials)}")
     ranked = sorted(valued, key=lambda pair: -of.sign * pair[1])
     kept = ranked[:MOST_LINES]
     lost = [t for t in trials if is_lost(t)][-MOST_LINES // 4 :]
+    stopped = [t for t in trials if t.is_cut_short][-MOST_LINES // 4 :]
     upright = _upright([v for _, v in kept], of)
     parameters = list(study.space.parameters)[:MOST_AXES]
     marks = [
         *_frame(parameters, upright),
         *_absence(parameters),
-        *_without(study, lost, parameters),
+        *_without(study, lost, parameters, "bad", "ended without a result"),
+        *_without(study, stopped, parameters, "muted", f"{STOPPED} ({len(stopped)})"),
         *_lines(study, kept, parameters, of, upright),
     ]
     across = _across(parameters, of)
-    foot = -0.28 if lost or any(p.activation for p in parameters) else -0.1
+    foot = -0.28 if lost or stopped or any(p.activation for p in parameters) else -0.1
     count = f"the best {len(kept)} of {len(ranked)}" if len(kept) < len(ranked) else f"{len(kept)}"
     hidden = len(study.space.parameters) - len(parameters)
-    title = titled(study, f"{count} results" + (f", {hidden} more parameters are not shown" if hidden else ""))
+    more = f", {hidden} more parameters are not shown" if hidden else ""
+    title = titled(study, f"{count} results{apart_words(trials)}{more}")
     words = ("worst", "best") if of.goal else ("lowest", "highest")
     return Picture(
         title,
         [Panel(across, Axis(window=(foot, 1.14), is_bare=True), marks)],
         scale=Scale(with_unit(of), 0.0, 1.0, words=words),
-        summary=f"A line for each of {len(kept)} trials through its parameters to {of.name}.",
+        summary=f"A line for each of {len(kept)} trials through its parameters to {of.name}{apart_words(trials)}.",
     )
 
 
@@ -183,14 +191,15 @@ def _joined(rows: Sequence[Sequence[float]], hover: Sequence[str], strength: flo
     return Line(x, y, width=1.0 + strength, alpha=0.45 + 0.5 * strength, shade=strength, hover=told)
 
 
-def _without(study: StudyInfo, lost: Sequence[Trial], parameters: Sequence[Parameter]) -> list[Mark]:
-    """Trials that ended without a result end below the axis of the metric."""
+def _without(
+    study: StudyInfo, lost: Sequence[Trial], parameters: Sequence[Parameter], color: Color, label: str
+) -> list[Mark]:
+    """Draw trials that have no final value: their lines end below the axis of the metric."""
     if not lost:
         return []
     rows = [[*(_height(p, t.parameters.get(p.name)) for p in parameters), ABSENT] for t in lost]
     x = [place for row in rows for place in (*map(float, range(len(row))), math.nan)]
     y = [height for row in rows for height in (*row, math.nan)]
     told = [text for row, t in zip(rows, lost, strict=True) for text in [brief(study, t)] * (len(row) + 1)]
-    color: Color = "bad"
     ends = Dots([len(parameters)] * len(lost), [ABSENT] * len(lost), color, symbol="cross")
-    return [Line(x, y, color, "ended without a result", 0.9, is_dashed=True, alpha=0.55, hover=told), ends]
+    return [Line(x, y, color, label, 0.9, is_dashed=True, alpha=0.55, hover=told), ends]

@@ -65,6 +65,12 @@ def stopped_words(trials: Sequence[Trial]) -> str:
     return f", {count} of them {STOPPED}" if count else ""
 
 
+def apart_words(trials: Sequence[Trial]) -> str:
+    """Return `; 3 were stopped early`, for a figure whose count leaves those out; empty without any."""
+    count = sum(t.is_cut_short for t in trials)
+    return f"; {count} {'was' if count == 1 else 'were'} {STOPPED}" if count else ""
+
+
 def is_within(study: StudyInfo, trial: Trial) -> bool:
     """Whether a trial with a result keeps to every bound."""
     return trial.final_measurement is not None and study.admits(trial.final_measurement.metrics)
@@ -79,6 +85,7 @@ def facts(study: StudyInfo, trial: Trial) -> str:
     """What is told of a trial where one points at it: a line for each fact."""
     lines = [f"trial {trial.number}, {trial.state.lower()}"]
     lines += [f"{m.name} {short(v)}" for m in study.metrics if (v := trial.value(m.name)) is not None]
+    lines += [f"{STOPPED}, as far as it came"] if trial.is_cut_short else []
     if trial.failure and trial.state is not TrialState.SUCCEEDED:
         lines.append(trial.failure.reason.value)
     named = [f"{n} = {short(trial.parameters[n])}" for n in study.space.names if n in trial.parameters]
@@ -95,7 +102,8 @@ def facts_of(study: StudyInfo, trials: Sequence[Trial]) -> list[str]:
 def brief(study: StudyInfo, trial: Trial) -> str:
     """A trial's number, and what it reached."""
     reached = [f"{m.name} {short(v)}" for m in study.metrics if (v := trial.value(m.name)) is not None]
-    return "\n".join([f"trial {trial.number}", *(reached or [trial.state.lower()])])
+    short_of = [f"{STOPPED}, as far as it came"] if trial.is_cut_short else []
+    return "\n".join([f"trial {trial.number}", *(reached or [trial.state.lower()]), *short_of])
 
 
 ORIGINS: dict[Origin | None, str] = {

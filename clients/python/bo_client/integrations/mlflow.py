@@ -99,7 +99,8 @@ class _Followed:
     def ended(self, trial: Trial) -> None:
         final = trial.final_measurement
         if final is not None:
-            named = {f"final_{name}": value for name, value in final.metrics.items()}
+            prefix = "stopped_" if trial.is_cut_short else "final_"  # a rule ended it: its values aren't final
+            named = {f"{prefix}{name}": value for name, value in final.metrics.items()}
             self._run.metrics(named, final.step, trial.end_time)
         failure = {"bo.failure": f"{trial.failure.reason}: {trial.failure.message}"} if trial.failure else {}
         self._run.tags({**trial.labels, "bo.state": str(trial.state), **failure})

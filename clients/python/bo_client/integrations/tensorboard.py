@@ -73,6 +73,7 @@ class _Followed:
     def ended(self, trial: Trial) -> None:
         final = trial.final_measurement
         if final is not None:
-            self._run.scalars({f"final/{name}": value for name, value in final.metrics.items()}, 0, trial.end_time)
+            prefix = "stopped" if trial.is_cut_short else "final"  # a rule ended it: its values aren't final
+            self._run.scalars({f"{prefix}/{name}": value for name, value in final.metrics.items()}, 0, trial.end_time)
         self._run.end(succeeded=final is not None)
         (self._folder / ENDED).touch()

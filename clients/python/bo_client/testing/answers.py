@@ -109,7 +109,7 @@ def prediction(study: StudyInfo, trials: Trials, count: int) -> pb.PredictRespon
     told = expected(study, trials)
     if not told:
         raise FailedPrecondition("a prediction needs at least two results", "NOT_ENOUGH_DATA")
-    seen = sum(t.HasField("final_measurement") for t in trials)
+    seen = sum(t.HasField("final_measurement") and not is_cut(t) for t in trials)
     each = pb.ConfigurationPrediction(predictions=told)
     return pb.PredictResponse(predictions=[each] * count, acquisition=acquisition(study), observation_count=seen)
 

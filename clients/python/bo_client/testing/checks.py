@@ -121,7 +121,8 @@ def check_final(measurement: trial_pb2.Measurement, study: StudyInfo, field: str
         at = f"{field}.metrics[{metric.name!r}]"
         value = measurement.metrics.get(metric.name)
         if value is None:
-            raise InvalidRequest.of(at, "is missing; a final measurement needs it")
+            given = ", ".join(map(repr, sorted(measurement.metrics))) or "none"
+            raise InvalidRequest.of(at, f"is missing; a final measurement needs it; metrics given: {given}")
         if not math.isfinite(value):
             fix = "a result must be finite: complete the trial with failure DIVERGED instead"
             raise InvalidRequest.of(at, f"is {value!r}; {fix}")

@@ -24,10 +24,11 @@ def built(field: str, given: object, build: Callable[[], T]) -> T:
 
 def enum_to_wire(enum: Any, prefix: str, value: str, field: str) -> Any:
     """The number of an enum's value, whose name on the wire is `prefix` and `value`. Raises InvalidRequest."""
-    name = f"{prefix}_{value.upper()}"
+    name = f"{prefix}_{str(value).upper()}"
     if name not in enum.keys() or name.endswith("_UNSPECIFIED"):  # noqa: SIM118 - an EnumTypeWrapper isn't iterable
         allowed = ", ".join(k.removeprefix(f"{prefix}_") for k in enum.keys() if not k.endswith("_UNSPECIFIED"))  # noqa: SIM118
-        raise InvalidRequest.of(field, f"is {value!r}; give one of {allowed}")
+        shown = allowed.lower() if str(value).islower() else allowed
+        raise InvalidRequest.of(field, f"is {value!r}; give one of {shown}")
     return enum.Value(name)
 
 

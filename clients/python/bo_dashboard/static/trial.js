@@ -122,15 +122,15 @@ function life(trial) {
 /** Who ran it, when, and how each attempt ended. */
 function attempts(trial) {
   if (!trial.attempts?.length) return null;
-  const titles = ["Attempt", "Worker", "From", "To", "Ended"];
+  const titles = ["Attempt", "Worker", "Outcome", "From", "To"];
   return h("div", { class: "scrolled", role: "region", "aria-label": "Attempts", tabIndex: 0 }, h("table", {},
     h("thead", {}, h("tr", {}, titles.map((title) => h("th", { scope: "col", textContent: title })))),
     h("tbody", {}, trial.attempts.map(({ attempt, worker, started, ended, outcome, failure }) => h("tr", {},
       h("th", { scope: "row", textContent: String(attempt) }),
       h("td", { textContent: worker }),
+      h("td", { class: "outcome", textContent: [outcome ? lower(outcome) : "", failure && `${lower(failure.reason)} ${failure.message ?? ""}`].filter(Boolean).join(": ") }),
       h("td", { textContent: started ? moment(started) : "not recorded" }),
-      h("td", { textContent: ended ? moment(ended) : "" }),
-      h("td", { textContent: [outcome ? lower(outcome) : "", failure && `${lower(failure.reason)} ${failure.message ?? ""}`].filter(Boolean).join(": ") }))))));
+      h("td", { textContent: ended ? moment(ended) : "" }))))));
 }
 
 /** A small curve for each metric that was reported at more than one step. */
