@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -146,7 +147,10 @@ class FloatAxis:
         z = np.clip(z, 0.0, 1.0)
         places = np.array(list(self._written))
         distances = np.abs(z[:, None] - places)
-        return np.where(distances.min(axis=1) < SAME, places[distances.argmin(axis=1)], z)
+        is_written = distances.min(axis=1) < SAME
+        for begin, end in self._empty:
+            is_written |= (begin < z) & (z < end)
+        return np.where(is_written, places[distances.argmin(axis=1)], z)
 
     def beside(self, z: float, steps: int) -> Array:  # noqa: ARG002 - as of every axis
         return np.empty(0)
@@ -187,6 +191,12 @@ class FloatAxis:
         for i in range(len(places) - 2, -1, -1):
             places[i] = min(places[i], math.nextafter(places[i + 1], -math.inf))
         return dict(zip(places, values, strict=True))
+
+    @cached_property
+    def _empty(self) -> list[tuple[float, float]]:
+        """Places of written values between which there is no other float."""
+        found = pairwise(self._written.items())
+        return [(begin, end) for (begin, low), (end, high) in found if math.nextafter(low, high) >= high]
 
 
 @dataclass(frozen=True)
