@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bo_objectives.efficientnet import diagnosis
-from bo_objectives.efficientnet.diagnosis import Setting
+from bo_objectives.efficientnet.findings import Setting
 from bo_objectives.efficientnet.record import Record
 
 from benchmarks.diagnosis import plan

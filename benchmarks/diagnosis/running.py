@@ -14,7 +14,7 @@ from bo_objectives.efficientnet import backbone
 from bo_objectives.efficientnet.backbone import Backbone
 from bo_objectives.efficientnet.bench import Bench, Material
 from bo_objectives.efficientnet.choice import Choice
-from bo_objectives.efficientnet.diagnosis import Finding
+from bo_objectives.efficientnet.findings import Finding
 from bo_objectives.efficientnet.model import Part
 from bo_objectives.efficientnet.objective import EfficientNetObjective
 from bo_objectives.efficientnet.record import Record

@@ -18,7 +18,7 @@ from bo_objectives.efficientnet.batches import predicted
 from bo_objectives.efficientnet.bench import Bench
 from bo_objectives.efficientnet.checkpoint import Keeper, refuse, unwritable
 from bo_objectives.efficientnet.choice import Choice
-from bo_objectives.efficientnet.diagnosis import Finding, Setting
+from bo_objectives.efficientnet.findings import Finding, Setting
 from bo_objectives.efficientnet.names import BATCH, NETWORK, SCRATCH
 from bo_objectives.efficientnet.record import Record
 from bo_objectives.efficientnet.training import Course, Labeled, Stage

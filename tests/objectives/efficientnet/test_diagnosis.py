@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from bo_client import FailureReason
 from bo_objectives.base import TrialFailed
-from bo_objectives.efficientnet import diagnosis
-from bo_objectives.efficientnet.diagnosis import Setting, diagnose, labels, notes
+from bo_objectives.efficientnet import findings
+from bo_objectives.efficientnet.diagnosis import diagnose, labels, notes
+from bo_objectives.efficientnet.findings import Setting
 from bo_objectives.efficientnet.record import Layer, Outcome, Probe, Record
 
 SEVEN = (1 / 7,) * 7  # H = ln 7 = 1.95
@@ -249,15 +250,15 @@ def test_pretrained_features_that_are_sparse_from_the_start_are_not_dead() -> No
 
 
 def test_every_kind_is_planted_somewhere() -> None:
-    assert {*PLANTED, "learning_rate_too_high"} == set(diagnosis.KINDS)
+    assert {*PLANTED, "learning_rate_too_high"} == set(findings.KINDS)
 
 
 def test_labels_fit_what_the_server_takes() -> None:
-    long = diagnosis.Finding(diagnosis.SMALL_BATCH, "evidence " * 60, "remedy")
+    long = findings.Finding(findings.SMALL_BATCH, "evidence " * 60, "remedy")
     told = labels([long], ["a warning " * 60])
-    assert told["diagnosis"] == diagnosis.SMALL_BATCH
+    assert told["diagnosis"] == findings.SMALL_BATCH
     assert all(len(name) <= 63 and len(text) <= 256 for name, text in told.items())
-    everything = [diagnosis.Finding(kind, "e", "r") for kind in diagnosis.KINDS]
+    everything = [findings.Finding(kind, "e", "r") for kind in findings.KINDS]
     assert len(labels(everything, ["w"], {"still_improving": "t", "small_validation": "t"})) <= 64
     assert len(labels(everything, [])["diagnosis"]) <= 256
 
