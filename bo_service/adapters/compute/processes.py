@@ -108,6 +108,8 @@ class Processes:
     def close(self) -> None:
         """Ends them, whatever they are at."""
         self._closed.set()
+        with self._turns:
+            self._turns.notify_all()  # those that wait for a process are told
         for process in self._all:
             process.close()
 
@@ -151,9 +153,11 @@ class Processes:
         with self._turns:
             self._waiting.append(errand)
             try:
-                self._turns.wait_for(lambda: self._is_next(errand), max(0.0, deadline - time.monotonic()))
+                self._turns.wait_for(lambda: self._is_over(errand), max(0.0, deadline - time.monotonic()))
                 if errand.is_stopped:
                     raise Stopped
+                if self._closed.is_set():
+                    raise DeadlinePassed("the server is being stopped; try again")
                 if not self._is_next(errand):
                     raise _too_slow()
                 return self._choose(subject)
@@ -175,6 +179,10 @@ class Processes:
     def _is_next(self, errand: Errand) -> bool:
         first = next((waiting for waiting in self._waiting if waiting.is_urgent), self._waiting[0])
         return errand.is_stopped or (bool(self._free) and errand is first)
+
+    def _is_over(self, errand: Errand) -> bool:
+        """Whether an errand needn't wait for a process any longer."""
+        return self._closed.is_set() or self._is_next(errand)
 
     def _make_way(self, errand: Errand) -> None:
         """Wakes those who wait; stops one that isn't urgent for one that is, and finds no process free."""

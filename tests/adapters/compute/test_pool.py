@@ -409,3 +409,25 @@ def test_it_closes_while_a_process_hangs(pool: PoolOptimizer) -> None:
     pool.close()
     time.sleep(0.7)  # whoever watched the hung one starts no other
     assert not children()
+
+
+def test_who_waits_for_a_process_is_told_when_the_pool_closes(left: None) -> None:
+    """Else a server that is told to end would wait for the deadlines of those that wait."""
+    pool = PoolOptimizer(1)
+    assert recovered(pool)
+    ended: list[str] = []
+
+    def wait() -> None:
+        try:
+            pool._processes.run(PATIENCE * 10, time.sleep, PATIENCE * 10)
+        except DeadlinePassed as error:
+            ended.append(error.message)
+
+    threads = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: (pool.load().waiting, pool.load().running) == (2, 1))
+    pool.close()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert len(ended) == 3
