@@ -108,7 +108,7 @@ def test_an_end_before_its_time_is_said(start) -> None:
         )
     )
     assert errors.splitlines()[-1] == (
-        "studies/few: ended after 2 of 25 trials (2 succeeded, 0 failed): no configuration of the search space is left "
+        "studies/few: ended after 3 of 25 trials (3 succeeded, 0 failed): no configuration of the search space is left "
         "that has not been tried"
     )
 
