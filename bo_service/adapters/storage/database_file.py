@@ -94,6 +94,8 @@ class DatabaseFile:
                 except BlockingIOError as error:
                     os.close(self._descriptor)
                     raise self._in_use() from error
+                except OSError:  # a file system without such locks, where the lock file has to do
+                    pass
             if found.st_mode & 0o777 == FORMER_MODE:
                 os.chmod(self.path, MODE)
             self._identity = (found.st_dev, found.st_ino)
