@@ -15,6 +15,7 @@ from benchmarks.problems import references as known
 from benchmarks.problems.suite import suite
 from benchmarks.results import Key
 from benchmarks.running import run
+from benchmarks.tabular.command import tabular
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 environments_option = click.option(
@@ -136,6 +137,8 @@ def ablation(without: str, problems: str, seeds: str, out: Path, trials: int | N
     loaded = {peer: summaries.of_keys(out, [k for k in keys if k.peer == peer]) for peer in peers}
     click.echo(reporting.table(loaded, "ours", names))
 
+
+main.add_command(tabular)
 
 if __name__ == "__main__":
     main()

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from bo_service.core.acquisitions import acquisition, fitted
-from bo_service.core.search import maximize
-from bo_service.core.study import Acquisition, SuggestionSettings
-from bo_service.core.surrogates import likelihood, priors, schedule, warping
+from bo_service.domain.study import Acquisition, SuggestionSettings
+from bo_service.optimizer.acquisition import analytic, fitted_models, maximize
+from bo_service.optimizer.gp import likelihood, output_transform, priors, refit_schedule
 
 NOTHING = SuggestionSettings()
 _over = priors.Prior.over
@@ -22,7 +21,7 @@ _candidates = maximize._candidates
 
 def no_warp() -> SuggestionSettings:
     """Values are standardized, not warped."""
-    _patch(warping, "_likeliest_power", lambda t: 1.0)  # noqa: ARG005
+    _patch(output_transform, "_likeliest_power", lambda t: 1.0)  # noqa: ARG005
     return NOTHING
 
 
@@ -61,12 +60,12 @@ def no_noise() -> SuggestionSettings:
 def plain_ei() -> SuggestionSettings:
     """Expected improvement itself is climbed, not its logarithm."""
 
-    def ei(mean: Any, std: Any, best: float, xi: float = 0.0) -> acquisition.Worth:
+    def ei(mean: Any, std: Any, best: float, xi: float = 0.0) -> analytic.ValueAndGradient:
         z = (mean - best - xi) / np.maximum(std, 1e-12)
         density = np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
-        return acquisition.Worth((mean - best - xi) * ndtr(z) + std * density, ndtr(z), density)
+        return analytic.ValueAndGradient((mean - best - xi) * ndtr(z) + std * density, ndtr(z), density)
 
-    _patch(acquisition, "log_ei", ei)
+    _patch(analytic, "log_ei", ei)
     return NOTHING
 
 
@@ -77,7 +76,7 @@ def no_noisy_ei() -> SuggestionSettings:
 
 def no_feasibility() -> SuggestionSettings:
     """Failures count as the worst values, and that is all."""
-    _patch(fitted, "feasibility", lambda bench, X: None)  # noqa: ARG005
+    _patch(fitted_models, "feasibility", lambda bench, X: None)  # noqa: ARG005
     return NOTHING
 
 
@@ -93,13 +92,13 @@ def portfolio() -> SuggestionSettings:
 
 def no_exchange() -> SuggestionSettings:
     """Stepped parameters stay as the candidates have them."""
-    _patch(maximize, "_exchange", lambda search, z: z)  # noqa: ARG005
+    _patch(maximize, "_coordinate_search", lambda search, z: z)  # noqa: ARG005
     return NOTHING
 
 
 def no_gradient() -> SuggestionSettings:
     """Smooth parameters stay as the candidates have them."""
-    _patch(maximize, "_climb", lambda search, z: z)  # noqa: ARG005
+    _patch(maximize, "_ascend", lambda search, z: z)  # noqa: ARG005
     return NOTHING
 
 
@@ -111,14 +110,14 @@ def no_neighbors() -> SuggestionSettings:
 
 def refits_always() -> SuggestionSettings:
     """Hyperparameters are learned anew after each observation."""
-    _patch(schedule, "EVERY_ONE", 10**9)
+    _patch(refit_schedule, "EVERY_ONE", 10**9)
     return NOTHING
 
 
 def refits_rarely() -> SuggestionSettings:
     """They are learned anew eight times as rarely."""
-    _patch(schedule, "EVERY_ONE", schedule.EVERY_ONE // 8)
-    _patch(schedule, "MOST_APART", schedule.MOST_APART * 8)
+    _patch(refit_schedule, "EVERY_ONE", refit_schedule.EVERY_ONE // 8)
+    _patch(refit_schedule, "MOST_APART", refit_schedule.MOST_APART * 8)
     return NOTHING
 
 
@@ -147,7 +146,7 @@ ABLATIONS: dict[str, Callable[[], SuggestionSettings]] = {
 }
 
 
-def _patch(owner: Any, name: str, value: Any) -> None:
+def _patch(feature_group: Any, name: str, value: Any) -> None:
     """Replaces what must be there: a choice that was renamed is not silently left on."""
-    assert hasattr(owner, name), f"{owner.__name__} has no {name} any more"
-    setattr(owner, name, value)
+    assert hasattr(feature_group, name), f"{feature_group.__name__} has no {name} any more"
+    setattr(feature_group, name, value)

@@ -12,9 +12,9 @@ from scipy.stats import norm, spearmanr
 from benchmarks.peers.ours import Ours
 from benchmarks.problems.problem import Problem
 from benchmarks.problems.space import described, draw
-from bo_service.core.evidence import Evidence
-from bo_service.core.study import SuggestionSettings
-from bo_service.core.suggest import predict
+from bo_service.domain.study import SuggestionSettings
+from bo_service.optimizer.inputs import OptimizerInput
+from bo_service.optimizer.suggest import predict
 
 LEVELS = (0.5, 0.9)
 HELD_BACK = 50
@@ -46,7 +46,7 @@ def _errors(problem: Problem, trials: int, seed: int) -> tuple[np.ndarray, float
         ours.tell(config, problem.evaluate(config, rng) if problem.is_feasible(config) else None)
     held = [draw(problem.space, rng) for _ in range(HELD_BACK)]
     held = [c for c in held if problem.is_feasible(c)]
-    told = predict(Evidence(ours.space, SuggestionSettings(), seed, ours.past), held)
+    told = predict(OptimizerInput(ours.space, SuggestionSettings(), seed, ours.past), held)
     expected = [point.expected[0] for point in told.points]
     mean, std = np.array([e.mean for e in expected]), np.array([e.std for e in expected])
     true = -np.array([problem.true(c) for c in held])

@@ -29,20 +29,21 @@ from unittest.mock import patch
 import click
 import numpy as np
 
-from bo_service.adapters.storage.sqlite import SqliteStore
-from bo_service.application import gathering, ranking, running, studies, suggesting
-from bo_service.application.ports import Errand, Optimizer, TrialOutline
-from bo_service.application.results import full_values
-from bo_service.application.services import Services
-from bo_service.core import suggest as core
-from bo_service.core.blind import quasi_random
-from bo_service.core.constraints import Configuration
-from bo_service.core.domains import DiscreteDomain, FloatDomain, IntDomain, Scale
-from bo_service.core.evidence import Evidence, Predictions, Suggestion
-from bo_service.core.space import Parameter, SearchSpace
-from bo_service.core.stopping.settings import StoppingRule, StoppingSettings
-from bo_service.core.study import Goal, Metric, StudySpec, SuggestionSettings
-from bo_service.core.trial import Measurement, Trial
+from bo_service.application import best_trials, observations, studies, suggest_trials, trial_lifecycle
+from bo_service.application.context import AppContext
+from bo_service.application.observations import full_fidelity_values
+from bo_service.application.ports import ComputationHandle, Optimizer, TrialSummary
+from bo_service.domain.constraints import Configuration
+from bo_service.domain.early_stopping import StoppingRule, StoppingSettings
+from bo_service.domain.parameter_types import DiscreteDomain, FloatDomain, IntDomain, Scale
+from bo_service.domain.search_space import Parameter, SearchSpace
+from bo_service.domain.study import Goal, Metric, StudySpec, SuggestionSettings
+from bo_service.domain.trial import Measurement, Trial
+from bo_service.optimizer import suggest as core
+from bo_service.optimizer.initial_design import quasi_random
+from bo_service.optimizer.inputs import OptimizerInput, Predictions, Suggestion, SuggestionBatch
+from bo_service.optimizer.numerics.computation_cache import CholeskyCache
+from bo_service.storage.sqlite import SqliteStore
 
 WORKERS = 4
 EPOCHS = 30
@@ -168,8 +169,8 @@ def problems() -> dict[str, Callable[[], Problem]]:
 
 def scaled(space: SearchSpace, curve: Callable[..., Any], count: int = 4000, best: float | None = None) -> Problem:
     """With the median of random configurations; without a `best`, theirs less a thousandth of the range."""
-    evidence = Evidence(space, SuggestionSettings(), seed=99)
-    found = sorted(curve(s.configuration, 0)[1] for s in quasi_random(evidence, count))
+    inputs = OptimizerInput(space, SuggestionSettings(), seed=99)
+    found = sorted(curve(s.configuration, 0)[1] for s in quasi_random(inputs, count))
     median = found[len(found) // 2]
     return Problem(space, curve, found[0] - 1e-3 * (median - found[0]) if best is None else best, median)
 
@@ -182,34 +183,40 @@ class Clock:
 class LocalOptimizer:
     """The core, called here; only what these studies ask of it."""
 
-    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> list[Suggestion] | None:  # noqa: ARG002
-        return core.suggest(evidence, count)
+    def suggest(
+        self,
+        inputs: OptimizerInput,
+        count: int,
+        timeout: float,  # noqa: ARG002
+        handle: ComputationHandle,  # noqa: ARG002
+    ) -> SuggestionBatch | None:
+        return core.suggest_with(inputs, count, CholeskyCache())
 
-    def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
-        return quasi_random(evidence, count)
+    def suggest_quasi_random(self, inputs: OptimizerInput, count: int) -> list[Suggestion]:
+        return quasi_random(inputs, count)
 
-    def predict(self, evidence: Evidence, configurations: Sequence[Configuration], patience: float) -> Predictions:  # noqa: ARG002
-        return core.predict(evidence, configurations)
+    def predict(self, inputs: OptimizerInput, configurations: Sequence[Configuration], timeout: float) -> Predictions:  # noqa: ARG002
+        return core.predict(inputs, configurations)
 
 
-def as_given(outlines: Sequence[TrialOutline], metric: Metric) -> dict[int, tuple[float, float]]:
+def as_given(summaries: Sequence[TrialSummary], metric: Metric) -> dict[int, tuple[float, float]]:
     """For comparison: a stopped trial counts for what it had."""
     assert metric.goal is not None
     return {
         t.number: (metric.goal.sign * t.final_measurement.metrics[metric.name], 0.0)
-        for t in outlines
+        for t in summaries
         if t.final_measurement
     }
 
 
-CREDITS = {"expected": full_values, "given": as_given}
+CREDITS = {"expected": full_fidelity_values, "given": as_given}
 
 
 @contextmanager
-def service() -> Iterator[Services]:
+def service() -> Iterator[AppContext]:
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder) / "bo.db")
-        yield Services(store, Clock(), cast(Optimizer, LocalOptimizer()))
+        yield AppContext.of(store, Clock(), cast(Optimizer, LocalOptimizer()))
         store.close()
 
 
@@ -223,15 +230,17 @@ def run_study(problem: Problem, settings: StoppingSettings, seed: int, count: in
     figures: dict[str, float] = {}
 
     def regret() -> float:
-        best = ranking.best_trials(services, "s", 1)
+        best = best_trials.best_trials(app, "s", 1)
         value = curves[best[0].number][1] if best else problem.random
         return max((value - problem.best) / (problem.random - problem.best), FLOOR)
 
-    with service() as services:
-        studies.create_study(services, studies.NewStudy("s", spec, "", {}), None)
+    with service() as app:
+        studies.create_study(app, studies.NewStudy("s", spec, "", {}), None)
         while ended < count or epochs < count * EPOCHS:
             while len(held) < WORKERS:
-                (trial,) = suggesting.suggest_trials(services, suggesting.Ask("s", 1, "w", 60.0), None).trials
+                (trial,) = suggest_trials.suggest_trials(
+                    app, suggest_trials.SuggestRequest("s", 1, "w", 60.0), None
+                ).trials
                 curves[trial.number] = problem.curve(trial.parameters, seed)
                 held.append(trial)
             for trial in list(held):
@@ -239,10 +248,10 @@ def run_study(problem: Problem, settings: StoppingSettings, seed: int, count: in
                 epochs += 1
                 measured = Measurement({"loss": float(curves[trial.number][0][step - 1])}, step)
                 assert trial.lease is not None
-                call = (services, "s", trial.number, trial.lease.token)
-                told = running.report_measurements(*call, [measured])
+                call = (app, "s", trial.number, trial.lease.token)
+                told = trial_lifecycle.report_measurements(*call, [measured])
                 if told.should_stop or step == EPOCHS:
-                    running.complete_trial(*call, measured, None)
+                    trial_lifecycle.complete_trial(*call, measured, None)
                     held.remove(trial)
                     ended, spent = ended + 1, spent + step
                     if ended == count:
@@ -272,7 +281,7 @@ def main() -> None:
         for rule in given.rules.split(","):
             for credit in given.credits.split(",") if rule != "none" else ["-"]:
                 settings = StoppingSettings(RULES[rule], **json.loads(given.settings))
-                with patch.object(gathering, "full_values", CREDITS.get(credit, full_values)):
+                with patch.object(observations, "full_values", CREDITS.get(credit, full_fidelity_values)):
                     found = [run_study(problem, settings, seed, given.trials) for seed in range(given.seeds)]
                 click.echo(f"| {name} | {rule} | {credit} | {table_row(found)} |")
 

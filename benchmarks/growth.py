@@ -18,32 +18,32 @@ import click
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bo_service.core.domains import FloatDomain
-from bo_service.core.evidence import Evidence, PastTrial
-from bo_service.core.numerics.lookups import Factors
-from bo_service.core.space import Parameter, SearchSpace
-from bo_service.core.study import SuggestionSettings
-from bo_service.core.suggest import suggest, suggest_with
-from bo_service.core.surrogates.schedule import milestone
+from bo_service.domain.parameter_types import FloatDomain
+from bo_service.domain.search_space import Parameter, SearchSpace
+from bo_service.domain.study import SuggestionSettings
+from bo_service.optimizer.gp.refit_schedule import last_refit_size
+from bo_service.optimizer.inputs import Observation, OptimizerInput
+from bo_service.optimizer.numerics.computation_cache import CholeskyCache
+from bo_service.optimizer.suggest import suggest, suggest_with
 
 USUAL_OBSERVATIONS, USUAL_PARAMETERS = 200, 8
 
 
-def evidence(observations: int, parameters: int) -> Evidence:
+def inputs(observations: int, parameters: int) -> OptimizerInput:
     """Random points of a bowl in which the first parameters matter most, with a little noise."""
     rng = np.random.default_rng(0)
     names = [f"x{j}" for j in range(parameters)]
     X = rng.random((observations, parameters))
     values = -((X - 0.3) ** 2) @ (0.7 ** np.arange(parameters)) + 0.01 * rng.standard_normal(observations)
     past = tuple(
-        PastTrial(i + 1, dict(zip(names, map(float, x), strict=True)), float(y))
+        Observation(i + 1, dict(zip(names, map(float, x), strict=True)), float(y))
         for i, (x, y) in enumerate(zip(X, values, strict=True))
     )
     space = SearchSpace(tuple(Parameter(name, FloatDomain(0.0, 1.0)) for name in names))
-    return Evidence(space, SuggestionSettings(), 0, past)
+    return OptimizerInput(space, SuggestionSettings(), 0, past)
 
 
-def seconds(given: Evidence, repeats: int) -> float:
+def seconds(given: OptimizerInput, repeats: int) -> float:
     """Of one suggestion where nothing was learned before, the median."""
     found = []
     for _ in range(repeats):
@@ -55,12 +55,14 @@ def seconds(given: Evidence, repeats: int) -> float:
 
 def seconds_going_on(observations: int) -> float:
     """Of one suggestion while one observation after another comes in, from one milestone to the next: the mean."""
-    last = next(n for n in range(observations + 1, 2 * observations + 2) if milestone(n) == n)
-    whole, factors = evidence(last, USUAL_PARAMETERS), Factors()
-    learned = suggest_with(replace(whole, past=whole.past[:observations]), 1, factors).learned
+    last = next(n for n in range(observations + 1, 2 * observations + 2) if last_refit_size(n) == n)
+    whole, factors = inputs(last, USUAL_PARAMETERS), CholeskyCache()
+    learned = suggest_with(replace(whole, observations=whole.observations[:observations]), 1, factors).hyperparameters
     begin = time.process_time()
     for n in range(observations + 1, last + 1):
-        learned = suggest_with(replace(whole, past=whole.past[:n], learned=learned), 1, factors).learned
+        learned = suggest_with(
+            replace(whole, observations=whole.observations[:n], hyperparameters=learned), 1, factors
+        ).hyperparameters
     return (time.process_time() - begin) / (last - observations)
 
 
@@ -86,12 +88,12 @@ def main(observations: str, parameters: str, repeats: int) -> None:
     """Measure computed suggestions."""
     counts, widths = ([int(n) for n in given.split(",")] for given in (observations, parameters))
     with threadpool_limits(1):
-        seconds(evidence(30, 2), 1)  # what is loaded at the first call
+        seconds(inputs(30, 2), 1)  # what is loaded at the first call
         by_count = {
-            "learned anew": [seconds(evidence(n, USUAL_PARAMETERS), repeats) for n in counts],
+            "learned anew": [seconds(inputs(n, USUAL_PARAMETERS), repeats) for n in counts],
             "from one to the next": [seconds_going_on(n) for n in counts],
         }
-        by_width = {"learned anew": [seconds(evidence(USUAL_OBSERVATIONS, p), repeats) for p in widths]}
+        by_width = {"learned anew": [seconds(inputs(USUAL_OBSERVATIONS, p), repeats) for p in widths]}
     click.echo("\n".join(table(f"observations, {USUAL_PARAMETERS} parameters", counts, by_count)))
     click.echo("\n".join(table(f"parameters, {USUAL_OBSERVATIONS} observations", widths, by_width)))
 

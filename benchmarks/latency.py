@@ -17,9 +17,9 @@ from benchmarks.peers.ours import Ours
 from benchmarks.peers.process import PeerProcess
 from benchmarks.problems.mixed import TRAINING_SPACE, training
 from benchmarks.problems.space import Config, Continuous, described, draw
-from bo_service.core.evidence import Evidence
-from bo_service.core.study import SuggestionSettings
-from bo_service.core.suggest import suggest
+from bo_service.domain.study import SuggestionSettings
+from bo_service.optimizer.inputs import OptimizerInput
+from bo_service.optimizer.suggest import suggest
 
 SPACE = (*TRAINING_SPACE, Continuous("momentum", 0.0, 1.0))
 REPEATS = 5
@@ -72,18 +72,18 @@ def of_batch(count: int, pending: int = 8, batch: int = 8, repeats: int = REPEAT
     ours = Ours(described(SPACE), 0)
     for config, value in observations(count):
         ours.tell(dict(config), value)
-    alone = Evidence(ours.space, SuggestionSettings(), 0, ours.past)
+    alone = OptimizerInput(ours.space, SuggestionSettings(), 0, ours.past)
     others = tuple(s.configuration for s in suggest(alone, pending))
-    crowded = Evidence(ours.space, SuggestionSettings(), 0, ours.past, others)
+    crowded = OptimizerInput(ours.space, SuggestionSettings(), 0, ours.past, others)
     with threadpool_limits(1):
         return _seconds(alone, 1, repeats), _seconds(crowded, batch, repeats)
 
 
-def _seconds(evidence: Evidence, count: int, repeats: int) -> float:
+def _seconds(inputs: OptimizerInput, count: int, repeats: int) -> float:
     found = []
     for _ in range(repeats):
         begin = time.process_time()
-        suggest(evidence, count)
+        suggest(inputs, count)
         found.append(time.process_time() - begin)
     return median(found)
 

@@ -8,8 +8,8 @@ from benchmarks.problems.suite import suite
 
 
 def peers(text: str) -> list[str]:
-    """Names, or all."""
-    return _known(text, list(CATALOG), {"all": list(CATALOG)})
+    """Names, or all; ours~CHOICE is ours with a choice switched off."""
+    return _known(text, [*CATALOG, *(f"ours~{choice}" for choice in ABLATIONS)], {"all": list(CATALOG)})
 
 
 def problems(text: str) -> list[str]:

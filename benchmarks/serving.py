@@ -82,7 +82,7 @@ def serving() -> Iterator[Server]:
         metrics = f"127.0.0.1:{free.getsockname()[1]}"
     with tempfile.TemporaryDirectory() as folder:
         options = ["--storage", f"sqlite:///{folder}/bo.db", "--listen", "127.0.0.1:0", "--metrics", metrics]
-        command = [sys.executable, "-m", "bo_service.cli", "serve", *options, "--log-level", "warning"]
+        command = [sys.executable, "-m", "bo_service.cli.main", "serve", *options, "--log-level", "warning"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         try:

@@ -25,7 +25,7 @@ def first_answer(storage: str) -> float:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     begin = time.monotonic()
-    command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", storage, "--listen", address]
+    command = [sys.executable, "-m", "bo_service.cli.main", "serve", "--storage", storage, "--listen", address]
     process = subprocess.Popen([*command, "--log-level", "warning"], stdout=subprocess.DEVNULL)
     try:
         while not _serves(address):

@@ -34,7 +34,7 @@ WARM_UP_S = 1.0
 @contextmanager
 def serving(storage: str, *options: str) -> Iterator[tuple[str, int]]:
     """A server; yields its address and its process's number."""
-    command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", storage, "--listen", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "bo_service.cli.main", "serve", "--storage", storage, "--listen", "127.0.0.1:0"]
     process = subprocess.Popen([*command, "--log-level", "warning", *options], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

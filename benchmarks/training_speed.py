@@ -21,8 +21,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bo_client import Value
-from bo_objectives.efficientnet.choice import Choice
 from bo_objectives.efficientnet.objective import EfficientNetObjective
+from bo_objectives.efficientnet.trial_config import TrialConfig
 
 MINUTE = 60.0
 
@@ -31,6 +31,7 @@ class Run:
     """A trial that nobody follows; what it says goes nowhere."""
 
     number, attempt, checkpoint_uri = 1, 1, ""
+    until_step: int | None = None
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -85,12 +86,12 @@ def ours(objective: EfficientNetObjective, parameters: Mapping[str, Value]) -> d
 
 def bare(objective: EfficientNetObjective, parameters: Mapping[str, Value]) -> dict[str, float]:
     """Keras alone: the same network, compiled and fitted on arrays, with no callback but a clock."""
-    with objective.bench() as bench:
+    with objective.context() as bench:
         import keras
         import numpy as np
 
-        choice = Choice.of(parameters)
-        split = bench.material(choice.image_size).split
+        choice = TrialConfig.of(parameters)
+        split = bench.data_and_backbone(choice.image_size).split
         train, validation = bench.labeled(choice, split.train), bench.labeled(choice, split.validation)
         began = time.process_time()
         network = bench.network(choice, train.inputs.shape[1:])

@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-BEST, TEXTBOOK, UNCONFIRMED = TITLES = ("best", "textbook defaults", "best trial")
+BEST, BASELINE, UNCONFIRMED = TITLES = ("best", "textbook defaults", "best trial")
 START_S = 60.0
 
 
@@ -53,11 +53,11 @@ def study(seed: int, trials: int, confirmed: int, options: Sequence[str]) -> dic
         space.write_text(f"extends: objective\nsettings: {{seed: {seed}}}\n", "utf-8")
         common = ["--server", address, "--study", "s", "--objective", "efficientnet", *given, "--directory", folder]
         began = time.monotonic()
-        command("bo_objectives.cli", "run", *common, "--space", str(space), "--max-trials", str(trials))
+        command("bo_worker.cli", "run", *common, "--space", str(space), "--max-trials", str(trials))
         seconds = time.monotonic() - began
-        found = json.loads(command("bo_objectives.cli", "best", *common, "--json", "--confirm", str(confirmed)))
+        found = json.loads(command("bo_worker.cli", "best", *common, "--json", "--confirm", str(confirmed)))
         confirming = time.monotonic() - began - seconds
-        found[UNCONFIRMED] = json.loads(command("bo_objectives.cli", "best", *common, "--json"))[BEST]
+        found[UNCONFIRMED] = json.loads(command("bo_worker.cli", "best", *common, "--json"))[BEST]
     spent = {"seconds": round(seconds), "confirming_seconds": round(confirming)}
     return {"seed": seed, "trials": trials, **spent, **{title: found[title] for title in TITLES}}
 
@@ -67,7 +67,7 @@ def server(folder: Path) -> Iterator[str]:
     """The address of a server on a fresh database."""
     port_file = folder / "port"
     argv = ["serve", "--storage", f"sqlite:///{folder}/bo.db", "--listen", "127.0.0.1:0", "--port-file", str(port_file)]
-    process = subprocess.Popen([sys.executable, "-m", "bo_service.cli", *argv], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "bo_service.cli.main", *argv], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + START_S
         while not port_file.exists() or not port_file.read_text():
@@ -109,7 +109,7 @@ def spread(results: Sequence[Mapping[str, Any]]) -> str:
     """Mean and standard deviation over seeds of what the chosen ones gain on the test images."""
     lines = []
     for title, metric in product((BEST, UNCONFIRMED), ("test_loss", "test_accuracy")):
-        gains = [held_back(r, title, metric) - held_back(r, TEXTBOOK, metric) for r in results]
+        gains = [held_back(r, title, metric) - held_back(r, BASELINE, metric) for r in results]
         lines.append(f"{metric}, {title} − textbook: {statistics.mean(gains):+.3f} ± {statistics.stdev(gains):.3f}")
     return "; ".join(lines)
 

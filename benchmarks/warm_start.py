@@ -23,16 +23,16 @@ import numpy as np
 from bo_objectives.functions import Function, ackley, branin, hartmann6, rosenbrock
 
 from benchmarks.early_stopping import geometric, service
-from bo_service.application import running, studies, suggesting, trials
-from bo_service.application.services import Services
-from bo_service.core.blind import quasi_random
-from bo_service.core.constraints import Configuration
-from bo_service.core.domains import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale
-from bo_service.core.encoded.encoding import Encoding
-from bo_service.core.evidence import Evidence
-from bo_service.core.space import Activation, Parameter, SearchSpace
-from bo_service.core.study import Goal, Metric, StudySpec, SuggestionSettings
-from bo_service.core.trial import Measurement
+from bo_service.application import studies, suggest_trials, trial_lifecycle, trials
+from bo_service.application.context import AppContext
+from bo_service.domain.constraints import Configuration
+from bo_service.domain.parameter_types import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale
+from bo_service.domain.search_space import Activation, Parameter, SearchSpace
+from bo_service.domain.study import Goal, Metric, StudySpec, SuggestionSettings
+from bo_service.domain.trial import Measurement
+from bo_service.optimizer.encoding.encoding import Encoding
+from bo_service.optimizer.initial_design import quasi_random
+from bo_service.optimizer.inputs import OptimizerInput
 
 LOSS = Metric("loss", Goal.MINIMIZE)
 SOURCE_TRIALS = 40
@@ -140,7 +140,7 @@ def moved(problem: Problem, rng: np.random.Generator) -> Loss:
 
 def shifted(encoding: Encoding, z: np.ndarray, step: np.ndarray, numeric: np.ndarray) -> np.ndarray:
     """A row (p,) moved along the numeric axes, within their ranges."""
-    return np.asarray(encoding.snap(np.where(numeric, np.clip(z + step, 0.0, 1.0), z)[None])[0])
+    return np.asarray(encoding.round_to_valid(np.where(numeric, np.clip(z + step, 0.0, 1.0), z)[None])[0])
 
 
 SOURCES: dict[str, Callable[[Problem, np.random.Generator], Loss]] = {
@@ -150,44 +150,44 @@ SOURCES: dict[str, Callable[[Problem, np.random.Generator], Loss]] = {
 }
 
 
-def add_source(services: Services, problem: Problem, loss: Loss, rng: np.random.Generator) -> None:
+def add_source(app: AppContext, problem: Problem, loss: Loss, rng: np.random.Generator) -> None:
     """The study `earlier`, with all of its trials."""
-    studies.create_study(services, studies.NewStudy("earlier", StudySpec(problem.space, (LOSS,)), "", {}), None)
+    studies.create_study(app, studies.NewStudy("earlier", StudySpec(problem.space, (LOSS,)), "", {}), None)
     encoding = Encoding(problem.space)
     numeric = np.array([not isinstance(p.domain, CategoricalDomain) for p in problem.space.parameters])
-    evidence = Evidence(problem.space, SuggestionSettings(), int(rng.integers(2**31)))
-    tried = [(loss(s.configuration), s.configuration) for s in quasi_random(evidence, SOURCE_TRIALS // 2)]
+    inputs = OptimizerInput(problem.space, SuggestionSettings(), int(rng.integers(2**31)))
+    tried = [(loss(s.configuration), s.configuration) for s in quasi_random(inputs, SOURCE_TRIALS // 2)]
     while len(tried) < SOURCE_TRIALS:
         (best,) = encoding.encode([min(tried, key=lambda t: t[0])[1]])
         near = encoding.decode(shifted(encoding, best, rng.normal(0.0, NEAR, len(best)), numeric))
         tried.append((loss(near), near))
     for value, configuration in tried:
         done = trials.NewTrial(configuration, {}, final_measurement=Measurement({"loss": value}))
-        trials.create_trial(services, "earlier", done, None)
+        trials.create_trial(app, "earlier", done, None)
 
 
 def run_study(problem: Problem, kind: str, seed: int) -> list[float]:
     """The best value after each of MOMENTS."""
     rng = np.random.default_rng([seed, 7])
     values: list[float] = []
-    with service() as services:
+    with service() as app:
         if kind != "none":
-            add_source(services, problem, SOURCES[kind](problem, rng), rng)
+            add_source(app, problem, SOURCES[kind](problem, rng), rng)
         settings = SuggestionSettings(seed=seed, warm_start_studies=() if kind == "none" else ("earlier",))
         spec = StudySpec(problem.space, (LOSS,), settings)
-        studies.create_study(services, studies.NewStudy("s", spec, "", {}), None)
+        studies.create_study(app, studies.NewStudy("s", spec, "", {}), None)
         for _ in range(max(MOMENTS)):
-            (trial,) = suggesting.suggest_trials(services, suggesting.Ask("s", 1, "w", 60.0), None).trials
+            (trial,) = suggest_trials.suggest_trials(app, suggest_trials.SuggestRequest("s", 1, "w", 60.0), None).trials
             values.append(problem.loss(trial.parameters))
             assert trial.lease is not None
             result = Measurement({"loss": values[-1]})
-            running.complete_trial(services, "s", trial.number, trial.lease.token, result, None)
+            trial_lifecycle.complete_trial(app, "s", trial.number, trial.lease.token, result, None)
     return [min(values[:count]) for count in MOMENTS]
 
 
 def median_of(problem: Problem) -> float:
     """Over random configurations."""
-    drawn = quasi_random(Evidence(problem.space, SuggestionSettings(), 99), 2000)
+    drawn = quasi_random(OptimizerInput(problem.space, SuggestionSettings(), 99), 2000)
     return float(np.median([problem.loss(s.configuration) for s in drawn]))
 
 

@@ -1,101 +1,90 @@
-"""Builds a server out of its parts, and takes it apart again."""
+"""Assemble a server from its parts, and shut it down."""
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from functools import partial
 
 import grpc
 
-from bo_service.adapters.affinity import Affinity
-from bo_service.adapters.compute.pool import PoolOptimizer
-from bo_service.adapters.dashboard import DashboardProcess, PrivateSocket
-from bo_service.adapters.grpc.server import COMPUTING, READINESS, GrpcServer
-from bo_service.adapters.grpc.tls import CertificateFiles
-from bo_service.adapters.health import HealthMonitor
-from bo_service.adapters.storage.opening import open_store
-from bo_service.adapters.storage.postgresql import PostgresStore
-from bo_service.adapters.telemetry.instrument import Instrument, Instruments
-from bo_service.adapters.telemetry.levels import Levels
-from bo_service.adapters.telemetry.metrics import Metrics, serve_metrics
-from bo_service.adapters.telemetry.observed import ObservedCalls, ObservedOptimizer, ObservedStore
-from bo_service.adapters.telemetry.wanted import tracing_from_environment
-from bo_service.adapters.ticker import Ticker
-from bo_service.application.door import AuthMode, Door
+from bo_service.application.authentication import Authenticator, AuthMode
+from bo_service.application.context import AppContext
 from bo_service.application.health import check_storage
-from bo_service.application.learning import LearningOptimizer
-from bo_service.application.ports import Clock, Store
-from bo_service.application.preparers import Preparers
-from bo_service.application.preparing import Preparations
-from bo_service.application.pulse import keep_pulse
-from bo_service.application.running import expire_leases, forget_old_answers
-from bo_service.application.services import Services
-from bo_service.application.watching import notice_changes
+from bo_service.application.outages import extend_leases_after_outage
+from bo_service.application.ports import Optimizer, Store
+from bo_service.application.sessions import PrefetchThreads
+from bo_service.application.trial_lifecycle import expire_leases, forget_old_answers
+from bo_service.compute.affinity import Affinity
+from bo_service.compute.pool import PoolOptimizer
 from bo_service.config import Config
+from bo_service.dashboard_process import DashboardProcess, PrivateSocket
+from bo_service.descriptor_limit import raise_descriptor_limit
+from bo_service.domain.errors import StorageUnavailable
+from bo_service.optimizer.algorithms.custom import installed_algorithms
+from bo_service.periodic_task import PeriodicTask
+from bo_service.rpc.health import HealthMonitor
+from bo_service.rpc.server import COMPUTING, READINESS, GrpcServer
+from bo_service.rpc.tls import CertificateFiles
+from bo_service.storage.factory import open_store
+from bo_service.telemetry.config import tracing_from_environment
+from bo_service.telemetry.gauges import GaugeCollector
+from bo_service.telemetry.instrument import Instrument, Instruments
+from bo_service.telemetry.metrics import Metrics
+from bo_service.telemetry.metrics_server import serve_metrics
+from bo_service.telemetry.observed import ObservedCalls, ObservedOptimizer, ObservedStore
 
 logger = logging.getLogger("bo_service")
 
-SWEEP_S = 1.0
-NOTICE_S = 0.5
-FORGET_S = 3600.0
-DOOR_S = 2.0
-"""A token revoked through another server is still let in for so long."""
-USES_S = 60.0
-LESSONS_S = 5.0
-"""What was learned for so long is learned anew where the server is killed."""
-CHECK_S, ANNOUNCE_S = 2.0, 0.5
-
-
-class SystemClock:
-    """The machine's time."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-
-def clock_of(store: Store) -> Clock:
-    """The database's, where several servers share it."""
-    return store.clock if isinstance(store, PostgresStore) else SystemClock()
+LEASE_CHECK_S = 1.0
+FOREIGN_CHANGES_S = 0.5
+RESPONSE_CLEANUP_S = 3600.0
+TOKEN_RELOAD_S = 2.0
+"""Seconds for which a token that was revoked through another server stays valid here."""
+TOKEN_USES_S = 60.0
+HYPERPARAMETER_FLUSH_S = 5.0
+"""Seconds of learned hyperparameters that are lost if the server is killed."""
+HEALTH_CHECK_S, HEALTH_ANNOUNCE_S = 1.0, 0.5
 
 
 @contextmanager
 def running_server(config: Config) -> Iterator[int]:
-    """A server that answers inside the block; yields its port.
+    """Run a server inside the block, and yield its port.
 
     Raises:
-        StartupError: it can't start.
+        StartupError: the server cannot start.
     """
+    raise_descriptor_limit()
     with ExitStack() as stack:
         affinity = Affinity(config.processors)
         stack.callback(affinity.close)
         store = open_store(config.storage)
         stack.callback(store.close)
-        clock = clock_of(store)
-        door, credentials = _door(store, clock, config), _credentials(config)
-        pool = PoolOptimizer(config.processes, affinity.free)
+        authenticator, credentials = _authenticator(store, config), _credentials(config)
+        pool = PoolOptimizer(config.processes, affinity.free, config.memory_each)
         stack.callback(pool.close)
+        if installed_algorithms():
+            logger.info("algorithms installed beside the server: %s", ", ".join(installed_algorithms()))
         instruments, metrics = _instruments(stack, config)
-        watcher = Instruments(instruments)
-        preparations = Preparations(watcher.suggestions_found)
-        kept: Store = ObservedStore(store, watcher) if instruments else store
-        learning = LearningOptimizer(ObservedOptimizer(pool, watcher) if instruments else pool, kept)
-        services = Services(kept, clock, learning, preparations=preparations)
-        keep_pulse(services)
-        forget_old_answers(services)
-        watchers = [ObservedCalls(watcher)] if instruments else []
+        instrument = Instruments(instruments)
+        observed_store: Store = ObservedStore(store, instrument) if instruments else store
+        optimizer: Optimizer = ObservedOptimizer(pool, instrument) if instruments else pool
+        on_outcome = instrument.suggestions_found if instruments else None
+        app = AppContext.of(observed_store, store.clock, optimizer, on_outcome)
+        _run_unless_read_only(partial(extend_leases_after_outage, app), partial(forget_old_answers, app))
+        interceptors = [ObservedCalls(instrument)] if instruments else []
         private = None if config.dashboard is None else _private_socket(stack)
-        server = GrpcServer(services, door, config.listen, credentials, watchers, private)
+        server = GrpcServer(app, authenticator, config.listen, credentials, interceptors, private)
         if metrics is not None:
-            _serve_metrics(stack, config, metrics, Levels(store, pool.load))
-        _keep_going(stack, services, door, watcher)
-        stack.callback(Ticker("lessons", LESSONS_S, learning.save_lessons, at_end=True).stop)
-        stack.callback(Preparers(services, config.processes + 1).stop)
-        if isinstance(store, PostgresStore):
-            stack.callback(Ticker("changes", NOTICE_S, partial(notice_changes, services)).stop)
+            _serve_metrics(stack, config, metrics, GaugeCollector(store, pool.load))
+        _start_periodic_tasks(stack, app, authenticator, instrument, server)
+        saving = PeriodicTask("hyperparameters", HYPERPARAMETER_FLUSH_S, app.sessions.save_hyperparameters, at_end=True)
+        stack.callback(saving.stop)
+        stack.callback(PrefetchThreads(app.sessions, config.processes + 1).stop)
+        if store.is_shared:
+            stack.callback(PeriodicTask("changes", FOREIGN_CHANGES_S, app.sessions.notice_changes).stop)
         server.start()
         stack.callback(server.stop, config.drain_seconds, config.grace_seconds)
-        _watch_health(stack, services, pool, _announcing(server, metrics))
+        _watch_health(stack, app, pool, _announcing(server, metrics))
         if private is not None:
             with affinity.lifted():
                 dashboard = stack.enter_context(DashboardProcess(private, config.dashboard_options))
@@ -103,26 +92,45 @@ def running_server(config: Config) -> Iterator[int]:
         yield server.port
 
 
+def _run_unless_read_only(*tasks: Callable[[], object]) -> None:
+    """Run tasks that are repeated later anyway, so that a server with a read-only database starts without them."""
+    for task in tasks:
+        try:
+            task()
+        except StorageUnavailable as error:
+            logger.warning("starting read-only: the database cannot be written: %s", error.message)
+            return
+
+
 def _instruments(stack: ExitStack, config: Config) -> tuple[list[Instrument], Metrics | None]:
-    """Those that are asked for, traces outermost so that other lines know theirs."""
-    found: list[Instrument] = []
+    """Return the enabled instruments. Tracing is outermost, so that other log lines contain its trace id."""
+    instruments: list[Instrument] = []
     tracing = tracing_from_environment()
     if tracing is not None:
-        found.append(tracing[0])
+        instruments.append(tracing[0])
         stack.callback(tracing[1])
     metrics = None if config.metrics is None else Metrics()
     if metrics is not None:
-        found.append(metrics)
-    return found, metrics
+        instruments.append(metrics)
+    return instruments, metrics
 
 
-def _door(store: Store, clock: Clock, config: Config) -> Door:
-    """Raises StartupError where strangers would come in."""
-    door = Door(store, clock, AuthMode(config.auth))
-    config.check_door(door.is_open)
-    if not door.is_open and not door.has_tokens:
-        logger.warning("nobody can call: there is no token that is worth something; see bo-service token create")
-    return door
+def _authenticator(store: Store, config: Config) -> Authenticator:
+    """Return the authenticator.
+
+    Raises:
+        StartupError: the configuration would expose the server without authentication.
+    """
+    authenticator = Authenticator(store, store.clock, AuthMode(config.auth))
+    config.check_authentication(authenticator.allows_anonymous)
+    if not authenticator.allows_anonymous and not authenticator.has_tokens:
+        logger.warning("no valid token exists, so every call will be rejected; run `bo-service token create`")
+    if authenticator.allows_anonymous and config.is_dashboard_exposed:
+        logger.warning(
+            "the dashboard rejects every request until a token exists, as other machines can reach it; "
+            "create the first token on this machine with `bo token create --role admin`"
+        )
+    return authenticator
 
 
 def _credentials(config: Config) -> grpc.ServerCredentials | None:
@@ -137,26 +145,28 @@ def _private_socket(stack: ExitStack) -> str:
     return socket.address
 
 
-def _serve_metrics(stack: ExitStack, config: Config, metrics: Metrics, levels: Levels) -> None:
+def _serve_metrics(stack: ExitStack, config: Config, metrics: Metrics, gauges: GaugeCollector) -> None:
     address = config.metrics_address
     assert address is not None
-    metrics.registry.register(levels)
+    metrics.registry.register(gauges)
     port, stop = serve_metrics(metrics.registry, address.host, address.port)
     stack.callback(stop)
     logger.info("metrics at http://%s:%d/metrics", address.host, port)
 
 
-def _keep_going(stack: ExitStack, services: Services, door: Door, instrument: Instrument) -> None:
-    """What a server does on its own."""
+def _start_periodic_tasks(
+    stack: ExitStack, app: AppContext, authenticator: Authenticator, instrument: Instrument, server: GrpcServer
+) -> None:
+    """Start the periodic tasks. While no heartbeat arrives, the liveness row is not updated, as in an outage."""
     tasks: list[tuple[str, float, Callable[[], object]]] = [
-        ("pulse", SWEEP_S, partial(keep_pulse, services)),
-        ("leases", SWEEP_S, lambda: instrument.leases_expired(expire_leases(services))),
-        ("answers", FORGET_S, partial(forget_old_answers, services)),
-        ("tokens", DOOR_S, door.refresh),
+        ("pulse", LEASE_CHECK_S, lambda: server.is_stalled or extend_leases_after_outage(app)),
+        ("leases", LEASE_CHECK_S, lambda: instrument.leases_expired(expire_leases(app))),
+        ("answers", RESPONSE_CLEANUP_S, partial(forget_old_answers, app)),
+        ("tokens", TOKEN_RELOAD_S, authenticator.reload),
     ]
     for name, seconds, act in tasks:
-        stack.callback(Ticker(name, seconds, act).stop)
-    stack.callback(Ticker("token uses", USES_S, door.note_uses, at_end=True).stop)
+        stack.callback(PeriodicTask(name, seconds, act).stop)
+    stack.callback(PeriodicTask("token uses", TOKEN_USES_S, authenticator.note_uses, at_end=True).stop)
 
 
 def _announcing(server: GrpcServer, metrics: Metrics | None) -> Callable[[str, bool], None]:
@@ -169,15 +179,15 @@ def _announcing(server: GrpcServer, metrics: Metrics | None) -> Callable[[str, b
 
 
 def _watch_health(
-    stack: ExitStack, services: Services, pool: PoolOptimizer, announce: Callable[[str, bool], None]
+    stack: ExitStack, app: AppContext, pool: PoolOptimizer, announce: Callable[[str, bool], None]
 ) -> None:
-    monitor = HealthMonitor(partial(check_storage, services))
+    monitor = HealthMonitor(partial(check_storage, app))
     monitor.check()
 
-    def tell() -> None:
-        announce(READINESS, monitor.storage_is_well)
+    def announce_all() -> None:
+        announce(READINESS, monitor.is_storage_healthy)
         announce(COMPUTING, pool.is_ready())
 
-    tell()
-    stack.callback(Ticker("health check", CHECK_S, monitor.check).stop)
-    stack.callback(Ticker("health", ANNOUNCE_S, tell).stop)
+    announce_all()
+    stack.callback(PeriodicTask("health check", HEALTH_CHECK_S, monitor.check).stop)
+    stack.callback(PeriodicTask("health", HEALTH_ANNOUNCE_S, announce_all).stop)

@@ -3,13 +3,13 @@
 import inspect
 from collections.abc import Iterator
 
-import bo_client.cli
-import bo_objectives.cli
+import bo_client.cli.main
+import bo_worker.cli
 import click
 
-import bo_service.cli
+import bo_service.cli.main
 
-PROGRAMS = {"bo": bo_client.cli.main, "bo-worker": bo_objectives.cli.main, "bo-service": bo_service.cli.main}
+PROGRAMS = {"bo": bo_client.cli.main.main, "bo-worker": bo_worker.cli.main, "bo-service": bo_service.cli.main.main}
 
 HEAD = """# Commands
 

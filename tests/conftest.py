@@ -18,6 +18,9 @@ from hypothesis import HealthCheck, settings
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # read when the numeric libraries are loaded
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background job; what tests start would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
@@ -42,7 +45,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Returns when it takes connections."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         self.port = self.port or _free_port()
         options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", str(self.folder), "-F", "-c", "max_connections=200"]
         with (self.folder / "log").open("a") as log:
@@ -54,10 +57,14 @@ class PostgresServer:
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         """At once, as a crash does: connections are cut, what was committed is kept."""
         self._process.send_signal(signal.SIGQUIT)
-        self._process.wait(timeout=60)
+        self._process.wait(timeout=280)
 
     def make_database(self) -> str:
         """The address of a new, empty schema, which is quicker made than a database."""
@@ -65,6 +72,17 @@ class PostgresServer:
         address = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
         self._run("psql", "-q", "-c", f"CREATE SCHEMA {name}", address)
         return f"{address}?options=-csearch_path%3D{name}"
+
+    def load(self, dump: bytes) -> str:
+        """The address of a new database with what pg_dump has written."""
+        name = f"loaded{next(self._names)}"
+        address = f"postgresql://postgres@127.0.0.1:{self.port}"
+        self._run("psql", "-q", "-c", f"CREATE DATABASE {name}", f"{address}/postgres")
+        file = self.folder / f"{name}.sql"
+        file.write_bytes(dump)
+        file.chmod(0o644)
+        self._run("psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", file, f"{address}/{name}")
+        return f"{address}/{name}"
 
     def close(self) -> None:
         if self._process.poll() is None:

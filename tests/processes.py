@@ -18,7 +18,7 @@ def children_of(pid: int) -> list[int]:
 
 def processes_of(server: int) -> list[int]:
     """A server's processes and theirs, once there is one that computes; none if there never is."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + 2 * PATIENCE_S  # they load scikit-learn
     while time.monotonic() < deadline:
         found = children_of(server)
         computing = [process for child in found for process in children_of(child)]
@@ -41,3 +41,9 @@ def surrogate_stalled(server: int) -> Iterator[None]:
         for process in stopped:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGCONT)
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of memory that a process has."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from bo_objectives.efficientnet import sources
+from bo_objectives.efficientnet import data_sources
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -34,7 +34,7 @@ def write(path: Path, data: str, half: str, change: Change | None) -> None:
 
 
 def _emoji(half: str, _: np.random.Generator) -> tuple[Pixels, Labels]:
-    found = sources.load(sources.EMOJI, SIDE)
+    found = data_sources.load(data_sources.EMOJI, SIDE)
     rows = np.arange(HALVES.index(half), len(found), 2)
     return np.asarray(found.pixels[rows]), found.labels[rows]
 
@@ -161,6 +161,15 @@ def against_the_rest(c: int, count: int) -> Change:
         rare = rng.permutation(np.flatnonzero(labels == c))[:count]
         rows = np.sort(np.concatenate([rare, np.flatnonzero(labels != c)]))
         return pixels[rows], (labels[rows] == c).astype(np.int64)
+
+    return change
+
+
+def shuffled_rest(c: int, count: int) -> Change:
+    """As `against_the_rest`, with labels that have nothing to do with the images."""
+
+    def change(pixels: Pixels, labels: Labels, rng: np.random.Generator) -> tuple[Pixels, Labels]:
+        return shuffled(*against_the_rest(c, count)(pixels, labels, rng), rng)
 
     return change
 

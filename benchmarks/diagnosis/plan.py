@@ -23,6 +23,7 @@ from benchmarks.diagnosis.datasets import (
     few,
     mislabeled,
     shuffled,
+    shuffled_rest,
     unbalanced,
 )
 
@@ -37,7 +38,7 @@ SMALL_BATCH, FEW, SMALL_VALIDATION = {"batch_too_small_for_batch_norm"}, {"too_f
 
 
 @dataclass(frozen=True)
-class Case:
+class StoppingContext:
     """A run. Without anything expected it is a healthy control."""
 
     name: str
@@ -58,7 +59,7 @@ class _Plan:
     """Cases of both halves, in order."""
 
     def __init__(self) -> None:
-        self.cases: list[Case] = []
+        self.cases: list[StoppingContext] = []
 
     def add(
         self, half: str, name: str, data: str, expected: set[str], parameters: Mapping[str, Value], epochs: int = 6,
@@ -67,7 +68,9 @@ class _Plan:
         sound = {"lr_head": 1e-3, "dropout": 0.3, "batch_size": 32}
         given = {**sound, **parameters}
         self.cases.append(
-            Case(name, half, data, frozenset(expected), given, {"epochs": str(epochs), **options}, change, patch)
+            StoppingContext(
+                name, half, data, frozenset(expected), given, {"epochs": str(epochs), **options}, change, patch
+            )
         )
 
 
@@ -75,8 +78,8 @@ SCRATCH: Mapping[str, Value] = {"mode": "scratch", "norm_scope": "network", "nor
 TUNED: Mapping[str, Value] = {"mode": "fine_tune", "unfreeze_top": 1, "lr_backbone_ratio": 0.1}
 
 
-def plants() -> list[Case]:
-    """The faults, 34 of each half."""
+def plants() -> list[StoppingContext]:
+    """The faults, 37 of each half."""
     plan = _Plan()
     d, t = DEVELOPMENT, TEST
     add = plan.add
@@ -141,12 +144,17 @@ def plants() -> list[Case]:
     # the data
     add(d, "one class of 95 %", EMOJI, IMBALANCE, {}, 4, change=against_the_rest(3, 20))
     add(t, "one class of 95 %", EMOJI, IMBALANCE, {}, 4, change=against_the_rest(5, 20))
+    memorizing: Mapping[str, Value] = {"lr_head": 3e-3, "dropout": 0.0}
+    add(d, "one class of 95 %, fine-tuned", EMOJI, IMBALANCE, TUNED, 5, change=against_the_rest(1, 20))
+    add(t, "one class of 95 %, fine-tuned", EMOJI, IMBALANCE, TUNED, 5, change=against_the_rest(2, 20))
     add(d, "rare classes", DIGITS, IMBALANCE, {"lr_head": 3e-4}, 5, change=unbalanced((40, 40, 5, 5, 5, 40, 40)))
     add(t, "rare classes", DRAWN, IMBALANCE, {"lr_head": 3e-4}, 5, change=unbalanced((60, 60, 5, 5, 5)))
     add(d, "shuffled labels", DIGITS, NOISE, {"lr_head": 3e-3, "dropout": 0.0}, 25, change=shuffled)
     add(t, "shuffled labels", DRAWN, NOISE, {"lr_head": 3e-3, "dropout": 0.0}, 25, change=shuffled)
     add(d, "shuffled labels, fine-tuned", DRAWN, NOISE, {**TUNED, "lr_head": 2e-3}, 10, change=shuffled)
     add(t, "shuffled labels, fine-tuned", EMOJI, NOISE, {**TUNED, "lr_head": 2e-3}, 10, change=shuffled)
+    add(d, "shuffled labels, one class of 90 %", DIGITS, NOISE, memorizing, 25, change=shuffled_rest(2, 40))
+    add(t, "shuffled labels, one class of 90 %", DIGITS, NOISE, memorizing, 25, change=shuffled_rest(4, 40))
     add(d, "copies, compressed again", DRAWN, LEAKAGE, {}, 4, change=copied(0.5, True))
     add(t, "copies, compressed again", DIGITS, LEAKAGE, {}, 4, change=copied(0.4, True))
     add(d, "copies, brighter", DIGITS, LEAKAGE, {}, 4, change=copied(0.3, False))
@@ -160,7 +168,7 @@ def plants() -> list[Case]:
     return plan.cases
 
 
-def controls() -> list[Case]:
+def controls() -> list[StoppingContext]:
     """Healthy trainings, 16 of each half: sensible parameters, ended before the images are memorized."""
     plan = _Plan()
 
@@ -205,6 +213,6 @@ def controls() -> list[Case]:
     return [replace(case, name=f"control: {case.name}, {case.data}") for case in plan.cases]
 
 
-def cases(half: str) -> list[Case]:
+def cases(half: str) -> list[StoppingContext]:
     """Plants and controls of a half."""
     return [case for case in (*plants(), *controls()) if case.half == half]

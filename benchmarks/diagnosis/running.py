@@ -12,16 +12,16 @@ import keras
 from bo_objectives.base import TrialFailed
 from bo_objectives.efficientnet import backbone
 from bo_objectives.efficientnet.backbone import Backbone
-from bo_objectives.efficientnet.bench import Bench, Material
-from bo_objectives.efficientnet.choice import Choice
 from bo_objectives.efficientnet.findings import Finding
+from bo_objectives.efficientnet.history import TrainingHistory
 from bo_objectives.efficientnet.model import Part
 from bo_objectives.efficientnet.objective import EfficientNetObjective
-from bo_objectives.efficientnet.record import Record
-from bo_objectives.efficientnet.trial import Trial
+from bo_objectives.efficientnet.training_context import DataAndBackbone, TrainingContext
+from bo_objectives.efficientnet.training_run import TrainingRun
+from bo_objectives.efficientnet.trial_config import TrialConfig
 
 from benchmarks.diagnosis import datasets
-from benchmarks.diagnosis.plan import BATCH_NORM, DEAD_BIAS, Case
+from benchmarks.diagnosis.plan import BATCH_NORM, DEAD_BIAS, StoppingContext
 from benchmarks.training_speed import Run
 
 
@@ -36,17 +36,17 @@ class Follower(Run):
         self.labels |= labels
 
 
-class Recorded(Trial):
+class Recorded(TrainingRun):
     """Keeps the record, which a failed trial doesn't return."""
 
-    record: Record | None = None
+    record: TrainingHistory | None = None
 
-    def _diagnosed(self, record: Record) -> tuple[Finding, ...]:
+    def _diagnose(self, record: TrainingHistory) -> tuple[Finding, ...]:
         self.record = record
-        return super()._diagnosed(record)
+        return super()._diagnose(record)
 
 
-def run(case: Case, cache: Path) -> dict[str, Any]:
+def run(case: StoppingContext, cache: Path) -> dict[str, Any]:
     """Train, and return a row for the results."""
     began = time.monotonic()
     with TemporaryDirectory() as folder:
@@ -56,13 +56,13 @@ def run(case: Case, cache: Path) -> dict[str, Any]:
             "data": str(images), "image_size": str(datasets.SIDE), "head_width": "64", "checkpoints": "off", "logs": "",
             "seed": str(datasets.HALVES.index(case.half)), "cache_dir": str(cache), **case.options,
         }  # fmt: skip
-        with EfficientNetObjective(**options).bench() as bench:
+        with EfficientNetObjective(**options).context() as bench:
             if case.parameters.get("mode") != "scratch":
                 _shares_backbone(bench)
             follower = Follower(Path(folder))
             if case.patch:
                 PATCHES[case.patch](bench)
-            trial = Recorded(bench, Choice.of(case.parameters), follower)
+            trial = Recorded(bench, TrialConfig.of(case.parameters), follower)
             try:
                 trial.train()
                 failure = ""
@@ -81,10 +81,10 @@ def run(case: Case, cache: Path) -> dict[str, Any]:
     }
 
 
-def _shares_backbone(bench: Bench) -> None:
+def _shares_backbone(bench: TrainingContext) -> None:
     """Give the bench the pretrained network that earlier cases had, which saves most of the seconds."""
     size = bench.settings.image_size
-    bench._material[size] = made = Material(bench._split(size), partial(_backbone, size))
+    bench._data_by_size[size] = made = DataAndBackbone(bench._split(size), partial(_backbone, size))
     object.__setattr__(made, "bottom", _bottom)
 
 
@@ -107,12 +107,12 @@ def rounded(value: Any) -> Any:
     return [rounded(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _batch_norms_train(bench: Bench) -> None:
+def _batch_norms_train(bench: TrainingContext) -> None:
     """The pretrained network is called in training mode, its batch normalizations trainable: a frequent mistake."""
     pretrained = bench._pretrained
 
-    def parts(choice: Choice, source: Material) -> list[Part]:
-        made = pretrained(choice, source)
+    def parts(config: TrialConfig, source: DataAndBackbone) -> list[Part]:
+        made = pretrained(config, source)
         for layer in (layer for part in made for layer in part.model.layers):
             layer.trainable = True
         return [Part(part.model, is_inference=False) for part in made]
@@ -120,12 +120,12 @@ def _batch_norms_train(bench: Bench) -> None:
     bench._pretrained = parts  # type: ignore[method-assign]
 
 
-def _dead_bias(bench: Bench) -> None:
+def _dead_bias(bench: TrainingContext) -> None:
     """The head's biases are so negative that no unit is ever above 0."""
     network = bench.network
 
-    def made(choice: Choice, shape: tuple[int, ...]) -> Any:
-        model = network(choice, shape)
+    def made(config: TrialConfig, shape: tuple[int, ...]) -> Any:
+        model = network(config, shape)
         layer = model.get_layer("head_conv")
         layer.bias.assign(layer.bias - 60.0)
         return model
@@ -133,4 +133,4 @@ def _dead_bias(bench: Bench) -> None:
     bench.network = made  # type: ignore[method-assign]
 
 
-PATCHES: dict[str, Callable[[Bench], None]] = {BATCH_NORM: _batch_norms_train, DEAD_BIAS: _dead_bias}
+PATCHES: dict[str, Callable[[TrainingContext], None]] = {BATCH_NORM: _batch_norms_train, DEAD_BIAS: _dead_bias}

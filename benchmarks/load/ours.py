@@ -40,7 +40,7 @@ def measure(load: Load) -> Figures:
 @contextmanager
 def _server(folder: Path) -> Iterator[tuple[str, int]]:
     storage = f"sqlite:///{folder}/bo.db"
-    command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", storage, "--listen", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "bo_service.cli.main", "serve", "--storage", storage, "--listen", "127.0.0.1:0"]
     process = subprocess.Popen([*command, "--log-level", "warning"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

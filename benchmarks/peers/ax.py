@@ -23,13 +23,13 @@ class Ax:
         self._asked: Config = {}
 
     def ask(self) -> Config:
-        """The next trial of the experiment."""
+        """Return the next trial of the experiment."""
         ((self._index, config),) = self._client.get_next_trials(max_trials=1).items()
         self._asked = dict(config)
         return self._asked
 
     def tell(self, config: Config, value: float | None) -> None:
-        """Ends that trial. Ax may suggest a failed one again, but not one that is abandoned."""
+        """End that trial. Ax may suggest a failed one again, but not one that is abandoned."""
         if config != self._asked:  # it was tried elsewhere
             self._index = self._client.attach_trial(parameters=dict(config))
         if value is None:
@@ -39,7 +39,7 @@ class Ax:
 
 
 def parameter(p: Any) -> Any:
-    """A parameter in Ax's words."""
+    """Return a parameter in Ax's words."""
     if p["kind"] == "category":
         return ChoiceParameterConfig(p["name"], list(p["values"]), "str", is_ordered=False)
     scaling: Any = "log" if p["log"] else "linear"

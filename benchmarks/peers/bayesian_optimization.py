@@ -25,13 +25,13 @@ class BayesOpt:
         return {p["name"]: outward(p, given[p["name"]]) for p in self._space}
 
     def tell(self, config: Config, value: float | None) -> None:
-        """One more point."""
+        """Add one more point."""
         assert value is not None
         self._optimizer.register({p["name"]: inward(p, config[p["name"]]) for p in self._space}, -value)
 
 
 def bound(p: Any) -> Any:
-    """A parameter in its words; whole numbers on a log scale are rounded after."""
+    """Return a parameter in its words; whole numbers on a log scale are rounded after."""
     if p["kind"] == "category":
         return tuple(p["values"])
     if p["log"]:

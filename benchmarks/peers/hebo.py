@@ -21,16 +21,16 @@ class Hebo:
         self._optimizer = HEBO(DesignSpace().parse([parameter(p) for p in space]), scramble_seed=seed)
 
     def ask(self) -> Config:
-        """The next config."""
+        """Return the next config."""
         return dict(self._optimizer.suggest(1).iloc[0])
 
     def tell(self, config: Config, value: float | None) -> None:
-        """One more."""
+        """Add one more."""
         self._optimizer.observe(pd.DataFrame([config]), np.array([[value]], dtype=float))
 
 
 def parameter(p: Any) -> dict[str, Any]:
-    """A parameter in HEBO's words; it has no whole numbers on a log scale but by this name."""
+    """Return a parameter in HEBO's words; it has no whole numbers on a log scale but by this name."""
     if p["kind"] == "category":
         return {"name": p["name"], "type": "cat", "categories": list(p["values"])}
     kinds = {("continuous", False): "num", ("continuous", True): "pow", ("integer", False): "int"}

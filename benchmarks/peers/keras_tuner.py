@@ -28,7 +28,7 @@ class KerasTuner:
         self._open: dict[str, Any] = {}
 
     def ask(self) -> Config:
-        """The next trial."""
+        """Return the next trial."""
         self._asked += 1
         # A tuner that still has a trial gets the same again: each trial has a tuner of its own.
         trial = self._oracle.create_trial(f"tuner{self._asked}")
@@ -37,7 +37,7 @@ class KerasTuner:
         return config
 
     def tell(self, config: Config, value: float | None) -> None:
-        """Ends its trial."""
+        """End its trial."""
         trial = self._open.pop(name_of(config), None) or self._elsewhere(config)
         self._oracle.update_trial(trial.trial_id, {"loss": value})
         trial.status = TrialStatus.COMPLETED
@@ -54,7 +54,7 @@ class KerasTuner:
 
 
 def declare(known: Any, p: Any) -> None:
-    """A parameter in its words."""
+    """Return a parameter in its words."""
     if p["kind"] == "category":
         known.Choice(p["name"], p["values"])
         return

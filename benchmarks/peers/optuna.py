@@ -20,13 +20,13 @@ class Optuna:
         self._open: dict[str, Any] = {}
 
     def ask(self) -> Config:
-        """The sampler's next trial."""
+        """Return the sampler's next trial."""
         trial = self._study.ask(self._space)
         self._open[name_of(trial.params)] = trial
         return dict(trial.params)
 
     def tell(self, config: Config, value: float | None) -> None:
-        """Ends its trial; a config that it didn't ask for is one more past trial."""
+        """End its trial; a config that it didn't ask for is one more past trial."""
         trial = self._open.pop(name_of(config), None)
         if trial is None:
             self._study.add_trial(optuna.trial.create_trial(params=config, distributions=self._space, value=value))
@@ -35,7 +35,7 @@ class Optuna:
 
 
 def distribution(p: Any) -> Any:
-    """A parameter in Optuna's words."""
+    """Return a parameter in Optuna's words."""
     if p["kind"] == "category":
         return optuna.distributions.CategoricalDistribution(p["values"])
     kinds = optuna.distributions

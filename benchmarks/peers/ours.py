@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.peers.protocol import Config, Peer, Space
-from bo_service.core.domains import CategoricalDomain, Domain, FloatDomain, IntDomain, Scale
-from bo_service.core.evidence import Evidence, Learned, PastTrial
-from bo_service.core.numerics.lookups import Factors
-from bo_service.core.space import Parameter, SearchSpace
-from bo_service.core.study import SuggestionSettings
-from bo_service.core.suggest import suggest_with
+from bo_service.domain.parameter_types import CategoricalDomain, Domain, FloatDomain, IntDomain, Scale
+from bo_service.domain.search_space import Parameter, SearchSpace
+from bo_service.domain.study import SuggestionSettings
+from bo_service.optimizer.inputs import HyperparametersByDigest, Observation, OptimizerInput
+from bo_service.optimizer.numerics.computation_cache import CholeskyCache
+from bo_service.optimizer.suggest import suggest_with
 
 
 class Ours:
@@ -19,21 +19,21 @@ class Ours:
         self.space = SearchSpace(tuple(Parameter(p["name"], domain(p)) for p in space))
         self.settings = settings or SuggestionSettings()
         self.seed = seed
-        self.past: tuple[PastTrial, ...] = ()
-        self._learned: Learned = {}
-        self._factors = Factors()
+        self.past: tuple[Observation, ...] = ()
+        self._learned: HyperparametersByDigest = {}
+        self._factors = CholeskyCache()
 
     def ask(self) -> Config:
-        """The core's suggestion."""
-        evidence = Evidence(self.space, self.settings, self.seed, self.past, learned=self._learned)
-        found = suggest_with(evidence, 1, self._factors)
-        self._learned = found.learned
+        """Return the optimizer's suggestion."""
+        inputs = OptimizerInput(self.space, self.settings, self.seed, self.past, hyperparameters=self._learned)
+        found = suggest_with(inputs, 1, self._factors)
+        self._learned = found.hyperparameters
         return dict(found.suggestions[0].configuration)
 
     def tell(self, config: Config, value: float | None) -> None:
-        """One more past trial; larger is better to the core."""
+        """Add one more past trial; the optimizer maximizes."""
         number = len(self.past) + 1
-        self.past = (*self.past, PastTrial(number, config, None if value is None else -value))
+        self.past = (*self.past, Observation(number, config, None if value is None else -value))
 
 
 def domain(parameter: Mapping[str, Any]) -> Domain:

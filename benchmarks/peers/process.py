@@ -83,7 +83,7 @@ class PeerProcess:
             self._child.wait()
 
     def ask(self) -> Asked:
-        """The next config.
+        """Return the next config.
 
         Raises:
             PeerError: the peer is gone.
@@ -92,12 +92,21 @@ class PeerProcess:
         return Asked(answer["config"], answer["seconds"])
 
     def tell(self, config: Mapping[str, Any], value: float | None) -> float:
-        """What came of a config; the seconds that the peer took to learn it.
+        """Tell the result of a config, and return the seconds that the peer took to learn it.
 
         Raises:
             PeerError: the peer is gone.
         """
         return float(self._call({"do": "tell", "config": dict(config), "value": value})["seconds"])
+
+    def recommend(self) -> dict[str, Any] | None:
+        """Return the configuration that the peer recommends after what it was told, or None if it recommends none.
+
+        Raises:
+            PeerError: the peer is gone.
+        """
+        config: dict[str, Any] | None = self._call({"do": "recommend"})["config"]
+        return config
 
     def _call(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._send(request)

@@ -1,7 +1,7 @@
 """What a peer is: it is asked for configs, and told what came of them. All losses: smaller is better."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Config = dict[str, Any]
 Space = Sequence[Mapping[str, Any]]
@@ -14,7 +14,7 @@ def name_of(config: Config) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A number of numpy's as Python's own."""
+    """Return a number of numpy's as Python's own."""
     return value.item() if hasattr(value, "item") else value
 
 
@@ -22,10 +22,18 @@ class Peer(Protocol):
     """An optimizer of one study, made as `make(space, seed, budget)`."""
 
     def ask(self) -> Config:
-        """The next config to try."""
+        """Return the next config to try."""
 
     def tell(self, config: Config, value: float | None) -> None:
-        """What the config just asked for gave; None where the trial failed."""
+        """Tell the result of the config asked for last; None where the trial failed."""
+
+
+@runtime_checkable
+class Recommender(Protocol):
+    """An optimizer that says which configuration to take: it need not be the one with the best measured value."""
+
+    def recommend(self) -> Config:
+        """Return one of the configurations that it was told of."""
 
 
 class WorstForFailures:
@@ -37,11 +45,11 @@ class WorstForFailures:
         self._waiting: list[Config] = []
 
     def ask(self) -> Config:
-        """What the peer asks for."""
+        """Return what the peer asks for."""
         return self._inner.ask()
 
     def tell(self, config: Config, value: float | None) -> None:
-        """Passes a value on, and after the first one the failures before it."""
+        """Pass a value on, and after the first one the failures before it."""
         if value is None and self._worst is None:
             self._waiting.append(config)
             return

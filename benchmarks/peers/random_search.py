@@ -13,11 +13,11 @@ class RandomSearch:
         self._space, self._rng = space, random.Random(seed)
 
     def ask(self) -> Config:
-        """A draw."""
+        """Return a draw."""
         return {p["name"]: at(p, self._rng.random()) for p in self._space}
 
     def tell(self, config: Config, value: float | None) -> None:
-        """Nothing."""
+        """Ignore the result."""
 
 
 def make(space: Space, seed: int, budget: int) -> Peer:  # noqa: ARG001

@@ -1,7 +1,8 @@
 """A peer at the other end of a pipe: `python -m benchmarks.peers.serve MODULE VARIANT`.
 
 It reads JSON lines: first {"space", "seed", "budget"}; then {"do": "ask"}, answered by {"config", "seconds"}, and
-{"do": "tell", "config", "value"}, answered by {"seconds"}. The seconds are the processor's, so that other work on the
+{"do": "tell", "config", "value"}, answered by {"seconds"}; and {"do": "recommend"}, answered by {"config", "seconds"},
+with a config of null from a peer that recommends none. The seconds are the processor's, so that other work on the
 machine doesn't count. What libraries print goes to stderr.
 """
 
@@ -14,24 +15,31 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from benchmarks.peers.protocol import Peer, plain
+from benchmarks.peers.protocol import Config, Peer, Recommender, plain
 
 
 def answers(peer: Peer, lines: Iterable[str]) -> Iterable[dict[str, Any]]:
-    """An answer to each line."""
+    """Yield an answer to each line."""
     for line in lines:
         request = json.loads(line)
         begin = time.process_time()
         answer: dict[str, Any] = {}
         if request["do"] == "ask":
-            answer["config"] = {name: plain(value) for name, value in peer.ask().items()}
+            answer["config"] = plain_config(peer.ask())
+        elif request["do"] == "recommend":
+            answer["config"] = plain_config(peer.recommend()) if isinstance(peer, Recommender) else None
         else:
             peer.tell(request["config"], request["value"])
         yield answer | {"seconds": round(time.process_time() - begin, 6)}
 
 
+def plain_config(config: Config) -> Config:
+    """Return the config with Python's own numbers."""
+    return {name: plain(value) for name, value in config.items()}
+
+
 def main(module: str, variant: str, requests: TextIO, replies: TextIO) -> None:
-    """Serves until the requests end."""
+    """Serve until the requests end."""
     given = json.loads(next(requests))
     made = importlib.import_module(f"benchmarks.peers.{module}").make
     peer = made(given["space"], given["seed"], given["budget"], *([variant] if variant else []))

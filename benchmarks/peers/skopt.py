@@ -16,16 +16,16 @@ class Skopt:
         self._optimizer = skopt.Optimizer([dimension(p) for p in space], "GP", random_state=seed, n_jobs=1)
 
     def ask(self) -> Config:
-        """The next point."""
+        """Return the next point."""
         return dict(zip(self._names, self._optimizer.ask(), strict=True))
 
     def tell(self, config: Config, value: float | None) -> None:
-        """One more point."""
+        """Add one more point."""
         self._optimizer.tell([config[name] for name in self._names], value)
 
 
 def dimension(p: Any) -> Any:
-    """A parameter in scikit-optimize's words."""
+    """Return a parameter in scikit-optimize's words."""
     if p["kind"] == "category":
         return Categorical(p["values"], name=p["name"])
     kind = Integer if p["kind"] == "integer" else Real

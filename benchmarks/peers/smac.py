@@ -25,12 +25,12 @@ class Smac:
         self._info: Any = None
 
     def ask(self) -> Config:
-        """The next trial."""
+        """Return the next trial."""
         self._info = self._smac.ask()
         return dict(self._info.config)
 
     def tell(self, config: Config, value: float | None) -> None:  # noqa: ARG002
-        """Ends that trial."""
+        """End that trial."""
         ended = TrialValue(value) if value is not None else TrialValue(1e9, status=StatusType.CRASHED)
         self._smac.tell(self._info, ended)
 
@@ -41,7 +41,7 @@ def unused(config: Any, seed: int = 0) -> float:  # noqa: ARG001
 
 
 def parameter(p: Any) -> Any:
-    """A parameter in ConfigSpace's words."""
+    """Return a parameter in ConfigSpace's words."""
     if p["kind"] == "category":
         return Categorical(p["name"], list(p["values"]))
     kind = Integer if p["kind"] == "integer" else Float

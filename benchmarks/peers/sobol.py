@@ -13,11 +13,11 @@ class Sobol:
         self._space, self._sequence = space, qmc.Sobol(len(space), scramble=True, rng=seed)
 
     def ask(self) -> Config:
-        """The next point."""
+        """Return the next point."""
         return {p["name"]: at(p, float(u)) for p, u in zip(self._space, self._sequence.random(1)[0], strict=True)}
 
     def tell(self, config: Config, value: float | None) -> None:
-        """Nothing."""
+        """Ignore the result."""
 
 
 def make(space: Space, seed: int, budget: int) -> Peer:  # noqa: ARG001

@@ -24,7 +24,7 @@ class Vizier:
         self._names = [p["name"] for p in space]
 
     def ask(self) -> Config:
-        """The next suggestion."""
+        """Return the next suggestion."""
         self._asked += 1
         (suggestion,) = self._designer.suggest(1)
         self._trial = suggestion.to_trial(self._asked)
@@ -34,7 +34,7 @@ class Vizier:
         return {name: trial.parameters[name].value for name in self._names}
 
     def tell(self, config: Config, value: float | None) -> None:
-        """Ends that trial."""
+        """End that trial."""
         if self._trial is None or config != self._config(self._trial):  # it was tried elsewhere
             self._asked += 1
             self._trial = vz.Trial(id=self._asked, parameters=dict(config))
@@ -46,7 +46,7 @@ class Vizier:
 
 
 def declare(root: Any, p: Any) -> None:
-    """A parameter in its words."""
+    """Return a parameter in its words."""
     if p["kind"] == "category":
         root.add_categorical_param(p["name"], p["values"])
         return

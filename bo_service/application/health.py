@@ -1,12 +1,13 @@
 """Whether the database answers."""
 
-from bo_service.application.services import Services
+from bo_service.application.context import AppContext
+from bo_service.application.ports import Beat
 
 
-def check_storage(services: Services) -> None:
-    """Writes a moment and reads it. Raises StorageUnavailable where either fails."""
-    at = services.clock.now()
-    with services.store.write() as records:
-        records.health.beat(at)
-    with services.store.read() as records:
-        records.health.last_beat()
+def check_storage(app: AppContext) -> None:
+    """Write a moment and read it. Raises StorageUnavailable where either fails."""
+    at = app.clock.now()
+    with app.store.write() as records:
+        records.save_beat(Beat.STORAGE, at)
+    with app.store.read() as records:
+        records.last_beat(Beat.STORAGE)

@@ -4,17 +4,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bo_service.application.predicting import PointForecast
-from bo_service.application.services import Services
-from bo_service.application.suggesting import predictions_of
+from bo_service.application.context import AppContext
+from bo_service.application.predict import PointForecast
+from bo_service.application.suggest_trials import predictions_of
 from bo_service.application.trials import checked
-from bo_service.core.constraints import Configuration
-from bo_service.core.domains import CategoricalDomain, listed
-from bo_service.core.errors import InvalidArgument, Violation
-from bo_service.core.insight.findings import Analysis, BestFinding, RegionImportance, Slice, SliceRequest
-from bo_service.core.limits import MAX_GRID_VALUES, MAX_SLICE_POINTS, MAX_SLICE_VALUES
-from bo_service.core.space import SearchSpace
-from bo_service.core.study import Goal, Metric
+from bo_service.domain.constraints import Configuration
+from bo_service.domain.errors import InvalidArgument, Violation
+from bo_service.domain.limits import MAX_GRID_VALUES, MAX_SLICE_POINTS, MAX_SLICE_VALUES
+from bo_service.domain.parameter_types import CategoricalDomain, format_values
+from bo_service.domain.search_space import SearchSpace
+from bo_service.domain.study import Goal, Metric
+from bo_service.optimizer.insight.results import Analysis, BestFinding, RegionImportance, Slice, SliceRequest
 
 MOST_SLICED = 2
 MOST_VALUES = {1: MAX_SLICE_VALUES, 2: MAX_GRID_VALUES}
@@ -22,7 +22,7 @@ DEFAULT_VALUES = {1: 50, 2: 25}
 
 
 @dataclass(frozen=True)
-class SliceAsk:
+class SliceQuery:
     """A slice as the caller wants it; `grid_size` 0 and `base` None leave the choice to the server."""
 
     parameters: Sequence[str]
@@ -38,25 +38,24 @@ class SliceForecast:
     points: tuple[PointForecast, ...]
 
 
-def analyze(services: Services, study_id: str, patience: float) -> dict[str, Analysis]:
-    """What the surrogate tells of each objective metric, by its name, in its own direction and units.
+def analyze(app: AppContext, study_id: str, timeout: float) -> dict[str, Analysis]:
+    """Return the surrogate's analysis of each objective metric by name, in its own direction and units.
 
     Raises:
         NotFound: no such study.
         NotEnoughData: below three observations.
-        DeadlinePassed: not computed within `patience` seconds.
+        DeadlinePassed: not computed within `timeout` seconds.
     """
-    with services.memory.reading(services.store, study_id) as (_, known):
-        study, evidence = known.study, known.evidence
+    study, inputs = app.sessions.of(study_id).inputs()
     began = time.monotonic()
     told = {}
     for k, metric in enumerate(study.spec.objectives):
-        left = patience - (time.monotonic() - began)
-        told[metric.name] = _turned(services.optimizer.analyze(evidence.about(k), left), metric)
+        left = timeout - (time.monotonic() - began)
+        told[metric.name] = _in_metric_direction(app.optimizer.analyze(inputs.for_objective(k), left), metric)
     return told
 
 
-def _turned(found: Analysis, metric: Metric) -> Analysis:
+def _in_metric_direction(found: Analysis, metric: Metric) -> Analysis:
     assert metric.goal is not None
     return replace(
         found,
@@ -65,20 +64,19 @@ def _turned(found: Analysis, metric: Metric) -> Analysis:
     )
 
 
-def predict_slice(services: Services, study_id: str, ask: SliceAsk, patience: float) -> SliceForecast:
-    """What is expected along one or two parameters.
+def predict_slice(app: AppContext, study_id: str, ask: SliceQuery, timeout: float) -> SliceForecast:
+    """Return predictions along one or two parameters.
 
     Raises:
         NotFound: no such study.
         InvalidArgument: the parameters aren't one or two of the study's, the grid is too large, or the base is no
             configuration of the study.
         NotEnoughData: below two observations.
-        DeadlinePassed: not computed within `patience` seconds.
+        DeadlinePassed: not computed within `timeout` seconds.
     """
-    with services.memory.reading(services.store, study_id) as (_, known):
-        study, evidence = known.study, known.evidence
-    found = services.optimizer.predict_slice(evidence, _checked(study.spec.space, ask), patience)
-    metrics = study.spec.steering
+    study, inputs = app.sessions.of(study_id).inputs()
+    found = app.optimizer.predict_slice(inputs, _checked(study.spec.space, ask), timeout)
+    metrics = study.spec.modelled_metrics
     points = tuple(PointForecast(predictions_of(p.expected, metrics), p.acquisition_value) for p in found.points)
     return SliceForecast(found, points)
 
@@ -94,14 +92,20 @@ def _turned_best(best: BestFinding, goal: Goal) -> BestFinding:
     )
 
 
-def _checked(space: SearchSpace, ask: SliceAsk) -> SliceRequest:
-    """Raises InvalidArgument."""
+def _checked(space: SearchSpace, ask: SliceQuery) -> SliceRequest:
+    """Check a request against the space of its study.
+
+    Raises:
+        InvalidArgument: the request does not fit the space.
+    """
     names, count = tuple(ask.parameters), len(ask.parameters)
     if not 1 <= count <= MOST_SLICED:
         raise InvalidArgument.of("parameters", f"has {count}; name one or two that vary")
     known = [p.name for p in space.parameters]
     faults = [
-        Violation(f"parameters[{i}]", f"is {name[:140]!r}, which is no parameter of this study; it has {listed(known)}")
+        Violation(
+            f"parameters[{i}]", f"is {name[:140]!r}, which is no parameter of this study; it has {format_values(known)}"
+        )
         for i, name in enumerate(names)
         if name not in known
     ]

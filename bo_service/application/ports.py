@@ -1,95 +1,118 @@
 """What the use cases need of the world outside: a store, a clock, an optimizer, fresh tokens."""
 
+from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import Enum
+from math import isfinite, nan
 from typing import Protocol, TypeVar
 
-from bo_service.core.access import Token
-from bo_service.core.constraints import Configuration
-from bo_service.core.evidence import Evidence, Learned, Predictions, Suggested, Suggestion
-from bo_service.core.failures import Ending
-from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
-from bo_service.core.study import Study
-from bo_service.core.trial import Measurement, StopRequest, Trial, TrialState
+from bo_service.domain.access import Token
+from bo_service.domain.constraints import Configuration
+from bo_service.domain.errors import NotFound, RequestIdReused
+from bo_service.domain.failures import EndedTrial
+from bo_service.domain.study import Study
+from bo_service.domain.trial import Measurement, Pause, StopRequest, Trial, TrialState
+from bo_service.optimizer.inputs import (
+    HyperparametersByDigest,
+    OptimizerInput,
+    Predictions,
+    Suggestion,
+    SuggestionBatch,
+)
+from bo_service.optimizer.insight.results import Analysis, Slice, SliceRequest
 
 T = TypeVar("T")
+FAILED_STATES = (TrialState.FAILED, TrialState.INFEASIBLE)
 
 
 class Clock(Protocol):
     """The time that leases are counted in: the machine's, or that of the database which several servers share."""
 
     def now(self) -> datetime:
-        """In UTC, with its zone."""
+        """Return the time in UTC, with its zone."""
 
 
-class Errand:
+class ComputationHandle:
     """A computation's place among others. Whoever computes listens: the place may change while it waits or runs."""
 
     def __init__(self, is_urgent: bool) -> None:
         self.is_urgent = is_urgent
         """Somebody waits for it. What isn't urgent waits for what is, and may be stopped for it."""
-        self.is_stopped = False
+        self.is_cancelled = False
         """Its result is of no use any more."""
-        self._hear: Callable[[], None] = lambda: None
+        self._on_change: Callable[[], None] = lambda: None
 
-    def listen(self, hear: Callable[[], None]) -> None:
-        """`hear` is called after each change from now on, instead of who listened before."""
-        self._hear = hear
+    def subscribe(self, hear: Callable[[], None]) -> None:
+        """Call `hear` after each change from now on, instead of an earlier listener."""
+        self._on_change = hear
 
-    def urge(self) -> None:
-        """Somebody waits for it now."""
+    def raise_priority(self) -> None:
+        """Mark the computation as awaited by a call."""
         self.is_urgent = True
-        self._hear()
+        self._on_change()
 
-    def stop(self) -> None:
-        """It should end as soon as it can."""
-        self.is_stopped = True
-        self._hear()
+    def cancel(self) -> None:
+        """Ask the computation to end as soon as it can."""
+        self.is_cancelled = True
+        self._on_change()
 
 
 class Optimizer(Protocol):
     """Computes suggestions, off the threads that answer calls."""
 
-    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> Suggested | None:
-        """As `core.suggest.suggest_with`; None where it isn't done within `patience` seconds, fails, or is stopped."""
+    def suggest(
+        self, inputs: OptimizerInput, count: int, timeout: float, handle: ComputationHandle
+    ) -> SuggestionBatch | None:
+        """Return suggestions of the study's algorithm; None if that fails, is stopped, or takes over `timeout` s."""
 
-    def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
-        """As `core.blind.quasi_random`: within milliseconds."""
+    def suggest_quasi_random(self, inputs: OptimizerInput, count: int) -> list[Suggestion]:
+        """Return quasi-random points within milliseconds; see `initial_design.quasi_random`."""
 
-    def predict(self, evidence: Evidence, configurations: Sequence[Configuration], patience: float) -> Predictions:
-        """As `core.suggest.predict`.
+    def predict(self, inputs: OptimizerInput, configurations: Sequence[Configuration], timeout: float) -> Predictions:
+        """Return the predictions at configurations that need not have been tried.
 
         Raises:
             NotEnoughData: below two observations.
-            DeadlinePassed: not done within `patience` seconds.
+            DeadlinePassed: not done within `timeout` seconds.
         """
 
-    def predict_slice(self, evidence: Evidence, request: SliceRequest, patience: float) -> Slice:
-        """As `core.insight.slices.predict_slice`. Raises what `predict` does."""
+    def predict_slice(self, inputs: OptimizerInput, request: SliceRequest, timeout: float) -> Slice:
+        """Return predictions along parameters; see `insight.slices`. Raises what `predict` does."""
 
-    def analyze(self, evidence: Evidence, patience: float) -> Analysis:
-        """As `core.insight.analysis.analyze`.
+    def analyze(self, inputs: OptimizerInput, timeout: float) -> Analysis:
+        """Return the importance of parameters and the best that the surrogate expects.
 
         Raises:
             NotEnoughData: below three observations.
-            DeadlinePassed: not done within `patience` seconds.
+            DeadlinePassed: not done within `timeout` seconds.
         """
 
 
 @dataclass(frozen=True)
 class RequestKey:
-    """What makes a call safe to repeat: the caller's id for it, and what was asked."""
+    """What makes a call safe to repeat: what its answer is kept under, and what was asked."""
 
     request_id: str
+    """Tells apart callers, methods, studies, and the ids that callers give to their requests."""
     method: str
     digest: str
     """Of the whole request."""
 
+    def require_same(self, method: str, digest: str) -> None:
+        """Raise RequestIdReused where the id was used before for another method or another request."""
+        if (method, digest) != (self.method, self.digest):
+            raise RequestIdReused(
+                f"request_id: you have sent another {method} request with it; choose a new one for each logical call, "
+                "and keep it for the retries of that call alone"
+            )
+
 
 @dataclass(frozen=True, slots=True)
-class TrialOutline:
+class TrialSummary:
     """What the optimizer needs of a trial: there may be thousands."""
 
     number: int
@@ -99,15 +122,16 @@ class TrialOutline:
     stop_request: StopRequest | None
     start_time: datetime | None = None
     end_time: datetime | None = None
+    pause: Pause | None = None
 
     @property
     def is_running(self) -> bool:
         return self.state is TrialState.RUNNING
 
     @classmethod
-    def of(cls, trial: Trial) -> "TrialOutline":
-        """That of a trial."""
-        ended = trial.final_measurement, trial.stop_request, trial.start_time, trial.end_time
+    def of(cls, trial: Trial) -> "TrialSummary":
+        """Return the summary of a trial."""
+        ended = trial.final_measurement, trial.stop_request, trial.start_time, trial.end_time, trial.pause
         return cls(trial.number, trial.state, trial.parameters, *ended)
 
     @property
@@ -120,7 +144,7 @@ class TrialOutline:
 
 
 @dataclass(frozen=True)
-class Reached:
+class IntermediateValue:
     """How a trial did up to some step, by one metric."""
 
     number: int
@@ -130,204 +154,246 @@ class Reached:
     """The largest step that the trial has measured, be it beyond."""
 
 
-class Studies(Protocol):
-    """The studies, as one transaction sees them."""
+@dataclass(frozen=True)
+class IssuedLease:
+    """A lease that was given out for a trial, be it over."""
 
-    def find(self, study_id: str) -> Study | None: ...
+    token: str
+    worker_id: str
+    attempt: int
 
-    def get(self, study_id: str) -> Study:
-        """Raises NotFound."""
+
+class Beat(Enum):
+    """A moment that all servers over one database keep up to date."""
+
+    SERVER = 1
+    """When a server last answered the calls of workers."""
+    STORAGE = 2
+    """When a server last made sure that the database takes writes."""
+
+
+class UnitOfWork(Protocol):
+    """Everything stored, as one transaction sees it.
+
+    A backend derives from it and writes the abstract methods. The others are made of those; a backend overrides them
+    where it has a faster way. `docs/add-a-backend.md` shows how.
+    """
+
+    committed: list[Callable[[], None]]
+    """What `on_commit` was given. A backend begins with an empty list, and calls each once the commit is durable."""
+
+    def on_commit(self, act: Callable[[], None]) -> None:
+        """Call `act` once the writes of this transaction are durable, and never where that isn't certain.
+
+        The calls for one study, as far as this server makes its transactions, come in the order of the transactions.
+        """
+        self.committed.append(act)
+
+    @abstractmethod
+    def find_study(self, study_id: str) -> Study | None:
+        """Return the study, or None where there is none."""
+
+    def get_study(self, study_id: str) -> Study:
+        """Return the study. Raises NotFound."""
+        study = self.find_study(study_id)
+        if study is None:
+            raise NotFound(f"there is no study studies/{study_id}; create it, or see ListStudies (`bo studies`)")
+        return study
+
+    @abstractmethod
+    def list_studies(self, after: str = "", limit: int | None = None) -> list[Study]:
+        """Return the studies whose ids are larger than `after`, in the order of the ids' bytes."""
+
+    def count_studies(self) -> int:
+        """Return how many studies there are."""
+        return len(self.list_studies())
 
     def revisions(self, study_ids: Collection[str]) -> Mapping[str, int]:
-        """Of those that exist, by id."""
+        """Return the revisions of those studies that exist, by id."""
+        return {study.study_id: study.revision for study in map(self.find_study, study_ids) if study is not None}
 
-    def page(self, after: str, limit: int) -> list[Study]:
-        """In the order of their ids, those after `after`."""
+    @abstractmethod
+    def save_study(self, study: Study) -> None:
+        """Add the study, or replace what was saved under its id; its trials stay as they are."""
 
-    def total(self) -> int:
-        """How many there are."""
+    @abstractmethod
+    def delete_study(self, study_id: str) -> None:
+        """Delete the study with everything that belongs to it, but for the answers to requests."""
 
-    def add(self, study: Study) -> None: ...
+    def lock_studies(self) -> None:
+        """Wait until no other transaction changes a study, and keep others from it until this one has ended.
 
-    def save(self, study: Study) -> None: ...
+        A store that makes all its writing transactions one at a time has nothing to do.
+        """
+        return
 
-    def advance(self, study: Study) -> None:
-        """Saves its revision, last number and time of change alone: the rest is as it was."""
+    def find_trial(self, study_id: str, number: int) -> Trial | None:
+        """Return the trial, or None where there is none."""
+        return next((t for t in self.list_trials(study_id, after=number - 1, limit=1) if t.number == number), None)
 
-    def delete(self, study_id: str) -> None:
-        """With everything that belongs to it."""
+    def get_trial(self, study_id: str, number: int) -> Trial:
+        """Return the trial. Raises NotFound."""
+        trial = self.find_trial(study_id, number)
+        if trial is None:
+            raise NotFound(f"there is no trial studies/{study_id}/trials/{number}; see ListTrials for those there are")
+        return trial
 
-
-class Trials(Protocol):
-    """The trials, as one transaction sees them."""
-
-    def get(self, study_id: str, number: int) -> Trial:
-        """Raises NotFound."""
-
-    def select(
+    @abstractmethod
+    def list_trials(
         self, study_id: str, states: Collection[TrialState] = (), after: int = 0, limit: int | None = None
     ) -> list[Trial]:
-        """In the order of their numbers, those after `after` in one of the states; in any when there are none."""
+        """Return up to `limit` trials with numbers larger than `after`, in the order of their numbers.
 
-    def outlines(self, study_id: str) -> list[TrialOutline]:
-        """Of all trials, in the order of their numbers."""
+        They are in one of the states, or in any when `states` is empty. A study that doesn't exist has none.
+        """
 
-    def changed_outlines(self, study_id: str, after_revision: int) -> list[TrialOutline]:
-        """Of those that were added or changed after a revision, in the order of their numbers."""
+    def list_changed_trials(self, study_id: str, after_revision: int, limit: int) -> list[Trial]:
+        """Return up to `limit` trials that were added or changed after a revision, in the order of their revisions."""
+        changed = [trial for trial in self.list_trials(study_id) if trial.revision > after_revision]
+        return sorted(changed, key=lambda trial: trial.revision)[:limit]
 
-    def changed(self, study_id: str, after_revision: int, limit: int) -> list[Trial]:
-        """In the order of their last changes."""
+    def summarize_trials(self, study_id: str, after_revision: int = -1) -> list[TrialSummary]:
+        """Return summaries of the trials that were changed after a revision, in the order of their numbers."""
+        return [TrialSummary.of(trial) for trial in self.list_trials(study_id) if trial.revision > after_revision]
 
-    def deleted(self, study_id: str, after_revision: int, up_to: int) -> list[int]:
-        """Numbers of those deleted between two revisions, the second included."""
+    @abstractmethod
+    def expired_trials(self, at: datetime, limit: int | None = None) -> list[Trial]:
+        """Return running trials of all studies whose leases end before `at`, those first that end first."""
 
-    def expired(self, at: datetime, limit: int) -> list[Trial]:
-        """Running trials whose lease ran out before `at`."""
+    def running_trials(self, limit: int | None = None) -> list[Trial]:
+        """Return trials of all studies that hold a lease."""
+        return self.expired_trials(datetime.max.replace(tzinfo=UTC), limit)
 
-    def is_any_running(self) -> bool:
-        """In any study."""
+    def count_trials(self, study_id: str | None = None) -> Mapping[TrialState, int]:
+        """Return how many trials of a study, or of all studies, are in each state; states without trials may lack."""
+        study_ids = [study.study_id for study in self.list_studies()] if study_id is None else [study_id]
+        return Counter(trial.state for each in study_ids for trial in self.list_trials(each))
 
-    def hold_running(self) -> list[Trial]:
-        """Those of all studies; until this transaction ends, no other changes a study."""
+    def last_endings(self, study_id: str, limit: int) -> list[EndedTrial]:
+        """Return how up to `limit` trials ended, the largest numbers first."""
+        ended = [trial for trial in reversed(self.list_trials(study_id)) if trial.state.is_ended][:limit]
+        return [EndedTrial(trial.number, trial.failure if trial.state in FAILED_STATES else None) for trial in ended]
 
-    def counts(self, study_id: str) -> Mapping[TrialState, int]:
-        """How many there are in each state; states without trials may be absent."""
+    @abstractmethod
+    def save_trials(self, *trials: Trial) -> None:
+        """Add the trials, or replace what was saved under their numbers. Their studies exist."""
 
-    def last_endings(self, study_id: str, limit: int) -> list[Ending]:
-        """Return the ended trials with the largest numbers, the largest first."""
+    @abstractmethod
+    def delete_trial(self, study_id: str, number: int, revision: int) -> None:
+        """Delete the trial with its measurements and leases, and record that it was deleted at this revision."""
 
-    def totals(self) -> Mapping[TrialState, int]:
-        """As `counts`, of all studies together."""
+    @abstractmethod
+    def deleted_trials(self, study_id: str, after_revision: int = -1, up_to: int | None = None) -> dict[int, int]:
+        """Return the revisions at which trials were deleted, from above `after_revision` to `up_to`, by number."""
 
-    def save(self, *trials: Trial) -> None:
-        """Adds them, or replaces what was saved under their numbers."""
+    @abstractmethod
+    def get_measurements(self, study_id: str, numbers: Collection[int]) -> dict[int, list[Measurement]]:
+        """Return the measurements of these trials in the order of their steps, by trial number.
 
-    def delete(self, trial: Trial, revision: int) -> None: ...
+        A trial without measurements has no entry.
+        """
 
+    def values_at(self, study_id: str, metric: str, step: int, after: int = 0) -> list[IntermediateValue]:
+        """Return a metric's last finite value at or before a step, of each trial that has one, in no order.
 
-class Measurements(Protocol):
-    """The learning curves, as one transaction sees them."""
+        Only trials with numbers larger than `after` are looked at.
+        """
+        values = []
+        numbers = [trial.number for trial in self.list_trials(study_id, after=after)]
+        for number, curve in self.get_measurements(study_id, numbers).items():
+            finite = [m.metrics[metric] for m in curve if m.step <= step and isfinite(m.metrics.get(metric, nan))]
+            if finite:
+                values.append(IntermediateValue(number, finite[-1], curve[-1].step))
+        return values
 
-    def of(self, study_id: str, numbers: Collection[int]) -> dict[int, list[Measurement]]:
-        """By trial number, in the order of steps."""
+    def count_measurements(self, study_id: str, number: int) -> int:
+        """Return how many steps of the trial have a measurement."""
+        return sum(map(len, self.get_measurements(study_id, [number]).values()))
 
-    def values_at(self, study_id: str, metric: str, step: int, after: int = 0) -> list[Reached]:
-        """One for each trial with a larger number than `after` that has a finite value of the metric at or before the
-        step, in no order."""
-
-    def count(self, study_id: str, number: int) -> int: ...
-
-    def save(self, study_id: str, number: int, measurements: Sequence[Measurement]) -> None:
-        """A step that was saved before is replaced."""
-
-
-class Leases(Protocol):
-    """Every lease token ever given out."""
-
-    def add(self, trial: Trial) -> None:
-        """That of a trial that was just started."""
+    @abstractmethod
+    def save_measurements(self, study_id: str, number: int, measurements: Sequence[Measurement]) -> None:
+        """Add measurements of a trial that exists; one of a step that has a measurement replaces it."""
 
     def attempt_of(self, token: str, study_id: str, number: int) -> int | None:
-        """Return which attempt at the trial the token was given out for; None where it wasn't given out for it."""
+        """Return the attempt that a lease token was given out for; None where it wasn't given out for this trial."""
+        leases = self.list_leases(study_id, [number]).get(number, ())
+        return next((lease.attempt for lease in leases if lease.token == token), None)
 
+    @abstractmethod
+    def list_leases(self, study_id: str, numbers: Collection[int]) -> dict[int, list[IssuedLease]]:
+        """Return all leases ever given out for these trials by trial number, in the order of their attempts."""
 
-class Answers(Protocol):
-    """The answers to calls that carried a request id."""
+    @abstractmethod
+    def save_lease(self, study_id: str, number: int, lease: IssuedLease) -> None:
+        """Record a lease for a trial that exists; a token that belongs to another trial stays with that one."""
 
-    def find(self, key: RequestKey, kind: type[T]) -> T | None:
-        """Raises RequestIdReused where the id belongs to another request."""
+    @abstractmethod
+    def find_answer(self, key: RequestKey, kind: type[T]) -> T | None:
+        """Return the answer that was saved for a request, or None. Raises RequestIdReused where the id is another's."""
 
-    def remember(self, key: RequestKey, answer: object, at: datetime) -> None: ...
+    @abstractmethod
+    def save_answer(self, key: RequestKey, answer: object, at: datetime) -> None:
+        """Save the answer to a request. Raises TransactionConflict where there is an answer under its id."""
 
-    def forget_before(self, at: datetime) -> bool:
-        """Some of those that are older; whether there may be more."""
+    @abstractmethod
+    def delete_answers(self, before: datetime) -> bool:
+        """Delete some of the answers that were saved before a moment; return whether there may be more."""
 
+    @abstractmethod
+    def get_hyperparameters(self, study_id: str) -> HyperparametersByDigest:
+        """Return what was saved for the study, or an empty mapping. It may be lost: it is learned anew then."""
 
-class Lessons(Protocol):
-    """What surrogates have learned of studies: it can be learned anew, and makes no change of a study."""
+    @abstractmethod
+    def save_hyperparameters(self, study_id: str, learned: HyperparametersByDigest) -> None:
+        """Replace what was saved for a study that exists. It is no change of the study."""
 
-    def of(self, study_id: str) -> Learned:
-        """Nothing, where nothing was saved."""
+    @abstractmethod
+    def last_beat(self, beat: Beat) -> datetime | None:
+        """Return the moment last saved by whichever server; None where none was."""
 
-    def save(self, study_id: str, learned: Learned) -> None:
-        """In place of what was saved before; of a study that exists."""
+    @abstractmethod
+    def save_beat(self, beat: Beat, at: datetime) -> datetime | None:
+        """Save a moment and return the last one. Others who save it wait until this transaction ends."""
 
+    @abstractmethod
+    def list_tokens(self) -> list[Token]:
+        """Return all bearer tokens, also revoked and expired ones, in the order of their creation."""
 
-class Pulse(Protocol):
-    """When a server was last alive: one moment, which all servers over a database share."""
+    def get_token(self, token_id: str) -> Token:
+        """Return the bearer token. Raises NotFound."""
+        for token in self.list_tokens():
+            if token.token_id == token_id:
+                return token
+        raise NotFound(f"there is no token tokens/{token_id}; see ListTokens for those there are")
 
-    def last(self) -> datetime | None:
-        """None where none has ever said so."""
-
-    def beat(self, at: datetime) -> datetime | None:
-        """Says so; what `last` was. Others who beat wait until this transaction ends."""
-
-
-class Tokens(Protocol):
-    """The bearer tokens, as one transaction sees them."""
-
-    def all(self) -> list[Token]:
-        """Those revoked and expired too, in the order of their creation."""
-
-    def get(self, token_id: str) -> Token:
-        """Raises NotFound."""
-
-    def add(self, token: Token) -> None: ...
-
-    def save(self, token: Token) -> None: ...
-
-    def note_uses(self, uses: Mapping[str, datetime]) -> None:
-        """When tokens were last used, by id."""
-
-
-class Health(Protocol):
-    """Whether the database takes writes."""
-
-    def beat(self, at: datetime) -> None:
-        """Writes the moment."""
-
-    def last_beat(self) -> datetime | None:
-        """The moment last written, by whichever server."""
-
-
-class Records(Protocol):
-    """Everything stored, as one transaction sees it."""
-
-    @property
-    def studies(self) -> Studies: ...
-    @property
-    def trials(self) -> Trials: ...
-    @property
-    def measurements(self) -> Measurements: ...
-    @property
-    def leases(self) -> Leases: ...
-    @property
-    def answers(self) -> Answers: ...
-    @property
-    def lessons(self) -> Lessons: ...
-    @property
-    def pulse(self) -> Pulse: ...
-    @property
-    def tokens(self) -> Tokens: ...
-    @property
-    def health(self) -> Health: ...
-
-    def when_committed(self, act: Callable[[], None]) -> None:
-        """`act` is called once what this transaction writes is durable, and never where that isn't known.
-
-        Of one study's transactions, as far as this server makes them, it is called in their order.
-        """
+    @abstractmethod
+    def save_token(self, token: Token) -> None:
+        """Add the bearer token, or replace what was saved under its id; a revocation that was saved stays."""
 
 
 class Store(Protocol):
-    """Transactions. Every call may raise StorageUnavailable, and those that write may raise TransactionLost."""
+    """Transactions over one database. All may raise StorageUnavailable, those that write also TransactionConflict."""
 
-    def read(self) -> AbstractContextManager[Records]:
-        """One consistent moment."""
+    @property
+    def clock(self) -> Clock:
+        """The time that leases are counted in: the database's where several servers share it."""
 
-    def write(self, study_id: str | None = None) -> AbstractContextManager[Records]:
-        """All of it or, after an exception, nothing. Durable once the block has been left.
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may change the studies."""
 
-        Those of one study are made one at a time, whichever server makes them: each sees what the last one left. One
-        that names no study changes none, unless it holds them all.
+    @abstractmethod
+    def read(self) -> AbstractContextManager[UnitOfWork]:
+        """Open a transaction that sees one consistent moment and can't write."""
+
+    @abstractmethod
+    def write(self, study_id: str | None = None) -> AbstractContextManager[UnitOfWork]:
+        """Open a transaction: all of it is kept or, after an exception, nothing. It is durable once the block ends.
+
+        The transactions of one study are made one at a time, whichever server makes them: each sees what the last one
+        left. A transaction without a study changes none, unless it calls `lock_studies`.
         """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back the files, connections and threads."""

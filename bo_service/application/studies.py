@@ -5,16 +5,21 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from bo_service.application.changes import GONE
-from bo_service.application.ports import Records, RequestKey
-from bo_service.application.repeating import repeated
-from bo_service.application.services import Ledger, Services, change_once, once
-from bo_service.application.views import Done, StudyView, view_study
+from bo_service.application.algorithms import check_algorithm
+from bo_service.application.context import (
+    AppContext,
+    StudyTransaction,
+    change_idempotently,
+    idempotently,
+    retry_on_conflict,
+)
+from bo_service.application.ports import RequestKey, UnitOfWork
+from bo_service.application.views import Empty, StudyView, view_study
 from bo_service.application.warm_start import check_sources
-from bo_service.core.encoded.contradiction import contradictions
-from bo_service.core.errors import AlreadyExists, InvalidArgument
-from bo_service.core.objective import ObjectiveSpec, differences
-from bo_service.core.study import Study, StudySpec, StudyState
+from bo_service.domain.errors import AlreadyExists, InvalidArgument
+from bo_service.domain.objective import ObjectiveSpec, differences
+from bo_service.domain.study import Algorithm, Study, StudySpec, StudyState
+from bo_service.optimizer.encoding.contradictions import contradictions
 
 SPACE = "study.spec.space"
 
@@ -44,27 +49,30 @@ class StudyUpdate:
     """Whether the study has none afterwards: the next worker that names one sets it."""
 
 
-@repeated
-def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> StudyView:
-    """The study as created, or as it is where it exists with the same spec and no other objective.
+@retry_on_conflict
+def create_study(app: AppContext, new: NewStudy, key: RequestKey | None) -> StudyView:
+    """Return the study as created, or as it is where it exists with the same spec and no other objective.
 
     Raises:
         AlreadyExists: the id belongs to a study with another spec or objective.
-        InvalidArgument: it can't start from the studies that it names, or its constraints contradict each other.
+        InvalidArgument: it can't start from the studies that it names, its constraints contradict each other, its
+            space is too wide, or its algorithm is not installed.
     """
-    contradicting = contradictions(new.spec.space)
-    with services.store.write(new.study_id) as records:
-        now = services.clock.now()
+    too_wide = list(new.spec.space.width_faults())
+    wrong = too_wide or contradictions(new.spec.space)
+    with app.store.write(new.study_id) as records:
+        now = app.clock.now()
 
         def create() -> StudyView:
-            found = records.studies.find(new.study_id)
+            found = records.find_study(new.study_id)
             if found is None:
-                if contradicting:
-                    raise InvalidArgument([violation.inside(SPACE) for violation in contradicting])
+                if wrong:
+                    raise InvalidArgument([violation.inside(SPACE) for violation in wrong])
+                check_algorithm(new.spec.suggestion)
                 check_sources(records, new.study_id, new.spec)
                 found = Study(new.study_id, new.spec, now, now, new.display_name or new.study_id, new.labels)
                 found = replace(found, objective=new.objective)
-                records.studies.add(found)
+                records.save_study(found)
             elif found.spec != new.spec:
                 raise AlreadyExists(
                     f"{found.name} exists with another spec; choose another study_id, use the study as it is, "
@@ -77,82 +85,91 @@ def create_study(services: Services, new: NewStudy, key: RequestKey | None) -> S
                     "give the study's own objective and options",
                     study=found.name,
                 )
-            return view_study(records, found, services.memory)
+            return view_study(records, found, app.sessions)
 
-        return once(records, key, StudyView, now, create)
+        return idempotently(records, key, StudyView, now, create)
 
 
-def get_study(services: Services, study_id: str) -> StudyView:
-    """Raises NotFound."""
-    with services.store.read() as records:
-        return view_study(records, records.studies.get(study_id), services.memory)
+def get_study(app: AppContext, study_id: str) -> StudyView:
+    """Return a study with the counts of its trials.
+
+    Raises:
+        NotFound: there is no such study.
+    """
+    with app.store.read() as records:
+        return view_study(records, records.get_study(study_id), app.sessions)
 
 
 def list_studies(
-    services: Services, after: str, limit: int, is_seen: Callable[[str], bool] = lambda _: True
+    app: AppContext, after: str, limit: int, is_seen: Callable[[str], bool] = lambda _: True
 ) -> tuple[list[StudyView], str]:
-    """Up to `limit` studies with ids after `after`, and the last one's id where there are more, else "".
+    """Return up to `limit` studies with ids after `after`, and the last one's id if there are more, else "".
 
     Studies whose ids aren't seen by the caller are passed over.
     """
-    with services.store.read() as records:
+    with app.store.read() as records:
         seen = (study for study in _studies_after(records, after, limit + 1) if is_seen(study.study_id))
         found = list(islice(seen, limit + 1))
         more = found[limit - 1].study_id if len(found) > limit else ""
-        return [view_study(records, study, services.memory) for study in found[:limit]], more
+        return [view_study(records, study, app.sessions) for study in found[:limit]], more
 
 
-def _studies_after(records: Records, after: str, at_once: int) -> Iterator[Study]:
-    while page := records.studies.page(after, at_once):
+def _studies_after(records: UnitOfWork, after: str, at_once: int) -> Iterator[Study]:
+    while page := records.list_studies(after, at_once):
         yield from page
         after = page[-1].study_id
 
 
-@repeated
-def update_study(services: Services, study_id: str, change: StudyUpdate, key: RequestKey | None) -> StudyView:
-    """The study as changed.
+@retry_on_conflict
+def update_study(app: AppContext, study_id: str, change: StudyUpdate, key: RequestKey | None) -> StudyView:
+    """Return the study as changed.
 
     Raises:
         NotFound: no such study.
         InvalidArgument: a setting that isn't allowed.
     """
 
-    def update(ledger: Ledger) -> StudyView:
+    def update(transaction: StudyTransaction) -> StudyView:
         given: dict[str, Any] = {"display_name": change.display_name, "labels": change.labels, "state": change.state}
         given["objective"] = change.objective
         fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if change.forgets_objective:
             fields["objective"] = None
         if change.revise is not None:
-            spec = fields["spec"] = change.revise(ledger.study.spec)
-            if spec.suggestion.warm_start_studies != ledger.study.spec.suggestion.warm_start_studies:
-                check_sources(ledger.records, study_id, spec)
-            if _is_reopened(ledger, spec):
+            spec = fields["spec"] = change.revise(transaction.study.spec)
+            if _algorithm(spec) != _algorithm(transaction.study.spec):
+                check_algorithm(spec.suggestion)
+            if spec.suggestion.warm_start_studies != transaction.study.spec.suggestion.warm_start_studies:
+                check_sources(transaction.records, study_id, spec)
+            if _is_reopened(transaction, spec):
                 fields.setdefault("state", StudyState.ACTIVE)
-        ledger.update(**fields)
-        ledger.close()
-        return view_study(ledger.records, ledger.study, services.memory)
+        transaction.update(**fields)
+        transaction.flush()
+        return view_study(transaction.records, transaction.study, app.sessions)
 
-    return change_once(services, study_id, key, StudyView, update)
+    return change_idempotently(app, study_id, key, StudyView, update)
 
 
-def _is_reopened(ledger: Ledger, spec: StudySpec) -> bool:
-    """Whether a study that was completed by its `max_trials` goes on because these were raised."""
-    made = sum(ledger.records.trials.counts(ledger.study.study_id).values())
-    old, new = ledger.study.spec.execution.max_trials, spec.execution.max_trials
-    was_full = ledger.study.state is StudyState.COMPLETED and old is not None and made >= old
+def _algorithm(spec: StudySpec) -> tuple[Algorithm, str]:
+    return spec.suggestion.algorithm, spec.suggestion.custom_algorithm
+
+
+def _is_reopened(transaction: StudyTransaction, spec: StudySpec) -> bool:
+    """Return whether a study that was completed by its `max_trials` goes on because these were raised."""
+    made = sum(transaction.records.count_trials(transaction.study.study_id).values())
+    old, new = transaction.study.spec.execution.max_trials, spec.execution.max_trials
+    was_full = transaction.study.state is StudyState.COMPLETED and old is not None and made >= old
     return was_full and (new is None or new > made)
 
 
-@repeated
-def delete_study(services: Services, study_id: str, key: RequestKey | None) -> None:
-    """Deletes it with its trials. Raises NotFound."""
-    with services.store.write(study_id) as records:
+@retry_on_conflict
+def delete_study(app: AppContext, study_id: str, key: RequestKey | None) -> None:
+    """Delete the study with its trials. Raises NotFound."""
+    with app.store.write(study_id) as records:
 
-        def delete() -> Done:
-            records.studies.delete(records.studies.get(study_id).study_id)
-            return Done()
+        def delete() -> Empty:
+            records.delete_study(records.get_study(study_id).study_id)
+            return Empty()
 
-        once(records, key, Done, services.clock.now(), delete)
-    services.memory.forget(study_id)
-    services.changes.announce(study_id, GONE)
+        idempotently(records, key, Empty, app.clock.now(), delete)
+    app.sessions.of(study_id).close()

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from bo_service.application.ports import Clock, Store
-from bo_service.core.access import Role, Token, check_scope
-from bo_service.core.errors import InvalidArgument, WrongState
-from bo_service.core.limits import MAX_TOKEN_DESCRIPTION
+from bo_service.domain.access import Role, Token, check_scope
+from bo_service.domain.errors import InvalidArgument, WrongState
+from bo_service.domain.limits import MAX_TOKEN_DESCRIPTION
 
 PREFIX = "bo"
 SECRET_BYTES = 32
@@ -35,7 +35,7 @@ class IssuedToken:
 
 
 def create_token(store: Store, clock: Clock, new: NewToken) -> IssuedToken:
-    """Gives a token out; its text is random, of 256 bits.
+    """Create a token; its text is random, of 256 bits.
 
     Raises:
         InvalidArgument: a study's pattern, the description or the lifetime isn't allowed.
@@ -53,38 +53,38 @@ def create_token(store: Store, clock: Clock, new: NewToken) -> IssuedToken:
     expire_time = None if new.lifetime is None else now + new.lifetime
     token = Token(token_id, digest_of(text), new.role, now, studies, new.description, expire_time)
     with store.write() as records:
-        records.tokens.add(token)
+        records.save_token(token)
     return IssuedToken(token, text)
 
 
 def create_first_token(store: Store, clock: Clock, new: NewToken) -> IssuedToken:
-    """As `create_token`, for a caller without one: from then on only tokens are let in, and this one makes the others.
+    """Create the first token, for a caller without one: only tokens are admitted from then on.
 
     Raises:
         WrongState: it isn't for an administrator of all studies.
     """
     if new.role is not Role.ADMIN or new.studies or new.lifetime is not None:
         raise WrongState(
-            "the first token must have the role admin, all studies and no expiry: from then on this server lets "
-            "nobody in without a token"
+            "the first token must have the role admin, all studies and no expiry: from then on this server "
+            "refuses calls without a token"
         )
     return create_token(store, clock, new)
 
 
 def list_tokens(store: Store) -> list[Token]:
-    """Those revoked and expired too, in the order of their creation."""
+    """Return all tokens, revoked and expired ones too, in the order of their creation."""
     with store.read() as records:
-        return records.tokens.all()
+        return records.list_tokens()
 
 
 def revoke_token(store: Store, clock: Clock, token_id: str) -> Token:
-    """The token, which is worth nothing from now on. Raises NotFound."""
+    """Revoke a token and return it. Raises NotFound."""
     with store.write() as records:
-        token = records.tokens.get(token_id).revoke(clock.now())
-        records.tokens.save(token)
+        token = records.get_token(token_id).revoke(clock.now())
+        records.save_token(token)
         return token
 
 
 def digest_of(text: str) -> str:
-    """What is kept of a token. A plain hash is enough: nobody guesses 256 random bits."""
+    """Return what is kept of a token. A plain hash is enough: 256 random bits can't be guessed."""
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from bo_service.application.memory import Memory
-from bo_service.application.ports import Records
-from bo_service.core.failures import LEAST_FAILED, RECENT, RecentFailures, recent_failures
-from bo_service.core.study import Study
-from bo_service.core.trial import Measurement, Trial, TrialState
+from bo_service.application.ports import UnitOfWork
+from bo_service.application.sessions import Sessions
+from bo_service.domain.failures import MIN_FAILED, NUM_RECENT, RecentFailures, recent_failures
+from bo_service.domain.study import Study
+from bo_service.domain.trial import Measurement, Trial, TrialState
 
 FAILED = (TrialState.FAILED, TrialState.INFEASIBLE)
 
@@ -49,7 +49,7 @@ class Shortfall(Enum):
 
 
 @dataclass(frozen=True)
-class Handout:
+class SuggestResult:
     """Trials that were given to a worker."""
 
     trials: tuple[Trial, ...]
@@ -66,10 +66,21 @@ class Heartbeat:
     lease_remaining: timedelta | None = None
     should_stop: bool = False
     stop_reason: str = ""
+    should_pause: bool = False
+    pause_reason: str = ""
+    until_step: int | None = None
+    """How far to go on; None: to the end."""
 
 
 @dataclass(frozen=True)
-class Done:
+class PauseOutcome:
+    """That a worker gives a trial back at its checkpoint; without a URI at the one last reported."""
+
+    checkpoint_uri: str = ""
+
+
+@dataclass(frozen=True)
+class Empty:
     """The answer of calls that return nothing."""
 
 
@@ -83,18 +94,18 @@ class StudyChanges:
     revision: int
 
 
-def view_study(records: Records, study: Study, memory: Memory) -> StudyView:
-    """As the transaction sees it; its trials are counted only where the server doesn't remember it."""
-    found = memory.counts(study)
-    counts = records.trials.counts(study.study_id) if found is None else found
-    if sum(counts.get(state, 0) for state in FAILED) < LEAST_FAILED:
+def view_study(records: UnitOfWork, study: Study, sessions: Sessions) -> StudyView:
+    """Return the study as the transaction sees it; its trials are counted only without a session's counts."""
+    found = sessions.counts(study)
+    counts = records.count_trials(study.study_id) if found is None else found
+    if sum(counts.get(state, 0) for state in FAILED) < MIN_FAILED:
         return StudyView(study, counts)
-    return StudyView(study, counts, recent_failures(records.trials.last_endings(study.study_id, RECENT)))
+    return StudyView(study, counts, recent_failures(records.last_endings(study.study_id, NUM_RECENT)))
 
 
-def view_trials(records: Records, study_id: str, trials: list[Trial], full: bool) -> tuple[TrialView, ...]:
-    """The trials, with their learning curves when `full`."""
+def view_trials(records: UnitOfWork, study_id: str, trials: list[Trial], full: bool) -> tuple[TrialView, ...]:
+    """Return the trials, with their learning curves when `full`."""
     if not full:
         return tuple(TrialView(t) for t in trials)
-    curves = records.measurements.of(study_id, [t.number for t in trials])
+    curves = records.get_measurements(study_id, [t.number for t in trials])
     return tuple(TrialView(t, tuple(curves.get(t.number, ()))) for t in trials)

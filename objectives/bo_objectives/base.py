@@ -1,7 +1,7 @@
-"""The protocol of objectives: what may be tuned, and how good a configuration is.
+"""The protocol of objectives, which define what is tuned and evaluate configurations.
 
-An objective is made by a factory, `factory(**options)`, where options are texts. The worker asks for its definition
-once, then evaluates configurations in processes that each live on for several trials.
+A factory, `factory(**options)`, creates an objective from options, which are texts. The worker asks for its definition
+once, and then evaluates configurations in processes that each run several trials.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from bo_client import Metric, SearchSpace, TrialFailed, Value
 __all__ = [
     "TEXTBOOK_ROLE",
     "Definition",
-    "Examinable",
     "Exportable",
+    "HasTestSet",
     "Objective",
     "Repeatable",
     "Run",
@@ -28,27 +28,33 @@ TEXTBOOK_ROLE = {"role": "textbook-defaults"}
 
 @dataclass(frozen=True)
 class Definition:
-    """What an objective tunes and measures."""
+    """The search space and the metrics of an objective."""
 
     space: SearchSpace
     metrics: tuple[Metric, ...]
     defaults: Mapping[str, Value] | None = None
     """The textbook configuration, in its active parameters; the worker that creates the study queues it first."""
     step: str = "step"
-    """What a step of the learning curve is called: kept in the study's labels, for those who watch."""
+    """Name of a step of the learning curve, such as epoch. It is stored in the study's labels."""
     steps: int | None = None
-    """How many there usually are."""
+    """Usual number of steps."""
     whole: SearchSpace | None = None
-    """Every parameter that the objective knows, where the space doesn't hold them all: these can be pinned too."""
+    """All parameters of the objective, if `space` lacks some: these can be pinned too."""
     options: Mapping[str, str] | None = None
-    """The options that change the metrics' values, with defaults filled in; those that change only speed or place are
-    left out. The study keeps them, shows them to everyone who may read it, and refuses workers with others. A key with
-    a dot, such as data.contents, is no option: it tells what an option's file holds. By default these are all options
-    that the factory takes or was given."""
+    """Options that affect the metrics, with defaults filled in; options for speed or location are omitted.
+
+    The study stores them, shows them to all its readers, and rejects workers with other options. A key with a dot, such
+    as data.contents, describes the content of an option's file. The default is all options of the factory.
+    """
+    can_resume: bool = False
+    """Whether `evaluate` resumes from `Run.checkpoint_uri`, and has a checkpoint of each step that it reports.
+
+    In a study with a fidelity such trials are trained in parts; others are trained to their end in one go.
+    """
 
 
 class Run(Protocol):
-    """One trial, as the objective sees it."""
+    """A trial, as the objective sees it."""
 
     @property
     def number(self) -> int:
@@ -56,56 +62,85 @@ class Run(Protocol):
 
     @property
     def attempt(self) -> int:
-        """1, or more where earlier attempts at this trial were lost."""
+        """The number of this attempt, from 1."""
 
     @property
     def checkpoint_uri(self) -> str:
-        """What an earlier attempt reported last; empty when there is none."""
+        """The URI that an earlier attempt reported last; empty without one."""
+
+    @property
+    def until_step(self) -> int | None:
+        """The step up to which the trial is trained now; None if it is trained to its end in one go.
+
+        The report of that step raises `bo_client.PauseTrial`, or returns once this is a larger step. At the last step
+        of a whole trial it does neither: end the trial.
+        """
 
     @property
     def directory(self) -> Path:
-        """A folder of this trial's own, kept between attempts on one machine."""
+        """A folder of this trial, kept between attempts on one machine."""
 
     def report(self, step: int, metrics: Mapping[str, float], checkpoint_uri: str = "") -> None:
-        """Adds a point to the learning curve.
+        """Add a point to the learning curve.
+
+        Args:
+            step: position on the curve, such as the epoch.
+            metrics: values by metric name.
+            checkpoint_uri: where another attempt can resume.
 
         Raises:
-            bo_client.StopTrial: the trial should end now; let it pass through.
+            bo_client.StopTrial: the trial should end now; let the exception propagate.
+            bo_client.PauseTrial: the trial should pause at its checkpoint; let the exception propagate.
         """
 
     def label(self, labels: Mapping[str, str]) -> None:
-        """Adds labels to the trial, to be kept with its result or failure: what a person should know of it."""
+        """Add labels to the trial, which are stored with its result or failure."""
 
 
 class Objective(Protocol):
-    """What a worker can run."""
+    """The interface of an objective that a worker can run."""
 
     def define(self) -> Definition:
-        """What is tuned and measured."""
+        """Return the search space and the metrics."""
 
     def evaluate(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
-        """The final metrics. Raises TrialFailed; any other exception counts as a crash."""
+        """Evaluate a configuration.
+
+        Args:
+            parameters: values of the active parameters.
+            run: the trial.
+
+        Returns:
+            The final metrics by name.
+
+        Raises:
+            TrialFailed: the trial failed for a reason; any other exception counts as a crash.
+        """
 
 
 @runtime_checkable
-class Examinable(Objective, Protocol):
-    """An objective with data held back for the end."""
+class HasTestSet(Objective, Protocol):
+    """An objective with a separate test set."""
 
-    def examine(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
-        """Metrics on data that no trial has seen, beside those of `evaluate`."""
+    def evaluate_test(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
+        """Return metrics on the test set, in addition to those of `evaluate`."""
 
 
 @runtime_checkable
 class Repeatable(Objective, Protocol):
-    """An objective that can tell a good configuration from a lucky one."""
+    """An objective that can repeat an evaluation with other random numbers and data."""
 
     def repeat(self, parameters: Mapping[str, Value], run: Run, index: int) -> Mapping[str, float]:
-        """As `evaluate`, with other random numbers and other data by index, which counts from 1."""
+        """Evaluate as `evaluate` does, with the random numbers and data of an index.
+
+        Args:
+            index: counts from 1.
+        """
 
 
 @runtime_checkable
-class Exportable(Examinable, Protocol):
-    """An objective whose trained model can be given away."""
+class Exportable(HasTestSet, Protocol):
+    """An objective that can export its trained model."""
 
     def export(self, parameters: Mapping[str, Value], run: Run, directory: Path) -> Mapping[str, float]:
-        """Writes the model and what belongs to it into the folder; the metrics that `examine` gives."""
+        """Write the model and its documentation into a folder, and return the metrics of `evaluate_test`."""

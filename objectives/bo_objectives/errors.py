@@ -1,5 +1,5 @@
-"""What is wrong with how an objective was asked for, before any trial is run."""
+"""Errors in the setup of an objective, before any trial runs."""
 
 
 class SetupError(ValueError):
-    """An option or file that is missing, malformed or not supported; the message says what to do."""
+    """An option or file is missing, malformed or not supported; the message says what to do."""

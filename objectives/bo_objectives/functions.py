@@ -1,4 +1,4 @@
-"""Classical functions with known minima, to try out workers, servers and optimizers.
+"""Classical functions with known minima, to test workers, servers and optimizers.
 
 d dimensions; x (d,), the parameters x1 … xd in this order. All are minimized.
 
@@ -21,16 +21,16 @@ from bo_objectives.base import Definition, Run
 from bo_objectives.errors import SetupError
 
 MAX_DIMENSIONS = 256
-"""As many parameters as a study may have."""
+"""The maximum number of parameters of a study."""
 MAX_STEPS = 10_000
-"""As many measurements as a trial may have."""
+"""The maximum number of measurements of a trial."""
 
 Formula = Callable[[Sequence[float]], float]
 
 
 @dataclass(frozen=True)
 class Function:
-    """One of the functions, with its minimum, as an objective that measures `value`."""
+    """A test function with its minimum, as an objective that measures `value`."""
 
     formula: Formula
     bounds: tuple[tuple[float, float], ...]
@@ -39,24 +39,24 @@ class Function:
     minimizers: tuple[Mapping[str, float], ...]
     """The configurations that reach the minimum."""
     noise: float = 0.0
-    """Standard deviation of the normal noise on what a trial measures; the same in each attempt at a trial."""
+    """Standard deviation of the normal noise of a trial's value; the same in each attempt at a trial."""
     delay: float = 0.0
-    """Seconds that a trial takes."""
+    """Duration of a trial in seconds."""
     steps: int = 1
-    """Points of the learning curve."""
+    """Number of points of the learning curve."""
 
     def define(self) -> Definition:
-        """Parameters x1 … xd, and one metric: value."""
+        """Return the parameters x1 … xd, and the metric `value`."""
         space = SearchSpace([FloatParameter(f"x{i}", *bounds) for i, bounds in enumerate(self.bounds, start=1)])
         options = {"noise": f"{self.noise:g}", "steps": str(self.steps)}  # the delay changes no value
         return Definition(space, (Metric("value", "minimize"),), options=options)
 
     def value(self, parameters: Mapping[str, Value]) -> float:
-        """The function without noise."""
+        """Return the function's value without noise."""
         return self.formula([float(parameters[f"x{i + 1}"]) for i in range(len(self.bounds))])
 
     def evaluate(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
-        """The value with noise, to which the curve falls evenly from at most 1 above it."""
+        """Return the value with noise, to which the learning curve falls linearly from at most 1 above."""
         value = self.value(parameters) + random.Random(run.number).gauss(0.0, self.noise)
         for step in range(1, self.steps + 1):
             time.sleep(self.delay / self.steps)
@@ -76,11 +76,11 @@ def branin(noise: str = "0", delay: str = "0", steps: str = "1") -> Function:
         SetupError: a value that isn't allowed.
     """
     minimizers = [(-math.pi, 12.275), (math.pi, 2.275), (3 * math.pi, 2.475)]
-    return _made(_branin, [(-5.0, 10.0), (0.0, 15.0)], 5 / (4 * math.pi), minimizers, noise, delay, steps)
+    return _function(_branin, [(-5.0, 10.0), (0.0, 15.0)], 5 / (4 * math.pi), minimizers, noise, delay, steps)
 
 
 def hartmann6(noise: str = "0", delay: str = "0", steps: str = "1") -> Function:
-    """Hartmann: 6 dimensions, six local minima, the least of them −3.322.
+    """Hartmann: 6 dimensions, six local minima, the global one of −3.322.
 
     f(x) = −Σᵢ αᵢ·exp(−Σⱼ Aᵢⱼ·(xⱼ − Pᵢⱼ)²), each xⱼ in [0, 1].
 
@@ -90,11 +90,11 @@ def hartmann6(noise: str = "0", delay: str = "0", steps: str = "1") -> Function:
         SetupError: a value that isn't allowed.
     """
     minimizer = (0.20168951, 0.15001069, 0.47687397, 0.27533243, 0.31165162, 0.65730053)
-    return _made(_hartmann, [(0.0, 1.0)] * 6, -3.322368011415515, [minimizer], noise, delay, steps)
+    return _function(_hartmann, [(0.0, 1.0)] * 6, -3.322368011415515, [minimizer], noise, delay, steps)
 
 
 def ackley(dimensions: str = "2", noise: str = "0", delay: str = "0", steps: str = "1") -> Function:
-    """Ackley: any number of dimensions, a narrow well of 0 at the origin among very many local minima.
+    """Ackley: any number of dimensions, many local minima, the global one of 0 at the origin.
 
     f(x) = −20·exp(−0.2·√(Σᵢ xᵢ²/d)) − exp(Σᵢ cos(2π·xᵢ)/d) + 20 + e, each xᵢ in [−5, 10]: not the usual cube around
     the origin, whose center an optimizer that starts from the center would hit at once.
@@ -105,11 +105,11 @@ def ackley(dimensions: str = "2", noise: str = "0", delay: str = "0", steps: str
         SetupError: a value that isn't allowed.
     """
     d = _whole("dimensions", dimensions, 1, MAX_DIMENSIONS)
-    return _made(_ackley, [(-5.0, 10.0)] * d, 0.0, [(0.0,) * d], noise, delay, steps)
+    return _function(_ackley, [(-5.0, 10.0)] * d, 0.0, [(0.0,) * d], noise, delay, steps)
 
 
 def rosenbrock(dimensions: str = "2", noise: str = "0", delay: str = "0", steps: str = "1") -> Function:
-    """Rosenbrock: 2 or more dimensions, a long curved valley with its minimum of 0 where all are 1.
+    """Rosenbrock: 2 or more dimensions, a curved valley, minimum of 0 where all are 1.
 
     f(x) = Σᵢ 100·(xᵢ₊₁ − xᵢ²)² + (1 − xᵢ)², each xᵢ in [−5, 10].
 
@@ -119,7 +119,7 @@ def rosenbrock(dimensions: str = "2", noise: str = "0", delay: str = "0", steps:
         SetupError: a value that isn't allowed.
     """
     d = _whole("dimensions", dimensions, 2, MAX_DIMENSIONS)
-    return _made(_rosenbrock, [(-5.0, 10.0)] * d, 0.0, [(1.0,) * d], noise, delay, steps)
+    return _function(_rosenbrock, [(-5.0, 10.0)] * d, 0.0, [(1.0,) * d], noise, delay, steps)
 
 
 def _branin(x: Sequence[float]) -> float:
@@ -161,7 +161,7 @@ def _rosenbrock(x: Sequence[float]) -> float:
     return sum(100 * (b - a * a) ** 2 + (1 - a) ** 2 for a, b in itertools.pairwise(x))
 
 
-def _made(
+def _function(
     formula: Formula,
     bounds: Sequence[tuple[float, float]],
     minimum: float,

@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from bo_service.adapters.storage.opening import open_store
 from bo_service.application import studies
-from bo_service.application.ports import Errand, Store
-from bo_service.application.services import Services
-from bo_service.core import suggest as core
-from bo_service.core.blind import quasi_random
-from bo_service.core.domains import CategoricalDomain, FloatDomain, Scale
-from bo_service.core.errors import DeadlinePassed
-from bo_service.core.evidence import Evidence, Predictions, Suggested, Suggestion
-from bo_service.core.insight.analysis import analyze
-from bo_service.core.insight.findings import Analysis, Slice, SliceRequest
-from bo_service.core.insight.slices import predict_slice
-from bo_service.core.numerics.lookups import Factors
-from bo_service.core.space import Parameter, SearchSpace
-from bo_service.core.stopping.settings import StoppingSettings
-from bo_service.core.study import ExecutionSettings, Goal, Metric, StudySpec
+from bo_service.application.context import AppContext
+from bo_service.application.ports import ComputationHandle, Store
+from bo_service.domain.early_stopping import StoppingSettings
+from bo_service.domain.errors import DeadlinePassed
+from bo_service.domain.parameter_types import CategoricalDomain, FloatDomain, Scale
+from bo_service.domain.search_space import Parameter, SearchSpace
+from bo_service.domain.study import ExecutionSettings, Goal, Metric, StudySpec
+from bo_service.optimizer import suggest as core
+from bo_service.optimizer.initial_design import quasi_random
+from bo_service.optimizer.inputs import OptimizerInput, Predictions, Suggestion, SuggestionBatch
+from bo_service.optimizer.insight.analysis import analyze
+from bo_service.optimizer.insight.results import Analysis, Slice, SliceRequest
+from bo_service.optimizer.insight.slices import predict_slice
+from bo_service.optimizer.numerics.computation_cache import CholeskyCache
+from bo_service.storage.factory import open_store
 
 NEVER = StoppingSettings()
 
@@ -42,25 +42,29 @@ class LocalOptimizer:
 
     def __init__(self) -> None:
         self.too_slow = False
-        self.asked: list[Evidence] = []
+        self.asked: list[OptimizerInput] = []
+        self.quasi_random_calls = 0
 
-    def suggest(self, evidence: Evidence, count: int, patience: float, errand: Errand) -> Suggested | None:
-        self.asked.append(evidence)
-        return None if self.too_slow else core.suggest_with(evidence, count, Factors())
+    def suggest(
+        self, inputs: OptimizerInput, count: int, timeout: float, handle: ComputationHandle
+    ) -> SuggestionBatch | None:
+        self.asked.append(inputs)
+        return None if self.too_slow else core.suggest_with(inputs, count, CholeskyCache())
 
-    def suggest_blind(self, evidence: Evidence, count: int) -> list[Suggestion]:
-        return quasi_random(evidence, count)
+    def suggest_quasi_random(self, inputs: OptimizerInput, count: int) -> list[Suggestion]:
+        self.quasi_random_calls += 1
+        return quasi_random(inputs, count)
 
-    def predict(self, evidence: Evidence, configurations: Sequence[object], patience: float) -> Predictions:
+    def predict(self, inputs: OptimizerInput, configurations: Sequence[object], timeout: float) -> Predictions:
         if self.too_slow:
             raise DeadlinePassed("too slow")
-        return core.predict(evidence, configurations)  # type: ignore[arg-type]
+        return core.predict(inputs, configurations)  # type: ignore[arg-type]
 
-    def predict_slice(self, evidence: Evidence, request: SliceRequest, patience: float) -> Slice:
-        return predict_slice(evidence, request)
+    def predict_slice(self, inputs: OptimizerInput, request: SliceRequest, timeout: float) -> Slice:
+        return predict_slice(inputs, request)
 
-    def analyze(self, evidence: Evidence, patience: float) -> Analysis:
-        return analyze(evidence)
+    def analyze(self, inputs: OptimizerInput, timeout: float) -> Analysis:
+        return analyze(inputs)
 
 
 @pytest.fixture
@@ -83,20 +87,20 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def make_services(clock: TurnedClock, optimizer: LocalOptimizer) -> Callable[[Store], Services]:
+def make_services(clock: TurnedClock, optimizer: LocalOptimizer) -> Callable[[Store], AppContext]:
     """Makes a server's services over a store."""
-    return lambda store: Services(store, clock, optimizer)
+    return lambda store: AppContext.of(store, clock, optimizer)
 
 
 @pytest.fixture
-def services(address: str, clock: TurnedClock, optimizer: LocalOptimizer) -> Iterator[Services]:
+def app(address: str, clock: TurnedClock, optimizer: LocalOptimizer) -> Iterator[AppContext]:
     store = open_store(address)
-    yield Services(store, clock, optimizer)
+    yield AppContext.of(store, clock, optimizer)
     store.close()
 
 
 @pytest.fixture
-def make_study(services: Services) -> Callable[..., str]:
+def make_study(app: AppContext) -> Callable[..., str]:
     """Creates a study over lr and norm; takes a goal, a space, settings of stopping and of execution."""
 
     def make(
@@ -114,7 +118,7 @@ def make_study(services: Services) -> Callable[..., str]:
         )
         metrics = (Metric("loss", goal),)
         spec = StudySpec(space, metrics, execution=ExecutionSettings(**execution), stopping=stopping)
-        studies.create_study(services, studies.NewStudy(study_id, spec, "", {}), None)
+        studies.create_study(app, studies.NewStudy(study_id, spec, "", {}), None)
         return study_id
 
     return make

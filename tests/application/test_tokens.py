@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bo_service.application.door import EVERYBODY, AuthMode, Door
+from bo_service.application.authentication import ANONYMOUS_ADMIN, Authenticator, AuthMode
 from bo_service.application.tokens import (
     NewToken,
     create_first_token,
@@ -15,34 +15,34 @@ from bo_service.application.tokens import (
     list_tokens,
     revoke_token,
 )
-from bo_service.core.access import Role
-from bo_service.core.errors import InvalidArgument, NotFound, Unauthenticated, WrongState
+from bo_service.domain.access import Role
+from bo_service.domain.errors import InvalidArgument, NotFound, Unauthenticated, WrongState
 
 
 @pytest.fixture
-def make(services):
+def make(app):
     """Gives out a token; its text."""
 
     def make(role: Role = Role.WORKER, **more) -> str:
-        return create_token(services.store, services.clock, NewToken(role, **more)).text
+        return create_token(app.store, app.clock, NewToken(role, **more)).text
 
     return make
 
 
 @pytest.fixture
-def door(services):
-    return lambda mode=AuthMode.AUTO: Door(services.store, services.clock, mode)
+def authenticator(app):
+    return lambda mode=AuthMode.AUTO: Authenticator(app.store, app.clock, mode)
 
 
 def id_of(text: str) -> str:
     return text.split("_")[1]
 
 
-def test_a_token_is_kept_as_a_digest_alone(services, make, tmp_path: Path) -> None:
+def test_a_token_is_kept_as_a_digest_alone(app, make, tmp_path: Path) -> None:
     text = make(studies=("a", "b-*"), description="the lab's", lifetime=timedelta(days=1))
-    (kept,) = list_tokens(services.store)
+    (kept,) = list_tokens(app.store)
     assert (kept.role, kept.studies, kept.description) == (Role.WORKER, ("a", "b-*"), "the lab's")
-    assert kept.expire_time == services.clock.now() + timedelta(days=1)
+    assert kept.expire_time == app.clock.now() + timedelta(days=1)
     assert kept.digest == digest_of(text)
     secret = text.split("_", 2)[2].encode()
     assert len(secret) >= 43  # 256 bits in base64
@@ -56,8 +56,8 @@ def test_no_two_are_alike(make) -> None:
     assert len({make() for _ in range(50)}) == 50
 
 
-def test_a_new_token_shows_its_text_in_no_repr(services) -> None:
-    issued = create_token(services.store, services.clock, NewToken(Role.ADMIN))
+def test_a_new_token_shows_its_text_in_no_repr(app) -> None:
+    issued = create_token(app.store, app.clock, NewToken(Role.ADMIN))
     assert issued.text not in repr(issued)
 
 
@@ -76,48 +76,48 @@ def test_what_no_token_can_be_is_refused_by_field(make, more, field: str) -> Non
         make(**more)
 
 
-def test_a_door_is_open_until_the_first_token_and_never_again(services, make, door) -> None:
-    found = door()
-    assert found.admit(None) is EVERYBODY
+def test_a_door_is_open_until_the_first_token_and_never_again(app, make, authenticator) -> None:
+    found = authenticator()
+    assert found.authenticate(None) is ANONYMOUS_ADMIN
     text = make(Role.ADMIN)
-    found.refresh()
+    found.reload()
     with pytest.raises(Unauthenticated, match="missing"):
-        found.admit(None)
-    assert found.admit(f"Bearer {text}").role is Role.ADMIN
-    revoke_token(services.store, services.clock, id_of(text))
-    found.refresh()
-    assert not found.is_open
+        found.authenticate(None)
+    assert found.authenticate(f"Bearer {text}").role is Role.ADMIN
+    revoke_token(app.store, app.clock, id_of(text))
+    found.reload()
+    assert not found.allows_anonymous
     with pytest.raises(Unauthenticated, match="revoked"):
-        found.admit(f"Bearer {text}")
+        found.authenticate(f"Bearer {text}")
 
 
-def test_modes_say_who_needs_a_token(make, door) -> None:
+def test_modes_say_who_needs_a_token(make, authenticator) -> None:
     with pytest.raises(Unauthenticated):
-        door(AuthMode.TOKENS).admit(None)
+        authenticator(AuthMode.TOKENS).authenticate(None)
     make()
-    assert door(AuthMode.NONE).admit(None) is EVERYBODY
+    assert authenticator(AuthMode.NONE).authenticate(None) is ANONYMOUS_ADMIN
 
 
-def test_the_first_token_of_all_must_be_able_to_make_others(services) -> None:
+def test_the_first_token_of_all_must_be_able_to_make_others(app) -> None:
     for new in (NewToken(Role.WORKER), NewToken(Role.ADMIN, ("a",)), NewToken(Role.ADMIN, lifetime=timedelta(days=1))):
         with pytest.raises(WrongState, match="admin"):
-            create_first_token(services.store, services.clock, new)
-    assert list_tokens(services.store) == []
-    create_first_token(services.store, services.clock, NewToken(Role.ADMIN))
-    assert len(list_tokens(services.store)) == 1
+            create_first_token(app.store, app.clock, new)
+    assert list_tokens(app.store) == []
+    create_first_token(app.store, app.clock, NewToken(Role.ADMIN))
+    assert len(list_tokens(app.store)) == 1
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_who_shows_a_token_is_who_it_was_made_for(make, door, scheme: str) -> None:
+def test_who_shows_a_token_is_who_it_was_made_for(make, authenticator, scheme: str) -> None:
     text = make(Role.READER, studies=("a",))
-    principal = door().admit(f"{scheme} {text}")
+    principal = authenticator().authenticate(f"{scheme} {text}")
     assert (principal.name, principal.role, principal.studies) == (f"tokens/{id_of(text)}", Role.READER, ("a",))
 
 
-def test_anything_else_is_refused_without_repeating_it(make, door) -> None:
+def test_anything_else_is_refused_without_repeating_it(make, authenticator) -> None:
     text = make()
     other = make()
-    found = door()
+    found = authenticator()
     wrong = [
         text[:-1],
         text + "x",
@@ -130,52 +130,52 @@ def test_anything_else_is_refused_without_repeating_it(make, door) -> None:
     ]
     for given in wrong:
         with pytest.raises(Unauthenticated) as refusal:
-            found.admit(f"Bearer {given}")
+            found.authenticate(f"Bearer {given}")
         assert not given or given not in refusal.value.message
     with pytest.raises(Unauthenticated, match="no bearer token"):
-        found.admit(f"Basic {text}")
+        found.authenticate(f"Basic {text}")
 
 
-def test_a_token_expires(services, clock, make, door) -> None:
+def test_a_token_expires(app, clock, make, authenticator) -> None:
     text = make(lifetime=timedelta(minutes=1))
-    found = door()
-    principal = found.admit(f"Bearer {text}")
+    found = authenticator()
+    principal = found.authenticate(f"Bearer {text}")
     clock.turn(61)
-    assert not found.is_still_welcome(principal)
+    assert not found.is_still_authorized(principal)
     with pytest.raises(Unauthenticated, match="expired at 2026-01-01 00:01"):
-        found.admit(f"Bearer {text}")
+        found.authenticate(f"Bearer {text}")
 
 
-def test_who_was_let_in_is_welcome_until_revoked(services, make, door) -> None:
+def test_who_was_let_in_is_welcome_until_revoked(app, make, authenticator) -> None:
     text = make()
-    found = door()
-    principal = found.admit(f"Bearer {text}")
-    assert found.is_still_welcome(principal)
-    revoke_token(services.store, services.clock, id_of(text))
-    found.refresh()
-    assert not found.is_still_welcome(principal)
+    found = authenticator()
+    principal = found.authenticate(f"Bearer {text}")
+    assert found.is_still_authorized(principal)
+    revoke_token(app.store, app.clock, id_of(text))
+    found.reload()
+    assert not found.is_still_authorized(principal)
 
 
-def test_who_came_while_it_was_open_goes_when_it_closes(make, door) -> None:
-    found = door()
-    principal = found.admit(None)
-    assert found.is_still_welcome(principal)
+def test_who_came_while_it_was_open_goes_when_it_closes(make, authenticator) -> None:
+    found = authenticator()
+    principal = found.authenticate(None)
+    assert found.is_still_authorized(principal)
     make()
-    found.refresh()
-    assert not found.is_still_welcome(principal)
+    found.reload()
+    assert not found.is_still_authorized(principal)
 
 
-def test_uses_are_noted_now_and_then(services, clock, make, door) -> None:
+def test_uses_are_noted_now_and_then(app, clock, make, authenticator) -> None:
     text, unused = make(), make()
-    found = door()
-    found.admit(f"Bearer {text}")
+    found = authenticator()
+    found.authenticate(f"Bearer {text}")
     clock.turn(5)
-    found.admit(f"Bearer {text}")
+    found.authenticate(f"Bearer {text}")
     found.note_uses()
-    uses = {t.token_id: t.last_use_time for t in list_tokens(services.store)}
+    uses = {t.token_id: t.last_use_time for t in list_tokens(app.store)}
     assert uses == {id_of(text): clock.now(), id_of(unused): None}
 
 
-def test_a_token_that_never_was_is_not_found(services) -> None:
+def test_a_token_that_never_was_is_not_found(app) -> None:
     with pytest.raises(NotFound, match="tokens/abc"):
-        revoke_token(services.store, services.clock, "abc")
+        revoke_token(app.store, app.clock, "abc")

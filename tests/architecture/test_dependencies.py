@@ -18,23 +18,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from requirements import locks
+from requirements.licenses import SPELLINGS
+
 ROOT = Path(__file__).parents[2]
 LISTED = tomllib.loads((Path(__file__).parent / "dependencies.toml").read_text())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-SPELLINGS = {
-    "3-Clause BSD License": "BSD-3-Clause",
-    "Apache": "Apache-2.0",
-    "Apache 2.0": "Apache-2.0",
-    "Apache License 2.0": "Apache-2.0",
-    "Apache Software License": "Apache-2.0",
-    "BSD": "BSD-3-Clause",
-    "BSD License": "BSD-3-Clause",
-    "MIT License": "MIT",
-    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
-    "Python Software Foundation License": "PSF-2.0",
-}
-"""How classifiers and older fields say it."""
 
 
 def direct() -> set[str]:
@@ -109,9 +98,11 @@ class Advisories(BaseHTTPRequestHandler):
     """OSV, which knows of a weakness in each package that the test names."""
 
     weak: frozenset[str] = frozenset()
+    asked: set[tuple[str, str | None]]
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.add((asked["package"]["name"], asked.get("version")))
         is_weak = asked["package"]["name"] in self.weak
         found = {"id": "PYSEC-0000-1", "details": "made up", "affected": [], "modified": "2026-01-01T00:00:00Z"}
         body = json.dumps({"vulns": [found]} if is_weak else {}).encode()
@@ -142,12 +133,21 @@ def test_an_audit_that_can_not_be_made_is_told_aloud() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("weak", "status"), [(frozenset(), 0), (frozenset({"click"}), 1)])
-def test_an_audit_fails_on_a_known_weakness(weak: frozenset[str], status: int) -> None:
-    server = HTTPServer(("127.0.0.1", 0), type("Told", (Advisories,), {"weak": weak}))
+@pytest.mark.parametrize(
+    ("weak", "status"), [(frozenset(), 0), (frozenset({"click"}), 1), (frozenset({"nvidia-nccl-cu12"}), 1)]
+)
+def test_an_audit_asks_about_all_and_fails_on_a_known_weakness(weak: frozenset[str], status: int) -> None:
+    """The last is in a lock alone: it isn't installed here."""
+    told = type("Told", (Advisories,), {"weak": weak, "asked": set()})
+    server = HTTPServer(("127.0.0.1", 0), told)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     done = audit(f"http://127.0.0.1:{server.server_port}/v1/query")
     server.shutdown()
     server.server_close()
     assert done.returncode == status, done.stdout + done.stderr
     assert ("PYSEC-0000-1" in done.stdout) == bool(status)
+    installed = {(canonicalize_name(p.name), p.version) for p in closure()} - {
+        ("bo-service", distribution("bo-service").version)
+    }
+    locked = {(pin.name, pin.version) for lock in locks.wanted() for pin in locks.pins(lock)}
+    assert installed | locked <= told.asked

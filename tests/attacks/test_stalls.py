@@ -6,11 +6,18 @@ Each opens one connection, sends the headers of more calls than the server has t
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-import bo_client
 import grpc
 import pytest
+from bo_api.v1 import optimization_service_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from bo_service.rpc import lanes
+from bo_service.rpc.admission import LANES
+from tests.attacks.conftest import local_target
+
+pytestmark = pytest.mark.xdist_group("attacks-stalls")  # its server is started once
 
 CALLS = 200
 """More than the server has threads, and fewer than the streams that one connection may have."""
@@ -90,6 +97,45 @@ def test_a_worker_cannot_hold_the_threads_of_others(target, method: str) -> None
         works(target)
 
 
+@pytest.mark.parametrize("method", ["ReportMeasurements", "SuggestTrials", "CompleteTrial"])
+def test_silent_calls_of_a_worker_leave_threads_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Another worker doesn't wait until they are cancelled, which they never are here."""
+    monkeypatch.setattr(lanes, "BUSY_MESSAGE_TIMEOUT_S", 3600.0)
+    monkeypatch.setattr(lanes, "MESSAGE_TIMEOUT_S", 3600.0)
+    with local_target(tmp_path) as target, silent_calls(target, SERVICE + method, target.metadata("other")) as calls:
+        works(target)
+        assert all(call.is_active() for call in calls)
+
+
+def test_silent_calls_hold_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one that is refused says that the server has as many as one caller may have."""
+    monkeypatch.setattr(lanes, "BUSY_MESSAGE_TIMEOUT_S", 3600.0)
+    monkeypatch.setattr(lanes, "MESSAGE_TIMEOUT_S", 3600.0)
+    path, share, is_refused = f"{SERVICE}AnalyzeStudy", LANES["compute"][2], threading.Event()
+    before = set(threading.enumerate())
+    with (
+        local_target(tmp_path) as target,
+        silent_calls(target, path, target.metadata("worker"), share + 1) as calls,
+    ):
+        for call in calls:
+            if not call.add_callback(is_refused.set):
+                is_refused.set()
+        assert is_refused.wait(60)
+        begun = set(threading.enumerate()) - before
+        assert not any(thread.name.startswith("grpc-compute") for thread in begun)
+
+
+def test_silent_calls_of_a_token_give_way_to_its_own(target) -> None:
+    """Its streams too, though not all of the lane's threads are taken."""
+    threads = LANES["watch"][0]
+    with silent_calls(target, f"{SERVICE}WatchStudy", target.metadata("worker"), threads // 2 + 6) as calls:
+        with target.client("worker") as client:
+            assert next(client.study("s").watch()).revision > 0
+        assert {code_of(call) for call in calls[:10]} == {grpc.StatusCode.CANCELLED}
+
+
 def test_idle_reflection_streams_hold_no_thread_of_workers(target) -> None:
     path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
     with silent_calls(target, path, target.metadata("reader")):
@@ -97,21 +143,13 @@ def test_idle_reflection_streams_hold_no_thread_of_workers(target) -> None:
 
 
 def test_many_analyses_leave_heartbeats_alone(target) -> None:
-    refused: list[str] = []
-    with target.client("reader") as client:
-        study = client.study("s")
-
-        def analyze() -> None:
-            try:
-                study.analyze()
-            except bo_client.BoClientError as error:
-                refused.append(error.reason)
-
-        askers = [threading.Thread(target=analyze) for _ in range(100)]
-        for asker in askers:
-            asker.start()
+    with grpc.insecure_channel(target.address, OWN) as channel:
+        analyze = channel.unary_unary(f"{SERVICE}AnalyzeStudy")
+        request = pb.AnalyzeStudyRequest(name="studies/s").SerializeToString()
+        asked = [analyze.future(request, timeout=120, metadata=target.metadata("reader")) for _ in range(150)]
         for _ in range(5):
             works(target)
-    for asker in askers:  # the client is closed, and with it every call of it
-        asker.join()
-    assert "OVERLOADED" in refused  # beyond what one token may have at once
+        codes = {one.code() for one in asked if one.done()}
+        for one in asked:
+            one.cancel()
+    assert grpc.StatusCode.RESOURCE_EXHAUSTED in codes  # beyond what one token may have at once

@@ -21,7 +21,7 @@ def main() -> int:
         storage = given.storage or f"sqlite:///{folder}/bo.db"
         log = Path(folder) / "server.log"
         outcome = survive(storage, log, given.kills, given.seed, given.workers, say=lambda t: print(t, flush=True))
-        faults = [line for line in log.read_text().splitlines() if "Traceback" in line or " fault " in line]
+        faults = [line for line in log.read_text().splitlines() if "Traceback" in line or " internal error " in line]
     print(outcome)
     if outcome.violations and given.keep:
         given.keep.write_bytes(pickle.dumps(outcome.history))

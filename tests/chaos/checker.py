@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from tests.chaos.history import Call, Snapshot
-from tests.chaos.stories import ENDED, RUNNING, Handout, Seen, Stories, Story, study_of
+from tests.chaos.stories import ENDED, RUNNING, EvaluatedSet, Stories, Story, SuggestResult, study_of
 
 KINDS = (
     "fault",  # a status that no request of these clients may get
@@ -116,7 +116,7 @@ class Checker:
     # Leases
 
     def _handouts(self, story: Story) -> Iterator[Violation]:
-        given: dict[int, Handout] = {}
+        given: dict[int, SuggestResult] = {}
         for handout in story.handouts:
             attempt = handout.trial.attempt
             if attempt in given:
@@ -153,7 +153,7 @@ class Checker:
     def _observations(self, story: Story) -> Iterator[Violation]:
         seen = list(story.seen)
         if story.name in self.final:
-            seen.append(Seen(math.inf, math.inf, self.final[story.name]))
+            seen.append(EvaluatedSet(math.inf, math.inf, self.final[story.name]))
         yield from _one_identity(story, seen)
         yield from _monotone(story.name, [(s.begin, s.end, s.trial.revision) for s in seen])
         yield from _life(story, seen)
@@ -163,7 +163,7 @@ class Checker:
             if s.begin > gone:
                 yield Violation("undone deletion", story.name, "was seen after it was deleted")
 
-    def _registers(self, story: Story, seen: Sequence[Seen]) -> Iterator[Violation]:
+    def _registers(self, story: Story, seen: Sequence[EvaluatedSet]) -> Iterator[Violation]:
         writes = [_written(c) for c in story.reports if c.request.checkpoint_uri and _recorded(c)]
         for s in seen:
             if not _is_readable(s.begin, s.end, s.trial.checkpoint_uri, "", writes):
@@ -281,7 +281,7 @@ def _recorded(call: Call) -> bool:
     return any(a.is_unknown or (a.answer is not None and a.answer.lease_valid) for a in call.attempts)
 
 
-def _one_identity(story: Story, seen: Sequence[Seen]) -> Iterator[Violation]:
+def _one_identity(story: Story, seen: Sequence[EvaluatedSet]) -> Iterator[Violation]:
     identities = {
         (s.trial.create_time.seconds, s.trial.create_time.nanos, str(sorted(s.trial.parameters.items(), key=str)))
         for s in seen
@@ -303,7 +303,7 @@ def _monotone(name: str, seen: Iterable[tuple[float, float, int]]) -> Iterator[V
             yield Violation("revision", name, f"is {revision} after {most}")
 
 
-def _life(story: Story, seen: Sequence[Seen]) -> Iterator[Violation]:
+def _life(story: Story, seen: Sequence[EvaluatedSet]) -> Iterator[Violation]:
     """In the order of revisions: one state each, nothing after an end, attempts never fewer."""
     states: dict[int, bytes] = {}
     ended: Any = None

@@ -5,6 +5,8 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 CHUNK = 16_384
@@ -36,6 +38,7 @@ class FaultProxy:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._pipes: list[Pipe] = []
         self._guard = threading.Lock()
+        self._is_black = False
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._run, name="proxy")
         self._thread.start()
@@ -61,6 +64,15 @@ class FaultProxy:
             self._count("stall", len(self._pipes))
             for pipe in self._pipes:
                 pipe.held_until = time.monotonic() + seconds
+
+    @contextmanager
+    def black_hole(self) -> Iterator[None]:
+        """Nothing passes on any connection, be it new, and nobody is told; all of it does afterwards."""
+        self._is_black = True
+        try:
+            yield
+        finally:
+            self._is_black = False
 
     def misbehave(self, rng: random.Random) -> str:
         """Does something to a connection at random; what."""
@@ -105,7 +117,7 @@ class FaultProxy:
             self._selector.register(source, selectors.EVENT_READ, pipe)
 
     def _pass(self, pipe: Pipe) -> None:
-        if time.monotonic() < pipe.held_until:
+        if self._is_black or time.monotonic() < pipe.held_until:
             return
         try:
             data = pipe.source.recv(CHUNK)

@@ -44,7 +44,7 @@ class ServerProcess:
 
     def launch(self) -> None:
         """Returns at once."""
-        command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", self.storage, "--processes", "1"]
+        command = [sys.executable, "-m", "bo_service.cli.main", "serve", "--storage", self.storage, "--processes", "1"]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
                 [*command, "--listen", self.address, "--log-level", "warning"],

@@ -12,7 +12,7 @@ QUEUED, RUNNING = 1, 2
 
 
 @dataclass(frozen=True)
-class Seen:
+class EvaluatedSet:
     """A trial as some answer told it; it was so at a moment between `begin` and `end`."""
 
     begin: float
@@ -21,7 +21,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Handout:
+class SuggestResult:
     """A trial in the answer to SuggestTrials: from then on `call`'s sender holds it."""
 
     call: Call
@@ -41,13 +41,13 @@ class Story:
     """All that is known of one trial."""
 
     name: str
-    handouts: list[Handout] = field(default_factory=list)
+    handouts: list[SuggestResult] = field(default_factory=list)
     reports: list[Call] = field(default_factory=list)
     completions: list[Call] = field(default_factory=list)
     stops: list[Call] = field(default_factory=list)
     deletions: list[Call] = field(default_factory=list)
     creations: list[Call] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[EvaluatedSet] = field(default_factory=list)
 
     @property
     def endings(self) -> list[Call]:
@@ -57,7 +57,7 @@ class Story:
     def reports_of(self, token: str) -> list[Call]:
         return [c for c in self.reports if c.request.lease_token == token]
 
-    def sure_until(self, handout: Handout, before: float) -> float:
+    def sure_until(self, handout: SuggestResult, before: float) -> float:
         """Until when the lease is sure to hold, by what its holder was told in calls that ended before a moment."""
         told = [handout.call.begin + handout.seconds] if handout.call.end <= before else []
         for call in self.reports_of(handout.token):
@@ -91,13 +91,13 @@ class Stories(dict[str, Story]):
 
     def _see(self, call: Call, trials: Sequence[Any]) -> None:
         for trial in trials:
-            self[trial.name].seen.append(Seen(call.begin, call.end, trial))
+            self[trial.name].seen.append(EvaluatedSet(call.begin, call.end, trial))
 
     def _add_SuggestTrials(self, call: Call) -> None:
         if call.answer is not None:
             self._see(call, call.answer.trials)
             for trial in call.answer.trials:
-                self[trial.name].handouts.append(Handout(call, trial))
+                self[trial.name].handouts.append(SuggestResult(call, trial))
 
     def _add_CreateTrial(self, call: Call) -> None:
         if call.answer is not None:

@@ -20,6 +20,7 @@ from bo_api.v1 import optimization_service_pb2_grpc as rpc
 from tests.chaos.checker import check
 from tests.chaos.fleet import Fleet, read_all
 from tests.chaos.server import ServerProcess
+from tests.processes import PATIENCE_S
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 LEASE = 2
@@ -102,14 +103,14 @@ def test_a_full_disk_is_told_and_costs_nothing(full: tuple[ServerProcess, SmallF
         assert refusals[-1].reason == "STORAGE_UNAVAILABLE"
         assert "nothing was changed" in refusals[-1].message or "may have saved" in refusals[-1].message
         assert study.trial(alive.number).state is bo_client.TrialState.RUNNING  # what is there can be read
-        time.sleep(LEASE + 2.0)  # no sign of life was taken for longer than a lease
+        time.sleep(LEASE + 1.0)  # no sign of life was taken for longer than a lease
         disk.free()
         freed = time.monotonic()
         while study.trial(dead.number).state is bo_client.TrialState.RUNNING:
-            assert time.monotonic() < freed + LEASE + 15, "a dead worker's trial still runs"
-            assert patiently(alive.heartbeat).lease_valid, "a living worker was declared dead"
+            assert time.monotonic() < freed + PATIENCE_S, "a dead worker's trial still runs"
+            assert call_with_retries(alive.heartbeat).lease_valid, "a living worker was declared dead"
             time.sleep(0.2)
-        assert patiently(lambda: alive.complete({"loss": 0.5})).state is bo_client.TrialState.SUCCEEDED
+        assert call_with_retries(lambda: alive.complete({"loss": 0.5})).state is bo_client.TrialState.SUCCEEDED
     server.stop()
     assert_sound(path)
 
@@ -117,7 +118,7 @@ def test_a_full_disk_is_told_and_costs_nothing(full: tuple[ServerProcess, SmallF
 def refused(study: bo_client.Study, trial: bo_client.RunningTrial) -> list[bo_client.ServerUnavailable]:
     """Refusals, once there are some for each way to write."""
     found = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     step = 0
     while len(found) < 5:
         assert time.monotonic() < deadline, "the disk isn't full"
@@ -130,9 +131,9 @@ def refused(study: bo_client.Study, trial: bo_client.RunningTrial) -> list[bo_cl
     return found
 
 
-def patiently(call: Callable[[], object]) -> object:
+def call_with_retries(call: Callable[[], object]) -> object:
     """Until there is room."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             return call()
@@ -218,7 +219,7 @@ def failing_syncs(pid: int, seconds: float, trace: Path) -> int:
         assert tracer.stderr is not None
         pytest.skip(f"the server can't be traced: {tracer.stderr.read()[-200:]}")
     tracer.send_signal(signal.SIGINT)
-    tracer.communicate(timeout=20)
+    tracer.communicate(timeout=280)
     return trace.read_text().count("INJECTED")
 
 
@@ -233,7 +234,7 @@ def test_a_refusal_for_want_of_room_has_a_reason(
     with grpc.insecure_channel(server.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         stub = rpc.OptimizationServiceStub(channel)
         codes = set()
-        for i in range(200):
+        for i in range(50):
             request.study_id = f"s{i}"
             try:
                 stub.CreateStudy(request, timeout=10)

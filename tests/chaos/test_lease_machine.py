@@ -14,17 +14,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bo_service.adapters.storage.sqlite import SqliteStore
-from bo_service.application import running, studies, suggesting, trials
+from bo_service.application import studies, suggest_trials, trial_lifecycle, trials
+from bo_service.application.context import AppContext
+from bo_service.application.outages import OUTAGE, extend_leases_after_outage
 from bo_service.application.ports import RequestKey
-from bo_service.application.pulse import OUTAGE, keep_pulse
-from bo_service.application.services import Services
-from bo_service.core.blind import quasi_random
-from bo_service.core.domains import FloatDomain
-from bo_service.core.errors import NotFound, WrongLease, WrongState
-from bo_service.core.space import Parameter, SearchSpace
-from bo_service.core.study import Algorithm, ExecutionSettings, Goal, Metric, StudySpec, SuggestionSettings
-from bo_service.core.trial import Failure, FailureReason, Measurement, TrialState
+from bo_service.domain.errors import NotFound, UnknownLease, WrongState
+from bo_service.domain.parameter_types import FloatDomain
+from bo_service.domain.search_space import Parameter, SearchSpace
+from bo_service.domain.study import Algorithm, ExecutionSettings, Goal, Metric, StudySpec, SuggestionSettings
+from bo_service.domain.trial import Failure, FailureReason, Measurement, TrialState
+from bo_service.optimizer.initial_design import quasi_random
+from bo_service.storage.sqlite import SqliteStore
 
 LEASE, MOST = 30, 2
 TICK = 2
@@ -60,12 +60,12 @@ class Blind:
     def suggest(self, *_: object) -> None:
         return None
 
-    def suggest_blind(self, evidence: Any, count: int) -> Any:
+    def suggest_quasi_random(self, evidence: Any, count: int) -> Any:
         return quasi_random(evidence, count)
 
 
 @dataclass
-class Known:
+class StudySnapshot:
     """A trial as the rules have it. Seconds count only while a server lives."""
 
     parameters: dict[str, Any]
@@ -92,21 +92,21 @@ class LeaseMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
         self.clock = Clock()
-        self.services = self.opened()
-        studies.create_study(self.services, studies.NewStudy("s", SPEC, "", {}), None)
-        self.known: dict[int, Known] = {}
+        self.app = self.opened()
+        studies.create_study(self.app, studies.NewStudy("s", SPEC, "", {}), None)
+        self.known: dict[int, StudySnapshot] = {}
         self.used: set[int] = set()
         self.answers: list[tuple[Any, Any]] = []
         self.calls = 0
         self.revision = 0
 
-    def opened(self) -> Services:
-        services = Services(SqliteStore(Path(self.folder.name) / "bo.db"), self.clock, Blind())  # type: ignore[arg-type]
-        keep_pulse(services)
-        return services
+    def opened(self) -> AppContext:
+        app = AppContext.of(SqliteStore(Path(self.folder.name) / "bo.db"), self.clock, Blind())  # type: ignore[arg-type]
+        extend_leases_after_outage(app)
+        return app
 
     def teardown(self) -> None:
-        self.services.store.close()  # type: ignore[attr-defined]
+        self.app.store.close()  # type: ignore[attr-defined]
         self.folder.cleanup()
 
     def key(self, method: str) -> RequestKey:
@@ -119,7 +119,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.answers.append((call, answer))
         return answer
 
-    def pick(self, at: int, *states: str) -> tuple[int, Known] | None:
+    def pick(self, at: int, *states: str) -> tuple[int, StudySnapshot] | None:
         found = [(n, t) for n, t in sorted(self.known.items()) if t.state in states]
         return found[at % len(found)] if found else None
 
@@ -127,23 +127,23 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @rule()
     def suggest(self) -> None:
-        key, services = self.key("suggest"), self.services
-        ask = suggesting.Ask("s", 1, "w", 0.0)
-        (given,) = self.kept(lambda: suggesting.suggest_trials(self.services, ask, key)).trials
+        key, app = self.key("suggest"), self.app
+        ask = suggest_trials.SuggestRequest("s", 1, "w", 0.0)
+        (given,) = self.kept(lambda: suggest_trials.suggest_trials(self.app, ask, key)).trials
         queued = sorted(n for n, t in self.known.items() if t.state == "queued")
         if queued:  # the oldest first, as it was left
             assert given.number == queued[0]
         else:
             assert given.number not in self.used
             assert given.parameters not in [t.parameters for t in self.known.values()]
-            self.known[given.number] = Known(dict(given.parameters))
+            self.known[given.number] = StudySnapshot(dict(given.parameters))
         trial = self.known[given.number]
         assert (dict(given.parameters), given.checkpoint_uri) == (trial.parameters, trial.checkpoint)
         trial.state, trial.attempt, trial.silent, trial.spared = "running", trial.attempt + 1, 0.0, 0.0
         assert given.attempt == trial.attempt
         assert given.lease is not None
         assert all(given.lease.token not in t.tokens for t in self.known.values())
-        assert (given.lease.expire_time - services.clock.now()).total_seconds() == LEASE
+        assert (given.lease.expire_time - app.clock.now()).total_seconds() == LEASE
         trial.tokens.append(given.lease.token)
         self.used.add(given.number)
 
@@ -157,7 +157,7 @@ class LeaseMachine(RuleBasedStateMachine):
         number, trial = found
         token = trial.tokens[-1 - holder % len(trial.tokens)]
         values = [Measurement({"loss": float(self.calls)}, step)] if with_values else []
-        told = running.report_measurements(self.services, "s", number, token, values, uri)
+        told = trial_lifecycle.report_measurements(self.app, "s", number, token, values, uri)
         holds = trial.state == "running" and token == trial.tokens[-1]
         assert told.lease_valid == holds
         assert told.should_stop == (not holds or trial.is_asked_to_stop)
@@ -177,7 +177,7 @@ class LeaseMachine(RuleBasedStateMachine):
         outcome = Measurement({"loss": float(self.calls)}, 5) if reason is None else Failure(reason, "why")
 
         def call() -> Any:
-            return running.complete_trial(self.services, "s", number, token, outcome, key)
+            return trial_lifecycle.complete_trial(self.app, "s", number, token, outcome, key)
 
         if trial.state in ENDED:
             with pytest.raises(WrongState):
@@ -196,18 +196,18 @@ class LeaseMachine(RuleBasedStateMachine):
     def complete_with_a_token_of_nobody(self, at: int) -> None:
         found = self.pick(at, "running", "queued")
         if found is not None:
-            with pytest.raises(WrongLease):
-                running.complete_trial(self.services, "s", found[0], "nobody's", Measurement({"loss": 1.0}), None)
+            with pytest.raises(UnknownLease):
+                trial_lifecycle.complete_trial(self.app, "s", found[0], "nobody's", Measurement({"loss": 1.0}), None)
 
     # What people do
 
     @rule(x=st.floats(0.0, 1.0))
     def queue(self, x: float) -> None:
         key = self.key("create")
-        made = self.kept(lambda: trials.create_trial(self.services, "s", trials.NewTrial({"x": x}, {}), key))
+        made = self.kept(lambda: trials.create_trial(self.app, "s", trials.NewTrial({"x": x}, {}), key))
         assert made.number not in self.used
         self.used.add(made.number)
-        self.known[made.number] = Known({"x": x})
+        self.known[made.number] = StudySnapshot({"x": x})
 
     @rule(at=picks)
     def stop(self, at: int) -> None:
@@ -215,7 +215,7 @@ class LeaseMachine(RuleBasedStateMachine):
         if found is not None:
             number, trial = found
             key = self.key("stop")
-            self.kept(lambda: trials.stop_trial(self.services, "s", number, "enough", key))
+            self.kept(lambda: trials.stop_trial(self.app, "s", number, "enough", key))
             trial.is_asked_to_stop = True
             trial.state = "stopped" if trial.state == "queued" else trial.state
 
@@ -228,12 +228,12 @@ class LeaseMachine(RuleBasedStateMachine):
         key = self.key("drop")
         if trial.state == "running":
             with pytest.raises(WrongState):
-                trials.delete_trial(self.services, "s", number, key)
+                trials.delete_trial(self.app, "s", number, key)
             return
-        self.kept(lambda: trials.delete_trial(self.services, "s", number, key))
+        self.kept(lambda: trials.delete_trial(self.app, "s", number, key))
         del self.known[number]
         with pytest.raises(NotFound):
-            trials.get_trial(self.services, "s", number, full=False)
+            trials.get_trial(self.app, "s", number, full=False)
 
     # What happens
 
@@ -244,14 +244,14 @@ class LeaseMachine(RuleBasedStateMachine):
             self.clock.turn(TICK)
             for trial in self.known.values():
                 trial.silent += TICK if trial.state == "running" else 0
-            keep_pulse(self.services)
-            running.expire_leases(self.services)
+            extend_leases_after_outage(self.app)
+            trial_lifecycle.expire_leases(self.app)
             self._follow_expiries()
 
     def _follow_expiries(self) -> None:
         """A lease may run out when its holder was silent for its whole length, and must soon after."""
-        with self.services.store.read() as records:
-            states = {t.number: t.state for t in records.trials.select("s")}
+        with self.app.store.read() as records:
+            states = {t.number: t.state for t in records.list_trials("s")}
         for number, trial in self.known.items():
             if trial.state != "running":
                 continue
@@ -265,18 +265,18 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0, 1, 2, 4, 60, 3600, 86_400]), jump=st.sampled_from([0, 0, 3600, -3600]))
     def outage(self, seconds: int, jump: int) -> None:
         """The server is killed, and another started; the clock may be set meanwhile."""
-        self.services.store.close()  # type: ignore[attr-defined]
+        self.app.store.close()  # type: ignore[attr-defined]
         self.clock.turn(seconds + jump)
-        self.services = self.opened()
+        self.app = self.opened()
         self._spare(seconds, jump)
 
     @rule(seconds=st.sampled_from([4, 60, 3600]), jump=st.sampled_from([0, 3600, -3600]), pulse_first=st.booleans())
     def stall(self, seconds: int, jump: int, pulse_first: bool) -> None:
         """The server stands still, or its clock is set."""
         self.clock.turn(seconds + jump)
-        acts = [keep_pulse, running.expire_leases]
+        acts = [extend_leases_after_outage, trial_lifecycle.expire_leases]
         for act in acts if pulse_first else reversed(acts):
-            act(self.services)
+            act(self.app)
         self._spare(seconds, jump)
         self._follow_expiries()
 
@@ -300,11 +300,11 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @invariant()
     def everything_is_as_the_rules_have_it(self) -> None:
-        with self.services.store.read() as records:
-            study = records.studies.get("s")
-            stored = {t.number: t for t in records.trials.select("s")}
-            curves = records.measurements.of("s", list(stored))
-            counts = dict(records.trials.counts("s"))
+        with self.app.store.read() as records:
+            study = records.get_study("s")
+            stored = {t.number: t for t in records.list_trials("s")}
+            curves = records.get_measurements("s", list(stored))
+            counts = dict(records.count_trials("s"))
         assert set(stored) == set(self.known)
         for number, trial in self.known.items():
             found = stored[number]

@@ -12,6 +12,7 @@ from tests.chaos.checker import check
 from tests.chaos.fleet import Fleet, read_all
 from tests.chaos.proxy import FaultProxy
 from tests.chaos.server import ServerProcess
+from tests.processes import PATIENCE_S
 
 
 def proxied(server: ServerProcess) -> FaultProxy:
@@ -20,14 +21,14 @@ def proxied(server: ServerProcess) -> FaultProxy:
 
 
 def misbehaving(server: ServerProcess, seconds: float, seed: int) -> tuple[Fleet, FaultProxy]:
-    """A fleet that has worked over a bad network for so long."""
+    """A fleet that has worked over a bad network for so long, and has had answers, however slow the machine."""
     rng = random.Random(seed)
     with proxied(server) as proxy:
         fleet = Fleet(proxy.address, seed, workers=8)
         fleet.start()
         try:
             end = time.monotonic() + seconds
-            while time.monotonic() < end:
+            while time.monotonic() < end or (fleet.acknowledged < 40 and time.monotonic() < end + PATIENCE_S):
                 time.sleep(rng.uniform(0.02, 0.4))
                 proxy.misbehave(rng)
         finally:
@@ -35,7 +36,7 @@ def misbehaving(server: ServerProcess, seconds: float, seed: int) -> tuple[Fleet
     return fleet, proxy
 
 
-@pytest.mark.parametrize("seconds", [8.0, pytest.param(120.0, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("seconds", [3.0, pytest.param(120.0, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def test_a_bad_network(start: Callable[..., ServerProcess], log: Path, seconds: float) -> None:
     server = start()
     fleet, proxy = misbehaving(server, seconds, seed=int(seconds))
@@ -53,13 +54,13 @@ def test_a_bad_network(start: Callable[..., ServerProcess], log: Path, seconds: 
 
 def test_the_client_rides_out_a_stall(start: Callable[..., ServerProcess]) -> None:
     space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
-    with proxied(start()) as proxy, bo_client.connect(proxy.address, patience=60.0, timeout=2.0) as client:
+    with proxied(start()) as proxy, bo_client.connect(proxy.address, patience=PATIENCE_S, timeout=0.5) as client:
         study = client.create_study("s", space, "loss", goal="minimize", lease_duration=20)
         (trial,) = study.suggest()
-        proxy.stall(3.0)
+        proxy.stall(1.0)
         began = time.monotonic()
         assert trial.heartbeat().lease_valid
-        proxy.stall(3.0)
+        proxy.stall(1.0)
         assert trial.complete({"loss": 0.5}).state is bo_client.TrialState.SUCCEEDED
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < PATIENCE_S
         assert study.info().ended == 1

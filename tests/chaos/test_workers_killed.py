@@ -11,6 +11,7 @@ from typing import Any
 import bo_client
 
 from tests.chaos.server import ServerProcess
+from tests.processes import PATIENCE_S
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 LEASE = 2
@@ -31,7 +32,7 @@ class WorkerProcess:
 
     def until(self, count: int) -> list[dict[str, Any]]:
         """What it said, once these are so many."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while len(self.events) < count:
             assert time.monotonic() < deadline, self._said.read_text()
             time.sleep(0.02)
@@ -42,22 +43,22 @@ def test_the_dead_are_succeeded_and_the_living_left_alone(start: Callable[..., S
     server = start()
     with bo_client.connect(server.address) as client:
         study = client.create_study(
-            "s", SPACE, "loss", goal="minimize", algorithm="quasi_random", lease_duration=LEASE, max_trials=6
+            "s", SPACE, "loss", goal="minimize", algorithm="quasi_random", lease_duration=LEASE, max_trials=4
         )
-        # the dead would work for an hour; the living work longer than three leases
+        # the dead would work for an hour; the living work longer than two leases
         doomed = [WorkerProcess(server.address, f"dead{i}", tmp_path / f"dead{i}", 3600.0) for i in range(2)]
         killed = [worker.until(1)[0]["got"] for worker in doomed]
         checkpointed(study, killed)
-        living = [WorkerProcess(server.address, f"live{i}", tmp_path / f"live{i}", 3.5 * LEASE) for i in range(2)]
+        living = [WorkerProcess(server.address, f"live{i}", tmp_path / f"live{i}", 2.5 * LEASE) for i in range(2)]
         for worker in doomed:
             worker.process.kill()
             worker.process.wait()
         died_at = time.monotonic()
         while any(study.trial(n).worker_id.startswith("dead") for n in killed):
-            assert time.monotonic() < died_at + LEASE + 10, "a dead worker's trial still runs"
+            assert time.monotonic() < died_at + PATIENCE_S, "a dead worker's trial still runs"
             time.sleep(0.1)
         for worker in living:
-            assert worker.process.wait(timeout=120) == 0
+            assert worker.process.wait(timeout=280) == 0
         events = [event for worker in living for event in worker.events]
         trials = list(study.trials())
     assert not [e for e in events if "lost" in e]
@@ -70,7 +71,7 @@ def test_the_dead_are_succeeded_and_the_living_left_alone(start: Callable[..., S
 
 
 def checkpointed(study: bo_client.Study, numbers: list[int]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while not all(study.trial(n).checkpoint_uri for n in numbers):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -83,11 +84,11 @@ def test_a_server_that_stalls_takes_no_trial_from_the_living(start: Callable[...
         alive, dead = study.suggest(2)
         assert alive.heartbeat().lease_valid
         server.stall()
-        time.sleep(LEASE + 3.5)
+        time.sleep(2 * LEASE)
         server.resume()
         resumed = time.monotonic()
         gone = False
-        while time.monotonic() < resumed + LEASE + 12 and not gone:
+        while time.monotonic() < resumed + PATIENCE_S and not gone:
             assert alive.heartbeat().lease_valid
             gone = study.trial(dead.number).state is bo_client.TrialState.QUEUED
             time.sleep(0.2)

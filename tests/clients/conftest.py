@@ -1,11 +1,11 @@
-"""A study in memory, and the command `bo` upon it."""
+"""A study on a server in this process, and the command `bo` upon it."""
 
 from collections.abc import Callable
 
 import bo_client
 import pytest
-from bo_client.cli import main
-from bo_client.testing import FakeServer
+from bo_client.cli.main import main
+from bo_client.testing import InProcessServer
 from click.testing import CliRunner, Result
 
 SPACE = bo_client.SearchSpace(
@@ -18,8 +18,8 @@ SPACE = bo_client.SearchSpace(
 
 
 @pytest.fixture
-def fake() -> FakeServer:
-    return FakeServer()
+def server() -> InProcessServer:
+    return InProcessServer()
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def space() -> bo_client.SearchSpace:
 
 
 @pytest.fixture
-def study(fake: FakeServer) -> bo_client.Study:
+def study(server: InProcessServer) -> bo_client.Study:
     metrics = [bo_client.Metric("loss", "minimize", unit="nats"), bo_client.Metric("accuracy", role="information")]
-    return fake.client().create_study("s", SPACE, metrics, max_trials=6)
+    return server.client().create_study("s", SPACE, metrics, max_trials=6)
 
 
 @pytest.fixture
@@ -51,6 +51,6 @@ def seen(study: bo_client.Study) -> bo_client.Study:
 
 
 @pytest.fixture
-def bo(fake: FakeServer) -> Callable[..., Result]:
+def bo(server: InProcessServer) -> Callable[..., Result]:
     """Runs the command; standard output and standard error are kept apart."""
-    return lambda *arguments, **more: CliRunner().invoke(main, [str(a) for a in arguments], obj=fake.client(), **more)
+    return lambda *arguments, **more: CliRunner().invoke(main, [str(a) for a in arguments], obj=server.client(), **more)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bo_client
 import pytest
-from bo_client.cli import main
+from bo_client.cli.main import main
 from click.testing import CliRunner
 
 State = bo_client.TrialState
@@ -22,19 +22,19 @@ settings: {max_trials: 30}
 """
 
 
-def test_create(bo, fake, tmp_path: Path) -> None:
+def test_create(bo, server, tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(FILE)
     done = bo("create", "new", "--space", file, "--seed", 5, "--label", "team=vision")
     assert done.output == "studies/new: 2 parameters, minimize loss\n"
-    info = fake.client().study("new").info()
+    info = server.client().study("new").info()
     assert (info.settings["max_trials"], info.settings["seed"], info.labels) == (30, 5, {"team": "vision"})
 
 
 SEVERAL = FILE.replace("loss: minimize", "loss: minimize, score: {goal: maximize, unit: '%'}, latency: {at_most: 50}")
 
 
-def test_create_with_several_metrics(bo, fake, tmp_path: Path) -> None:
+def test_create_with_several_metrics(bo, server, tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(SEVERAL)
     done = bo("create", "new", "--space", file)
@@ -47,11 +47,11 @@ def test_create_with_several_metrics(bo, fake, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("option", "kept"), [("--per-cost", True), ("--no-per-cost", False), (None, True)])
-def test_create_with_an_acquisition_and_cost(bo, fake, tmp_path: Path, option, kept) -> None:
+def test_create_with_an_acquisition_and_cost(bo, server, tmp_path: Path, option, kept) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(FILE.replace("max_trials: 30", "acquisition: ucb, per_cost: true"))
     assert bo("create", "new", "--space", file, "--acquisition", "portfolio", *[option] * bool(option)).exit_code == 0
-    found = fake.client().study("new").info().settings
+    found = server.client().study("new").info().settings
     assert (found["acquisition"], found.get("per_cost", False)) == ("portfolio", kept)
 
 
@@ -64,7 +64,7 @@ def test_create_tells_every_mistake_in_the_file(bo, tmp_path: Path) -> None:
     assert "metrics.loss" in done.stderr
 
 
-def test_create_from_earlier_studies(bo, fake, tmp_path: Path) -> None:
+def test_create_from_earlier_studies(bo, server, tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(FILE)
     for name in ("first", "second"):
@@ -72,7 +72,7 @@ def test_create_from_earlier_studies(bo, fake, tmp_path: Path) -> None:
     assert "starts" not in bo("show", "first").output
     file.write_text(FILE.replace("max_trials: 30", "warm_start_studies: [first]"))
     assert bo("create", "third", "--space", file).exit_code == 0
-    assert fake.client().study("third").info().warm_start_studies == ("first",)
+    assert server.client().study("third").info().warm_start_studies == ("first",)
     bo("create", "new", "--space", file, "--warm-start", "second", "--warm-start", "third")
     assert "\nstarts    from second, third\n" in bo("show", "new").output
     record = json.loads(bo("show", "new", "--json").output)
@@ -103,14 +103,14 @@ def test_best(bo, seen) -> None:
 
 
 @pytest.fixture
-def several(fake, space) -> bo_client.Study:
+def several(server, space) -> bo_client.Study:
     """Two objectives and a bound; of four results one is beyond it, one is beaten, two are best."""
     metrics = [
         bo_client.Metric("loss", "minimize", unit="nats"),
         bo_client.Metric("score", "maximize"),
         bo_client.Metric.at_most("size", 5.0, "MB"),
     ]
-    study = fake.client().create_study("several", space, metrics, max_trials=4)
+    study = server.client().create_study("several", space, metrics, max_trials=4)
     for loss, score, size in ((2.0, 9.0, 1.0), (3.0, 8.0, 1.0), (1.0, 7.0, 5.0), (0.5, 9.5, 6.0)):
         study.suggest()[0].complete({"loss": loss, "score": score, "size": size})
     return study
@@ -148,9 +148,9 @@ def test_explain_several_objectives(bo, several) -> None:
     assert text.index("What matters for loss (nats)") < text.index("What matters for score")
 
 
-def test_best_within_a_bound(bo, fake, space) -> None:
+def test_best_within_a_bound(bo, server, space) -> None:
     metrics = [bo_client.Metric("loss", "minimize"), bo_client.Metric.at_least("recall", 0.5)]
-    study = fake.client().create_study("bounded", space, metrics)
+    study = server.client().create_study("bounded", space, metrics)
     study.suggest()[0].complete({"loss": 1.0, "recall": 0.25})
     assert "no trial of bounded has a result within the bounds yet" in bo("best", "bounded").stderr
     assert "no trial has a result within the bounds yet" in bo("show", "bounded").output
@@ -213,12 +213,12 @@ def test_pause_resume_finish(bo, study) -> None:
     assert "completed" in bo("suggest", "s").stderr
 
 
-def test_delete_asks_first(bo, seen, fake) -> None:
+def test_delete_asks_first(bo, seen, server) -> None:
     assert bo("delete", "s", input="n\n").exit_code == 1
-    assert [i.id for i in fake.client().studies()] == ["s"]
+    assert [i.id for i in server.client().studies()] == ["s"]
     assert bo("delete", "s", "--trial", 1, "--yes").output == "deleted trial 1 of s\n"
     assert bo("delete", "s", "--yes").exit_code == 0
-    assert list(fake.client().studies()) == []
+    assert list(server.client().studies()) == []
 
 
 def test_export_csv(bo, seen, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_plot_of_nothing(bo, study, tmp_path: Path) -> None:
 
 def test_plot_into_no_folder(bo, seen, tmp_path: Path) -> None:
     done = bo("plot", "s", "-o", tmp_path / "no" / "p.png")
-    assert (done.exit_code, "can't be written" in done.stderr) == (1, True)
+    assert (done.exit_code, "cannot be written" in done.stderr) == (1, True)
 
 
 def test_predict(bo, seen) -> None:
@@ -269,15 +269,20 @@ def known(seen) -> bo_client.Study:
 
 def test_explain(bo, known) -> None:
     text = bo("explain", "s").output
+    analysis = known.analyze()
     assert "What matters for loss (nats)" in text
-    assert re.search(r"^groups +█+ +0\.33 ± 0\.00 +█+ +0\.33", text, re.MULTILINE)
-    assert re.search(r"^2 \* +100% +0\.75 +", text, re.MULTILINE)
-    assert known.analyze().best.summary in text
+    for name, shares in analysis.importance.items():
+        share = f"{shares.total.value:.2f} ± {shares.total.error:.2f}"
+        assert re.search(rf"^{name} .* {re.escape(share)}", text, re.MULTILINE), share
+    (best,) = (c for c in analysis.best.contenders if c.trial == analysis.best.observed_best)
+    assert re.search(rf"^{best.trial} \* +{best.probability:.0%} +{best.observed:g} ", text, re.MULTILINE)
+    assert analysis.best.summary in text
     told = json.loads(bo("explain", "s", "--json").output)
     (metric,) = told["metrics"]
     assert (metric["metric"], told["observation_count"]) == ("loss", 3)
-    assert [c["trial"] for c in metric["best"]["contenders"]] == [2, 6, 1]
-    assert metric["importance"][0]["parameters"][0]["total"] == {"value": 1 / 3, "error": 0.0}
+    assert [c["trial"] for c in metric["best"]["contenders"]] == [c.trial for c in analysis.best.contenders]
+    first, total = metric["importance"][0]["parameters"][0], analysis.metrics[0].importance[0].parameters[0].total
+    assert first["total"] == {"value": total.value, "error": total.error}
 
 
 def test_slice(bo, known) -> None:
@@ -296,7 +301,7 @@ def test_plots_of_the_surrogate(bo, known, tmp_path: Path, kind) -> None:
     assert file.read_bytes().startswith(b"\x89PNG")
 
 
-def test_watch_without_a_terminal(bo, fake, study) -> None:
+def test_watch_without_a_terminal(bo, server, study) -> None:
     for value in (3.0, 2.0, 1.0, 4.0, 5.0):
         study.suggest()[0].complete({"loss": value})
     study.suggest()[0].fail("DIVERGED")
@@ -346,6 +351,7 @@ EVERY = [
     ("resume",),
     ("finish",),
     ("delete", "--yes"),
+    ("workers",),
     ("watch",),
     ("plot", "-o", "p.png"),
     ("export", "--format", "csv"),
@@ -366,13 +372,13 @@ def test_an_unknown_study_is_told_in_one_line(bo, command) -> None:
     name, *rest = command
     done = bo(name, "nobody", *rest)
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == "Error: there is no study 'nobody'\n"
+    assert done.stderr == "Error: there is no study studies/nobody; create it, or see ListStudies (`bo studies`)\n"
 
 
 @pytest.mark.parametrize("command", EVERY, ids=lambda command: command[0])
-def test_a_server_that_does_not_answer_is_told_in_one_line(bo, fake, study, command) -> None:
+def test_a_server_that_does_not_answer_is_told_in_one_line(bo, server, study, command) -> None:
     name, *rest = command
-    with fake.outage():
+    with server.outage():
         done = bo(name, "s", *rest)
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: no server answers")
@@ -382,7 +388,7 @@ def test_a_server_that_does_not_answer_is_told_in_one_line(bo, fake, study, comm
     ("arguments", "hint"),
     [
         (("show",), "STUDY"),
-        (("enqueue", "s", "lr"), "no NAME=VALUE"),
+        (("enqueue", "s", "lr"), "not NAME=VALUE"),
         (("enqueue", "s"), "PARAMETER=VALUE"),
         (("suggest", "s", "--count", 0), "1<=x<=100"),
         (("suggest", "s", "--count", "many"), "many"),
@@ -393,7 +399,7 @@ def test_a_server_that_does_not_answer_is_told_in_one_line(bo, fake, study, comm
         (("export", "s", "--format", "xml"), "csv"),
         (("report", "s"), "-o FILE"),
         (("report", "s", "1", "--step", "1", "loss=1"), "--lease"),
-        (("report", "s", "1", "-o", "p.html"), "either"),
+        (("report", "s", "1", "-o", "p.html"), "give one or the other"),
         (("forget", "s"), "forget"),
     ],
 )
@@ -409,11 +415,11 @@ def test_a_command_line_that_makes_no_sense_ends_with_2(bo, study, arguments, hi
         (("complete", "s", 1, "--lease", "x", "loss=1"), "lease_token"),
         (("complete", "s", 1, "--lease", "LEASE", "loss=nan"), "DIVERGED"),
         (("complete", "s", 1, "--lease", "LEASE", "accuracy=1"), "loss"),
-        (("delete", "s", "--trial", 1, "--yes"), "RUNNING"),
+        (("delete", "s", "--trial", 1, "--yes"), "is running"),
         (("delete", "s", "--trial", 7, "--yes"), "7"),
-        (("predict", "s", "lr=0.1", "norm=batch"), "two results"),
-        (("explain", "s"), "3 results"),
-        (("slice", "s", "lr"), "two results"),
+        (("predict", "s", "lr=0.1", "norm=batch"), "at least 2"),
+        (("explain", "s"), "at least 3"),
+        (("slice", "s", "lr"), "at least 2"),
         (("slice", "s", "depth"), "depth"),
         (("plot", "s", "-o", "p.png", "--kind", "slice", "--parameter", "depth"), "depth"),
         (("create", "s", "--space", "nowhere.yaml"), "nowhere.yaml"),
@@ -479,3 +485,26 @@ def test_an_address_without_a_port_is_told_in_one_line() -> None:
     assert done.exit_code == 1
     assert "HOST:PORT" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_trial_is_trained_in_parts_by_hand(server, space, bo) -> None:
+    fidelity = {"metric": "epoch", "max": 9}
+    server.client().create_study("parts", space, "loss", goal="minimize", fidelity=fidelity, max_trials=2)
+    (given,) = json.loads(bo("suggest", "parts", "--can-resume", "--json").stdout)
+    assert (given["until_step"], given["checkpoint_uri"]) == (1, "")
+    lease = ("--lease", given["lease_token"])
+    told = bo("report", "parts", 1, *lease, "--step", 1, "loss=0.5")
+    assert told.stdout.startswith("pause: Successive halving: at epoch 1 loss was 0.5")
+    assert bo("pause", "parts", 1).exit_code == 2  # neither the study nor a trial
+    assert bo("pause", "parts", 1, *lease, "--checkpoint", "gs://a").stdout == "trial 1 PAUSED\n"
+    assert "1 paused" in bo("show", "parts").stdout
+    assert "no trial has a result yet; 1 is paused, without a final measurement" in bo("show", "parts").stdout
+    assert re.search(r"^1 +PAUSED", bo("show", "parts").stdout, re.MULTILINE)
+    shown = json.loads(bo("show", "parts", "--trial", 1, "--json").stdout)
+    assert (shown["pause"]["step"], shown["checkpoint_uri"]) == (1, "gs://a")
+    (second,) = json.loads(bo("suggest", "parts", "--can-resume", "--json").stdout)
+    bo("report", "parts", 2, "--lease", second["lease_token"], "--step", 1, "--checkpoint", "gs://b", "loss=0.6")
+    assert bo("pause", "parts", 2, "--lease", second["lease_token"]).stdout == "trial 2 PAUSED\n"
+    again = bo("suggest", "parts", "--can-resume").stdout
+    assert "trial 1, leased" in again
+    assert "  resume from gs://a\n  run until step 3\n" in again

@@ -7,8 +7,8 @@ import bo_client
 import pytest
 from bo_api.v1 import optimization_service_pb2 as service_pb
 from bo_api.v1 import study_pb2, trial_pb2
-from bo_client.wire import codec, codec_space
-from hypothesis import given
+from bo_client.wire import codec, codec_settings, codec_space
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_./-]{0,12}", fullmatch=True)
@@ -51,7 +51,7 @@ SETTINGS = st.fixed_dictionaries(
         "lease_duration": st.integers(0, 10**9).map(lambda micros: micros / 1e6),
         "max_attempts": st.integers(0, 2**31 - 1),
         "seed": st.integers(-(2**63), 2**63 - 1),
-        "algorithm": st.sampled_from(["gaussian_process", "quasi_random"]),
+        "algorithm": st.sampled_from(["gaussian_process", "quasi_random", "hill_climb"]),
         "acquisition": st.sampled_from(["log_ei", "ucb", "log_pi", "portfolio"]),
         "per_cost": st.just(True),
         "initial_trials": st.integers(0, 2**31 - 1),
@@ -76,6 +76,7 @@ def test_values(values: dict[str, bo_client.Value]) -> None:
 
 
 @given(SPACES)
+@example(bo_client.SearchSpace([bo_client.DiscreteParameter("a", [1.0, 2.0], default=2**53 + 1)]))
 def test_spaces(space: bo_client.SearchSpace) -> None:
     assert codec_space.space_from_wire(over_the_wire(codec_space.space_to_wire(space))) == space
 
@@ -103,13 +104,13 @@ def test_a_bound_admits_what_reaches_it(metric: bo_client.Metric, within: float,
 @given(SETTINGS)
 def test_settings(settings: bo_client.StudySettings) -> None:
     spec = codec.spec_to_wire(bo_client.SearchSpace([]), [], settings)
-    assert codec.settings_from_wire(over_the_wire(spec)) == settings
+    assert codec_settings.settings_from_wire(over_the_wire(spec)) == settings
 
 
 def test_what_is_not_per_cost_is_not_told() -> None:
     spec = codec.spec_to_wire(bo_client.SearchSpace([]), [], {"per_cost": True})
-    codec.settings_to_wire({"per_cost": False}, spec)
-    assert codec.settings_from_wire(over_the_wire(spec)) == {}
+    codec_settings.settings_to_wire({"per_cost": False}, spec)
+    assert codec_settings.settings_from_wire(over_the_wire(spec)) == {}
 
 
 @given(SETTINGS)
@@ -117,7 +118,7 @@ def test_every_setting_has_its_path(settings: bo_client.StudySettings) -> None:
     """UpdateStudy changes what its mask names: each setting must be where SETTING_PATHS says."""
     study = study_pb2.Study(spec=codec.spec_to_wire(bo_client.SearchSpace([]), [], settings))
     for name in settings:
-        owner, field = study, codec.SETTING_PATHS[name].split(".")
+        owner, field = study, codec_settings.SETTING_PATHS[name].split(".")
         for part in field[:-1]:
             owner = getattr(owner, part)
         assert field[-1] in {descriptor.name for descriptor, _ in owner.ListFields()}
@@ -255,7 +256,9 @@ def test_numbers_of_numpy_are_numbers() -> None:
     [
         ({"seed": 2**70}, "seed"),
         ({"max_trials": "many"}, "max_trials"),
-        ({"algorithm": "magic"}, "algorithm"),
+        ({"algorithm": ""}, "algorithm"),
+        ({"algorithm": 3}, "algorithm"),
+        ({"algorithm": "\ud800"}, "custom_algorithm"),
         ({"acquisition": "luck"}, "acquisition"),
         ({"per_cost": 1}, "per_cost"),
         ({"per_cost": "no"}, "per_cost"),

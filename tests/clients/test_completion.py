@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bo_client
 import pytest
-from bo_client.cli import main
+from bo_client.cli.main import main
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
@@ -20,8 +20,8 @@ def offered(client: bo_client.Client | None, *words: str, incomplete: str = "") 
     return [item.value for item in complete.get_completions(list(words), incomplete)]
 
 
-def test_commands_options_and_studies_are_offered(fake, study) -> None:
-    client = fake.client()
+def test_commands_options_and_studies_are_offered(server, study) -> None:
+    client = server.client()
     client.create_study("other", study.definition.space, "loss", goal="minimize")
     assert offered(client, incomplete="sug") == ["suggest"]
     assert "--json" in offered(client, "suggest", incomplete="--")
@@ -42,7 +42,7 @@ def test_each_shell_gets_a_script_for_all_programs(shell: str) -> None:
     for program in PROGRAMS:
         assert f"_{program.upper().replace('-', '_')}_COMPLETE={shell}_complete" in done.output
     if shutil.which(shell):
-        subprocess.run([shell, "-n"], input=done.output, text=True, check=True, timeout=60)
+        subprocess.run([shell, "-n"], input=done.output, text=True, check=True, timeout=280)
 
 
 def test_bash_completes_each_program(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import bo_client
 import pytest
 from bo_client.integrations import domains
 from bo_client.integrations.domains import Domain, Translation
-from bo_client.parameters import NAME, admits
+from bo_client.limits import NAME
+from bo_client.parameters import admits
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,9 +16,9 @@ finite = st.floats(-1e6, 1e6)
 
 def check(domain: Domain, value: Any) -> None:
     """The service admits it, and it comes back as it was."""
-    wire = domain.outward(value)
+    wire = domain.to_service(value)
     assert admits(domain.parameter, wire)
-    back = domain.inward(wire)
+    back = domain.from_service(wire)
     assert back == pytest.approx(value) if isinstance(value, float) else back == value
     assert type(back) is type(value)
 
@@ -42,8 +43,8 @@ def test_steps_of_real_numbers(low: float, step: float, count: int, data: st.Dat
 
 
 def test_a_listed_number_is_found_despite_rounding() -> None:
-    assert domains.stepped("x", 0.0, 1.0, 0.1).outward(0.3) == 0.1 * 3 != 0.3
-    assert domains.numbers("n", [1, 2]).outward(2) == 2
+    assert domains.stepped("x", 0.0, 1.0, 0.1).to_service(0.3) == 0.1 * 3 != 0.3
+    assert domains.numbers("n", [1, 2]).to_service(2) == 2
 
 
 @given(st.floats(1e-4, 1.0), st.floats(1e-3, 1e3), st.floats(0, 1))
@@ -51,9 +52,9 @@ def test_mirrored_numbers_stay_within_their_bounds(low: float, width: float, sha
     high = low + width
     domain = domains.mirrored("m", low, high)
     for value in (low, high, min(low + share * width, high)):
-        assert low <= domain.inward(domain.outward(value)) <= high
-        assert domain.inward(domain.outward(value)) == pytest.approx(value)
-    assert domain.inward(low) == pytest.approx(high)
+        assert low <= domain.from_service(domain.to_service(value)) <= high
+        assert domain.from_service(domain.to_service(value)) == pytest.approx(value)
+    assert domain.from_service(low) == pytest.approx(high)
 
 
 anything = st.one_of(
@@ -69,7 +70,7 @@ def test_choices_of_anything(values: list[Any], ordered: bool | None) -> None:
         return  # of nothing but numbers it would be refused
     domain = domains.chosen("c", values, ordered=ordered)
     assert all(
-        domain.inward(domain.outward(value)) is value or domain.inward(domain.outward(value)) == value
+        domain.from_service(domain.to_service(value)) is value or domain.from_service(domain.to_service(value)) == value
         for value in values
     )
 
@@ -84,9 +85,9 @@ def test_objects_are_told_apart_by_identity_or_value() -> None:
     one, other = object(), object()
     domain = domains.chosen("step", [one, other, "passthrough"])
     assert domain.parameter.values == ("choice 0", "choice 1", "choice 2")
-    assert domain.inward(domain.outward(other)) is other
+    assert domain.from_service(domain.to_service(other)) is other
     with pytest.raises(bo_client.InvalidRequest, match="step: is 7; it must be one of"):
-        domain.outward(7)
+        domain.to_service(7)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_what_cannot_be_carried_is_refused_by_name(make: Any, message: str) -> N
 
 def test_a_translation_leaves_out_what_it_does_not_know() -> None:
     translation = Translation([domains.real("a b", 0.0, 1.0), domains.whole("n", 1, 3)])
-    wire = translation.outward({"a b": 0.5, "n": 2, "other": 1})
+    wire = translation.to_service({"a b": 0.5, "n": 2, "other": 1})
     assert sorted(wire.values()) == [0.5, 2]
-    assert translation.inward(wire) == {"a b": 0.5, "n": 2}
+    assert translation.from_service(wire) == {"a b": 0.5, "n": 2}
     assert translation.names == ("a b", "n")

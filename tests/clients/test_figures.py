@@ -10,18 +10,18 @@ import bo_client
 import pytest
 from bo_client import figures
 from bo_client.figures import matplotlib_renderer
-from bo_client.figures.learning_curves import MOST_CURVES
-from bo_client.figures.marks import Dots, Line, Picture, Words
-from bo_client.figures.parallel_axes import ABSENT, MOST_LINES
+from bo_client.figures.learning_curves import MAX_CURVES
+from bo_client.figures.marks import Dots, FigureSpec, Line, TextMark
+from bo_client.figures.parallel_axes import ABSENT, MAX_LINES
 from bo_client.figures.themes import PALETTES
-from bo_client.testing import FakeServer
+from bo_client.testing import InProcessServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 EVIL = "<script>alert(1)</script>"
 
 
-def marks(shown: Picture, kind: type, label: str | None = None) -> list:
+def marks(shown: FigureSpec, kind: type, label: str | None = None) -> list:
     return [m for p in shown.panels for m in p.marks if isinstance(m, kind) and (label is None or m.label == label)]
 
 
@@ -46,8 +46,9 @@ def known(seen) -> bo_client.Study:
 
 def test_all_figures_by_name(known) -> None:
     made = figures.of(known)
-    slices = [f"slice {name}" for name in known.definition.space.names]
-    pair = "lr norm"
+    names = list(known.analyze().importance)
+    slices = [f"slice {name}" for name in names]
+    pair = " ".join(names[:2])
     expected = ["convergence", "curves", "parallel", "importance", *slices, f"contour {pair}", f"uncertainty {pair}"]
     assert list(made) == expected
     for figure in made.values():
@@ -94,7 +95,7 @@ def test_any_metric_can_be_drawn(known) -> None:
     assert sorted(y for m in marks(shown, Dots) if m.label != "ended without a result" for y in m.y) == [0.5, 0.8]
 
 
-def test_nothing_that_a_user_wrote_is_read_as_html(fake) -> None:
+def test_nothing_that_a_user_wrote_is_read_as_html(server) -> None:
     space = bo_client.SearchSpace(
         [
             bo_client.CategoricalParameter("kind", [EVIL, "<a href='https://x'>b</a>"]),
@@ -102,7 +103,7 @@ def test_nothing_that_a_user_wrote_is_read_as_html(fake) -> None:
         ]
     )
     metric = bo_client.Metric("loss", "minimize", unit="<b>")
-    study = fake.client().create_study("evil", space, [metric], display_name=EVIL, labels={"step": "<i>epoch"})
+    study = server.client().create_study("evil", space, [metric], display_name=EVIL, labels={"step": "<i>epoch"})
     for i in range(4):
         (trial,) = study.suggest()
         trial.report({"loss": 1.0 + i}, 1)
@@ -114,9 +115,9 @@ def test_nothing_that_a_user_wrote_is_read_as_html(fake) -> None:
         assert not found, name
 
 
-def test_trials_are_told_apart_by_their_origin(fake) -> None:
+def test_trials_are_told_apart_by_their_origin(server) -> None:
     space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
-    study = fake.client().create_study("s", space, "loss", goal="minimize", initial_trials=2)
+    study = server.client().create_study("s", space, "loss", goal="minimize", initial_trials=2)
     study.add({"x": 0.5}, 3.0)
     for value in (2.0, 1.5, 1.0, 1.2):
         study.suggest()[0].complete({"loss": value})
@@ -135,17 +136,32 @@ def test_running_trials_have_curves(known) -> None:
     assert (list(line.x), list(line.y), line.is_dashed) == ([3], [1.1], True)
 
 
-def test_many_curves_are_the_best_and_the_last(fake) -> None:
+def test_many_curves_are_the_best_and_the_last(server) -> None:
     space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
-    study = fake.client().create_study("s", space, "loss", goal="minimize")
-    for number in range(MOST_CURVES + 20):
+    study = server.client().create_study("s", space, "loss", goal="minimize", algorithm="quasi_random")
+    for number in range(MAX_CURVES + 20):
         (trial,) = study.suggest()
         trial.report({"loss": float(number)}, 1)
         trial.complete({"loss": float(number)})
     shown = figures.picture(study, "curves")
-    assert shown.title == f"s: learning curves of {MOST_CURVES} of {MOST_CURVES + 20} trials"
+    assert shown.title == f"s: learning curves of {MAX_CURVES} of {MAX_CURVES + 20} trials"
     assert [line.y[0] for line in marks(shown, Line, "best, trial 1")] == [0.0]
-    assert len(marks(shown, Line)) == MOST_CURVES
+    assert len(marks(shown, Line)) == MAX_CURVES
+
+
+def test_a_log_axis_of_curves_leaves_out_values_below_zero(server) -> None:
+    space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
+    study = server.client().create_study("s", space, "gain", goal="maximize", algorithm="quasi_random")
+    for values in ((0.01, 5.0), (0.02, 6.0), (0.03, 7.0), (0.04, 8.0), (-5.0, -1e9)):
+        (trial,) = study.suggest()
+        for step, value in enumerate(values):
+            trial.report({"gain": value}, step)
+        trial.complete({"gain": values[-1]})
+    shown = figures.picture(study, "curves")
+    assert shown.panels[0].y.scale == "log"
+    assert min(y for line in marks(shown, Line) for y in line.y) < 0
+    matplotlib_renderer.drawn(shown).draw_without_rendering()
+    figures.drawn(shown, "light")
 
 
 def test_parallel_lines_go_through_what_a_trial_had(known) -> None:
@@ -158,17 +174,17 @@ def test_parallel_lines_go_through_what_a_trial_had(known) -> None:
     (lost,) = marks(shown, Line, "ended without a result")
     assert lost.y[3] == ABSENT
     assert max(lines, key=lambda line: line.shade).shade > 0.9
-    assert "absent" in [word.text for word in marks(shown, Words)]
+    assert "absent" in [word.text for word in marks(shown, TextMark)]
 
 
-def test_thousands_of_trials_are_a_few_traces(fake) -> None:
+def test_thousands_of_trials_are_a_few_traces(server) -> None:
     space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
-    study = fake.client().create_study("s", space, "loss", goal="minimize")
-    for i in range(MOST_LINES + 100):
+    study = server.client().create_study("s", space, "loss", goal="minimize")
+    for i in range(MAX_LINES + 100):
         study.add({"x": i / 1000}, float(i))
     figure = figures.figure(study, "parallel")
     assert len(figure.data) < 20
-    assert f"the best {MOST_LINES} of {MOST_LINES + 100}" in figure.layout.title.text
+    assert f"the best {MAX_LINES} of {MAX_LINES + 100}" in figure.layout.title.text
 
 
 def test_observed_values_are_beside_the_expected(known) -> None:
@@ -188,10 +204,10 @@ def test_the_uncertainty_has_a_map_of_its_own(known) -> None:
     assert mean.data[0].z != std.data[0].z
 
 
-def test_a_front_of_three_objectives(fake) -> None:
+def test_a_front_of_three_objectives(server) -> None:
     space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
     metrics = [bo_client.Metric(name, "minimize") for name in "abc"]
-    study = fake.client().create_study("s", space, metrics)
+    study = server.client().create_study("s", space, metrics)
     for i in range(5):
         study.add({"x": i / 5}, {"a": float(i), "b": 5.0 - i, "c": 1.0})
     assert "front" in figures.of(study)
@@ -268,7 +284,7 @@ def studies(draw) -> bo_client.Study:
     metrics = [bo_client.Metric(f"m{i}", goal) for i, goal in enumerate(goals)]
     if draw(st.booleans()):
         metrics.append(bo_client.Metric.at_most("size", 0.0))
-    server = FakeServer()
+    server = InProcessServer()
     study = server.client().create_study("s", bo_client.SearchSpace(parameters), metrics)
     value = st.one_of(st.floats(-1e12, 1e12), st.sampled_from([0.0, 1e-300, 1e300, -1e300]))
     for _ in range(draw(st.integers(0, 6))):

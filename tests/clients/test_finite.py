@@ -1,7 +1,7 @@
 """Spaces with a last configuration."""
 
 import bo_client
-from bo_client.finite import MOST, every_configuration, is_exhausted, to_repeat
+from bo_client.enumeration import MAX_CONFIGURATIONS, every_configuration, is_exhausted, to_repeat
 
 KIND = bo_client.CategoricalParameter("kind", ["a", "b"])
 N = bo_client.IntParameter("n", 1, 3, activation=bo_client.Activation("kind", ["a"]))
@@ -24,9 +24,8 @@ def test_exhausted_is_when_nothing_that_is_allowed_is_left() -> None:
 
 def test_what_has_no_end_or_no_beginning_is_never_exhausted() -> None:
     assert not is_exhausted(bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)]), [{"x": 0.5}])
-    assert not is_exhausted(
-        bo_client.SearchSpace([bo_client.IntParameter("n", 0, MOST)]), [{"n": n} for n in range(MOST + 1)]
-    )
+    many = bo_client.SearchSpace([bo_client.IntParameter("n", 0, MAX_CONFIGURATIONS)])
+    assert not is_exhausted(many, [{"n": n} for n in range(MAX_CONFIGURATIONS + 1)])
     nothing = bo_client.SearchSpace([KIND], [bo_client.ForbiddenCombination({"kind": k}) for k in "ab"])
     assert not is_exhausted(nothing, [])
 

@@ -20,13 +20,13 @@ def test_a_number_or_metrics_by_name(study) -> None:
 
 
 @pytest.fixture
-def several(fake, space) -> bo_client.Study:
+def several(server, space) -> bo_client.Study:
     metrics = [
         bo_client.Metric("loss", "minimize"),
         bo_client.Metric("score", "maximize"),
         bo_client.Metric.at_most("size", 5.0),
     ]
-    return fake.client().create_study("several", space, metrics, max_trials=4)
+    return server.client().create_study("several", space, metrics, max_trials=4)
 
 
 def test_several_objectives_give_their_pareto_set(several) -> None:
@@ -69,8 +69,8 @@ def test_it_ends_with_the_study(study) -> None:
     assert study.info().state is bo_client.StudyState.COMPLETED
 
 
-def test_without_an_end_it_is_refused(fake, space) -> None:
-    endless = fake.client().create_study("endless", space, "loss", goal="minimize")
+def test_without_an_end_it_is_refused(server, space) -> None:
+    endless = server.client().create_study("endless", space, "loss", goal="minimize")
     with pytest.raises(bo_client.InvalidRequest, match="n_trials"):
         endless.optimize(lambda parameters: 1.0)
 
@@ -134,23 +134,26 @@ def test_a_trial_that_is_told_to_stop(study) -> None:
     assert ended.final_measurement.step == ended.measurements[-1].step == 3
 
 
-def test_signs_of_life_go_on_beside_a_silent_objective(fake, space) -> None:
-    study = fake.client().create_study("s", space, "loss", goal="minimize", lease_duration=1, max_trials=1)
+def test_signs_of_life_go_on_beside_a_silent_objective(server, space) -> None:
+    study = server.client().create_study("s", space, "loss", goal="minimize", lease_duration=1, max_trials=1)
 
     def silent(parameters):
-        time.sleep(1.2)
+        deadline = time.monotonic() + 120
+        while sum(method == "ReportMeasurements" for method, _ in server.calls) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         return 1.0
 
     study.optimize(silent)
-    assert sum(method == "ReportMeasurements" for method, _ in fake.calls) >= 2
+    assert sum(method == "ReportMeasurements" for method, _ in server.calls) >= 2
     assert study.trial(1).attempt == 1
 
 
-def test_a_trial_of_another_worker_is_left_to_it(fake, space) -> None:
-    study = fake.client().create_study("s", space, "loss", goal="minimize", max_trials=1, lease_duration=30)
+def test_a_trial_of_another_worker_is_left_to_it(server, space) -> None:
+    study = server.client().create_study("s", space, "loss", goal="minimize", max_trials=1, lease_duration=30)
 
     def slow(parameters, trial):
-        fake.advance(31)
+        server.advance(31)
         study.suggest(worker_id="other")
         trial.report(0.5, 1)
         raise AssertionError("it was not stopped")
@@ -234,12 +237,12 @@ def test_a_stopped_trial_that_diverged_is_infeasible(study) -> None:
     assert study.trial(1).state is State.INFEASIBLE
 
 
-def test_a_server_that_is_away_for_a_while_costs_nothing(fake, study) -> None:
-    patient = fake.client(patience=20.0).study("s")
+def test_a_server_that_is_away_for_a_while_costs_nothing(server, study) -> None:
+    patient = server.client(patience=20.0).study("s")
 
     def objective(parameters, trial):
-        fake._set_down(True)
-        threading.Timer(0.3, lambda: fake._set_down(False)).start()
+        server.is_down = True
+        threading.Timer(0.3, lambda: setattr(server, "is_down", False)).start()
         trial.report(0.5, step=1)
         return 0.25
 
@@ -248,33 +251,33 @@ def test_a_server_that_is_away_for_a_while_costs_nothing(fake, study) -> None:
     assert study.trial(1).attempt == 1
 
 
-def test_a_server_that_is_gone_ends_the_loop(fake, study) -> None:
+def test_a_server_that_is_gone_ends_the_loop(server, study) -> None:
     def objective(parameters):
-        fake._set_down(True)
+        server.is_down = True
         return 0.25
 
     with pytest.raises(bo_client.ServerUnavailable):
         study.optimize(objective)
 
 
-def test_it_waits_for_what_others_may_give_back(fake, space) -> None:
-    study = fake.client().create_study("s", space, "loss", goal="minimize", max_trials=1)
+def test_it_waits_for_what_others_may_give_back(server, space) -> None:
+    study = server.client().create_study("s", space, "loss", goal="minimize", max_trials=1)
     (others,) = study.suggest(worker_id="other")
     threading.Timer(0.3, lambda: others.fail("PREEMPTED")).start()
     study.optimize(lambda parameters: 1.0)
     assert (study.trial(1).state, study.trial(1).attempt) == (State.SUCCEEDED, 2)
 
 
-def test_it_ends_where_a_space_is_exhausted(fake) -> None:
+def test_it_ends_where_a_space_is_exhausted(server) -> None:
     space = bo_client.SearchSpace([bo_client.IntParameter("n", 1, 3)])
-    study = fake.client().create_study("s", space, "value", goal="maximize")
+    study = server.client().create_study("s", space, "value", goal="maximize")
     best = study.optimize(lambda parameters: parameters["n"], n_trials=100)
     assert best.parameters == {"n": 3}
     assert [t.parameters["n"] for t in study.trials()][3:] == [3]
 
 
-def test_workers_in_threads_share_a_study(fake, space) -> None:
-    study = fake.client().create_study("s", space, "loss", goal="minimize", max_trials=12)
+def test_workers_in_threads_share_a_study(server, space) -> None:
+    study = server.client().create_study("s", space, "loss", goal="minimize", max_trials=12)
     ran: list[int] = []
 
     def objective(parameters, trial):
@@ -285,5 +288,66 @@ def test_workers_in_threads_share_a_study(fake, space) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(30)
+        worker.join(120)
     assert sorted(ran) == list(range(1, 13))
+
+
+@pytest.fixture
+def in_parts(server, space) -> bo_client.Study:
+    fidelity = {"metric": "epoch", "max": 9}
+    return server.client().create_study("parts", space, "loss", goal="minimize", max_trials=9, fidelity=fidelity)
+
+
+def test_an_objective_that_resumes_is_trained_in_parts_and_no_epoch_twice(in_parts) -> None:
+    epochs: list[tuple[int, int]] = []
+
+    def objective(parameters, trial):
+        first = int(trial.checkpoint_uri or 0) + 1
+        for epoch in range(first, 10):
+            epochs.append((trial.number, epoch))
+            trial.report(trial.number / epoch, epoch, checkpoint_uri=str(epoch))
+        return trial.number / 9
+
+    best = in_parts.optimize(objective, can_resume=True)
+    assert len(set(epochs)) == len(epochs)
+    assert best.number == 1
+    assert {state: n for state, n in in_parts.info().counts.items() if n} == {
+        State.SUCCEEDED: states(in_parts).count(State.SUCCEEDED),
+        State.PAUSED: states(in_parts).count(State.PAUSED),
+    }
+    assert states(in_parts).count(State.PAUSED) >= 6
+    assert len(epochs) < 9 * 9 / 2
+    assert in_parts.info().state is bo_client.StudyState.COMPLETED
+
+
+def test_an_objective_that_cannot_resume_is_trained_in_one_go(in_parts) -> None:
+    def objective(parameters, trial):
+        for epoch in range(1, 10):
+            trial.report(1.0, epoch)
+        return 1.0
+
+    in_parts.optimize(objective)
+    assert states(in_parts) == [State.SUCCEEDED] * 9
+
+
+def test_a_pause_without_a_checkpoint_is_an_error_of_the_objective(in_parts) -> None:
+    def objective(parameters, trial):
+        trial.report(1.0, 1)
+        return 1.0
+
+    with pytest.raises(bo_client.InvalidRequest, match="checkpoint_uri"):
+        in_parts.optimize(objective, can_resume=True)
+
+
+def test_a_checkpoint_may_be_written_once_the_trial_should_pause(in_parts) -> None:
+    def objective(parameters, trial):
+        for epoch in range(int(trial.checkpoint_uri or 0) + 1, 10):
+            try:
+                trial.report(1.0, epoch)
+            except bo_client.PauseTrial:
+                trial.checkpoint(str(epoch))
+                raise
+        return 1.0
+
+    in_parts.optimize(objective, n_trials=2, can_resume=True)
+    assert [(t.state, t.checkpoint_uri) for t in in_parts.trials()] == [(State.PAUSED, "1")] * 2

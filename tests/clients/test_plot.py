@@ -37,12 +37,12 @@ def run(study: bo_client.Study, *curve: float, labels: dict[str, str] | None = N
 
 
 @pytest.fixture
-def study(fake) -> bo_client.Study:
+def study(server) -> bo_client.Study:
     space = bo_client.SearchSpace(
         [bo_client.FloatParameter("lr", 0.001, 1.0), bo_client.CategoricalParameter("norm", ["batch", "none"])]
     )
     metric = bo_client.Metric("loss", "minimize", unit="nats")
-    return fake.client().create_study("s", space, [metric], labels={"step": "epoch"})
+    return server.client().create_study("s", space, [metric], labels={"step": "epoch"})
 
 
 @pytest.mark.parametrize("kind", ["convergence", "curves"])
@@ -64,13 +64,13 @@ def test_axes_say_what_they_are(study, drawn) -> None:
 
 
 @pytest.fixture
-def several(fake, study):
+def several(server, study):
     """Makes a study of so many objectives and a bound, of results in the order of these and the bounded metric."""
 
     def make(results, goals=("minimize", "maximize"), bound: float = 5.0) -> bo_client.Study:
         metrics = [bo_client.Metric(name, goal) for name, goal in zip("abc", goals, strict=False)]
         metrics.append(bo_client.Metric.at_most("size", bound))
-        made = fake.client().create_study("several", study.definition.space, metrics)
+        made = server.client().create_study("several", study.definition.space, metrics)
         for result in results:
             made.add({"lr": 0.01, "norm": "batch"}, dict(zip([m.name for m in metrics], result, strict=True)))
         return made
@@ -233,7 +233,7 @@ def test_other_formats(study, tmp_path: Path, ending) -> None:
 @pytest.mark.parametrize("name", ["p.xyz", "no/p.png"])
 def test_what_cannot_be_written(study, tmp_path: Path, name) -> None:
     run(study, 1.0)
-    with pytest.raises(figures.PlotError, match="can't be written"):
+    with pytest.raises(figures.PlotError, match="cannot be written"):
         matplotlib_renderer.save(figures.picture(study, "convergence"), tmp_path / name)
 
 

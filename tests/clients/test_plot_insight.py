@@ -7,7 +7,7 @@ import pytest
 from bo_client import figures
 from bo_client.figures import matplotlib_renderer
 from bo_client.insight import Slice, SliceAxis, SlicePoint
-from bo_client.values import Prediction
+from bo_client.models import Prediction
 from matplotlib.axes import Axes
 
 SPACE = bo_client.SearchSpace(
@@ -24,8 +24,8 @@ GOOD = {"lr": 0.01, "drop": 0.1, "norm": "batch", "tune": False, "layers": 3}
 
 
 @pytest.fixture
-def study(fake) -> bo_client.Study:
-    made = fake.client().create_study("s", SPACE, [bo_client.Metric("loss", "minimize", unit="nats")])
+def study(server) -> bo_client.Study:
+    made = server.client().create_study("s", SPACE, [bo_client.Metric("loss", "minimize", unit="nats")])
     for i in range(4):
         made.add({**GOOD, "layers": i + 1}, float(i))
     return made
@@ -47,8 +47,9 @@ def drawn(tmp_path: Path):
 
 
 def test_importance(study, drawn) -> None:
-    axes, legend = drawn("importance", study, study.analyze())
-    assert [t.get_text() for t in axes.get_yticklabels()] == list(SPACE.names)
+    analysis = study.analyze()
+    axes, legend = drawn("importance", study, analysis)
+    assert [t.get_text() for t in axes.get_yticklabels()] == list(analysis.importance)
     assert legend == ["everywhere", "in the best 25% of the space"]
     assert axes.get_xlim() == (0.0, 1.0)
 

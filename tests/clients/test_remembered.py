@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 import bo_client
 import pytest
 from bo_client import figures
-from bo_client.cli import main
-from bo_client.commands import live
-from bo_client.commands.progress import Progress
+from bo_client.cli import live
+from bo_client.cli.main import main
+from bo_client.cli.progress import Progress
 from bo_client.diagnosis import diagnose
 from bo_client.figures.marks import Dots, Line
 from bo_client.figures.parallel_axes import ABSENT
 from bo_client.ranking import best_of
 from bo_client.report import content
-from bo_client.testing import FakeServer
+from bo_client.testing import InProcessServer
 from click.testing import CliRunner
 from rich.console import Console
 
@@ -24,12 +24,12 @@ SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 
 
 @pytest.fixture
-def server() -> FakeServer:
-    return FakeServer()
+def server() -> InProcessServer:
+    return InProcessServer()
 
 
 @pytest.fixture
-def bo(server: FakeServer):
+def bo(server: InProcessServer):
     def bo(*words: object) -> str:
         done = CliRunner().invoke(main, [str(w) for w in words], obj=server.client())
         assert done.exit_code == 0, done.output
@@ -39,7 +39,7 @@ def bo(server: FakeServer):
 
 
 @pytest.fixture
-def failing(server: FakeServer) -> bo_client.Study:
+def failing(server: InProcessServer) -> bo_client.Study:
     """Three trials failed at both attempts, on two machines."""
     objective = bo_client.ObjectiveSpec("efficientnet", {"epochs": "2", "image_size": "64"})
     study = server.client().create_study("s", SPACE, "loss", "minimize", max_attempts=2, objective=objective)
@@ -50,7 +50,7 @@ def failing(server: FakeServer) -> bo_client.Study:
 
 
 @pytest.fixture
-def stopped(server: FakeServer) -> bo_client.Study:
+def stopped(server: InProcessServer) -> bo_client.Study:
     """Trials 1 to 3 are whole, 4 to 6 were cut short at a value that looks better than any whole one's."""
     settings = {"stopping": "median", "stopping_min_step": 1, "stopping_min_trials": 1, "stopping_max_step": 2}
     study = server.client().create_study("s", SPACE, "loss", "minimize", **settings)

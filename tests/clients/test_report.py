@@ -56,7 +56,7 @@ def known(seen) -> bo_client.Study:
 
 
 @pytest.fixture
-def evil(fake) -> bo_client.Study:
+def evil(server) -> bo_client.Study:
     """A study in which everything that can be is a piece of HTML."""
     space = bo_client.SearchSpace(
         [
@@ -66,7 +66,7 @@ def evil(fake) -> bo_client.Study:
         [bo_client.ForbiddenCombination({"kind": "b", "x": 0.5}, description=EVIL)],
     )
     metric = bo_client.Metric("loss", "minimize", unit="<b>")
-    study = fake.client().create_study("evil", space, [metric], display_name=EVIL, labels={"step": EVIL})
+    study = server.client().create_study("evil", space, [metric], display_name=EVIL, labels={"step": EVIL})
     for i in range(4):
         (trial,) = study.suggest()
         trial.report({"loss": 1.0 + i}, 1)
@@ -149,10 +149,10 @@ def test_a_study_without_trials_has_a_page(study) -> None:
     assert not [a for a in page.all("div") if "data-figure" in a]
 
 
-def test_the_page_of_several_objectives(fake) -> None:
+def test_the_page_of_several_objectives(server) -> None:
     space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
     metrics = [bo_client.Metric("a", "minimize"), bo_client.Metric("b", "maximize"), bo_client.Metric.at_most("c", 1.0)]
-    study = fake.client().create_study("several", space, metrics)
+    study = server.client().create_study("several", space, metrics)
     for i in range(4):
         study.add({"x": i / 4}, {"a": float(i), "b": float(i), "c": float(i)})
     text = report.page(study)
@@ -163,7 +163,7 @@ def test_the_page_of_several_objectives(fake) -> None:
 
 def test_into_no_folder(bo, seen, tmp_path: Path) -> None:
     done = bo("report", "s", "-o", tmp_path / "no" / "r.html")
-    assert (done.exit_code, "can't be written" in done.stderr) == (1, True)
+    assert (done.exit_code, "cannot be written" in done.stderr) == (1, True)
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def browsed(tmp_path: Path) -> Callable[[str], tuple[str, str]]:
         command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
         command += ["--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=20000", "--enable-logging=stderr"]
         done = subprocess.run(
-            [*command, "--dump-dom", file.as_uri()], capture_output=True, text=True, timeout=120, check=True
+            [*command, "--dump-dom", file.as_uri()], capture_output=True, text=True, timeout=280, check=True
         )
         return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
 

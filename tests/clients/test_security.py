@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bo_client
 import pytest
-from bo_client.cli import main
+from bo_client.cli.main import main
 from bo_client.security import Security, security_from
 from bo_client.tokens import NewToken
 from click.testing import CliRunner
@@ -19,7 +19,7 @@ def test_a_token_is_sent_to_this_machine_as_it_is(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["10.0.0.1:1", "bo.example:1", "[2001:db8::1]:1", "localhost.example:1"])
 def test_a_token_is_sent_to_others_over_tls_alone(address: str) -> None:
-    with pytest.raises(bo_client.InvalidRequest, match=r"for all to read.*--ca.*--plaintext-token") as refusal:
+    with pytest.raises(bo_client.InvalidRequest, match=r"unencrypted.*--ca.*--plaintext-token") as refusal:
         bo_client.connect(address, token=SECRET)
     assert SECRET not in str(refusal.value)
     bo_client.connect(address, token=SECRET, tls=True).close()
@@ -31,7 +31,7 @@ def test_a_token_is_sent_to_others_over_tls_alone(address: str) -> None:
 def test_what_is_no_token_is_refused_without_being_repeated(token: str) -> None:
     with pytest.raises(bo_client.InvalidRequest, match="token") as refusal:
         bo_client.connect("127.0.0.1:1", token=token)
-    assert not token or token not in str(refusal.value).replace("token: is empty or holds blanks", "")
+    assert not token or token not in str(refusal.value).replace("token: is empty or contains", "")
 
 
 def test_no_repr_shows_the_token() -> None:
@@ -75,7 +75,7 @@ def test_the_environment_says_what_is_not_given(tmp_path: Path) -> None:
     [
         ({"certificate": "c.pem"}, "key"),
         ({"key": "k.pem"}, "certificate"),
-        ({"ca": "/nowhere/ca.pem"}, "ca: /nowhere/ca.pem can't be read"),
+        ({"ca": "/nowhere/ca.pem"}, "ca: /nowhere/ca.pem cannot be read"),
     ],
 )
 def test_files_that_are_missing_are_named(given, field: str) -> None:
@@ -107,5 +107,5 @@ def test_the_command_refuses_in_one_line_and_takes_no_token_as_an_argument(tmp_p
     assert "--token " not in CliRunner().invoke(main, ["--help"]).output
 
 
-def test_the_fake_server_needs_no_token(fake) -> None:
-    assert list(fake.client().studies()) == []
+def test_a_server_in_this_process_needs_no_token(server) -> None:
+    assert list(server.client().studies()) == []

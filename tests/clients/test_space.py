@@ -1,11 +1,10 @@
 """Search spaces on the client's side: what they admit, how they are narrowed, how text becomes values."""
 
 import math
-import random
 
 import bo_client
 import pytest
-from bo_client.testing.sampling import default_configuration, new_configuration, random_configuration
+from bo_client.space import is_active
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +22,25 @@ SPACE = bo_client.SearchSpace(
         bo_client.ForbiddenCombination({"norm": "none", "batch": 16}),
     ],
 )
-CONFIGURATIONS = st.integers().map(lambda seed: random_configuration(SPACE, random.Random(seed)))
+
+
+@st.composite
+def configurations(draw, space: bo_client.SearchSpace) -> dict[str, bo_client.Value]:
+    """One of the space, whatever its constraints say."""
+    drawn: dict[str, bo_client.Value] = {}
+    for parameter in space.parameters:
+        if is_active(parameter, drawn):
+            if isinstance(parameter, bo_client.FloatParameter):
+                values = st.floats(parameter.low, parameter.high)
+            elif isinstance(parameter, bo_client.IntParameter):
+                values = st.integers(parameter.low, parameter.high)
+            else:
+                values = st.sampled_from(parameter.values)
+            drawn[parameter.name] = draw(values)
+    return drawn
+
+
+CONFIGURATIONS = configurations(SPACE)
 GOOD = {"lr": 0.1, "norm": "batch", "batch": 16, "bias": True}
 
 
@@ -34,16 +51,15 @@ def test_what_is_drawn_is_a_configuration(configuration) -> None:
     assert ("channels" in configuration) == (configuration.get("groups") in (2, 3))
 
 
-@given(CONFIGURATIONS, st.sets(st.sampled_from(SPACE.names)))
-def test_in_a_pinned_space_the_pinned_values_are_the_only_ones(configuration, names) -> None:
+@given(CONFIGURATIONS, st.sets(st.sampled_from(SPACE.names)), st.data())
+def test_in_a_pinned_space_the_pinned_values_are_the_only_ones(configuration, names, data) -> None:
     pins = {name: value for name, value in configuration.items() if name in names}
     pinned = SPACE.pin(pins)
     assert pinned.faults() == []
     assert pinned.configuration_faults(configuration) == []
-    for seed in range(5):
-        drawn = random_configuration(pinned, random.Random(seed))
-        assert {name: drawn[name] for name in pins if name in drawn} == {n: v for n, v in pins.items() if n in drawn}
-        assert SPACE.configuration_faults(drawn) == []
+    drawn = data.draw(configurations(pinned))
+    assert {name: drawn[name] for name in pins if name in drawn} == {n: v for n, v in pins.items() if n in drawn}
+    assert SPACE.configuration_faults(drawn) == []
 
 
 def test_pinning_leaves_out_what_can_never_be() -> None:
@@ -114,20 +130,6 @@ def test_constraints() -> None:
     assert not SPACE.is_feasible({**GOOD, "norm": "group", "groups": 2, "channels": 9})
     assert not SPACE.is_feasible({**GOOD, "norm": "none"})
     assert SPACE.is_feasible({**GOOD, "norm": "none", "batch": 32})
-
-
-def test_the_default_configuration() -> None:
-    assert default_configuration(SPACE)["lr"] == 0.01
-
-
-def test_a_finite_space_is_tried_to_its_end() -> None:
-    space = bo_client.SearchSpace(
-        [bo_client.IntParameter("a", 1, 3), bo_client.CategoricalParameter("b", [True, False])]
-    )
-    known: list = []
-    while (found := new_configuration(space, known, random.Random(0))) is not None:
-        known.append(found)
-    assert len(known) == 6
 
 
 def test_sums_may_miss_their_bounds_by_rounding_alone() -> None:

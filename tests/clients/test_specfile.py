@@ -81,6 +81,11 @@ def test_how_suggestions_are_made(load) -> None:
     assert (found["acquisition"], found["per_cost"]) == ("portfolio", True)
 
 
+def test_training_in_parts(load) -> None:
+    found = load(WHOLE.replace("lease_duration: 60", "fidelity: {metric: epoch, max: 27, min: 3}"))
+    assert found.settings["fidelity"] == {"metric": "epoch", "max": 27, "min": 3}
+
+
 def test_json_says_the_same(load) -> None:
     spec = {"parameters": {"x": {"type": "int", "low": 1, "high": 2}}, "metrics": {"loss": "minimize"}}
     found = load(json.dumps(spec), "space.json")
@@ -113,6 +118,10 @@ def test_json_says_the_same(load) -> None:
         (("lease_duration: 60", "warm_start_studies: [1]"), "settings.warm_start_studies"),
         (("forbidden: {optimizer", "forbiden: {optimizer"), "constraints[1]"),
         (("upper_bound: 5", "bound: 5"), "constraints[0]"),
+        (("lease_duration: 60", "fidelity: 27"), "settings.fidelity"),
+        (("lease_duration: 60", "fidelity: {metric: epoch}"), "settings.fidelity.max"),
+        (("lease_duration: 60", "fidelity: {max: 27, mini: 1}"), "settings.fidelity"),
+        (("lease_duration: 60", "fidelity: {max: 2.5}"), "settings.fidelity.max"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(load, change, place) -> None:

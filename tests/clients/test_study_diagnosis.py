@@ -7,10 +7,10 @@ from dataclasses import replace
 import bo_client
 import pytest
 from bo_client import diagnosis
-from bo_client.cli import main
+from bo_client.cli.main import main
 from bo_client.diagnosis_words import study_findings, trial_lines
 from bo_client.insight import Analysis, Estimate, ParameterImportance
-from bo_client.testing import FakeServer
+from bo_client.testing import InProcessServer
 from click.testing import CliRunner
 
 SPACE = bo_client.SearchSpace([
@@ -21,7 +21,7 @@ SPACE = bo_client.SearchSpace([
 ])  # fmt: skip
 
 
-def planted(server: FakeServer, loss, space=SPACE, goal: str = "minimize", count: int = 30) -> bo_client.Study:
+def planted(server: InProcessServer, loss, space=SPACE, goal: str = "minimize", count: int = 30) -> bo_client.Study:
     """A study of random configurations with these losses; None fails."""
     rng = random.Random(0)
     study = server.client().create_study("s", space, "loss", goal=goal)
@@ -56,29 +56,29 @@ def noise(parameters) -> float:
 
 
 def test_an_edge_that_the_best_press_against_is_told_and_others_are_not() -> None:
-    (edge,) = found(planted(FakeServer(), lambda p: 1 - u(p) + 0.01 * noise(p))).pressed
+    (edge,) = found(planted(InProcessServer(), lambda p: 1 - u(p) + 0.01 * noise(p))).pressed
     assert (edge.parameter, edge.edge, edge.bound) == ("lr", "high", 1e-1)
     assert edge.near >= 3
 
 
 def test_the_goal_turns_it_around() -> None:
-    (edge,) = found(planted(FakeServer(), lambda p: 1 - u(p) + 0.01 * noise(p), goal="maximize")).pressed
+    (edge,) = found(planted(InProcessServer(), lambda p: 1 - u(p) + 0.01 * noise(p), goal="maximize")).pressed
     assert (edge.parameter, edge.edge, edge.bound) == ("lr", "low", 1e-4)
 
 
 def test_a_best_in_the_middle_presses_nowhere() -> None:
-    assert found(planted(FakeServer(), lambda p: abs(u(p) - 0.5) + 0.01 * noise(p))).pressed == ()
+    assert found(planted(InProcessServer(), lambda p: abs(u(p) - 0.5) + 0.01 * noise(p))).pressed == ()
 
 
 def test_a_category_in_which_nothing_is_good_is_a_waste() -> None:
-    told = found(planted(FakeServer(), lambda p: (2.0 if p["norm"] == "none" else 1.0) + 0.1 * noise(p)))
+    told = found(planted(InProcessServer(), lambda p: (2.0 if p["norm"] == "none" else 1.0) + 0.1 * noise(p)))
     assert [(w.parameter, w.part) for w in told.wasted] == [("norm", "= none")]
     assert told.wasted[0].best == pytest.approx(2.0, abs=0.1)
     assert told.wasted[0].failed == 0
 
 
 def test_a_part_in_which_all_fail_is_a_waste_too() -> None:
-    told = found(planted(FakeServer(), lambda p: None if u(p) > 2 / 3 else 1.0 + noise(p)))
+    told = found(planted(InProcessServer(), lambda p: None if u(p) > 2 / 3 else 1.0 + noise(p)))
     (part,) = [w for w in told.wasted if w.parameter == "lr"]
     assert part.part.startswith("in its highest third (")
     assert part.failed == part.trials >= 4
@@ -88,12 +88,12 @@ def test_a_part_in_which_all_fail_is_a_waste_too() -> None:
 
 def test_noise_alone_is_neither() -> None:
     rng = random.Random(1)
-    told = found(planted(FakeServer(), lambda _: rng.random()))
+    told = found(planted(InProcessServer(), lambda _: rng.random()))
     assert (told.pressed, told.wasted) == ((), ())
 
 
 def test_what_ails_trials_is_counted() -> None:
-    told = found(planted(FakeServer(), noise))
+    told = found(planted(InProcessServer(), noise))
     assert told.ailments == {"overfitting": 10, "dead_units": 10}
 
 
@@ -123,7 +123,7 @@ def by_lr(parameters) -> float:
 
 
 def test_what_matters_is_the_surrogates_to_say() -> None:
-    study = planted(FakeServer(), by_lr)
+    study = planted(InProcessServer(), by_lr)
     result = diagnosis.diagnose(study.info(), list(study.trials()), analyzed(study, SHARES))
     assert result.matters == SHARES
     assert result.errors["lr"] == 0.01
@@ -141,13 +141,13 @@ def test_what_matters_is_the_surrogates_to_say() -> None:
     ids=["a wide interval", "it matters among the good", "nothing is predicted"],
 )
 def test_a_parameter_is_not_pinned_without_evidence(given) -> None:
-    study = planted(FakeServer(), by_lr)
+    study = planted(InProcessServer(), by_lr)
     assert "seed" not in advised(study, analyzed(study, SHARES, **given))
 
 
 def nine_parameters(count: int) -> bo_client.Study:
     space = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(9)])
-    study = FakeServer().client().create_study("s", space, "loss", goal="minimize")
+    study = InProcessServer().client().create_study("s", space, "loss", goal="minimize")
     for trial in study.suggest(count):
         trial.complete({"loss": trial.parameters["x0"]})
     return study
@@ -159,7 +159,7 @@ def test_six_results_of_nine_parameters_are_too_early() -> None:
     result = diagnosis.diagnose(study.info(), list(study.trials()), analyzed(study, shares, 0.12))
     assert (result.idle, result.results_missing, dict(result.advice)) == ((), 21, {})
     first = next(study_findings(result, None)).lines
-    assert first[0] == "too early to tell: there are 6 results for 9 parameters; run about 21 more trials"
+    assert first[0] == "too few results: there are 6 results for 9 parameters; run about 21 more trials"
     assert "x0 54% ± 24%" in first[1]
 
 
@@ -174,7 +174,7 @@ def test_with_enough_results_it_is_told() -> None:
 
 def test_a_parameter_that_the_best_press_against_is_not_pinned() -> None:
     """Both can't be right: an idle parameter has no edge to be moved."""
-    study = planted(FakeServer(), lambda p: 1 - u(p) + 0.01 * noise(p))
+    study = planted(InProcessServer(), lambda p: 1 - u(p) + 0.01 * noise(p))
     told = advised(study, analyzed(study, {"seed": 0.9, "norm": 0.5, "lr": 0.03}))
     assert told["lr"].startswith("move its high edge, 0.1, out")
     assert "pin" not in told["lr"]
@@ -182,21 +182,21 @@ def test_a_parameter_that_the_best_press_against_is_not_pinned() -> None:
 
 def test_what_the_best_share_by_chance_is_no_advice() -> None:
     """A search repeats what it takes for good, in parameters without an effect as well."""
-    study = planted(FakeServer(), lambda p: 1 - u(p) + 3 * (p["norm"] == "none"))
+    study = planted(InProcessServer(), lambda p: 1 - u(p) + 3 * (p["norm"] == "none"))
     shares = {"seed": 0.9, "norm": 0.2, "lr": 0.2, "groups": 0.1}
     assert set(advised(study, analyzed(study, shares))) == {"norm"}
     assert advised(study, analyzed(study, shares, error=0.15)) == {}
 
 
 def test_a_part_in_which_all_fail_is_left_out_whatever_the_surrogate_predicts() -> None:
-    study = planted(FakeServer(), lambda p: None if u(p) > 2 / 3 else 1.0 + noise(p))
+    study = planted(InProcessServer(), lambda p: None if u(p) > 2 / 3 else 1.0 + noise(p))
     assert "lr" in advised(study, analyzed(study, {"seed": 0.9, "norm": 0.1, "lr": 0.0}, error=0.2))
 
 
 def test_failed_and_stopped_trials_mixed_in_are_no_evidence_by_chance() -> None:
     """Of twelve trials a third failed and a third was stopped, whatever their parameters."""
     space = bo_client.SearchSpace([bo_client.FloatParameter(f"x{i}", 0.0, 1.0) for i in range(3)])
-    study = FakeServer().client().create_study("s", space, "loss", goal="minimize")
+    study = InProcessServer().client().create_study("s", space, "loss", goal="minimize")
     for i, trial in enumerate(study.suggest(12)):
         if i % 3 == 0:
             trial.fail("DIVERGED", "nan")
@@ -211,31 +211,31 @@ def test_failed_and_stopped_trials_mixed_in_are_no_evidence_by_chance() -> None:
 
 
 def test_equal_values_advise_nothing() -> None:
-    study = planted(FakeServer(), lambda _: 1.0)
+    study = planted(InProcessServer(), lambda _: 1.0)
     assert advised(study, analyzed(study, {"lr": 0.0, "norm": 0.0, "seed": 0.0, "groups": 0.0})) == {}
 
 
 def test_many_equal_best_values_press_nowhere() -> None:
     """Which of them count as the best would be chance."""
-    assert found(planted(FakeServer(), lambda p: float(u(p) > 0.95))).pressed == ()
+    assert found(planted(InProcessServer(), lambda p: float(u(p) > 0.95))).pressed == ()
 
 
 def test_a_conditional_parameter_is_judged_where_it_is_active() -> None:
     """Its share of the whole is small because it is seldom there."""
-    study = planted(FakeServer(), by_lr)
+    study = planted(InProcessServer(), by_lr)
     assert "groups" not in advised(study, analyzed(study, {**SHARES, "groups": 0.06}))
 
 
 def test_a_parameter_with_one_value_is_not_pinned() -> None:
     space = bo_client.SearchSpace([*SPACE.parameters, bo_client.CategoricalParameter("data", ["emoji"])])
-    study = FakeServer().client().create_study("s", space, "loss", goal="minimize")
+    study = InProcessServer().client().create_study("s", space, "loss", goal="minimize")
     for trial in study.suggest(30):
         trial.complete({"loss": by_lr(trial.parameters)})
     assert "data" not in advised(study, analyzed(study, {**SHARES, "data": 0.0}))
 
 
 def test_several_objectives_that_disagree_advise_nothing_about_the_edge() -> None:
-    server = FakeServer()
+    server = InProcessServer()
     metrics = [bo_client.Metric("loss", goal="minimize"), bo_client.Metric("seconds", goal="minimize")]
     study = server.client().create_study("s", SPACE, metrics)
     for i in range(30):
@@ -248,7 +248,7 @@ def test_several_objectives_that_disagree_advise_nothing_about_the_edge() -> Non
 
 
 def test_the_command_tells_it_all() -> None:
-    server = FakeServer()
+    server = InProcessServer()
     planted(server, lambda p: 1 - u(p) + 3 * (u(p) < 1 / 3))
     text = " ".join(CliRunner().invoke(main, ["diagnose", "s"], obj=server.client()).output.split())
     assert "lie at its high edge, 0.1 " in text
@@ -261,7 +261,7 @@ def test_the_command_tells_it_all() -> None:
 
 
 def test_notes_are_shown_beside_the_findings() -> None:
-    server = FakeServer()
+    server = InProcessServer()
     study = server.client().create_study("s", SPACE, "loss", goal="minimize")
     (trial,) = study.suggest(1)
     trial.complete({"loss": 1.0}, labels={"diagnosis": "healthy", "note.still_improving": "it still fell"})
@@ -269,23 +269,23 @@ def test_notes_are_shown_beside_the_findings() -> None:
 
 
 def test_a_part_without_a_result_is_told_as_such() -> None:
-    server = FakeServer()
+    server = InProcessServer()
     planted(server, lambda p: None if u(p) > 2 / 3 else 1.0 + noise(p))
     text = " ".join(CliRunner().invoke(main, ["diagnose", "s"], obj=server.client()).output.split())
     assert "of them without a result What to change" in text
 
 
 def test_a_study_without_results_is_told_as_such() -> None:
-    server = FakeServer()
+    server = InProcessServer()
     planted(server, lambda _: None, count=2)
     done = CliRunner().invoke(main, ["diagnose", "s"], obj=server.client())
     assert done.exit_code == 0
     assert "0 results, 2 without" in done.output
-    assert "can't be told yet" in done.output
+    assert "unknown: run more trials" in done.output
 
 
 def test_the_trials_own_diagnosis_is_shown_with_it() -> None:
-    server = FakeServer()
+    server = InProcessServer()
     planted(server, noise, count=2)
     listed = CliRunner().invoke(main, ["show", "s"], obj=server.client()).output
     assert "diagnosis=overfitting, dead_units" in listed

@@ -1,4 +1,4 @@
-"""What a client may rely on: the same of the server in memory, which users test with, as of the real one."""
+"""What a client may rely on: the same of a server in this process, which users test with, as of one over gRPC."""
 
 import math
 import subprocess
@@ -17,7 +17,7 @@ from bo_api.v1 import optimization_service_pb2_grpc as rpc
 from bo_api.v1 import space_pb2, study_pb2
 from bo_client import diagnosis
 from bo_client.diagnosis_words import study_findings
-from bo_client.testing import FakeServer
+from bo_client.testing import InProcessServer
 
 SPACE = bo_client.SearchSpace(
     [
@@ -162,7 +162,7 @@ class ServerContract:
     def test_under_a_rule_a_value_that_is_not_finite_ends_a_trial_at_once(self, client, rule, value) -> None:
         study = client.create_study("s", SPACE, "loss", goal="minimize", stopping=rule)
 
-        def diverging(parameters: dict[str, object], trial: bo_client.optimize.EvaluatedTrial) -> float:
+        def diverging(parameters: dict[str, object], trial: bo_client.optimize.ObjectiveTrial) -> float:
             trial.report({"loss": 0.5, "accuracy": value}, step=1)
             trial.report({"loss": value}, step=2)
             raise AssertionError("it goes on")
@@ -280,6 +280,60 @@ class ServerContract:
         with pytest.raises(bo_client.FailedPrecondition):
             study.stop_trial(running.number)
 
+    @pytest.fixture
+    def in_parts(self, client) -> bo_client.Study:
+        """A study whose trials pause at 1, 3 and 9 epochs of 27."""
+        fidelity = {"metric": "epoch", "max": 27, "min": 1}
+        return client.create_study("s", SPACE, "loss", goal="minimize", fidelity=fidelity, max_attempts=2)
+
+    def test_a_trial_pauses_and_goes_on_from_its_checkpoint(self, in_parts) -> None:
+        assert in_parts.info().settings["fidelity"] == {"metric": "epoch", "max": 27, "min": 1, "promotion": "asha"}
+        for loss in (0.5, 0.6, 0.7):
+            (trial,) = in_parts.suggest(can_resume=True)
+            assert (trial.until_step, trial.checkpoint_uri) == (1, "")
+            told = trial.report(loss, 1, checkpoint_uri="gs://early")
+            assert (told.should_pause, told.should_stop, told.lease_valid) == (True, False, True)
+            assert "loss was" in told.reason == trial.pause_reason
+            assert trial.pause(f"gs://{trial.number}").state is State.PAUSED
+        waiting = in_parts.trial(1)
+        assert (waiting.state, waiting.checkpoint_uri, waiting.until_step) == (State.PAUSED, "gs://1", None)
+        assert (waiting.pause.step, waiting.pause.attempt, waiting.pause.expected_step) == (1, 1, 27)
+        assert waiting.attempts[0].outcome is bo_client.AttemptOutcome.PAUSED
+        assert in_parts.info().counts[State.PAUSED] == 3
+        assert in_parts.best() is None
+        assert [t.number for t in in_parts.trials([State.PAUSED])] == [1, 2, 3]
+        (other,) = in_parts.suggest()
+        assert (other.number, other.until_step) == (4, None)  # it can't resume
+        (again,) = in_parts.suggest(can_resume=True)
+        assert (again.number, again.attempt, again.until_step, again.checkpoint_uri) == (1, 2, 3, "gs://1")
+        assert again.parameters == waiting.parameters
+        assert again.complete(0.4, 27).state is State.SUCCEEDED
+        assert in_parts.best().number == 1
+
+    def test_a_pause_that_is_not_asked_for_or_has_no_checkpoint_is_refused(self, in_parts) -> None:
+        (trial,) = in_parts.suggest(can_resume=True)
+        with pytest.raises(bo_client.FailedPrecondition, match="wasn't asked"):
+            trial.pause("gs://a")
+        trial.report(0.5, 1)
+        with pytest.raises(bo_client.InvalidRequest, match="checkpoint_uri"):
+            trial.pause()
+        assert trial.pause("gs://a").state is State.PAUSED
+        assert trial.heartbeat().reason == "studies/s/trials/1 is paused"
+        assert in_parts.stop_trial(trial.number).state is State.STOPPED
+
+    def test_a_fidelity_is_refused_by_name_and_never_changes(self, client, in_parts) -> None:
+        with pytest.raises(bo_client.InvalidRequest, match=r"fidelity\.min"):
+            client.create_study("t", SPACE, "loss", goal="minimize", fidelity={"max": 9, "min": 9})
+        with pytest.raises(bo_client.InvalidRequest, match=r"stopping\.rule"):
+            client.create_study("t", SPACE, "loss", goal="minimize", fidelity={"max": 9}, stopping="median")
+        for wrong in ({"metric": "epoch"}, {"max": 9, "mini": 1}, {"max": "many"}, {"max": 9, "promotion": "luck"}, 9):
+            with pytest.raises(bo_client.InvalidRequest, match="fidelity"):
+                client.create_study("t", SPACE, "loss", goal="minimize", fidelity=wrong)
+        with pytest.raises(bo_client.InvalidRequest, match="fidelity"):
+            in_parts.update(settings={"fidelity": {"max": 9}})
+        with pytest.raises(bo_client.InvalidRequest, match=r"stopping\.rule"):
+            in_parts.update(settings={"stopping": "median"})
+
     @pytest.mark.parametrize(("goal", "good", "bad"), [("minimize", 0.5, 2.0), ("maximize", 2.0, 0.5)])
     def test_a_rule_stops_a_bad_trial_and_says_why(self, client, goal, good, bad) -> None:
         study = client.create_study("s", SPACE, "score", goal=goal, stopping="median", stopping_min_trials=3)
@@ -379,7 +433,7 @@ class ServerContract:
         told = diagnosis.diagnose(study.info(), list(study.trials()), study.analyze())
         assert (told.results, told.results_missing, told.idle, dict(told.advice)) == (6, 21, (), {})
         lines = next(study_findings(told, None)).lines
-        assert lines[0] == "too early to tell: there are 6 results for 9 parameters; run about 21 more trials"
+        assert lines[0] == "too few results: there are 6 results for 9 parameters; run about 21 more trials"
         assert lines[1].count("±") == 9
 
     def test_a_slice_along_one_parameter(self, learned) -> None:
@@ -503,6 +557,16 @@ class ServerContract:
             client.call("SuggestTrials", pb.SuggestTrialsRequest(parent="studies/s", worker_id="x", request_id="again"))
         assert reused.value.reason == "REQUEST_ID_REUSED"
 
+    def test_a_request_id_is_one_study_s_and_one_method_s(self, client, study) -> None:
+        client.create_study("t", SPACE, "loss", goal="minimize")
+        made = [
+            client.call("SuggestTrials", pb.SuggestTrialsRequest(parent=name, worker_id="w", request_id="for-each"))
+            for name in ("studies/s", "studies/t")
+        ]
+        assert [answer.trials[0].name for answer in made] == ["studies/s/trials/1", "studies/t/trials/1"]
+        stopped = client.call("StopTrial", pb.StopTrialRequest(name="studies/s/trials/1", request_id="for-each"))
+        assert stopped.trial.name == "studies/s/trials/1"
+
     @pytest.mark.parametrize(
         ("parameter", "hint"),
         [
@@ -517,6 +581,8 @@ class ServerContract:
         with pytest.raises(bo_client.InvalidRequest) as refusal:
             client.create_study("s", bo_client.SearchSpace([parameter]), "loss", goal="minimize")
         assert any(hint in v.field and "parameters[0]" in v.field for v in refusal.value.violations)
+        fields = [fault.field.rpartition(".")[2] for fault in bo_client.SearchSpace([parameter]).faults()]
+        assert fields == [v.field.rpartition(".")[2] for v in refusal.value.violations]  # the same without a server
         assert list(client.studies()) == []
 
     def test_optimize(self, client) -> None:
@@ -1106,37 +1172,39 @@ class ServerContract:
             assert hint in violation.description
         assert study.info().warm_start_studies == ()
 
-    @pytest.mark.parametrize(("sources", "hint"), [([f"s{i}" for i in range(9)], "more than 8"), (["a", "a"], "twice")])
+    @pytest.mark.parametrize(
+        ("sources", "hint"), [([f"s{i}" for i in range(9)], "at most 8 are allowed"), (["a", "a"], "twice")]
+    )
     def test_too_many_studies_to_start_from_are_refused(self, client, sources, hint) -> None:
         with pytest.raises(bo_client.InvalidRequest, match=hint) as refusal:
             client.create_study("s", SPACE, "loss", goal="minimize", warm_start_studies=sources)
         assert refusal.value.violations[0].field == "study.spec.suggestion.warm_start_studies"
 
 
-class TestFakeServer(ServerContract):
+class TestInProcessServer(ServerContract):
     @pytest.fixture
-    def server(self) -> FakeServer:
-        return FakeServer()
+    def server(self) -> InProcessServer:
+        return InProcessServer()
 
     @pytest.fixture
-    def client(self, server: FakeServer) -> bo_client.Client:
+    def client(self, server: InProcessServer) -> bo_client.Client:
         return server.client()
 
     @pytest.fixture
-    def run_out(self, server: FakeServer) -> Callable[[bo_client.Study], None]:
+    def run_out(self, server: InProcessServer) -> Callable[[bo_client.Study], None]:
         return lambda study: server.advance(2)
 
 
 @contextmanager
 def serving(storage: str, log: Path) -> Iterator[str]:
     """A real server inside the block; yields its address."""
-    command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", storage, "--listen", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "bo_service.cli.main", "serve", "--storage", storage, "--listen", "127.0.0.1:0"]
     with log.open("w") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
     assert process.stdout is not None
     yield process.stdout.readline().split()[2]
     process.terminate()
-    process.wait(timeout=30)
+    process.wait(timeout=280)
     process.stdout.close()
 
 
@@ -1153,6 +1221,7 @@ def postgres_server_process(postgres_server, tmp_path_factory: pytest.TempPathFa
         yield address
 
 
+@pytest.mark.xdist_group("contract")  # its server is started once
 class TestRealServer(ServerContract):
     @pytest.fixture
     def address(self, sqlite_server: str) -> str:
@@ -1168,7 +1237,7 @@ class TestRealServer(ServerContract):
     @pytest.fixture
     def run_out(self) -> Callable[[bo_client.Study], None]:
         def wait(study: bo_client.Study) -> None:
-            deadline = time.monotonic() + 15
+            deadline = time.monotonic() + 120
             while study.trial(1).state is not State.QUEUED:
                 assert time.monotonic() < deadline, "the lease doesn't run out"
                 time.sleep(0.05)
@@ -1194,6 +1263,7 @@ class TestRealServer(ServerContract):
         assert study.info().counts[State.RUNNING] == 30
 
 
+@pytest.mark.xdist_group("postgresql")
 class TestRealServerOverPostgres(TestRealServer):
     @pytest.fixture
     def address(self, postgres_server_process: str) -> str:

@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 helm = pytest.importorskip("helm_python", reason="needs the extra deploy")
-kubernetes = pytest.importorskip("kubernetes_validate", reason="needs the extra deploy")
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CHART = DEPLOY / "helm" / "bo-service"
@@ -16,6 +15,7 @@ VERSIONS = ("1.31", "1.37")
 CUSTOM = ("ServiceMonitor", "ScaledObject")
 """Kinds that come with operators, whose schemas Kubernetes doesn't have."""
 
+DIGEST = "sha256:" + "5" * 64
 WORKERS = {"worker": {"enabled": True, "study": "vision"}}
 TLS = {"server": {"tls": {"existingSecret": "tls", "serverName": "bo.example"}}}
 OPEN = {"worker": {**WORKERS["worker"], "plaintextToken": True}}
@@ -31,8 +31,16 @@ FULL = {
         "nodeSelector": {"pool": "cpu"},
         "tolerations": [{"operator": "Exists"}],
         "service": {"clusterIP": "None", "annotations": {"a": "b"}},
+        "dashboard": {"enabled": True, "host": "bo.example"},
+        "image": {"digest": DIGEST},
     },
-    "networkPolicy": {"from": [{"podSelector": {}}], "extraEgress": [{"ports": [{"port": 4317}]}]},
+    "networkPolicy": {
+        "from": [{"podSelector": {}}],
+        "dashboardFrom": [{"podSelector": {"matchLabels": {"app": "ingress"}}}],
+        "databaseTo": [{"ipBlock": {"cidr": "10.1.2.3/32"}}],
+        "extraEgress": [{"ports": [{"port": 4317}]}],
+        "workerExtraEgress": [{"ports": [{"port": 5000}]}],
+    },
     "worker": {
         **WORKERS["worker"],
         "options": {"data": "/data", "epochs": 3},
@@ -45,6 +53,12 @@ FULL = {
     },
 }
 CASES = {"servers": {}, "workers": TLS | WORKERS, "a mesh": OPEN, "scaled": SCALED, "everything": FULL}
+
+
+@pytest.fixture(scope="module")
+def kubernetes() -> Any:
+    """Kubernetes' own schemas, which take seconds to load: only where they are asked for."""
+    return pytest.importorskip("kubernetes_validate", reason="needs the extra deploy")
 
 
 def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -82,9 +96,10 @@ def test_helm_finds_nothing_to_say(values: dict[str, Any]) -> None:
     assert (told, report["errors"]) == ([], [])
 
 
+@pytest.mark.xdist_group("kubernetes")
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
-def test_kubernetes_knows_every_field(values: dict[str, Any], version: str) -> None:
+def test_kubernetes_knows_every_field(kubernetes: Any, values: dict[str, Any], version: str) -> None:
     documents = rendered(values)
     assert {"Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"} <= {d["kind"] for d in documents}
     for document in documents:
@@ -92,7 +107,8 @@ def test_kubernetes_knows_every_field(values: dict[str, Any], version: str) -> N
             kubernetes.validate(document, version, strict=True)
 
 
-def test_the_schemas_would_find_a_field_that_is_not_there() -> None:
+@pytest.mark.xdist_group("kubernetes")
+def test_the_schemas_would_find_a_field_that_is_not_there(kubernetes: Any) -> None:
     server = one(rendered({}), "Deployment", "bo")
     container(server)["readinesProbe"] = container(server).pop("readinessProbe")
     with pytest.raises(kubernetes.ValidationError, match="readinesProbe"):
@@ -105,15 +121,94 @@ def test_no_pod_is_root_or_can_write_where_it_need_not(values: dict[str, Any]) -
     assert pods
     for pod in pods:
         assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["runAsUser"] > 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+        assert not [v for v in pod["volumes"] if "hostPath" in v]
         assert pod["automountServiceAccountToken"] is False
         for each in [*pod["containers"], *pod.get("initContainers", [])]:
             assert each["securityContext"]["readOnlyRootFilesystem"]
             assert each["securityContext"]["capabilities"] == {"drop": ["ALL"]}
             assert each["securityContext"]["allowPrivilegeEscalation"] is False
+            assert not each["securityContext"].get("privileged")
+            assert {"cpu", "memory", "ephemeral-storage"} <= each["resources"]["requests"].keys()
+            assert {"memory", "ephemeral-storage"} <= each["resources"]["limits"].keys()
+
+
+def policy(values: dict[str, Any], name: str = "bo") -> dict[str, Any]:
+    return one(rendered(values), "NetworkPolicy", name)["spec"]
+
+
+def opened(rules: list[dict[str, Any]], peer: str) -> dict[int | str, Any]:
+    """Each port that a policy opens, and to or from whom."""
+    return {port["port"]: rule.get(peer) for rule in rules for port in rule["ports"]}
+
+
+COMPONENT = {"app.kubernetes.io/name": "bo-service", "app.kubernetes.io/instance": "bo"}
+CLUSTERS_DNS = [
+    {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}},
+    {"ipBlock": {"cidr": "169.254.20.10/32"}},
+]
+
+
+@pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
+def test_every_pod_is_under_a_policy_of_both_directions(values: dict[str, Any]) -> None:
+    documents = rendered(values)
+    selected = [d["spec"]["podSelector"]["matchLabels"] for d in documents if d["kind"] == "NetworkPolicy"]
+    assert all(d["spec"]["policyTypes"] == ["Ingress", "Egress"] for d in documents if d["kind"] == "NetworkPolicy")
+    for pod in (d["spec"]["template"] for d in documents if "template" in d["spec"]):
+        assert [s for s in selected if s.items() <= pod["metadata"]["labels"].items()]
+
+
+def test_each_port_of_a_server_is_open_to_those_it_is_for_alone() -> None:
+    workers = {"podSelector": {"matchLabels": {**COMPONENT, "app.kubernetes.io/component": "worker"}}}
+    clients = {"podSelector": {"matchLabels": {"bo-service/client": "true"}}}
+    monitoring = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    assert opened(policy({})["ingress"], "from") == {"grpc": [workers, clients], "metrics": [monitoring]}
+    ingress = {"podSelector": {"matchLabels": {"app": "ingress"}}}
+    shown = {"server": {**TLS["server"], "dashboard": {"enabled": True}}}
+    assert "dashboard" not in opened(policy(shown)["ingress"], "from")
+    shown["networkPolicy"] = {"dashboardFrom": [ingress]}
+    assert opened(policy(shown)["ingress"], "from")["dashboard"] == [ingress]
+    silent = {"server": {"metrics": {"enabled": False}}}
+    assert opened(policy(silent)["ingress"], "from").keys() == {"grpc"}
+
+
+def test_a_server_reaches_dns_and_its_database_and_a_worker_dns_and_its_server() -> None:
+    assert opened(policy({})["egress"], "to") == {53: CLUSTERS_DNS, 5432: None}
+    address = {"ipBlock": {"cidr": "10.1.2.3/32"}}
+    assert opened(policy({"networkPolicy": {"databaseTo": [address]}})["egress"], "to")[5432] == [address]
+    servers = {"podSelector": {"matchLabels": {**COMPONENT, "app.kubernetes.io/component": "server"}}}
+    worker = policy(TLS | WORKERS, "bo-worker")
+    assert worker["ingress"] == []
+    assert opened(worker["egress"], "to") == {53: CLUSTERS_DNS, 50051: [servers]}
+    elsewhere = TLS | {"worker": {**WORKERS["worker"], "server": "bo.example:443"}}
+    assert opened(policy(elsewhere, "bo-worker")["egress"], "to") == {53: CLUSTERS_DNS, 443: None}
+
+
+def test_the_ports_that_a_policy_names_are_the_containers() -> None:
+    documents = rendered(FULL)
+    named = {p["name"] for p in container(one(documents, "Deployment", "bo"))["ports"]}
+    assert named == {"grpc", "metrics", "dashboard"}
+    assert {p for p in opened(policy(FULL)["ingress"], "from") if isinstance(p, str)} == named
+    assert {p["targetPort"] for p in one(documents, "Service", "bo")["spec"]["ports"]} == named
+
+
+def test_a_budget_keeps_a_replica_and_never_the_only_one() -> None:
+    """Where the only pod must stay, its node can't be drained."""
+    assert one(rendered({}), "PodDisruptionBudget", "bo")["spec"]["minAvailable"] == 1
+    assert "PodDisruptionBudget" not in {d["kind"] for d in rendered({"server": {"replicas": 1}})}
+
+
+def test_an_image_is_named_by_its_digest_where_that_is_given() -> None:
+    values = {"server": {"image": {"repository": "r/bo", "digest": DIGEST}}}
+    pod = one(rendered(values), "Deployment", "bo")["spec"]["template"]["spec"]
+    images = {each["image"] for each in pod["containers"] + pod["initContainers"]}
+    assert images == {f"r/bo:0.1.0@{DIGEST}"}
 
 
 def test_probes_ask_what_the_server_answers_and_the_pod_outlives_its_drain() -> None:
-    from bo_service.adapters.grpc.server import LIVENESS, READINESS
+    from bo_service.rpc.server import LIVENESS, READINESS
 
     server = one(rendered({"server": {"drainSeconds": 20, "graceSeconds": 30}}), "Deployment", "bo")
     assert container(server)["readinessProbe"]["grpc"] == {"port": 50051, "service": READINESS}
@@ -123,7 +218,7 @@ def test_probes_ask_what_the_server_answers_and_the_pod_outlives_its_drain() -> 
 
 
 def test_with_tls_the_probes_run_in_the_container_since_kubernetes_own_speak_none() -> None:
-    from bo_service.cli import main
+    from bo_service.cli.main import main
 
     server = container(one(rendered(TLS), "Deployment", "bo"))
     program, command, *arguments = server["readinessProbe"]["exec"]["command"]
@@ -135,9 +230,9 @@ def test_with_tls_the_probes_run_in_the_container_since_kubernetes_own_speak_non
 
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES.keys())
 def test_the_commands_take_the_arguments_they_are_given(values: dict[str, Any]) -> None:
-    from bo_objectives.cli import main as worker
+    from bo_worker.cli import main as worker
 
-    from bo_service.cli import main as server
+    from bo_service.cli.main import main as server
 
     for document in rendered(values):
         if "template" not in document["spec"]:
@@ -166,7 +261,7 @@ def test_a_worker_has_a_gpu_a_token_and_the_shared_folder() -> None:
 
 
 def test_the_autoscaler_asks_for_a_metric_that_the_server_has() -> None:
-    from bo_service.core.trial import TrialState
+    from bo_service.domain.trial import TrialState
 
     (trigger,) = one(rendered(SCALED), "ScaledObject", "bo-worker")["spec"]["triggers"]
     states = {state.value for state in (TrialState.QUEUED, TrialState.RUNNING)}
@@ -181,6 +276,8 @@ def test_the_autoscaler_asks_for_a_metric_that_the_server_has() -> None:
         ({"sever": {}}, "sever"),
         ({"server": {"replicas": 0}}, "replicas"),
         ({"server": {"auth": "maybe"}}, "auth"),
+        ({"server": {"image": {"digest": "sha256:1"}}}, "digest"),
+        ({"server": {"dashboard": {"enabled": True}}}, "unencrypted"),
         ({"database": {"existingSecret": ""}}, "existingSecret"),
         ({"worker": {"terminationGracePeriodSeconds": 5}}, "terminationGracePeriodSeconds"),
         (TLS | {"worker": {"enabled": True}}, "which study"),
@@ -209,7 +306,8 @@ def test_every_value_has_a_schema_and_none_is_left_over() -> None:
         assert names(chart.schema) - {"global."} == keys(chart.values, chart.schema)
 
 
-def test_the_plain_manifests_are_what_the_chart_makes() -> None:
+@pytest.mark.xdist_group("kubernetes")
+def test_the_plain_manifests_are_what_the_chart_makes(kubernetes: Any) -> None:
     spec = importlib.util.spec_from_file_location("make", DEPLOY / "kubernetes" / "make.py")
     assert spec is not None
     assert spec.loader is not None

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from requirements import locks
+
 ROOT = Path(__file__).parents[2]
 CONTAINER = ROOT / "deploy" / "container"
 DOCKERFILE = CONTAINER / "Dockerfile"
@@ -32,7 +34,7 @@ def stage(name: str) -> list[list[str]]:
             parent = instruction[1] if is_inside else parent
         elif is_inside:
             found.append(instruction)
-    return found + (stage(parent) if parent and ":" not in parent else [])
+    return found + (stage(parent) if parent and "$" not in parent else [])
 
 
 def compose() -> dict:
@@ -55,17 +57,33 @@ def test_an_image_is_no_root_and_has_no_build_tools(name: str) -> None:
     assert [i[1] for i in found if i[0] == "COPY"] == [f"--from={name}-build"]
 
 
-def test_the_bases_are_pinned_by_tag_and_the_versions_are_the_projects() -> None:
+def test_the_bases_are_named_by_digest_and_the_versions_are_the_projects() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    bases = {i[1] for i in instructions() if i[0] == "FROM" and ":" in i[1]}
-    assert bases == {"python:3.12-slim-bookworm"}
+    stages = {i[-1] for i in instructions() if i[0] == "FROM"}
+    assert {i[1] for i in instructions() if i[0] == "FROM"} - stages == {"${PYTHON}"}
+    assert re.fullmatch(r"python:3\.12-slim-bookworm@sha256:[0-9a-f]{64}", argument("PYTHON"))
     assert f'org.opencontainers.image.version="{project["version"]}"' in DOCKERFILE.read_text()
-    extras = re.findall(r"\.\[([a-z,\-]+)\]", DOCKERFILE.read_text()) + re.findall(
-        r"KERAS=(\S+?)\.? ", DOCKERFILE.read_text()
-    )
-    assert {e for listed in extras for e in listed.split(",")} <= set(project["optional-dependencies"])
     chart = yaml.safe_load((ROOT / "deploy/helm/bo-service/Chart.yaml").read_text())
     assert chart["appVersion"] == project["version"]
+
+
+def argument(name: str) -> str:
+    (found,) = [i[1].partition("=")[2] for i in instructions() if i[0] == "ARG" and i[1].startswith(f"{name}=")]
+    return found
+
+
+def test_everything_that_is_installed_has_a_hash_or_is_ours() -> None:
+    commands = [" ".join(i) for i in instructions() if i[0] == "RUN"]
+    fetching = [c for command in commands for c in command.split("&&") if re.search(r"\b(pip|apt-get|curl|wget)\b ", c)]
+    assert len(fetching) >= 5
+    for command in fetching:
+        is_ours = {"--no-deps", "--no-index"} <= set(command.split()) or "--no-build-isolation" in command
+        if "-m venv" not in command and not is_ours:
+            assert "--require-hashes" in command
+            (lock,) = re.findall(r"requirements/(\S+)\.txt", command)
+            assert lock.replace("${KERAS}", argument("KERAS")) in locks.wanted()
+    args = compose()["services"]["worker"]["build"]["args"]
+    assert args["KERAS"] in locks.wanted()
 
 
 def test_what_is_copied_is_there_is_not_ignored_and_holds_all_packages() -> None:
@@ -82,9 +100,9 @@ def test_what_is_copied_is_there_is_not_ignored_and_holds_all_packages() -> None
 
 
 def test_the_composed_commands_are_ours() -> None:
-    from bo_objectives.cli import main as worker
+    from bo_worker.cli import main as worker
 
-    from bo_service.cli import main as server
+    from bo_service.cli.main import main as server
 
     services = compose()["services"]
     for name, program in (("server", server), ("worker", worker)):
@@ -119,7 +137,7 @@ def unit() -> dict[str, str]:
 
 
 def test_the_unit_starts_the_server_with_options_it_has() -> None:
-    from bo_service.cli import main
+    from bo_service.cli.main import main
 
     program, command, *arguments = shlex.split(unit()["ExecStart"])
     assert Path(program).name == "bo-service"

@@ -4,13 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import bo_client
 import pytest
 import trustme
+
+from bo_service.rpc.health_probe import Target, ask_health
+from bo_service.rpc.server import COMPUTING
 
 
 class ServerProcess:
@@ -29,7 +34,7 @@ class ServerProcess:
 
     def start(self) -> str:
         """Returns when it listens; the address."""
-        command = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", self.url]
+        command = [sys.executable, "-m", "bo_service.cli.main", "serve", "--storage", self.url]
         with self.log_file.open("a") as log:
             self.process = subprocess.Popen(
                 [*command, "--listen", self.address, *self.options],
@@ -43,6 +48,13 @@ class ServerProcess:
         assert line.startswith("listening on "), self.log
         self.address = line.split()[2]
         return self.address
+
+    def await_optimizer(self) -> None:
+        """Returns when suggestions can be computed: before, they are quick ones."""
+        deadline = time.monotonic() + 280.0
+        while ask_health(Target(self.address), COMPUTING, 5.0) != "SERVING":
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.1)
 
     @property
     def log_file(self) -> Path:
@@ -68,7 +80,7 @@ class ServerProcess:
     def wait(self) -> int:
         """Until it has ended; the exit status."""
         assert self.process is not None
-        status = self.process.wait(timeout=30)
+        status = self.process.wait(timeout=280)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return status
@@ -125,10 +137,25 @@ def server_process(make_server: Callable[..., ServerProcess]) -> ServerProcess:
     return process
 
 
+@pytest.fixture(scope="session")
+def lasting_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One for all tests that leave it as it is but for its studies: each start costs seconds."""
+    with making_servers(tmp_path_factory.mktemp("lasting")) as make:
+        process = make()
+        process.start()
+        yield process
+
+
 @pytest.fixture
-def server(server_process: ServerProcess) -> str:
-    """Address of a fresh server."""
-    return server_process.address
+def server(request: pytest.FixtureRequest) -> str:
+    """Address of a server without studies; of `server_process` where the test asks for that, too."""
+    if "server_process" in request.fixturenames:
+        return str(request.getfixturevalue("server_process").address)
+    address = str(request.getfixturevalue("lasting_server").address)
+    with bo_client.connect(address) as client:
+        for info in client.studies():
+            client.delete_study(info.id)
+    return address
 
 
 class Authority:

@@ -16,19 +16,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import bo_client.cli
-import bo_objectives.cli
+import bo_client.cli.main
+import bo_worker.cli
 import click
 import pytest
 from bo_client import specfile
 
-import bo_service.cli
+import bo_service.cli.main
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS: Mapping[str, click.Command] = {
-    "bo": bo_client.cli.main,
-    "bo-worker": bo_objectives.cli.main,
-    "bo-service": bo_service.cli.main,
+    "bo": bo_client.cli.main.main,
+    "bo-worker": bo_worker.cli.main,
+    "bo-service": bo_service.cli.main.main,
 }
 SHOWN = ("text", "mermaid")
 """What a program prints, and drawings: nothing to run."""
@@ -87,7 +87,7 @@ class Servers:
         log = self._folder / f"server-{len(self._started)}.log"
         with log.open("w") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "bo_service.cli", "serve", "--listen", "127.0.0.1:0", *storage, *options],
+                [sys.executable, "-m", "bo_service.cli.main", "serve", "--listen", "127.0.0.1:0", *storage, *options],
                 cwd=self._folder,
                 stdout=subprocess.PIPE,
                 stderr=file,
@@ -106,7 +106,7 @@ class Servers:
         for process in self._started:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                process.wait(timeout=60)
+                process.wait(timeout=280)
             assert process.stdout is not None
             process.stdout.close()
 
@@ -177,8 +177,8 @@ class Reader:
         self.monkeypatch.setenv("BO_SERVER", self.address)
 
     def addressed(self, text: str) -> str:
-        """With the real server's address; one is started where the page has none."""
-        if not self.address:
+        """With the real server's address; one is started where the page has none, and opens no database itself."""
+        if not self.address and "bo_client.local(" not in text:
             self.start(["bo-service", "serve"])
         if self.servers.dashboard:
             text = text.replace("127.0.0.1:8080", self.servers.dashboard)

@@ -87,7 +87,7 @@ def test_server_worker_and_client_run_from_another_folder(programs: Path, tmp_pa
             shown = run(programs / "bo", "--server", address, "show", "s", folder=tmp_path)
         finally:
             server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=60) == 0
+        assert server.wait(timeout=280) == 0
     assert "succeeded" in shown
     assert (tmp_path / "bo.db").exists()
     run(programs / "python", "-m", "pip", "check", folder=tmp_path)

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.processes import surrogate_stalled
+from tests.processes import PATIENCE_S, surrogate_stalled
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 READY = "bo_api.v1.OptimizationService"
@@ -24,14 +24,14 @@ def status(address: str, name: str = READY) -> str:
 
 
 def await_status(address: str, wanted: str, name: str = READY) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while (found := status(address, name)) != wanted:
         assert time.monotonic() < deadline, f"{found} instead of {wanted}"
         time.sleep(0.05)
 
 
 def await_count(completed: dict[int, float], wanted: int, failures: list[Exception]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while len(completed) < wanted and time.monotonic() < deadline and not failures:
         time.sleep(0.02)
 

@@ -8,9 +8,29 @@ import bo_client
 import pytest
 from bo_api.v1 import optimization_service_pb2 as pb
 
-from bo_service.adapters.storage.opening import open_store
+from bo_service.storage.factory import open_store
+from tests.e2e.conftest import ServerProcess
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0), bo_client.IntParameter("n", 1, 5)])
+pytestmark = pytest.mark.xdist_group("durability")
+
+
+@pytest.fixture(scope="module")
+def shared(make_shared_server) -> ServerProcess:
+    server = make_shared_server()
+    server.start()
+    return server
+
+
+@pytest.fixture
+def server_process(shared: ServerProcess) -> ServerProcess:
+    """A running server without studies, which the tests of this file kill in turn: each start costs seconds."""
+    if shared.process is not None and shared.process.poll() is not None:
+        shared.start()
+    with bo_client.connect(shared.address) as client:
+        for info in client.studies():
+            client.delete_study(info.id)
+    return shared
 
 
 def test_kill_nine_and_a_restart_keep_trials_measurements_and_leases(server_process) -> None:
@@ -53,7 +73,7 @@ def test_nothing_acknowledged_is_lost_under_load(server_process) -> None:
     for thread in threads:
         thread.start()
     for kills in range(4):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 280
         while len(acknowledged) < 15 * (kills + 1) and time.monotonic() < deadline:
             time.sleep(0.01)
         if kills < 3:
@@ -61,7 +81,7 @@ def test_nothing_acknowledged_is_lost_under_load(server_process) -> None:
             server_process.start()
     finish.set()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=280)
     assert len(acknowledged) >= 60
     with bo_client.connect(server_process.address) as client:
         kept = {t.number: t for t in client.study("s").trials(full=True)}
@@ -83,7 +103,7 @@ def test_a_repeated_request_after_a_crash_gets_the_first_answer(server_process) 
         server_process.start()
         assert client.call("SuggestTrials", request) == first
         changed = pb.SuggestTrialsRequest(parent="studies/s", worker_id="w", request_id="once", count=2)
-        with pytest.raises(bo_client.InvalidRequest, match="once"):
+        with pytest.raises(bo_client.InvalidRequest, match="another SuggestTrials request"):
             client.call("SuggestTrials", changed)
 
 
@@ -91,7 +111,7 @@ def test_a_dead_workers_trial_goes_to_the_next(server_process) -> None:
     with bo_client.connect(server_process.address) as client:
         study = client.create_study("s", SPACE, "loss", goal="minimize", lease_duration=1, max_trials=1)
         (lost,) = study.suggest(worker_id="dies")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 280
         while not (again := study.suggest(worker_id="lives")) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert [(t.number, t.attempt, t.parameters) for t in again] == [(lost.number, 2, lost.parameters)]
@@ -118,7 +138,7 @@ def test_a_watch_goes_on_over_a_restart(server_process) -> None:
         server_process.start()
         (second,) = study.suggest()
         second.complete({"loss": 2.0})
-        watcher.join(timeout=30)
+        watcher.join(timeout=280)
         assert not watcher.is_alive()
         ended = [number for number, state in seen if state.lower().endswith("succeeded")]
         assert ended == [1, 2]
@@ -127,12 +147,14 @@ def test_a_watch_goes_on_over_a_restart(server_process) -> None:
 def test_what_surrogates_learned_is_kept_for_the_next_server(server_process) -> None:
     with bo_client.connect(server_process.address) as client:
         study = client.create_study("s", SPACE, "loss", goal="minimize")
+        server_process.await_optimizer()
         for _ in range(6):
             (trial,) = study.suggest()
             trial.complete({"loss": trial.parameters["x"] + trial.parameters["n"]})
         assert server_process.stop() == 0
         with closing(open_store(server_process.url)) as store, store.read() as records:
-            learned = dict(records.lessons.of("s"))
+            learned = dict(records.get_hyperparameters("s"))
         assert learned
         server_process.start()
+        server_process.await_optimizer()
         assert study.suggest()[0].origin == "SURROGATE"

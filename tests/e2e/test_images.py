@@ -30,7 +30,7 @@ def work(server: str, tmp_path: Path) -> Work:
             *options,
         ]
         words = ["run", "--server", server, "--study", "pets", "--objective", "efficientnet", "--max-trials", "1"]
-        command = [sys.executable, "-m", "bo_objectives.cli", *words, "--directory", str(tmp_path / "work")]
+        command = [sys.executable, "-m", "bo_worker.cli", *words, "--directory", str(tmp_path / "work")]
         for option in given:
             command += ["--option", option]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)

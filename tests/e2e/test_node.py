@@ -50,7 +50,7 @@ def test_its_own_tests_pass(package: Path, make_server, authority, tmp_path: Pat
     secure = make_server("--processes", "1", "--tls-cert", str(certificate), "--tls-key", str(key))
     secure.url = f"sqlite:///{tmp_path}/secure.db"
     token = ("token", "create", "--storage", secure.url, "--role", "reader")
-    (tmp_path / "token").write_text(run(sys.executable, "-m", "bo_service.cli", *token))
+    (tmp_path / "token").write_text(run(sys.executable, "-m", "bo_service.cli.main", *token))
     environment = {
         "BO_SERVER": open_server.address,
         "BO_SECURE_SERVER": secure.start(),

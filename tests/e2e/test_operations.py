@@ -16,6 +16,10 @@ import pytest
 from bo_api.v1 import optimization_service_pb2 as pb
 from prometheus_client.parser import text_string_to_metric_families
 
+from bo_service.request_context import hash_of
+
+pytestmark = pytest.mark.xdist_group("operations")  # its server is started once
+
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -31,7 +35,7 @@ class Scraped:
         self.url = re.search(r"http://127\.0\.0\.1:\d+/metrics", process.log)[0]
 
     def samples(self) -> Samples:
-        text = urllib.request.urlopen(self.url, timeout=10).read().decode()
+        text = urllib.request.urlopen(self.url, timeout=60).read().decode()
         families = text_string_to_metric_families(text)
         return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
@@ -43,7 +47,7 @@ class Scraped:
 
     def line(self, **wanted: object) -> dict[str, object]:
         """The last line that has these fields, once there is one."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             for line in reversed(self.lines()):
                 if wanted.items() <= line.items():
@@ -76,7 +80,7 @@ def test_metrics_count_and_time_what_happens(scraped: Scraped) -> None:
         next(stream)
         assert scraped.value("bo_rpc_in_flight", method="WatchStudy") == 1
         stream.close()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not scraped.value("bo_lease_expiries_total") and time.monotonic() < deadline:
             time.sleep(0.2)
         with pytest.raises(bo_client.FailedPrecondition):
@@ -94,7 +98,8 @@ def test_metrics_count_and_time_what_happens(scraped: Scraped) -> None:
     assert value("bo_rpc_in_flight", method="SuggestTrials") == 0
     assert value("bo_request_replays_total", method="SuggestTrials") == 1
     assert value("bo_lease_expiries_total") == 1
-    assert value("bo_computation_duration_seconds_count", task="suggest", outcome="quasi_random") >= 3
+    # one, since the points of the initial design are made together and kept for the calls that follow
+    assert value("bo_computation_duration_seconds_count", task="suggest", outcome="quasi_random") >= 1
     assert value("bo_computation_duration_seconds_count", task="suggest", outcome="ready") >= 1
     assert value("bo_computation_duration_seconds_count", task="predict", outcome="not_enough_data") == 1
     assert value("bo_storage_transaction_duration_seconds_count", kind="write") > 10
@@ -116,7 +121,7 @@ def test_each_line_of_a_call_says_which_call(scraped: Scraped) -> None:
     line = scraped.line(logger="bo_service.grpc", method="GetStudy")
     told = {name: line[name] for name in ("request_id", "trace_id", "code", "study", "principal", "level")}
     assert told == {
-        "request_id": "mine-1",
+        "request_id": hash_of("mine-1"),
         "trace_id": TRACE,
         "code": "NOT_FOUND",
         "study": "none",
@@ -143,21 +148,21 @@ def test_the_python_client_says_who_it_is_each_time_it_tries(scraped: Scraped) -
     with bo_client.connect(scraped.address) as client:
         study = client.create_study("named", SPACE, "loss", goal="minimize")
         client.call("SuggestTrials", pb.SuggestTrialsRequest(parent=study.name, worker_id="w", request_id="retry-me"))
-    assert scraped.line(method="SuggestTrials", study="named")["request_id"] == "retry-me"
-    assert re.fullmatch(r"[0-9a-f]{32}", str(scraped.line(method="CreateStudy", study="named")["request_id"]))
+    assert scraped.line(method="SuggestTrials", study="named")["request_id"] == hash_of("retry-me")
+    assert re.fullmatch(r"[0-9a-f]{16}", str(scraped.line(method="CreateStudy", study="named")["request_id"]))
 
 
 def test_a_metrics_port_in_use_is_named(scraped: Scraped, tmp_path) -> None:
     port = scraped.url.split(":")[2].split("/")[0]
-    serve = [sys.executable, "-m", "bo_service.cli", "serve", "--storage", f"sqlite:///{tmp_path}/other.db"]
+    serve = [sys.executable, "-m", "bo_service.cli.main", "serve", "--storage", f"sqlite:///{tmp_path}/other.db"]
     done = subprocess.run(
         [*serve, "--listen", "127.0.0.1:0", "--metrics", f"127.0.0.1:{port}"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=280,
     )
     assert done.returncode == 1
-    assert f"--metrics: 127.0.0.1:{port} can't be listened on" in done.stderr.splitlines()[-1]
+    assert f"--metrics: cannot listen on 127.0.0.1:{port}" in done.stderr.splitlines()[-1]
 
 
 class Collector(BaseHTTPRequestHandler):

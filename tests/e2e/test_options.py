@@ -12,8 +12,8 @@ import bo_client
 import pytest
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-WORKER = [sys.executable, "-m", "bo_objectives.cli"]
-BO = [sys.executable, "-m", "bo_client.cli"]
+WORKER = [sys.executable, "-m", "bo_worker.cli"]
+BO = [sys.executable, "-m", "bo_client.cli.main"]
 OWN = """
 from pathlib import Path
 import bo_client
@@ -33,7 +33,7 @@ class Parabola:
     def evaluate(self, parameters, run):
         return {"loss": (parameters["x"] - self.shift) ** 2}
 
-    def examine(self, parameters, run):
+    def evaluate_test(self, parameters, run):
         return {**self.evaluate(parameters, run), "shift": self.shift}
 
 class Declared(Parabola):
@@ -65,15 +65,15 @@ def efficientnet(**options: str) -> tuple[str, ...]:
 def study(server: str) -> bo_client.Study:
     """A study as the worker makes it with image_size=64 and epochs=2; it has its one trial's result already."""
     from bo_objectives.efficientnet.objective import EfficientNetObjective
-    from bo_objectives.worker.compared import objective_spec
-    from bo_objectives.worker.enrollment import Enrollment, enroll
-    from bo_objectives.worker.evaluation import Recipe
+    from bo_worker.evaluation import EvaluationTask
+    from bo_worker.objective_comparison import objective_spec
+    from bo_worker.study_request import StudyRequest, get_or_create_study
 
     options = {"image_size": "64", "epochs": "2", "weights": "random"}
     definition = EfficientNetObjective(**options).define()
-    spec = objective_spec(Recipe("efficientnet", tuple(options.items())), definition)
+    spec = objective_spec(EvaluationTask("efficientnet", tuple(options.items())), definition)
     client = bo_client.connect(server)
-    study = enroll(client, definition, Enrollment("s", max_trials=1), spec)
+    study = get_or_create_study(client, definition, StudyRequest("s", max_trials=1), spec)
     (trial,) = study.suggest(objective=spec)
     trial.complete({m.name: 0.5 for m in definition.metrics})
     return study

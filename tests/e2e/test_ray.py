@@ -25,7 +25,7 @@ class Fleet:
     def __init__(self, folder: Path, address: str, *arguments: str, cluster: str = "local", cpus: float = 0.5) -> None:
         self.log_file = folder / "fleet.log"
         home = {"HOME": str(folder), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-        command = [sys.executable, "-m", "bo_objectives.cli", "ray", "--server", address, "--address", cluster]
+        command = [sys.executable, "-m", "bo_worker.cli", "ray", "--server", address, "--address", cluster]
         slots = ["--num-workers", "2", "--gpus-per-worker", "0", "--cpus-per-worker", str(cpus), "--worker-id", "w"]
         with self.log_file.open("w") as log:
             self.process = subprocess.Popen(

@@ -13,7 +13,7 @@ def test_the_server_command_is_the_documented_one(tmp_path: Path) -> None:
     command = re.search(r"^bo-service serve (.*)$", README, re.MULTILINE)
     assert command is not None
     shown = subprocess.run(
-        [sys.executable, "-m", "bo_service.cli", "serve", "--help"],
+        [sys.executable, "-m", "bo_service.cli.main", "serve", "--help"],
         capture_output=True,
         text=True,
         check=True,

@@ -18,7 +18,7 @@ def call(server: str):
         url = f"http://{server}/bo_api.v1.OptimizationService/{method}"
         buf = str(BUF) if BUF.exists() else shutil.which("buf") or "buf"
         command = [buf, "curl", "--protocol", "grpc", "--http2-prior-knowledge", "--data", json.dumps(body), url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=280)
         if done.returncode:
             raise RuntimeError(done.stderr)
         return json.loads(done.stdout)

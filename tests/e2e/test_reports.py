@@ -5,7 +5,7 @@ import math
 import bo_client
 import pytest
 from bo_client import figures, report
-from bo_client.figures.marks import Band, Line, Map
+from bo_client.figures.marks import Band, Heatmap, Line
 
 SPACE = bo_client.SearchSpace(
     [
@@ -46,7 +46,7 @@ def test_what_the_surrogate_has_learned_is_seen_and_told(study) -> None:
     assert all(low < mean < high for low, mean, high in zip(band.low, line.y, band.high, strict=True))
     assert next(iter(study.analyze().importance)) == "learning_rate"
     mean, std = (
-        next(m for m in picture.panels[0].marks if isinstance(m, Map))
+        next(m for m in picture.panels[0].marks if isinstance(m, Heatmap))
         for name, picture in shown.items()
         if name.split()[0] in ("contour", "uncertainty")
     )

@@ -1,17 +1,23 @@
 """The documentation as a site: it builds without a warning, loads nothing from elsewhere, and its first page runs."""
 
+import inspect
 import os
+import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import bo_client
 import pytest
 from bo_api.v1 import insight_pb2, optimization_service_pb2, space_pb2, study_pb2, token_service_pb2, trial_pb2
 
 MODULES = (insight_pb2, optimization_service_pb2, space_pb2, study_pb2, token_service_pb2, trial_pb2)
 CONTRACT = [module.DESCRIPTOR for module in MODULES]
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("site")  # it is built once
+LOGGERS = {"bo_client.keras_tuner", "bo_client.optuna", "bo_client.ray_tune"}
+"""Names that pages have in common with the reference, and that are no modules."""
 LOADED = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)="?(https?://[^"\s>]+)""")
 
 
@@ -40,7 +46,41 @@ def test_every_page_is_there_and_tells_what_it_is_made_of(site: Path) -> None:
     assert len(pages) > 15
     assert [name for name in pages if not (site / name / "index.html").exists()] == []
     assert "create_study" in text_of(site / "reference" / "python" / "index.html")
-    assert "every rpc has a response of its own" in text_of(site / "reference" / "decisions" / "index.html")
+    assert "0001: Every RPC has its own response message" in text_of(site / "reference" / "decisions" / "index.html")
+
+
+@pytest.fixture(scope="module")
+def reference(site: Path) -> set[str]:
+    """The names that the reference of `bo_client` has a place for."""
+    return set(re.findall(r'id="(bo_client[^"]*)"', (site / "reference" / "python" / "index.html").read_text()))
+
+
+def test_the_reference_has_every_public_name_of_the_client(reference: set[str]) -> None:
+    public = {f"bo_client.{name}": getattr(bo_client, name) for name in bo_client.__all__}
+    for name, value in list(public.items()):
+        if inspect.isclass(value):
+            own = {key: member for key, member in vars(value).items() if not key.startswith("_")}
+            public |= {f"{name}.{key}": member for key, member in own.items() if getattr(member, "__doc__", None)}
+    assert len(public) > 200
+    assert sorted(set(public) - reference) == []
+
+
+def test_the_reference_has_the_public_modules_of_the_client(reference: set[str]) -> None:
+    """Those that say what is public, and those that the pages name."""
+    packages = [module for module in pkgutil.iter_modules(bo_client.__path__, "bo_client.") if module.ispkg]
+    names = {(p.name, name) for p in packages for name in getattr(pkgutil.resolve_name(p.name), "__all__", ())}
+    assert sorted(f"{module}.{name}" for module, name in names if f"{module}.{name}" not in reference) == []
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    used = {name for page in pages for name in re.findall(r"\bbo_client(?:\.\w+)+", page.read_text())}
+    imported = {
+        f"{module}.{name}"
+        for page in pages
+        for module, names in re.findall(r"^from (bo_client[\w.]*) import (.+)$", page.read_text(), re.MULTILINE)
+        for name in names.split(", ")
+    }
+    known = reference | {name.removesuffix(".module") for name in reference} | LOGGERS | {"bo_client.integrations"}
+    assert len(used) > 30
+    assert sorted((used | imported) - known) == []
 
 
 def test_the_contract_is_told_whole(site: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import bo_client
 import pytest
 
-WORKER = [sys.executable, "-m", "bo_objectives.cli"]
+WORKER = [sys.executable, "-m", "bo_worker.cli"]
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
 
 
 def bo_worker(tmp_path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([*WORKER, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    return subprocess.run([*WORKER, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=280)
 
 
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 240.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
@@ -60,7 +60,7 @@ def test_a_worker_survives_the_death_of_its_server(server_process, start, tmp_pa
         until(lambda known=known: ended(server_process.address, "s") >= known)
         server_process.kill()
         server_process.start()
-    assert worker.wait(timeout=90) == 0
+    assert worker.wait(timeout=280) == 0
     with bo_client.connect(server_process.address) as client:
         trials = list(client.study("s").trials())
     assert [t.state for t in trials] == [bo_client.TrialState.SUCCEEDED] * 12
@@ -79,7 +79,7 @@ def test_a_worker_that_is_asked_to_end_gives_its_trial_back(server, start, tmp_p
 
         until(lambda: (found := trial()) and found.state is bo_client.TrialState.RUNNING)
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(timeout=30) == 128 + signal.SIGTERM
+        assert worker.wait(timeout=280) == 128 + signal.SIGTERM
         given_back = trial()
         assert given_back is not None
         assert given_back.state is bo_client.TrialState.QUEUED
@@ -103,7 +103,7 @@ def test_a_signal_to_every_process_of_a_worker_gives_its_trial_back(server, tmp_
             until(running)
             until(lambda: len(processes_of(worker.pid)) > 1)
             os.killpg(worker.pid, signal.SIGTERM)
-            assert worker.wait(timeout=30) == 128 + signal.SIGTERM
+            assert worker.wait(timeout=280) == 128 + signal.SIGTERM
             given_back = client.study("s").trial(1)
     finally:
         worker.kill()
@@ -111,7 +111,7 @@ def test_a_signal_to_every_process_of_a_worker_gives_its_trial_back(server, tmp_
     assert given_back.state is bo_client.TrialState.QUEUED
     assert given_back.failure.reason is bo_client.FailureReason.PREEMPTED
     told = (tmp_path / "worker.log").read_text()
-    assert "0 failed, 1 without a result): SIGTERM, and what ran was given back" in told
+    assert "0 failed, 1 without a result): SIGTERM; running trials were returned" in told
     assert "CRASHED" not in told
 
 
@@ -140,14 +140,14 @@ def test_a_killed_workers_trial_is_finished_by_another(server, start, tmp_path: 
         until((tmp_path / "bo-worker" / "s" / "trial-0001").exists)
         first.kill()
         second = start(server, *arguments)
-        assert second.wait(timeout=60) == 0
+        assert second.wait(timeout=280) == 0
         (trial,) = client.study("s").trials()
         assert (trial.state, trial.attempt) == (bo_client.TrialState.SUCCEEDED, 2)
 
 
 def test_the_best_is_shown_beside_nothing_where_there_is_no_textbook(server, start, tmp_path: Path) -> None:
     arguments = ("--study", "s", "--objective", "branin")
-    assert start(server, *arguments, "--max-trials", "3").wait(timeout=60) == 0
+    assert start(server, *arguments, "--max-trials", "3").wait(timeout=280) == 0
     shown = bo_worker(tmp_path, "best", "--server", server, *arguments, "--json")
     record = json.loads(shown.stdout)
     assert set(record) == {"best"}
@@ -218,7 +218,7 @@ def test_a_teammates_worker_changes_nothing_about_the_study(server, tmp_path: Pa
         info = study.info()
     assert (info.max_trials, info.ended, info.state) == (40, 5, bo_client.StudyState.ACTIVE)
     assert "studies/s has max_trials 40, and keeps it" in done.stderr
-    assert "studies/s: ended after 5 of 5 trials (5 succeeded, 0 failed): as many as --max-trials says" in done.stderr
+    assert "studies/s: ended after 5 of 5 trials (5 succeeded, 0 failed): --max-trials is reached" in done.stderr
 
 
 PROGRAM = """
@@ -263,9 +263,9 @@ def test_a_program_with_a_condition_and_little_memory(server, tmp_path: Path) ->
 
 def test_a_worker_that_is_asked_to_end_does_not_wait_for_its_server(server_process, start, tmp_path: Path) -> None:
     worker = start(server_process.address, "--study", "s", "--objective", "branin", "--max-trials", "1")
-    assert worker.wait(timeout=90) == 0
+    assert worker.wait(timeout=280) == 0
     worker = start(server_process.address, "--study", "s", "--objective", "branin")
-    assert worker.wait(timeout=90) == 0
+    assert worker.wait(timeout=280) == 0
     assert (
         "studies/s: ended after 0 trials (0 succeeded, 0 failed): studies/s is complete"
         in (tmp_path / "worker-1.log").read_text()
@@ -275,7 +275,7 @@ def test_a_worker_that_is_asked_to_end_does_not_wait_for_its_server(server_proce
     worker = start(server_process.address, "--study", "s", "--objective", "branin")
     until(lambda: "waiting because the study is paused" in (tmp_path / "worker-2.log").read_text())
     server_process.kill()
-    until(lambda: "trying again for" in (tmp_path / "worker-2.log").read_text())
+    until(lambda: "retrying for" in (tmp_path / "worker-2.log").read_text())
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=25) == 128 + signal.SIGTERM  # slots that don't listen are given 30 s
-    assert "SIGTERM, and what ran was given back" in (tmp_path / "worker-2.log").read_text()
+    assert "SIGTERM; running trials were returned" in (tmp_path / "worker-2.log").read_text()

@@ -14,13 +14,13 @@ from tests.fuzz.world import World
 BATCH = 500
 
 
-def fuzz(target: Target, inputs: int, seed: int, say: bool = False) -> None:
-    """Sends so many; after each batch every study must read and suggest.
+def fuzz(target: Target, inputs: int, seed: int, say: bool = False, world: World | None = None) -> None:
+    """Sends so many; after each batch every study must read and suggest. `world` is the one that there is, if any.
 
     Raises:
         AssertionError: with the method and the bytes that did it.
     """
-    world = World(target)
+    world = world or World(target)
     mutator = Mutator(random.Random(seed), world)
     for sent in range(inputs):
         if sent % BATCH == 0:

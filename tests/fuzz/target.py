@@ -15,11 +15,11 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from bo_service.adapters.compute.pool import PoolOptimizer
-from bo_service.adapters.grpc.server import SERVICE_NAME, GrpcServer
-from bo_service.adapters.storage.sqlite import SqliteStore
-from bo_service.application.door import AuthMode, Door
-from bo_service.application.services import Services
+from bo_service.application.authentication import Authenticator, AuthMode
+from bo_service.application.context import AppContext
+from bo_service.compute.pool import PoolOptimizer
+from bo_service.rpc.server import SERVICE_NAME, GrpcServer
+from bo_service.storage.sqlite import SqliteStore
 
 METHODS = {m.name: m for m in pb.DESCRIPTOR.services_by_name["OptimizationService"].methods}
 TIMEOUT_S = 10.0
@@ -138,8 +138,8 @@ def running_target(folder: Path) -> Iterator[Target]:
     logging.getLogger().addHandler(errors)
     store = SqliteStore(folder / "bo.db")
     optimizer = PoolOptimizer(1)
-    services = Services(store, SystemClock(), optimizer)
-    server = GrpcServer(services, Door(store, services.clock, AuthMode.NONE), "127.0.0.1:0")
+    services = AppContext.of(store, SystemClock(), optimizer)
+    server = GrpcServer(services, Authenticator(store, services.clock, AuthMode.NONE), "127.0.0.1:0")
     server.start()
     options = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
     try:

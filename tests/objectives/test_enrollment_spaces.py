@@ -5,11 +5,11 @@ from pathlib import Path
 import bo_client
 import pytest
 from bo_client import specfile
-from bo_client.testing import FakeServer
+from bo_client.testing import InProcessServer
 from bo_objectives.efficientnet.objective import EfficientNetObjective
 from bo_objectives.efficientnet.space import FALLBACKS, full_space
 from bo_objectives.errors import SetupError
-from bo_objectives.worker.enrollment import Enrollment, enroll
+from bo_worker.study_request import StudyRequest, get_or_create_study
 
 
 @pytest.fixture
@@ -22,7 +22,11 @@ def space(tmp_path: Path):
             path = tmp_path / name
             path.write_text(file)
         definition = EfficientNetObjective(**options).define()
-        return enroll(FakeServer().client(), definition, Enrollment("s", pins or {}, path)).info().space
+        return (
+            get_or_create_study(InProcessServer().client(), definition, StudyRequest("s", pins or {}, path))
+            .info()
+            .space
+        )
 
     return made
 

@@ -87,8 +87,8 @@ def test_the_delay_is_spread_over_the_steps_so_that_a_trial_can_be_stopped(make_
     run = make_run(stop_at=2)
     begin = time.monotonic()
     with pytest.raises(StopTrial):
-        branin(delay="10", steps="100").evaluate(branin().minimizers[0], run)
-    assert 0.2 <= time.monotonic() - begin < 5
+        branin(delay="100", steps="1000").evaluate(branin().minimizers[0], run)
+    assert 0.2 <= time.monotonic() - begin < 50
     assert len(run.reports) == 2
 
 

@@ -44,7 +44,7 @@ def test_what_keeps_the_protocol_passes(tmp_path: Path) -> None:
         ("steps", "steps must rise"),
         ("missing", "returned no loss"),
         ("nan", "DIVERGED"),
-        ("stop", "let it pass through"),
+        ("stop", "let it propagate"),
     ],
 )
 def test_each_fault_is_found_and_told(fault: str, said: str, tmp_path: Path) -> None:

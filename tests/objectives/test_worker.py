@@ -1,4 +1,4 @@
-"""The worker over a server in memory, with child processes that are real."""
+"""The worker over a server in this process, with child processes that are real."""
 
 import os
 import textwrap
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import bo_client
 import pytest
-from bo_client.testing import FakeServer
+from bo_client.testing import InProcessServer
 from bo_objectives.base import TEXTBOOK_ROLE
 from bo_objectives.errors import SetupError
-from bo_objectives.worker import evaluators, gpus
-from bo_objectives.worker.enrollment import Enrollment, enroll
-from bo_objectives.worker.evaluation import Recipe
-from bo_objectives.worker.worker import WorkerSettings, run
+from bo_worker import evaluators, gpus
+from bo_worker.evaluation import EvaluationTask
+from bo_worker.study_request import StudyRequest, get_or_create_study
+from bo_worker.worker import WorkerSettings, run
 
 SAMPLES = '''
 """Objectives of one parameter x, each with its own way to end."""
@@ -130,28 +130,28 @@ def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def server() -> FakeServer:
-    return FakeServer()
+def server() -> InProcessServer:
+    return InProcessServer()
 
 
 @pytest.fixture
-def work(server: FakeServer, samples: Path, tmp_path: Path) -> Callable[..., int]:
+def work(server: InProcessServer, samples: Path, tmp_path: Path) -> Callable[..., int]:
     """Runs a worker on the study "s"."""
 
     def work(name: str, max_trials: int | None = 3, **settings) -> int:
-        recipe = Recipe(f"sample_objectives:{name}")
+        recipe = EvaluationTask(f"sample_objectives:{name}")
         given = WorkerSettings(**{"worker_id": "w", "directory": tmp_path / "trials", **settings})
-        return run(server.client(), recipe, Enrollment("s", max_trials=max_trials), given)
+        return run(server.client(), recipe, StudyRequest("s", max_trials=max_trials), given)
 
     return work
 
 
 @pytest.fixture
-def trials(server: FakeServer) -> Callable[[], list[bo_client.Trial]]:
+def trials(server: InProcessServer) -> Callable[[], list[bo_client.Trial]]:
     return lambda: list(server.client().study("s").trials(full=True))
 
 
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 240.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
@@ -257,9 +257,7 @@ def test_a_worker_that_joins_leaves_the_study_its_limit(work, server, told, para
     assert work("Good", max_trials=5, parallel=parallel) == 0
     study = server.client().study("s").info()
     assert (study.max_trials, study.ended, study.state) == (40, 5, bo_client.StudyState.ACTIVE)
-    assert told("INFO")[-1].startswith(
-        "studies/s: ended after 5 of 5 trials (5 succeeded, 0 failed): as many as --max-"
-    )
+    assert told("INFO")[-1].startswith("studies/s: ended after 5 of 5 trials (5 succeeded, 0 failed): --max-")
 
 
 def test_a_worker_of_a_complete_study_says_so(work, told) -> None:
@@ -282,7 +280,7 @@ def test_a_killed_process_costs_one_attempt(work, trials) -> None:
         assert "SIGKILL" in trial.failure.message
 
 
-def curve(server: FakeServer) -> tuple[bo_client.Measurement, ...]:
+def curve(server: InProcessServer) -> tuple[bo_client.Measurement, ...]:
     """Of the first trial; empty while there is none."""
     try:
         return server.client().study("s").trial(1).measurements
@@ -304,7 +302,7 @@ def test_a_stopped_trial_keeps_its_last_measurement(work, trials, server) -> Non
     worker = in_background(work, "Long", 1)
     until(lambda: curve(server))
     server.client().study("s").stop_trial(1, "enough")
-    worker.join(30)
+    worker.join(240)
     (trial,) = trials()
     assert trial.state is bo_client.TrialState.STOPPED
     assert trial.final_measurement.metrics == trial.measurements[-1].metrics
@@ -317,7 +315,7 @@ def test_a_stopped_trial_that_keeps_silent_is_ended(work, trials, server, monkey
     worker = in_background(work, "Silent", 1)
     until(lambda: curve(server))
     server.client().study("s").stop_trial(1, "enough")
-    worker.join(30)
+    worker.join(240)
     (trial,) = trials()
     assert (trial.state, trial.final_measurement.metrics) == (bo_client.TrialState.STOPPED, {"loss": 0.75})
 
@@ -333,7 +331,7 @@ def test_a_trial_that_was_lost_is_left_to_its_new_owner(work, trials, server, tm
     (trial,) = trials()
     assert (trial.state, trial.worker_id, trial.attempt) == (bo_client.TrialState.RUNNING, "other", 2)
     client.delete_study("s")
-    worker.join(30)
+    worker.join(240)
     assert not worker.is_alive()
 
 
@@ -350,8 +348,8 @@ def test_reports_and_results_outlast_an_outage(work, trials, server, samples) ->
         target=run,
         args=(
             server.client(),
-            Recipe("slow_objectives:Slow"),
-            Enrollment("s", max_trials=1),
+            EvaluationTask("slow_objectives:Slow"),
+            StudyRequest("s", max_trials=1),
             WorkerSettings("w", samples / "trials"),
         ),
     )
@@ -359,7 +357,7 @@ def test_reports_and_results_outlast_an_outage(work, trials, server, samples) ->
     until(lambda: curve(server))
     with server.outage():
         time.sleep(4.0)  # the trial ends meanwhile
-    worker.join(30)
+    worker.join(240)
     (trial,) = trials()
     assert (trial.state, trial.attempt) == (bo_client.TrialState.SUCCEEDED, 1)
     assert [m.step for m in trial.measurements] == list(range(1, 11))
@@ -379,47 +377,47 @@ def test_what_an_objective_prints_is_no_output_of_the_worker(work, capfd) -> Non
 class TestEnrollment:
     @pytest.fixture
     def wanted(self, samples):
-        return Recipe("sample_objectives:Good").make().define()
+        return EvaluationTask("sample_objectives:Good").make().define()
 
     def test_workers_that_begin_together_queue_the_textbook_once(self, server, wanted) -> None:
         for _ in range(3):
-            enroll(server.client(), wanted, Enrollment("s"))
+            get_or_create_study(server.client(), wanted, StudyRequest("s"))
         assert [t.labels for t in server.client().study("s").trials()] == [TEXTBOOK_ROLE]
 
     def test_another_space_is_refused_by_name(self, server, wanted) -> None:
         space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 2.0)])
         server.client().create_study("s", space, "loss", goal="minimize")
         with pytest.raises(SetupError, match=r"another search space \(they differ in x\)"):
-            enroll(server.client(), wanted, Enrollment("s"))
+            get_or_create_study(server.client(), wanted, StudyRequest("s"))
 
     def test_other_metrics_are_refused(self, server, wanted) -> None:
         server.client().create_study("s", wanted.space, "loss", goal="maximize")
         with pytest.raises(SetupError, match="other metrics"):
-            enroll(server.client(), wanted, Enrollment("s"))
+            get_or_create_study(server.client(), wanted, StudyRequest("s"))
 
     def test_a_pinned_parameter_is_constant(self, server, wanted) -> None:
-        study = enroll(server.client(), wanted, Enrollment("s", pins={"x": "0.5"}))
+        study = get_or_create_study(server.client(), wanted, StudyRequest("s", pins={"x": "0.5"}))
         assert next(study.trials()).parameters == {"x": 0.5}
         assert study.suggest()[0].parameters == {"x": 0.5}
 
     @pytest.mark.parametrize("pins", [{"y": "1"}, {"x": "7"}, {"x": "much"}])
     def test_a_pin_that_cannot_be_is_refused(self, server, wanted, pins) -> None:
         with pytest.raises(SetupError, match=next(iter(pins))):
-            enroll(server.client(), wanted, Enrollment("s", pins=pins))
+            get_or_create_study(server.client(), wanted, StudyRequest("s", pins=pins))
 
     def test_a_file_says_space_metrics_and_settings(self, server, wanted, tmp_path: Path) -> None:
         file = tmp_path / "space.yaml"
         file.write_text(
             "parameters: {y: {type: int, low: 1, high: 3}}\nmetrics: {loss: maximize}\nsettings: {max_trials: 9}\n"
         )
-        study = enroll(server.client(), wanted, Enrollment("s", file=file))
+        study = get_or_create_study(server.client(), wanted, StudyRequest("s", file=file))
         assert (study.info().max_trials, [p.name for p in study.info().space.parameters]) == (9, ["y"])
         assert study.info().objective.goal == "maximize"
 
     def test_a_study_that_exists_keeps_its_limit(self, server, wanted, caplog) -> None:
         caplog.set_level("INFO", logger="bo_objectives")
-        enroll(server.client(), wanted, Enrollment("s", max_trials=3))
-        assert enroll(server.client(), wanted, Enrollment("s", max_trials=5)).info().max_trials == 3
+        get_or_create_study(server.client(), wanted, StudyRequest("s", max_trials=3))
+        assert get_or_create_study(server.client(), wanted, StudyRequest("s", max_trials=5)).info().max_trials == 3
         assert "has max_trials 3, and keeps it (`bo resume s --max-trials 5` changes it)" in caplog.text
         assert "this worker runs at most 5" in caplog.text
 
@@ -456,7 +454,12 @@ class TestLabels:
         def label(name: str, max_trials: int = 1, **settings) -> None:
             (samples / "labeling_objectives.py").write_text(LABELING)
             given = WorkerSettings("w", tmp_path / "trials", **settings)
-            run(server.client(), Recipe(f"labeling_objectives:{name}"), Enrollment("s", max_trials=max_trials), given)
+            run(
+                server.client(),
+                EvaluationTask(f"labeling_objectives:{name}"),
+                StudyRequest("s", max_trials=max_trials),
+                given,
+            )
 
         return label
 
@@ -521,5 +524,5 @@ class TestGpus:
         with pytest.raises(SetupError, match=r"--gpus is '0,,1'; give auto, or GPUs with commas"):
             gpus.chosen("0,,1")
         nvidia_smi("exit 9")
-        with pytest.raises(SetupError, match="nvidia-smi can't tell the GPUs"):
+        with pytest.raises(SetupError, match="nvidia-smi cannot list the GPUs"):
             gpus.chosen("auto")

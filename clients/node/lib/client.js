@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { OptimizationService } from './contract.js'
 import { BoError, errorOf, invalid } from './errors.js'
-import { delays, patiently } from './retries.js'
+import { delays, patiently, pauseAfter, spread } from './retries.js'
 import { secured } from './security.js'
 import { specToWire } from './space.js'
 import { Study } from './study.js'
@@ -79,14 +79,19 @@ export class Client {
 
   /**
    * The answer to any request of the contract, in camelCase. While nobody answers, the same request with the same
-   * `requestId` is tried again.
+   * `requestId` is tried again. So it is where the server has too many calls and says when to try again: for `timeout`
+   * seconds where that is given, else for as long as the client is patient.
    * @param {string} method
    * @param {Record<string, any>} request
    * @param {Patience} [limits]
    * @returns {Promise<any>}
    */
-  call(method, request, { timeout = this.timeout, patience = this.patience } = {}) {
-    return patiently(() => this.attempt(method, request, timeout), patience)
+  call(method, request, { timeout, patience = this.patience } = {}) {
+    const limit = timeout ?? this.timeout
+    return patiently((left = limit) => this.attempt(method, request, Math.min(limit, left)), patience, {
+      deadline: timeout ?? Math.max(limit, patience),
+      isUrgent: method === 'ReportMeasurements',
+    })
   }
 
   /** @param {string} method @param {Record<string, any>} request @param {number} timeout @returns {Promise<any>} */
@@ -120,10 +125,11 @@ export class Client {
   async *watch(request, signal) {
     let heard = performance.now()
     let waits = delays()
+    let pauses = spread()
     while (!signal?.aborted) {
       try {
         for await (const answer of this.stream('WatchStudy', request, signal)) {
-          ;[heard, waits] = [performance.now(), delays()]
+          ;[heard, waits, pauses] = [performance.now(), delays(), spread()]
           if (answer.revision === request.afterRevision) continue
           request = { ...request, afterRevision: answer.revision }
           yield answer
@@ -132,9 +138,10 @@ export class Client {
         throw new BoError('the server has ended the stream, as it does when it shuts down', 'UNAVAILABLE')
       } catch (error) {
         if (signal?.aborted) return
-        const delay = Number(waits.next().value) * 1000
+        const pause = pauseAfter(error, pauses)
+        const delay = (pause ?? Number(waits.next().value)) * 1000
         const isOver = performance.now() + delay > heard + this.patience * 1000
-        if (!(error instanceof BoError) || !error.isSilence || isOver) throw error
+        if (!(error instanceof BoError) || (pause === undefined && !error.isSilence) || isOver) throw error
         await sleep(delay)
       }
     }

@@ -40,3 +40,5 @@ export const decodeErrorInfo = (bytes) => {
 }
 /** @type {(bytes: Buffer) => { fieldViolations: { field: string, description: string }[] }} */
 export const decodeBadRequest = (bytes) => decoder('BadRequest')(bytes)
+/** @type {(bytes: Buffer) => { retryDelay: { seconds: number, nanos: number } | null }} */
+export const decodeRetryInfo = (bytes) => decoder('RetryInfo')(bytes)

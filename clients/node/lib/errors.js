@@ -1,6 +1,6 @@
 /** What can go wrong between a program and the server. */
 import { Metadata, status } from '@grpc/grpc-js'
-import { decodeBadRequest, decodeErrorInfo, decodeStatus } from './contract.js'
+import { decodeBadRequest, decodeErrorInfo, decodeRetryInfo, decodeStatus } from './contract.js'
 
 /**
  * One field at fault.
@@ -23,6 +23,11 @@ export class BoError extends Error {
     this.reason = reason
     this.violations = violations
     this.metadata = metadata
+    /**
+     * Seconds after which to try again, where the server has too many calls at the moment.
+     * @type {number | undefined}
+     */
+    this.retryDelay = undefined
   }
 
   /** Whether nobody answered: nobody is there, or the network stalls. A server that is too slow says so itself. */
@@ -56,10 +61,12 @@ export function invalid(field, description) {
  * @param {string} address
  */
 export function errorOf(error, address) {
-  const { reason, metadata, violations } = detailsOf(error.metadata)
+  const { reason, metadata, violations, retryDelay } = detailsOf(error.metadata)
   const name = status[error.code] ?? 'UNKNOWN'
   const code = name === 'CANCELLED' ? 'UNAVAILABLE' : name
-  return new BoError(messageOf(code, error.details, address, reason), code, reason, violations, metadata)
+  const made = new BoError(messageOf(code, error.details, address, reason), code, reason, violations, metadata)
+  if (code === 'RESOURCE_EXHAUSTED') made.retryDelay = retryDelay
+  return made
 }
 
 /**
@@ -78,11 +85,20 @@ function messageOf(code, details, address, reason) {
 /** @param {Metadata | undefined} sent */
 function detailsOf(sent) {
   const [packed] = sent?.get('grpc-status-details-bin') ?? []
-  const found = { reason: '', metadata: /** @type {Record<string, string>} */ ({}), violations: /** @type {Violation[]} */ ([]) }
+  const found = {
+    reason: '',
+    metadata: /** @type {Record<string, string>} */ ({}),
+    violations: /** @type {Violation[]} */ ([]),
+    retryDelay: /** @type {number | undefined} */ (undefined),
+  }
   if (!(packed instanceof Buffer)) return found
   for (const { typeUrl: type, value } of decodeStatus(packed).details) {
     if (type.endsWith('/google.rpc.ErrorInfo')) Object.assign(found, decodeErrorInfo(value))
     if (type.endsWith('/google.rpc.BadRequest')) found.violations = decodeBadRequest(value).fieldViolations
+    if (type.endsWith('/google.rpc.RetryInfo')) {
+      const { seconds, nanos } = decodeRetryInfo(value).retryDelay ?? { seconds: 0, nanos: 0 }
+      found.retryDelay = Math.max(0, seconds + nanos / 1e9)
+    }
   }
   return found
 }

@@ -1,6 +1,7 @@
 /** Trials one after the other, or several at once, until there are no more. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BoError, StopTrial, invalid } from './errors.js'
+import { isOutOfMemory } from './out_of_memory.js'
 
 /** @typedef {import('./trial.js').RunningTrial} RunningTrial */
 /**
@@ -19,45 +20,58 @@ import { BoError, StopTrial, invalid } from './errors.js'
  * @property {number} [trials] how many to run here; else until the study has its maxTrials.
  * @property {number} [parallel] how many at once.
  * @property {string} [workerId]
- * @property {boolean} [throwErrors] end at the first error of the objective; else at the third in a row.
+ * @property {boolean} [throwErrors] end at the first crash of the objective; else at the third in a row.
  */
 
 const CRASHES_IN_A_ROW = 3
 const PAUSE = 1
 
-/** @param {import('./study.js').Study} study @param {Objective} objective @param {OptimizeOptions} options */
+/**
+ * Runs trials. A warning of the process says why it ended, and after how many, where it ended early or most failed.
+ * @param {import('./study.js').Study} study @param {Objective} objective @param {OptimizeOptions} options
+ */
 export async function optimize(study, objective, options) {
   const { trials = Infinity, parallel = 1, workerId, throwErrors = false } = options
   if (trials === Infinity && !study.wire.spec.execution?.maxTrials) {
     throw invalid('trials', 'is missing, and the study has no maxTrials; give one of them')
   }
-  const state = { left: trials, crashes: 0, isOver: false }
+  const state = { left: trials, ran: 0, failed: 0, crashes: 0, isOver: false, why: 'all have run' }
   const slot = async () => {
     while (state.left > 0 && !state.isOver) {
       state.left--
       const { trials: [trial], shortfall, retryDelay } = await study.suggest(workerId ? { workerId } : {})
       if (trial) {
-        const error = await evaluate(trial, objective)
-        state.crashes = error ? state.crashes + 1 : 0
-        if (error && (throwErrors || state.crashes === CRASHES_IN_A_ROW)) throw error
+        const { reason, error } = await evaluate(trial, objective)
+        state.ran++
+        if (reason && reason !== 'PREEMPTED') state.failed++
+        const isCrash = reason === 'CRASHED'
+        state.crashes = isCrash ? state.crashes + 1 : 0
+        if (isCrash && (throwErrors || state.crashes >= CRASHES_IN_A_ROW)) throw error
         continue
       }
       state.left++
-      if (shortfall === 'SPACE_EXHAUSTED' && trials !== Infinity) {
-        process.emitWarning(`the study has no more trials (${shortfall}): ${trials - state.left} of ${trials} have run`)
+      if (shortfall === 'COMPLETED' || shortfall === 'SPACE_EXHAUSTED') {
+        state.why = `the study has no more trials (${shortfall})`
+        return
       }
-      if (shortfall === 'COMPLETED' || shortfall === 'SPACE_EXHAUSTED') return
       await sleep((retryDelay ?? PAUSE) * 1000)
     }
   }
   const ending = () => { state.isOver = true }
   const ended = await Promise.allSettled(Array.from({ length: parallel }, () => slot().finally(ending)))
-  for (const slot of ended) if (slot.status === 'rejected') throw slot.reason
+  const broken = ended.find((slot) => slot.status === 'rejected')
+  const count = trials === Infinity ? `${state.ran}` : `${state.ran} of ${trials}`
+  const why = broken ? String(broken.reason) : state.why
+  const sentence = `${study.name}: ended after ${count} trials (${state.failed} failed): ${why}`
+  const isWhole = trials === Infinity ? state.ran > 0 : state.ran >= trials
+  if (broken || !isWhole || 2 * state.failed > state.ran) process.emitWarning(sentence)
+  if (broken) throw broken.reason
 }
 
 /**
- * Runs the objective and ends the trial. Gives what the objective threw, if it did.
+ * Runs the objective and ends the trial. Gives why the trial failed, if it did, and what the objective threw.
  * @param {RunningTrial} trial @param {Objective} objective
+ * @returns {Promise<{ reason?: import('./values.js').FailureReason | undefined, error?: unknown }>}
  */
 async function evaluate(trial, objective) {
   /** @type {{ step: number, metrics: Record<string, number> } | undefined} */
@@ -74,25 +88,30 @@ async function evaluate(trial, objective) {
       return objective(trial.parameters, { trial, signal, report })
     })
     const [name = ''] = trial.study.objectives
-    await succeed(trial, typeof value === 'number' ? { [name]: value } : value)
+    return { reason: await succeed(trial, typeof value === 'number' ? { [name]: value } : value) }
   } catch (error) {
     if (error instanceof BoError) throw error
-    if (isLost) return undefined // it is another worker's
+    if (isLost) return { reason: 'PREEMPTED' } // it is another worker's
     if (error instanceof StopTrial) {
-      await (last ? succeed(trial, last.metrics, last.step) : unlessEnded(trial.fail('PREEMPTED', `stopped before its first measurement: ${error.message}`)))
-      return undefined
+      if (last) return { reason: await succeed(trial, last.metrics, last.step) }
+      await unlessEnded(trial.fail('PREEMPTED', `stopped before its first measurement: ${error.message}`))
+      return { reason: 'PREEMPTED' }
     }
-    await unlessEnded(trial.fail('CRASHED', String(error)))
-    return error
+    const reason = isOutOfMemory(error) ? 'OUT_OF_MEMORY' : 'CRASHED'
+    await unlessEnded(trial.fail(reason, String(error)))
+    return { reason, error }
   }
-  return undefined
 }
 
-/** @param {RunningTrial} trial @param {Record<string, number>} metrics @param {number} [step] */
+/**
+ * Gives DIVERGED where an objective isn't finite.
+ * @param {RunningTrial} trial @param {Record<string, number>} metrics @param {number} [step]
+ * @returns {Promise<'DIVERGED' | undefined>}
+ */
 async function succeed(trial, metrics, step = 0) {
   const wild = trial.study.objectives.filter((name) => name in metrics && !Number.isFinite(metrics[name]))
-  if (wild.length) return unlessEnded(trial.fail('DIVERGED', `${wild.join(', ')} not finite`))
-  return unlessEnded(trial.complete(metrics, { step }))
+  await unlessEnded(wild.length ? trial.fail('DIVERGED', `${wild.join(', ')} not finite`) : trial.complete(metrics, { step }))
+  return wild.length ? 'DIVERGED' : undefined
 }
 
 /** Somebody else may have ended the trial, or deleted its study; then there is nothing left to do. @param {Promise<any>} ending */

@@ -91,7 +91,8 @@ export class RunningTrial {
         const { shouldStop, stopReason } = await this.heartbeat({ patience: 0, timeout: this.leaseSeconds / 3 })
         if (shouldStop) told.abort(stopReason)
       } catch (error) {
-        if (!(error instanceof BoError) || !error.isSilence) return told.abort(String(error))
+        const isPassing = error instanceof BoError && (error.isSilence || error.retryDelay !== undefined)
+        if (!isPassing) return told.abort(String(error))
       }
     }
   }

@@ -4,13 +4,13 @@
 /** @typedef {Record<string, Value>} Parameters */
 /** @typedef {{ floatValue?: number, intValue?: number, stringValue?: string, boolValue?: boolean }} WireValue */
 /** @typedef {{ step: number, metrics: Record<string, number>, elapsed?: number }} Measurement */
-/** @typedef {'QUEUED' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'INFEASIBLE' | 'STOPPED'} TrialState */
+/** @typedef {'QUEUED' | 'RUNNING' | 'SUCCEEDED' | 'FAILED' | 'INFEASIBLE' | 'STOPPED' | 'PAUSED'} TrialState */
 /** @typedef {'OUT_OF_MEMORY' | 'DIVERGED' | 'INVALID_CONFIGURATION' | 'CRASHED' | 'PREEMPTED' | 'TIMEOUT'} FailureReason */
 
 /**
  * One hand-out of a trial to a worker. Times are null where they aren't known; `outcome` is null while it runs.
  * @typedef {{ number: number, workerId: string, startTime: Date | null, endTime: Date | null,
- *   outcome: 'COMPLETED' | 'FAILED' | 'EXPIRED' | 'SUPERSEDED' | null,
+ *   outcome: 'COMPLETED' | 'FAILED' | 'EXPIRED' | 'SUPERSEDED' | 'PAUSED' | null,
  *   failure: { reason: FailureReason, message: string } | null }} Attempt
  */
 /**

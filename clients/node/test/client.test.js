@@ -198,9 +198,13 @@ test('a kept lease outlives its duration, and a stop is heard', async () => {
 test('optimize: several at once, the best at the end', async () => {
   const study = await created({ maxTrials: 9, metrics: [maximize('accuracy')] })
   let [running, most] = [0, 0]
+  /** @type {() => void} */
+  let meet = () => {}
+  const met = new Promise((resolve) => { meet = () => resolve(undefined) })
   const best = await study.optimize(async ({ x }) => {
     most = Math.max(most, ++running)
-    await sleep(20)
+    if (running === 3) meet()
+    await Promise.race([met, sleep(60_000, undefined, { ref: false })])
     running--
     return 1 - x ** 2
   }, { parallel: 3 })

@@ -1,10 +1,10 @@
-"""The Python client: create studies, ask for suggestions, report and complete trials, look at what came of it.
+"""The Python client: create studies, request suggestions, report and complete trials, and analyze results.
 
-    client = bo_client.connect("127.0.0.1:50051")
-    study = client.create_study("first", space, "loss", goal="minimize", max_trials=20)
-    best = study.optimize(lambda parameters: train(**parameters))
+    client = bo_client.connect("127.0.0.1:50051")  # or bo_client.local("bo.db"), without a server
+    study = client.create_study("first", {"lr": (1e-5, 0.1, "log"), "layers": (1, 4)}, "loss", goal="minimize")
+    best = study.optimize(lambda parameters: train(**parameters), n_trials=20)
 
-`bo_client.testing` has a server in memory for tests; `bo_client.specfile` reads studies from YAML and JSON files.
+`bo_client.testing` runs the server in a test's process; `bo_client.specfile` reads studies from YAML and JSON files.
 """
 
 from bo_client.client import Client, connect
@@ -18,6 +18,7 @@ from bo_client.errors import (
     LimitExceeded,
     NotFound,
     NotSupported,
+    PauseTrial,
     PermissionDenied,
     ServerUnavailable,
     StopTrial,
@@ -26,21 +27,8 @@ from bo_client.errors import (
     Violation,
 )
 from bo_client.insight import Analysis, Slice
-from bo_client.parameters import (
-    Activation,
-    CategoricalParameter,
-    DiscreteParameter,
-    FloatParameter,
-    IntParameter,
-    Parameter,
-    Value,
-)
-from bo_client.running import RunningTrial, Suggestions
-from bo_client.settings import StudySettings
-from bo_client.space import SearchSpace
-from bo_client.study import Study
-from bo_client.tokens import NewToken, TokenInfo, Tokens
-from bo_client.values import (
+from bo_client.local_client import LocalClient, local
+from bo_client.models import (
     Attempt,
     AttemptOutcome,
     Change,
@@ -53,6 +41,7 @@ from bo_client.values import (
     Metric,
     ObjectiveSpec,
     Origin,
+    Pause,
     Prediction,
     RecentFailures,
     Shortfall,
@@ -62,6 +51,23 @@ from bo_client.values import (
     Trials,
     TrialState,
 )
+from bo_client.parameters import (
+    Activation,
+    CategoricalParameter,
+    DiscreteParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Value,
+)
+from bo_client.running import RunningTrial, Suggestions
+from bo_client.settings import Fidelity, StudySettings
+from bo_client.space import SearchSpace
+from bo_client.study import Study
+from bo_client.study_runs import StudyRuns
+from bo_client.study_shortcuts import StudyShortcuts
+from bo_client.tokens import NewToken, TokenInfo, Tokens
+from bo_client.trial_pages import TrialPages
 
 __all__ = [
     "Activation",
@@ -83,6 +89,7 @@ __all__ = [
     "FailedPrecondition",
     "Failure",
     "FailureReason",
+    "Fidelity",
     "FloatParameter",
     "ForbiddenCombination",
     "Heartbeat",
@@ -90,6 +97,7 @@ __all__ = [
     "InvalidRequest",
     "LimitExceeded",
     "LinearConstraint",
+    "LocalClient",
     "Measurement",
     "Metric",
     "NewToken",
@@ -98,6 +106,8 @@ __all__ = [
     "ObjectiveSpec",
     "Origin",
     "Parameter",
+    "Pause",
+    "PauseTrial",
     "PermissionDenied",
     "Prediction",
     "RecentFailures",
@@ -109,17 +119,21 @@ __all__ = [
     "StopTrial",
     "Study",
     "StudyInfo",
+    "StudyRuns",
     "StudySettings",
+    "StudyShortcuts",
     "StudyState",
     "Suggestions",
     "TokenInfo",
     "Tokens",
     "Trial",
     "TrialFailed",
+    "TrialPages",
     "TrialState",
     "Trials",
     "UnexpectedError",
     "Value",
     "Violation",
     "connect",
+    "local",
 ]

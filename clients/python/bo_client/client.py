@@ -1,5 +1,6 @@
-"""The client: one server, and the studies on it."""
+"""The client: the connection to a server, and its studies."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from bo_api.v1 import optimization_service_pb2 as pb
 from google.protobuf.message import Message
 
+from bo_client.definitions import SpaceLike, goal_of, space_of
 from bo_client.errors import AlreadyExists, BoClientError, InvalidRequest
-from bo_client.retries import new_request_id, patiently
+from bo_client.models import Goal, Metric, ObjectiveSpec, StudyInfo
+from bo_client.retries import call_with_retries, new_request_id
 from bo_client.security import address_from, security_from
-from bo_client.settings import Acquisition, StudySettings
+from bo_client.settings import Fidelity, StudySettings
 from bo_client.space import SearchSpace
 from bo_client.study import Study
 from bo_client.tokens import Tokens
-from bo_client.values import Goal, Metric, ObjectiveSpec, StudyInfo
 from bo_client.wire import codec
 
 if TYPE_CHECKING:
@@ -26,10 +28,13 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Message)
 
-PATIENCE = 60.0
-"""Seconds for which calls are tried again where nothing else is given."""
-HASTE = 5.0
-"""Seconds that a call of a process that is ending may take."""
+DEFAULT_PATIENCE_S = 60.0
+"""Default seconds for which calls are retried."""
+MIN_ATTEMPT_S = 0.001
+"""Minimum timeout of an attempt in seconds."""
+PARAMETER_PATH = re.compile(r"space\.parameters\[(\d+)\](?:\.\w+_parameter\b)?")
+SHUTDOWN_CALL_TIMEOUT_S = 5.0
+"""Timeout of a call in seconds while the process shuts down."""
 
 
 def connect(
@@ -45,23 +50,27 @@ def connect(
     server_name: str | None = None,
     plaintext_token: bool | None = None,
 ) -> "Client":
-    """A client of the server at HOST:PORT; the connection is made at the first call.
+    """Create a client of a server; the connection is opened at the first call.
 
     Args:
         server: HOST:PORT; by default BO_SERVER, else 127.0.0.1:50051.
-        timeout: seconds after which a call without an answer counts as unanswered.
-        patience: seconds for which calls are tried again while nobody answers, as during a restart of the server or a
-            stall of the network; by default 60. A call that is given a timeout of its own ends with that. Where no
-            server has ever listened at the address, calls fail at once, unless patience is given.
-        token: shown with each call; by default what BO_TOKEN or the file BO_TOKEN_FILE holds.
-        tls: whether to encrypt; by default where `ca`, `certificate` or BO_TLS are given.
-        ca: file with the authority of the server's certificate, in PEM; by default BO_CA, else those that gRPC knows.
-        certificate: file with a certificate to show, in PEM, and `key` with its key; by default BO_CERT and BO_KEY.
-        server_name: that the server's certificate has, where it isn't the address's host; by default BO_SERVER_NAME.
-        plaintext_token: whether to send the token to another machine although nothing is encrypted.
+        timeout: seconds after which a call without a response counts as unanswered.
+        patience: seconds for which calls are retried while the server does not respond, as during a restart of the
+            server or a network outage; by default 60. A call with its own timeout ends with that. If no server has ever
+            listened at the address, calls fail immediately, unless patience is given.
+        token: bearer token of each call; by default the content of BO_TOKEN or of the file BO_TOKEN_FILE.
+        tls: whether to use TLS; by default if `ca`, `certificate` or BO_TLS is given.
+        ca: file with the certificate authority of the server, in PEM; by default BO_CA, else gRPC's defaults.
+        certificate: file with a client certificate, in PEM; by default BO_CERT.
+        key: file with the key of the client certificate; by default BO_KEY.
+        server_name: name in the server's certificate, if it differs from the host; by default BO_SERVER_NAME.
+        plaintext_token: whether to send the token to another machine without TLS.
+
+    Returns:
+        The client.
 
     Raises:
-        InvalidRequest: the address has no port, a file can't be read, or the token would be sent for all to read.
+        InvalidRequest: the address has no port, a file cannot be read, or the token would be sent unencrypted.
     """
     from bo_client.wire.transport import GrpcTransport  # gRPC is loaded by those who call a server
 
@@ -75,11 +84,11 @@ def connect(
         plaintext_token=plaintext_token,
     )
     transport = GrpcTransport(address_from(server), security)
-    return Client(transport, timeout, PATIENCE if patience is None else patience, patience is not None)
+    return Client(transport, timeout, DEFAULT_PATIENCE_S if patience is None else patience, patience is not None)
 
 
 class Client:
-    """Studies on one server. Threads may share a client."""
+    """A client of one server. Threads may share it."""
 
     def __init__(
         self,
@@ -89,13 +98,14 @@ class Client:
         waits_for_server: bool = True,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
-        """
+        """Create a client; `connect` is the usual way.
+
         Args:
-            transport: what carries the calls.
-            timeout: seconds after which a call without an answer counts as unanswered.
-            patience: seconds for which calls are tried again while nobody answers.
-            waits_for_server: whether patience also counts where no server has ever listened.
-            wait: waits so many seconds before a call is tried again; ends the patience by returning True.
+            transport: carries the calls.
+            timeout: seconds after which a call without a response counts as unanswered.
+            patience: seconds for which calls are retried while the server does not respond.
+            waits_for_server: whether to retry even if no server has ever listened.
+            wait: waits for a number of seconds before a retry; returns True to end the retries.
         """
         self.transport = transport
         self.timeout = timeout
@@ -112,14 +122,14 @@ class Client:
         self.close()
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Client":
-        """Returns the client itself, as threads may share it: copies of what holds it, such as estimators, do too."""
+        """Return the client itself, as threads may share it; copies of its owners, such as estimators, share it too."""
         return self
 
     def __reduce__(self) -> tuple[partial["Client"], tuple[()]]:
-        """Pickles how to connect, without the token: the process that loads it shows that of BO_TOKEN or BO_TOKEN_FILE.
+        """Pickle the connection options without the token; the loading process uses its own BO_TOKEN or BO_TOKEN_FILE.
 
         Raises:
-            TypeError: the transport is another than gRPC's.
+            TypeError: the transport is not gRPC's.
         """
         from bo_client.wire.transport import GrpcTransport
 
@@ -131,26 +141,27 @@ class Client:
         return partial(connect, self.transport.address, self.timeout, patience, **options), ()
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         self.transport.close()
 
     def hasty(self) -> "Client":
-        """The same connection for a process that is ending: calls wait a few seconds at most, and aren't repeated."""
-        return Client(self.transport, min(self.timeout, HASTE), 0.0)
+        """Return a client for a process that shuts down: calls have a short timeout and are not retried."""
+        return Client(self.transport, min(self.timeout, SHUTDOWN_CALL_TIMEOUT_S), 0.0)
 
     def create_study(
         self,
         study_id: str,
-        space: SearchSpace,
+        space: SpaceLike,
         metrics: str | Sequence[Metric],
-        goal: Goal | None = None,
+        goal: str | None = None,
         *,
+        direction: str | None = None,
         max_trials: int | None = None,
         lease_duration: float | None = None,
         max_attempts: int | None = None,
         seed: int | None = None,
-        algorithm: Literal["gaussian_process", "quasi_random"] | None = None,
-        acquisition: Acquisition | None = None,
+        algorithm: str | None = None,
+        acquisition: str | None = None,
         per_cost: bool | None = None,
         initial_trials: int | None = None,
         beta: float | None = None,
@@ -162,19 +173,28 @@ class Client:
         stopping_reduction_factor: float | None = None,
         stopping_max_step: int | None = None,
         stopping_confidence: float | None = None,
+        fidelity: Fidelity | None = None,
         display_name: str = "",
         labels: Mapping[str, str] | None = None,
         objective: ObjectiveSpec | None = None,
     ) -> Study:
-        """Creates a study, or finds the one that has this id and the same spec.
+        """Create a study, or find the one with this id and the same spec.
+
+        Settings that are None get the server's default.
 
         Args:
             study_id: 1 to 63 letters, digits, '-', '_' or '.', beginning with a letter or digit.
-            space: what may be tried.
+            space: what may be tried: a SearchSpace, a list of parameters, or a dict of parameters by name, each a
+                parameter, (low, high), (low, high, "log"), range(low, high, step), or a list of values.
             metrics: the name of the one to optimize, with its `goal`; or Metric values, which say their own goals: one
                 to three objectives, and constraints on what is measured.
+            goal: "minimize" or "maximize".
+            direction: the name of `goal` in Optuna.
             lease_duration: seconds for which a worker owns a trial after each sign of life.
-            acquisition: what the surrogate is searched with, where there is one objective.
+            algorithm: "gaussian_process", "quasi_random", or the name of an algorithm that is installed beside the
+                server; by default "gaussian_process".
+            acquisition: "log_ei", "log_nei", "ucb", "log_pi" or "portfolio", where there is one objective; by default
+                "log_ei", or "log_nei" where there is noise.
             per_cost: count improvement per second that a trial takes, so that cheap ones come first.
             warm_start_studies: earlier studies to start from, or their ids, at most 8; each counts as far as it
                 ranks this one's results.
@@ -182,12 +202,14 @@ class Client:
             stopping_min_step: no trial is stopped before this step; by default a tenth of `stopping_max_step`.
             stopping_min_trials: no trial is stopped before so many others can be compared with; by default 5.
             stopping_max_step: last step of a whole trial; by default the largest at which one has succeeded.
+            fidelity: trains trials in parts, such as {"metric": "epoch", "max": 27, "min": 1}: they pause at 1, 3 and 9
+                epochs, and the best third goes on. For workers that can resume; never changes.
             objective: what the values depend on besides the parameters. Workers with another objective, or with other
                 options, are refused. Without one, the first worker that says its own sets it.
 
         Raises:
-            InvalidRequest: naming each field at fault.
-            AlreadyExists: the id has another spec, or another objective.
+            InvalidRequest: names each invalid field.
+            AlreadyExists: the id belongs to a study with another spec or objective.
         """
         settings = {
             "max_trials": max_trials,
@@ -207,53 +229,66 @@ class Client:
             "stopping_reduction_factor": stopping_reduction_factor,
             "stopping_max_step": stopping_max_step,
             "stopping_confidence": stopping_confidence,
+            "fidelity": fidelity,
         }
-        if not isinstance(space, SearchSpace):
-            example = "bo_client.SearchSpace([bo_client.FloatParameter('x', 0.0, 1.0)])"
-            raise InvalidRequest.of("space", f"is a {type(space).__name__}; give a SearchSpace, such as {example}")
-        given = cast(StudySettings, {name: value for name, value in settings.items() if value is not None})
+        space = space_of(space)
+        settings_given = cast(StudySettings, {name: value for name, value in settings.items() if value is not None})
         request = pb.CreateStudyRequest(study_id=study_id)
-        request.study.spec.CopyFrom(codec.spec_to_wire(space, metric_list(metrics, goal), given))
+        request.study.spec.CopyFrom(
+            codec.spec_to_wire(space, metric_list(metrics, goal_of(goal, direction)), settings_given)
+        )
         request.study.display_name = display_name
         request.study.labels.update(labels or {})
         if objective is not None:
             request.study.objective.CopyFrom(codec.objective_to_wire(objective))
         try:
-            answer = self.ask(request, pb.CreateStudyResponse)
+            response = self.ask(request, pb.CreateStudyResponse)
+        except InvalidRequest as error:
+            raise _in_users_words(error, space) from None
         except AlreadyExists as error:
-            raise self._existing(error, study_id, codec.study_from_wire(request.study)) from None
-        return Study(self, codec.study_from_wire(answer.study))
+            raise self._explain_conflict(error, study_id, codec.study_from_wire(request.study)) from None
+        return Study(self, codec.study_from_wire(response.study))
 
-    def _existing(self, error: AlreadyExists, study_id: str, wanted: StudyInfo) -> AlreadyExists:
-        """The same error, with what differs and what to do, as far as the server tells."""
+    def _explain_conflict(self, error: AlreadyExists, study_id: str, requested: StudyInfo) -> AlreadyExists:
+        """Return the error with the differences and what to do, if the existing study can be read."""
         try:
-            found = self.study_info(study_id)
+            existing = self.study_info(study_id)
         except BoClientError:
             return error
-        parts = {"search space": (found.space, wanted.space), "metrics": (found.metrics, wanted.metrics)}
+        parts = {"search space": (existing.space, requested.space), "metrics": (existing.metrics, requested.metrics)}
         differences = [name for name, (there, here) in parts.items() if there != here]
-        there, here = dict[str, object](found.settings), dict[str, object](wanted.settings)
-        given = [
+        there, here = dict[str, object](existing.settings), dict[str, object](requested.settings)
+        different_settings = [
             name for name in ("max_trials", *sorted({*here} - {"max_trials"})) if there.get(name) != here.get(name)
         ]
-        differences += [f"{name} ({there.get(name, 'none')} there, {here.get(name, 'none')} here)" for name in given]
+        differences += [
+            f"{name} ({there.get(name, 'none')} there, {here.get(name, 'none')} here)" for name in different_settings
+        ]
         if not differences:  # another objective, which the server tells
             return error
         what = f"{'other' if differences[0] == 'metrics' else 'another'} {', '.join(differences)}"
         how = f"use it as it is with client.study({study_id!r}), change settings with its update(), or choose another"
-        return AlreadyExists(f"{found.name} exists with {what}; {how} id", error.reason, error.metadata)
+        return AlreadyExists(f"{existing.name} exists with {what}; {how} id", error.reason, error.metadata)
 
     def study(self, study_id: str) -> Study:
-        """The study of that id. Raises NotFound."""
+        """Return a study.
+
+        Raises:
+            NotFound: the study does not exist.
+        """
         return Study(self, self.study_info(study_id))
 
     def study_info(self, study_id: str) -> StudyInfo:
-        """What the server knows of the study now. Raises NotFound."""
-        answer = self.ask(pb.GetStudyRequest(name=f"studies/{study_id}"), pb.GetStudyResponse)
-        return codec.study_from_wire(answer.study)
+        """Return the current information about a study.
+
+        Raises:
+            NotFound: the study does not exist.
+        """
+        response = self.ask(pb.GetStudyRequest(name=f"studies/{study_id}"), pb.GetStudyResponse)
+        return codec.study_from_wire(response.study)
 
     def studies(self) -> Iterator[StudyInfo]:
-        """All studies, by id."""
+        """Yield all studies, by id."""
         token = ""
         while True:
             page = self.ask(pb.ListStudiesRequest(page_token=token), pb.ListStudiesResponse)
@@ -268,42 +303,79 @@ class Client:
         return Tokens(self)
 
     def delete_study(self, study_id: str) -> None:
-        """Deletes a study with all of its trials. Raises NotFound."""
+        """Delete a study with all its trials.
+
+        Raises:
+            NotFound: the study does not exist.
+        """
         request = pb.DeleteStudyRequest(name=f"studies/{study_id}", request_id=new_request_id())
         self.ask(request, pb.DeleteStudyResponse)
 
     def ask(
         self, request: Message, response: type[R], timeout: float | None = None, patience: float | None = None
     ) -> R:
-        """`call`, where the answer's type names the method."""
-        answer = self.call(response.__name__.removesuffix("Response"), request, timeout, patience)
-        assert isinstance(answer, response)
-        return answer
+        """Call the method that the response type names, as `call` does."""
+        response_message = self.call(response.__name__.removesuffix("Response"), request, timeout, patience)
+        assert isinstance(response_message, response)
+        return response_message
 
     def call(
         self, method: str, request: Message, timeout: float | None = None, patience: float | None = None
     ) -> Message:
-        """The answer to any request of the contract, tried again with the same request id while nobody answers.
+        """Call a method of the contract, and retry with the same request id while the server does not respond.
+
+        If the server is overloaded and requests a delay, the call is retried after it: for `timeout` seconds if given,
+        else for the client's patience.
+
+        Args:
+            method: name of the method.
+            request: the request.
+            timeout: seconds in total; by default the client's timeout for each attempt.
+            patience: seconds for which the call is retried; by default the client's.
+
+        Returns:
+            The response.
 
         Raises:
-            BoClientError: the leaf that fits.
+            BoClientError: the subclass for the error.
         """
         limit = self.timeout if timeout is None else timeout
-        return patiently(
-            lambda: self.transport.call(method, request, limit),
-            self.patience if patience is None else patience,
+        patience = self.patience if patience is None else patience
+        return call_with_retries(
+            lambda left: self.transport.call(
+                method, request, limit if left is None else min(limit, max(left, MIN_ATTEMPT_S))
+            ),
+            patience,
             may_stall=timeout is None,
             waits_for_server=self.waits_for_server,
             wait=self._wait,
+            deadline=max(limit, patience) if timeout is None else limit,
+            is_urgent=method == "ReportMeasurements",
         )
 
 
+def _in_users_words(error: InvalidRequest, space: SearchSpace) -> InvalidRequest:
+    """Return the error with the names of parameters in its message; its violations keep their paths in the request."""
+    named = []
+    for violation in error.violations:
+        field = violation.field.removeprefix("study.spec.").removeprefix("study.")
+        match = PARAMETER_PATH.match(field)
+        if match and int(match[1]) < len(space.parameters):
+            field = f"space[{space.parameters[int(match[1])].name!r}]{field[match.end() :]}"
+        named.append(f"{field}: {violation.description}")
+    return InvalidRequest("; ".join(named) or error.message, error.reason, error.metadata, error.violations)
+
+
 def metric_list(metrics: str | Sequence[Metric], goal: Goal | None) -> list[Metric]:
-    """The metrics of a study, from the name of one or from values. Raises InvalidRequest."""
+    """Return the metrics of a study, from the name of one or from values.
+
+    Raises:
+        InvalidRequest: the goal is missing or superfluous.
+    """
     if isinstance(metrics, str):
         if goal is None:
             raise InvalidRequest.of("goal", f'is missing; is {metrics!r} to "minimize" or "maximize"?')
         return [Metric(metrics, goal)]
     if goal is not None:
-        raise InvalidRequest.of("goal", "is for a single metric given by name; Metric values say their own")
+        raise InvalidRequest.of("goal", "applies to a single metric given by name; Metric values have their own")
     return list(metrics)

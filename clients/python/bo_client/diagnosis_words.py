@@ -1,86 +1,87 @@
-"""The diagnosis of a study and of a trial in sentences, for whatever prints them."""
+"""Sentences on the diagnosis of a study or trial, for all kinds of output."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bo_client.diagnosis import ERRORS, HEALTHY, KINDS_LABEL, NOTES_LABEL, StudyDiagnosis, kinds
-from bo_client.values import StudyInfo, Trial
-from bo_client.wording import short
+from bo_client.diagnosis import HEALTHY, KINDS_LABEL, NOTES_LABEL, NUM_STANDARD_ERRORS, StudyDiagnosis, kinds
+from bo_client.formatting import short
+from bo_client.models import StudyInfo, Trial
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Sentences about one question."""
+    """Sentences on one question."""
 
     title: str
     lines: tuple[str, ...]
 
 
-def in_brief(study: StudyInfo, found: StudyDiagnosis) -> str:
-    """How many results there are, and how good they usually are."""
-    middle = "" if found.median is None else f", the median {found.metric} is {short(found.median)}"
-    return f"{study.id}: {found.results} results, {found.failed} without{middle}"
+def in_brief(study: StudyInfo, diagnosis: StudyDiagnosis) -> str:
+    """Return the number of results, and their median."""
+    middle = "" if diagnosis.median is None else f", the median {diagnosis.metric} is {short(diagnosis.median)}"
+    return f"{study.id}: {diagnosis.results} results, {diagnosis.failed} without{middle}"
 
 
-def study_findings(found: StudyDiagnosis, best: Trial | None) -> Iterator[Findings]:
-    """Yield what matters, edges, waste, what to change about each parameter, and the workers' findings."""
-    yield Findings("What matters", tuple(_mattering(found)))
-    yield Findings("Edges that the best trials press against", tuple(_pressed(found)) or ("none",))
-    yield Findings("Parts that are a waste", tuple(_wasted(found)) or ("none",))
-    if found.advice:
-        yield Findings("What to change", tuple(f"{name}: {text}" for name, text in found.advice.items()))
-    ended = found.results + found.failed
-    ailing = tuple(f"{kind}: {count} of {ended}" for kind, count in found.ailments.items())
-    yield Findings("What ails the trials", ailing or ("nothing that their workers have told",))
+def study_findings(diagnosis: StudyDiagnosis, best: Trial | None) -> Iterator[Findings]:
+    """Yield important parameters, bounds, low-value regions, recommendations, and the workers' findings."""
+    yield Findings("What matters", tuple(_mattering(diagnosis)))
+    yield Findings("Bounds near which the best trials lie", tuple(_pressed(diagnosis)) or ("none",))
+    yield Findings("Low-value regions", tuple(_wasted(diagnosis)) or ("none",))
+    if diagnosis.advice:
+        yield Findings("What to change", tuple(f"{name}: {text}" for name, text in diagnosis.advice.items()))
+    ended = diagnosis.results + diagnosis.failed
+    worker_findings = tuple(f"{kind}: {count} of {ended}" for kind, count in diagnosis.ailments.items())
+    yield Findings("Findings of the workers", worker_findings or ("none",))
     if best is not None and kinds(best):
         yield Findings(f"The best, trial {best.number}", tuple(trial_lines(best)))
 
 
 def trial_lines(trial: Trial) -> Iterator[str]:
     """Yield a line for each finding about a trial, and for each note."""
-    told = _details(trial, KINDS_LABEL)
-    if not told:
+    findings = _details(trial, KINDS_LABEL)
+    if not findings:
         yield HEALTHY
-    yield from (f"{kind}: {text}" for kind, text in told.items())
+    yield from (f"{kind}: {text}" for kind, text in findings.items())
     yield from (f"{kind} (note): {text}" for kind, text in _details(trial, NOTES_LABEL).items())
 
 
 def _details(trial: Trial, label: str) -> dict[str, str]:
-    """By kind."""
+    """Return details by kind."""
     prefix = f"{label}."
     return {name.removeprefix(prefix): text for name, text in trial.labels.items() if name.startswith(prefix)}
 
 
-def _mattering(found: StudyDiagnosis) -> Iterator[str]:
-    told = ", ".join(
-        f"{name} {share:.0%} ± {ERRORS * found.errors.get(name, 0.0):.0%}" for name, share in found.matters.items()
+def _mattering(diagnosis: StudyDiagnosis) -> Iterator[str]:
+    shares = ", ".join(
+        f"{name} {share:.0%} ± {NUM_STANDARD_ERRORS * diagnosis.errors.get(name, 0.0):.0%}"
+        for name, share in diagnosis.matters.items()
     )
-    if not found.matters:
-        yield "can't be told yet: run more trials"
-    elif found.results_missing:
-        results = "result" if found.results == 1 else "results"
+    if not diagnosis.matters:
+        yield "unknown: run more trials"
+    elif diagnosis.results_missing:
+        results = "result" if diagnosis.results == 1 else "results"
         yield (
-            f"too early to tell: there are {found.results} {results} for {len(found.matters)} parameters; run about "
-            f"{found.results_missing} more trials"
+            f"too few results: there are {diagnosis.results} {results} for {len(diagnosis.matters)} parameters; "
+            f"run about {diagnosis.results_missing} more trials"
         )
-        yield f"so far, within two standard errors: {told}"
+        yield f"so far, within two standard errors: {shares}"
     else:
-        yield f"shares of the variation, within two standard errors: {told}"
-    if found.idle:
-        yield f"hardly: {', '.join(found.idle)}"
+        yield f"shares of the variation, within two standard errors: {shares}"
+    if diagnosis.idle:
+        yield f"hardly: {', '.join(diagnosis.idle)}"
 
 
-def _pressed(found: StudyDiagnosis) -> Iterator[str]:
-    for edge in found.pressed:
+def _pressed(diagnosis: StudyDiagnosis) -> Iterator[str]:
+    for edge in diagnosis.pressed:
         yield (
             f"{edge.parameter}: {edge.near} of the {edge.best} best that have it lie at its {edge.edge} edge, "
             f"{short(edge.bound)}"
         )
 
 
-def _wasted(found: StudyDiagnosis) -> Iterator[str]:
-    for part in found.wasted:
-        told = f"{part.parameter} {part.part}: {part.trials} trials"
+def _wasted(diagnosis: StudyDiagnosis) -> Iterator[str]:
+    for part in diagnosis.wasted:
+        text = f"{part.parameter} {part.part}: {part.trials} trials"
         if part.failed:
-            told += f", {part.failed} of them without a result"
-        yield told if part.best is None else f"{told}, best {short(part.best)}, all worse than the median of the others"
+            text += f", {part.failed} of them without a result"
+        yield text if part.best is None else f"{text}, best {short(part.best)}, all worse than the median of the others"

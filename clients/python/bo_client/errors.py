@@ -1,20 +1,21 @@
-"""Everything that can go wrong between a program and the server.
+"""All errors of the client.
 
     BoClientError
-    ├── InvalidRequest        can never succeed as it is; `violations` name each field and what to do
+    ├── InvalidRequest        the request can never succeed; `violations` name each field and the fix
     ├── NotFound              no such study or trial
     ├── AlreadyExists         the id is taken by a study with another spec
     ├── FailedPrecondition    right request, wrong moment; `reason` is WRONG_STATE, WRONG_LEASE, OBJECTIVE_MISMATCH,
-    │                         NOT_ENOUGH_DATA or NO_CONFIGURATION_FOUND
+    │                         NOT_ENOUGH_DATA, ALGORITHM_NOT_INSTALLED or NO_CONFIGURATION_FOUND; of this client
+    │                         itself NO_RESULT, NOT_RUNNING, and of `local` STORAGE_IN_USE, FORKED or CLOSED
     ├── LimitExceeded         a bound of the server, such as the size of a message
-    ├── NotSupported          in the contract, not in this server
-    ├── ServerUnavailable     nobody answers, and patience has run out
-    ├── DeadlineExceeded      no answer within `timeout`; the call may have had its effect
-    ├── PermissionDenied      who asks may not
-    └── UnexpectedError       a fault of the server, or an answer that this client doesn't understand
+    ├── NotSupported          the server lacks this method
+    ├── ServerUnavailable     the server does not respond, and patience has run out
+    ├── DeadlineExceeded      no response within `timeout`; the call may have had its effect
+    ├── PermissionDenied      the token lacks the permission
+    └── UnexpectedError       an internal error of the server, or a response that this client cannot read
 
-An objective raises two more: `StopTrial`, which is no error, to end its trial with what it has measured so far, and
-`TrialFailed` to say why the trial has no result.
+An objective raises two more: `StopTrial`, which is not an error, to end its trial with the measurements so far, and
+`TrialFailed` with the reason why the trial has no result.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,11 +23,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bo_client.values import FailureReason
+    from bo_client.models import FailureReason
 
 
 class BoClientError(Exception):
-    """Anything that a call can raise. Its message is written for people; `reason` is for programs."""
+    """Base class of all errors of a call. The message is for people; `reason` is for programs."""
 
     default_reason = "UNKNOWN"
 
@@ -39,21 +40,21 @@ class BoClientError(Exception):
 
 @dataclass(frozen=True)
 class Violation:
-    """One field at fault."""
+    """An invalid field of a request."""
 
     field: str
     """Path in the request, such as `study.spec.space.parameters[2].low`."""
     description: str
-    """What was given, what is allowed, and what to do."""
+    """The value, what is allowed, and what to do."""
 
     def inside(self, prefix: str) -> "Violation":
-        """The same fault, seen from what holds the field's owner as `prefix`."""
+        """Return the violation with its path below `prefix`."""
         separator = "" if not self.field or not prefix or self.field.startswith("[") else "."
         return Violation(f"{prefix}{separator}{self.field}", self.description)
 
 
 class InvalidRequest(BoClientError, ValueError):
-    """A request that can't succeed as it is."""
+    """The request is invalid and can never succeed."""
 
     default_reason = "INVALID_ARGUMENT"
 
@@ -69,75 +70,81 @@ class InvalidRequest(BoClientError, ValueError):
 
     @classmethod
     def of(cls, field: str, description: str) -> "InvalidRequest":
-        """For one field."""
+        """Return the error of a single field."""
         return cls.listing([Violation(field, description)])
 
     @classmethod
     def listing(cls, violations: Sequence[Violation]) -> "InvalidRequest":
-        """For several fields; the message names them all."""
+        """Return the error of several fields; the message names them all."""
         return cls("; ".join(f"{v.field}: {v.description}" for v in violations), violations=violations)
 
 
 class NotFound(BoClientError):
-    """There is no such study or trial."""
+    """The study, trial or token does not exist."""
 
     default_reason = "NOT_FOUND"
 
 
 class AlreadyExists(BoClientError):
-    """The id is taken by a study with another spec."""
+    """The id belongs to a study with another spec."""
 
     default_reason = "ALREADY_EXISTS"
 
 
 class FailedPrecondition(BoClientError):
-    """Right request, wrong moment: the trial has ended, the lease is somebody else's, there is too little data."""
+    """The state forbids the call: the trial has ended, another worker has the lease, there are too few results."""
 
     default_reason = "WRONG_STATE"
 
 
 class LimitExceeded(BoClientError):
-    """A bound of the server."""
+    """The request exceeds a limit of the server."""
 
     default_reason = "LIMIT_EXCEEDED"
+    retry_delay: float | None = None
+    """Seconds after which to retry, if the server is overloaded (reason OVERLOADED)."""
 
 
 class NotSupported(BoClientError):
-    """Part of the contract, not of this server."""
+    """The method or field is in the contract, but not supported by this server."""
 
     default_reason = "NOT_SUPPORTED_YET"
 
 
 class ServerUnavailable(BoClientError):
-    """Nobody answers at the server's address, and patience has run out."""
+    """The server did not respond within the client's patience."""
 
     default_reason = "UNAVAILABLE"
 
 
 class DeadlineExceeded(BoClientError):
-    """No answer within `timeout`. The call may still have had its effect."""
+    """There was no response within `timeout`. The call may still have had its effect."""
 
     default_reason = "DEADLINE_EXCEEDED"
 
 
 class PermissionDenied(BoClientError):
-    """Whoever asks may not."""
+    """The token lacks the rights."""
 
     default_reason = "PERMISSION_DENIED"
 
 
 class UnexpectedError(BoClientError):
-    """A fault of the server, or an answer that this version of the client doesn't understand."""
+    """The server failed, or its response is not understood by this version of the client."""
 
     default_reason = "UNEXPECTED"
 
 
 class StopTrial(Exception):
-    """Raised in an objective when its trial should end now; what it has measured so far is its result."""
+    """Raise it in an objective to end its trial now; what it has measured so far is its result."""
+
+
+class PauseTrial(StopTrial):
+    """Raised by `report` where a trial should pause at its checkpoint: let it propagate; the trial goes on later."""
 
 
 class TrialFailed(Exception):
-    """Raised in an objective whose trial has no result, with the reason: it becomes the trial's failure."""
+    """Raise it in an objective whose trial has no result; the reason becomes the trial's failure."""
 
     def __init__(self, reason: "FailureReason", message: str) -> None:
         super().__init__(f"{reason.name}: {message}")

@@ -1,37 +1,48 @@
-"""Why a trial failed, read from the exception that ended it: one rule for every objective and every adapter."""
+"""The reason of a trial's failure, derived from an exception in the same way for every objective and integration."""
 
 import re
 from collections.abc import Iterator
 
 from bo_client.errors import TrialFailed
-from bo_client.out_of_memory import TRACEBACK, MemoryKills, is_memory_error, said_in, storable, telling_lines, text_of
-from bo_client.values import Failure, FailureReason
+from bo_client.models import Failure, FailureReason
+from bo_client.out_of_memory import (
+    TRACEBACK,
+    MemoryKills,
+    exception_lines,
+    is_memory_error,
+    memory_error_line,
+    storable,
+    text_of,
+)
 
 MAX_MESSAGE = 2000
-"""Characters of a failure's message that are kept."""
+"""Maximum characters of a failure's message."""
 
 NOT_FINITE = re.compile(
     r"Tensor had (?:NaN|Inf)|returned nan values in its|invalid value \((?:nan|inf)\) encountered"
-    r"|non-finite parameter weights|math range error|Numerical result out of range",
+    r"|non-finite parameter weights|math range error|Numerical result out of range"
+    r"|probability tensor contains either `inf`|found invalid values:\s*tensor\(\[+\s*-?(?:nan|inf)"
+    r"|cannot convert float (?:nan|infinity) to integer|array must not contain infs or nans"
+    r"|\bloss (?:is|was|became) (?:now )?-?(?:nan|inf(?:inity)?)\b",
     re.I,
 )
-"""tf.debugging.check_numerics, torch's anomaly detection, jax_debug_nans, scikit-learn's solvers, Python's math."""
+"""Messages of TensorFlow, PyTorch, JAX, scikit-learn, SciPy, Python and training programs about NaN and infinity."""
 
 KILLED = re.compile(r"SIGKILL|signal:? (?:Killed|9\b)|exit ?code:? (?:-9|137)\b", re.I)
-"""How errors tell of a process that was killed."""
+"""Messages about a process that was killed."""
 
 
 def failure_of(error: BaseException, kills: MemoryKills | None = None) -> Failure:
-    """The reason and message with which a trial fails that ended by this exception.
+    """Return the failure of a trial that ended with an exception.
 
-    OUT_OF_MEMORY and DIVERGED are found by class and by text, in the error itself, in its causes and contexts, in
-    exception groups, and in tracebacks from other processes. A `TrialFailed` says its reason itself. An interruption
-    (KeyboardInterrupt, SystemExit, cancellation) is PREEMPTED, and everything else CRASHED.
+    OUT_OF_MEMORY and DIVERGED are detected by class and by text, in the error, its causes and contexts, exception
+    groups, and tracebacks of other processes. A `TrialFailed` contains its reason. An interruption (KeyboardInterrupt,
+    SystemExit, cancellation) is PREEMPTED, and everything else CRASHED.
 
     Args:
-        error: as raised by the objective.
-        kills: made before the objective ran; then the loss of a process to SIGKILL counts as OUT_OF_MEMORY where the
-            kernel has killed for lack of memory meanwhile.
+        error: the exception raised by the objective.
+        kills: created before the objective ran; then a SIGKILL of a process counts as OUT_OF_MEMORY if the kernel has
+            killed a process for lack of memory since.
     """
     if isinstance(error, KeyboardInterrupt):
         return Failure(FailureReason.PREEMPTED, "interrupted by KeyboardInterrupt")
@@ -48,28 +59,28 @@ def failure_of(error: BaseException, kills: MemoryKills | None = None) -> Failur
 
 
 def failure_in(text: str) -> Failure | None:
-    """What a program's standard error or a traceback as text tells of a failure; None where it gives no reason."""
-    line = said_in(text)
+    """Return the failure that a traceback or a program's standard error describes; None if it contains no reason."""
+    line = memory_error_line(text)
     if line is not None:
         return Failure(FailureReason.OUT_OF_MEMORY, line[:MAX_MESSAGE])
-    for line in telling_lines(text) if TRACEBACK in text else ():
+    for line in exception_lines(text) if TRACEBACK in text else ():
         if line.startswith("FloatingPointError") or NOT_FINITE.search(line):
             return Failure(FailureReason.DIVERGED, line[:MAX_MESSAGE])
     return None
 
 
 def described(error: BaseException) -> str:
-    """The error in one line: its class, and what it says. A remote traceback is told by the line that matters."""
+    """Return the error in one line: its class and message; of a remote traceback, the relevant line."""
     text = text_of(error).strip()
     name = type(error).__name__
     if TRACEBACK in text:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        text = said_in(text) or lines[-1].strip('"')
+        text = memory_error_line(text) or lines[-1].strip('"')
     return f"{name}: {text}" if text else name
 
 
 def _reason(error: BaseException) -> FailureReason | None:
-    """What this error alone tells."""
+    """Return the reason that this error alone contains."""
     if isinstance(error, TrialFailed):
         return error.reason
     if is_memory_error(error):
@@ -81,15 +92,15 @@ def _reason(error: BaseException) -> FailureReason | None:
 
 
 def _parts(error: BaseException) -> Iterator[BaseException]:
-    """The error, then what it is made of or came from: members of a group, causes, contexts; each once."""
+    """Yield the error, then members of groups, causes and contexts, each once."""
     seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        part = waiting.pop(0)
+    pending = [error]
+    while pending:
+        part = pending.pop(0)
         if id(part) in seen:
             continue
         seen.add(id(part))
         yield part
         members = part.exceptions if isinstance(part, BaseExceptionGroup) else ()
         inner = (part.__cause__, None if part.__suppress_context__ else part.__context__, getattr(part, "cause", None))
-        waiting += [*members, *(found for found in inner if isinstance(found, BaseException))]
+        pending += [*members, *(nested for nested in inner if isinstance(nested, BaseException))]

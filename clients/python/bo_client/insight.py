@@ -1,10 +1,10 @@
-"""What the surrogate tells of a study, as the server told it."""
+"""The surrogate's analysis of a study, as returned by the server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bo_client.models import Prediction
 from bo_client.parameters import Value
-from bo_client.values import Prediction
 
 
 @dataclass(frozen=True)
@@ -17,18 +17,18 @@ class Estimate:
 
 @dataclass(frozen=True)
 class ParameterImportance:
-    """What one parameter does to a metric, as shares of the variance of the prediction, from 0 to 1."""
+    """The importance of a parameter for a metric, as shares of the variance of the prediction, from 0 to 1."""
 
     parameter: str
     first_order: Estimate
-    """By itself: its first-order Sobol index."""
+    """First-order Sobol index: the effect of the parameter alone."""
     total: Estimate
-    """By itself and together with others: its total Sobol index."""
+    """Total Sobol index: the effect including interactions."""
 
 
 @dataclass(frozen=True)
 class ParameterInteraction:
-    """What two parameters do together, beyond what each does by itself: their second-order Sobol index."""
+    """Second-order Sobol index: the interaction of two parameters."""
 
     parameters: tuple[str, ...]
     share: Estimate
@@ -36,61 +36,61 @@ class ParameterInteraction:
 
 @dataclass(frozen=True)
 class RegionImportance:
-    """Importance over a part of the search space."""
+    """Importance over a region of the search space."""
 
     share: float
-    """Which part: 1 for all of it, 0.25 for the quarter with the best predictions."""
+    """Share of the space: 1 for all of it, 0.25 for the quarter with the best predictions."""
     bound: float | None
-    """What is predicted in it is at least as good; None for the whole space."""
+    """Bound on the predictions in the region; None for the whole space."""
     std: float
     """Standard deviation of the prediction over it, in the metric's own units."""
     parameters: tuple[ParameterImportance, ...]
     """The most important first."""
     interactions: tuple[ParameterInteraction, ...] = ()
-    """Those that are told from none, the strongest first; only for the whole space."""
+    """Interactions that differ from zero, the strongest first; only for the whole space."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A configuration that may be the best of those tried."""
+    """A tried configuration that may be the best."""
 
     trial: int
-    """The one of its trials with the best value."""
+    """Its trial with the best value."""
     observation_count: int
-    """How many trials have tried it."""
+    """Number of trials of the configuration."""
     observed: float
-    """The mean of their values, as measured; trials that a stopping rule cut short don't count."""
+    """Mean of their measured values, without trials that a stopping rule ended early."""
     prediction: Prediction
-    """Of its noise-free value: less sure than Study.predict, as the surrogate's own doubts are counted in."""
+    """Prediction of its noise-free value, including the uncertainty of hyperparameters."""
     probability: float
-    """That no other configuration tried is better."""
+    """Probability that no other tried configuration is better."""
     expected_regret: float
-    """By how much the truly best is expected to be better, in the metric's own units."""
+    """Expected difference to the best configuration, in the metric's own units."""
     repeats: int
-    """Of it and of the likeliest, each, that would tell which is better; 0 where that is known."""
+    """Number of repeats, each of it and the most likely best, that decide between them; 0 if that is known."""
 
 
 @dataclass(frozen=True)
 class BestAnalysis:
-    """Whether the best is really best."""
+    """The analysis of the best configuration."""
 
     summary: str
     contenders: tuple[Contender, ...]
-    """The likeliest first; the one with the best observed value is among them."""
+    """The most likely best first; includes the one with the best observed value."""
     observed_best: int
     """Number of the trial with the best observed value."""
     noise_std: float
-    """Of one observation of the likeliest around its noise-free value, in the metric's own units."""
+    """Standard deviation of an observation of the most likely best, in the metric's own units."""
     confidence: float
     repeats: int
-    """Of each of the four likeliest, that would tell the best of them; 0 where that is known."""
+    """Number of repeats of each of the four most likely that would show the best of them; 0 if that is known."""
     stopped_count: int = 0
-    """How many trials aren't among those tried, as a stopping rule cut them short."""
+    """Number of trials excluded, as a stopping rule ended them early."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Whether the surrogate is to be trusted: each observation predicted from all the others."""
+    """Calibration of the surrogate: each observation is predicted from all others."""
 
     summary: str
     observation_count: int
@@ -98,12 +98,12 @@ class Calibration:
     """Share of observations within their central 50 % interval."""
     coverage_90: float
     explained: float
-    """Share of the variance that is predicted: 1 at best, 0 or less where nothing is."""
+    """Share of the variance that is predicted: at most 1; 0 or less if nothing is."""
 
 
 @dataclass(frozen=True)
 class MetricAnalysis:
-    """What the surrogate tells of one objective metric."""
+    """The analysis of one objective."""
 
     metric: str
     importance: tuple[RegionImportance, ...]
@@ -114,33 +114,33 @@ class MetricAnalysis:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What the surrogate tells of a study. The shortcuts are of the first objective metric."""
+    """The analysis of a study. The shortcuts refer to the first objective."""
 
     metrics: tuple[MetricAnalysis, ...]
     observation_count: int
-    """Trials that were measured at their full length."""
+    """Number of full-length trials."""
     stopped_count: int = 0
-    """Trials that a stopping rule cut short: the surrogate learns what was expected of them."""
+    """Number of trials that a stopping rule ended early, for which the surrogate uses predictions."""
 
     @property
     def importance(self) -> Mapping[str, ParameterImportance]:
-        """Over the whole space, by parameter, the most important first."""
+        """Importance over the whole space by parameter, the most important first."""
         return {p.parameter: p for p in self.metrics[0].importance[0].parameters}
 
     @property
     def best(self) -> BestAnalysis:
-        """Whether the best is really best."""
+        """The analysis of the best configuration."""
         return self.metrics[0].best
 
     @property
     def calibration(self) -> Calibration:
-        """Whether all this is to be trusted."""
+        """The calibration of the surrogate."""
         return self.metrics[0].calibration
 
 
 @dataclass(frozen=True)
 class SliceAxis:
-    """The values at which one parameter is looked at, in order."""
+    """The values of one parameter of a slice, in order."""
 
     parameter: str
     values: tuple[Value, ...]
@@ -148,23 +148,23 @@ class SliceAxis:
 
 @dataclass(frozen=True)
 class SlicePoint:
-    """What the surrogate says at one point of a slice."""
+    """The predictions at one point of a slice."""
 
     parameters: Mapping[str, Value]
     """The values on the axes."""
     predictions: tuple[Prediction, ...]
     acquisition_value: float
     feasible: bool
-    """Whether it fulfills the constraints between parameters."""
+    """Whether the point satisfies the constraints between parameters."""
 
     @property
     def mean(self) -> float:
-        """Of the first objective metric."""
+        """Mean of the first objective."""
         return self.predictions[0].mean
 
     @property
     def std(self) -> float:
-        """Of the first objective metric."""
+        """Standard deviation of the first objective."""
         return self.predictions[0].std
 
 
@@ -175,8 +175,8 @@ class Slice:
     axes: tuple[SliceAxis, ...]
     points: tuple[SlicePoint, ...]
     base: Mapping[str, Value]
-    """What the other parameters were held at, with the base's own values on the axes."""
+    """Values of the other parameters, with the base's own values on the axes."""
     base_trial: int | None
-    """Number of the trial that the base is of; None where the caller gave it."""
+    """Number of the trial with these values; None if the caller gave them."""
     acquisition: str
     observation_count: int

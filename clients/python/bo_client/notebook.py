@@ -1,20 +1,39 @@
-"""What notebooks show of studies and trials: small tables of HTML that need nothing else. Every text is escaped."""
+"""HTML of studies and trials for notebooks: small tables without external resources. All texts are escaped."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from bo_client.wording import clock, duration, goals, heading, nothing_yet, progress, short
+from bo_api.v1 import optimization_service_pb2 as pb
+
+from bo_client.errors import BoClientError
+from bo_client.formatting import clock, duration, goals, heading, nothing_yet, progress, short
+from bo_client.wire import codec
 
 if TYPE_CHECKING:
-    from bo_client.values import StudyInfo, Trial
+    from bo_client.models import StudyInfo, Trial
+    from bo_client.study import Study
 
-MOST_ROWS = 100
+MAX_ROWS = 100
+TIMEOUT_S = 3.0
+"""Timeout in seconds of each call for a display."""
 CELL = "text-align:left;vertical-align:top"
 
 
+def current_study_html(study: "Study") -> str:
+    """Return the HTML of a study's current state, or of the last known state if the server does not respond soon."""
+    study_request = pb.GetStudyRequest(name=study.name)
+    best_request = pb.GetBestTrialsRequest(parent=study.name, count=1)
+    try:
+        response = study.client.ask(study_request, pb.GetStudyResponse, TIMEOUT_S, patience=0.0)
+        best = study.client.ask(best_request, pb.GetBestTrialsResponse, TIMEOUT_S, patience=0.0)
+    except BoClientError as error:
+        return study_html(study.definition, remark=f"as it was when it was opened: {error}")
+    return study_html(codec.study_from_wire(response.study), [codec.trial_from_wire(t) for t in best.trials])
+
+
 def study_html(info: "StudyInfo", best: "Sequence[Trial] | None" = None, remark: str = "") -> str:
-    """A study: what it optimizes, where it stands, and its best trials where they are known."""
+    """Return the HTML of a study: its objectives, progress and best trials, if known."""
     counts = ", ".join(f"{count} {state.lower()}" for state, count in info.counts.items() if count)
     facts = [
         ("state", f"{info.state.value}, {progress(info)} trials ended"),
@@ -28,12 +47,14 @@ def study_html(info: "StudyInfo", best: "Sequence[Trial] | None" = None, remark:
     parts = [_caption(f"study {name}"), _facts(facts)]
     if best:
         columns = [(heading(m), m.name) for m in info.metrics]
-        parts.append(_table(best, [("trial", lambda t: str(t.number)), *_valued(columns), *_given(info.space.names)]))
+        parts.append(
+            _table(best, [("trial", lambda t: str(t.number)), *_valued(columns), *_parameter_columns(info.space.names)])
+        )
     return _block([*parts, f"<div>{escape(remark)}</div>" if remark else ""])
 
 
 def trial_html(trial: "Trial") -> str:
-    """A trial: its state, what it reached, with which parameters, and why."""
+    """Return the HTML of a trial: its state, metrics, parameters and explanation."""
     reached = trial.final_measurement.metrics if trial.final_measurement else {}
     facts = [*((name, _reached(trial, value)) for name, value in sorted(reached.items()))]
     facts += [(name, short(value)) for name, value in sorted(trial.parameters.items())]
@@ -49,18 +70,18 @@ def trial_html(trial: "Trial") -> str:
 
 
 def trials_html(trials: "Sequence[Trial]", remark: str = "") -> str:
-    """A row for each trial, a column for each metric and parameter that one of them has."""
+    """Return the HTML of a table with a row for each trial and a column for each metric and parameter."""
     if not trials:
         return _block([f"<div>no trials{f': {escape(remark)}' if remark else ''}</div>"])
-    shown = trials[:MOST_ROWS]
+    shown = trials[:MAX_ROWS]
     metrics = sorted({n for t in shown if t.final_measurement for n in t.final_measurement.metrics})
     names = sorted({name for t in shown for name in t.parameters})
     head: list[Column] = [("trial", lambda t: str(t.number)), ("state", lambda t: t.state.value)]
-    parts = [_table(shown, [*head, *_valued([(name, name) for name in metrics]), *_given(names)])]
+    parts = [_table(shown, [*head, *_valued([(name, name) for name in metrics]), *_parameter_columns(names)])]
     hidden, stopped = len(trials) - len(shown), sum(t.is_cut_short for t in trials)
-    told = [f"and {hidden} more"] if hidden else []
-    told += [f"{stopped} stopped early: their values are of their last measurement"] if stopped else []
-    return _block([*parts, *(f"<div>{escape(text)}</div>" for text in [*told, *([remark] if remark else [])])])
+    remarks = [f"and {hidden} more"] if hidden else []
+    remarks += [f"{stopped} stopped early: their values are of their last measurement"] if stopped else []
+    return _block([*parts, *(f"<div>{escape(text)}</div>" for text in [*remarks, *([remark] if remark else [])])])
 
 
 if TYPE_CHECKING:
@@ -71,17 +92,17 @@ if TYPE_CHECKING:
 
 def _valued(columns: Iterable[tuple[str, str]]) -> "list[Column]":
     def value(name: str) -> "Callable[[Trial], str]":
-        return lambda trial: "" if (found := trial.value(name)) is None else _reached(trial, found)
+        return lambda trial: "" if (number := trial.value(name)) is None else _reached(trial, number)
 
     return [(title, value(name)) for title, name in columns]
 
 
 def _reached(trial: "Trial", value: float) -> str:
-    """Return a metric's value in words; that of a trial that a rule cut short isn't final."""
+    """Return a metric's value as text; that of a trial that a rule ended early is not final."""
     return f"{short(value)} (stopped early)" if trial.is_cut_short else short(value)
 
 
-def _given(names: Iterable[str]) -> "list[Column]":
+def _parameter_columns(names: Iterable[str]) -> "list[Column]":
     def value(name: str) -> "Callable[[Trial], str]":
         return lambda trial: short(trial.parameters[name]) if name in trial.parameters else ""
 
@@ -90,7 +111,7 @@ def _given(names: Iterable[str]) -> "list[Column]":
 
 def _table(trials: "Sequence[Trial]", columns: "Sequence[Column]") -> str:
     head = "".join(f'<th scope="col" style="{CELL}">{escape(title)}</th>' for title, _ in columns)
-    rows = ("".join(f'<td style="{CELL}">{escape(told(trial))}</td>' for _, told in columns) for trial in trials)
+    rows = ("".join(f'<td style="{CELL}">{escape(text_of(trial))}</td>' for _, text_of in columns) for trial in trials)
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

@@ -1,25 +1,33 @@
-"""Compares what a worker evaluates with what a study's values depend on."""
+"""Comparison of a worker's objective with the study's."""
 
-from bo_client.values import ObjectiveSpec
+from bo_client.models import ObjectiveSpec
 
-MOST_QUOTED = 200
-"""Characters of a value in a phrase."""
+MAX_QUOTED = 200
+"""Maximum characters of a value in a message."""
 
 
-def differences(kept: ObjectiveSpec | None, given: ObjectiveSpec | None) -> list[str]:
-    """Return how a worker's objective differs from the study's, a phrase for each difference; none without either."""
-    if kept is None or given is None:
+def differences(expected: ObjectiveSpec | None, actual: ObjectiveSpec | None) -> list[str]:
+    """Return how a worker's objective differs from the study's, one phrase for each difference.
+
+    Args:
+        expected: the study's objective.
+        actual: the worker's objective.
+
+    Returns:
+        The phrases; empty if either is None.
+    """
+    if expected is None or actual is None:
         return []
-    if kept.name != given.name:
-        return [f"the objective is {_quoted(kept.name)} in the study and {_quoted(given.name)} here"]
+    if expected.name != actual.name:
+        return [f"the objective is {_quoted(expected.name)} in the study and {_quoted(actual.name)} here"]
     return [
-        f"{key} is {_quoted(kept.options.get(key))} in the study and {_quoted(given.options.get(key))} here"
-        for key in sorted({*kept.options, *given.options})
-        if kept.options.get(key) != given.options.get(key)
+        f"{key} is {_quoted(expected.options.get(key))} in the study and {_quoted(actual.options.get(key))} here"
+        for key in sorted({*expected.options, *actual.options})
+        if expected.options.get(key) != actual.options.get(key)
     ]
 
 
 def _quoted(text: str | None) -> str:
     if text is None:
         return "not set"
-    return repr(text if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]}…")
+    return repr(text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…")

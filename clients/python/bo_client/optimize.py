@@ -1,109 +1,123 @@
-"""The loop suggest → evaluate → complete, with signs of life from a thread beside it."""
+"""The loop suggest → evaluate → complete over a function, on one thread or several."""
 
 import inspect
-import math
+import os
 import threading
-import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
-from types import TracebackType
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bo_client.errors import (
     BoClientError,
     DeadlineExceeded,
-    FailedPrecondition,
     InvalidRequest,
-    NotFound,
+    PauseTrial,
     ServerUnavailable,
     StopTrial,
     TrialFailed,
 )
 from bo_client.failures import described, failure_of
+from bo_client.models import Failure, FailureReason, Heartbeat, Shortfall, Trial
 from bo_client.out_of_memory import MemoryKills
-from bo_client.outcomes import Outcomes, Waiting, why_no_more
+from bo_client.outcomes import FinalMetrics, Outcomes, Paused, why_no_more
+from bo_client.progress_bar import progress_of
 from bo_client.running import RunningTrial
-from bo_client.values import Failure, FailureReason, Heartbeat, Shortfall
+from bo_client.trial_loop import HeartbeatThread, RunLimit, TrialSource, end, final_metrics, last_metrics
 
 if TYPE_CHECKING:
     from bo_client.study import Study
 
 CRASHES_IN_A_ROW = 3
-PAUSE = 1.0
-"""Seconds until the next try where the server names none."""
 SHOWN = 100
 """Characters of a result that an error quotes."""
 
+Callback = Callable[["Study", Trial], object]
+Catch = type[Exception] | tuple[type[Exception], ...]
 
-class EvaluatedTrial(RunningTrial):
-    """What an objective sees of its trial: `report` raises StopTrial when the trial should end now."""
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How `Study.optimize` runs trials; see there."""
+
+    n_trials: int | None = None
+    worker_id: str | None = None
+    raise_errors: bool = False
+    n_jobs: int = 1
+    timeout: float | None = None
+    callbacks: Sequence[Callback] = ()
+    catch: Catch = ()
+    progress: bool | None = None
+    can_resume: bool = False
+
+    def check(self) -> None:
+        """Check the options before a trial is taken.
+
+        Raises:
+            InvalidRequest: an option is invalid.
+        """
+        if not (self.n_trials is None or (_is_whole(self.n_trials) and self.n_trials >= 0)):
+            raise InvalidRequest.of("n_trials", f"is {self.n_trials!r}; give a whole number of trials, or None")
+        if not (_is_whole(self.n_jobs) and (self.n_jobs >= 1 or self.n_jobs == -1)):
+            raise InvalidRequest.of("n_jobs", f"is {self.n_jobs!r}; give the number of threads, or -1 for one per CPU")
+        is_number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
+        if self.timeout is not None and not (is_number and self.timeout > 0):
+            raise InvalidRequest.of("timeout", f"is {self.timeout!r}; give seconds above 0, or None")
+        kinds = self.catch if isinstance(self.catch, tuple) else (self.catch,)
+        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+            example = "such as catch=(ValueError, OSError)"
+            raise InvalidRequest.of("catch", f"is {self.catch!r}; give classes of exceptions, {example}")
+        if callable(self.callbacks) or not all(callable(callback) for callback in self.callbacks):
+            wanted = "give a list of functions of the study and the trial that has ended"
+            raise InvalidRequest.of("callbacks", f"are {self.callbacks!r}; {wanted}")
+
+    @property
+    def threads(self) -> int:
+        """Number of threads."""
+        return self.n_jobs if self.n_jobs > 0 else os.cpu_count() or 1
+
+
+class ObjectiveTrial(RunningTrial):
+    """What an objective sees of its trial: `report` raises StopTrial to end it, and PauseTrial to pause it."""
 
     def __init__(self, trial: RunningTrial) -> None:
         super().__init__(trial.study, trial.snapshot, trial.lease_token, trial.lease_seconds)
-        self.last: tuple[Mapping[str, float], int] | None = None
-        """The last metrics reported, and their step."""
-        self.is_lost = False
-        """Whether the trial has ended or is another worker's."""
 
     def report(
         self, metrics: float | Mapping[str, float], step: int, elapsed: float | None = None, checkpoint_uri: str = ""
     ) -> Heartbeat:
-        """As RunningTrial.report. Raises StopTrial when the trial should end now."""
+        """Report as RunningTrial.report does.
+
+        Raises:
+            StopTrial: the trial should end now.
+            PauseTrial: it should pause at its checkpoint, which was given now or before.
+        """
         answer = super().report(metrics, step, elapsed, checkpoint_uri)
-        self.is_lost = not answer.lease_valid
-        if not self.is_lost:
-            self.last = (self.study.metrics_of(metrics), step)
         if answer.should_stop or self.is_lost:
             raise StopTrial(answer.reason)
+        if answer.should_pause:
+            raise PauseTrial(answer.reason)
         return answer
 
 
-class Heart:
-    """Sends signs of life for a trial from a thread of its own, three to a lease."""
-
-    def __init__(self, trial: RunningTrial) -> None:
-        self._trial = trial
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"heart of {trial.name}", daemon=True)
-
-    def __enter__(self) -> "Heart":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-
-    def _beat(self) -> None:
-        while not self._stopped.wait(self._trial.lease_seconds / 3):
-            try:
-                if not self._trial.heartbeat(patience=0).lease_valid:
-                    return
-            except (NotFound, FailedPrecondition):
-                return  # the next report, or completing the trial, will say so
-            except BoClientError:
-                continue  # the next beat may get through
+def optimize(study: "Study", objective: Callable[..., Any], options: RunOptions) -> None:
+    """Run trials, and log why the run ended; see Study.optimize."""
+    _check_objective(objective)
+    options.check()
+    if options.n_trials is None and options.timeout is None and study.info().max_trials is None:
+        raise InvalidRequest.of(
+            "n_trials", "is missing, and the study has no max_trials; give one of them, or a timeout"
+        )
+    run = _Run(study, objective, options)
+    with study.running(run.limit):
+        run.execute()
 
 
-def optimize(
-    study: "Study", objective: Callable[..., Any], n_trials: int | None, worker_id: str | None, raise_errors: bool
-) -> None:
-    """Runs trials one after the other, and says why it ended; see Study.optimize."""
-    _check(objective, n_trials)
-    if n_trials is None and study.info().max_trials is None:
-        raise InvalidRequest.of("n_trials", "is missing, and the study has no max_trials; give one of them")
-    outcomes = Outcomes(study.name, n_trials)
-    try:
-        shortfall = _run(study, objective, worker_id, raise_errors, outcomes)
-    except BaseException as error:
-        outcomes.end(described(error))
-        raise
-    is_enough = n_trials is not None and outcomes.ran >= n_trials
-    outcomes.end("all have run" if is_enough else why_no_more(study, shortfall), shortfall is Shortfall.COMPLETED)
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
-def _check(objective: object, n_trials: object) -> None:
+def _check_objective(objective: object) -> None:
     """Raise InvalidRequest where no trial could run: before one is taken."""
     wanted = "give a function of the parameters, or of the parameters and the trial"
     if not callable(objective):
@@ -111,86 +125,180 @@ def _check(objective: object, n_trials: object) -> None:
     try:
         signature = inspect.signature(objective)
     except (TypeError, ValueError):
-        signature = None  # of some builtins; what they take isn't known
-    if signature is not None:
+        return  # of some builtins; what they take isn't known
+    try:
+        signature.bind(*[None] * (2 if takes_trial(objective) else 1))
+    except TypeError as error:
+        raise InvalidRequest.of("objective", f"takes {signature}: {error}; {wanted}") from None
+
+
+class _Run:
+    """One call of `Study.optimize`. Its threads share the limit, the outcomes and the crashes in a row."""
+
+    def __init__(self, study: "Study", objective: Callable[..., Any], options: RunOptions) -> None:
+        self.limit = RunLimit(options.n_trials, options.timeout)
+        self._study = study
+        self._objective = objective
+        self._options = options
+        self._outcomes = Outcomes(study.name, options.n_trials)
+        self._progress = progress_of(study.definition, options.n_trials, options.progress)
+        self._lock = threading.RLock()
+        self._running: dict[int, ObjectiveTrial] = {}
+        self._crashes = 0
+        self._shortfall: Shortfall | None = None
+        self._errors: list[BaseException] = []
+
+    def execute(self) -> None:
+        """Run until there are as many trials as wanted, or the study has no more, and log why."""
         try:
-            signature.bind(*[None] * (2 if takes_trial(objective) else 1))
-        except TypeError as error:
-            raise InvalidRequest.of("objective", f"takes {signature}: {error}; {wanted}") from None
-    is_count = n_trials is None or (isinstance(n_trials, int) and not isinstance(n_trials, bool) and n_trials >= 0)
-    if not is_count:
-        raise InvalidRequest.of("n_trials", f"is {n_trials!r}; give a whole number of trials, or None")
+            if self._options.threads == 1:
+                self._work()
+            else:
+                self._work_in_threads()
+        except BaseException as error:
+            self._outcomes.end(described(error))
+            raise
+        finally:
+            self._progress.close()
+        wanted = self._options.n_trials
+        is_enough = wanted is not None and self._outcomes.ran >= wanted
+        why = "all have run" if is_enough else self.limit.why or why_no_more(self._study, self._shortfall)
+        self._outcomes.end(why, self._shortfall is Shortfall.COMPLETED, is_requested=bool(self.limit.why))
+
+    def _work_in_threads(self) -> None:
+        """Work on threads that end with the program: an objective can't be interrupted, and Ctrl-C doesn't wait."""
+        threads = [
+            threading.Thread(target=self._work_on_thread, name=f"{self._study.name} job {number}", daemon=True)
+            for number in range(1, self._options.threads + 1)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException as interrupt:
+            self.limit.stop(described(interrupt))
+            for trial in list(self._running.values()):
+                with suppress(BoClientError):
+                    end(trial.hasty(), failure_of(interrupt))
+            raise
+        if self._errors:
+            raise self._errors[0]
+
+    def _work_on_thread(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            self._errors.append(error)
+            self.limit.stop(described(error))
+
+    def _work(self) -> None:
+        source = TrialSource(self._study, self._options.worker_id, self.limit, can_resume=self._options.can_resume)
+        for taken in source:
+            trial = ObjectiveTrial(taken)
+            self._running[trial.number] = trial
+            try:
+                evaluated = evaluate(trial, self._objective, self._outcomes)
+            finally:
+                self._running.pop(trial.number, None)
+            with self._lock:
+                self._finish(trial, evaluated)
+        self._shortfall = source.shortfall or self._shortfall
+
+    def _finish(self, trial: ObjectiveTrial, evaluated: "Evaluated") -> None:
+        """Call the callbacks, and raise the exception of the objective that ends the run."""
+        self._progress.update(self._outcomes, evaluated.final)
+        if self._options.callbacks and not isinstance(evaluated.final, Paused):
+            ended = self._study.trial(trial.number, full=False)
+            for callback in self._options.callbacks:
+                callback(self._study, ended)
+        error = evaluated.error
+        is_caught = isinstance(error, self._options.catch)
+        is_crash = error is not None and not is_caught and failure_of(error).reason is FailureReason.CRASHED
+        self._crashes = self._crashes + 1 if is_crash else 0
+        if error is None or is_caught:
+            return
+        if self._crashes == CRASHES_IN_A_ROW:
+            self._outcomes.end(f"{self._crashes} trials in a row crashed, the last with {described(error)}")
+            raise error
+        if self._options.raise_errors and (is_crash or not isinstance(error, TrialFailed)):
+            raise error
 
 
-def _run(
-    study: "Study", objective: Callable[..., Any], worker_id: str | None, raise_errors: bool, outcomes: Outcomes
-) -> Shortfall | None:
-    """Runs trials until there are as many as wanted, or the study has no more; then why it has none."""
-    crashes = 0
-    waiting = Waiting(study)
-    while outcomes.wanted is None or outcomes.ran < outcomes.wanted:
-        suggestions = study._suggestions(1, worker_id)
-        for trial in suggestions:
-            error = evaluate(EvaluatedTrial(trial), objective, outcomes)
-            waiting = Waiting(study)
-            if error is None:
-                crashes = 0
-                continue
-            is_crash = failure_of(error).reason is FailureReason.CRASHED
-            crashes = crashes + 1 if is_crash else 0
-            if crashes == CRASHES_IN_A_ROW:
-                outcomes.end(f"{crashes} trials in a row crashed, the last with {described(error)}")
-                raise error
-            if raise_errors and (is_crash or not isinstance(error, TrialFailed)):
-                raise error
-        if not suggestions:
-            if suggestions.shortfall is None or suggestions.shortfall.is_final:
-                return suggestions.shortfall
-            waiting.tell(suggestions.shortfall)
-            time.sleep(suggestions.retry_delay or PAUSE)
-    return None
+@dataclass(frozen=True)
+class Evaluated:
+    """How the objective ended."""
+
+    final: FinalMetrics | Failure | Paused | None = None
+    """None if the trial was lost."""
+    error: Exception | None = None
+    """The exception that the objective raised."""
 
 
-def evaluate(
-    trial: EvaluatedTrial, objective: Callable[..., Any], outcomes: Outcomes | None = None
-) -> Exception | None:
-    """Runs the objective, ends the trial and counts it. Returns what the objective raised, if it did.
+def evaluate(trial: ObjectiveTrial, objective: Callable[..., Any], outcomes: Outcomes) -> Evaluated:
+    """Run the objective, end the trial and count it.
 
     At an interruption the trial is ended with its result, or given back where it has none yet; then that is raised.
     """
-    outcomes = outcomes or Outcomes(trial.study.name)
     kills = MemoryKills()
-    metrics: Mapping[str, float] = {}
-    is_ours = False
-    with Heart(trial):
+    final: FinalMetrics | Failure | Paused | None = None
+    has_returned = False
+    with HeartbeatThread(trial):
         try:
-            arguments = (trial.parameters, trial) if takes_trial(objective) else (trial.parameters,)
-            returned = objective(*arguments)
-            is_ours = True  # what is raised from here on says itself what is wrong with the result
-            metrics = _result(trial.study, returned)
-            _count(outcomes, trial, succeed(trial, metrics), metrics)
+            returned = objective(trial.parameters, trial) if takes_trial(objective) else objective(trial.parameters)
+            has_returned = True  # what is raised from here on says itself what is wrong with the result
+            final = final_metrics(trial.study.definition, _result(trial.study, returned))
+            end(trial, final)
         except StopTrial as stop:
-            _end_early(trial, str(stop), outcomes)
+            if trial.is_lost:
+                outcomes.lose(trial.number, str(stop))
+                return Evaluated()
+            final, refusal = _end_early(trial, stop)
+            if refusal is not None:
+                outcomes.record(trial.number, final)
+                return Evaluated(final, refusal)
         except (ServerUnavailable, DeadlineExceeded):
             raise  # no server is there to be told
         except Exception as error:
             failure = failure_of(error, kills)
-            outcomes.fail(trial.number, failure, None if is_ours or isinstance(error, TrialFailed) else error)
-            fail(trial, failure.reason, failure.message)
-            return error
+            outcomes.fail(trial.number, failure, None if has_returned or isinstance(error, TrialFailed) else error)
+            end(trial, failure)
+            return Evaluated(failure, error)
         except BaseException as interrupt:
-            _interrupted(trial.hasty(), failure_of(interrupt, kills), metrics)
+            with suppress(BoClientError):  # nothing is waited for
+                end(trial.hasty(), final or failure_of(interrupt, kills))
             raise
-    return None
+    outcomes.record(trial.number, final)
+    return Evaluated(final)
+
+
+def _end_early(trial: ObjectiveTrial, stop: StopTrial) -> tuple[FinalMetrics | Failure | Paused, InvalidRequest | None]:
+    """End a trial that should stop, or pause one that should pause; return what it ended with.
+
+    A trial that can't be paused, as it has no checkpoint, fails with the error that is returned too.
+    """
+    final: FinalMetrics | Failure | Paused = Paused(str(stop))
+    if not isinstance(stop, PauseTrial):
+        final = last_metrics(trial, str(stop))
+    try:
+        end(trial, final)
+    except InvalidRequest as error:
+        if not isinstance(final, Paused):
+            raise
+        why = f"{error}; give the checkpoint_uri to trial.report or trial.checkpoint, or leave can_resume out"
+        final = Failure(FailureReason.CRASHED, why)
+        end(trial, final)
+        return final, error
+    return final, None
 
 
 def _result(study: "Study", returned: Any) -> Mapping[str, float]:
-    """The metrics that an objective returned, without what isn't finite among those that aren't needed.
+    """Return the metrics that an objective returned.
 
     Raises:
-        InvalidRequest: a metric is missing or is no number.
+        InvalidRequest: One that is needed is missing, or one is no number.
     """
-    needed = [metric.name for metric in study.definition.steering]
+    needed = [metric.name for metric in study.definition.modelled_metrics]
     example = ", ".join(f"{name!r}: …" for name in needed)
     wanted = f"return {{{example}}}" if len(needed) > 1 else f"return a number, or {{{example}}}"
     try:
@@ -201,7 +309,7 @@ def _result(study: "Study", returned: Any) -> Mapping[str, float]:
     missing = ", ".join(repr(name) for name in needed if name not in metrics)
     if missing:
         raise InvalidRequest.of("metrics", f"the objective returned {_brief(returned)}, without {missing}; {wanted}")
-    return {name: value for name, value in metrics.items() if name in needed or math.isfinite(value)}
+    return metrics
 
 
 def _brief(value: object) -> str:
@@ -209,67 +317,11 @@ def _brief(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
-def _interrupted(trial: RunningTrial, failure: Failure, metrics: Mapping[str, float]) -> None:
-    """Ends the trial with its result if there is one, or gives it back; nothing is waited for."""
-    with suppress(BoClientError):
-        if metrics:
-            succeed(trial, metrics)
-        else:
-            fail(trial, failure.reason, failure.message)
-
-
-def _count(outcomes: Outcomes, trial: RunningTrial, failure: Failure | None, metrics: Mapping[str, float]) -> None:
-    if failure is None:
-        outcomes.succeed(trial.number, metrics)
-    else:
-        outcomes.fail(trial.number, failure)
-
-
 def takes_trial(objective: Callable[..., Any]) -> bool:
-    """Whether it needs a second argument."""
+    """Return whether the objective needs a second argument."""
     try:
         parameters = inspect.signature(objective).parameters.values()
     except (TypeError, ValueError):
         return False
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(p.kind in positional and p.default is p.empty for p in parameters) >= 2
-
-
-def succeed(trial: RunningTrial, metrics: Mapping[str, float], step: int | None = None) -> Failure | None:
-    """Ends the trial with its result; as DIVERGED where that isn't finite, which is returned."""
-    required = [m.name for m in trial.study.definition.steering]
-    wild = [f"{name} is {metrics[name]!r}" for name in required if name in metrics and not math.isfinite(metrics[name])]
-    if wild:
-        failure = Failure(FailureReason.DIVERGED, ", ".join(wild))
-        fail(trial, failure.reason, failure.message)
-        return failure
-    with _unless_ended():
-        trial.complete(metrics, step)
-    return None
-
-
-def _end_early(trial: EvaluatedTrial, why: str, outcomes: Outcomes) -> None:
-    """The last measurement is the result; a trial that is another worker's is left to it."""
-    if trial.is_lost:
-        outcomes.lose(trial.number, why)
-        return
-    measured = trial.last[0] if trial.last else {}
-    missing = [m.name for m in trial.study.definition.steering if m.name not in measured]
-    if trial.last is None or missing:
-        what = f"before {', '.join(missing)} had been measured" if trial.last else "before its first measurement"
-        failure = Failure(FailureReason.PREEMPTED, f"stopped {what}: {why}")
-        fail(trial, failure.reason, failure.message)
-        outcomes.fail(trial.number, failure)
-    else:
-        _count(outcomes, trial, succeed(trial, *trial.last), trial.last[0])
-
-
-def fail(trial: RunningTrial, reason: FailureReason, message: str) -> None:
-    """Ends the trial without one."""
-    with _unless_ended():
-        trial.fail(reason, message)
-
-
-def _unless_ended() -> AbstractContextManager[None]:
-    """Somebody else may have ended the trial, or deleted its study; then there is nothing left to do."""
-    return suppress(FailedPrecondition, NotFound)

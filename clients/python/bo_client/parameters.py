@@ -1,26 +1,22 @@
-"""Parameters: one tuned quantity each. Values are Python's own `float`, `int`, `str` and `bool`."""
+"""Parameters of a search space. Values are Python's own `float`, `int`, `str` and `bool`."""
 
 import math
 import numbers
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import InitVar, dataclass
 from itertools import pairwise
 from typing import Literal
 
 from bo_client.errors import InvalidRequest, Violation
+from bo_client.limits import MAX_NAME, MAX_VALUES, NAME
 
 Value = float | int | str | bool
 Scale = Literal["linear", "log"]
 
-MAX_VALUES = 1_000
-MAX_INT = 2**53
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,127}")
-
 
 @dataclass(frozen=True)
 class Activation:
-    """The parameter exists only while `parameter`, which comes earlier, has one of `values`."""
+    """A condition: the parameter is active only while `parameter`, which precedes it, has one of `values`."""
 
     parameter: str
     values: Sequence[Value]
@@ -31,7 +27,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class FloatParameter:
-    """A real number from `low` to `high`, both included."""
+    """A real number from `low` to `high`, both included; `log=True` is another way to write `scale="log"`."""
 
     name: str
     low: float
@@ -41,11 +37,20 @@ class FloatParameter:
     activation: Activation | None = None
     description: str = ""
     unit: str = ""
+    log: InitVar[bool | None] = None
+    step: InitVar[float | None] = None
+
+    def __post_init__(self, log: bool | None, step: float | None) -> None:
+        _set_scale(self, log)
+        if step is not None:
+            raise InvalidRequest.of(
+                self.name, f"has step={step!r}, and a FloatParameter has none; list the values in a DiscreteParameter"
+            )
 
 
 @dataclass(frozen=True)
 class IntParameter:
-    """A whole number from `low` to `high`, both included."""
+    """An integer from `low` to `high`, both included; `log=True` is another way to write `scale="log"`."""
 
     name: str
     low: int
@@ -55,11 +60,22 @@ class IntParameter:
     activation: Activation | None = None
     description: str = ""
     unit: str = ""
+    log: InitVar[bool | None] = None
+    step: InitVar[int | None] = None
+
+    def __post_init__(self, log: bool | None, step: int | None) -> None:
+        _set_scale(self, log)
+        if step not in (None, 1):
+            values = f"range({self.low}, {self.high} + 1, {step})"
+            raise InvalidRequest.of(
+                self.name,
+                f"has step={step!r}, and an IntParameter has none; write DiscreteParameter({self.name!r}, {values})",
+            )
 
 
 @dataclass(frozen=True)
 class CategoricalParameter:
-    """One of several values without an order: all strings or all booleans."""
+    """One of several unordered values, all strings or all booleans."""
 
     name: str
     values: Sequence[Value]
@@ -74,7 +90,7 @@ class CategoricalParameter:
 
 @dataclass(frozen=True)
 class DiscreteParameter:
-    """One of several values in order: increasing numbers, or strings in the order given."""
+    """One of several ordered values: increasing numbers, or strings in the order given."""
 
     name: str
     values: Sequence[Value]
@@ -93,46 +109,66 @@ Numeric = FloatParameter | IntParameter
 Choice = CategoricalParameter | DiscreteParameter
 
 
-def same(a: Value, b: Value) -> bool:
-    """Equality that tells True from 1 and 1 from 1.0."""
+def _set_scale(parameter: Numeric, log: bool | None) -> None:
+    if log is not None:
+        object.__setattr__(parameter, "scale", "log" if log else "linear")
+
+
+def strict_equal(a: Value, b: Value) -> bool:
+    """Return whether two values are equal and of one type, which distinguishes True from 1 and 1 from 1.0."""
     return type(a) is type(b) and a == b
 
 
-def listed(values: Sequence[Value], most: int = 12) -> str:
-    """The values for a message, the first `most` of them."""
+def format_values(values: Sequence[Value], most: int = 12) -> str:
+    """Return the values as text, of which at most `most` are listed."""
     shown = ", ".join(repr(v) for v in values[:most])
     return shown + (f", … ({len(values)} in all)" if len(values) > most else "")
 
 
+def value_of(parameters: Mapping[str, Value], name: str) -> Value:
+    """Return the value of a trial's parameter.
+
+    Raises:
+        KeyError: the trial has no such parameter; the message lists those it has.
+    """
+    if name not in parameters:
+        raise KeyError(f"{name!r} is not a parameter of this trial; it has {format_values(sorted(parameters))}")
+    return parameters[name]
+
+
 def is_numeric(parameter: Parameter) -> bool:
-    """Whether a linear constraint may name it."""
+    """Return whether a linear constraint may contain the parameter."""
     if isinstance(parameter, FloatParameter | IntParameter):
         return True
     return isinstance(parameter, DiscreteParameter) and not any(isinstance(v, str) for v in parameter.values)
 
 
 def described(parameter: Parameter) -> str:
-    """What the parameter admits, for a message."""
+    """Return the allowed values as text."""
     match parameter:
         case FloatParameter():
             return f"a number from {parameter.low!r} to {parameter.high!r}"
         case IntParameter():
             return f"a whole number from {parameter.low} to {parameter.high}"
-    return "one of " + listed(parameter.values)
+    return "one of " + format_values(parameter.values)
 
 
 def admits(parameter: Parameter, value: Value) -> bool:
-    """Whether the value is one of the parameter's."""
+    """Return whether the value is allowed."""
     match parameter:
         case FloatParameter():
             return type(value) in (float, int) and parameter.low <= value <= parameter.high  # type: ignore[operator]
         case IntParameter():
             return type(value) is int and parameter.low <= value <= parameter.high
-    return any(same(value, v) for v in parameter.values)
+    return any(strict_equal(value, v) for v in parameter.values)
 
 
-def plain(field: str, value: object) -> Value:
-    """The value in Python's own types, also where it is numpy's. Raises InvalidRequest."""
+def to_python(field: str, value: object) -> Value:
+    """Return the value as a Python type, also if it is NumPy's.
+
+    Raises:
+        InvalidRequest: it is neither number, string nor boolean.
+    """
     item = getattr(value, "item", None)
     raw = item() if callable(item) else value
     if isinstance(raw, bool | str):
@@ -144,17 +180,41 @@ def plain(field: str, value: object) -> Value:
     raise InvalidRequest.of(field, f"is {value!r} ({type(value).__name__}); give a number, a string or a boolean")
 
 
-def conform(parameter: Parameter, value: object) -> Value:
-    """The value in Python's own types; a whole number is a float where the parameter's are. Raises InvalidRequest."""
-    given = plain(parameter.name, value)
-    floats = isinstance(parameter, FloatParameter) or (
-        isinstance(parameter, DiscreteParameter) and all(type(v) is float for v in parameter.values)
-    )
-    return float(given) if floats and type(given) is int else given
+def metric_values(metrics: Mapping[str, object]) -> dict[str, float]:
+    """Return the values as floats, also if they are NumPy's.
+
+    Raises:
+        InvalidRequest: a value is not a number.
+    """
+    values: dict[str, float] = {}
+    for name, value in metrics.items():
+        number = to_python(f"metrics[{name!r}]", value)
+        if isinstance(number, str):
+            raise InvalidRequest.of(f"metrics[{name!r}]", f"is {number!r}; it must be a number")
+        values[str(name)] = float(number)
+    return values
+
+
+def coerce(parameter: Parameter, value: object) -> Value:
+    """Return the value as a Python type; an integer becomes a float if the parameter holds floats.
+
+    Raises:
+        InvalidRequest: it is neither number, string nor boolean.
+    """
+    converted = to_python(parameter.name, value)
+    if type(converted) is not int:
+        return converted
+    if isinstance(parameter, DiscreteParameter) and all(type(v) is float for v in parameter.values):
+        return float(converted) if float(converted) == converted else converted  # a rounded one is another value
+    return float(converted) if isinstance(parameter, FloatParameter) else converted
 
 
 def parse(parameter: Parameter, text: str) -> Value:
-    """The value that a person means by `text`, such as 1e-3, true or adam. Raises InvalidRequest."""
+    """Return the value of a text such as 1e-3, true or adam.
+
+    Raises:
+        InvalidRequest: the text is no value of the parameter.
+    """
     if isinstance(parameter, FloatParameter | IntParameter):
         try:
             return float(text) if isinstance(parameter, FloatParameter) else int(text)
@@ -180,10 +240,10 @@ def _misread(parameter: Parameter, text: str) -> InvalidRequest:
 
 
 def parameter_faults(parameter: Parameter) -> Iterator[Violation]:
-    """What is wrong with the parameter taken alone, with fields such as `low`."""
+    """Yield the violations of the definition, with fields such as `low`."""
     if not NAME.fullmatch(parameter.name):
-        allowed = "give a letter or '_', then letters, digits, '_', '.', '-' or '/', at most 128"
-        yield Violation("name", f"is {parameter.name[:140]!r}; {allowed}")
+        allowed = f"give a letter or '_', then letters, digits, or any of '_.-/', at most {MAX_NAME}"
+        yield Violation("name", f"is {parameter.name[: MAX_NAME + 12]!r}; {allowed}")
     faults = list(_range_faults(parameter) if isinstance(parameter, Numeric) else _list_faults(parameter))
     yield from faults
     if not faults and parameter.default is not None and not admits(parameter, parameter.default):
@@ -196,8 +256,6 @@ def _range_faults(parameter: Numeric) -> Iterator[Violation]:
         if type(bound) not in (kind, int) or not math.isfinite(bound):
             yield Violation(field, f"is {bound!r}; it must be a {named}")
             return
-        if kind is int and abs(bound) > MAX_INT:
-            yield Violation(field, f"is {bound}; whole numbers are allowed from -2^53 to 2^53")
     if parameter.low > parameter.high:
         yield Violation("low", f"is {parameter.low!r}, above high = {parameter.high!r}; swap them")
     elif kind is float and parameter.low == parameter.high:
@@ -213,9 +271,9 @@ def _list_faults(parameter: Choice) -> Iterator[Violation]:
     if not 1 <= len(values) <= MAX_VALUES:
         yield Violation("values", f"has {len(values)}; give 1 to {MAX_VALUES} values")
     elif len({type(v) for v in values}) != 1 or type(values[0]) not in kinds:
-        yield Violation("values", f"are {listed(values)}; they must be all {named}")
+        yield Violation("values", f"are {format_values(values)}; they must be all {named}")
     elif len(set(values)) != len(values):
-        yield Violation("values", f"are {listed(values)}; each may occur once: remove the repetition")
+        yield Violation("values", f"are {format_values(values)}; each may occur once: remove the repetition")
     elif isinstance(parameter, DiscreteParameter) and not isinstance(values[0], str):
         yield from _number_faults([float(v) for v in values], parameter.scale)
 
@@ -225,8 +283,8 @@ _UNORDERED = "strings or all booleans; for numbers use a discrete parameter"
 
 def _number_faults(values: Sequence[float], scale: Scale) -> Iterator[Violation]:
     if not all(math.isfinite(v) for v in values):
-        yield Violation("values", f"are {listed(values)}; they must be finite numbers")
+        yield Violation("values", f"are {format_values(values)}; they must be finite numbers")
     elif any(b <= a for a, b in pairwise(values)):
-        yield Violation("values", f"are {listed(values)}; numbers must be strictly increasing: sort them")
+        yield Violation("values", f"are {format_values(values)}; numbers must be strictly increasing: sort them")
     elif scale == "log" and values[0] <= 0:
         yield Violation("values", f"begin at {values[0]!r}; a log scale needs values above 0")

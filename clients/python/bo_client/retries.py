@@ -1,4 +1,4 @@
-"""Patience: what is tried again while nobody answers, and how often."""
+"""Retries of calls while the server does not respond or is overloaded."""
 
 import logging
 import random
@@ -7,80 +7,105 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from bo_client.errors import BoClientError, DeadlineExceeded, ServerUnavailable
+from bo_client.errors import BoClientError, DeadlineExceeded, LimitExceeded, ServerUnavailable
 
 T = TypeVar("T")
 
 logger = logging.getLogger("bo_client")
 
-FIRST_DELAY, LONGEST_DELAY = 0.1, 1.0
-"""Seconds; the longest is short, so that a server that is back is soon found."""
-SILENT_FOR = 2.0
-"""Seconds after which it is said that no server answers."""
+FIRST_DELAY, MAX_DELAY = 0.1, 1.0
+"""Seconds; the maximum is short, so that a restarted server is found soon."""
+MAX_DELAY_FACTOR = 8.0
+"""Maximum factor of the server's own delay after repeated rejections."""
+SILENCE_WARNING_S = 2.0
+"""Seconds after which it is logged that no server responds."""
 
 
 def new_request_id() -> str:
-    """For one logical call and all of its retries."""
+    """Return an id for one logical call and all its retries."""
     return uuid.uuid4().hex
 
 
-def is_silence(error: BoClientError) -> bool:
-    """Whether nobody answered: nobody is there, or the network stalls. A server that is too slow says so itself."""
+def is_unanswered(error: BoClientError) -> bool:
+    """Return whether the call got no response: no server, or a network outage. A slow server reports itself as such."""
     if isinstance(error, DeadlineExceeded):
         return error.reason == DeadlineExceeded.default_reason
     return isinstance(error, ServerUnavailable) and not is_hopeless(error)
 
 
 def is_hopeless(error: BoClientError, waits_for_server: bool = True) -> bool:
-    """Whether the next try would fail too, as this client and the server have never been connected.
+    """Return whether a retry would fail too, as this client has never been connected to the server.
 
     Args:
-        waits_for_server: whether a server may yet be started where none listens.
+        error: the error.
+        waits_for_server: whether a server may still be started.
     """
     return error.reason == "WRONG_CONNECTION" or (error.reason == "NO_SERVER" and not waits_for_server)
 
 
-def patiently(
-    attempt: Callable[[], T],
+def call_with_retries(
+    attempt: Callable[[float | None], T],
     patience: float,
     may_stall: bool = True,
     waits_for_server: bool = True,
     wait: Callable[[float], object] = time.sleep,
+    deadline: float = 0.0,
+    is_urgent: bool = False,
 ) -> T:
-    """What `attempt` returns, tried again for `patience` seconds while nobody answers, which is said after a while.
+    """Return what `attempt` returns, with retries while the server does not respond or is overloaded.
 
     Args:
-        may_stall: whether that counts where an attempt has ended by its own timeout.
-        waits_for_server: whether it counts where there has never been a server.
-        wait: waits so many seconds; ends the patience by returning True.
+        attempt: makes one attempt with a timeout in seconds; None for the default.
+        patience: seconds without a response after which the error is raised.
+        may_stall: whether an attempt that ended by its own timeout is retried.
+        waits_for_server: whether to retry even if there has never been a server.
+        wait: waits for a number of seconds; returns True to end the retries.
+        deadline: seconds for which an overloaded server is retried, if it requests a delay.
+        is_urgent: whether repeated rejections leave the delay constant, for heartbeats.
     """
     began = time.monotonic()
-    waits = delays()
-    is_told = False
+    waits, pauses = delays(), spread(1.0 if is_urgent else MAX_DELAY_FACTOR)
+    is_logged = False
+    left: float | None = None
     while True:
         try:
-            answer = attempt()
+            response = attempt(left)
+        except LimitExceeded as error:
+            if error.retry_delay is None:
+                raise
+            pause = max(FIRST_DELAY, error.retry_delay) * next(pauses)
+            if time.monotonic() + pause >= began + deadline or wait(pause) is True:
+                raise
+            left = began + deadline - time.monotonic()
         except (ServerUnavailable, DeadlineExceeded) as error:
-            silent = time.monotonic() - began
-            left = patience - silent
+            silence_s = time.monotonic() - began
+            remaining = patience - silence_s
             is_stall = isinstance(error, DeadlineExceeded)
-            is_over = left <= 0 or not is_silence(error) or is_hopeless(error, waits_for_server)
+            is_over = remaining <= 0 or not is_unanswered(error) or is_hopeless(error, waits_for_server)
             if is_over or (is_stall and not may_stall):
                 raise
-            if silent >= SILENT_FOR and not is_told:
-                is_told = True
-                logger.warning("%s; trying again for %.0f s", error, left)
-            if wait(min(next(waits), left)) is True:
+            if silence_s >= SILENCE_WARNING_S and not is_logged:
+                is_logged = True
+                logger.warning("%s; retrying for %.0f s", error, remaining)
+            if wait(min(next(waits), remaining)) is True:
                 raise
         else:
-            if is_told:
-                logger.warning("the server answers again after %.0f s", time.monotonic() - began)
-            return answer
+            if is_logged:
+                logger.warning("the server responds again after %.0f s", time.monotonic() - began)
+            return response
+
+
+def spread(limit: float) -> Iterator[float]:
+    """Yield factors of the server's delay: at least 1, doubling up to a limit, with jitter."""
+    factor = 1.0
+    while True:
+        yield factor * random.uniform(1.0, 1.5)
+        factor = min(2 * factor, limit)
 
 
 def delays() -> Iterator[float]:
-    """Seconds to wait before each further attempt: doubling, spread so that clients don't march in step."""
+    """Yield seconds to wait before each attempt: doubling, with jitter, so that clients do not synchronize."""
     delay = FIRST_DELAY
     while True:
         yield delay * random.uniform(0.5, 1.0)
-        delay = min(2 * delay, LONGEST_DELAY)
+        delay = min(2 * delay, MAX_DELAY)

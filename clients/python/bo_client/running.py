@@ -1,21 +1,33 @@
 """A trial that this process runs: report, heartbeat, complete or fail."""
 
+import os
+import socket
+import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import trial_pb2
 
+from bo_client.errors import FailedPrecondition, InvalidRequest, NotFound
+from bo_client.limits import MAX_WORKER_ID
+from bo_client.models import Explanation, FailureReason, Heartbeat, Origin, Shortfall, Trial
 from bo_client.out_of_memory import storable
-from bo_client.parameters import Value
+from bo_client.parameters import Value, value_of
 from bo_client.retries import new_request_id
-from bo_client.values import Explanation, FailureReason, Heartbeat, Origin, Shortfall, Trial
 from bo_client.wire import codec, codec_plain
 
 if TYPE_CHECKING:
     from bo_client.study import Study
 
 DEFAULT_LEASE = 60.0
+MAX_LABEL = 256
+"""Maximum number of characters of a label's value."""
+
+
+def default_worker_id() -> str:
+    """Return host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"[:MAX_WORKER_ID]
 
 
 class RunningTrial:
@@ -29,10 +41,23 @@ class RunningTrial:
         """Proves who holds the trial; with it, another process may complete it."""
         self.lease_seconds = lease_seconds
         """How long the lease lasts after each sign of life: as the last one's answer said."""
+        self.renewed_at = time.monotonic()
+        """When the last call for it began, answered or not, on the monotonic clock."""
+        self.last_report: tuple[Mapping[str, float], int] | None = None
+        """The last metrics that the server has taken, and their step."""
+        self.stop_reason: str | None = None
+        """Why the trial should end now; None as long as it may go on."""
+        self.pause_reason: str | None = None
+        """Why the trial should pause at its checkpoint now; None as long as it may go on."""
+        self.until_step = snapshot.until_step
+        """The step up to which it is trained now; None: to its end in one go."""
+        self.is_lost = False
+        """Whether the trial has ended elsewhere, is deleted, or is another worker's."""
+        self._new_labels: dict[str, str] = {}
 
     @classmethod
     def from_wire(cls, study: "Study", message: trial_pb2.Trial, lease_token: str) -> "RunningTrial":
-        """The trial as the server handed it out."""
+        """Make the trial of the server's message."""
         return cls(study, codec.trial_from_wire(message), lease_token, _lease_seconds(message))
 
     def __repr__(self) -> str:
@@ -56,9 +81,27 @@ class RunningTrial:
         """The value of each active parameter."""
         return self.snapshot.parameters
 
+    def __getitem__(self, name: str) -> Value:
+        """Return the value of a parameter. Raises KeyError if the trial has no such parameter."""
+        return value_of(self.parameters, name)
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise AttributeError; for Optuna's `suggest_…` it says where the search space is defined."""
+        if name.startswith("suggest_"):
+            raise AttributeError(
+                f"a trial has no {name}: the search space is given to create_study, and the values are in "
+                'trial["NAME"]; to define it in the objective, use Optuna with bo_client.integrations.optuna.BoSampler'
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def params(self) -> Mapping[str, Value]:
+        """The parameters, by the name that Optuna uses."""
+        return self.snapshot.parameters
+
     @property
     def attempt(self) -> int:
-        """1 for the first worker that runs it, 2 for the second …"""
+        """The number of the attempt, from 1 for the first worker that runs the trial."""
         return self.snapshot.attempt
 
     @property
@@ -70,6 +113,21 @@ class RunningTrial:
     def labels(self) -> Mapping[str, str]:
         """The user's own marks."""
         return self.snapshot.labels
+
+    def set_label(self, name: str, value: str | float | bool) -> None:
+        """Add a label, which is stored as text when this trial is completed or failed.
+
+        Raises:
+            InvalidRequest: the text is too long.
+        """
+        text = str(value)
+        if len(text) > MAX_LABEL:
+            raise InvalidRequest.of(f"labels[{name!r}]", f"has {len(text)} characters; give at most {MAX_LABEL}")
+        self._new_labels[name] = text
+
+    def set_note(self, text: str) -> None:
+        """Add a note: the label `note`. Raises as `set_label`."""
+        self.set_label("note", text)
 
     @property
     def origin(self) -> Origin | None:
@@ -88,7 +146,7 @@ class RunningTrial:
         elapsed: float | None = None,
         checkpoint_uri: str = "",
     ) -> Heartbeat:
-        """Adds a point to the learning curve and renews the lease.
+        """Add a point to the learning curve and renew the lease.
 
         Args:
             metrics: by name, or the objective metric alone.
@@ -101,15 +159,18 @@ class RunningTrial:
             NotFound: the trial is gone.
             FailedPrecondition: the lease is not its own (WRONG_LEASE).
         """
-        measurement = codec.measurement_to_wire(self.study.metrics_of(metrics), step, elapsed)
-        return self._report([measurement], checkpoint_uri)
+        measured = self.study.metrics_of(metrics)
+        answer = self._report([codec.measurement_to_wire(measured, step, elapsed)], checkpoint_uri)
+        if answer.lease_valid:
+            self.last_report = (measured, step)
+        return answer
 
     def checkpoint(self, uri: str) -> Heartbeat:
-        """Keeps where the next attempt could go on, and renews the lease. Raises as `report`."""
+        """Store where the next attempt could go on, and renew the lease. Raises as `report`."""
         return self._report([], uri)
 
     def heartbeat(self, patience: float | None = None) -> Heartbeat:
-        """Renews the lease. Raises NotFound, FailedPrecondition (reason WRONG_LEASE)."""
+        """Renew the lease. Raises NotFound, FailedPrecondition (reason WRONG_LEASE)."""
         return self._report([], "", patience)
 
     def complete(
@@ -119,7 +180,7 @@ class RunningTrial:
         elapsed: float | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> Trial:
-        """Ends the trial with what it achieved, and returns it as it is then.
+        """End the trial with its result, and return it as it is then.
 
         Args:
             metrics: by name, or the objective metric alone.
@@ -132,10 +193,25 @@ class RunningTrial:
             FailedPrecondition: the trial has ended already (WRONG_STATE), or the lease is not its own (WRONG_LEASE).
         """
         measurement = codec.measurement_to_wire(self.study.metrics_of(metrics), step, elapsed)
-        return self._end(pb.CompleteTrialRequest(final_measurement=measurement, labels=labels))
+        return self._end(pb.CompleteTrialRequest(final_measurement=measurement, labels=self._merged(labels)))
+
+    def pause(self, checkpoint_uri: str = "", labels: Mapping[str, str] | None = None) -> Trial:
+        """Give the trial back at its checkpoint, as the server has asked, and return it as it is then.
+
+        Args:
+            checkpoint_uri: where it can be resumed; by default what was last reported.
+            labels: added to the trial's own.
+
+        Raises:
+            InvalidRequest: there is no checkpoint.
+            FailedPrecondition: it wasn't asked to pause, or has ended (WRONG_STATE), or the lease is not its own
+                (WRONG_LEASE).
+        """
+        outcome = pb.PauseOutcome(checkpoint_uri=checkpoint_uri)
+        return self._end(pb.CompleteTrialRequest(pause=outcome, labels=self._merged(labels)))
 
     def fail(self, reason: FailureReason | str, message: str = "", labels: Mapping[str, str] | None = None) -> Trial:
-        """Ends the trial without a result, or sends it back to the queue where a machine is to blame.
+        """End the trial without a result, or return it to the queue where a machine is to blame.
 
         In the message, NUL and what UTF-8 can't hold become '?'. `labels` are added to the trial's own.
 
@@ -144,11 +220,16 @@ class RunningTrial:
             FailedPrecondition: the trial has ended already (WRONG_STATE), or the lease is not its own (WRONG_LEASE).
         """
         failure = codec.failure_to_wire(reason, storable(message))
-        return self._end(pb.CompleteTrialRequest(failure=failure, labels=labels))
+        return self._end(pb.CompleteTrialRequest(failure=failure, labels=self._merged(labels)))
 
     def hasty(self) -> "RunningTrial":
-        """The same trial for a process that is ending: its calls wait a few seconds at most."""
-        return RunningTrial(self.study.hasty(), self.snapshot, self.lease_token, self.lease_seconds)
+        """Return the same trial for a process that is ending: its calls wait a few seconds at most."""
+        trial = RunningTrial(self.study.hasty(), self.snapshot, self.lease_token, self.lease_seconds)
+        trial._new_labels = self._new_labels
+        return trial
+
+    def _merged(self, labels: Mapping[str, str] | None) -> dict[str, str]:
+        return {**self._new_labels, **(labels or {})}
 
     def _report(
         self, measurements: list[trial_pb2.Measurement], checkpoint_uri: str, patience: float | None = None
@@ -159,8 +240,20 @@ class RunningTrial:
             measurements=measurements,
             checkpoint_uri=checkpoint_uri,
         )
-        answer = self.study.client.ask(request, pb.ReportMeasurementsResponse, patience=patience)
+        self.renewed_at = time.monotonic()
+        try:
+            answer = self.study.client.ask(request, pb.ReportMeasurementsResponse, patience=patience)
+        except (NotFound, FailedPrecondition):
+            self.is_lost = True
+            raise
         heartbeat = codec.heartbeat_from_wire(answer)
+        self.is_lost = not heartbeat.lease_valid
+        if heartbeat.should_stop or self.is_lost:
+            self.stop_reason = heartbeat.reason
+        if heartbeat.should_pause:
+            self.pause_reason = heartbeat.reason
+        if heartbeat.until_step is not None:  # it only grows, and answers may overtake each other
+            self.until_step = max(heartbeat.until_step, self.until_step or 0)
         if heartbeat.lease_valid and heartbeat.lease_remaining > 0:
             self.lease_seconds = heartbeat.lease_remaining
         return heartbeat
@@ -195,6 +288,6 @@ class Suggestions(list[RunningTrial]):
 
 
 def _lease_seconds(message: trial_pb2.Trial) -> float:
-    """From the server's clock on both sides: ours may differ."""
+    """Return the lease's seconds by the server's clock on both sides: this machine's may differ."""
     end, start = codec_plain.moment_of(message.lease, "expire_time"), codec_plain.moment_of(message, "start_time")
     return (end - start).total_seconds() if end and start else DEFAULT_LEASE

@@ -1,14 +1,14 @@
-"""How a server is reached: encrypted or not, and with which token.
+"""The connection to a server: TLS and token.
 
-The environment says what isn't given:
+Environment variables replace omitted arguments:
 
     BO_SERVER                    HOST:PORT of the server
     BO_TOKEN, BO_TOKEN_FILE      the token, or a file that holds it
-    BO_TLS                       1: call over TLS, trusting the authorities that gRPC knows
-    BO_CA                        file with the authority of the server's certificate, in PEM; calls over TLS
-    BO_CERT, BO_KEY              files with a certificate to show and its key, in PEM; calls over TLS
-    BO_SERVER_NAME               name that the server's certificate has, where it isn't the address's host
-    BO_PLAINTEXT_TOKEN           1: send the token although nothing is encrypted
+    BO_TLS                       1: use TLS with gRPC's default certificate authorities
+    BO_CA                        file with the certificate authority of the server, in PEM; implies TLS
+    BO_CERT, BO_KEY              files with a client certificate and its key, in PEM; implies TLS
+    BO_SERVER_NAME               name in the server's certificate, if it differs from the host
+    BO_PLAINTEXT_TOKEN           1: allow sending the token without TLS
 """
 
 import ipaddress
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 DEFAULT_SERVER = "127.0.0.1:50051"
 TOKEN = re.compile(r"[!-~]{1,4096}")
 SCHEME = re.compile(r"(?:unix|unix-abstract|dns|ipv4|ipv6|vsock|xds):")
-"""Of the other addresses that gRPC takes."""
+"""Schemes of other addresses that gRPC supports."""
 YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
 @dataclass(frozen=True)
 class Security:
-    """What a client shows, and what it trusts. The token is in no repr and no message."""
+    """The TLS settings and the token of a client. The token appears in no repr and no message."""
 
     token: str | None = field(default=None, repr=False)
     tls: bool = False
@@ -42,27 +42,41 @@ class Security:
     key: Path | None = None
     server_name: str | None = None
     plaintext_token: bool = False
-    """Whether the token may be sent to another machine although nothing is encrypted."""
+    """Whether the token may be sent to another machine without TLS."""
 
     def __post_init__(self) -> None:
-        """Raises InvalidRequest where these don't go together."""
+        """Check the settings.
+
+        Raises:
+            InvalidRequest: they are inconsistent.
+        """
         if self.token is not None and not TOKEN.fullmatch(self.token):
-            raise InvalidRequest.of("token", "is empty or holds blanks or other characters that no token has")
+            raise InvalidRequest.of(
+                "token", "is empty or contains characters that tokens never contain, such as spaces"
+            )
         if (self.certificate is None) != (self.key is None):
             missing = "key" if self.key is None else "certificate"
-            raise InvalidRequest.of(missing, "is missing; a certificate and its key are given together")
+            raise InvalidRequest.of(missing, "is missing; give a certificate together with its key")
 
     def check(self, address: str) -> None:
-        """Raises InvalidRequest where the token would go to another machine for all to read."""
+        """Check that the token is not sent to another machine unencrypted.
+
+        Raises:
+            InvalidRequest: it would be.
+        """
         if self.token is not None and not (self.tls or self.plaintext_token or is_local(address)):
             raise InvalidRequest.of(
                 "token",
-                f"would be sent to {address} for all to read; call over TLS (ca=…, --ca, BO_CA; or tls=True, --tls, "
-                "BO_TLS), or accept that with plaintext_token=True, --plaintext-token, BO_PLAINTEXT_TOKEN=1",
+                f"would be sent to {address} unencrypted; use TLS (ca=…, --ca, BO_CA; or tls=True, --tls, "
+                "BO_TLS), or allow it with plaintext_token=True, --plaintext-token, BO_PLAINTEXT_TOKEN=1",
             )
 
     def credentials(self) -> "grpc.ChannelCredentials | None":
-        """For a channel; None where nothing is encrypted. Raises InvalidRequest where a file can't be read."""
+        """Return the credentials of a channel; None without TLS.
+
+        Raises:
+            InvalidRequest: a file cannot be read.
+        """
         if not self.tls:
             return None
         import grpc  # only those who call a server load it
@@ -83,15 +97,19 @@ def security_from(
     plaintext_token: bool | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Security:
-    """What is given, and for the rest what the environment says. Raises InvalidRequest."""
+    """Return the settings from arguments, with environment variables for omitted ones.
+
+    Raises:
+        InvalidRequest: a setting is invalid.
+    """
     if token is None and token_file is None:
         token = environment.get("BO_TOKEN") or None
         token_file = environment.get("BO_TOKEN_FILE") if token is None else None
     if token is None and token_file:
         token = (_read("token_file", Path(token_file)) or b"").decode(errors="replace").strip()
     files = {"BO_CA": ca, "BO_CERT": certificate, "BO_KEY": key}
-    found = {name: given or environment.get(name) or None for name, given in files.items()}
-    paths = {name: None if given is None else Path(given) for name, given in found.items()}
+    file_names = {name: file_name or environment.get(name) or None for name, file_name in files.items()}
+    paths = {name: None if file_name is None else Path(file_name) for name, file_name in file_names.items()}
     if tls is None:
         tls = _flag("BO_TLS", environment) or any(path is not None for path in paths.values())
     if plaintext_token is None:
@@ -101,14 +119,22 @@ def security_from(
 
 
 def address_from(server: str | None, environment: Mapping[str, str] = os.environ) -> str:
-    """The address given, else BO_SERVER, else the default. Raises InvalidRequest where it is none."""
+    """Return the address, BO_SERVER, or the default.
+
+    Raises:
+        InvalidRequest: the address is invalid.
+    """
     address = (environment.get("BO_SERVER") or DEFAULT_SERVER) if server is None else server
     check_address(address)
     return address
 
 
 def check_address(address: str) -> None:
-    """Raises InvalidRequest unless the address is HOST:PORT, `unix:PATH` or of another of gRPC's schemes."""
+    """Check that the address is HOST:PORT, `unix:PATH` or of another scheme of gRPC.
+
+    Raises:
+        InvalidRequest: it is not.
+    """
     scheme, separator, rest = address.partition("://")
     if separator and scheme.lower() in ("http", "https", "grpc", "grpcs"):
         tls = ", with ca=…, --ca or BO_CA for TLS" if scheme.lower() in ("https", "grpcs") else ""
@@ -120,7 +146,7 @@ def check_address(address: str) -> None:
 
 
 def is_local(address: str) -> bool:
-    """Whether an address, HOST:PORT or `unix:PATH`, is on this machine."""
+    """Return whether an address, HOST:PORT or `unix:PATH`, is on this machine."""
     if address.startswith("unix:"):
         return True
     host = address.rpartition(":")[0].strip("[]")
@@ -138,14 +164,18 @@ def _flag(name: str, environment: Mapping[str, str]) -> bool:
 
 
 def _pem(name: str, path: Path | None, kind: bytes) -> bytes | None:
-    """Read a file of certificates or of a key. Raises InvalidRequest where it holds none in PEM."""
-    found = _read(name, path)
-    if found is not None and not re.search(rb"^-----BEGIN [A-Z0-9 ]*" + kind + rb"-----", found, re.MULTILINE):
+    """Return the content of a PEM file.
+
+    Raises:
+        InvalidRequest: it cannot be read, or contains no such PEM block.
+    """
+    content = _read(name, path)
+    if content is not None and not re.search(rb"^-----BEGIN [A-Z0-9 ]*" + kind + rb"-----", content, re.MULTILINE):
         what = kind.decode().lower()
         raise InvalidRequest.of(
             name, f"{path} holds no {what} in PEM; give a file with `-----BEGIN {kind.decode()}-----`"
         )
-    return found
+    return content
 
 
 def _read(name: str, path: Path | None) -> bytes | None:
@@ -154,4 +184,4 @@ def _read(name: str, path: Path | None) -> bytes | None:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InvalidRequest.of(name, f"{path} can't be read: {error.strerror}") from error
+        raise InvalidRequest.of(name, f"{path} cannot be read: {error.strerror}") from error

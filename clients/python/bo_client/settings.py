@@ -1,41 +1,60 @@
-"""The settings of a study, as they are given to the client."""
+"""The settings of a study, as arguments of the client."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict
 
+from bo_api.v1.study_pb2 import Acquisition
+
 if TYPE_CHECKING:
     from bo_client.study import Study
 
-Acquisition = Literal["log_ei", "ucb", "log_pi", "portfolio", "log_nei"]
+ACQUISITIONS = tuple(name.removeprefix("ACQUISITION_").lower() for name, number in Acquisition.items() if number)
+"""The acquisition functions that the contract has."""
+
+
+class Fidelity(TypedDict, total=False):
+    """That trials are trained in parts, and pause at steps between `min` and `max`."""
+
+    metric: str
+    """What a step is, such as "epoch"; by default "step"."""
+    max: int
+    """The last step of a whole trial."""
+    min: int
+    """The first step at which trials pause; by default 1."""
+    promotion: Literal["asha"]
+    """How it is decided which paused trials go on: the best third at each of min, 3·min, 9·min …"""
 
 
 class StudySettings(TypedDict, total=False):
-    """How suggestions are made and handed out. What is left out, the server chooses."""
+    """Settings of suggestions and execution. Omitted settings get the server's default."""
 
     max_trials: int
     lease_duration: float
-    """In seconds."""
+    """Seconds."""
     max_attempts: int
     seed: int
-    algorithm: Literal["gaussian_process", "quasi_random"]
-    acquisition: Acquisition
-    """For one objective; with several, the server searches by the hypervolume that is dominated."""
+    algorithm: str
+    """"gaussian_process", "quasi_random", or the name of an algorithm that is installed beside the server."""
+    acquisition: str
+    """One of ACQUISITIONS, for one objective; with several, the server maximizes the hypervolume that is dominated."""
     per_cost: bool
-    """Whether improvement counts per second that a trial takes, as learned from those that have ended."""
+    """Whether the improvement is divided by the expected duration of a trial."""
     initial_trials: int
     beta: float
     xi: float
     warm_start_studies: "Sequence[str | Study]"
-    """Earlier studies to start from, or their ids; each counts as far as it ranks this one's results."""
+    """Earlier studies, or their ids, whose observations are reused, weighted by how well each ranks this study's."""
     stopping: Literal["none", "median", "successive_halving", "curve"]
-    """Which rule tells running trials to stop early, judging what they report."""
+    """The rule that stops running trials early, based on their reports."""
     stopping_min_step: int
-    """No trial is stopped before this step."""
+    """The first step at which a trial may be stopped."""
     stopping_min_trials: int
-    """No trial is stopped before so many others can be compared with."""
+    """Number of other trials that are needed for a comparison."""
     stopping_reduction_factor: float
-    """Of how many trials one goes on, for "successive_halving"."""
+    """For "successive_halving": one of this many trials continues at each rung."""
     stopping_max_step: int
-    """Last step of a whole trial."""
+    """Last step of a full trial."""
     stopping_confidence: float
-    """How sure it must be that a trial won't beat the best, for "curve"."""
+    """For "curve": the probability with which a trial must be expected not to become the best."""
+    fidelity: Fidelity
+    """Trains trials in parts; it never changes. Without it trials are trained to their end in one go."""

@@ -1,6 +1,6 @@
-"""Search spaces: what may be tuned, when each parameter exists, and which combinations are allowed.
+"""Search spaces: parameters, their conditions, and constraints.
 
-The server has the last word on what is valid; `SearchSpace.faults` finds the same mistakes without one.
+The server validates spaces; `SearchSpace.faults` finds the same violations locally, except those of sizes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,22 +14,19 @@ from bo_client.parameters import (
     Parameter,
     Value,
     admits,
-    conform,
+    coerce,
     described,
-    listed,
+    format_values,
     parameter_faults,
     parse,
-    plain,
-    same,
+    strict_equal,
+    to_python,
 )
-
-MAX_PARAMETERS = 256
-MAX_CONSTRAINTS = 64
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Everything that may be tried. Any sequence is accepted, and kept as a tuple."""
+    """The set of all configurations. Any sequences are accepted, and stored as tuples."""
 
     parameters: Sequence[Parameter]
     constraints: Sequence[Constraint] = ()
@@ -39,7 +36,11 @@ class SearchSpace:
         object.__setattr__(self, "constraints", tuple(self.constraints))
 
     def __getitem__(self, name: str) -> Parameter:
-        """The parameter of that name. Raises KeyError."""
+        """Return the parameter with a name.
+
+        Raises:
+            KeyError: the space has no such parameter.
+        """
         for parameter in self.parameters:
             if parameter.name == name:
                 return parameter
@@ -54,79 +55,91 @@ class SearchSpace:
         return tuple(p.name for p in self.parameters)
 
     def replace(self, parameter: Parameter) -> "SearchSpace":
-        """The space with this parameter in the place of the one of its name. Raises InvalidRequest."""
+        """Return the space with the parameter of the same name replaced.
+
+        Raises:
+            InvalidRequest: the space has no such parameter.
+        """
         self._require([parameter.name])
         return replace(self, parameters=[parameter if p.name == parameter.name else p for p in self.parameters])
 
     def with_parameters(self, parameters: Sequence[Parameter], *others: "SearchSpace") -> "SearchSpace":
-        """Return a space of these parameters, with its own constraints and those of the others that fit them.
+        """Return a space of these parameters, with its own constraints and those of the others that apply.
 
-        A constraint of another space fits where each parameter that it names is there and admits the value named.
+        A constraint of another space applies if all its parameters exist and admit its values.
         """
-        known = {p.name: p for p in parameters}
+        domains = {p.name: p for p in parameters}
         constraints = [*self.constraints]
         for constraint in (c for other in others for c in other.constraints):
-            if constraint not in constraints and not any(constraint.faults(known)):
+            if constraint not in constraints and not any(constraint.faults(domains)):
                 constraints.append(constraint)
         return SearchSpace(parameters, constraints)
 
     def pin(self, values: Mapping[str, object]) -> "SearchSpace":
-        """The space in which these parameters are constants, with a domain of one value.
+        """Return the space with some parameters constant, as domains of one value.
 
-        Parameters that can no longer become active are left out, and so are constraints that can no longer be broken.
+        Parameters that can no longer become active, and constraints that can no longer be violated, are dropped.
 
         Raises:
-            InvalidRequest: a name that the space lacks, or a value that the parameter doesn't admit.
+            InvalidRequest: the space lacks a name, or a value is not allowed.
         """
         self._require(values)
-        constants = self.conform(values)
+        constants = self.coerce(values)
         faults = [_misfit(self[n], v) for n, v in constants.items() if not admits(self[n], v)]
         if faults:
             raise InvalidRequest.listing(faults)
-        kept: dict[str, Parameter] = {}
+        pinned: dict[str, Parameter] = {}
         for parameter in self.parameters:
             name = parameter.name
-            narrowed = _reachable(_pinned(parameter, constants[name]) if name in constants else parameter, kept)
+            narrowed = _reachable(_pinned(parameter, constants[name]) if name in constants else parameter, pinned)
             if narrowed is not None:
-                kept[name] = narrowed
-        return SearchSpace(tuple(kept.values()), [c for c in self.constraints if _can_be_broken(c, kept)])
+                pinned[name] = narrowed
+        return SearchSpace(tuple(pinned.values()), [c for c in self.constraints if _can_be_broken(c, pinned)])
 
     def parse(self, texts: Mapping[str, str]) -> dict[str, Value]:
-        """Values from text, as on a command line, each by the kind of its parameter. Raises InvalidRequest."""
+        """Return values of texts, as on a command line, by the parameters' types.
+
+        Raises:
+            InvalidRequest: the space lacks a name, or a text is no value of its parameter.
+        """
         self._require(texts)
         return {name: parse(self[name], text) for name, text in texts.items()}
 
-    def conform(self, configuration: Mapping[str, object]) -> dict[str, Value]:
-        """The configuration in Python's own types, with whole numbers as floats where the parameter is a float.
+    def coerce(self, configuration: Mapping[str, object]) -> dict[str, Value]:
+        """Return the configuration as Python types, with integers as floats if the parameter holds floats.
+
+        The server validates the values.
 
         Raises:
-            InvalidRequest: a value that is no number, string or boolean. What the space admits is the server's to say.
+            InvalidRequest: a value is neither number, string nor boolean.
         """
-        known = {p.name: p for p in self.parameters}
-        return {n: conform(known[n], v) if n in known else plain(n, v) for n, v in configuration.items()}
+        parameters = {p.name: p for p in self.parameters}
+        return {n: coerce(parameters[n], v) if n in parameters else to_python(n, v) for n, v in configuration.items()}
 
     def active(self, configuration: Configuration) -> tuple[Parameter, ...]:
-        """The parameters that exist under this configuration."""
-        kept: dict[str, Value] = {}
-        found = []
+        """Return the parameters that are active in a configuration."""
+        values: dict[str, Value] = {}
+        active = []
         for parameter in self.parameters:
-            if is_active(parameter, kept):
-                found.append(parameter)
+            if is_active(parameter, values):
+                active.append(parameter)
                 if parameter.name in configuration:
-                    kept[parameter.name] = configuration[parameter.name]
-        return tuple(found)
+                    values[parameter.name] = configuration[parameter.name]
+        return tuple(active)
 
     def is_feasible(self, configuration: Configuration) -> bool:
-        """Whether the configuration fulfills every constraint."""
+        """Return whether the configuration satisfies every constraint."""
         return all(c.holds(configuration) for c in self.constraints)
 
     def configuration_faults(self, configuration: Configuration) -> list[Violation]:
-        """Why this is no configuration of the space: missing, unknown, inactive and invalid values."""
+        """Return the violations of a configuration: missing, unknown, inactive and invalid values."""
         active = {p.name: p for p in self.active(configuration)}
         faults = [Violation(n, f"is missing; give {described(p)}") for n, p in active.items() if n not in configuration]
         for name, value in configuration.items():
             if name not in self:
-                faults.append(Violation(name, f"is not a parameter of this study; it has {listed(sorted(self.names))}"))
+                faults.append(
+                    Violation(name, f"is not a parameter of this study; it has {format_values(sorted(self.names))}")
+                )
             elif name not in active:
                 faults.append(Violation(name, f"exists only where {_condition(self[name])}; leave it out"))
             elif not admits(active[name], value):
@@ -134,13 +147,12 @@ class SearchSpace:
         return faults
 
     def faults(self) -> list[Violation]:
-        """Everything that makes this no valid space, with fields such as `parameters[0].low`."""
+        """Return the violations of the space, with fields such as `parameters[0].low`."""
         return [*self._parameter_faults(), *self._constraint_faults()]
 
     def _parameter_faults(self) -> Iterator[Violation]:
-        count = len(self.parameters)
-        if not 1 <= count <= MAX_PARAMETERS:
-            yield Violation("parameters", f"has {count}; a space has 1 to {MAX_PARAMETERS} parameters")
+        if not self.parameters:
+            yield Violation("parameters", "is empty; give at least one")
         seen: dict[str, Parameter] = {}
         for i, parameter in enumerate(self.parameters):
             at = f"parameters[{i}]"
@@ -151,32 +163,29 @@ class SearchSpace:
             seen[parameter.name] = parameter
 
     def _constraint_faults(self) -> Iterator[Violation]:
-        count = len(self.constraints)
-        if count > MAX_CONSTRAINTS:
-            yield Violation("constraints", f"has {count}; at most {MAX_CONSTRAINTS} are allowed")
-        known = {p.name: p for p in self.parameters}
+        parameters = {p.name: p for p in self.parameters}
         for i, constraint in enumerate(self.constraints):
-            yield from (f.inside(f"constraints[{i}]") for f in constraint.faults(known))
+            yield from (f.inside(f"constraints[{i}]") for f in constraint.faults(parameters))
 
     def _require(self, names: Iterable[str]) -> None:
         unknown = [n for n in names if n not in self]
         if unknown:
-            allowed = f"is not a parameter of this space; it has {listed(sorted(self.names))}"
+            allowed = f"is not a parameter of this space; it has {format_values(sorted(self.names))}"
             raise InvalidRequest.listing([Violation(n, allowed) for n in unknown])
 
 
 def is_active(parameter: Parameter, configuration: Configuration) -> bool:
-    """Whether the parameter exists, given the values of the active parameters before it."""
+    """Return whether the parameter is active, given the values of the active parameters before it."""
     rule = parameter.activation
     if rule is None:
         return True
-    return rule.parameter in configuration and any(same(configuration[rule.parameter], v) for v in rule.values)
+    return rule.parameter in configuration and any(strict_equal(configuration[rule.parameter], v) for v in rule.values)
 
 
 def _condition(parameter: Parameter) -> str:
     rule = parameter.activation
     assert rule is not None
-    return f"{rule.parameter} is {listed(tuple(rule.values))}"
+    return f"{rule.parameter} is {format_values(tuple(rule.values))}"
 
 
 def _misfit(parameter: Parameter, value: Value) -> Violation:
@@ -194,21 +203,21 @@ def _pinned(parameter: Parameter, value: Value) -> Parameter:
     )
 
 
-def _reachable(parameter: Parameter, kept: Mapping[str, Parameter]) -> Parameter | None:
-    """The parameter with its activation narrowed to what can still happen; None where nothing can."""
+def _reachable(parameter: Parameter, parents: Mapping[str, Parameter]) -> Parameter | None:
+    """Return the parameter with its condition narrowed to possible values; None if it can never be active."""
     rule = parameter.activation
     if rule is None:
         return parameter
-    decider = kept.get(rule.parameter)
-    values = [v for v in rule.values if decider is not None and admits(decider, v)]
+    parent = parents.get(rule.parameter)
+    values = [v for v in rule.values if parent is not None and admits(parent, v)]
     return replace(parameter, activation=replace(rule, values=values)) if values else None
 
 
-def _can_be_broken(constraint: Constraint, kept: Mapping[str, Parameter]) -> bool:
-    if any(name not in kept for name in constraint.names):
+def _can_be_broken(constraint: Constraint, parents: Mapping[str, Parameter]) -> bool:
+    if any(name not in parents for name in constraint.names):
         return False
     if isinstance(constraint, ForbiddenCombination):
-        return all(admits(kept[n], v) for n, v in constraint.parameters.items())
+        return all(admits(parents[n], v) for n, v in constraint.parameters.items())
     return True
 
 
@@ -216,13 +225,15 @@ def _activation_faults(parameter: Parameter, earlier: Mapping[str, Parameter]) -
     rule = parameter.activation
     if rule is None:
         return
-    decider = earlier.get(rule.parameter)
-    if decider is None:
-        there = f": {listed(list(earlier))}" if earlier else ", and this one is the first: put it below the other"
-        yield Violation("parameter", f"is {rule.parameter!r}; it must be a parameter earlier in the list{there}")
+    parent = earlier.get(rule.parameter)
+    if parent is None:
+        options = (
+            f": {format_values(list(earlier))}" if earlier else ", and this one is the first: put it below the other"
+        )
+        yield Violation("parameter", f"is {rule.parameter!r}; it must be a parameter earlier in the list{options}")
         return
     if not rule.values:
         yield Violation("values", f"is empty; give at least one value of {rule.parameter!r}")
     for value in rule.values:
-        if not admits(decider, value):
-            yield Violation("values", f"holds {value!r}; {rule.parameter!r} is {described(decider)}")
+        if not admits(parent, value):
+            yield Violation("values", f"holds {value!r}; {rule.parameter!r} is {described(parent)}")

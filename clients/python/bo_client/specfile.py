@@ -1,4 +1,4 @@
-"""Studies in files: what is tuned and measured, as YAML or JSON.
+"""Studies in files: the search space and the metrics, as YAML or JSON.
 
     parameters:
       lr: {type: float, low: 1e-5, high: 0.1, scale: log, default: 1e-3}
@@ -29,6 +29,7 @@ from typing import Any, cast
 
 from bo_client.constraints import Constraint, EqualityConstraint, ForbiddenCombination, LinearConstraint
 from bo_client.errors import InvalidRequest, Violation
+from bo_client.models import Metric
 from bo_client.parameters import (
     Activation,
     CategoricalParameter,
@@ -37,18 +38,20 @@ from bo_client.parameters import (
     IntParameter,
     Parameter,
     Value,
-    listed,
+    format_values,
 )
-from bo_client.settings import StudySettings
+from bo_client.settings import ACQUISITIONS, StudySettings
 from bo_client.space import SearchSpace
 from bo_client.textfile import parse as parsed
 from bo_client.textfile import read
-from bo_client.values import Metric
+
+MOST_FAULTS, MOST_SHOWN = 50, 200
+"""Maximum number of violations reported; maximum characters of a value in a message."""
 
 
 @dataclass(frozen=True)
 class StudyFile:
-    """What a file says."""
+    """The content of a file."""
 
     space: SearchSpace
     metrics: tuple[Metric, ...]
@@ -58,29 +61,44 @@ class StudyFile:
 
 @dataclass(frozen=True)
 class Base:
-    """What a file may extend: an objective's parameters and metrics."""
+    """The parameters of an objective that a file may extend."""
 
     space: SearchSpace
-    """What it tunes unless the file says otherwise."""
+    """The objective's default space."""
     whole: SearchSpace
-    """Everything it knows."""
+    """All parameters of the objective."""
 
 
 def load(path: str | Path, extends: Base | None = None) -> StudyFile:
-    """Reads a study's file. Raises InvalidRequest, whose violations have paths such as `parameters.lr.low`."""
+    """Read a study's file.
+
+    Raises:
+        InvalidRequest: the violations have paths such as `parameters.lr.low`.
+    """
     return _studied(read(path), str(path), extends)
 
 
 def parse(text: str, name: str = "the text") -> StudyFile:
-    """Reads a study's file from its text; `name` is what messages call it. Raises InvalidRequest, as `load`."""
+    """Read a study's file from its text.
+
+    Args:
+        text: the content.
+        name: name of the file in messages.
+
+    Raises:
+        InvalidRequest: as in `load`.
+    """
     return _studied(parsed(text, name), name, None)
 
 
 def _studied(content: object, name: str, extends: Base | None) -> StudyFile:
-    reader = _Reader(extends)
+    reader = _SpecReader(extends)
     found = reader.study(content)
     if reader.faults or found is None:
-        faults = reader.faults
+        faults = reader.faults[:MOST_FAULTS]
+        if len(reader.faults) > MOST_FAULTS:
+            more = len(reader.faults) - MOST_FAULTS
+            faults.append(Violation("the file", f"has {more} more mistakes; correct these first"))
         raise InvalidRequest("; ".join(f"{name}: {f.field}: {f.description}" for f in faults), violations=faults)
     return found
 
@@ -99,7 +117,7 @@ def _is_texts(value: object) -> bool:
 
 @dataclass(frozen=True)
 class _Field:
-    """One key of a mapping: what it may hold."""
+    """A key of a mapping, with its allowed values."""
 
     allowed: str
     fits: Callable[[object], bool]
@@ -148,8 +166,8 @@ _SETTINGS = {
     "lease_duration": _Field("a number of seconds", _is_number),
     "max_attempts": _WHOLE,
     "seed": _WHOLE,
-    "algorithm": _choice("gaussian_process", "quasi_random"),
-    "acquisition": _choice("log_ei", "ucb", "log_pi", "portfolio", "log_nei"),
+    "algorithm": _TEXT,
+    "acquisition": _choice(*ACQUISITIONS),
     "per_cost": _Field("true or false", lambda given: isinstance(given, bool)),
     "initial_trials": _WHOLE,
     "beta": _NUMBER,
@@ -161,7 +179,10 @@ _SETTINGS = {
     "stopping_reduction_factor": _NUMBER,
     "stopping_max_step": _WHOLE,
     "stopping_confidence": _NUMBER,
+    "fidelity": _MAPPING,
 }
+_FIDELITY = {"metric": _TEXT, "max": _WHOLE.needed, "min": _WHOLE, "promotion": _choice("asha")}
+
 _FILE = {"parameters": _MAPPING.needed, "metrics": _MAPPING.needed, "constraints": _LIST, "settings": _MAPPING}
 _NAMES = _Field("a list of parameters such as [lr, momentum]", _is_texts)
 _EXTENSION = {
@@ -175,8 +196,8 @@ _EXTENSION = {
 }
 
 
-class _Reader:
-    """Reads on after a mistake, so that all are told."""
+class _SpecReader:
+    """A reader that continues after a violation, to report all of them."""
 
     def __init__(self, extends: Base | None) -> None:
         self.faults: list[Violation] = []
@@ -193,6 +214,8 @@ class _Reader:
         constraints = [self._constraint(i, raw) for i, raw in enumerate(content.get("constraints", []))]
         metrics = [self._metric(name, raw) for name, raw in content.get("metrics", {}).items()]
         settings = self._fields("settings", content.get("settings", {}), _SETTINGS) or {}
+        if "fidelity" in settings:
+            self._fields("settings.fidelity", settings["fidelity"], _FIDELITY)
         if self.faults:
             return None
         space = SearchSpace([p for p in parameters if p], [c for c in constraints if c])
@@ -205,11 +228,11 @@ class _Reader:
         return StudyFile(space, tuple(m for m in metrics if m), cast(StudySettings, settings))
 
     def _extended(self, base: Base, own: SearchSpace, drop: Sequence[str], add: Sequence[str]) -> SearchSpace:
-        """The objective's parameters in its order, the file's in their places, and then what only the file has."""
+        """Return the objective's parameters in its order, replaced by the file's, and then the file's own."""
         for key, names in (("drop", drop), ("add", add)):
             for name in names:
                 if name not in base.whole:
-                    self._fault(key, f"names {name!r}; the objective has {listed(sorted(base.whole.names))}")
+                    self._fault(key, f"names {name!r}; the objective has {format_values(sorted(base.whole.names))}")
         wanted = ({*base.space.names, *add} - {*drop}) | {*own.names}
         given = {p.name: p for p in (*base.space.parameters, *own.parameters)}
         theirs = [given.get(p.name, p) for p in base.whole.parameters if p.name in wanted]
@@ -290,7 +313,7 @@ class _Reader:
         return Metric(str(name), **fields)
 
     def _limit(self, name: str, fields: Mapping[str, Any], bound: str) -> Metric | None:
-        """A constraint metric in short: at_most or at_least, which say its role, goal and bound."""
+        """Return a constraint metric of the short form at_most or at_least."""
         beside = [key for key in fields if key not in (bound, "unit")]
         if beside:
             self._fault(f"metrics.{name}.{beside[0]}", f"can't stand beside {bound}, which says it all; leave it out")
@@ -298,7 +321,7 @@ class _Reader:
         return _BOUNDS[bound](name, float(fields[bound]), fields.get("unit", ""))
 
     def _fields(self, at: str, given: object, allowed: Mapping[str, _Field]) -> dict[str, Any] | None:
-        """The mapping, where every key is known and fits and none is missing."""
+        """Return the mapping, if every key is known and valid and none is missing."""
         before = len(self.faults)
         if not isinstance(given, dict):
             self._fault(at, f"is {_shown(given)}; give a mapping with {', '.join(allowed)}")
@@ -334,7 +357,7 @@ def _built(kind: str, name: str, fields: Mapping[str, Any], rest: Mapping[str, A
 
 
 def _alike(values: Sequence[Value]) -> Sequence[Value]:
-    """Numbers are all floats as soon as one is."""
+    """Return the numbers as floats if one of them is a float."""
     if all(_is_number(v) for v in values) and any(isinstance(v, float) for v in values):
         return [float(v) for v in values]
     return values
@@ -344,7 +367,7 @@ _PLACES = {"default_value": "default", "activation.parameter": "when", "activati
 
 
 def _place(field: str, space: SearchSpace) -> str:
-    """The place in the file of a field such as `parameters[0].default_value`."""
+    """Return the path in the file of a field such as `parameters[0].default_value`."""
     found = re.fullmatch(r"parameters\[(\d+)\]\.(.+)", field)
     if found is None:
         return field
@@ -354,4 +377,5 @@ def _place(field: str, space: SearchSpace) -> str:
 def _shown(value: object) -> str:
     if value is None:
         return "empty"
-    return listed(value) if isinstance(value, list) else repr(value)
+    text = format_values(value) if isinstance(value, list) else repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"

@@ -1,23 +1,17 @@
-"""A study: ask for trials, look at what came of them."""
+"""A study: request trials, and read their results."""
 
-import os
-import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from bo_api.v1 import optimization_service_pb2 as pb
-from bo_api.v1 import space_pb2, study_pb2, trial_pb2
+from bo_api.v1 import space_pb2, trial_pb2
 
 from bo_client.errors import BoClientError, InvalidRequest
 from bo_client.insight import Analysis, Slice
-from bo_client.optimize import optimize
-from bo_client.outcomes import logger, why_no_more
-from bo_client.parameters import plain
-from bo_client.retries import new_request_id
-from bo_client.running import RunningTrial, Suggestions
-from bo_client.settings import StudySettings
-from bo_client.values import (
+from bo_client.metric_values import metrics_by_name
+from bo_client.models import (
     Change,
     ConfigurationPrediction,
     FailureReason,
@@ -28,6 +22,13 @@ from bo_client.values import (
     Trials,
     TrialState,
 )
+from bo_client.outcomes import logger, why_no_more
+from bo_client.retries import new_request_id
+from bo_client.running import RunningTrial, Suggestions, default_worker_id
+from bo_client.settings import StudySettings
+from bo_client.study_runs import StudyRuns
+from bo_client.trial_loop import RunLimit
+from bo_client.trial_pages import TrialPages
 from bo_client.watch import watch
 from bo_client.wire import codec, codec_insight, codec_plain
 from bo_client.wire.codec_space import values_to_wire
@@ -35,46 +36,35 @@ from bo_client.wire.codec_space import values_to_wire
 if TYPE_CHECKING:
     from bo_client.client import Client
 
-GLANCE = 3.0
-"""Seconds for which a notebook waits for what it shows."""
 ANALYSIS_TIMEOUT_S = 300.0
-"""Seconds for which an analysis is awaited: it takes one or two, and more on a machine that has much else to do."""
+"""Timeout in seconds of an analysis, which takes one or two, and more on a busy machine."""
 FULL_PAGE = 20
-"""Trials a page where each brings its learning curve."""
+"""Trials per page with learning curves."""
 
 
-def default_worker_id() -> str:
-    """Host and process."""
-    return f"{socket.gethostname()}:{os.getpid()}"[:128]
-
-
-class Study:
-    """One study on one server. Threads may share it."""
+class Study(StudyRuns):
+    """A study on a server. Threads may share it."""
 
     def __init__(self, client: "Client", info: StudyInfo) -> None:
         self.client = client
         self.definition = info
-        """The study as it was when this handle was made; its id, space and metrics never change."""
+        """The study when this handle was created; its id, space and metrics never change."""
         self._has_suggested = False
+        self._asked: dict[int, RunningTrial] = {}
+        self._limits: list[RunLimit] = []
 
     def __repr__(self) -> str:
         return f"Study({self.id!r})"
 
     def _repr_html_(self) -> str:
-        """As it is now where its server answers at once, else as it was; a notebook isn't kept waiting."""
-        from bo_client.notebook import study_html
+        """Return the study's current state as HTML, or the last known state if the server does not respond soon."""
+        from bo_client.notebook import current_study_html
 
-        try:
-            answer = self.client.ask(pb.GetStudyRequest(name=self.name), pb.GetStudyResponse, GLANCE, patience=0.0)
-            request = pb.GetBestTrialsRequest(parent=self.name, count=1)
-            best = self.client.ask(request, pb.GetBestTrialsResponse, GLANCE, patience=0.0)
-        except BoClientError as error:
-            return study_html(self.definition, remark=f"as it was when it was opened: {error}")
-        return study_html(codec.study_from_wire(answer.study), [codec.trial_from_wire(t) for t in best.trials])
+        return current_study_html(self)
 
     @property
     def id(self) -> str:
-        """The last part of its name."""
+        """The last component of its name."""
         return self.definition.id
 
     @property
@@ -83,11 +73,15 @@ class Study:
         return self.definition.name
 
     def hasty(self) -> "Study":
-        """The same study for a process that is ending: its calls wait a few seconds at most."""
+        """Return the study with short timeouts and no retries, for a process that shuts down."""
         return Study(self.client.hasty(), self.definition)
 
     def info(self) -> StudyInfo:
-        """The study as it is now. Raises NotFound."""
+        """Return the current information about the study.
+
+        Raises:
+            NotFound: the study was deleted.
+        """
         return self.client.study_info(self.id)
 
     def suggest(
@@ -96,21 +90,27 @@ class Study:
         worker_id: str | None = None,
         timeout: float | None = None,
         objective: ObjectiveSpec | None = None,
+        can_resume: bool = False,
     ) -> Suggestions:
-        """Trials to run now, each under a lease; fewer than `count` where `shortfall` says why.
+        """Request trials to run now, each under a lease; if there are fewer than `count`, `shortfall` gives the reason.
 
         Args:
             count: 1 to 100.
-            worker_id: who will run them; by default this host and process.
-            timeout: seconds to wait; the server answers in time, if need be without its surrogate.
-            objective: what will be evaluated; a study that has none takes it. By default it isn't compared.
+            worker_id: id of the worker; by default host and process.
+            timeout: seconds to wait; the server responds in time, if necessary without the surrogate.
+            objective: objective of the worker; a study without one adopts it. By default it is not compared.
+            can_resume: whether to train in parts: from `checkpoint_uri` up to `until_step`. By default no trial pauses.
+
+        Returns:
+            The trials.
 
         Raises:
             InvalidRequest: a count or a worker's id that is out of bounds.
             NotFound: the study is gone.
-            FailedPrecondition: the study has another objective, or other options of it (OBJECTIVE_MISMATCH).
+            FailedPrecondition: the study has another objective, or other options of it (OBJECTIVE_MISMATCH), or its
+                algorithm is not installed beside the server (ALGORITHM_NOT_INSTALLED).
         """
-        suggestions = self._suggestions(count, worker_id, timeout, objective)
+        suggestions = self._suggestions(count, worker_id, timeout, objective, can_resume)
         shortfall = suggestions.shortfall
         if not suggestions and shortfall is not None and shortfall.is_final and not self._has_suggested:
             logger.warning("%s gave no trial: %s", self.name, why_no_more(self, shortfall))
@@ -123,42 +123,59 @@ class Study:
         worker_id: str | None = None,
         timeout: float | None = None,
         objective: ObjectiveSpec | None = None,
+        can_resume: bool = False,
     ) -> Suggestions:
-        """As `suggest`, for callers who say themselves why there is no trial.
+        """Request trials as `suggest` does, without a warning if there are none.
 
-        At an interruption, what the server may have handed out already is given back.
+        After an interruption, trials that the server may already have assigned are returned.
         """
-        request = pb.SuggestTrialsRequest(
-            parent=self.name, count=count, worker_id=worker_id or default_worker_id(), request_id=new_request_id()
-        )
+        request = pb.SuggestTrialsRequest(parent=self.name, count=count, request_id=new_request_id())
+        request.worker_id, request.can_resume = worker_id or default_worker_id(), can_resume
         if objective is not None:
             request.objective.CopyFrom(codec.objective_to_wire(objective))
         try:
-            answer = self.client.ask(request, pb.SuggestTrialsResponse, timeout)
+            response = self.client.ask(request, pb.SuggestTrialsResponse, timeout)
         except Exception:
             raise
         except BaseException as interrupt:
-            self._give_back(request, f"interrupted by {type(interrupt).__name__}")
+            self._return_trials(request, f"interrupted by {type(interrupt).__name__}")
             raise
-        trials = [RunningTrial.from_wire(self, message, message.lease.token) for message in answer.trials]
-        return Suggestions(trials, codec.shortfall_from_wire(answer), codec_plain.seconds_of(answer, "retry_delay"))
+        trials = [RunningTrial.from_wire(self, message, message.lease.token) for message in response.trials]
+        return Suggestions(trials, codec.shortfall_from_wire(response), codec_plain.seconds_of(response, "retry_delay"))
 
-    def _give_back(self, request: pb.SuggestTrialsRequest, why: str) -> None:
-        """Gives back what the request was given: the same request has the same answer."""
+    def _return_trials(self, request: pb.SuggestTrialsRequest, why: str) -> None:
+        """Return the trials of a request to the server; the repeated request gets the same response."""
         hasty = self.hasty()
         with suppress(BoClientError):
             for message in hasty.client.ask(request, pb.SuggestTrialsResponse).trials:
                 RunningTrial.from_wire(hasty, message, message.lease.token).fail(FailureReason.PREEMPTED, why)
 
     def attach(self, number: int, lease_token: str) -> RunningTrial:
-        """A trial that another process was given, as when a shell script completes it. Raises NotFound."""
+        """Return a trial that another process got, as when a shell script completes it.
+
+        Raises:
+            NotFound: the trial does not exist.
+        """
         return RunningTrial.from_wire(self, self._get(number, pb.TRIAL_VIEW_BASIC), lease_token)
 
-    def trials(self, states: Iterable[TrialState | str] | None = None, full: bool = False) -> Iterator[Trial]:
-        """The trials in the order of their numbers; with their learning curves where `full`. Raises NotFound."""
+    def trials(self, states: Iterable[TrialState | str] | None = None, full: bool = False) -> TrialPages:
+        """Return the trials by number: a sequence, which is read page by page.
+
+        Args:
+            states: states of the trials; by default all.
+            full: whether to include learning curves.
+
+        Raises:
+            NotFound: the study was deleted.
+        """
         request = pb.ListTrialsRequest(parent=self.name, view=_view(full), page_size=FULL_PAGE if full else 0)
         for state in states or ():
             request.states.append(codec_plain.enum_to_wire(trial_pb2.TrialState, "TRIAL_STATE", state, "states"))
+        return TrialPages(lambda: self._pages(request))
+
+    def _pages(self, first: pb.ListTrialsRequest) -> Iterator[Trial]:
+        request = pb.ListTrialsRequest()
+        request.CopyFrom(first)
         while True:
             page = self.client.ask(request, pb.ListTrialsResponse)
             yield from (codec.trial_from_wire(message) for message in page.trials)
@@ -167,30 +184,30 @@ class Study:
             request.page_token = page.next_page_token
 
     def trial(self, number: int, full: bool = True) -> Trial:
-        """One trial. Raises NotFound."""
+        """Return a trial. Raises NotFound if it does not exist."""
         return codec.trial_from_wire(self._get(number, _view(full)))
 
     def best(self) -> Trial | None:
-        """The best trial that keeps to every bound, None while there is none; of several objectives, in the first."""
+        """Return the best trial within all bounds, in the first objective; None while there is none."""
         return next(iter(self.best_trials(1)), None)
 
     def best_trials(self, count: int) -> Trials:
-        """Of those that keep to every bound the best, the best first; with several objectives the Pareto set, whole."""
-        answer = self.client.ask(pb.GetBestTrialsRequest(parent=self.name, count=count), pb.GetBestTrialsResponse)
-        return Trials(codec.trial_from_wire(message) for message in answer.trials)
+        """Return the best trials within all bounds, best first; with several objectives the whole Pareto set."""
+        response = self.client.ask(pb.GetBestTrialsRequest(parent=self.name, count=count), pb.GetBestTrialsResponse)
+        return Trials(codec.trial_from_wire(message) for message in response.trials)
 
     def enqueue(
         self, parameters: Mapping[str, Any], labels: Mapping[str, str] | None = None, request_id: str | None = None
     ) -> Trial:
-        """Puts a configuration in the queue, to be handed out before any suggestion.
+        """Queue a configuration, which is assigned before any suggestion, and return its trial.
 
         Args:
             parameters: a value for each active parameter.
-            labels: the user's own marks.
-            request_id: several programs that give the same one queue one trial together.
+            labels: labels of the trial.
+            request_id: programs that use the same id queue one trial together.
 
         Raises:
-            InvalidRequest: no configuration of the study.
+            InvalidRequest: the configuration does not belong to the study.
         """
         trial = trial_pb2.Trial(parameters=self._configuration(parameters), labels=labels or {})
         return self._create(trial, request_id)
@@ -203,9 +220,17 @@ class Study:
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
     ) -> Trial:
-        """Records an evaluation made elsewhere: either its final metrics or why it failed.
+        """Record an evaluation made elsewhere, with its final metrics or its failure, and return its trial.
 
-        Several programs that give the same `request_id` add one trial together. Raises InvalidRequest.
+        Args:
+            parameters: a value for each active parameter.
+            metrics: the final metrics.
+            failure: the reason of the failure.
+            labels: labels of the trial.
+            request_id: programs that use the same id add one trial together.
+
+        Raises:
+            InvalidRequest: the configuration or the metrics are invalid.
         """
         if (metrics is None) == (failure is None):
             raise InvalidRequest.of("metrics", "and failure: give exactly one of them")
@@ -217,12 +242,21 @@ class Study:
         return self._create(trial, request_id)
 
     def stop_trial(self, number: int, reason: str = "") -> Trial:
-        """Ends a queued trial at once, or asks the worker of a running one to stop. Raises FailedPrecondition."""
+        """End a queued or paused trial immediately, or ask the worker of a running one to stop.
+
+        Raises:
+            FailedPrecondition: the trial has ended.
+        """
         request = pb.StopTrialRequest(name=self._trial_name(number), reason=reason, request_id=new_request_id())
         return codec.trial_from_wire(self.client.ask(request, pb.StopTrialResponse).trial)
 
     def delete_trial(self, number: int) -> None:
-        """Deletes a trial that is not running; the surrogate forgets it. Raises FailedPrecondition, NotFound."""
+        """Delete a trial that is not running; the surrogate no longer uses it.
+
+        Raises:
+            FailedPrecondition: the trial is running.
+            NotFound: the trial does not exist.
+        """
         request = pb.DeleteTrialRequest(name=self._trial_name(number), request_id=new_request_id())
         self.client.ask(request, pb.DeleteTrialResponse)
 
@@ -236,49 +270,42 @@ class Study:
         max_trials: int | None = None,
         objective: ObjectiveSpec | None = None,
     ) -> StudyInfo:
-        """Changes what is given, and leaves the rest. Raises InvalidRequest."""
-        study = study_pb2.Study(name=self.name)
-        request = pb.UpdateStudyRequest(study=study, request_id=new_request_id())
-        given: StudySettings = {**(settings or {})}
+        """Change the given properties, and leave the others.
+
+        Raises:
+            InvalidRequest: a property is invalid.
+        """
+        changes: StudySettings = {**(settings or {})}
         if max_trials is not None:
-            given["max_trials"] = max_trials
-        codec.settings_to_wire(given, request.study.spec)
-        paths = [codec.SETTING_PATHS[name] for name in given]
-        if state is not None:
-            request.study.state = codec_plain.enum_to_wire(study_pb2.StudyState, "STUDY_STATE", state, "state")
-            paths.append("state")
-        if display_name is not None:
-            request.study.display_name = display_name
-            paths.append("display_name")
-        if labels is not None:
-            request.study.labels.update(labels)
-            paths.append("labels")
-        if objective is not None:
-            request.study.objective.CopyFrom(codec.objective_to_wire(objective))
-            paths.append("objective")
-        request.update_mask.paths.extend(paths)
+            changes["max_trials"] = max_trials
+        request = codec.update_to_wire(self.name, changes, state, display_name, labels, objective)
         return codec.study_from_wire(self.client.ask(request, pb.UpdateStudyResponse).study)
 
     def predict(self, configurations: Sequence[Mapping[str, Any]]) -> list[ConfigurationPrediction]:
-        """What the surrogate says of each configuration. Raises FailedPrecondition with too few results."""
+        """Return the surrogate's predictions of configurations.
+
+        Raises:
+            FailedPrecondition: there are too few results.
+        """
         request = pb.PredictRequest(
             parent=self.name,
             configurations=[space_pb2.Configuration(parameters=self._configuration(c)) for c in configurations],
         )
-        answer = self.client.ask(request, pb.PredictResponse)
-        return [codec.prediction_from_wire(message) for message in answer.predictions]
+        response = self.client.ask(request, pb.PredictResponse)
+        return [codec.prediction_from_wire(message) for message in response.predictions]
 
     def slice(self, *parameters: str, grid_size: int | None = None, base: Mapping[str, Any] | None = None) -> Slice:
-        """What the surrogate says along one or two parameters, the others held at `base`: for plots.
+        """Return predictions along one or two parameters, with the others fixed, for plots.
 
         Args:
-            parameters: their names.
-            grid_size: how many values of each at most; by default 50 for one, 25 for two. Of categories there are all.
-            base: a configuration; by default the best trial's.
+            parameters: names of the parameters.
+            grid_size: maximum number of values of each; by default 50 for one parameter, 25 for two. All values of a
+                category are used.
+            base: configuration with the other parameters' values; by default the best trial's.
 
         Raises:
-            InvalidRequest: no parameters of the study, or no configuration.
-            FailedPrecondition: too few results.
+            InvalidRequest: a parameter does not belong to the study, or the configuration is invalid.
+            FailedPrecondition: there are too few results.
         """
         request = pb.PredictSliceRequest(parent=self.name, parameters=parameters, grid_size=grid_size)
         if base is not None:
@@ -286,91 +313,46 @@ class Study:
         return codec_insight.slice_from_wire(self.client.ask(request, pb.PredictSliceResponse))
 
     def analyze(self, timeout: float | None = None) -> Analysis:
-        """Which parameters matter, whether the best is really best, and how far the surrogate is to be trusted.
+        """Return the importance of parameters, the certainty of the best, and the calibration of the surrogate.
 
         Args:
-            timeout: Seconds to wait; by default at least `ANALYSIS_TIMEOUT_S`, since this is computed for people.
+            timeout: seconds to wait; by default at least `ANALYSIS_TIMEOUT_S`.
 
         Raises:
-            FailedPrecondition: too few results.
+            FailedPrecondition: there are too few results.
         """
         if timeout is None:
-            timeout = max(self.client.timeout, ANALYSIS_TIMEOUT_S)
+            is_limited = math.isfinite(self.client.timeout)
+            timeout = max(self.client.timeout, ANALYSIS_TIMEOUT_S) if is_limited else ANALYSIS_TIMEOUT_S
         request = pb.AnalyzeStudyRequest(name=self.name)
         return codec_insight.analysis_from_wire(self.client.ask(request, pb.AnalyzeStudyResponse, timeout))
 
     def watch(self, after_revision: int = 0, full: bool = False, patience: float | None = None) -> Iterator[Change]:
-        """Every change from `after_revision` on, as it happens; goes on by itself where the connection breaks.
+        """Yield every change from a revision on, as it happens; reconnect after interruptions.
 
         Args:
-            after_revision: the last one seen; 0 begins with the whole study.
-            full: with learning curves.
-            patience: seconds for which nobody may answer; by default the client's.
+            after_revision: the last revision received; 0 starts with the whole study.
+            full: whether to include learning curves.
+            patience: seconds without a response after which the error is raised; by default the client's.
 
         Raises:
-            NotFound: the study is gone.
-            ServerUnavailable: patience has run out.
+            NotFound: the study was deleted.
+            ServerUnavailable: the server does not respond within the patience.
         """
         limit = self.client.patience if patience is None else patience
         request = pb.WatchStudyRequest(name=self.name, after_revision=after_revision, view=_view(full))
         return watch(self.client.transport, request, limit, self.client.waits_for_server or patience is not None)
 
-    def optimize(
-        self,
-        objective: Callable[..., Any],
-        n_trials: int | None = None,
-        worker_id: str | None = None,
-        raise_errors: bool = False,
-    ) -> Trial | list[Trial] | None:
-        """Runs trials until the study is completed, or `n_trials` of them; returns the best trial, or None.
-
-        With several objectives it returns the Pareto set: the trials that none beats in all of them, the best in the
-        first objective first.
-
-        A thread sends heartbeats meanwhile. A trial whose result is not finite fails as DIVERGED. A trial whose
-        objective raises fails as `bo_client.failures.failure_of` reads the exception: OUT_OF_MEMORY where memory ran
-        out, DIVERGED, the reason of a TrialFailed, or CRASHED. The third crash in a row is raised again, and with
-        `raise_errors` every exception but TrialFailed.
-
-        The logger `bo_client` has a line for each trial and, at the end, how many ran and why there are no more.
-        Failures, the first of each kind with its traceback, and an end before `n_trials` are warnings.
-
-        Ctrl-C ends the program and gives the running trial back. SIGTERM does so only after
-        `signal.signal(signal.SIGTERM, signal.default_int_handler)`; else the trial waits until its lease runs out.
-
-        Args:
-            objective: called with the parameters, or with the parameters and the trial, whose `report` raises StopTrial
-                when the trial is told to stop. Returns metrics by name, or the metric alone where there is no
-                other objective or constraint.
-            n_trials: how many to run here; may be left out where the study has `max_trials`.
-            worker_id: by default this host and process.
-        """
-        optimize(self, objective, n_trials, worker_id, raise_errors)
-        return self.best() if len(self.definition.objectives) == 1 else self.best_trials(1)
-
-    def metrics_of(self, given: float | Mapping[str, float]) -> Mapping[str, float]:
-        """Metrics by name, where a number alone is the objective metric, if nothing else is asked for.
+    def metrics_of(self, metrics: float | Mapping[str, float]) -> Mapping[str, float]:
+        """Return metrics by name; a number alone is the objective, if the study has no other modelled metric.
 
         Raises:
-            InvalidRequest: for anything else.
+            InvalidRequest: a metric is not a number, or its name is missing.
         """
-        named = given if isinstance(given, Mapping) else {self._only_metric(given): given}
-        numbers = {name: plain(f"metrics[{name!r}]", value) for name, value in named.items()}
-        for name, number in numbers.items():
-            if isinstance(number, str):
-                raise InvalidRequest.of(f"metrics[{name!r}]", f"is {number!r}; it must be a number")
-        return {name: float(number) for name, number in numbers.items()}
-
-    def _only_metric(self, given: object) -> str:
-        """Raises InvalidRequest where there are several that `given` could be."""
-        names = [metric.name for metric in self.definition.steering]
-        if len(names) > 1:
-            example = ", ".join(f"{name!r}: …" for name in names)
-            raise InvalidRequest.of("metrics", f"are {given!r}; give each by its name: {{{example}}}")
-        return names[0]
+        return metrics_by_name(metrics, [metric.name for metric in self.definition.modelled_metrics])
 
     def _configuration(self, parameters: Mapping[str, Any]) -> dict[str, space_pb2.ParameterValue]:
-        return values_to_wire(self.definition.space.conform(parameters))
+        return values_to_wire(self.definition.space.coerce(parameters))
 
     def _create(self, trial: trial_pb2.Trial, request_id: str | None = None) -> Trial:
         request = pb.CreateTrialRequest(parent=self.name, trial=trial, request_id=request_id or new_request_id())

@@ -1,4 +1,4 @@
-"""Tokens: who may call a server, and what they may do. For administrators."""
+"""Tokens: who may call a server, with which role; for administrators."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +19,13 @@ ROLES: dict[Role, "pb.Role"] = {"reader": pb.ROLE_READER, "worker": pb.ROLE_WORK
 
 @dataclass(frozen=True)
 class TokenInfo:
-    """What a server tells of a token."""
+    """The public data of a token."""
 
     id: str
-    """Not a secret."""
+    """The public part of the token."""
     role: Role
     studies: tuple[str, ...]
-    """Ids of the studies that it is for, or beginnings of ids with a `*`; empty for all."""
+    """Ids of the studies that it gives access to, or prefixes that end with `*`; empty for all."""
     description: str
     create_time: datetime
     expire_time: datetime | None
@@ -34,21 +34,21 @@ class TokenInfo:
 
     @property
     def is_valid(self) -> bool:
-        """Neither revoked nor expired, by this machine's clock."""
+        """Whether the token is neither revoked nor expired, by this machine's clock."""
         return self.revoke_time is None and (self.expire_time is None or datetime.now(UTC) < self.expire_time)
 
 
 @dataclass(frozen=True)
 class NewToken:
-    """A token as it was given out."""
+    """A new token with its secret."""
 
     info: TokenInfo
     text: str = field(repr=False)
-    """The secret; the server doesn't tell it again."""
+    """The secret, which the server never shows again."""
 
 
 class Tokens:
-    """The tokens of one server."""
+    """The tokens of a server."""
 
     def __init__(self, client: "Client") -> None:
         self._client = client
@@ -56,28 +56,31 @@ class Tokens:
     def create(
         self, role: Role, studies: Sequence[str] = (), lifetime: float | None = None, description: str = ""
     ) -> NewToken:
-        """Gives a token out. Not tried again where the answer is lost: then look at the list, and revoke what is there.
+        """Create a token. The call is not retried: if its response is lost, list the tokens and revoke the new one.
 
         Args:
-            role: what it is good for; each role may do what those before it may.
-            studies: ids of the studies that it is for, or beginnings of ids with a `*`; all where there are none.
-            lifetime: seconds until it expires; None: until it is revoked.
-            description: for people.
+            role: role of the token; each role includes the rights of those before it.
+            studies: ids of the studies that it gives access to, or prefixes that end with `*`; empty for all.
+            lifetime: seconds until it expires; None if it never does.
+            description: note for people.
+
+        Returns:
+            The token with its secret.
 
         Raises:
-            InvalidRequest: naming each field at fault.
-            PermissionDenied: who asks is no administrator of all studies.
+            InvalidRequest: names each invalid field.
+            PermissionDenied: the caller is no administrator of all studies.
         """
         if role not in ROLES:
             raise InvalidRequest.of("role", f"is {role!r}; give one of {', '.join(ROLES)}")
         request = pb.CreateTokenRequest(role=ROLES[role], studies=studies, description=description)
         if lifetime is not None:
             request.lifetime.FromNanoseconds(int(lifetime * 1e9))
-        answer = self._client.ask(request, pb.CreateTokenResponse, patience=0.0)
-        return NewToken(_from_wire(answer.token), answer.text)
+        response = self._client.ask(request, pb.CreateTokenResponse, patience=0.0)
+        return NewToken(_from_wire(response.token), response.text)
 
     def __iter__(self) -> Iterator[TokenInfo]:
-        """All, in the order of their creation; those revoked and expired too."""
+        """Yield all tokens by creation time, including revoked and expired ones."""
         page_token = ""
         while True:
             page = self._client.ask(pb.ListTokensRequest(page_token=page_token), pb.ListTokensResponse)
@@ -87,9 +90,13 @@ class Tokens:
                 return
 
     def revoke(self, token_id: str) -> TokenInfo:
-        """Makes a token worth nothing, within seconds on every server. Raises NotFound."""
-        answer = self._client.ask(pb.RevokeTokenRequest(name=f"tokens/{token_id}"), pb.RevokeTokenResponse)
-        return _from_wire(answer.token)
+        """Revoke a token; every server rejects it within seconds.
+
+        Raises:
+            NotFound: the token does not exist.
+        """
+        response = self._client.ask(pb.RevokeTokenRequest(name=f"tokens/{token_id}"), pb.RevokeTokenResponse)
+        return _from_wire(response.token)
 
 
 def _from_wire(token: pb.Token) -> TokenInfo:

@@ -1,6 +1,6 @@
-"""The web application: which path leads where."""
+"""The web application and its routes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,24 +17,40 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bo_dashboard import insight, plotly_js, studies
+from bo_dashboard.authentication import AuthenticationMiddleware, Bodies
+from bo_dashboard.background import TaskLimits, in_thread
 from bo_dashboard.changes import changes
-from bo_dashboard.connect import ConnectApplication
-from bo_dashboard.faults import content_of, status_of
-from bo_dashboard.guard import Guard
-from bo_dashboard.settings import Settings
+from bo_dashboard.connect import MAX_MESSAGE_BYTES, ConnectApplication
+from bo_dashboard.errors import content_of, status_of
+from bo_dashboard.guard import RequestGuard
+from bo_dashboard.settings import DashboardSettings
 from bo_dashboard.snapshots import Snapshots
-from bo_dashboard.upstream import METHODS, OpenDoor, Upstream
+from bo_dashboard.upstream import METHODS, AnonymousAccess, Upstream
 
 STATIC = Path(__file__).parent / "static"
-FOR_A_DAY = {"cache-control": "max-age=86400"}
-ASKED_AGAIN = {"cache-control": "no-cache"}
-"""Kept by browsers, who ask each time whether it is still the same."""
-SMALLER = Middleware(GZipMiddleware, minimum_size=2000)
+CACHED_FOR_A_DAY = {"cache-control": "max-age=86400"}
+REVALIDATED_HEADERS = {"cache-control": "no-cache"}
+"""Headers of content that browsers revalidate at each use."""
+COMPRESSION = Middleware(GZipMiddleware, minimum_size=2000, compresslevel=5)
+ENVELOPE_BYTES = 5
+"""Bytes before a message of a stream."""
+MAX_SIGN_IN_BYTES = 16 * 1024
+"""Maximum bytes of a sign-in request."""
 CONNECT_HEADERS = ("authorization", "content-type", "connect-protocol-version", "connect-timeout-ms")
 
 
-def application(settings: Settings) -> Starlette:
-    """The dashboard of one server."""
+def application(settings: DashboardSettings) -> Starlette:
+    """Return the application of a dashboard.
+
+    Args:
+        settings: the dashboard's settings.
+
+    Returns:
+        The ASGI application.
+
+    Raises:
+        InvalidRequest: a file cannot be read.
+    """
     upstream, transport = Upstream(settings), GrpcTransport(settings.server, settings.security)
 
     @asynccontextmanager
@@ -43,18 +59,33 @@ def application(settings: Settings) -> Starlette:
         await upstream.close()
         transport.close()
 
+    bodies = Bodies()
+
+    def authentication(max_bytes: int, needs_token: bool = True) -> Middleware:
+        return Middleware(
+            AuthenticationMiddleware, upstream=upstream, bodies=bodies, max_bytes=max_bytes, needs_token=needs_token
+        )
+
     app = Starlette(
-        routes=[*_contract(upstream), Mount("/", routes=[*_data(), *_pages()], middleware=[SMALLER])],
+        routes=[
+            *_contract(upstream, authentication),
+            Mount("/", routes=[*_data(authentication), *_pages()], middleware=[COMPRESSION]),
+        ],
         lifespan=lifespan,
         middleware=[
-            Middleware(Guard, hosts=settings.known_hosts, origins=settings.origins),
+            Middleware(RequestGuard, hosts=settings.known_hosts, origins=settings.origins),
             Middleware(
                 CORSMiddleware, allow_origins=settings.origins, allow_headers=CONNECT_HEADERS, allow_methods=["POST"]
             ),
         ],
-        exception_handlers={AioRpcError: _told, BoClientError: _told, OpenDoor: _told},
+        exception_handlers={
+            AioRpcError: _error_response,
+            BoClientError: _error_response,
+            AnonymousAccess: _error_response,
+        },
     )
     app.state.upstream, app.state.transport, app.state.snapshots = upstream, transport, Snapshots()
+    app.state.task_limits = TaskLimits()
     return app
 
 
@@ -67,49 +98,56 @@ def _pages() -> list[Route | Mount]:
     ]
 
 
-def _data() -> list[Route]:
+def _data(authentication: Callable[..., Middleware]) -> list[Route]:
+    """Return the routes of the pages' data, which need a token except those of the sign-in."""
     of_study = "/data/studies/{study}"
+    sign_in = [authentication(max_bytes=MAX_SIGN_IN_BYTES, needs_token=False)]
+    authenticated = [authentication(max_bytes=studies.MAX_BODY_BYTES)]
     return [
-        Route("/data/caller", studies.caller),
-        Route("/data/session", studies.sign_in, methods=["POST"]),
-        Route("/data/session", studies.sign_out, methods=["DELETE"]),
-        Route("/data/studies", studies.list_studies),
-        Route("/data/studies", studies.create_study, methods=["POST"]),
-        Route(f"{of_study}/changes", changes),
-        Route(f"{of_study}/best", studies.best_trials),
-        Route(f"{of_study}/trials/{{number:int}}", studies.trial),
-        Route(f"{of_study}/figures/{{kind}}", insight.figure),
-        Route(f"{of_study}/diagnosis", insight.diagnosis),
+        Route("/data/caller", studies.caller, middleware=sign_in),
+        Route("/data/session", studies.sign_in, methods=["POST"], middleware=sign_in),
+        Route("/data/session", studies.sign_out, methods=["DELETE"], middleware=sign_in),
+        Route("/data/studies", studies.list_studies, middleware=authenticated),
+        Route("/data/studies", studies.create_study, methods=["POST"], middleware=authenticated),
+        Route(f"{of_study}/changes", changes, middleware=authenticated),
+        Route(f"{of_study}/best", studies.best_trials, middleware=authenticated),
+        Route(f"{of_study}/trials/{{number}}", studies.trial, middleware=authenticated),
+        Route(f"{of_study}/figures/{{kind}}", insight.figure, middleware=authenticated),
+        Route(f"{of_study}/diagnosis", insight.diagnosis, middleware=authenticated),
     ]
 
 
-def _contract(upstream: Upstream) -> list[Mount]:
+def _contract(upstream: Upstream, authentication: Callable[..., Middleware]) -> list[Mount]:
     services = sorted({path.split("/")[1] for path in METHODS})
-    return [Mount(f"/{service}", ConnectApplication(upstream)) for service in services]
+    authenticated = [authentication(max_bytes=MAX_MESSAGE_BYTES + ENVELOPE_BYTES)]
+    return [Mount(f"/{service}", ConnectApplication(upstream), middleware=authenticated) for service in services]
 
 
 class Revalidated(StaticFiles):
-    """Files that may be other ones after an upgrade."""
+    """Static files that may change with an upgrade."""
 
     def file_response(self, *arguments: object, **others: object) -> Response:
-        """With the date and tag by which browsers ask whether it has changed."""
-        answer = super().file_response(*arguments, **others)  # type: ignore[arg-type]
-        answer.headers.update(ASKED_AGAIN)
-        return answer
+        """Return the file with the headers by which browsers revalidate it."""
+        response = super().file_response(*arguments, **others)  # type: ignore[arg-type]
+        response.headers.update(REVALIDATED_HEADERS)
+        return response
 
 
 async def _studies(_: Request) -> Response:
-    return FileResponse(STATIC / "studies.html", headers=ASKED_AGAIN)
+    return FileResponse(STATIC / "studies.html", headers=REVALIDATED_HEADERS)
 
 
 async def _study(_: Request) -> Response:
     page = (STATIC / "study.html").read_text(encoding="utf-8")
-    return HTMLResponse(page.replace("</head>", f"{plotly_js.placeholders()}</head>"), headers=ASKED_AGAIN)
+    return HTMLResponse(page.replace("</head>", f"{plotly_js.placeholders()}</head>"), headers=REVALIDATED_HEADERS)
 
 
-async def _plotly(_: Request) -> Response:
-    return FileResponse(plotly_js.FILE, media_type="text/javascript", headers=FOR_A_DAY)
+async def _plotly(request: Request) -> Response:
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return FileResponse(plotly_js.FILE, media_type="text/javascript", headers=CACHED_FOR_A_DAY)
+    headers = {**CACHED_FOR_A_DAY, "content-encoding": "gzip", "vary": "Accept-Encoding"}
+    return Response(await in_thread(plotly_js.compressed), media_type="text/javascript", headers=headers)
 
 
-async def _told(_: Request, error: Exception) -> Response:
+async def _error_response(_: Request, error: Exception) -> Response:
     return JSONResponse(content_of(error), status_of(error))

@@ -1,4 +1,4 @@
-"""What is told of a study beyond its trials: figures, and the diagnosis. It is computed in threads."""
+"""Figures and the diagnosis of a study, which are computed in threads."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,56 +9,63 @@ from bo_client.client import Client
 from bo_client.diagnosis import HEALTHY, diagnose, kinds
 from bo_client.diagnosis_words import in_brief, study_findings
 from bo_client.errors import FailedPrecondition, InvalidRequest
-from bo_client.figures import Picture
+from bo_client.figures import FigureSpec
 from bo_client.insight import Analysis, MetricAnalysis
+from bo_client.models import Trial
 from bo_client.ranking import best_of
 from bo_client.study import Study
-from bo_client.values import Trial
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from bo_dashboard.background import json_of, json_response
 from bo_dashboard.session import token_of
 from bo_dashboard.snapshots import Snapshots
 
-PATIENCE = 2.0
-TIMEOUT = 60.0
-"""Seconds; an analysis of thousands of results takes some."""
-KINDS = ("convergence", "front", "curves", "parallel", "importance", "slice", "contour")
+PATIENCE_S = 2.0
+TIMEOUT_S = 60.0
+"""Timeout in seconds of a call; an analysis of thousands of results takes several seconds."""
+KINDS = ("convergence", "front", "curves", "parallel", "importance", "slice", "contour", "workers")
 
 
 async def figure(request: Request) -> Response:
-    """A figure for Plotly.react. Raises BoClientError."""
-    await request.app.state.upstream.check_door()
-    return Response(await run_in_threadpool(_figure, request), media_type="application/json")
+    """Return a figure for Plotly.react.
+
+    Raises:
+        BoClientError: the request is invalid, or the server rejects it.
+    """
+    return json_response(await request.app.state.task_limits.in_thread(token_of(request), _figure, request))
 
 
 async def diagnosis(request: Request) -> Response:
-    """What ails the study, and what its surrogate tells. Raises BoClientError."""
-    await request.app.state.upstream.check_door()
-    return JSONResponse(await run_in_threadpool(_diagnosis, request))
+    """Return the diagnosis of the study and the analysis of its surrogate.
+
+    Raises:
+        BoClientError: the server rejects the request.
+    """
+    content = await request.app.state.task_limits.in_thread(token_of(request), _diagnosis, request)
+    return await json_of(lambda: content)
 
 
-def _figure(request: Request) -> str:
-    kind, asked = request.path_params["kind"], request.query_params
+def _figure(request: Request) -> bytes:
+    kind, query = request.path_params["kind"], request.query_params
     if kind not in KINDS:
         raise InvalidRequest.of("figure", f"is {kind!r}; there are {', '.join(KINDS)}")
     study = _study(request)
-    along, metric = asked.getlist("along"), asked.get("metric") or None
-    shown = _Shown(request.app.state.snapshots, study).picture(kind, along, metric, asked.get("show", "mean"))
-    made = figures.drawn(shown, asked.get("theme", "light"), is_titled=False)
-    return figures.as_json(made)
+    along, metric = query.getlist("along"), query.get("metric") or None
+    spec = _StudyFigures(request.app.state.snapshots, study).picture(kind, along, metric, query.get("show", "mean"))
+    drawn = figures.drawn(spec, query.get("theme", "light"), is_titled=False)
+    return figures.as_json(drawn).encode()
 
 
-class _Shown:
-    """The pictures of one study as it is now."""
+class _StudyFigures:
+    """The figures of one study in its current state."""
 
     def __init__(self, snapshots: Snapshots, study: Study) -> None:
         self._snapshots = snapshots
         self._study = study
         self._info = study.definition
 
-    def picture(self, kind: str, along: Sequence[str], metric: str | None, show: str) -> Picture:
+    def picture(self, kind: str, along: Sequence[str], metric: str | None, show: str) -> FigureSpec:
         match kind:
             case "importance":
                 return figures.importance(self._info, self.analysis(), metric)
@@ -66,6 +73,8 @@ class _Shown:
                 return self._sliced(1 if kind == "slice" else 2, along, metric, show)
             case "front":
                 return figures.front(self._info, self.trials())
+            case "workers":
+                return figures.workers(self._info, self.trials())
             case _:
                 draw = {"convergence": figures.convergence, "curves": figures.curves, "parallel": figures.parallel}
                 return draw[kind](self._info, self.trials(), metric)
@@ -76,72 +85,72 @@ class _Shown:
     def analysis(self) -> Analysis | None:
         return self._snapshots.analysis(self._info, lambda: analysis_of(self._study))
 
-    def _sliced(self, count: int, along: Sequence[str], metric: str | None, show: str) -> Picture:
-        names = list(along) or self._telling(count)
+    def _sliced(self, count: int, along: Sequence[str], metric: str | None, show: str) -> FigureSpec:
+        names = list(along) or self._most_important(count)
         if len(names) != count:
             raise InvalidRequest.of("along", f"has {len(names)} parameters; give {count}")
         try:
-            found = self._study.slice(*names)
+            predicted = self._study.slice(*names)
         except FailedPrecondition:
-            why = "there are too few results to expect anything; there is nothing to draw"
-            return Picture(self._info.id, message=why, summary=why)
+            why = "there are too few results for predictions; there is nothing to draw"
+            return FigureSpec(self._info.id, message=why, summary=why)
         if count == 1:
-            return figures.slice_(self._info, found, self.trials(), metric)
-        return figures.contour(self._info, found, self.trials(), metric, show)
+            return figures.slice_(self._info, predicted, self.trials(), metric)
+        return figures.contour(self._info, predicted, self.trials(), metric, show)
 
-    def _telling(self, count: int) -> list[str]:
-        """The parameters that matter most."""
-        found = self.analysis()
-        return list(found.importance if found else self._info.space.names)[:count]
+    def _most_important(self, count: int) -> list[str]:
+        """Return the most important parameters."""
+        analysis = self.analysis()
+        return list(analysis.importance if analysis else self._info.space.names)[:count]
 
 
 def analysis_of(study: Study) -> Analysis | None:
-    """None while there are too few results."""
+    """Return the analysis of a study; None while there are too few results."""
     try:
-        return study.analyze(timeout=TIMEOUT)
+        return study.analyze(timeout=TIMEOUT_S)
     except FailedPrecondition:
         return None
 
 
 def _diagnosis(request: Request) -> dict[str, Any]:
     study = _study(request)
-    info, shown = study.definition, _Shown(request.app.state.snapshots, study)
-    trials, analysis = shown.trials(), shown.analysis()
-    found = diagnose(info, trials, analysis)
+    info, study_figures = study.definition, _StudyFigures(request.app.state.snapshots, study)
+    trials, analysis = study_figures.trials(), study_figures.analysis()
+    diagnosis = diagnose(info, trials, analysis)
     best = next(iter(best_of(info, trials)), None)
     return {
-        "brief": in_brief(info, found),
-        "findings": [asdict(each) for each in study_findings(found, best)],
+        "brief": in_brief(info, diagnosis),
+        "findings": [asdict(each) for each in study_findings(diagnosis, best)],
         "surrogate": [_of_metric(each) for each in analysis.metrics] if analysis else [],
-        "ailing": _ailing(trials),
+        "ailing": _trials_by_finding(trials),
     }
 
 
-def _ailing(trials: Sequence[Trial]) -> dict[str, list[int]]:
-    """Of each ailment the trials that have it, the latest first."""
-    found: dict[str, list[int]] = {}
+def _trials_by_finding(trials: Sequence[Trial]) -> dict[str, list[int]]:
+    """Return the trials with each finding, latest first."""
+    numbers: dict[str, list[int]] = {}
     for trial in reversed(trials):
         for kind in kinds(trial):
             if kind != HEALTHY:
-                found.setdefault(kind, []).append(trial.number)
-    return found
+                numbers.setdefault(kind, []).append(trial.number)
+    return numbers
 
 
-def _of_metric(told: MetricAnalysis) -> dict[str, Any]:
+def _of_metric(analysis: MetricAnalysis) -> dict[str, Any]:
     contenders = [
         {"trial": c.trial, "observed": c.observed, "probability": c.probability, "regret": c.expected_regret}
-        for c in told.best.contenders
+        for c in analysis.best.contenders
     ]
     return {
-        "metric": told.metric,
-        "best": told.best.summary,
+        "metric": analysis.metric,
+        "best": analysis.best.summary,
         "contenders": contenders,
-        "stopped": told.best.stopped_count,
-        "calibration": told.calibration.summary,
+        "stopped": analysis.best.stopped_count,
+        "calibration": analysis.calibration.summary,
     }
 
 
 def _study(request: Request) -> Study:
-    """As the token of whoever asks lets them see it."""
-    client = Client(request.app.state.transport.showing(token_of(request)), TIMEOUT, PATIENCE)
+    """Return the study, read with the caller's token."""
+    client = Client(request.app.state.transport.showing(token_of(request)), TIMEOUT_S, PATIENCE_S)
     return client.study(request.path_params["study"])

@@ -1,5 +1,6 @@
-"""plotly.js, from the package that brings it: nothing is fetched from elsewhere."""
+"""The plotly.js of the installed package; nothing is loaded from other sites."""
 
+import gzip
 import re
 from functools import cache
 from pathlib import Path
@@ -7,12 +8,20 @@ from pathlib import Path
 import plotly
 
 FILE = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-LOOKED_FOR = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
+ELEMENT_ID = re.compile(r'getElementById\("([0-9a-f]{64})"\)')
 
 
 @cache
 def placeholders() -> str:
-    """HTML that keeps it from writing style sheets of its maps into the page, which the page's policy would refuse: it
-    looks for elements by these ids first."""
-    found = sorted(set(LOOKED_FOR.findall(FILE.read_text(encoding="utf-8"))))
-    return "".join(f'<meta id="{each}">' for each in found)
+    """Return HTML elements that keep plotly.js from adding style sheets for maps, which the page's policy forbids.
+
+    plotly.js first looks for elements with these ids.
+    """
+    ids = sorted(set(ELEMENT_ID.findall(FILE.read_text(encoding="utf-8"))))
+    return "".join(f'<meta id="{each}">' for each in ids)
+
+
+@cache
+def compressed() -> bytes:
+    """Return the gzipped script. It is compressed once, because compression takes long and anyone may request it."""
+    return gzip.compress(FILE.read_bytes(), mtime=0)

@@ -1,10 +1,11 @@
-"""Studies and trials as the pages read them: plain JSON, made of messages directly, as there may be ten thousands."""
+"""Studies and trials as JSON for the pages, created from messages directly: there may be tens of thousands."""
 
 import math
 from typing import Any
 
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
-from bo_client.wire.codec import settings_from_wire, worker_of
+from bo_client.wire.codec import worker_of
+from bo_client.wire.codec_settings import settings_from_wire
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -12,7 +13,7 @@ Record = dict[str, Any]
 
 
 def study_record(study: study_pb2.Study) -> Record:
-    """A study and where it stands."""
+    """Return a study with its progress."""
     counts = study.trial_counts
     execution = study.spec.execution
     return {
@@ -35,8 +36,8 @@ def study_record(study: study_pb2.Study) -> Record:
 
 
 def trial_record(trial: trial_pb2.Trial) -> Record:
-    """A trial; what it doesn't have is left out."""
-    found: Record = {
+    """Return a trial without its unset fields."""
+    record: Record = {
         "number": int(trial.name.rpartition("/")[2]),
         "state": _enum(trial_pb2.TrialState, "TRIAL_STATE", trial.state),
         "parameters": {name: value_of(value) for name, value in trial.parameters.items()},
@@ -49,30 +50,38 @@ def trial_record(trial: trial_pb2.Trial) -> Record:
     }
     for name, key in (("latest_measurement", "latest"), ("final_measurement", "final")):
         if trial.HasField(name):
-            found[key] = _measurement(getattr(trial, name))
+            record[key] = _measurement(getattr(trial, name))
     if trial.HasField("failure"):
         reason = _enum(trial_pb2.FailureReason, "FAILURE_REASON", trial.failure.reason)
-        found["failure"] = {"reason": reason, "message": trial.failure.message}
+        record["failure"] = {"reason": reason, "message": trial.failure.message}
     if trial.HasField("lease"):
-        found["lease"] = {"worker": trial.lease.worker_id, "expires": _moment(trial.lease, "expire_time")}
+        record["lease"] = {"worker": trial.lease.worker_id, "expires": _moment(trial.lease, "expire_time")}
     if trial.attempts:
-        found["attempts"] = [_attempt(attempt) for attempt in trial.attempts]
-        found["worker"] = worker_of(trial)
+        record["attempts"] = [_attempt(attempt) for attempt in trial.attempts]
+        record["worker"] = worker_of(trial)
     if trial.HasField("stop_request"):
         rule = _enum(study_pb2.StoppingRule, "STOPPING_RULE", trial.stop_request.rule)
-        found["stop"] = {"reason": trial.stop_request.reason, "rule": rule}
+        record["stop"] = {"reason": trial.stop_request.reason, "rule": rule}
         if trial.stop_request.HasField("expected"):
-            told = trial.stop_request.expected
-            found["stop"]["expected"] = {"metric": told.metric, "mean": _finite(told.mean), "std": _finite(told.std)}
+            prediction = trial.stop_request.expected
+            record["stop"]["expected"] = {
+                "metric": prediction.metric,
+                "mean": _finite(prediction.mean),
+                "std": _finite(prediction.std),
+            }
+    if trial.HasField("pause"):
+        record["pause"] = {"reason": trial.pause.reason, "step": trial.pause.step}
+    if trial.HasField("until_step"):
+        record["until"] = trial.until_step
     if trial.HasField("explanation"):
-        found["why"] = _explanation(trial.explanation)
+        record["why"] = _explanation(trial.explanation)
     if trial.measurements:
-        found["curve"] = [_measurement(m) for m in trial.measurements]
-    return {name: value for name, value in found.items() if value not in (None, "", {})}
+        record["curve"] = [_measurement(m) for m in trial.measurements]
+    return {name: value for name, value in record.items() if value not in (None, "", {})}
 
 
 def _attempt(attempt: trial_pb2.TrialAttempt) -> Record:
-    found: Record = {
+    record: Record = {
         "attempt": attempt.attempt,
         "worker": attempt.worker_id,
         "started": _moment(attempt, "start_time"),
@@ -81,8 +90,8 @@ def _attempt(attempt: trial_pb2.TrialAttempt) -> Record:
     }
     if attempt.HasField("failure"):
         reason = _enum(trial_pb2.FailureReason, "FAILURE_REASON", attempt.failure.reason)
-        found["failure"] = {"reason": reason, "message": attempt.failure.message}
-    return {name: value for name, value in found.items() if value not in (None, "")}
+        record["failure"] = {"reason": reason, "message": attempt.failure.message}
+    return {name: value for name, value in record.items() if value not in (None, "")}
 
 
 def _objective(study: study_pb2.Study) -> Record | None:
@@ -92,34 +101,39 @@ def _objective(study: study_pb2.Study) -> Record | None:
 
 
 def _failing(study: study_pb2.Study) -> Record | None:
-    """What is said where most of the recent trials failed."""
+    """Return the summary of recent failures; None without one."""
     if not study.HasField("recent_failures"):
         return None
-    found = study.recent_failures
-    first = int(found.first_trial.rpartition("/")[2])
-    return {"failed": found.failed_count, "trials": found.trial_count, "first": first, "why": found.first_failure}
+    failures = study.recent_failures
+    first = int(failures.first_trial.rpartition("/")[2])
+    return {
+        "failed": failures.failed_count,
+        "trials": failures.trial_count,
+        "first": first,
+        "why": failures.first_failure,
+    }
 
 
 def value_of(value: space_pb2.ParameterValue) -> object:
-    """As it was given; whole numbers that JavaScript can't hold don't occur."""
+    """Return a value as JSON. Integers that JavaScript cannot represent do not occur."""
     kind = value.WhichOneof("value")
     return None if kind is None else _finite(getattr(value, kind))
 
 
 def _measurement(measurement: trial_pb2.Measurement) -> Record:
-    found: Record = {
+    record: Record = {
         "step": measurement.step,
         "metrics": {name: _finite(value) for name, value in measurement.metrics.items()},
     }
     if measurement.HasField("elapsed"):
-        found["elapsed"] = measurement.elapsed.ToTimedelta().total_seconds()
+        record["elapsed"] = measurement.elapsed.ToTimedelta().total_seconds()
     if measurement.HasField("receive_time"):
-        found["received"] = _moment(measurement, "receive_time")
-    return found
+        record["received"] = _moment(measurement, "receive_time")
+    return record
 
 
 def _explanation(why: trial_pb2.Explanation) -> Record:
-    found: Record = {
+    record: Record = {
         "summary": why.summary,
         "predictions": [{"metric": p.metric, "mean": _finite(p.mean), "std": _finite(p.std)} for p in why.predictions],
         "acquisition": why.acquisition,
@@ -127,10 +141,10 @@ def _explanation(why: trial_pb2.Explanation) -> Record:
         "nearest": int(why.nearest_trial.rpartition("/")[2]) if why.nearest_trial else None,
     }
     if why.HasField("acquisition_value"):
-        found["acquisitionValue"] = _finite(why.acquisition_value)
+        record["acquisitionValue"] = _finite(why.acquisition_value)
     if why.HasField("nearest_distance"):
-        found["distance"] = _finite(why.nearest_distance)
-    return {name: value for name, value in found.items() if value not in (None, "", [])}
+        record["distance"] = _finite(why.nearest_distance)
+    return {name: value for name, value in record.items() if value not in (None, "", [])}
 
 
 def _metric(metric: study_pb2.Metric) -> Record:
@@ -147,30 +161,30 @@ def _metric(metric: study_pb2.Metric) -> Record:
 def _parameter(parameter: space_pb2.Parameter) -> Record:
     kind = parameter.WhichOneof("kind") or ""
     domain = getattr(parameter, kind)
-    found: Record = {"name": parameter.name, "kind": kind.removesuffix("_parameter"), "unit": parameter.unit}
-    found["description"] = parameter.description
+    record: Record = {"name": parameter.name, "kind": kind.removesuffix("_parameter"), "unit": parameter.unit}
+    record["description"] = parameter.description
     if "values" in domain.DESCRIPTOR.fields_by_name:
-        found["values"] = [value_of(value) for value in domain.values]
-        found["type"] = (domain.values[0].WhichOneof("value") or "").removesuffix("_value")
+        record["values"] = [value_of(value) for value in domain.values]
+        record["type"] = (domain.values[0].WhichOneof("value") or "").removesuffix("_value")
     else:
-        found |= {"low": domain.low, "high": domain.high, "type": found["kind"]}
+        record |= {"low": domain.low, "high": domain.high, "type": record["kind"]}
     if "scale" in domain.DESCRIPTOR.fields_by_name and domain.scale == space_pb2.SCALE_LOG:
-        found["log"] = True
+        record["log"] = True
     if parameter.HasField("default_value"):
-        found["default"] = value_of(parameter.default_value)
+        record["default"] = value_of(parameter.default_value)
     if parameter.HasField("activation"):
         values = [value_of(value) for value in parameter.activation.values]
-        found["when"] = {"parameter": parameter.activation.parameter, "values": values}
-    return found
+        record["when"] = {"parameter": parameter.activation.parameter, "values": values}
+    return record
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN: such numbers are told as words."""
+    """Return a value, with NaN and infinities as text, because JSON has none."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _enum(enum: Any, prefix: str, number: int) -> str:
-    """Our name of it; empty where it is unspecified."""
+    """Return the name of an enum value without its prefix; empty if it is unspecified."""
     if number == 0:
         return ""
     descriptor = enum.DESCRIPTOR.values_by_number.get(number)
@@ -178,6 +192,6 @@ def _enum(enum: Any, prefix: str, number: int) -> str:
 
 
 def _moment(owner: Message, field: str) -> float | None:
-    """In milliseconds since 1970, as JavaScript counts."""
+    """Return a time in milliseconds since 1970, as in JavaScript; None if it is unset."""
     at: Timestamp = getattr(owner, field)
     return at.ToMilliseconds() if owner.HasField(field) else None

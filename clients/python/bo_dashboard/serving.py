@@ -1,6 +1,7 @@
-"""The process: a socket, uvicorn over it, and an end."""
+"""The process of the dashboard: a socket, a uvicorn server on it, and its shutdown."""
 
 import os
+import resource
 import socket
 import sys
 import threading
@@ -10,63 +11,80 @@ import uvicorn
 from bo_client.errors import InvalidRequest
 
 from bo_dashboard.application import application
-from bo_dashboard.settings import Settings
+from bo_dashboard.connections import IDLE_S, MAX_HEAD_BYTES, Server
+from bo_dashboard.settings import DashboardSettings
 
 GRACE_S = 2
-"""Seconds for requests in progress when it ends; streams would never."""
-BACKLOG = 128
-MOST_CONNECTIONS = 1000
-"""At once; more are answered with 503."""
+"""Seconds for requests in progress at shutdown; streams would never end."""
+BACKLOG = 1024
+MAX_CONNECTIONS = 1000
+"""Maximum open connections."""
+NUM_OTHER_FILES = 128
+"""Open files that are not connections."""
 
 
-def serve(settings: Settings, started: Callable[[str], None], until_stdin_ends: bool = False) -> None:
-    """Serves until SIGTERM or SIGINT, or until standard input ends, as it does with the process that started it.
+def serve(settings: DashboardSettings, started: Callable[[str], None], until_stdin_ends: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT, or until standard input ends.
 
     Args:
-        settings: checked.
-        started: told the address in full once it listens.
-        until_stdin_ends: whether to watch standard input.
+        settings: the checked settings.
+        started: called with the full address once the socket listens.
+        until_stdin_ends: whether to end with standard input, and so with the process that started this one.
 
     Raises:
-        InvalidRequest: the address can't be listened on, or a file can't be read.
+        InvalidRequest: the address cannot be listened on, or a file cannot be read.
     """
     app = application(settings)
     listener = _listener(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-            limit_concurrency=MOST_CONNECTIONS,
-            ssl_certfile=settings.certificate,
-            ssl_keyfile=settings.key,
-            ws="none",
-        )
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        proxy_headers=False,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=GRACE_S,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        ssl_certfile=settings.certificate,
+        ssl_keyfile=settings.key,
     )
+    server = Server(config, min(MAX_CONNECTIONS, _max_files() - NUM_OTHER_FILES), BACKLOG)
     try:
         server.config.load()
     except OSError as error:  # of a certificate or its key
         listener.close()
-        raise InvalidRequest.of("--tls-cert", f"and --tls-key can't be used: {error}") from error
+        raise InvalidRequest.of("--tls-cert", f"and --tls-key cannot be used: {error}") from error
     if until_stdin_ends:
         threading.Thread(target=_end_with_stdin, args=[server], daemon=True).start()
     started(f"{settings.scheme}://{settings.host}:{listener.getsockname()[1]}/")
     server.run(sockets=[listener])
 
 
-def _listener(settings: Settings) -> socket.socket:
-    """Listens already, so that nobody who is told of it comes too early."""
+def _max_files() -> int:
+    """Return the number of files that this process may open, after raising the limit as far as needed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = MAX_CONNECTIONS + NUM_OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return needed if soft == resource.RLIM_INFINITY else soft
+
+
+def _listener(settings: DashboardSettings) -> socket.socket:
+    """Return a socket that listens already, so that no client connects too early."""
     host = settings.host.strip("[]")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        found = socket.create_server((host, settings.port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, settings.port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise InvalidRequest.of(
-            "--listen", f"{settings.listen} can't be listened on ({error.strerror}); choose another port, or 0 for any"
+            "--listen",
+            f"cannot listen on {settings.listen} ({error.strerror}); choose another port, or 0 for a free one",
         ) from error
-    return found
+    return listener
 
 
 def _end_with_stdin(server: uvicorn.Server) -> None:

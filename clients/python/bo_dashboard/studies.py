@@ -1,34 +1,40 @@
-"""Lists of studies, new studies from YAML, and who is signed in."""
+"""Lists of studies, new studies from YAML, and sign-in."""
 
 import asyncio
-import json
+import re
 from typing import Any
 
 import grpc
-import yaml
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import study_pb2
 from bo_api.v1 import token_service_pb2 as token_pb
-from bo_client import specfile
-from bo_client.errors import InvalidRequest
+from bo_client import specfile, textfile
+from bo_client.errors import InvalidRequest, PermissionDenied
 from bo_client.security import TOKEN
 from bo_client.wire import codec
 from grpc.aio import AioRpcError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from bo_dashboard.background import in_thread, json_of
 from bo_dashboard.records import study_record, trial_record
 from bo_dashboard.session import signed_in, signed_out, token_of
 from bo_dashboard.upstream import Upstream
 
-MAX_TEXT = 256 * 1024
-PAGE = 50
-"""Studies a page; of each the best is asked for."""
-AT_ONCE = 8
+MAX_TEXT_LENGTH = 256 * 1024
+PAGE_SIZE = 50
+"""Studies per page; the best trial of each is requested."""
+MAX_PARALLEL_CALLS = 8
+MAX_BODY_BYTES = 2 * MAX_TEXT_LENGTH
+UNICODE = re.compile(r"[^\ud800-\udfff]*")
 
 
 async def caller(request: Request) -> Response:
-    """What whoever asks may do; with an empty role where they must sign in first. Raises AioRpcError."""
+    """Return the role of the caller, which is empty if they must sign in first.
+
+    Raises:
+        AioRpcError: the server rejects the call.
+    """
     try:
         return JSONResponse(await _caller(request, token_of(request)))
     except AioRpcError as error:
@@ -38,106 +44,154 @@ async def caller(request: Request) -> Response:
 
 
 async def sign_in(request: Request) -> Response:
-    """Takes a token that the server knows. Raises AioRpcError, InvalidRequest."""
+    """Accept a token that the server accepts.
+
+    Raises:
+        AioRpcError: the server rejects the token.
+        InvalidRequest: the text is not a token.
+    """
     token = _text(await _body(request), "token", 4096).strip()
     if not TOKEN.fullmatch(token):
-        raise InvalidRequest.of("token", "holds blanks or other characters that no token has")
+        raise InvalidRequest.of("token", "contains characters that tokens never contain, such as spaces")
     content = await _caller(request, token)
     return signed_in(request, token, content)
 
 
 async def sign_out(request: Request) -> Response:
-    """Forgets it."""
+    """Delete the browser's cookie."""
     return signed_out(request)
 
 
 async def list_studies(request: Request) -> Response:
-    """A page of studies, each with its best trial. Raises AioRpcError."""
+    """Return a page of studies, each with its best trial.
+
+    Raises:
+        AioRpcError: the server rejects a call.
+    """
     upstream, token = _upstream(request), token_of(request)
-    asked = pb.ListStudiesRequest(page_size=PAGE, page_token=request.query_params.get("page", ""))
-    page = await upstream.ask("ListStudies", asked, token)
-    room = asyncio.Semaphore(AT_ONCE)
+    list_request = pb.ListStudiesRequest(page_size=PAGE_SIZE, page_token=request.query_params.get("page", ""))
+    page = await upstream.ask("ListStudies", list_request, token)
+    semaphore = asyncio.Semaphore(MAX_PARALLEL_CALLS)
 
-    async def with_best(study: study_pb2.Study) -> dict[str, Any]:
-        async with room:
-            best = await upstream.ask("GetBestTrials", pb.GetBestTrialsRequest(parent=study.name), token)
-        return {**study_record(study), "best": [trial_record(trial) for trial in best.trials]}
+    async def best_of(study: study_pb2.Study) -> pb.GetBestTrialsResponse:
+        async with semaphore:
+            response: pb.GetBestTrialsResponse
+            response = await upstream.ask("GetBestTrials", pb.GetBestTrialsRequest(parent=study.name), token)
+            return response
 
-    studies = await asyncio.gather(*map(with_best, page.studies))
-    return JSONResponse({"studies": studies, "next": page.next_page_token})
+    best = await asyncio.gather(*map(best_of, page.studies))
+
+    def listed() -> dict[str, Any]:
+        studies = [
+            {**study_record(study), "best": [trial_record(trial) for trial in response.trials]}
+            for study, response in zip(page.studies, best, strict=True)
+        ]
+        return {"studies": studies, "next": page.next_page_token}
+
+    return await json_of(listed)
 
 
 async def create_study(request: Request) -> Response:
-    """Makes a study of an id and a text in the form of `bo create --space`. Raises AioRpcError, InvalidRequest."""
+    """Create a study from an id and a text in the format of `bo create --space`.
+
+    Raises:
+        AioRpcError: the server rejects the study.
+        InvalidRequest: the text is invalid.
+        PermissionDenied: the caller is a reader.
+    """
+    upstream, token = _upstream(request), token_of(request)
+    caller = await upstream.caller(token)
+    if caller.role == token_pb.ROLE_READER:  # whose text isn't worth reading
+        raise PermissionDenied(
+            f"CreateStudy needs the role worker, and {caller.token} has the role reader; "
+            "ask an administrator for a token of that role"
+        )
     content = await _body(request)
-    study_id, text = _text(content, "id", 63), _text(content, "yaml", MAX_TEXT)
-    file = read_study(text)
-    asked = pb.CreateStudyRequest(study_id=study_id)
-    asked.study.spec.CopyFrom(codec.spec_to_wire(file.space, file.metrics, file.settings))
-    asked.study.display_name = _text(content, "title", 1000) if content.get("title") else ""
-    made = await _upstream(request).ask("CreateStudy", asked, token_of(request))
-    return JSONResponse(study_record(made.study), 201)
+    study_id, text = _text(content, "id", 63), _text(content, "yaml", MAX_TEXT_LENGTH)
+    create_request = await in_thread(_create_request, study_id, text)
+    create_request.study.display_name = _text(content, "title", 1000) if content.get("title") else ""
+    response = await upstream.ask("CreateStudy", create_request, token)
+    return JSONResponse(await in_thread(study_record, response.study), 201)
 
 
-def read_study(text: str) -> specfile.StudyFile:
-    """Raises InvalidRequest; also for aliases, by which a short text can stand for an enormous one."""
-    try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise InvalidRequest.of("yaml", "has aliases (*name), which are not read here; write it out")
-    except yaml.YAMLError:
-        pass  # which is told below
-    return specfile.parse(text, "YAML")
+def _create_request(study_id: str, text: str) -> pb.CreateStudyRequest:
+    """Return the request for a study in YAML.
+
+    Raises:
+        InvalidRequest: the text is invalid.
+    """
+    file = specfile.parse(text, "yaml")
+    request = pb.CreateStudyRequest(study_id=study_id)
+    request.study.spec.CopyFrom(codec.spec_to_wire(file.space, file.metrics, file.settings))
+    return request
 
 
 async def best_trials(request: Request) -> Response:
-    """The best trial, or the Pareto set. Raises AioRpcError."""
-    asked = pb.GetBestTrialsRequest(parent=f"studies/{request.path_params['study']}")
-    best = await _upstream(request).ask("GetBestTrials", asked, token_of(request))
+    """Return the best trial, or the Pareto set.
+
+    Raises:
+        AioRpcError: the server rejects the call.
+    """
+    best_request = pb.GetBestTrialsRequest(parent=f"studies/{request.path_params['study']}")
+    best = await _upstream(request).ask("GetBestTrials", best_request, token_of(request))
     return JSONResponse([trial.name.rpartition("/")[2] for trial in best.trials])
 
 
 async def trial(request: Request) -> Response:
-    """One trial, with its learning curve. Raises AioRpcError."""
+    """Return a trial with its learning curve.
+
+    Raises:
+        AioRpcError: the server rejects the call.
+    """
     name = f"studies/{request.path_params['study']}/trials/{request.path_params['number']}"
-    asked = pb.GetTrialRequest(name=name, view=pb.TRIAL_VIEW_FULL)
-    found = await _upstream(request).ask("GetTrial", asked, token_of(request))
-    return JSONResponse(trial_record(found.trial))
+    trial_request = pb.GetTrialRequest(name=name, view=pb.TRIAL_VIEW_FULL)
+    response = await _upstream(request).ask("GetTrial", trial_request, token_of(request))
+    return await json_of(lambda: trial_record(response.trial))
 
 
 async def _caller(request: Request, token: str | None) -> dict[str, Any]:
-    told = await _upstream(request).ask("GetCaller", token_pb.GetCallerRequest(), token)
-    role = token_pb.Role.Name(told.role).removeprefix("ROLE_").lower()
-    return {"role": role, "studies": list(told.studies), "token": told.token.removeprefix("tokens/")}
+    caller = await _upstream(request).ask("GetCaller", token_pb.GetCallerRequest(), token)
+    role = token_pb.Role.Name(caller.role).removeprefix("ROLE_").lower()
+    return {"role": role, "studies": list(caller.studies), "token": caller.token.removeprefix("tokens/")}
 
 
 def _upstream(request: Request) -> Upstream:
-    found: Upstream = request.app.state.upstream
-    return found
+    upstream: Upstream = request.app.state.upstream
+    return upstream
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    """Raises InvalidRequest where it is no JSON object, or too long."""
-    held = bytearray()
-    async for chunk in request.stream():
-        held += chunk
-        if len(held) > 2 * MAX_TEXT:
-            raise InvalidRequest.of("body", f"has more than {2 * MAX_TEXT} bytes; give a shorter text")
+    """Return the body.
+
+    Raises:
+        InvalidRequest: it is not a JSON object.
+    """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise InvalidRequest.of("content-type", "is not application/json; send JSON")
+    content = await in_thread(_object, await request.body())
+    if not isinstance(content, dict):
+        raise InvalidRequest.of("body", "is not a JSON object; give {…}")
+    return content
+
+
+def _object(body: bytes) -> object:
     try:
-        found = json.loads(bytes(held))
-    except ValueError as error:
-        raise InvalidRequest.of("body", f"is no JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise InvalidRequest.of("body", "is no JSON object; give {…}")
-    return found
+        return textfile.parse(body.decode(), "body", is_json=True)
+    except UnicodeDecodeError as error:
+        raise InvalidRequest.of("body", f"is not UTF-8: {error}") from None
 
 
-def _text(content: dict[str, Any], name: str, most: int) -> str:
-    """Raises InvalidRequest."""
-    found = content.get(name)
-    if not isinstance(found, str) or not found.strip():
+def _text(content: dict[str, Any], name: str, max_length: int) -> str:
+    """Return a text of the body.
+
+    Raises:
+        InvalidRequest: it is missing, too long or not Unicode.
+    """
+    text = content.get(name)
+    if not isinstance(text, str) or not text.strip():
         raise InvalidRequest.of(name, "is missing; give a text")
-    if len(found) > most:
-        raise InvalidRequest.of(name, f"has {len(found)} characters; at most {most}")
-    return found
+    if len(text) > max_length:
+        raise InvalidRequest.of(name, f"has {len(text)} characters; at most {max_length}")
+    if not UNICODE.fullmatch(text):
+        raise InvalidRequest.of(name, "contains half a surrogate pair (\\ud800 to \\udfff); give whole characters")
+    return text

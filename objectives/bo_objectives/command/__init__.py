@@ -1,1 +1,1 @@
-"""Any program as an objective: it gets its parameters in its arguments, and prints its metrics as JSON lines."""
+"""Any program as an objective: it reads its parameters from its arguments, and prints its metrics as JSON lines."""

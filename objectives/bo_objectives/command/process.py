@@ -1,4 +1,4 @@
-"""A program in a process group of its own: its output line by line, and an end to it and all that it has started."""
+"""A program in its own process group: its output line by line, and the termination of all its processes."""
 
 import os
 import re
@@ -12,30 +12,40 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bo_objectives.command import lifeline
+from bo_objectives.command import orphan_guard
 
-POLL = 0.1
+POLL_INTERVAL_S = 0.1
 """Seconds within which the end of a silent program is noticed."""
-CHUNK = 65536
-LAST_READS = 16
-"""As many chunks as the largest pipe holds: what the program itself can have left in it."""
-MAX_LINE = 1 << 20
+CHUNK_BYTES = 65536
+MAX_FINAL_READS = 16
+"""Chunks that the largest pipe can hold: the most output that can remain after the program has ended."""
+MAX_LINE_BYTES = 1 << 20
 """Bytes after which a line is cut."""
-TAIL = 4096
+TAIL_BYTES = 4096
 """Bytes of standard error that are quoted."""
 
 
-class Program:
-    """Runs until it ends or is stopped; leaving the context stops it, and so does the death of this process.
+class CommandProcess:
+    """A running program; leaving the context stops it, and so does the end of this process.
 
-    Standard output goes to stdout.log and standard error to stderr.log in `directory`, after what is there already; a
-    program can't be held up by a pipe that nobody empties.
+    Standard output is appended to stdout.log and standard error to stderr.log in `directory`. The pipe is always
+    drained, so that output never blocks the program.
     """
 
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], directory: Path, grace: float = 10.0
     ) -> None:
-        """Starts the program. Raises OSError where the system can't; `grace` is in seconds."""
+        """Start the program.
+
+        Args:
+            command: the program and its arguments.
+            environment: its environment variables.
+            directory: folder of the logs.
+            grace: seconds from SIGTERM to SIGKILL.
+
+        Raises:
+            OSError: the program cannot be started.
+        """
         self.grace = grace
         self._rest = b""
         self._errors = directory / "stderr.log"
@@ -45,7 +55,7 @@ class Program:
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment,
                 process_group=0, bufsize=0,
             )  # fmt: skip
-        self._lifeline = lifeline.Lifeline(self._process.pid, grace)
+        self._guard = orphan_guard.OrphanGuard(self._process.pid, grace)
         assert self._process.stdout is not None
         self._pipe = self._process.stdout
         self._output = directory / "stdout.log"
@@ -70,72 +80,83 @@ class Program:
 
     @property
     def exit_code(self) -> int | None:
-        """Negative for the signal that killed it; None while it runs."""
+        """The exit code; negative for a signal, None while the program runs."""
         return self._process.poll()
 
     def lines(self, timeout: float | None = None) -> Iterator[str]:
-        """Standard output, as it comes, until the program has ended.
+        """Yield lines of standard output until the program ends.
+
+        Args:
+            timeout: maximum seconds; None for no limit.
 
         Raises:
-            TimeoutError: it still runs after `timeout` seconds.
+            TimeoutError: the program still runs.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while self.exit_code is None:
-            yield from self._split(self._read(POLL))
+            yield from self._split(self._read(POLL_INTERVAL_S))
             if deadline is not None and time.monotonic() >= deadline and self.exit_code is None:
                 raise TimeoutError
-        for _ in range(LAST_READS):
+        for _ in range(MAX_FINAL_READS):
             yield from self._split(self._read(0))
         yield from self._split(b"\n")
 
     def linger(self) -> None:
-        """Gives the program the grace to end by itself."""
+        """Give the program the grace period to end by itself."""
         deadline = time.monotonic() + self.grace
         while (self.exit_code is None or self._is_open) and time.monotonic() < deadline:
-            self._read(POLL)
+            self._read(POLL_INTERVAL_S)
 
     def stop(self) -> None:
-        """Asks the program and what it has started to end, and kills what is left after the grace."""
+        """Terminate the program's process group, and kill what remains after the grace period."""
         if self.exit_code is None or self._is_open:
-            lifeline.end(self._process.pid, signal.SIGTERM)
+            orphan_guard.end(self._process.pid, signal.SIGTERM)
             self.linger()
-        lifeline.end(self._process.pid, signal.SIGKILL)
+        orphan_guard.end(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._lifeline.let_go()
+        self._guard.release()
 
-    def last_errors(self, size: int = TAIL) -> str:
-        """The end of standard error, in whole lines where possible; at most `size` bytes."""
+    def last_errors(self, size: int = TAIL_BYTES) -> str:
+        """Return the end of standard error, in whole lines if possible.
+
+        Args:
+            size: maximum bytes.
+        """
         return _tail(self._errors, self._errors_start, size)
 
     def last_output(self, size: int) -> str:
-        """The end of standard output, in whole lines where possible; at most `size` bytes."""
+        """Return the end of standard output, in whole lines if possible.
+
+        Args:
+            size: maximum bytes.
+        """
         return _tail(self._output, self._output_start, size)
 
-    def _read(self, patience: float) -> bytes:
-        """What has been printed, waiting for it at most `patience` seconds."""
+    def _read(self, timeout: float) -> bytes:
+        """Return new output, after a wait of at most `timeout` seconds."""
         if not self._is_open:
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(patience)
+                self._process.wait(timeout)
             return b""
-        if not self._selector.select(patience):
+        if not self._selector.select(timeout):
             return b""
-        chunk = os.read(self._pipe.fileno(), CHUNK)
+        chunk = os.read(self._pipe.fileno(), CHUNK_BYTES)
         self._log.write(chunk)
         self._is_open = bool(chunk)
         return chunk
 
     def _split(self, chunk: bytes) -> list[str]:
-        """The lines that are whole now. Progress bars end theirs with a carriage return."""
+        """Return the lines that are complete. Progress bars end theirs with a carriage return."""
         *whole, rest = re.split(rb"[\r\n]", self._rest + chunk)
-        self._rest = rest[:MAX_LINE]
+        self._rest = rest[:MAX_LINE_BYTES]
         return [line.decode(errors="replace") for line in whole if line]
 
 
-def _tail(file: Path, begin: int, most: int) -> str:
-    """The end of a file that began earlier."""
+def _tail(file: Path, begin: int, max_bytes: int) -> str:
+    """Return the end of a file from an offset on."""
     with file.open("rb") as opened:
         size = opened.seek(0, os.SEEK_END)
-        start = opened.seek(max(begin, size - most))
+        start = opened.seek(max(begin, size - max_bytes))
         tail = opened.read()
     if start > begin and b"\n" in tail[:-1]:
         tail = tail.partition(b"\n")[2]

@@ -1,1 +1,1 @@
-"""Fine-tuning EfficientNet: the bundled objective. Importing it loads neither Keras nor a backend."""
+"""Fine-tuning of EfficientNet, the bundled objective. The import of this package imports no Keras."""

@@ -1,6 +1,6 @@
-"""Images and labels in arrays: .npz files, and what TensorFlow Datasets gives.
+"""Images and labels in arrays: .npz files and TensorFlow Datasets.
 
-n images; a field is an array of the file, called by its name in every error.
+n images; a field is an array of the file, and errors call it by its name.
 """
 
 import logging
@@ -14,7 +14,7 @@ from PIL import Image
 
 from bo_objectives.efficientnet.data import PARTS, TEST, TRAIN, VALIDATION, Images, Remark, check_classes, printable
 from bo_objectives.efficientnet.decoding import digest
-from bo_objectives.efficientnet.rgb import on_white, resized
+from bo_objectives.efficientnet.rgb import depth_of, eight_of, on_white, resized
 from bo_objectives.errors import SetupError
 
 Array = NDArray[Any]
@@ -23,32 +23,36 @@ FIELDS = (("images", "labels"), ("x", "y"))
 CLASSES = "classes"
 PART_NAMES = {TRAIN: ("train",), VALIDATION: ("val", "valid", "validation"), TEST: ("test",)}
 NEEDED = "it needs images and labels (or x and y), or these for each part of a split: x_train, y_train, x_test, y_test"
-DTYPES = "give uint8, integers from 0 to 255, uint16, floats from 0 to 1 or from 0 to 255, or booleans"
+DTYPES = "give uint8, integers from 0 to 65535, floats from 0 to 1 or from 0 to 255, or booleans"
 LABELS = "give integers, texts, or a one-hot matrix (n, classes)"
 MISSING = ("nan", "none", "nat", "<na>", "null")
-"""Texts, in lower case, that stand where a label was missing when it was made a text."""
+"""Lower-case texts that result from converting a missing label to text."""
 
 
 def load(path: Path, image_size: int) -> Images:
-    """Read an .npz. Nothing in it is ever unpickled.
+    """Read an .npz without unpickling.
+
+    Args:
+        path: the file.
+        image_size: side in pixels.
 
     Raises:
-        SetupError: it can't be read, or a field isn't what it should be; the message names the field.
+        SetupError: the file cannot be read, or a field is invalid; the message names the field.
     """
     fields = _read(path)
-    found = _parts(list(fields))
-    if not found:
+    parts = _parts(list(fields))
+    if not parts:
         raise SetupError(f"{printable(str(path))} holds {', '.join(map(printable, fields)) or 'nothing'}; {NEEDED}")
-    images = _joined([(x, fields[x]) for x, _ in found.values()], is_exact=True)
-    labels = _joined([(y, fields[y]) for _, y in found.values()], is_exact=False)
-    counts = [(part, len(fields[y])) for part, (_, y) in found.items() if part]
-    given = tuple(part for part, count in counts for _ in range(count))
-    x, y = next(iter(found.values()))
-    return from_arrays(images, labels, image_size, fields.get(CLASSES), given, (x, y))
+    images = _joined([(x, fields[x]) for x, _ in parts.values()], is_exact=True)
+    labels = _joined([(y, fields[y]) for _, y in parts.values()], is_exact=False)
+    counts = [(part, len(fields[y])) for part, (_, y) in parts.items() if part]
+    part_of_image = tuple(part for part, count in counts for _ in range(count))
+    x, y = next(iter(parts.values()))
+    return from_arrays(images, labels, image_size, fields.get(CLASSES), part_of_image, (x, y))
 
 
 def from_arrays(
-    images: Array, labels: Array, image_size: int, classes: Array | None = None, given: tuple[str, ...] = (),
+    images: Array, labels: Array, image_size: int, classes: Array | None = None, given_parts: tuple[str, ...] = (),
     fields: tuple[str, str] = FIELDS[0],
 ) -> Images:  # fmt: skip
     """Convert arrays to images of one size.
@@ -56,15 +60,16 @@ def from_arrays(
     Args:
         images: (n, h, w), with 1, 3 or 4 channels last, or 1 or 3 first; of the types in `DTYPES`.
         labels: (n,) or (n, 1) integers or texts, or a one-hot matrix (n, classes).
-        image_size: Side in pixels.
-        classes: Names of the classes, which integer labels count from 0.
-        given: As `Images.given`.
-        fields: What images and labels are called in errors.
+        image_size: side in pixels.
+        classes: names of the classes, which integer labels index from 0.
+        given_parts: as `Images.given_parts`.
+        fields: names of images and labels in errors.
 
     Raises:
-        SetupError: something else was given; or a class is too small.
+        SetupError: an array is invalid, or a class is too small.
     """
-    pixels, told = _pixels(images, fields[0])
+    is_train = np.array([part == TRAIN for part in given_parts]) if given_parts else np.ones(len(images), np.bool_)
+    pixels, bits, remarks = _pixels(images, fields[0], is_train)
     if classes is None and labels.ndim == 2 and labels.shape[1] > 1:
         classes = np.arange(labels.shape[1])
     labels = _flat(labels, fields[1])
@@ -75,13 +80,15 @@ def from_arrays(
         )
     if classes is None and labels.dtype.kind == "i" and labels.min(initial=0) < 0 and len(np.unique(labels)) > 2:
         lost = f"{int((labels < 0).sum())} labels in {fields[1]} are below 0, and are taken for classes of their own"
-        told.append((logging.WARNING, f"{lost}; if they mean that a label is missing, remove these images"))
-    found, names = indices(labels, fields[1], classes)
-    check_classes(found, names, given=given)
-    made = [_decoded(picture, image_size) for picture in pixels]
+        remarks.append((logging.WARNING, f"{lost}; if they mean that a label is missing, remove these images"))
+    class_indices, names = indices(labels, fields[1], classes)
+    check_classes(class_indices, names, given_parts=given_parts)
+    decoded_images = [_decoded(picture, image_size) for picture in pixels]
     return Images(
-        np.stack([one for one, _ in made]), found, names, digests=np.array([d for _, d in made], np.uint64),
-        given=given, names=tuple(f"{fields[0]}[{i}]" for i in range(len(pixels))), remarks=tuple(told),
+        np.stack([one for one, _ in decoded_images]), class_indices, names,
+        digests=np.array([d for _, d in decoded_images], np.uint64),
+        given_parts=given_parts, names=tuple(f"{fields[0]}[{i}]" for i in range(len(pixels))), remarks=tuple(remarks),
+        bits=bits,
     )  # fmt: skip
 
 
@@ -103,19 +110,19 @@ def _field(content: Any, name: str) -> Array:
 
 
 def _parts(fields: list[str]) -> dict[str, tuple[str, str]]:
-    """Part → names of its images and labels; a single part, "", where no split is given."""
+    """Return part → names of its images and labels; a single part, "", without a given split."""
     for x, y in FIELDS:
         if x in fields and y in fields:
             return {"": (x, y)}
-    found = {}
+    parts = {}
     for part in PARTS:
         for name in PART_NAMES[part]:
             for x, y in FIELDS:
                 for form in ("{0}_{1}", "{1}_{0}"):
                     pair = (form.format(x, name), form.format(y, name))
                     if set(pair) <= set(fields):
-                        found[part] = pair
-    return found if TRAIN in found else {}
+                        parts[part] = pair
+    return parts if TRAIN in parts else {}
 
 
 def _joined(parts: list[tuple[str, Array]], is_exact: bool) -> Array:
@@ -131,8 +138,8 @@ def _joined(parts: list[tuple[str, Array]], is_exact: bool) -> Array:
     return array if len(parts) == 1 else np.concatenate([other for _, other in parts])
 
 
-def _pixels(images: Array, field: str) -> tuple[Array, list[Remark]]:
-    """Convert to uint8 (n, h, w) or (n, h, w, 3 or 4), and say what was assumed."""
+def _pixels(images: Array, field: str, is_train: NDArray[np.bool_] | None = None) -> tuple[Array, int, list[Remark]]:
+    """Convert to uint8 (n, h, w) or (n, h, w, 3 or 4), and return them, their bits before, and what was assumed."""
     remarks: list[Remark] = []
     if images.ndim == 4 and images.shape[-1] not in (1, 3, 4) and images.shape[1] in (1, 3):
         remarks.append((logging.INFO, f"{field} has its channels first: {images.shape}"))
@@ -146,35 +153,51 @@ def _pixels(images: Array, field: str) -> tuple[Array, list[Remark]]:
         )
     if not len(images):
         raise SetupError(f"{field} has no images; its shape is {images.shape}")
-    values, told = _eight_bits(images, field)
-    return values, remarks + told
+    values, bits, more_remarks = _eight_bits(images, field, is_train)
+    return values, bits, remarks + more_remarks
 
 
-def _eight_bits(images: Array, field: str) -> tuple[Array, list[Remark]]:
-    """Convert to uint8, with one scale for all images of the field."""
+def _eight_bits(images: Array, field: str, is_train: NDArray[np.bool_] | None) -> tuple[Array, int, list[Remark]]:
+    """Convert to uint8 with one scale for all images of the field; `is_train` (n,) are those that decide on it."""
     if images.dtype == np.uint8:
-        return images, []
+        return images, 8, []
     if images.dtype == np.bool_:
-        return images.astype(np.uint8) * 255, []
+        return images.astype(np.uint8) * 255, 8, []
     if images.dtype.kind not in "iuf":
         raise SetupError(f"{field} is {images.dtype}; {DTYPES}")
     low, high = images.min(), images.max()
-    told = f"{field} is {images.dtype} from {low:g} to {high:g}"
+    description = f"{field} is {images.dtype} from {low:g} to {high:g}"
     if not 0 <= low <= high:  # also where there is a NaN
-        raise SetupError(f"{told}; {DTYPES}")
+        raise SetupError(f"{description}; {DTYPES}")
     if images.dtype.kind == "f" and high <= 1:
-        return np.rint(images * 255).astype(np.uint8), [(logging.INFO, f"{told}: multiplied by 255")]
+        return np.rint(images * 255).astype(np.uint8), 8, [(logging.INFO, f"{description}: multiplied by 255")]
     if high <= 255:
-        return np.rint(images).astype(np.uint8), [(logging.INFO, f"{told}: taken for 8 bits")]
-    if images.dtype.kind == "u" and images.dtype.itemsize == 2:  # of either byte order
-        dark = f", which leaves them dark: at most {int(high) >> 8} of 255" if high < 2**14 else ""
-        level = logging.WARNING if dark else logging.INFO
-        return (images >> 8).astype(np.uint8), [(level, f"{told}: divided by 256{dark}")]
-    raise SetupError(f"{told}; {DTYPES}")
+        return np.rint(images).astype(np.uint8), 8, [(logging.INFO, f"{description}: taken for 8 bits")]
+    if images.dtype.kind in "iu" and high < 1 << 16:
+        deciding = images if is_train is None else images[is_train]
+        highest = int(deciding.max(initial=0))
+        bits = depth_of(highest)
+        return eight_of(images, bits), bits, [(logging.INFO, depth_words(f"{field} is {images.dtype}", highest, bits))]
+    raise SetupError(f"{description}; {DTYPES}")
+
+
+def depth_words(what: str, highest: int, bits: int) -> str:
+    """Return how values of 16 bits were taken, for the log."""
+    by = f"divided by {1 << (bits - 8)}" if bits > 8 else "taken as they are"
+    return f"{what}, and the training images go up to {highest}: {bits} bits, {by} for all images alike"
 
 
 def decoded(image: Array, field: str, image_size: int) -> tuple[NDArray[np.uint8], int]:
-    """Resize one image (1, h, w) or with channels, of the types in `DTYPES`; return it with its digest."""
+    """Resize an image.
+
+    Args:
+        image: (1, h, w), or with channels, of the types in `DTYPES`.
+        field: its name in errors.
+        image_size: side in pixels.
+
+    Returns:
+        The pixels, (image_size, image_size, 3) uint8, and the digest of the original.
+    """
     return _decoded(_pixels(image, field)[0][0], image_size)
 
 
@@ -222,8 +245,8 @@ def indices(labels: Array, field: str, classes: Array | None) -> tuple[NDArray[n
         if labels.dtype.kind == "U":
             is_missing = np.isin(np.char.lower(np.char.strip(labels)), MISSING)
             _refuse(labels, is_missing, field, f"names of classes; if this is one, list it in {CLASSES}")
-        values, found = np.unique(labels, return_inverse=True)
-        return found.astype(np.int64), tuple(map(str, values))
+        values, indices = np.unique(labels, return_inverse=True)
+        return indices.astype(np.int64), tuple(map(str, values))
     names = _names(classes)
     if labels.dtype.kind == "U":
         _refuse(labels, ~np.isin(labels, names), field, f"names in {CLASSES}: {', '.join(map(printable, names[:10]))}")
@@ -240,14 +263,16 @@ def _names(classes: Array) -> tuple[str, ...]:
         raise SetupError(f"{CLASSES} is {classes.dtype} {classes.shape}; give names (k,), which labels count from 0")
     texts = np.char.decode(classes, "utf-8", "replace") if classes.dtype.kind == "S" else classes
     names = tuple(map(str, texts))
-    twice = sorted({name for name in names if names.count(name) > 1 or not name.strip()})
-    if twice:
-        raise SetupError(f"{CLASSES} holds {', '.join(map(repr, twice))}, empty or more than once; give each name once")
+    invalid = sorted({name for name in names if names.count(name) > 1 or not name.strip()})
+    if invalid:
+        raise SetupError(
+            f"{CLASSES} holds {', '.join(map(repr, invalid))}, empty or more than once; give each name once"
+        )
     return names
 
 
 def _refuse(labels: Array, wrong: NDArray[np.bool_], field: str, allowed: str) -> None:
-    """Refuse labels of which one is wrong, with the first one."""
+    """Raise SetupError with the first wrong label, if there is one."""
     if wrong.any():
         at, count = int(wrong.argmax()), int(wrong.sum())
         more = f", and {count - 1} more are wrong" if count > 1 else ""

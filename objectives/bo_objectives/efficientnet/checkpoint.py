@@ -1,7 +1,7 @@
-"""What a training leaves behind after each epoch, so that another attempt goes on as if nothing had happened.
+"""Checkpoints after each epoch, from which another attempt resumes with identical results.
 
-One .npz file: every variable of the network (weights, statistics, states of random generators) and of the optimizer,
-the weights of the best epoch, and the record of the epochs so far. It appears whole or not at all.
+A checkpoint is one .npz file with every variable of the network (weights, statistics, states of random generators) and
+of the optimizer, the weights of the best epoch, and the history of the epochs. It is written atomically.
 """
 
 import errno
@@ -22,7 +22,7 @@ from bo_client import FailureReason
 from numpy.typing import NDArray
 
 from bo_objectives.base import TrialFailed
-from bo_objectives.efficientnet.record import Record
+from bo_objectives.efficientnet.history import TrainingHistory
 
 logger = logging.getLogger("bo_objectives")
 
@@ -41,24 +41,24 @@ class Checkpoint:
     optimizer: Sequence[Array]
     best: Sequence[Array]
     """Weights of the best epoch."""
-    record: Record
+    record: TrainingHistory
 
 
 UNREADABLE = (
     OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error
 )  # fmt: skip
-"""What NumPy, zipfile and JSON raise for files that are damaged or hold something else."""
+"""Exceptions of NumPy, zipfile and JSON for damaged files or other content."""
 
 
 def refuse(uri: str, error: Exception) -> None:
-    """Log that training begins anew, and why."""
-    logger.warning("checkpoint %s can't be used (%s); training begins anew", uri, error)
+    """Log that a checkpoint cannot be used and training restarts."""
+    logger.warning("checkpoint %s cannot be used (%s); training restarts", uri, error)
 
 
-class Keeper:
-    """Keeps the checkpoint of one trial in its folder, and finds the one of an earlier attempt by its URI.
+class CheckpointManager:
+    """The checkpoint of one trial, in its folder, and the search for an earlier attempt's checkpoint.
 
-    `identity` is everything that another attempt must have in common.
+    `identity` must be equal in both attempts.
     """
 
     def __init__(self, directory: Path, identity: Mapping[str, Any]) -> None:
@@ -70,7 +70,11 @@ class Keeper:
         return (self._directory / NAME).absolute().as_uri()
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Raises TrialFailed, CRASHED, where the disk is full or can't be written."""
+        """Write the checkpoint.
+
+        Raises:
+            TrialFailed: CRASHED, as the disk is full or cannot be written.
+        """
         meta = json.dumps({"identity": self._identity, "record": checkpoint.record.as_json()})
         arrays = {f"{g}_{i}": a for g in GROUPS for i, a in enumerate(getattr(checkpoint, g))}
         partial = self._directory / PARTIAL
@@ -86,7 +90,7 @@ class Keeper:
             raise unwritable(self._directory, error) from error
 
     def find(self, uri: str) -> Checkpoint | None:
-        """The checkpoint there; None, with a warning, where there is none that this trial could go on from."""
+        """Return the checkpoint at a URI; None, with a warning, if the trial cannot resume from it."""
         if not uri:
             return None
         try:
@@ -101,11 +105,11 @@ class Keeper:
             if meta["identity"] != self._identity:
                 raise ValueError("it is of other parameters, options or images, or of an earlier version")
             groups = {group: _numbered(content, group) for group in GROUPS}
-        return Checkpoint(**groups, record=Record.of(meta["record"]))
+        return Checkpoint(**groups, record=TrainingHistory.of(meta["record"]))
 
 
 def unwritable(directory: Path, error: OSError) -> TrialFailed:
-    """The failure of a trial whose files can't be written: the machine's fault, not the parameters'."""
+    """Return the failure of a trial whose files cannot be written, which the parameters did not cause."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = f"the disk of {directory} is full ({error.strerror}): free some space, or give another --directory"
     else:

@@ -1,8 +1,8 @@
-"""Pictures decoded in parallel, into memory or into a file that is mapped rather than read.
+"""Parallel decoding of images into memory or into a memory-mapped file.
 
-The file's name is a hash of the pictures' names, sizes and times, and of the size that they are decoded to, so that a
-folder is decoded once for all trials and all workers of a machine. Each picture's digest, of all its pixels before it
-is resized, is kept beside.
+The file's name is a hash of the images' names, sizes and times, and of the target size, so that all trials and workers
+of a machine decode a folder once. A second file contains the digest of each image's original pixels, and a third the
+largest value of each image with 16 bits.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,93 +19,106 @@ from numpy.typing import NDArray
 from bo_objectives.efficientnet.data import PORTION, Pixels
 from bo_objectives.errors import SetupError
 
-VERSION = 2
-"""Of what pictures become; kept files of others aren't used."""
+FORMAT_VERSION = 3
+"""Version of the decoded format; files of other versions are not used."""
 
 Digests = NDArray[np.uint64]
-Decoded = tuple[Pixels, int]
-"""Pixels (side, side, 3), and the digest of the whole picture, above 0."""
-Decode = Callable[[], Decoded]
+Peaks = NDArray[np.int64]
+Decoded = tuple[Pixels, int, int]
+"""Pixels (side, side, 3), the digest of the original image, above 0, and its largest value of 16 bits, else 0."""
+Decode = Callable[[int], Decoded]
+"""Decodes with so many bits used of 16."""
 
 
 def digest(pixels: NDArray[np.uint8]) -> int:
-    """64 bits of a hash of the pixels and their shape, above 0."""
-    found = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=8)
-    found.update(np.ascontiguousarray(pixels).data)
-    return int.from_bytes(found.digest()) or 1
+    """Return a 64-bit hash of the pixels and their shape, above 0."""
+    hasher = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=8)
+    hasher.update(np.ascontiguousarray(pixels).data)
+    return int.from_bytes(hasher.digest()) or 1
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One that can be decoded, by its name and by what tells whether it has changed."""
+class ImageSource:
+    """An image that can be decoded; `stamp` changes with its content."""
 
     name: str
     stamp: str
     decode: Decode
-    """Raises SetupError where it can't be read."""
+    """Raises SetupError if the image cannot be read."""
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """How pictures become pixels."""
+    """Settings of the decoding of images."""
 
     threads: int = 4
     skips: bool = False
-    """Whether pictures that can't be read are left out; else the first one raises."""
+    """Whether unreadable images are skipped instead of raising."""
     directory: Path | None = None
-    """Where the file is kept; None for memory."""
+    """Folder of the files; None for memory."""
 
-    def __call__(self, pictures: Sequence[Picture], side: int) -> tuple[Pixels, Digests]:
-        """Pixels (m, side, side, 3) of the m pictures that could be read, and digests of all, 0 for the others.
+    def __call__(self, pictures: Sequence[ImageSource], side: int, bits: int = 16) -> tuple[Pixels, Digests, Peaks]:
+        """Decode images.
+
+        Args:
+            pictures: the images.
+            side: side in pixels.
+            bits: how many bits are used of 16.
+
+        Returns:
+            Pixels (m, side, side, 3) of the m readable images; digests of all, 0 for unreadable ones; and the largest
+            values of all, 0 for those without 16 bits.
 
         Raises:
-            SetupError: a picture can't be read, or none can.
+            SetupError: an image cannot be read, or none can.
         """
         if self.directory is None:
-            found = list(self._decoded(pictures))
-            digests = np.array([0 if one is None else one[1] for one in found], np.uint64)
+            decoded = list(self._decoded(pictures, bits))
+            digests = np.array([0 if one is None else one[1] for one in decoded], np.uint64)
+            peaks = np.array([0 if one is None else one[2] for one in decoded], np.int64)
             _check(digests)
-            return np.stack([one[0] for one in found if one is not None]), digests
-        path = self.directory / f"{_key(pictures, side, self.skips)}.npy"
-        beside = path.with_suffix(".digests.npy")
-        if not path.exists() or not beside.exists():
-            self._write(path, beside, pictures, side)
-        return np.load(path, mmap_mode="r", allow_pickle=False), np.load(beside, allow_pickle=False)
+            return np.stack([one[0] for one in decoded if one is not None]), digests, peaks
+        path = self.directory / f"{_key(pictures, side, self.skips, bits)}.npy"
+        digests_path, peaks_path = path.with_suffix(".digests.npy"), path.with_suffix(".peaks.npy")
+        if not (path.exists() and digests_path.exists() and peaks_path.exists()):
+            self._write(path, digests_path, peaks_path, pictures, side, bits)
+        digests, peaks = (np.load(each, allow_pickle=False) for each in (digests_path, peaks_path))
+        return np.load(path, mmap_mode="r", allow_pickle=False), digests, peaks
 
-    def _write(self, path: Path, beside: Path, pictures: Sequence[Picture], side: int) -> None:
-        """Portion by portion; the files appear when they are whole."""
+    def _write(
+        self, path: Path, digests_path: Path, peaks_path: Path, pictures: Sequence[ImageSource], side: int, bits: int
+    ) -> None:
+        """Write the files in portions and atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        digests = np.zeros(len(pictures), np.uint64)
+        unfinished = path.with_suffix(f".{os.getpid()}.partial")
+        digests, peaks = np.zeros(len(pictures), np.uint64), np.zeros(len(pictures), np.int64)
         shape = (len(pictures), side, side, 3)
-        pixels = np.lib.format.open_memmap(partial, "w+", np.uint8, shape)
+        pixels = np.lib.format.open_memmap(unfinished, "w+", np.uint8, shape)
         try:
             rows = 0
-            for i, decoded in enumerate(self._decoded(pictures)):
+            for i, decoded in enumerate(self._decoded(pictures, bits)):
                 if decoded is not None:
-                    pixels[rows], digests[i] = decoded
+                    pixels[rows], digests[i], peaks[i] = decoded
                     rows += 1
             _check(digests)
             pixels.flush()
             if rows < len(pictures):
-                _shorten(partial, rows, shape)
-            partial.replace(path)
+                _shorten(unfinished, rows, shape)
+            unfinished.replace(path)
         finally:
-            partial.unlink(missing_ok=True)
-        partial_beside = beside.with_suffix(f".{os.getpid()}.partial")
-        with partial_beside.open("wb") as file:
-            np.save(file, digests, allow_pickle=False)
-        partial_beside.replace(beside)
+            unfinished.unlink(missing_ok=True)
+        _save(digests_path, digests)
+        _save(peaks_path, peaks)
 
-    def _decoded(self, pictures: Sequence[Picture]) -> Iterator[Decoded | None]:
-        """In order; None for one that is left out. No more than a few portions are held at once."""
+    def _decoded(self, pictures: Sequence[ImageSource], bits: int) -> Iterator[Decoded | None]:
+        """Yield the images in order, None for skipped ones, with only a few portions in memory at once."""
         with ThreadPoolExecutor(self.threads) as pool:
             for start in range(0, len(pictures), PORTION):
-                yield from pool.map(self._one, pictures[start : start + PORTION])
+                yield from pool.map(partial(self._decode_one, bits), pictures[start : start + PORTION])
 
-    def _one(self, picture: Picture) -> Decoded | None:
+    def _decode_one(self, bits: int, picture: ImageSource) -> Decoded | None:
         try:
-            return picture.decode()
+            return picture.decode(bits)
         except SetupError:
             if self.skips:
                 return None
@@ -113,11 +127,11 @@ class Decoder:
 
 def _check(digests: Digests) -> None:
     if not digests.any():
-        raise SetupError("none of the pictures can be read; repair them or give other data")
+        raise SetupError("none of the images can be read; repair them or give other data")
 
 
 def _shorten(path: Path, rows: int, shape: tuple[int, ...]) -> None:
-    """Writes the first rows to a file of their own, in its place."""
+    """Replace a file by its first rows."""
     shorter = path.with_suffix(".shorter")
     whole = np.load(path, mmap_mode="r", allow_pickle=False)
     pixels = np.lib.format.open_memmap(shorter, "w+", np.uint8, (rows, *shape[1:]))
@@ -127,8 +141,16 @@ def _shorten(path: Path, rows: int, shape: tuple[int, ...]) -> None:
     shorter.replace(path)
 
 
-def _key(pictures: Sequence[Picture], side: int, skips: bool) -> str:
-    found = hashlib.sha256(f"{VERSION} {side} {skips}".encode())
+def _save(path: Path, values: Digests | Peaks) -> None:
+    """Write the file atomically."""
+    unfinished = path.with_suffix(f".{os.getpid()}.partial")
+    with unfinished.open("wb") as file:
+        np.save(file, values, allow_pickle=False)
+    unfinished.replace(path)
+
+
+def _key(pictures: Sequence[ImageSource], side: int, skips: bool, bits: int) -> str:
+    hasher = hashlib.sha256(f"{FORMAT_VERSION} {side} {skips} {bits}".encode())
     for picture in pictures:
-        found.update(f"{picture.name}\n{picture.stamp}\n".encode(errors="surrogateescape"))
-    return found.hexdigest()[:32]
+        hasher.update(f"{picture.name}\n{picture.stamp}\n".encode(errors="surrogateescape"))
+    return hasher.hexdigest()[:32]

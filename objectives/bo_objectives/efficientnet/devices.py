@@ -1,4 +1,4 @@
-"""Several devices for one trial. Each batch is shared out, and gradients are added up; Keras does both."""
+"""Training of one trial on several devices. Keras distributes each batch and sums the gradients."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +13,13 @@ NEEDS = {MIRRORED: "tensorflow", DATA_PARALLEL: "jax"}
 
 @contextmanager
 def scope(strategy: str) -> Iterator[None]:
-    """Networks that are made here, and everything that is done with them, use all devices that the process sees.
+    """Use all visible devices for networks that are created and used inside the block.
+
+    Args:
+        strategy: one of STRATEGIES.
 
     Raises:
-        SetupError: the strategy is another backend's.
+        SetupError: the strategy belongs to another backend.
     """
     if strategy == SINGLE:
         yield
@@ -41,16 +44,16 @@ def scope(strategy: str) -> Iterator[None]:
 
 
 def replicas(strategy: str) -> int:
-    """How many devices share a batch."""
+    """Return how many devices share a batch."""
     if strategy == MIRRORED:
         return int(_mirrored().num_replicas_in_sync)
     return int(_data_parallel().device_mesh.devices.size) if strategy == DATA_PARALLEL else 1
 
 
-def copies() -> int:
-    """How many devices each run a step's code on a part of the batch: several on MirroredStrategy alone.
+def replicas_in_context() -> int:
+    """Return how many devices run a step's code on their part of a batch: several only with MirroredStrategy.
 
-    On JAX the code is of the whole batch, whatever the number of devices.
+    With JAX, the code processes the whole batch on any number of devices.
     """
     import keras
 
@@ -61,18 +64,18 @@ def copies() -> int:
     return int(tf.distribute.get_strategy().num_replicas_in_sync)
 
 
-def summed(tensors: Sequence[Any]) -> list[Any]:
-    """Each over all copies, within a step; None stays None."""
+def sum_over_replicas(tensors: Sequence[Any]) -> list[Any]:
+    """Return the sum of each tensor over all replicas, within a step; None stays None."""
     import tensorflow as tf
 
-    given = [t for t in tensors if t is not None]
-    sums = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, given))
+    present = [t for t in tensors if t is not None]
+    sums = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, present))
     return [None if t is None else next(sums) for t in tensors]
 
 
 @cache
 def _mirrored() -> Any:
-    """One for the process: its variables outlive a trial."""
+    """Return the strategy of this process, as its variables outlive a trial."""
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy()

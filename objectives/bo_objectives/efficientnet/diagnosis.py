@@ -1,8 +1,8 @@
-"""What is wrong with a training, found from its curves and from looks at its network; pure.
+"""Diagnosis of a training from its curves and inspections of its network.
 
-H: the loss of a network that knows only how often each class occurs, Σ −p·ln p; the scale of every loss here, as losses
-in nats have no other. A finding names its evidence and what to change; a healthy training has none. A note is
-information that isn't a fault.
+H: the loss of a network that predicts the class frequencies, Σ −p·ln p. All losses are compared with it, as losses in
+nats have no other scale. A finding contains its evidence and a remedy; a healthy training has no findings. A note is
+information that is not a fault.
 """
 
 import math
@@ -30,13 +30,13 @@ from bo_objectives.efficientnet.findings import (
     LABEL,
     LABEL_NOISE,
     LEAKAGE,
-    LEAST_VALIDATION,
-    MOST_IN_LABEL,
+    MAX_LABEL_LENGTH,
+    MIN_RISE,
+    MIN_VALIDATION,
     NOTE,
     OVER_REGULARIZED,
     RATE_TOO_HIGH,
     RATE_TOO_LOW,
-    RISEN,
     SMALL_BATCH,
     SMALL_VALIDATION,
     STALE_STATISTICS,
@@ -47,6 +47,7 @@ from bo_objectives.efficientnet.findings import (
     Finding,
     Setting,
 )
+from bo_objectives.efficientnet.history import TrainingHistory
 from bo_objectives.efficientnet.late_causes import (
     at_chance,
     collapsed,
@@ -59,55 +60,54 @@ from bo_objectives.efficientnet.late_causes import (
     rate_too_low,
     underfitting,
 )
-from bo_objectives.efficientnet.record import Record
 
-Check = Callable[[Record, Setting], Finding | None]
+Check = Callable[[TrainingHistory, Setting], Finding | None]
 
 
-def diagnose(record: Record, setting: Setting) -> tuple[Finding, ...]:
-    """Return what is wrong with the training, causes before what follows from them."""
-    found: dict[str, Finding] = {}
+def diagnose(record: TrainingHistory, setting: Setting) -> tuple[Finding, ...]:
+    """Return the findings, causes before their consequences."""
+    findings: dict[str, Finding] = {}
     for check, silenced_by in CHECKS:
         finding = check(record, setting)
-        if finding is not None and not silenced_by & set(found):
-            found[finding.kind] = finding
-    causes = [kind for kind in found if kind not in {LEAKAGE, *SYMPTOMS}]  # leakage makes a result better
+        if finding is not None and not silenced_by & set(findings):
+            findings[finding.kind] = finding
+    causes = [kind for kind in findings if kind not in {LEAKAGE, *SYMPTOMS}]  # leakage makes a result better
     if causes:
-        follows = f"it may follow from {causes[0]}: mend that first"
-        found |= {kind: replace(found[kind], remedy=follows) for kind in SYMPTOMS & set(found)}
-    return tuple(found.values())
+        follows = f"it may follow from {causes[0]}: fix that first"
+        findings |= {kind: replace(findings[kind], remedy=follows) for kind in SYMPTOMS & set(findings)}
+    return tuple(findings.values())
 
 
-def notes(record: Record, setting: Setting) -> dict[str, str]:
-    """Return information that isn't a fault, by kind."""
-    found = {}
+def notes(record: TrainingHistory, setting: Setting) -> dict[str, str]:
+    """Return information that is not a fault, by kind."""
+    notes_by_kind = {}
     losses = [point["val_loss"] for point in record.curve]
-    if len(losses) >= 2 and record.best_epoch == record.epoch and losses[-2] - losses[-1] > RISEN * setting.chance:
-        found[STILL_IMPROVING] = (
+    if len(losses) >= 2 and record.best_epoch == record.epoch and losses[-2] - losses[-1] > MIN_RISE * setting.chance:
+        notes_by_kind[STILL_IMPROVING] = (
             f"the validation loss still fell from {losses[-2]:.3g} to {losses[-1]:.3g} in the last epoch; more epochs "
             "may improve it"
         )
-    if 0 < setting.validation_images < LEAST_VALIDATION:
+    if 0 < setting.validation_images < MIN_VALIDATION:
         error = math.sqrt(0.25 / setting.validation_images)
-        found[SMALL_VALIDATION] = (
+        notes_by_kind[SMALL_VALIDATION] = (
             f"there are {setting.validation_images} validation images: the standard error of an accuracy is up to "
             f"{error:.2f}; add images, or confirm the best by repeats on other folds"
         )
-    return found
+    return notes_by_kind
 
 
 def labels(
-    findings: Sequence[Finding], warnings: Sequence[str], noted: Mapping[str, str] | None = None
+    findings: Sequence[Finding], warnings: Sequence[str], notes_by_kind: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Return labels for the trial: `diagnosis` names the kinds, `diagnosis.KIND` and `note.KIND` tell of each."""
-    told = {LABEL: _cut(", ".join(f.kind for f in findings)) or "healthy"}
-    told |= {f"{LABEL}.{f.kind}": _cut(f"{f.evidence}; {f.remedy}") for f in findings}
-    told |= {f"{NOTE}.{kind}": _cut(text) for kind, text in (noted or {}).items()}
-    return told | {f"warning.{i}": _cut(text) for i, text in enumerate(warnings, 1)}
+    """Return labels of the trial: `diagnosis` lists the kinds, `diagnosis.KIND` and `note.KIND` describe each."""
+    by_name = {LABEL: _cut(", ".join(f.kind for f in findings)) or "healthy"}
+    by_name |= {f"{LABEL}.{f.kind}": _cut(f"{f.evidence}; {f.remedy}") for f in findings}
+    by_name |= {f"{NOTE}.{kind}": _cut(text) for kind, text in (notes_by_kind or {}).items()}
+    return by_name | {f"warning.{i}": _cut(text) for i, text in enumerate(warnings, 1)}
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MOST_IN_LABEL else text[: MOST_IN_LABEL - 1] + "…"
+    return text if len(text) <= MAX_LABEL_LENGTH else text[: MAX_LABEL_LENGTH - 1] + "…"
 
 
 START = {INPUT_SCALE, SYMMETRIC, EXPLODING, VANISHING, DEAD, BATCH_NORM_MODE}
@@ -123,7 +123,7 @@ CHECKS: Sequence[tuple[Check, set[str]]] = (
     (dead, {SYMMETRIC, VANISHING, RATE_TOO_HIGH, EXPLODING}),
     (rate_too_low, {*START, RATE_TOO_HIGH}),
     (label_noise, set()),
-    (imbalance, {*START, *SLOW}),
+    (imbalance, {*START, *SLOW, LABEL_NOISE}),
     (small_batch, set()),
     (stale_statistics, {*START, SMALL_BATCH, RATE_TOO_HIGH}),
     (over_regularized, {*START, *SLOW}),
@@ -133,11 +133,15 @@ CHECKS: Sequence[tuple[Check, set[str]]] = (
     (collapsed, {IMBALANCE}),
     (at_chance, set()),
 )
-"""Each with the causes that explain its finding away."""
+"""Checks, each with the causes that explain its finding."""
 
 
-def brief(told: Mapping[str, str]) -> str:
-    """Return one line for a log from a trial's labels; empty for a healthy one."""
-    parts = [f"{name.removeprefix(LABEL + '.')}: {text}" for name, text in told.items() if name.startswith(LABEL + ".")]
-    parts += [text for name, text in told.items() if name.startswith("warning.")]
+def brief(trial_labels: Mapping[str, str]) -> str:
+    """Return a one-line summary of a trial's labels; empty for a healthy trial."""
+    parts = [
+        f"{name.removeprefix(LABEL + '.')}: {text}"
+        for name, text in trial_labels.items()
+        if name.startswith(LABEL + ".")
+    ]
+    parts += [text for name, text in trial_labels.items() if name.startswith("warning.")]
     return " | ".join(parts)

@@ -1,4 +1,4 @@
-"""What is given away of a trained network: the model from pixels to logits, its confusion matrix, its card."""
+"""Export of a trained network: the model from pixels to logits, its confusion matrix and its card."""
 
 import csv
 import importlib.util
@@ -11,50 +11,50 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_objectives.efficientnet.card import model_card
 from bo_objectives.efficientnet.checkpoint import unwritable
-from bo_objectives.efficientnet.trial import Trained, Trial
+from bo_objectives.efficientnet.model_card import model_card
+from bo_objectives.efficientnet.training_run import Trained, TrainingRun
 
 MODEL, METRICS, CONFUSION, PICTURE, CARD = (
     "model.keras", "metrics.json", "confusion_matrix.csv", "confusion_matrix.png", "README.md"
 )  # fmt: skip
 
 
-def export(trial: Trial, trained: Trained, directory: Path) -> dict[str, float]:
-    """Looks at the test images once, and writes everything into the folder; the metrics.
+def export(trial: TrainingRun, trained: Trained, directory: Path) -> dict[str, float]:
+    """Evaluate the test images once, write all files into a folder, and return the metrics.
 
     Raises:
-        TrialFailed: CRASHED, where the folder can't be written.
+        TrialFailed: CRASHED, as the folder cannot be written.
     """
     tested = trial.test(trained)
     metrics = {**trained.metrics, **tested.metrics}
-    traced = trial.traced(trained, metrics)
+    provenance = trial.provenance(trained, metrics)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        whole(trial, trained).save(directory / MODEL)
-        (directory / METRICS).write_text(json.dumps({**traced, "metrics": metrics}, indent=2) + "\n", "utf-8")
-        write_confusion(directory / CONFUSION, tested.confusion, traced["classes"])
+        full_model(trial, trained).save(directory / MODEL)
+        (directory / METRICS).write_text(json.dumps({**provenance, "metrics": metrics}, indent=2) + "\n", "utf-8")
+        write_confusion(directory / CONFUSION, tested.confusion, provenance["classes"])
         has_picture = importlib.util.find_spec("matplotlib") is not None
         if has_picture:
-            draw_confusion(directory / PICTURE, tested.confusion, traced["classes"])
-        (directory / CARD).write_text(model_card(traced, metrics, PICTURE if has_picture else ""), "utf-8")
+            draw_confusion(directory / PICTURE, tested.confusion, provenance["classes"])
+        (directory / CARD).write_text(model_card(provenance, metrics, PICTURE if has_picture else ""), "utf-8")
     except OSError as error:
         raise unwritable(directory, error) from error
     return metrics
 
 
-def whole(trial: Trial, trained: Trained) -> keras.Model:
-    """Pixels (B, s, s, 3) in 0–255 to logits (B, classes), with the part below the cache, for inference."""
+def full_model(trial: TrainingRun, trained: Trained) -> keras.Model:
+    """Return the model from pixels (B, s, s, 3) in 0–255 to logits (B, classes), including the part below the cache."""
     network = keras.Model(trained.network.input, trained.network.output)  # without our optimizer
-    if not trial.bench.is_cached(trial.choice):
+    if not trial.context.is_cached(trial.config):
         return network
-    bottom = trial.bench.material(trial.choice.image_size).bottom(trial.choice.unfreeze_top)
+    bottom = trial.context.data_and_backbone(trial.config.image_size).bottom(trial.config.unfreeze_top)
     pixels = keras.Input(bottom.input_shape[1:])
     return keras.Model(pixels, network(bottom(pixels, training=False)), name="efficientnet_tuned")
 
 
 def write_confusion(path: Path, confusion: NDArray[np.int64], classes: Sequence[str]) -> None:
-    """A row for each true class, a column for each predicted one."""
+    """Write a CSV with a row for each true class and a column for each predicted one."""
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["true \\ predicted", *classes])
@@ -62,7 +62,7 @@ def write_confusion(path: Path, confusion: NDArray[np.int64], classes: Sequence[
 
 
 def draw_confusion(path: Path, confusion: NDArray[np.int64], classes: Sequence[str]) -> None:
-    """The same as a picture; shades are shares of the true class."""
+    """Draw the confusion matrix; shades are shares of the true class."""
     from matplotlib.figure import Figure
 
     side = 1.8 + 0.6 * len(classes)

@@ -1,7 +1,7 @@
-"""Features below the trained blocks, computed once for each set of images and kept in memory and on disk.
+"""Features below the trained blocks, computed once for each set of images and cached in memory and on disk.
 
-The name on disk is a hash of everything that the features depend on: network, weights, preprocessing, cut, pixels.
-Processes may share the folder: a file appears whole or not at all.
+The file name is a hash of everything that the features depend on: network, weights, preprocessing, cut, pixels.
+Processes may share the folder, as files are written atomically.
 """
 
 import hashlib
@@ -20,31 +20,31 @@ from bo_objectives.efficientnet.data import PORTION, Images
 
 Features = NDArray[np.float32]
 
-BATCH = 64
-MOST_BYTES_IN_MEMORY = 2**30
+BATCH_SIZE = 64
+MAX_BYTES_IN_MEMORY = 2**30
 
 
 class FeatureCache:
-    """Features (n, h, w, C) by key; the least recently used leave memory first."""
+    """A cache of features (n, h, w, C) by key; the least recently used leave memory first."""
 
     def __init__(
-        self, directory: Path, precision: str = "float32", share: int = 1, most_bytes: int = MOST_BYTES_IN_MEMORY
+        self, directory: Path, precision: str = "float32", share: int = 1, max_bytes: int = MAX_BYTES_IN_MEMORY
     ) -> None:
         self._directory = directory
         self._precision = precision
         self._share = share
-        self._most_bytes = most_bytes
-        self._kept: OrderedDict[str, Features] = OrderedDict()
+        self._max_bytes = max_bytes
+        self._cached: OrderedDict[str, Features] = OrderedDict()
 
     def get(self, backbone: Backbone, k: int, images: Images) -> Features:
-        """What `backbone.bottom(k)` makes of the images."""
+        """Return the output of `backbone.bottom(k)` for the images."""
         key = _key(backbone, k, images, self._precision)
-        if key not in self._kept:
-            self._kept[key] = self._load_or_make(key, backbone, k, images)
-        self._kept.move_to_end(key)
-        while len(self._kept) > 1 and sum(f.nbytes for f in self._kept.values()) > self._most_bytes:
-            self._kept.popitem(last=False)
-        return self._kept[key]
+        if key not in self._cached:
+            self._cached[key] = self._load_or_make(key, backbone, k, images)
+        self._cached.move_to_end(key)
+        while len(self._cached) > 1 and sum(f.nbytes for f in self._cached.values()) > self._max_bytes:
+            self._cached.popitem(last=False)
+        return self._cached[key]
 
     def _load_or_make(self, key: str, backbone: Backbone, k: int, images: Images) -> Features:
         path = self._directory / f"{key}.npy"
@@ -61,19 +61,19 @@ class FeatureCache:
         return self._load(path)
 
     def _load(self, path: Path) -> Features:
-        """Mapped where it would take more memory than there is for all."""
-        is_mapped = path.stat().st_size > self._most_bytes
-        found: Features = np.load(path, mmap_mode="r" if is_mapped else None, allow_pickle=False)
-        return found
+        """Load a file, memory-mapped if it exceeds the memory limit."""
+        is_mapped = path.stat().st_size > self._max_bytes
+        features: Features = np.load(path, mmap_mode="r" if is_mapped else None, allow_pickle=False)
+        return features
 
 
 def compute(backbone: Backbone, k: int, images: Images, path: Path, share: int = 1) -> None:
-    """Writes the features (n, h, w, C), in inference, batch by batch, so that no part need fit in memory."""
+    """Write features (n, h, w, C) to a file, batch by batch, so that they need not fit in memory."""
     bottom: Any = backbone.bottom(k)
     features = np.lib.format.open_memmap(path, "w+", np.float32, (len(images), *bottom.output_shape[1:]))
     for start in range(0, len(images), PORTION):
         pixels = np.asarray(images.pixels[start : start + PORTION])
-        features[start : start + PORTION] = predicted(bottom, pixels, BATCH, share)
+        features[start : start + PORTION] = predicted(bottom, pixels, BATCH_SIZE, share)
     features.flush()
 
 

@@ -1,6 +1,6 @@
-"""The vocabulary of the diagnosis: kinds of findings, thresholds, and what they are judged by.
+"""The kinds of findings, their thresholds, and the settings that they depend on.
 
-H is the loss of guessing by the shares of the classes; see `diagnosis.py`.
+H is the loss of predicting the class frequencies; see `diagnosis.py`.
 """
 
 import math
@@ -33,62 +33,64 @@ KINDS = (
     LABEL_NOISE, IMBALANCE, SMALL_BATCH, STALE_STATISTICS, OVER_REGULARIZED, FEW_STEPS, OVERFITTING, UNDERFITTING,
     COLLAPSED, AT_CHANCE,
 )  # fmt: skip
-"""Causes before what follows from them; diagnose() lists findings in this order."""
+"""Kinds of findings, causes before consequences; `diagnose` uses this order."""
 SYMPTOMS = {COLLAPSED, AT_CHANCE}
-"""Facts that have a cause. Their remedy is that of the cause, where one was found."""
+"""Findings that have a cause, and get the remedy of that cause if it was found."""
 
 STILL_IMPROVING = "still_improving"
 SMALL_VALIDATION = "small_validation"
 
 LABEL = "diagnosis"
 NOTE = "note"
-MOST_IN_LABEL = 256  # characters
-MOST_DEAD = 0.5
-NEARLY_ALL = 0.9
-"""Dead channels, in the body of a network from scratch that learned all the same: some die in a sound training too."""
-VANISHED = 1e-4
-"""Of the upper layers' gradient, the lower layers'."""
-NO_SIGNAL = 1e-3
-"""Root mean square of the outputs of the head's convolution."""
-EXPLODED_LOSS = 5.0
-"""In ln C, before the first step."""
-EXPLODED_GRADIENT = 100.0
-"""Norm of all gradients at the first step; a sound start has about 1."""
-NOISY_BATCH = 0.45
-"""Batches of five independent images."""
-UNLEARNED = 0.6
+MAX_LABEL_LENGTH = 256  # characters
+MAX_DEAD = 0.5
+MAX_DEAD_IN_BODY = 0.9
+"""Maximum share of dead channels in the body of a network from scratch that learned: some die in a sound training."""
+MIN_GRADIENT_RATIO = 1e-4
+"""Minimum ratio of the lower layers' gradient to the upper layers'."""
+MIN_HEAD_RMS = 1e-3
+"""Minimum root mean square of the outputs of the head's convolution."""
+MAX_INITIAL_LOSS = 5.0
+"""Maximum loss before the first step, in units of ln C."""
+MAX_INITIAL_GRADIENT = 100.0
+"""Maximum norm of all gradients at the first step; a sound start has about 1."""
+MAX_BATCH_NOISE = 0.45
+"""Noise of batches of five independent images."""
+MAX_LEARNED_LOSS = 0.6
 """Training loss in H above which a training has learned little."""
 LEARNED_ACCURACY = 0.8
 """Balanced training accuracy from which a training has learned, whatever its loss."""
-NARROW_RANGE = 64.0
-"""Of 255."""
-FEWEST_COPIES, LEAST_COPIED = 3, 0.02
-SMALL_STEP = 2.5e-3
+MIN_PIXEL_RANGE = 64.0
+"""In levels from 0 to 255."""
+MIN_COPIES, MIN_COPIED_SHARE = 3, 0.02
+MIN_STEP_CHANGE = 2.5e-3
 """Change of a kernel by one step, relative to the kernel."""
-SMALL_MOVE = 0.3
-"""Change of a kernel by all steps together, likewise."""
-LARGE_MOVE = 3.0
-"""Change of a kernel in the first epoch, likewise."""
-FEW = 60
-"""Optimizer steps."""
-RISEN, RISEN_SHARE = 0.02, 0.15
-"""Rise of the validation loss, in H and of its best, that isn't noise."""
-MEMORIZED = 0.1
-"""Of the validation loss, the training loss."""
+MIN_TOTAL_CHANGE = 0.3
+"""Change of a kernel by all steps together, relative to the kernel."""
+MAX_FIRST_EPOCH_CHANGE = 3.0
+"""Change of a kernel in the first epoch, relative to the kernel."""
+MIN_STEPS = 60
+"""Number of optimizer steps."""
+MIN_DOMINANCE = 3.0
+"""Ratio of the largest class to the next one above which the largest dominates."""
+MIN_RISE, MIN_RISE_SHARE = 0.02, 0.15
+"""Significant rise of the validation loss, in H and relative to its best value."""
+MAX_MEMORIZED_RATIO = 0.1
+"""Ratio of the training loss to the validation loss."""
 STRONG_DROPOUT, STRONG_SMOOTHING, STRONG_DECAY, STRONG_AUGMENTATION = 0.75, 0.4, 3.0, 0.75
-LEAST_VALIDATION = 30
-"""Validation images; with fewer, an accuracy of 0.8 has a standard error above 0.07."""
+MIN_VALIDATION = 30
+"""Number of validation images; with fewer, an accuracy of 0.8 has a standard error above 0.07."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the diagnosis needs to know of the trial's parameters and images."""
+    """The trial's parameters and properties of its images that the diagnosis needs."""
 
     shares: Sequence[float]
-    """How often each class occurs in training."""
+    """Relative frequency of each class in training."""
     batch_size: int
     norm: str
-    """The one whose statistics or scales are trained."""
+    """The norm whose statistics or scales are trained."""
     mode: str
     norm_scope: str = HEAD_ONLY
     dropout: float = 0.0
@@ -96,11 +98,11 @@ class Setting:
     weight_decay: float = 0.0
     augmentation: float = 0.0
     validation_images: int = 0
-    """0 where that isn't known."""
+    """0 if unknown."""
     copies: float = 0.0
     """Share of the validation images that have a copy among the training images."""
     left_out: int = 0
-    """Images of a given split that a later part has too, and that were left out of theirs."""
+    """Number of images that were removed, as a later part of the given split contains them too."""
     pixel_range: tuple[float, float] = (0.0, 255.0)
 
     @property
@@ -110,22 +112,43 @@ class Setting:
 
     @property
     def uniform(self) -> float:
-        """ln C, the loss of guessing every class alike: about that of a sound start, however unbalanced the classes."""
+        """Loss of a uniform prediction, ln C: about that of a sound start, however unbalanced the classes are."""
         return math.log(max(2, len(self.shares)))
 
     @property
     def chance_accuracy(self) -> float:
-        """The greatest accuracy of always guessing one class that is likely: two standard errors above its mean."""
+        """Upper bound on the accuracy of always predicting one class: two standard errors above its mean."""
+        return max(self.shares, default=1.0) + 2 * self._accuracy_error
+
+    @property
+    def noise_accuracy(self) -> float:
+        """Upper bound on the validation accuracy of a network that memorized labels without meaning.
+
+        It is `chance_accuracy`, except where one class dominates. There a network that recognizes this class alone has
+        the accuracy of always predicting it, and memorized random labels lower the accuracy, to Σ p²: the bound is two
+        standard errors below the accuracy of always predicting one class.
+        """
+        return self.chance_accuracy - (4 * self._accuracy_error if self.is_dominated else 0.0)
+
+    @property
+    def is_dominated(self) -> bool:
+        """Whether one class is much larger than each other one."""
+        *_, second, largest = 0.0, 0.0, *sorted(self.shares)
+        return second > 0 and largest >= MIN_DOMINANCE * second
+
+    @property
+    def _accuracy_error(self) -> float:
+        """Standard error of the validation accuracy of always predicting the most common class."""
         p = max(self.shares, default=1.0)
-        return p + 2 * math.sqrt(p * (1 - p) / (self.validation_images or 100))
+        return math.sqrt(p * (1 - p) / (self.validation_images or 100))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault, with what shows it and what to change."""
+    """A fault with its evidence and remedy."""
 
     kind: str
     evidence: str
     remedy: str
     epoch: int | None = None
-    """In which it began, where that can be told."""
+    """The epoch in which it began, if known."""

@@ -1,109 +1,200 @@
-"""What there is in the data, said in a few lines before the first trial: classes, parts, copies, ignored files."""
+"""Inspection of a network: the outputs of each layer for some images, and the predictions.
 
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+n images; a layer's outputs are (n, …, C) with C channels.
+"""
 
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_objectives.efficientnet import data, sources
-from bo_objectives.efficientnet.data import TEST, TRAIN, VALIDATION, Images, Remark, printable
-from bo_objectives.efficientnet.decoding import Decoder
-from bo_objectives.errors import SetupError
+from bo_objectives.efficientnet.batches import Inputs
+from bo_objectives.efficientnet.history import LayerStats, NetworkInspection, Outcome
+from bo_objectives.efficientnet.model import HEAD, LOGITS
+from bo_objectives.efficientnet.names import BATCH
 
-logger = logging.getLogger("bo_objectives")
+Array = NDArray[Any]
 
-MOST_CLASSES = 20
-MOST_EXAMPLES = 3
-
-
-def inspect(source: str, fold: int, image_size: int, decoder: Decoder) -> None:
-    """Read every picture once and log what there is.
-
-    Raises:
-        SetupError: a picture can't be read, a class is too small, or a fold is asked for and validation is given.
-    """
-    shown = printable(source)
-    try:
-        images = sources.load(source, image_size, decoder)
-    except OSError as error:
-        raise SetupError(f"the images of {shown} can't be read or kept on disk ({error}); repair this") from error
-    if fold and VALIDATION in images.given:
-        raise SetupError(
-            f"option fold is {fold}, and {shown} has a validation part of its own, which is used in every fold: leave "
-            "fold at 0, or remove that part"
-        )
-    tell(source, fold, images)
+TINY = 1e-6
+MAX_FEATURES, MAX_PIXELS = 64, 16
+"""Number of images inspected, for networks that begin at cached features and at pixels."""
+MAX_EVALUATED_FEATURES, MAX_EVALUATED_PIXELS = 512, 128
+"""Number of images of each part predicted after training, likewise."""
+EVALUATION_BATCH = 32
 
 
-def tell(source: str, fold: int, images: Images) -> None:
-    """Log the classes, the images by part and class, copies, and what was ignored or assumed.
+@dataclass(frozen=True)
+class InspectionSample:
+    """Some training and validation images, as the network's inputs, with one-hot labels."""
 
-    Raises:
-        SetupError: a class is too small.
-    """
-    try:
-        data.check_classes(images.labels, images.classes, images.first, images.given)
-    except SetupError as error:
-        raise SetupError(f"{printable(source)}: {error}") from error
-    places = data.split_indices(images.labels, fold, images.first, images.given)
-    for level, text in [*_parts(source, fold, images, places), *images.remarks, *_copies(images)]:
-        logger.log(level, "%s", text)
+    train: tuple[Array, Array]
+    validation: tuple[Array, Array]
+    parts: tuple[tuple[Inputs, Array], tuple[Inputs, Array]]
+    """All training and validation images."""
+
+    @classmethod
+    def of(cls, train: tuple[Inputs, Array], validation: tuple[Inputs, Array]) -> "InspectionSample":
+        """Return a sample, the same at every call."""
+        return cls(_select(*train), _select(*validation), (train, validation))
 
 
-def _parts(source: str, fold: int, images: Images, places: dict[str, NDArray[np.int64]]) -> Iterator[Remark]:
-    names = ", ".join(map(printable, images.classes[:MOST_CLASSES]))
-    more = f" and {len(images.classes) - MOST_CLASSES} more" if len(images.classes) > MOST_CLASSES else ""
-    yield (
-        logging.INFO,
-        f"data {printable(source)}: {len(images)} images of {len(images.classes)} classes: {names}{more}",
+def inspect(network: keras.Model, sample: InspectionSample, norm: str, batch_size: int) -> NetworkInspection:
+    """Return the state of the network."""
+    outputs = dict(_outputs(network, sample.train[0]))
+    logits = next(array for name, array in outputs.items() if name == LOGITS)
+    maps = next(array for name, array in outputs.items() if name == f"{HEAD}conv")
+    predicted = _array(network(sample.validation[0], training=False)).argmax(-1)
+    alike = {f"{HEAD}conv": _alike(network.get_layer(f"{HEAD}conv").kernel.numpy())}
+    return NetworkInspection(
+        loss=cross_entropy(logits, sample.train[1]),
+        layers=[_layer(name, array, alike.get(name, False)) for name, array in outputs.items()],
+        commonest=float(np.bincount(predicted).max() / len(predicted)),
+        batch_noise=batch_noise(maps, batch_size) if norm == BATCH else None,
+        statistics=_statistics(network),
     )
-    for part, chosen in places.items():
-        how = "given" if part in images.given else f"split by class, fold {fold}" if part != TEST else "split by class"
-        counts = np.bincount(images.labels[chosen], minlength=len(images.classes))
-        yield logging.INFO, f"{part} ({how}): {len(chosen)} images: {_counted(images.classes, counts)}"
 
 
-def _counted(classes: Sequence[str], counts: Iterable[int]) -> str:
-    """By class; the range alone where there are many."""
-    found = list(counts)
-    if len(found) > MOST_CLASSES:
-        return f"{min(found)} to {max(found)} of each class"
-    return ", ".join(f"{printable(name)} {n}" for name, n in zip(classes, found, strict=True))
+def with_outcomes(inspection: NetworkInspection, network: keras.Model, sample: InspectionSample) -> NetworkInspection:
+    """Return the inspection with predictions for training and validation images, about as many of each class."""
+    train, validation = (_outcome(network, *images) for images in sample.parts)
+    return replace(inspection, train=train, validation=validation)
 
 
-def _copies(images: Images) -> Iterator[Remark]:
-    first = images.first
-    copies = np.flatnonzero(first != np.arange(len(images)))
-    if not len(copies):
-        return
-    told = f"{len(copies)} images are copies of others, equal in every pixel ({_examples(images, copies, first)})"
-    yield logging.WARNING, f"{told}; a picture and its copies are always in one part of the split"
-    contrary = copies[images.labels[copies] != images.labels[first[copies]]]
-    if len(contrary):
-        told = f"{len(contrary)} of these are in different classes ({_examples(images, contrary, first)})"
-        yield logging.WARNING, f"{told}: one of the labels must be wrong; correct or remove them"
-    for part, leaked in data.leaks(first, images.given).items():
-        if len(leaked):
-            later = "validation or test" if part == TRAIN else "test"
-            told = f"LEAKAGE in the given split: {len(leaked)} images of {part} are in {later}, too"
-            yield logging.WARNING, f"{told} ({_leaks(images, leaked)}); they are left out of {part}"
+def _outcome(network: keras.Model, inputs: Inputs, one_hot: Array) -> Outcome:
+    labels = one_hot.argmax(-1)
+    limit = MAX_EVALUATED_PIXELS if inputs.dtype == np.uint8 else MAX_EVALUATED_FEATURES
+    rows = stratified(labels, max(1, limit // one_hot.shape[-1]))
+    batches = np.array_split(rows, math.ceil(len(rows) / EVALUATION_BATCH))
+    logits = np.concatenate([_array(network(np.asarray(inputs[batch]), training=False)) for batch in batches])
+    return outcome(logits, labels[rows], np.bincount(labels, minlength=one_hot.shape[-1]) / len(labels))
 
 
-def _examples(images: Images, copies: NDArray[np.int64], first: NDArray[np.int64]) -> str:
-    pairs = [f"{_name(images, first[i])} = {_name(images, i)}" for i in copies[:MOST_EXAMPLES]]
-    return "; ".join(pairs) + ("; …" if len(copies) > MOST_EXAMPLES else "")
+def stratified(labels: Array, limit: int) -> Array:
+    """Return the rows of at most `limit` images of each class, increasing; the same at every call."""
+    rng = np.random.default_rng(0)
+    chosen = [rng.permutation(np.flatnonzero(labels == label))[:limit] for label in np.unique(labels)]
+    return np.sort(np.concatenate(chosen))
 
 
-def _leaks(images: Images, leaked: NDArray[np.int64]) -> str:
-    order = {part: i for i, part in enumerate(data.PARTS)}
-    given = np.array([order[part] for part in images.given])
-    pairs = []
-    for i in leaked[:MOST_EXAMPLES]:
-        same = np.flatnonzero(images.first == images.first[i])
-        pairs.append(f"{_name(images, i)} = {_name(images, same[given[same].argmax()])}")
-    return "; ".join(pairs) + ("; …" if len(leaked) > MOST_EXAMPLES else "")
+def outcome(logits: Array, labels: Array, shares: Array) -> Outcome:
+    """Return a summary of predictions.
+
+    Args:
+        logits: (n, classes).
+        labels: (n,).
+        shares: (classes,) weights of the classes.
+    """
+    C = logits.shape[-1]
+    counts = np.bincount(labels, minlength=C)
+    weights = (shares / np.maximum(counts, 1))[labels]
+    weights = weights / weights.sum()
+    scaled = np.nan_to_num(logits.astype(np.float64), nan=0.0, posinf=1e30, neginf=-1e30)
+    scaled = scaled - scaled.max(-1, keepdims=True)
+    log_p = scaled - np.log(np.exp(scaled).sum(-1, keepdims=True))
+    losses, predicted_labels = -log_p[np.arange(len(labels)), labels], log_p.argmax(-1)
+    loss = float(weights @ losses)
+    predicted = np.bincount(predicted_labels, weights, minlength=C)
+    hits = np.bincount(labels, predicted_labels == labels, minlength=C)
+    return Outcome(
+        images=len(labels),
+        loss=loss,
+        loss_std=math.sqrt(float(weights @ (losses - loss) ** 2)),
+        accuracy=float(weights @ (predicted_labels == labels)),
+        entropy=float(weights @ -(np.exp(log_p) * log_p).sum(-1)),
+        commonest=float(predicted.max()),
+        recalls=[float(hit / count) if count else None for hit, count in zip(hits, counts, strict=True)],
+        counts=[int(count) for count in counts],
+    )
 
 
-def _name(images: Images, index: int) -> str:
-    return printable(images.names[index]) if images.names else f"image {index}"
+def _statistics(network: keras.Model) -> dict[str, float]:
+    """Return the sum of the magnitudes of the moving averages of each batch normalization below the head."""
+    statistics = {}
+    for layer in network._flatten_layers(include_self=False, recursive=True):
+        if isinstance(layer, keras.layers.BatchNormalization) and not layer.name.startswith(HEAD):
+            averages = (_array(layer.moving_mean), _array(layer.moving_variance))
+            statistics[layer.name] = float(sum(np.abs(a).sum(dtype=np.float64) for a in averages))
+    return statistics
+
+
+def batch_noise(maps: Array, batch_size: int) -> float | None:
+    """Return the median over channels of the standard deviation of batch means, in standard deviations of the values.
+
+    For independent images it is 1/√batch_size. None with fewer than two batches.
+
+    Args:
+        maps: (n, …, C).
+        batch_size: images in a batch.
+    """
+    batches = len(maps) // batch_size
+    if batches < 2:
+        return None
+    C = maps.shape[-1]
+    means = maps[: batches * batch_size].reshape(batches, -1, C).mean(1)
+    spread = maps.mean(tuple(range(1, maps.ndim - 1))).std(0)
+    is_varying = spread > TINY
+    return float(np.median(means.std(0, ddof=1)[is_varying] / spread[is_varying])) if is_varying.any() else None
+
+
+def _select(inputs: Inputs, one_hot: Array) -> tuple[Array, Array]:
+    limit = MAX_PIXELS if inputs.dtype == np.uint8 else MAX_FEATURES
+    rows = np.sort(np.random.default_rng(0).permutation(len(one_hot))[:limit])
+    return np.asarray(inputs[rows]), one_hot[rows]
+
+
+def _outputs(model: keras.Model, x: Any) -> Iterator[tuple[str, Array]]:
+    """Yield the outputs of the head's layers and of the trainable activations below, lowest first.
+
+    The outermost models are chains; the activations of a network that branches are computed at once.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        if not isinstance(layer, keras.Model):
+            x = layer(x, training=False) if layer._call_has_training_arg else layer(x)
+            if layer.name.startswith(HEAD):
+                yield layer.name, _array(x)
+        elif not layer.trainable_variables:
+            x = layer(x, training=False)
+        elif any(isinstance(inner, keras.Model) for inner in layer.layers):
+            yield from _outputs(layer, x)
+            x = layer(x, training=False)
+        else:
+            names = [inner.name for inner in layer.layers if inner.name.endswith("activation")]
+            outputs = [layer.get_layer(name).output for name in names]
+            *inner_outputs, x = keras.Model(layer.input, [*outputs, layer.output])(x, training=False)
+            yield from zip(names, map(_array, inner_outputs), strict=True)
+
+
+def _layer(name: str, array: Array, alike: bool) -> LayerStats:
+    C = array.shape[-1]
+    channels = array.reshape(-1, C)
+    rms = float(np.sqrt(np.mean(np.square(channels, dtype=np.float64))))
+    is_rectifier = name.endswith(("relu", "activation"))
+    dead = float(np.mean(~channels.any(0))) if is_rectifier else 0.0
+    return LayerStats(name, rms, dead, alike)
+
+
+def _alike(kernel: Array) -> bool:
+    """Return whether all output channels have the same weights."""
+    return kernel.shape[-1] > 1 and float(np.ptp(kernel, axis=-1).max()) <= TINY * float(np.abs(kernel).max())
+
+
+def cross_entropy(logits: Array, one_hot: Array) -> float:
+    """Return the mean cross-entropy in nats; infinite if it is not finite.
+
+    Args:
+        logits: (n, classes).
+        one_hot: (n, classes).
+    """
+    shifted = logits - logits.max(-1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(-1)) - (shifted * one_hot).sum(-1)
+    return float(losses.mean()) if np.isfinite(losses).all() else math.inf
+
+
+def _array(tensor: Any) -> Array:
+    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32")))

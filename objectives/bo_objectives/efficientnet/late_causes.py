@@ -1,4 +1,4 @@
-"""Causes that lie in the learning rate and in what came of the training, and symptoms that have a cause."""
+"""Checks for causes in the learning rate and the result, and for symptoms that have a cause."""
 
 import math
 from itertools import pairwise
@@ -7,54 +7,55 @@ from statistics import fmean, median
 from bo_objectives.efficientnet.findings import (
     AT_CHANCE,
     COLLAPSED,
-    EXPLODED_LOSS,
-    FEW,
     FEW_STEPS,
     IMBALANCE,
     LABEL_NOISE,
-    LARGE_MOVE,
-    MEMORIZED,
+    MAX_FIRST_EPOCH_CHANGE,
+    MAX_INITIAL_LOSS,
+    MAX_LEARNED_LOSS,
+    MAX_MEMORIZED_RATIO,
+    MIN_RISE,
+    MIN_RISE_SHARE,
+    MIN_STEP_CHANGE,
+    MIN_STEPS,
+    MIN_TOTAL_CHANGE,
     OVER_REGULARIZED,
     OVERFITTING,
     RATE_TOO_HIGH,
     RATE_TOO_LOW,
-    RISEN,
-    RISEN_SHARE,
-    SMALL_MOVE,
-    SMALL_STEP,
     STRONG_AUGMENTATION,
     STRONG_DECAY,
     STRONG_DROPOUT,
     STRONG_SMOOTHING,
     UNDERFITTING,
-    UNLEARNED,
     Finding,
     Setting,
 )
-from bo_objectives.efficientnet.learned import is_below_chance, is_falling, is_unlearned
+from bo_objectives.efficientnet.history import TrainingHistory
+from bo_objectives.efficientnet.learned import are_classes_recognized, is_below_chance, is_falling, is_unlearned
 from bo_objectives.efficientnet.names import FROZEN
-from bo_objectives.efficientnet.record import Record
 
 # ── the learning rate
 
 
-def is_drowned(record: Record, setting: Setting) -> bool:
-    """Whether dropout makes most of the training loss: the same images have a lower one in inference."""
+def is_dropout_dominant(record: TrainingHistory, setting: Setting) -> bool:
+    """Return whether dropout causes most of the training loss: the same images have a lower loss in inference."""
     outcome = record.after.train if record.after else None
     if setting.dropout < STRONG_DROPOUT or outcome is None or record.before is None:
         return False
     return outcome.loss < min(record.before.loss, record.best["train_loss"])
 
 
-def rate_too_high(record: Record, setting: Setting) -> Finding | None:
+def rate_too_high(record: TrainingHistory, setting: Setting) -> Finding | None:
+    """Find a loss that diverged or rose, or kernels that changed too much."""
     if record.diverged:
         return Finding(
             RATE_TOO_HIGH, f"the loss became infinite or no number in epoch {record.diverged}",
             "divide lr_head by 10, or set warmup and clip_norm", record.diverged,
         )  # fmt: skip
-    start = min(record.before.loss, EXPLODED_LOSS * setting.uniform) if record.before else setting.uniform
+    start = min(record.before.loss, MAX_INITIAL_LOSS * setting.uniform) if record.before else setting.uniform
     ceiling = max(start, setting.uniform)
-    losses = [] if is_drowned(record, setting) else [point["train_loss"] for point in record.curve]
+    losses = [] if is_dropout_dominant(record, setting) else [point["train_loss"] for point in record.curve]
     over = [epoch for epoch, loss in enumerate(losses, 1) if loss > 1.5 * ceiling]
     if over:
         evidence = (
@@ -66,14 +67,14 @@ def rate_too_high(record: Record, setting: Setting) -> Finding | None:
         evidence = f"the training loss rose in {len(rises)} of {len(losses) - 1} epochs, first in epoch {rises[0] + 1}"
         return Finding(RATE_TOO_HIGH, evidence, "divide lr_head by 3, or set schedule=cosine", rises[0] + 1)
     moved = max(record.updates[0].values(), default=0.0) if record.updates else 0.0
-    if moved > LARGE_MOVE and is_unlearned(record, setting):
+    if moved > MAX_FIRST_EPOCH_CHANGE and is_unlearned(record, setting):
         evidence = f"the first epoch changed a kernel to {moved:.1f} times its size, and little was learned"
         return Finding(RATE_TOO_HIGH, evidence, "divide lr_head by 10, or set warmup", 1)
     return None
 
 
-def rate_too_low(record: Record, setting: Setting) -> Finding | None:
-    """Little was learned, and the kernels hardly moved, or moved evenly all the time."""
+def rate_too_low(record: TrainingHistory, setting: Setting) -> Finding | None:
+    """Find a training that learned little, while kernels hardly moved, or moved evenly all the time."""
     losses = [point["train_loss"] for point in record.curve]
     if len(losses) < 2 or not is_unlearned(record, setting):
         return None
@@ -81,7 +82,7 @@ def rate_too_low(record: Record, setting: Setting) -> Finding | None:
     moved = [median(epoch.values()) for epoch in record.updates if epoch]
     if moved and sum(record.steps):
         step = sum(moved) / sum(record.steps)
-        if step > SMALL_STEP or sum(moved) > SMALL_MOVE:
+        if step > MIN_STEP_CHANGE or sum(moved) > MIN_TOTAL_CHANGE:
             return None
         evidence = (
             f"the kernels changed by {sum(moved):.2%} of their size in {sum(record.steps)} steps, and the training "
@@ -102,48 +103,55 @@ def rate_too_low(record: Record, setting: Setting) -> Finding | None:
 # ── what came of it
 
 
-def label_noise(record: Record, setting: Setting) -> Finding | None:
-    """The training images are memorized, and nothing of that holds for others."""
+def label_noise(record: TrainingHistory, setting: Setting) -> Finding | None:
+    """Find memorized training images whose labels do not generalize."""
     if len(record.curve) < 3:
         return None
-    last, held = record.curve[-1]["train_accuracy"], fmean(point["val_accuracy"] for point in record.curve)
     largest = max(setting.shares, default=1.0)
-    if last < largest + 0.3 * (1 - largest) or held > setting.chance_accuracy or is_below_chance(record, setting):
+    learned = [point for point in record.curve if point["train_accuracy"] >= largest + 0.3 * (1 - largest)]
+    if record.curve[-1] not in learned or is_below_chance(record, setting):
+        return None
+    validation_accuracy = fmean(point["val_accuracy"] for point in learned)  # before, it is low for any labels
+    if validation_accuracy > setting.noise_accuracy:
         return None
     return Finding(
         LABEL_NOISE,
-        f"the training accuracy is {last:.2f} and the validation accuracy {held:.2f}, where always guessing one class "
-        f"has {largest:.2f}: what was learned doesn't hold for other images",
+        f"the training accuracy is {record.curve[-1]['train_accuracy']:.2f} and the validation accuracy "
+        f"{validation_accuracy:.2f}, where always guessing one class has {largest:.2f}: what was "
+        "learned does not hold for other images",
         "check that labels belong to their images, and that both parts come from the same source",
     )
 
 
-def imbalance(record: Record, setting: Setting) -> Finding | None:
-    """Rare classes are missed while the common ones are found."""
+def imbalance(record: TrainingHistory, setting: Setting) -> Finding | None:
+    """Find rare classes that are missed while the common ones are recognized."""
     outcome = record.after.validation if record.after else None
     if outcome is None:
         return None
     C = len(setting.shares)
-    told = [(s, r, n) for s, r, n in zip(setting.shares, outcome.recalls, outcome.counts, strict=True) if r is not None]
-    rare = [(r, n) for s, r, n in told if s < 0.5 / C]
-    common = [(r, n) for s, r, n in told if s >= 0.5 / C]
+    by_class = [
+        (s, r, n) for s, r, n in zip(setting.shares, outcome.recalls, outcome.counts, strict=True) if r is not None
+    ]
+    rare = [(r, n) for s, r, n in by_class if s < 0.5 / C]
+    common = [(r, n) for s, r, n in by_class if s >= 0.5 / C]
     if sum(n for _, n in rare) < 3 or not common:
         return None
     of_rare, of_common = (sum(r * n for r, n in group) / sum(n for _, n in group) for group in (rare, common))
     if of_rare >= 0.5 or of_common < of_rare + 0.4:
         return None
-    balanced = fmean(r for _, r, _ in told)
+    balanced = fmean(r for _, r, _ in by_class)
     return Finding(
         IMBALANCE,
         f"{of_rare:.0%} of the rare classes' validation images are found and {of_common:.0%} of the others; the "
         f"accuracy is {record.best['val_accuracy']:.3g}, balanced over the classes {balanced:.2f}",
-        "set class_weights=balanced, add images of the rare classes, and judge by the balanced accuracy",
+        "set class_weights=balanced, add images of the rare classes, check their labels, and judge by the balanced "
+        "accuracy",
     )
 
 
-def over_regularized(record: Record, setting: Setting) -> Finding | None:
-    """Little was learned under a regularization that is strong by itself."""
-    if len(record.curve) < 2 or record.best["train_loss"] < UNLEARNED * setting.chance:
+def over_regularized(record: TrainingHistory, setting: Setting) -> Finding | None:
+    """Find a training that learned little under strong regularization."""
+    if len(record.curve) < 2 or record.best["train_loss"] < MAX_LEARNED_LOSS * setting.chance:
         return None
     outcome = record.after.train if record.after else None
     if outcome is not None and outcome.loss < 0.4 * setting.chance:
@@ -165,10 +173,10 @@ def over_regularized(record: Record, setting: Setting) -> Finding | None:
     )
 
 
-def few_steps(record: Record, setting: Setting) -> Finding | None:
-    """A training that was stopped has no look after it, and isn't blamed for its end."""
+def few_steps(record: TrainingHistory, setting: Setting) -> Finding | None:
+    """Find a training with too few steps. A stopped training has no final inspection, and gets no finding."""
     steps = sum(record.steps)
-    if record.after is None or not record.curve or not 0 < steps < FEW or not is_unlearned(record, setting):
+    if record.after is None or not record.curve or not 0 < steps < MIN_STEPS or not is_unlearned(record, setting):
         return None
     if len(record.curve) > 1 and not is_falling(record, setting):
         return None
@@ -182,11 +190,12 @@ def few_steps(record: Record, setting: Setting) -> Finding | None:
 
 
 def epochs(count: int) -> str:
+    """Return a number of epochs in words."""
     return "1 epoch" if count == 1 else f"{count} epochs"
 
 
-def overfitting(record: Record, setting: Setting) -> Finding | None:
-    """The validation loss rose for good while the training loss fell, or the training images alone are learned."""
+def overfitting(record: TrainingHistory, setting: Setting) -> Finding | None:
+    """Find a validation loss that rose while the training loss fell, or memorized training images."""
     if len(record.curve) < 3:
         return None
     best, last = record.best, record.curve[-1]
@@ -194,7 +203,7 @@ def overfitting(record: Record, setting: Setting) -> Finding | None:
     rise = fmean(point["val_loss"] for point in late) - best["val_loss"] if late else 0.0
     fall = best["train_loss"] - last["train_loss"]
     remedy = "raise dropout, weight_decay or augmentation, unfreeze less, or set the option patience"
-    if rise > max(RISEN * setting.chance, RISEN_SHARE * best["val_loss"], error(record, setting)) and fall > 0:
+    if rise > max(MIN_RISE * setting.chance, MIN_RISE_SHARE * best["val_loss"], error(record, setting)) and fall > 0:
         began = record.best_epoch + 1
         return Finding(
             OVERFITTING,
@@ -203,7 +212,7 @@ def overfitting(record: Record, setting: Setting) -> Finding | None:
             remedy, began,
         )  # fmt: skip
     gap = last["val_loss"] - last["train_loss"]
-    is_memorized = last["train_loss"] < MEMORIZED * last["val_loss"] and gap > 0.2 * setting.chance
+    is_memorized = last["train_loss"] < MAX_MEMORIZED_RATIO * last["val_loss"] and gap > 0.2 * setting.chance
     if not is_memorized or last["train_accuracy"] - last["val_accuracy"] < 0.1:
         return None
     return Finding(
@@ -214,14 +223,14 @@ def overfitting(record: Record, setting: Setting) -> Finding | None:
     )
 
 
-def error(record: Record, setting: Setting) -> float:
-    """Standard error of the best epoch's validation loss; 0 where it isn't known."""
+def error(record: TrainingHistory, setting: Setting) -> float:
+    """Return the standard error of the best epoch's validation loss; 0 if unknown."""
     outcome = record.after.validation if record.after else None
     return outcome.loss_std / math.sqrt(setting.validation_images) if outcome and setting.validation_images else 0.0
 
 
-def underfitting(record: Record, setting: Setting) -> Finding | None:
-    """Neither part is learned well, they lie close, and more of the same wouldn't help."""
+def underfitting(record: TrainingHistory, setting: Setting) -> Finding | None:
+    """Find a training that fits neither part, with close losses that have stopped falling."""
     if len(record.curve) < 3 or not is_unlearned(record, setting):
         return None
     best = record.best
@@ -236,7 +245,8 @@ def underfitting(record: Record, setting: Setting) -> Finding | None:
     )
 
 
-def collapsed(record: Record, setting: Setting) -> Finding | None:
+def collapsed(record: TrainingHistory, setting: Setting) -> Finding | None:
+    """Find predictions that are nearly all of one class."""
     after, largest = record.after, max(setting.shares, default=1.0)
     if after is None or not record.curve or largest > 0.9:
         return None
@@ -250,12 +260,14 @@ def collapsed(record: Record, setting: Setting) -> Finding | None:
     )  # fmt: skip
 
 
-def at_chance(record: Record, setting: Setting) -> Finding | None:
-    """The validation accuracy can't be told from always guessing the commonest class."""
+def at_chance(record: TrainingHistory, setting: Setting) -> Finding | None:
+    """Find a validation accuracy that is no better than always predicting the most common class."""
     if not record.curve or (record.after is None and len(record.curve) < 3):
         return None
     best, largest = record.best, max(setting.shares, default=1.0)
     if best["val_accuracy"] > setting.chance_accuracy or is_below_chance(record, setting):
+        return None
+    if are_classes_recognized(record):
         return None
     return Finding(
         AT_CHANCE,

@@ -1,4 +1,4 @@
-"""Logs that people already use: a CSV of the epochs, TensorBoard with its HParams plugin, and MLflow."""
+"""TrialLogs of a training: a CSV of the epochs, TensorBoard with its HParams plugin, and MLflow."""
 
 import csv
 import importlib.util
@@ -6,30 +6,30 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from bo_objectives.efficientnet.record import Record
+from bo_objectives.efficientnet.history import TrainingHistory
 from bo_objectives.errors import SetupError
 
 NEEDS = {"tensorboard": "bo-service[tensorboard]", "mlflow": "bo-service[mlflow]"}
 CSV_NAME = "epochs.csv"
 
 
-class Log(Protocol):
-    """One kind of log."""
+class TrialLog(Protocol):
+    """The interface of a log."""
 
-    def epoch(self, record: Record) -> None:
-        """An epoch is done: the record's last."""
+    def epoch(self, record: TrainingHistory) -> None:
+        """Log the last epoch of the history."""
 
     def end(self, metrics: Mapping[str, float]) -> None:
-        """The trial has its result."""
+        """Log the final metrics."""
 
 
-class Logs:
-    """All the kinds that are asked for."""
+class TrialLogs:
+    """All requested logs."""
 
     def __init__(self, kinds: tuple[str, ...], directory: Path, parameters: Mapping[str, Any]) -> None:
-        self._logs: list[Log] = [KINDS[kind](directory, parameters) for kind in kinds]
+        self._logs: list[TrialLog] = [KINDS[kind](directory, parameters) for kind in kinds]
 
-    def epoch(self, record: Record) -> None:
+    def epoch(self, record: TrainingHistory) -> None:
         for log in self._logs:
             log.epoch(record)
 
@@ -39,24 +39,28 @@ class Logs:
 
 
 def check(kinds: tuple[str, ...]) -> None:
-    """Raises SetupError where a kind's package isn't installed."""
+    """Check that the packages of the logs are installed.
+
+    Raises:
+        SetupError: a package is missing.
+    """
     for kind in kinds:
         if kind in NEEDS and importlib.util.find_spec(kind) is None:
             raise SetupError(f"option logs names {kind}, which isn't installed: pip install '{NEEDS[kind]}'")
 
 
-def scalars(record: Record) -> dict[str, float]:
-    """Of the last epoch."""
+def scalars(record: TrainingHistory) -> dict[str, float]:
+    """Return the values of the last epoch."""
     return {**record.curve[-1], "gradient_norm": record.gradient_norms[-1], "seconds": record.seconds[-1]}
 
 
-class CsvLog:
-    """`epochs.csv`, a row for each epoch, written anew each time, so that a resumed trial has each once."""
+class CsvTrialLog:
+    """`epochs.csv`, a row for each epoch, rewritten each time, so that a resumed trial contains each epoch once."""
 
     def __init__(self, directory: Path, _: Mapping[str, Any]) -> None:
         self._path = directory / CSV_NAME
 
-    def epoch(self, record: Record) -> None:
+    def epoch(self, record: TrainingHistory) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
@@ -65,10 +69,10 @@ class CsvLog:
                 rows.writerow([i + 1, *point.values(), record.gradient_norms[i], round(record.seconds[i], 3)])
 
     def end(self, metrics: Mapping[str, float]) -> None:
-        """All is written."""
+        """Do nothing, as all rows are written."""
 
 
-class TensorBoardLog:
+class TensorBoardTrialLog:
     """Event files in the trial's folder: a scalar for each curve and layer, and the trial as a session of HParams."""
 
     def __init__(self, directory: Path, parameters: Mapping[str, Any]) -> None:
@@ -76,7 +80,7 @@ class TensorBoardLog:
 
         self._run = TensorBoardRun(directory / "tensorboard", parameters)
 
-    def epoch(self, record: Record) -> None:
+    def epoch(self, record: TrainingHistory) -> None:
         layers = {f"gradient/{path}": rms for path, rms in record.gradients[-1].items()}
         self._run.scalars({**{f"epoch/{name}": v for name, v in scalars(record).items()}, **layers}, record.epoch)
 
@@ -85,8 +89,8 @@ class TensorBoardLog:
         self._run.end()
 
 
-class MlflowLog:
-    """A run in whatever tracking store MLflow is set up for (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME)."""
+class MlflowTrialLog:
+    """A run in MLflow's configured tracking store (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME)."""
 
     def __init__(self, directory: Path, parameters: Mapping[str, Any]) -> None:
         import mlflow
@@ -96,7 +100,7 @@ class MlflowLog:
         self._run = MlflowRun(mlflow.start_run(run_name=directory.name, nested=True).info.run_id)
         self._run.parameters(parameters)
 
-    def epoch(self, record: Record) -> None:
+    def epoch(self, record: TrainingHistory) -> None:
         self._run.metrics(scalars(record), record.epoch)
 
     def end(self, metrics: Mapping[str, float]) -> None:
@@ -104,8 +108,8 @@ class MlflowLog:
         self._mlflow.end_run()
 
 
-KINDS: Mapping[str, Callable[[Path, Mapping[str, Any]], Log]] = {
-    "csv": CsvLog,
-    "tensorboard": TensorBoardLog,
-    "mlflow": MlflowLog,
+KINDS: Mapping[str, Callable[[Path, Mapping[str, Any]], TrialLog]] = {
+    "csv": CsvTrialLog,
+    "tensorboard": TensorBoardTrialLog,
+    "mlflow": MlflowTrialLog,
 }

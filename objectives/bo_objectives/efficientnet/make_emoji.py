@@ -1,4 +1,4 @@
-"""Makes the small real image set from an unpacked npm package `emoji-datasource-google`.
+"""Create the bundled image set from an unpacked npm package `emoji-datasource-google`.
 
     python -m bo_objectives.efficientnet.make_emoji PATH_TO_PACKAGE OUT.zip
 
@@ -28,19 +28,19 @@ CLASSES = {
     "Smileys & Emotion": "smileys",
     "Travel & Places": "places",
 }
-MOST_PER_CLASS = 140
+MAX_PER_CLASS = 140
 JOINER = "200D"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip file: archives are equal byte by byte
 
 
 def chosen(emoji: list[dict[str, Any]], category: str) -> list[dict[str, Any]]:
-    """Up to MOST_PER_CLASS emoji of the category, drawn by the hash of their names, so from all of it."""
-    found = [e for e in emoji if e["category"] == category and e["has_img_google"] and JOINER not in e["unified"]]
-    return sorted(found, key=lambda e: hashlib.sha256(e["short_name"].encode()).digest())[:MOST_PER_CLASS]
+    """Return up to MAX_PER_CLASS emoji of a category, ordered by a hash of their names."""
+    candidates = [e for e in emoji if e["category"] == category and e["has_img_google"] and JOINER not in e["unified"]]
+    return sorted(candidates, key=lambda e: hashlib.sha256(e["short_name"].encode()).digest())[:MAX_PER_CLASS]
 
 
 def pictures(package: Path) -> Iterator[tuple[str, bytes]]:
-    """(class/name.png, PNG bytes), sorted by name; a picture that occurs twice is taken once."""
+    """Yield (class/name.png, PNG bytes), sorted by name, without duplicates."""
     emoji = json.loads((package / "emoji.json").read_text("utf-8"))
     seen: set[bytes] = set()
     entries = [(f"{label}/{e['short_name']}.png", e["image"]) for c, label in CLASSES.items() for e in chosen(emoji, c)]
@@ -55,7 +55,7 @@ def pictures(package: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def make(package: Path, out: Path) -> int:
-    """Writes the archive and returns the number of its pictures."""
+    """Write the archive, and return the number of its images."""
     count = 0
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, png in pictures(package):

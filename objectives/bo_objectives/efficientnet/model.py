@@ -15,7 +15,7 @@ from bo_objectives.efficientnet.norms import norm_layer
 
 HEAD = "head_"
 LOGITS = f"{HEAD}dense"
-RAREST = 1e-6
+MIN_SHARE = 1e-6
 
 SCALES = {
     "glorot_uniform": (1.0, "fan_avg", "uniform"),
@@ -28,7 +28,7 @@ SCALES = {
 
 @dataclass(frozen=True)
 class Head:
-    """What is chosen about the head. `dropout` is the fraction of features that is dropped."""
+    """The settings of the head. `dropout` is the fraction of features that is dropped."""
 
     kernel_initializer: str
     norm: str
@@ -38,7 +38,7 @@ class Head:
     classes: int
     bias_initializer: str = "zeros"
     shares: tuple[float, ...] = ()
-    """How often each class occurs in training, for the bias initializer "prior"."""
+    """Relative frequency of each class in training, for the bias initializer "prior"."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,19 @@ class Part:
 
     model: keras.Model
     is_inference: bool = True
-    """Whether it is called as in inference. Keras overrules this where the network is trained: there, a batch norm uses
-    its stored statistics because it isn't trainable, and dropout is off where its rate is 0 (`rebuilding.frozen`)."""
+    """Whether the model always computes as in inference.
+
+    Keras passes `training=True` to every layer of a network that is trained, so the call alone is not enough: a frozen
+    model has untrainable batch norms, which use their stored statistics, and dropout of rate 0
+    (`network_surgery.frozen`). Fine-tuned blocks have such batch norms too, but keep their stochastic depth.
+    """
 
     def __call__(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return self.model(x, training=False) if self.is_inference else self.model(x)
 
 
 def initializer(name: str, seed: int, is_depthwise: bool = False) -> keras.initializers.Initializer:
-    """Return one of `names.INITIALIZERS` or `names.BIAS_INITIALIZERS`.
+    """Return an initializer by its name in `names.INITIALIZERS` or `names.BIAS_INITIALIZERS`.
 
     Glorot and He scale by a kernel's fans: the number of inputs of an output, and of outputs of an input. A depthwise
     kernel (h, w, C, multiplier) connects each channel to its own outputs alone, so its fans are h·w and h·w·multiplier;
@@ -74,7 +78,10 @@ def initializer(name: str, seed: int, is_depthwise: bool = False) -> keras.initi
 
 
 def augmentation(strength: float, seed: int) -> list[keras.Layer]:
-    """Of pixels in 0–255, in training alone: flips, and up to 36°, 20 % of size and 30 % of contrast at strength 1."""
+    """Return augmentation layers for pixels in 0–255.
+
+    They flip, and at strength 1 change up to 36°, 20 % of size and 30 % of contrast.
+    """
     if strength == 0:
         return []
     layers = keras.layers
@@ -92,9 +99,10 @@ def augmentation(strength: float, seed: int) -> list[keras.Layer]:
 
 
 def network(features: tuple[int, ...], below: list[Part], head: Head, seed: int, augment: float = 0.0) -> keras.Model:
-    """Inputs of the shape `features`, through the parts `below` (the lowest first), to logits (B, classes) in float32.
+    """Return the network from inputs of shape `features` to logits (B, classes).
 
-    The parts say themselves which of their weights are trained.
+    It consists of the parts `below` (lowest first) and the head. The logits are float32. The parts determine which of
+    their weights are trained.
     """
     inputs = x = keras.Input(features)
     for layer in augmentation(augment, seed):
@@ -117,12 +125,12 @@ def network(features: tuple[int, ...], below: list[Part], head: Head, seed: int,
 
 
 def _logit_bias(head: Head, seed: int) -> keras.initializers.Initializer:
-    """For "prior", the logits whose softmax is how often each class occurs."""
+    """Return the initializer of the logits' bias; for "prior", the logits whose softmax is the class frequencies."""
     if head.bias_initializer != PRIOR:
         return initializer(head.bias_initializer, seed + 3)
-    return keras.initializers.Constant([math.log(max(share, RAREST)) for share in head.shares])
+    return keras.initializers.Constant([math.log(max(share, MIN_SHARE)) for share in head.shares])
 
 
 def count(variables: list[keras.Variable]) -> int:
-    """Numbers in all of the variables."""
+    """Return the number of elements in all variables."""
     return sum(int(keras.ops.size(v)) for v in variables)

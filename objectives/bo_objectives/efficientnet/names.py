@@ -1,4 +1,4 @@
-"""The names that options and parameters use; no Keras here, so that a study is defined without loading it."""
+"""The names of options and parameters, without Keras, so that a study is defined without importing it."""
 
 IMAGENET, RANDOM = "imagenet", "random"  # weights
 

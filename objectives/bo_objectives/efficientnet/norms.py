@@ -1,4 +1,4 @@
-"""Normalizations of a feature map (B, h, w, C), all with a scale and an offset for each channel.
+"""Normalizations of a feature map (B, h, w, C), all with a scale and an offset per channel.
 
 Layer, group and instance normalization differ only in how many channels share statistics (Wu & He 2018, "Group
 Normalization", arXiv:1803.08494): all C, C/groups, or one; each over the whole map of one image.
@@ -14,12 +14,15 @@ EPSILON = 1e-3
 
 
 def norm_layer(norm: str, groups: int, width: int, name: str) -> keras.Layer | None:
-    """The layer for a map of `width` channels; None for "none". Of use to "group" alone, `groups` divides the width."""
+    """Return the layer for a map of `width` channels; None for "none".
+
+    Only "group" uses `groups`, which divides the width.
+    """
     if norm == names.NONE:
         return None
     if norm == names.BATCH:
         # of the whole batch, where each device sees a part of it
-        is_shared = devices.copies() > 1
+        is_shared = devices.replicas_in_context() > 1
         return keras.layers.BatchNormalization(
             momentum=BATCH_MOMENTUM, epsilon=EPSILON, synchronized=is_shared, name=name
         )

@@ -1,4 +1,4 @@
-"""The objective as a worker sees it. Keras is loaded when the first trial is evaluated, not before."""
+"""The objective `efficientnet`. Keras is imported when the first trial is evaluated."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,55 +9,64 @@ from bo_client import Value
 
 from bo_objectives.base import Definition, Run
 from bo_objectives.efficientnet import devices, runtime
-from bo_objectives.efficientnet.choice import Choice
 from bo_objectives.efficientnet.data import FOLDS
-from bo_objectives.efficientnet.settings import FULL, Settings
-from bo_objectives.efficientnet.space import METRICS, TEXTBOOK, default_space, full_space
+from bo_objectives.efficientnet.settings import FULL, TrainingSettings
+from bo_objectives.efficientnet.space import BASELINE, METRICS, default_space, full_space
+from bo_objectives.efficientnet.trial_config import TrialConfig
 
 if TYPE_CHECKING:
-    from bo_objectives.efficientnet.bench import Bench
-    from bo_objectives.efficientnet.trial import Trial
+    from bo_objectives.efficientnet.training_context import TrainingContext
+    from bo_objectives.efficientnet.training_run import TrainingRun
 
 
 class EfficientNetObjective:
     """The validation loss of an EfficientNet fine-tuned with the given parameters.
 
-    Options are those of `Settings`, as texts.
+    Options are those of `TrainingSettings`, as texts.
 
     Raises:
-        SetupError: an unknown option, a value that isn't allowed, or data that isn't there.
+        SetupError: an option is unknown or invalid, or the data is missing.
     """
 
     def __init__(self, **options: str) -> None:
-        self.settings = Settings.from_options(options)
+        self.settings = TrainingSettings.from_options(options)
         self._options = options
-        self._bench: Bench | None = None
+        self._context: TrainingContext | None = None
         self._repeat: tuple[int, EfficientNetObjective] | None = None
 
     def define(self) -> Definition:
-        """The search space, the metrics and the textbook configuration.
+        """Return the search space, the metrics and the textbook configuration.
 
         Raises:
-            SetupError: the data or the weights that the options name aren't there.
+            SetupError: the data or the weights are missing.
         """
         self.settings.check()
         width, side = self.settings.head_width, self.settings.image_size
         whole = full_space(width, self.settings.sizes, side)
         space = whole if self.settings.space == FULL else default_space(width, side)
-        told = self.settings.compared()
-        return Definition(space, METRICS, TEXTBOOK, step="epoch", steps=self.settings.epochs, whole=whole, options=told)
+        options = self.settings.compared()
+        return Definition(
+            space,
+            METRICS,
+            BASELINE,
+            step="epoch",
+            steps=self.settings.epochs,
+            whole=whole,
+            options=options,
+            can_resume=self.settings.checkpoints == "on",
+        )
 
     def evaluate(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
-        """Trains once, reporting after each epoch; the metrics of the epoch with the least validation loss.
+        """Train once, report after each epoch, and return the metrics of the epoch with the least validation loss.
 
         Raises:
             TrialFailed: DIVERGED, OUT_OF_MEMORY or INVALID_CONFIGURATION.
         """
-        with self.bench() as bench:
-            return _trial(bench, parameters, run).train().metrics
+        with self.context() as context:
+            return _training_run(context, parameters, run).train().metrics
 
     def repeat(self, parameters: Mapping[str, Value], run: Run, index: int) -> Mapping[str, float]:
-        """As `evaluate`, with a seed of its own and another part of the images for validation; the test images stay."""
+        """Evaluate with another seed and another validation fold; the test images stay the same."""
         if self._repeat is None or self._repeat[0] != index:
             fold = (self.settings.fold + index) % FOLDS
             seed = (self.settings.seed + index) % 2**31
@@ -65,43 +74,42 @@ class EfficientNetObjective:
             self._repeat = (index, other)
         return self._repeat[1].evaluate(parameters, run)
 
-    def examine(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
-        """Looks at the test images once: test_loss and test_accuracy.
+    def evaluate_test(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
+        """Evaluate the test images once: test_loss and test_accuracy.
 
-        A finished trial is taken from its checkpoint; else it is trained once more, with the same seed.
+        A finished trial is loaded from its checkpoint; otherwise it is trained again with the same seed.
         """
-        with self.bench() as bench:
-            trial = _trial(bench, parameters, run)
+        with self.context() as context:
+            trial = _training_run(context, parameters, run)
             trained = trial.train()
             return {**trained.metrics, **trial.test(trained).metrics}
 
     def export(self, parameters: Mapping[str, Value], run: Run, directory: Path) -> Mapping[str, float]:
-        """As `examine`, and writes model.keras, metrics.json, the confusion matrix and a model card."""
-        with self.bench() as bench:
+        """Evaluate as `evaluate_test` does, and write the model, its metrics, confusion matrix and card."""
+        with self.context() as context:
             from bo_objectives.efficientnet import export
 
-            trial = _trial(bench, parameters, run)
+            trial = _training_run(context, parameters, run)
             return export.export(trial, trial.train(), directory)
 
     @contextmanager
-    def bench(self) -> Iterator["Bench"]:
-        """What trials run on, while Keras is on its backend and devices; what imports Keras is imported within.
+    def context(self) -> Iterator["TrainingContext"]:
+        """Yield the training context while Keras runs on the requested backend and devices; import Keras only inside.
 
         Raises:
-            TrialFailed: OUT_OF_MEMORY, for the backends' own errors within.
-            SetupError: the backend isn't installed, or can't do what the options say.
+            TrialFailed: OUT_OF_MEMORY, for a backend's own error inside the block.
+            SetupError: the backend is not installed, or does not support the options.
         """
-        with runtime.failures_told():
-            runtime.start(self.settings.backend, self.settings.precision)
+        with runtime.out_of_memory_as_failure(), runtime.started(self.settings.backend, self.settings.precision):
             runtime.check_steps(self.settings.steps_per_execution)
             with devices.scope(self.settings.strategy):
-                from bo_objectives.efficientnet.bench import Bench
+                from bo_objectives.efficientnet.training_context import TrainingContext
 
-                self._bench = self._bench or Bench(self.settings)
-                yield self._bench
+                self._context = self._context or TrainingContext(self.settings)
+                yield self._context
 
 
-def _trial(bench: "Bench", parameters: Mapping[str, Value], run: Run) -> "Trial":
-    from bo_objectives.efficientnet.trial import Trial
+def _training_run(context: "TrainingContext", parameters: Mapping[str, Value], run: Run) -> "TrainingRun":
+    from bo_objectives.efficientnet.training_run import TrainingRun
 
-    return Trial(bench, Choice.of(parameters), run)
+    return TrainingRun(context, TrialConfig.of(parameters), run)

@@ -1,4 +1,4 @@
-"""Adam with a learning rate for the head and one for the backbone, which measures every gradient that it is given.
+"""Adam with separate learning rates for head and backbone, which records the gradients.
 
 v: number of trained variables. g: a variable's gradient, ‖g‖² its squared norm.
 """
@@ -16,18 +16,18 @@ from bo_objectives.efficientnet.model import HEAD
 from bo_objectives.efficientnet.names import COSINE
 
 UNDECAYED = ["bias", "gamma", "beta"]
-"""Weight decay pulls kernels alone towards zero (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+"""Variables without weight decay, which applies to kernels only (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
 
-FIRST_SCALE = 2.0**12
-"""Of the loss in float16. From Keras's own, 2¹⁵, a short training loses its first steps."""
+INITIAL_LOSS_SCALE = 2.0**12
+"""Initial scale of the loss in float16. With Keras's default, 2¹⁵, a short training loses its first steps."""
 
 
 @dataclass(frozen=True)
 class Rates:
     """Learning rates over the steps of a stage of training.
 
-    They rise evenly from 0 over the share `warmup` of the steps, and then stay or fall to 0 along a cosine. Where
-    `backbone` is None, all that is trained has the head's rate.
+    They rise linearly from 0 over the share `warmup` of the steps, and then stay constant or fall to 0 along a cosine.
+    If `backbone` is None, all variables have the head's rate.
     """
 
     head: float
@@ -37,11 +37,11 @@ class Rates:
     warmup: float = 0.0
     weight_decay: float = 0.0
     clip_norm: float = 0.0
-    """The largest norm of all gradients together; 0 for any."""
+    """Maximum norm of all gradients together; 0 for no limit."""
 
 
-class ProbedOptimizer(keras.optimizers.MultiOptimizer):
-    """Clips all gradients by their common norm, passes each on to its own optimizer, and adds up every ‖g‖² (v,)."""
+class GradientRecordingOptimizer(keras.optimizers.MultiOptimizer):
+    """An optimizer that clips gradients by their common norm, delegates to one per variable, and sums ‖g‖² (v,)."""
 
     def __init__(self, routes: keras.optimizers.OptimizerMap, clip_norm: float = 0.0) -> None:
         super().__init__(routes)
@@ -57,14 +57,14 @@ class ProbedOptimizer(keras.optimizers.MultiOptimizer):
         )
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
-        """One step."""
+        """Apply one step."""
         if not self.built and trainable_variables is not None:
             self.build(list(trainable_variables))
         if not grads or self.squares is None:
             return
-        copies = devices.copies()
+        copies = devices.replicas_in_context()
         if copies > 1:  # each has the gradients of its part of the batch, and the norm is the whole batch's
-            grads = devices.summed(grads)
+            grads = devices.sum_over_replicas(grads)
         squares = keras.ops.stack([_square(g) for g in grads])
         self.squares.assign_add(squares)
         if self._clip_norm > 0:
@@ -76,31 +76,31 @@ class ProbedOptimizer(keras.optimizers.MultiOptimizer):
         super().apply(grads, trainable_variables)
 
     def measured(self) -> tuple[int, NDArray[np.float32]]:
-        """How many steps there were, and the sums of ‖g‖² over them (v,)."""
+        """Return the number of steps, and the sums of ‖g‖² over them (v,)."""
         assert self.squares is not None
         return int(self.iterations.numpy()), np.array(self.squares.numpy())
 
 
-def make(rates: Rates) -> ProbedOptimizer:
-    """Not built yet."""
+def make(rates: Rates) -> GradientRecordingOptimizer:
+    """Return the optimizer, not built yet."""
     head = _adam(rates.head, rates)
     if rates.backbone is None:
-        return ProbedOptimizer(keras.optimizers.OptimizerMap(head), rates.clip_norm)
+        return GradientRecordingOptimizer(keras.optimizers.OptimizerMap(head), rates.clip_norm)
     routes = keras.optimizers.OptimizerMap(_adam(rates.backbone, rates), {f"{HEAD}.*": head})
-    return ProbedOptimizer(routes, rates.clip_norm)
+    return GradientRecordingOptimizer(routes, rates.clip_norm)
 
 
-def scaled(probed: ProbedOptimizer) -> keras.optimizers.Optimizer:
-    """Where layers compute in float16, it scales the loss up, so that small gradients are not zero, and gradients down.
+def scaled(recorder: GradientRecordingOptimizer) -> keras.optimizers.Optimizer:
+    """Return the optimizer with a loss scale if layers compute in float16, so that small gradients do not become zero.
 
-    It leaves out a step with an infinite gradient and halves the scale; such a step isn't measured.
+    It skips a step with an infinite gradient and halves the scale; such a step is not recorded.
     """
     is_needed = keras.config.dtype_policy().compute_dtype == "float16"
-    return keras.optimizers.LossScaleOptimizer(probed, initial_scale=FIRST_SCALE) if is_needed else probed
+    return keras.optimizers.LossScaleOptimizer(recorder, initial_scale=INITIAL_LOSS_SCALE) if is_needed else recorder
 
 
 def schedule(peak: float, rates: Rates) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """The rate by step: a number where it never changes."""
+    """Return the rate by step; a number if it is constant."""
     warmup = round(rates.warmup * rates.steps)
     is_cosine = rates.schedule == COSINE
     if not is_cosine and warmup == 0:

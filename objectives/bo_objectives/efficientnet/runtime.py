@@ -1,4 +1,4 @@
-"""Keras's backend: chosen, quieted and seeded before the first use; its out-of-memory errors become failures."""
+"""Keras's backend: selected and seeded before the first use; its out-of-memory errors become failures."""
 
 import os
 import sys
@@ -12,11 +12,18 @@ from bo_objectives.base import TrialFailed
 from bo_objectives.errors import SetupError
 
 
-def start(backend: str, precision: str = "float32") -> None:
-    """Loads Keras on the backend, or on its own choice where that is empty, and sets the precision of new layers.
+@contextmanager
+def started(backend: str, precision: str = "float32") -> Iterator[None]:
+    """Import Keras on a backend, with the precision of new layers.
+
+    Keras's global settings are the trial's inside the block, and are restored afterwards.
+
+    Args:
+        backend: name of the backend; empty for Keras's default.
+        precision: of new layers.
 
     Raises:
-        SetupError: Keras is already loaded on another backend, or it or the backend isn't installed.
+        SetupError: Keras is already imported on another backend, or Keras or the backend is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     loaded = "keras" in sys.modules
@@ -30,12 +37,21 @@ def start(backend: str, precision: str = "float32") -> None:
     if backend and running != backend:
         raise SetupError(f"option backend is {backend!r}, but this process already runs Keras on {running}")
     if running == "tensorflow" and not loaded:
-        _tame_tensorflow()
+        _configure_tensorflow()
+    config = keras.config
+    before = config.floatx(), config.epsilon(), config.image_data_format(), config.dtype_policy()
     _reset(precision)
+    try:
+        yield
+    finally:
+        config.set_floatx(before[0])
+        config.set_epsilon(before[1])
+        config.set_image_data_format(before[2])
+        config.set_dtype_policy(before[3])
 
 
 def _reset(precision: str) -> None:
-    """Set all of Keras's global state that a trial depends on, whatever was run before or is in ~/.keras/keras.json."""
+    """Set all global state of Keras that a trial depends on, whatever ran before or is in ~/.keras/keras.json."""
     import keras
 
     keras.utils.clear_session()  # names of layers, the dtype policy, the distribution over devices
@@ -46,7 +62,11 @@ def _reset(precision: str) -> None:
 
 
 def check_steps(steps_per_execution: int) -> None:
-    """Raises SetupError where the backend runs one step at a time only."""
+    """Check the number of steps per execution.
+
+    Raises:
+        SetupError: the backend runs only one step at a time.
+    """
     import keras
 
     if steps_per_execution > 1 and keras.backend.backend() == "torch":
@@ -55,8 +75,8 @@ def check_steps(steps_per_execution: int) -> None:
         )
 
 
-def _tame_tensorflow() -> None:
-    """Warnings are left out, and GPU memory is taken as it is needed, so that parallel workers fit on one GPU."""
+def _configure_tensorflow() -> None:
+    """Disable warnings, and allocate GPU memory as needed, so that parallel workers fit on one GPU."""
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")
@@ -65,8 +85,8 @@ def _tame_tensorflow() -> None:
 
 
 @contextmanager
-def failures_told() -> Iterator[None]:
-    """Turns a backend's out-of-memory error into a failure with that reason."""
+def out_of_memory_as_failure() -> Iterator[None]:
+    """Convert a backend's out-of-memory error to TrialFailed with that reason."""
     try:
         yield
     except Exception as error:

@@ -1,23 +1,23 @@
-"""How many numbers a normalization pools: the size of the set whose mean becomes 0 and whose variance becomes 1.
+"""The number of values that a normalization pools, whose mean becomes 0 and whose variance becomes 1.
 
-The set of one number becomes 0 whatever the number is, so such a norm lets nothing through (Wu & He 2018, section 3 of
-arXiv:1803.08494, define the sets). No Keras here, so that a search space is made without loading it.
+A single value always becomes 0, so such a norm blocks all information (Wu & He 2018, section 3 of arXiv:1803.08494,
+define the sets). This module does not need Keras, so that a search space is created without importing it.
 """
 
 from bo_objectives.efficientnet.names import BATCH, GROUP, IMAGE_STEP, INSTANCE, LAYER
 
-FEWEST = 2
+MIN_SIZE = 2
 
 
 def set_size(norm: str, positions: int, width: int, groups: int, images: int) -> int | None:
-    """Return how many numbers share a mean and a variance in training; None where nothing is normalized.
+    """Return how many values share a mean and a variance in training; None without normalization.
 
     Args:
         norm: one of `names.NORMS`.
         positions: height times width of the feature map.
-        width: its channels.
-        groups: of channels, for "group"; they divide the width.
-        images: in a batch, for "batch".
+        width: number of channels.
+        groups: number of groups of channels, for "group"; divides the width.
+        images: images in a batch, for "batch".
     """
     sizes = {
         BATCH: images * positions,
@@ -29,9 +29,9 @@ def set_size(norm: str, positions: int, width: int, groups: int, images: int) ->
 
 
 def is_constant(norm: str, positions: int, width: int, groups: int, images: int) -> bool:
-    """Return whether the norm makes every input 0, because it pools a single number."""
+    """Return whether the norm always outputs 0, as it pools a single value."""
     size = set_size(norm, positions, width, groups, images)
-    return size is not None and size < FEWEST
+    return size is not None and size < MIN_SIZE
 
 
 def positions(image_size: int) -> int:

@@ -1,4 +1,4 @@
-"""The objective's options: one set of them holds for a whole study, while parameters differ from trial to trial."""
+"""The options of the objective: they apply to a whole study, while parameters differ between trials."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bo_objectives.efficientnet import devices, inspection, logs, sources, weight_files
+from bo_objectives.efficientnet import data_sources, data_summary, devices, logs, weight_files
 from bo_objectives.efficientnet.data import FOLDS
 from bo_objectives.efficientnet.decoding import Decoder
 from bo_objectives.efficientnet.names import BACKBONES, IMAGE_STEP, IMAGENET, LITE0, RANDOM
@@ -18,42 +18,43 @@ CORE, FULL = SPACES = ("core", "full")
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 MEMORY, DISK = PIPELINES = ("memory", "disk")
 FAIL, SKIP = CORRUPT = ("fail", "skip")
-COMPARED = ("backbone", "image_size", "epochs", "patience", "head_width", "precision", "fold", "seed")
-"""Of the options, those that the metrics' values depend on, beside the data and the weights."""
+COMPARED_OPTIONS = ("backbone", "image_size", "epochs", "patience", "head_width", "precision", "fold", "seed")
+"""Options that affect the metrics, besides the data and the weights."""
 LOGS = ("csv", "tensorboard", "mlflow")
 
 
 def default_cache() -> Path:
+    """Return the default folder of the cache, by the XDG convention."""
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "bo-objectives"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What holds for every trial of a study.
+class TrainingSettings:
+    """The options of a study.
 
     data: emoji (the bundled images), a folder with a subfolder for each class, an .npz file, or tfds:NAME.
     backbone: one of `names.BACKBONES`.
-    weights: imagenet, the path of a weights file, or random (which is asked for, never fallen back to).
+    weights: imagenet, the path of a weights file, or random (only on request, never as a fallback).
     space: core, the parameters that matter most, or full, all of them.
     image_size: side in pixels, a multiple of 32.
     image_sizes: sides to choose from in the full space, such as 64,96,128; empty where the size isn't tuned.
     epochs: of every trial, at most.
     patience: epochs without a lower validation loss after which a trial ends early; 0 for never.
     head_width: channels of the head's 1×1 convolution.
-    cache: whether features below the trained blocks are computed once and kept; off runs the whole network each step.
-    cache_dir: where they are kept on disk, for the next process.
+    cache: whether features below the trained blocks are computed once; off runs the whole network at each step.
+    cache_dir: folder of the features on disk, for the next process.
     pipeline: memory, or disk: images are decoded once, in parallel, into files that are mapped rather than read.
-    threads: that decode images, and prepare batches where the pipeline is disk.
-    corrupt: what a picture that can't be read does: fail the trial, or be skipped, counted and named.
+    threads: number of threads that decode images, and prepare batches if the pipeline is disk.
+    corrupt: effect of an unreadable image: fail the trial, or skip (the image is counted and named).
     precision: float32; or bfloat16, or float16 with a scaled loss, each with weights and logits in float32.
-    steps_per_execution: training steps at most that run without returning to Python; 1 on PyTorch.
+    steps_per_execution: maximum training steps that run without returning to Python; 1 on PyTorch.
     strategy: none, mirrored (TensorFlow) or data_parallel (JAX): one trial on all devices of a process.
-    checkpoints: whether each epoch leaves one, from which another attempt goes on.
-    logs: of each trial, any of csv, tensorboard, mlflow, with commas; each in the trial's folder.
-    fold: which of the four parts of the images outside the test's validates, 0 to 3.
-    seed: of initial weights, dropout and the order of batches; the split of the data doesn't depend on it.
-    backend: tensorflow, jax or torch; empty for Keras's own choice.
+    checkpoints: whether each epoch writes a checkpoint from which another attempt resumes.
+    logs: any of csv, tensorboard, mlflow, separated by commas; each in the trial's folder.
+    fold: the validation fold of the images outside the test set, 0 to 3.
+    seed: seed of initial weights, dropout and the order of batches, but not of the split of the data.
+    backend: tensorflow, jax or torch; empty for Keras's default.
     """
 
     data: str = "emoji"
@@ -80,8 +81,12 @@ class Settings:
     backend: str = ""
 
     @classmethod
-    def from_options(cls, options: Mapping[str, str]) -> "Settings":
-        """From texts, as on a command line. Raises SetupError naming the option, what was given and what is allowed."""
+    def from_options(cls, options: Mapping[str, str]) -> "TrainingSettings":
+        """Return the settings from texts, as on a command line.
+
+        Raises:
+            SetupError: an option is unknown or invalid.
+        """
         types = {field.name: type(field.default) for field in fields(cls)}
         unknown = sorted(set(options) - set(types))
         if unknown:
@@ -111,9 +116,9 @@ class Settings:
             ("seed", lambda v: 0 <= v < 2**31, "from 0 to 2147483647"),
             ("backend", ("", *BACKENDS).__contains__, f"one of {', '.join(BACKENDS)}"),
         ]
-        for name, allowed, words in rules:
+        for name, allowed, requirement in rules:
             if not allowed(getattr(self, name)):
-                raise SetupError(f"option {name} is {getattr(self, name)!r}; it must be {words}")
+                raise SetupError(f"option {name} is {getattr(self, name)!r}; it must be {requirement}")
         if self.precision == FLOAT16 and self.strategy == devices.MIRRORED:
             raise SetupError(
                 "option precision is 'float16', whose loss scale each device of the strategy 'mirrored' would "
@@ -121,33 +126,34 @@ class Settings:
             )
 
     def check(self) -> None:
-        """Read every image once, and log what there is.
+        """Read every image once, and log a summary.
 
         Raises:
-            SetupError: the data or the weights aren't there, or the images can't be used.
+            SetupError: the data or the weights are missing, or the images cannot be used.
         """
-        sources.check(self.data)
+        data_sources.check(self.data)
         weight_files.find(self.backbone, self.weights)
         logs.check(self.log_kinds)
-        if not sources.is_downloaded(self.data):
+        if not data_sources.is_downloaded(self.data):
             size = self.image_size if self.pipeline == DISK else 1  # what is kept on disk, trials find there
-            inspection.inspect(self.data, self.fold, size, self.decoder)
+            data_summary.inspect(self.data, self.fold, size, self.decoder)
 
     def compared(self) -> dict[str, str]:
-        """Return the options that the metrics' values depend on, as texts. Data and weights from files are told by
-        what is in them, so that they may lie elsewhere on each machine.
+        """Return the options that affect the metrics, as texts.
+
+        Data and weights in files are identified by their content, as their paths may differ between machines.
 
         Raises:
-            SetupError: the data or the weights aren't there.
+            SetupError: the data or the weights are missing.
         """
-        found = {name: str(getattr(self, name)) for name in COMPARED}
-        data = sources.contents(self.data)
-        found |= {"data": self.data} if data is None else {"data.contents": data}
+        options = {name: str(getattr(self, name)) for name in COMPARED_OPTIONS}
+        data = data_sources.contents(self.data)
+        options |= {"data": self.data} if data is None else {"data.contents": data}
         if self.weights in (IMAGENET, RANDOM):
-            return {**found, "weights": self.weights}
+            return {**options, "weights": self.weights}
         file = weight_files.find(self.backbone, self.weights)
         assert file is not None
-        return {**found, "weights.sha256": weight_files.file_sha256(file)}
+        return {**options, "weights.sha256": weight_files.file_sha256(file)}
 
     @property
     def features_directory(self) -> Path:
@@ -164,13 +170,13 @@ class Settings:
 
     @property
     def decoder(self) -> Decoder:
-        """Of pictures."""
+        """Decoder of images."""
         directory = self.cache_directory / "pixels" if self.pipeline == DISK else None
         return Decoder(self.threads, self.corrupt == SKIP, directory)
 
     @property
     def batch_threads(self) -> int:
-        """That prepare batches."""
+        """Number of threads that prepare batches."""
         return self.threads if self.pipeline == DISK else 1
 
     @property

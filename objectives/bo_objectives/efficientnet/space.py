@@ -1,4 +1,4 @@
-"""The search space: what is tuned unless the user says otherwise, everything that may be tuned, and the textbook's."""
+"""The search space: the default, the full one, and the textbook configuration."""
 
 from collections.abc import Mapping, Sequence
 
@@ -36,7 +36,7 @@ from bo_objectives.efficientnet.names import (
 from bo_objectives.efficientnet.set_size import is_constant, positions
 
 # What a beginner's tutorial takes: Glorot uniform, batch norm, Adam 1e-3 on a frozen backbone.
-TEXTBOOK: Mapping[str, Value] = {
+BASELINE: Mapping[str, Value] = {
     "mode": FROZEN,
     "kernel_initializer": GLOROT_UNIFORM,
     "norm": BATCH,
@@ -47,7 +47,7 @@ TEXTBOOK: Mapping[str, Value] = {
 
 # Every parameter that can be tuned, and what it is where a configuration leaves it out.
 FALLBACKS: Mapping[str, Value] = {
-    **TEXTBOOK,
+    **BASELINE,
     "bias_initializer": "zeros",
     "groups": 8,
     "norm_scope": HEAD_ONLY,
@@ -80,21 +80,31 @@ BATCH_SIZES = (16, 32, 64)
 
 
 def default_space(head_width: int = 128, image_size: int = 96) -> SearchSpace:
-    """Return initializer, normalization, the two learning rates, what is trained of the backbone, and regularization.
+    """Return the default space.
 
-    Group counts are powers of two from 2 that divide the head's width and leave two channels or more in a group; the
-    norm "group" is left out where there are none. A norm that pools a single number is left out too: "instance" at 32
-    pixels. What is not in the space can be pinned, or tuned in a space of one's own.
+    It contains initializer, normalization, learning rates, trained blocks of the backbone, and regularization. Group
+    counts are powers of two from 2 that divide the head's width and leave at least two channels in a group; the norm
+    "group" is omitted if there are none. A norm that pools a single value is omitted too: "instance" at 32 pixels.
+    Other parameters can be pinned, or tuned in a custom space.
+
+    Args:
+        head_width: channels of the head.
+        image_size: side in pixels.
     """
     layers = _layers(head_width, [image_size])
     return SearchSpace([_mode(CORE_MODES), *layers, *_rates(CORE_MODES), *_regularization()])
 
 
 def full_space(head_width: int = 128, image_sizes: Sequence[int] = (), image_size: int = 96) -> SearchSpace:
-    """Return every parameter that the objective knows.
+    """Return the space of all parameters.
 
-    `image_size` is one where there are two sizes or more to choose from; a norm that pools a single number at some of
-    them is forbidden together with those.
+    `image_size` is a parameter if there are at least two sizes; a norm that pools a single value at some of them is
+    forbidden in combination with those.
+
+    Args:
+        head_width: channels of the head.
+        image_sizes: sides in pixels to choose from.
+        image_size: side in pixels without a choice.
     """
     scratch = Activation("mode", [SCRATCH])
     chosen = image_sizes if len(image_sizes) > 1 else [image_size]
@@ -102,7 +112,7 @@ def full_space(head_width: int = 128, image_sizes: Sequence[int] = (), image_siz
         ForbiddenCombination({"norm": norm, "image_size": side}, f"the feature map at {side} pixels has one position")
         for norm in _norms(head_width, chosen)
         for side in chosen
-        if _lets_nothing_through(norm, head_width, side)
+        if _is_constant_norm(norm, head_width, side)
     ]
     sizes = [DiscreteParameter("image_size", image_sizes, unit="pixels", description="side of the images")]
     return SearchSpace([
@@ -136,14 +146,14 @@ def full_space(head_width: int = 128, image_sizes: Sequence[int] = (), image_siz
 
 
 def _mode(modes: tuple[str, ...]) -> Parameter:
-    told = {
+    descriptions = {
         FROZEN: "only the head is trained",
         FINE_TUNE: "the top blocks too",
         TWO_STAGE: "first the head, then both at a smaller rate",
         SCRATCH: "everything, from random weights",
     }
     return CategoricalParameter(
-        "mode", modes, default=FROZEN, description="; ".join(f"{mode}: {told[mode]}" for mode in modes)
+        "mode", modes, default=FROZEN, description="; ".join(f"{mode}: {descriptions[mode]}" for mode in modes)
     )
 
 
@@ -152,13 +162,13 @@ def _groups(head_width: int) -> list[int]:
 
 
 def _norms(head_width: int, image_sizes: Sequence[int]) -> list[str]:
-    """Return those that let something through at one of the sizes at least."""
-    there = [norm for norm in NORMS if norm != GROUP or _groups(head_width)]
-    return [n for n in there if not all(_lets_nothing_through(n, head_width, side) for side in image_sizes)]
+    """Return the norms that are usable at one of the sizes at least."""
+    candidates = [norm for norm in NORMS if norm != GROUP or _groups(head_width)]
+    return [n for n in candidates if not all(_is_constant_norm(n, head_width, side) for side in image_sizes)]
 
 
-def _lets_nothing_through(norm: str, head_width: int, image_size: int) -> bool:
-    """Return whether the head's norm would pool a single number, whatever the group count and the batch size here."""
+def _is_constant_norm(norm: str, head_width: int, image_size: int) -> bool:
+    """Return whether the head's norm would pool a single value, whatever the group count and the batch size."""
     most_groups, fewest_images = max(_groups(head_width), default=1), min(BATCH_SIZES)
     return is_constant(norm, positions(image_size), head_width, most_groups, fewest_images)
 

@@ -1,4 +1,4 @@
-"""Reads tensors from a PyTorch file of the format before 1.6, without PyTorch and without running anything in it.
+"""Read tensors from a PyTorch file of the format before 1.6, without PyTorch and without executing its content.
 
 The file is a row of pickles (a magic number, the protocol version, the machine's sizes, the state dictionary, the
 storages' keys) and then each storage: an int64 count and that many little-endian numbers.
@@ -24,14 +24,14 @@ PROTOCOL = 1001
 
 @dataclass(frozen=True)
 class StorageType:
-    """A torch storage class, standing in for the numbers' type."""
+    """A torch storage class, represented by the type of its elements."""
 
     dtype: str
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A view of a storage: sizes and strides count numbers, not bytes."""
+    """A view of a storage: sizes and strides count elements, not bytes."""
 
     key: str
     count: int
@@ -41,6 +41,11 @@ class Tensor:
     strides: tuple[int, ...]
 
     def view(self, storage: Array) -> Array:
+        """Return the tensor as an array that shares the storage's memory.
+
+        Raises:
+            SetupError: the tensor exceeds its storage.
+        """
         last = self.offset + sum((n - 1) * step for n, step in zip(self.sizes, self.strides, strict=True))
         if min((self.offset, *self.strides, *self.sizes)) < 0 or last >= storage.size:
             raise SetupError(f"a tensor of sizes {self.sizes} reaches outside its storage: the weights file is damaged")
@@ -64,7 +69,7 @@ ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the four names that a state dictionary of tensors needs, and refuses every other."""
+    """An unpickler that resolves only the four names that a state dictionary of tensors needs."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
@@ -79,10 +84,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_tensors(path: Path) -> dict[str, Array]:
-    """The tensors of a state dictionary by name, in the file's order.
+    """Return the tensors of a state dictionary by name, in the file's order.
 
     Raises:
-        SetupError: not such a file, damaged, or asking for anything but tensors.
+        SetupError: the file has another format, is damaged, or contains anything but tensors.
     """
     with path.open("rb") as file:
         try:

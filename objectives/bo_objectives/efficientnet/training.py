@@ -1,7 +1,7 @@
-"""One training, in one stage or two: the loss, what is kept of each epoch, and the weights of the best one.
+"""A training in one stage or two: the loss, the history of each epoch, and the weights of the best epoch.
 
-The training loss may be smoothed and weighted; every reported loss is plain cross-entropy in nats, so that trials
-compare.
+The training loss may be smoothed and weighted; every reported loss is plain cross-entropy in nats, so that trials are
+comparable.
 """
 
 import math
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from bo_objectives.base import TrialFailed
 from bo_objectives.efficientnet.batches import Batches, Inputs
 from bo_objectives.efficientnet.checkpoint import Checkpoint
-from bo_objectives.efficientnet.optimizer import ProbedOptimizer, scaled
-from bo_objectives.efficientnet.record import Point, Record
+from bo_objectives.efficientnet.history import Point, TrainingHistory
+from bo_objectives.efficientnet.optimizer import GradientRecordingOptimizer, scaled
 
 Array = NDArray[Any]
 
-EXCERPT = 4096
-"""Numbers of a kernel whose changes are measured."""
+MAX_SAMPLED = 4096
+"""Maximum elements of a kernel whose changes are measured."""
 
 # Keras's name of a metric → ours
 REPORTED = {
@@ -38,35 +38,35 @@ REPORTED = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and in what portions. Epochs count from 1."""
+    """The length of a training, its batches and its loss. Epochs count from 1."""
 
     epochs: int
     batch_size: int
     label_smoothing: float = 0.0
     seed: int = 0
     patience: int = 0
-    """Epochs without a lower validation loss after which training ends; 0 for never."""
+    """Epochs without a lower validation loss after which training ends; 0 for no limit."""
     class_weights: Array | None = None
     steps_per_execution: int = 1
     threads: int = 1
     share: int = 1
-    """Of how many images batches are multiples, for as many devices."""
+    """Batch sizes are multiples of this number of devices."""
     merges_single: bool = False
-    """Whether a last batch of one image joins the one before it: a batch norm of a 1×1 map would make it 0."""
+    """Whether a last batch of one image joins the previous one: a batch norm of a 1×1 map would make it 0."""
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Epochs with the same weights trained by the same optimizer."""
+class TrainingStage:
+    """Epochs in which one optimizer trains the same weights."""
 
     first_epoch: int
     last_epoch: int
-    begin: Callable[[], ProbedOptimizer]
-    """Makes trainable what the stage trains, and gives its optimizer."""
+    begin: Callable[[], GradientRecordingOptimizer]
+    """Makes the stage's weights trainable, and returns its optimizer."""
 
 
 @dataclass(frozen=True)
-class Labeled:
+class LabeledInputs:
     """Inputs (n, …) and one-hot labels (n, classes)."""
 
     inputs: Inputs
@@ -76,41 +76,41 @@ class Labeled:
         return len(self.one_hot)
 
 
-Listener = Callable[[Record], None]
-"""Is told of each epoch when it is done, and of the last one again where training is taken up from a checkpoint."""
+EpochCallback = Callable[[TrainingHistory], None]
+"""Called after each epoch, and again for the last one if training resumes from a checkpoint."""
 
 
 @dataclass
-class Course:
-    """A training under way, or taken up again."""
+class TrainingState:
+    """The state of a training that has started or resumed."""
 
     network: keras.Model
-    record: Record
+    record: TrainingHistory
     best: list[Array] = field(default_factory=list)
-    probed: ProbedOptimizer | None = None
+    recorder: GradientRecordingOptimizer | None = None
     optimizer: keras.optimizers.Optimizer | None = None
-    """What makes the steps: `probed`, or what scales the loss around it."""
-    stage: Stage | None = None
-    """The one that the optimizer is of."""
+    """The optimizer that applies the steps: `recorder`, or a loss scale around it."""
+    stage: TrainingStage | None = None
+    """The stage of the optimizer."""
 
     @classmethod
-    def resumed(cls, network: keras.Model, found: Checkpoint, stages: Sequence[Stage]) -> "Course":
-        """Return the training as it was when the checkpoint was written, in the stage that it was written in.
+    def resumed(cls, network: keras.Model, checkpoint: Checkpoint, stages: Sequence[TrainingStage]) -> "TrainingState":
+        """Return the training in the state and the stage of a checkpoint.
 
         Raises:
-            ValueError: the checkpoint doesn't fit the network, its optimizer or the number of epochs; the network keeps
-                its weights.
+            ValueError: the checkpoint does not fit the network, its optimizer or the number of epochs; the network
+                keeps its weights.
         """
-        epoch = found.record.epoch
+        epoch = checkpoint.record.epoch
         stage = next((s for s in stages if s.first_epoch < epoch <= s.last_epoch), None)
         if stage is None:
             raise ValueError(f"it is of epoch {epoch}, and the trial has {stages[-1].last_epoch}")
-        course = cls(network, found.record, list(found.best))
-        optimizer = course.enter(stage)
+        state = cls(network, checkpoint.record, list(checkpoint.best))
+        optimizer = state.enter(stage)
         states = {
-            "variables": (network.variables, found.network),
-            "optimizer variables": (optimizer.variables, found.optimizer),
-            "best weights": (network.weights, found.best),
+            "variables": (network.variables, checkpoint.network),
+            "optimizer variables": (optimizer.variables, checkpoint.optimizer),
+            "best weights": (network.weights, checkpoint.best),
         }
         for what, (variables, arrays) in states.items():
             if [tuple(v.shape) for v in variables] != [a.shape for a in arrays]:
@@ -118,7 +118,7 @@ class Course:
         for variables, arrays in (states["variables"], states["optimizer variables"]):
             for variable, value in zip(variables, arrays, strict=True):
                 variable.assign(value)
-        return course
+        return state
 
     def checkpoint(self) -> Checkpoint:
         assert self.optimizer is not None
@@ -127,24 +127,24 @@ class Course:
         )
         return Checkpoint(network, optimizer, self.best, self.record)
 
-    def enter(self, stage: Stage) -> keras.optimizers.Optimizer:
-        """Begin the stage; return its optimizer, which is built."""
-        self.stage, self.probed = stage, stage.begin()
-        self.optimizer = scaled(self.probed)
+    def enter(self, stage: TrainingStage) -> keras.optimizers.Optimizer:
+        """Begin a stage, and return its built optimizer."""
+        self.stage, self.recorder = stage, stage.begin()
+        self.optimizer = scaled(self.recorder)
         self.optimizer.build(self.network.trainable_variables)
         return self.optimizer
 
     def end(self) -> None:
-        """Gives the network the weights of its best epoch."""
+        """Set the network's weights to those of its best epoch."""
         self.network.set_weights(self.best)
 
 
-class Watch(keras.callbacks.Callback):
-    """Writes the record epoch by epoch, keeps the best weights, and ends a training that diverges or stands still."""
+class RecordingCallback(keras.callbacks.Callback):
+    """A callback that records the history, keeps the best weights, and ends a training that diverges or stagnates."""
 
-    def __init__(self, course: Course, listener: Listener, is_over: Callable[[], bool]) -> None:
+    def __init__(self, state: TrainingState, listener: EpochCallback, is_over: Callable[[], bool]) -> None:
         super().__init__()
-        self._course, self._record = course, course.record
+        self._state, self._record = state, state.record
         self._listener = listener
         self._is_over = is_over
         self._began = 0.0
@@ -152,8 +152,8 @@ class Watch(keras.callbacks.Callback):
         self._kernels: dict[str, Array] = {}
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
-        assert self._course.probed is not None
-        self._steps, self._squares = self._course.probed.measured()
+        assert self._state.recorder is not None
+        self._steps, self._squares = self._state.recorder.measured()
         self._kernels = _excerpts(self.model.trainable_variables)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
@@ -182,15 +182,15 @@ class Watch(keras.callbacks.Callback):
         self._record.steps.append(steps)
         self._record.seconds.append(time.monotonic() - self._began)
         self._record.curve.append(point)
-        assert self._course.probed is not None
-        self._steps, self._squares = self._course.probed.measured()
+        assert self._state.recorder is not None
+        self._steps, self._squares = self._state.recorder.measured()
         if self._record.best_epoch == self._record.epoch:
-            self._course.best = self.model.get_weights()
+            self._state.best = self.model.get_weights()
 
     def _gradients(self) -> tuple[dict[str, float], float, int]:
-        """Of the epoch so far: the gradient of each kernel, the norm of all, both by step, and the number of steps."""
-        assert self._course.probed is not None
-        steps, squares = self._course.probed.measured()
+        """Return the mean gradient of each kernel, the mean norm of all, and the steps of the epoch so far."""
+        assert self._state.recorder is not None
+        steps, squares = self._state.recorder.measured()
         mean = (squares - self._squares) / max(1, steps - self._steps)
         variables = self.model.trainable_variables
         kernels = [(v.path, m, math.prod(v.shape)) for v, m in zip(variables, mean, strict=True) if len(v.shape) > 1]
@@ -205,13 +205,15 @@ class Watch(keras.callbacks.Callback):
 
 
 def _excerpts(variables: Sequence[keras.Variable]) -> dict[str, Array]:
-    """At most EXCERPT evenly spaced numbers of each kernel, by path."""
+    """Return at most MAX_SAMPLED evenly spaced elements of each kernel, by path."""
     kernels = {v.path: np.array(v.numpy()).ravel() for v in variables if len(v.shape) > 1}
-    return {path: kernel[:: math.ceil(len(kernel) / EXCERPT)].astype(np.float64) for path, kernel in kernels.items()}
+    return {
+        path: kernel[:: math.ceil(len(kernel) / MAX_SAMPLED)].astype(np.float64) for path, kernel in kernels.items()
+    }
 
 
 def _changes(old: Mapping[str, Array], new: Mapping[str, Array]) -> dict[str, float]:
-    """Root mean square of the change of each kernel, relative to that of the old one; 0 where that one was 0."""
+    """Return the root mean square of the change of each kernel, relative to the old kernel; 0 if that was 0."""
     return {path: _rms(new[path] - before) / _rms(before) if before.any() else 0.0 for path, before in old.items()}
 
 
@@ -222,7 +224,7 @@ def _rms(values: Array) -> float:
 def compiled(
     model: keras.Model, optimizer: keras.optimizers.Optimizer, label_smoothing: float, steps_per_execution: int = 1
 ) -> keras.Model:
-    """The model, ready to train on one-hot labels; its metrics are plain cross-entropy and accuracy."""
+    """Return the model compiled for one-hot labels; its metrics are plain cross-entropy and accuracy."""
     model.compile(
         optimizer,
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
@@ -236,50 +238,64 @@ def compiled(
 
 
 def train(
-    course: Course, stages: Sequence[Stage], plan: Plan, data: tuple[Labeled, Labeled], listener: Listener
-) -> Record:
-    """Trains on the first data and validates on the second; the network ends with the weights of its best epoch.
+    state: TrainingState,
+    stages: Sequence[TrainingStage],
+    plan: Plan,
+    data: tuple[LabeledInputs, LabeledInputs],
+    listener: EpochCallback,
+) -> TrainingHistory:
+    """Train and validate; afterwards the network has the weights of its best epoch.
+
+    Args:
+        state: the training.
+        stages: its stages.
+        plan: its length, batches and loss.
+        data: training and validation data.
+        listener: called after each epoch.
 
     Raises:
-        TrialFailed: DIVERGED where a loss became infinite or no number.
-        bo_client.StopTrial: as `listener` raises it.
+        TrialFailed: DIVERGED, as a loss became infinite or NaN.
+        bo_client.StopTrial: raised by `listener`.
     """
-    record = course.record
+    record = state.record
     if record.epoch:
         listener(record)
     for stage in stages:
-        ending = partial(_is_over, record, stage, plan.patience if stage is stages[-1] else 0)
-        if not ending():
-            if course.stage is not stage:
-                course.enter(stage)
-            _run(course, stage, plan, data, listener, ending)
-    course.end()
+        is_over = partial(_is_over, record, stage, plan.patience if stage is stages[-1] else 0)
+        if not is_over():
+            if state.stage is not stage:
+                state.enter(stage)
+            _run(state, stage, plan, data, listener, is_over)
+    state.end()
     return record
 
 
-def _is_over(record: Record, stage: Stage, patience: int) -> bool:
-    """Whether the stage has had all of its epochs, or has waited long enough for a better one."""
-    waited = record.epoch - max(record.best_epoch, stage.first_epoch - 1)
-    return record.epoch >= stage.last_epoch or 0 < patience <= waited
+def _is_over(record: TrainingHistory, stage: TrainingStage, patience: int) -> bool:
+    """Return whether the stage has finished its epochs, or has exhausted its patience."""
+    epochs_since_best = record.epoch - max(record.best_epoch, stage.first_epoch - 1)
+    return record.epoch >= stage.last_epoch or 0 < patience <= epochs_since_best
 
 
-def steps_together(most: int, steps: int) -> int:
-    """How many steps run at once: a divisor of an epoch's, or the last ones would take batches of the next epoch."""
-    return max(d for d in range(1, min(most, steps) + 1) if steps % d == 0)
+def steps_together(limit: int, steps: int) -> int:
+    """Return how many steps run at once: a divisor of the epoch's steps, so that no batch belongs to the next epoch."""
+    return max(d for d in range(1, min(limit, steps) + 1) if steps % d == 0)
 
 
 def _run(
-    course: Course, stage: Stage, plan: Plan, data: tuple[Labeled, Labeled], listener: Listener,
-    is_over: Callable[[], bool],
+    state: TrainingState, stage: TrainingStage, plan: Plan, data: tuple[LabeledInputs, LabeledInputs],
+    listener: EpochCallback, is_over: Callable[[], bool],
 ) -> None:  # fmt: skip
-    trained, held = data
+    training, validation = data
     shared = (plan.threads, plan.share)
-    batches = Batches(trained.inputs, trained.one_hot, plan.batch_size, plan.class_weights, *shared, plan.merges_single)
-    assert course.optimizer is not None
-    begun = course.record.epoch
+    batches = Batches(
+        training.inputs, training.one_hot, plan.batch_size, plan.class_weights, *shared, plan.merges_single
+    )
+    assert state.optimizer is not None
+    first_epoch = state.record.epoch
     together = steps_together(plan.steps_per_execution, len(batches))
-    compiled(course.network, course.optimizer, plan.label_smoothing, together).fit(
-        batches.stream(plan.seed, begun), steps_per_epoch=len(batches), initial_epoch=begun, epochs=stage.last_epoch,
-        validation_data=Batches(held.inputs, held.one_hot, max(plan.batch_size, 64), None, *shared),
-        callbacks=[Watch(course, listener, is_over)], shuffle=False, verbose=0,
+    compiled(state.network, state.optimizer, plan.label_smoothing, together).fit(
+        batches.stream(plan.seed, first_epoch), steps_per_epoch=len(batches), initial_epoch=first_epoch,
+        epochs=stage.last_epoch,
+        validation_data=Batches(validation.inputs, validation.one_hot, max(plan.batch_size, 64), None, *shared),
+        callbacks=[RecordingCallback(state, listener, is_over)], shuffle=False, verbose=0,
     )  # fmt: skip

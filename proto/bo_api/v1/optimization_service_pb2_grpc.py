@@ -169,8 +169,9 @@ class OptimizationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SuggestTrials(self, request, context):
-        """Hands out trials: those in the queue first, then new suggestions. Answers within the caller's deadline: with the
-        surrogate where it is ready in time, else with the space-filling sequence; each trial's `origin` says which.
+        """Hands out trials: those in the queue first, then paused trials that are to go on (the one furthest along first, and
+        only to a worker that can resume), then new suggestions. Answers within the caller's deadline: with the
+        surrogate if it is ready in time, otherwise with quasi-random points; each trial's `origin` says which.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -191,15 +192,15 @@ class OptimizationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CompleteTrial(self, request, context):
-        """Ends a trial with what it achieved or why it failed. A result under an expired lease still counts, unless the trial
-        has already ended.
+        """Ends a trial with what it achieved or why it failed, or gives it back as PAUSED. A result under an expired lease
+        still counts, unless the trial has already ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StopTrial(self, request, context):
-        """Ends a queued trial at once; asks the worker of a running one to stop at its next report.
+        """Ends a queued or paused trial at once; asks the worker of a running one to stop at its next report.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,7 +221,7 @@ class OptimizationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTrial(self, request, context):
-        """Deletes a trial that is not running; the surrogate forgets it.
+        """Deletes a trial that is not running, and its observation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -228,21 +229,21 @@ class OptimizationServiceServicer(object):
 
     def GetBestTrials(self, request, context):
         """The best trials: with one objective metric the best first, with several the Pareto set. Trials that a stopping rule
-        cut short come after all that ran to their end, whatever their values.
+        ended come after all complete ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Predict(self, request, context):
-        """What the surrogate says of some configurations. FAILED_PRECONDITION while there are fewer than two observations.
+        """Predicts the metrics of some configurations. FAILED_PRECONDITION while there are fewer than two observations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PredictSlice(self, request, context):
-        """What the surrogate says along one or two parameters, the others held fixed: for plots. FAILED_PRECONDITION while
+        """Predicts the metrics along one or two parameters, with the others held fixed: for plots. FAILED_PRECONDITION while
         there are fewer than two observations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -250,7 +251,7 @@ class OptimizationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def AnalyzeStudy(self, request, context):
-        """Which parameters matter, whether the best trial is really best, and how far the surrogate is to be trusted.
+        """Returns which parameters matter, whether the best trial is significantly best, and how reliable the surrogate is.
         FAILED_PRECONDITION while there are fewer than three observations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -30,6 +30,7 @@ class Algorithm(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ALGORITHM_UNSPECIFIED: _ClassVar[Algorithm]
     ALGORITHM_GAUSSIAN_PROCESS: _ClassVar[Algorithm]
     ALGORITHM_QUASI_RANDOM: _ClassVar[Algorithm]
+    ALGORITHM_CUSTOM: _ClassVar[Algorithm]
 
 class Acquisition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -48,6 +49,11 @@ class StoppingRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STOPPING_RULE_SUCCESSIVE_HALVING: _ClassVar[StoppingRule]
     STOPPING_RULE_CURVE: _ClassVar[StoppingRule]
 
+class Promotion(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROMOTION_UNSPECIFIED: _ClassVar[Promotion]
+    PROMOTION_ASHA: _ClassVar[Promotion]
+
 class StudyState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STUDY_STATE_UNSPECIFIED: _ClassVar[StudyState]
@@ -64,6 +70,7 @@ METRIC_ROLE_INFORMATION: MetricRole
 ALGORITHM_UNSPECIFIED: Algorithm
 ALGORITHM_GAUSSIAN_PROCESS: Algorithm
 ALGORITHM_QUASI_RANDOM: Algorithm
+ALGORITHM_CUSTOM: Algorithm
 ACQUISITION_UNSPECIFIED: Acquisition
 ACQUISITION_LOG_EI: Acquisition
 ACQUISITION_UCB: Acquisition
@@ -75,6 +82,8 @@ STOPPING_RULE_NONE: StoppingRule
 STOPPING_RULE_MEDIAN: StoppingRule
 STOPPING_RULE_SUCCESSIVE_HALVING: StoppingRule
 STOPPING_RULE_CURVE: StoppingRule
+PROMOTION_UNSPECIFIED: Promotion
+PROMOTION_ASHA: Promotion
 STUDY_STATE_UNSPECIFIED: StudyState
 STUDY_STATE_ACTIVE: StudyState
 STUDY_STATE_PAUSED: StudyState
@@ -95,7 +104,7 @@ class Metric(_message.Message):
     def __init__(self, name: _Optional[str] = ..., goal: _Optional[_Union[Goal, str]] = ..., role: _Optional[_Union[MetricRole, str]] = ..., bound: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class SuggestionSettings(_message.Message):
-    __slots__ = ("algorithm", "acquisition", "beta", "xi", "initial_trials", "seed", "per_cost", "warm_start_studies")
+    __slots__ = ("algorithm", "acquisition", "beta", "xi", "initial_trials", "seed", "per_cost", "warm_start_studies", "custom_algorithm")
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     ACQUISITION_FIELD_NUMBER: _ClassVar[int]
     BETA_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +113,7 @@ class SuggestionSettings(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     PER_COST_FIELD_NUMBER: _ClassVar[int]
     WARM_START_STUDIES_FIELD_NUMBER: _ClassVar[int]
+    CUSTOM_ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     algorithm: Algorithm
     acquisition: Acquisition
     beta: float
@@ -112,7 +122,8 @@ class SuggestionSettings(_message.Message):
     seed: int
     per_cost: bool
     warm_start_studies: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ..., per_cost: bool = ..., warm_start_studies: _Optional[_Iterable[str]] = ...) -> None: ...
+    custom_algorithm: str
+    def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ..., per_cost: bool = ..., warm_start_studies: _Optional[_Iterable[str]] = ..., custom_algorithm: _Optional[str] = ...) -> None: ...
 
 class StoppingSettings(_message.Message):
     __slots__ = ("rule", "min_step", "min_trials", "reduction_factor", "max_step", "confidence")
@@ -130,6 +141,18 @@ class StoppingSettings(_message.Message):
     confidence: float
     def __init__(self, rule: _Optional[_Union[StoppingRule, str]] = ..., min_step: _Optional[int] = ..., min_trials: _Optional[int] = ..., reduction_factor: _Optional[float] = ..., max_step: _Optional[int] = ..., confidence: _Optional[float] = ...) -> None: ...
 
+class FidelitySettings(_message.Message):
+    __slots__ = ("metric", "max", "min", "promotion")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    PROMOTION_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    max: int
+    min: int
+    promotion: Promotion
+    def __init__(self, metric: _Optional[str] = ..., max: _Optional[int] = ..., min: _Optional[int] = ..., promotion: _Optional[_Union[Promotion, str]] = ...) -> None: ...
+
 class ExecutionSettings(_message.Message):
     __slots__ = ("lease_duration", "max_attempts", "max_trials")
     LEASE_DURATION_FIELD_NUMBER: _ClassVar[int]
@@ -141,34 +164,38 @@ class ExecutionSettings(_message.Message):
     def __init__(self, lease_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_attempts: _Optional[int] = ..., max_trials: _Optional[int] = ...) -> None: ...
 
 class StudySpec(_message.Message):
-    __slots__ = ("space", "metrics", "suggestion", "stopping", "execution")
+    __slots__ = ("space", "metrics", "suggestion", "stopping", "execution", "fidelity")
     SPACE_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     SUGGESTION_FIELD_NUMBER: _ClassVar[int]
     STOPPING_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_FIELD_NUMBER: _ClassVar[int]
+    FIDELITY_FIELD_NUMBER: _ClassVar[int]
     space: _space_pb2.SearchSpace
     metrics: _containers.RepeatedCompositeFieldContainer[Metric]
     suggestion: SuggestionSettings
     stopping: StoppingSettings
     execution: ExecutionSettings
-    def __init__(self, space: _Optional[_Union[_space_pb2.SearchSpace, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., suggestion: _Optional[_Union[SuggestionSettings, _Mapping]] = ..., stopping: _Optional[_Union[StoppingSettings, _Mapping]] = ..., execution: _Optional[_Union[ExecutionSettings, _Mapping]] = ...) -> None: ...
+    fidelity: FidelitySettings
+    def __init__(self, space: _Optional[_Union[_space_pb2.SearchSpace, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., suggestion: _Optional[_Union[SuggestionSettings, _Mapping]] = ..., stopping: _Optional[_Union[StoppingSettings, _Mapping]] = ..., execution: _Optional[_Union[ExecutionSettings, _Mapping]] = ..., fidelity: _Optional[_Union[FidelitySettings, _Mapping]] = ...) -> None: ...
 
 class TrialCounts(_message.Message):
-    __slots__ = ("queued", "running", "succeeded", "failed", "infeasible", "stopped")
+    __slots__ = ("queued", "running", "succeeded", "failed", "infeasible", "stopped", "paused")
     QUEUED_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
     INFEASIBLE_FIELD_NUMBER: _ClassVar[int]
     STOPPED_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
     queued: int
     running: int
     succeeded: int
     failed: int
     infeasible: int
     stopped: int
-    def __init__(self, queued: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., infeasible: _Optional[int] = ..., stopped: _Optional[int] = ...) -> None: ...
+    paused: int
+    def __init__(self, queued: _Optional[int] = ..., running: _Optional[int] = ..., succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., infeasible: _Optional[int] = ..., stopped: _Optional[int] = ..., paused: _Optional[int] = ...) -> None: ...
 
 class ObjectiveSpec(_message.Message):
     __slots__ = ("name", "options")

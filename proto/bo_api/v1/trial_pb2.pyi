@@ -22,6 +22,7 @@ class TrialState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRIAL_STATE_FAILED: _ClassVar[TrialState]
     TRIAL_STATE_INFEASIBLE: _ClassVar[TrialState]
     TRIAL_STATE_STOPPED: _ClassVar[TrialState]
+    TRIAL_STATE_PAUSED: _ClassVar[TrialState]
 
 class FailureReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -40,6 +41,7 @@ class AttemptOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ATTEMPT_OUTCOME_FAILED: _ClassVar[AttemptOutcome]
     ATTEMPT_OUTCOME_EXPIRED: _ClassVar[AttemptOutcome]
     ATTEMPT_OUTCOME_SUPERSEDED: _ClassVar[AttemptOutcome]
+    ATTEMPT_OUTCOME_PAUSED: _ClassVar[AttemptOutcome]
 
 class Origin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -49,6 +51,7 @@ class Origin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORIGIN_SURROGATE: _ClassVar[Origin]
     ORIGIN_USER: _ClassVar[Origin]
     ORIGIN_WARM_START: _ClassVar[Origin]
+    ORIGIN_CUSTOM_ALGORITHM: _ClassVar[Origin]
 
 class Intent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -62,6 +65,7 @@ TRIAL_STATE_SUCCEEDED: TrialState
 TRIAL_STATE_FAILED: TrialState
 TRIAL_STATE_INFEASIBLE: TrialState
 TRIAL_STATE_STOPPED: TrialState
+TRIAL_STATE_PAUSED: TrialState
 FAILURE_REASON_UNSPECIFIED: FailureReason
 FAILURE_REASON_OUT_OF_MEMORY: FailureReason
 FAILURE_REASON_DIVERGED: FailureReason
@@ -74,12 +78,14 @@ ATTEMPT_OUTCOME_COMPLETED: AttemptOutcome
 ATTEMPT_OUTCOME_FAILED: AttemptOutcome
 ATTEMPT_OUTCOME_EXPIRED: AttemptOutcome
 ATTEMPT_OUTCOME_SUPERSEDED: AttemptOutcome
+ATTEMPT_OUTCOME_PAUSED: AttemptOutcome
 ORIGIN_UNSPECIFIED: Origin
 ORIGIN_DEFAULT: Origin
 ORIGIN_QUASI_RANDOM: Origin
 ORIGIN_SURROGATE: Origin
 ORIGIN_USER: Origin
 ORIGIN_WARM_START: Origin
+ORIGIN_CUSTOM_ALGORITHM: Origin
 INTENT_UNSPECIFIED: Intent
 INTENT_EXPLORE: Intent
 INTENT_EXPLOIT: Intent
@@ -179,8 +185,24 @@ class StopRequest(_message.Message):
     expected_step: int
     def __init__(self, reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rule: _Optional[_Union[_study_pb2.StoppingRule, str]] = ..., expected: _Optional[_Union[Prediction, _Mapping]] = ..., expected_step: _Optional[int] = ...) -> None: ...
 
+class Pause(_message.Message):
+    __slots__ = ("reason", "create_time", "step", "attempt", "expected", "expected_step")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_STEP_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    create_time: _timestamp_pb2.Timestamp
+    step: int
+    attempt: int
+    expected: Prediction
+    expected_step: int
+    def __init__(self, reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step: _Optional[int] = ..., attempt: _Optional[int] = ..., expected: _Optional[_Union[Prediction, _Mapping]] = ..., expected_step: _Optional[int] = ...) -> None: ...
+
 class Trial(_message.Message):
-    __slots__ = ("name", "parameters", "state", "measurements", "latest_measurement", "final_measurement", "failure", "lease", "attempt", "checkpoint_uri", "labels", "origin", "explanation", "stop_request", "create_time", "start_time", "end_time", "revision", "attempts")
+    __slots__ = ("name", "parameters", "state", "measurements", "latest_measurement", "final_measurement", "failure", "lease", "attempt", "checkpoint_uri", "labels", "origin", "explanation", "stop_request", "create_time", "start_time", "end_time", "revision", "attempts", "pause", "until_step")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -214,6 +236,8 @@ class Trial(_message.Message):
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_STEP_FIELD_NUMBER: _ClassVar[int]
     name: str
     parameters: _containers.MessageMap[str, _space_pb2.ParameterValue]
     state: TrialState
@@ -233,4 +257,6 @@ class Trial(_message.Message):
     end_time: _timestamp_pb2.Timestamp
     revision: int
     attempts: _containers.RepeatedCompositeFieldContainer[TrialAttempt]
-    def __init__(self, name: _Optional[str] = ..., parameters: _Optional[_Mapping[str, _space_pb2.ParameterValue]] = ..., state: _Optional[_Union[TrialState, str]] = ..., measurements: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., latest_measurement: _Optional[_Union[Measurement, _Mapping]] = ..., final_measurement: _Optional[_Union[Measurement, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., attempt: _Optional[int] = ..., checkpoint_uri: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., origin: _Optional[_Union[Origin, str]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., stop_request: _Optional[_Union[StopRequest, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[TrialAttempt, _Mapping]]] = ...) -> None: ...
+    pause: Pause
+    until_step: int
+    def __init__(self, name: _Optional[str] = ..., parameters: _Optional[_Mapping[str, _space_pb2.ParameterValue]] = ..., state: _Optional[_Union[TrialState, str]] = ..., measurements: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., latest_measurement: _Optional[_Union[Measurement, _Mapping]] = ..., final_measurement: _Optional[_Union[Measurement, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., attempt: _Optional[int] = ..., checkpoint_uri: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., origin: _Optional[_Union[Origin, str]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., stop_request: _Optional[_Union[StopRequest, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[TrialAttempt, _Mapping]]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., until_step: _Optional[int] = ...) -> None: ...

@@ -4,7 +4,7 @@ import threading
 
 import bo_client
 import pytest
-from bo_client.testing import FakeServer
+from bo_client.testing import InProcessServer
 from bo_dashboard import snapshots
 from bo_dashboard.snapshots import Snapshots
 
@@ -13,7 +13,7 @@ SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 
 @pytest.fixture
 def client() -> bo_client.Client:
-    return FakeServer().client()
+    return InProcessServer().client()
 
 
 def made(client: bo_client.Client, name: str = "s", trials: int = 3) -> bo_client.Study:
@@ -70,7 +70,7 @@ def test_another_study_of_the_name_shows_nothing_of_the_first(client) -> None:
 
 
 def test_only_so_many_studies_are_remembered(client, read: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "MOST_STUDIES", 2)
+    monkeypatch.setattr(snapshots, "MAX_STUDIES", 2)
     known = Snapshots()
     studies = [made(client, name, trials=1) for name in "abc"]
     for study in studies:
@@ -88,13 +88,13 @@ def test_an_analysis_does_for_some_time_and_for_the_same_results_for_ever(client
     def analyze() -> None:
         calls.append(study.info().ended)
 
-    monkeypatch.setattr(snapshots, "REST", 0.0)
+    monkeypatch.setattr(snapshots, "REST_FACTOR", 0.0)
     known.analysis(study.info(), analyze)
     study.add({"x": 0.7}, 1.0)
     known.analysis(study.info(), analyze)
     known.analysis(study.info(), analyze)
     assert calls == [3, 4]
-    monkeypatch.setattr(snapshots, "REST", 1e12)  # times what an analysis takes, however short
+    monkeypatch.setattr(snapshots, "REST_FACTOR", 1e12)  # times what an analysis takes, however short
     study.add({"x": 0.8}, 1.0)
     known.analysis(study.info(), analyze)
     study.add({"x": 0.9}, 1.0)
@@ -104,18 +104,18 @@ def test_an_analysis_does_for_some_time_and_for_the_same_results_for_ever(client
 
 def test_while_an_analysis_is_made_the_last_one_does(client, monkeypatch) -> None:
     known, study, first = Snapshots(), made(client), object()
-    monkeypatch.setattr(snapshots, "REST", 0.0)
+    monkeypatch.setattr(snapshots, "REST_FACTOR", 0.0)
     assert known.analysis(study.info(), lambda: first) is first
     study.add({"x": 0.7}, 1.0)
     begun, goes_on = threading.Event(), threading.Event()
 
     def analyze() -> None:
         begun.set()
-        assert goes_on.wait(30)
+        assert goes_on.wait(120)
 
     other = threading.Thread(target=known.analysis, args=[study.info(), analyze])
     other.start()
-    assert begun.wait(30)
+    assert begun.wait(120)
     assert known.analysis(study.info(), lambda: None) is first
     goes_on.set()
     other.join()

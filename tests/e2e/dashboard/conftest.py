@@ -20,12 +20,12 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from bo_service.adapters.storage.sqlite import SqliteStore
 from bo_service.application.tokens import NewToken, create_token
-from bo_service.bootstrap import SystemClock
-from bo_service.core.access import Role
+from bo_service.domain.access import Role
+from bo_service.storage.clock import SystemClock
+from bo_service.storage.sqlite import SqliteStore
 
-PATIENCE = 30
+PATIENCE = 120
 
 
 @dataclass(frozen=True)

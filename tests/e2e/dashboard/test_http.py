@@ -14,7 +14,7 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import token_service_pb2 as token_pb
 from google.rpc import error_details_pb2
 
-from bo_service.adapters.grpc.rules import RULES
+from bo_service.rpc.authorization import RULES
 
 pytestmark = pytest.mark.xdist_group("dashboard-http")
 
@@ -173,7 +173,7 @@ def _as_stream(name: str) -> dict[str, str]:
 
 def _messages(site, content: object, role: str, count: int):
     """The first messages of WatchStudy, with their flags."""
-    connection = HTTPConnection(urlsplit(site.url).netloc, timeout=30)
+    connection = HTTPConnection(urlsplit(site.url).netloc, timeout=120)
     headers = {"content-type": "application/connect+json", "authorization": f"Bearer {site.tokens[role]}"}
     connection.request("POST", "/bo_api.v1.OptimizationService/WatchStudy", _enveloped(content), headers)
     answer = connection.getresponse()

@@ -130,6 +130,7 @@ def test_studies_are_listed_with_their_best(browser, site, study) -> None:
         ("overview", ["convergence"]),
         ("curves", ["curves"]),
         ("parameters", ["importance", "parallel", "slice", "contour"]),
+        ("workers", ["workers"]),
     ],
 )
 def test_figures_are_drawn(browser, site, study, tab: str, kinds: list[str]) -> None:

@@ -1,18 +1,20 @@
-"""One server for all tests of a file, and a study id for each test."""
+"""One server for all tests, and a study id for each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
-from typing import Any
 
 import bo_client
 import pytest
 
+from tests.e2e.conftest import making_servers
+
 IDS = count(1)
 
 
-@pytest.fixture(scope="module")
-def address(make_shared_server: Callable[..., Any]) -> str:
-    return str(make_shared_server().start())
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with making_servers(tmp_path_factory.mktemp("integrations")) as make:
+        yield make().start()
 
 
 @pytest.fixture(scope="module")

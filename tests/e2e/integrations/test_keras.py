@@ -84,7 +84,7 @@ def test_a_long_epoch_keeps_the_lease_and_the_end_of_training_lets_go(make_study
     fit(Slow(trial), epochs=1)
     assert trial.complete({"val_loss": 1.0}).attempt == 1
     for heart in hearts():
-        heart.join(10)
+        heart.join(120)
     assert hearts() == []
 
 

@@ -131,9 +131,9 @@ def test_values_there_and_back_are_the_same() -> None:
         for one in hp.space:
             if hp.is_active(one):
                 hp.values[one.name] = one.random_sample(seed)
-        wire = space.outward(hp.values)
+        wire = space.to_service(hp.values)
         assert space.translation.space.configuration_faults(wire) == []
-        assert space.inward(wire) == pytest.approx(hp.values)
+        assert space.from_service(wire) == pytest.approx(hp.values)
 
 
 def test_failures_are_told_by_their_kind_and_retries_keep_the_trial(search, trials) -> None:

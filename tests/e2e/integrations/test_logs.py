@@ -8,7 +8,7 @@ from typing import Any
 
 import bo_client
 import pytest
-from bo_client.integrations.following import follow, following
+from bo_client.integrations.exporters import follow, following
 
 mlflow = pytest.importorskip("mlflow", reason="needs the extra mlflow")
 accumulator = pytest.importorskip(

@@ -218,7 +218,7 @@ def test_threads_share_a_sampler(make_study, trials) -> None:
 
     def objective(trial: optuna.Trial) -> float:
         value = bowl(trial)
-        together.wait(30)
+        together.wait(120)
         return value
 
     study = make_study(search_space=SPACE)
@@ -271,7 +271,7 @@ def test_the_limit_of_trials_ends_the_loop(make_study, trials) -> None:
 def test_asking_beyond_the_limit_is_refused(make_study) -> None:
     study = make_study(search_space=SPACE, settings={"max_trials": 1})
     study.tell(study.ask(SPACE), 1.0)
-    with pytest.raises(bo_client.FailedPrecondition, match="gives out no more trials"):
+    with pytest.raises(bo_client.FailedPrecondition, match="has no more trials"):
         study.ask(SPACE)
     assert [t.state.name for t in study.trials] == ["COMPLETE", "FAIL"]
 

@@ -51,7 +51,7 @@ def test_a_program_with_a_branch_runs_as_often_as_it_is_told(make_study, trials,
     assert len(trials(".2")) == 30
     told = [r.message for r in caplog.records if "SPACE_EXHAUSTED" in r.message]
     assert len(told) == 1
-    assert "the search goes on with values of the independent sampler" in told[0]
+    assert "the search continues with values of the independent sampler" in told[0]
 
 
 def test_a_small_space_goes_on_under_noise(make_study, trials) -> None:

@@ -66,7 +66,7 @@ def most_results(study_id: str, client: bo_client.Client) -> int:
 
 
 def test_each_integration_has_a_snippet_and_is_in_the_table() -> None:
-    tools = {"optuna", "keras_tuner", "ray_tune", "keras", "scikit_learn", "following"}
+    tools = {"optuna", "keras_tuner", "ray_tune", "keras", "scikit_learn", "exporters"}
     assert tools <= set(NAMES)
     files = {p.stem for p in (Path(bo_client.__file__).parent / "integrations").glob("*.py")}
     shared = {
@@ -75,7 +75,7 @@ def test_each_integration_has_a_snippet_and_is_in_the_table() -> None:
         "distributions",
         "domains",
         "embedded",
-        "held",
+        "external_trial",
         "hyperparameters",
         "optuna_study",
         "ray_space",
@@ -83,7 +83,7 @@ def test_each_integration_has_a_snippet_and_is_in_the_table() -> None:
         "studies",
     }
     told = set(re.findall(r"^\|.*\| `(\w+)`: `", PAGE, re.MULTILINE))
-    assert files - shared == told | {"following"}
+    assert files - shared == told | {"exporters"}
 
 
 def test_links_of_the_page_lead_somewhere() -> None:

@@ -99,7 +99,7 @@ def test_domains_are_found_at_any_depth(make_search, trials) -> None:
 def test_configs_there_and_back_are_the_same(make_search) -> None:
     space, search = RaySpace(DEEP), make_search(space=DEEP)
     for i, config in enumerate(run(search, 12)):
-        assert space.inward(space.outward(config)) == config, i
+        assert space.from_service(space.to_service(config)) == config, i
 
 
 def test_points_and_evaluated_results_may_be_of_nested_choices(make_search, trials) -> None:
@@ -184,6 +184,26 @@ def test_the_end_names_its_reason_and_how_many_ran(make_search, caplog) -> None:
     (told,) = [r for r in caplog.records if "ended after" in r.message]
     assert told.levelname == "WARNING"
     assert "ended after 2 of 9 trials (2 succeeded, 0 failed): no configuration" in told.message
+
+
+def test_the_end_counts_nan_and_infinity_as_failed(make_search, trials, caplog) -> None:
+    search = make_search(space={"x": tune.choice([1, 2, 3, 4])}, metric=["loss", "size"], mode=["min", "obs"])
+    values = [(1.0, float("nan")), (float("nan"), 1.0), (float("inf"), 1.0), (2.0, float("nan"))]
+    for i, (loss, size) in enumerate(values):
+        config = search.suggest(str(i))
+        search.on_trial_complete(str(i), {"loss": loss, "size": size, "config": config, "done": True})
+    assert search.suggest("e") == Searcher.FINISHED
+    assert [t.failure and t.failure.reason.value for t in trials()] == [None, "DIVERGED", "DIVERGED", None]
+    (told,) = [r.message for r in caplog.records if "ended after" in r.message]
+    assert "ended after 4 trials (2 succeeded, 2 failed)" in told
+
+
+def test_information_that_is_nan_leaves_a_changed_configuration_its_result(make_search, trials) -> None:
+    search = make_search(metric=["loss", "size"], mode=["min", "obs"])
+    for loss, size in [(float("nan"), 1.0), (1.0, float("nan"))]:
+        search.suggest("a")
+        search.on_trial_complete("a", {"loss": loss, "size": size, "config": {"x": 0.125}, "done": True})
+    assert [t.failure and t.failure.reason.value for t in trials()] == ["DIVERGED", None]
 
 
 def test_a_search_waits_for_trials_of_others(make_search, client, study_id) -> None:

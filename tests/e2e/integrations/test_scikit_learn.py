@@ -21,6 +21,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+pytestmark = pytest.mark.xdist_group("scikit-learn")  # the server that a search starts for itself is started once
+
 CHECKED = {"n_iter": 2, "cv": 2, "random_state": 0, "error_score": "raise"}
 
 X, Y = make_classification(120, 6, random_state=0)
@@ -130,7 +132,7 @@ def test_what_cannot_be_expressed_is_refused_by_name() -> None:
 def test_lists_of_whole_and_real_numbers_keep_their_types() -> None:
     translation = translated({"C": [0.1, 1, 10], "n": np.array([4, 2])})
     assert translation.space["C"].values == (0.1, 1.0, 10.0)
-    values = [translation.inward({"C": c})["C"] for c in (0.1, 1.0, 10.0)]
+    values = [translation.from_service({"C": c})["C"] for c in (0.1, 1.0, 10.0)]
     assert [(type(v), v) for v in values] == [(float, 0.1), (int, 1), (int, 10)]
     assert translation.space["n"].values == (2, 4)
 
@@ -154,10 +156,10 @@ def test_the_server_of_a_process_ends_with_it(tmp_path: Path) -> None:
         assert list(client.studies()) == []
     assert list(tmp_path.glob("bo-embedded-*/bo.db"))
     process.kill()
-    process.wait(30)
+    process.wait(280)
     process.stdin.close()
     process.stdout.close()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 280
     while list(tmp_path.glob("bo-embedded-*")):
         assert time.monotonic() < deadline, "the server outlives its process"
         time.sleep(0.1)

@@ -40,6 +40,20 @@ def make_objective(colored_npz: Path, features_folder: Path) -> Callable[..., Ef
     return make
 
 
+@pytest.fixture
+def make_small(
+    make_objective: Callable[..., EfficientNetObjective], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., EfficientNetObjective]:
+    """Objectives on a Lite0 of three blocks and random weights, which trains in seconds."""
+    from bo_objectives.efficientnet import lite0  # which loads Keras
+
+    stages = (lite0.BlockGroup(1, 3, 1, 1, 16), lite0.BlockGroup(2, 5, 2, 2, 24))
+    monkeypatch.setattr(lite0, "STAGES", stages)
+    monkeypatch.setattr(lite0, "BLOCKS", ("block1a", "block2a", "block2b"))
+    monkeypatch.setattr(lite0, "TOP", 64)
+    return lambda **options: make_objective(**{"weights": "random", **options})
+
+
 @pytest.fixture(scope="session")
 def objective(make_objective: Callable[..., EfficientNetObjective]) -> EfficientNetObjective:
     """One whose images, backbone and features are loaded once for all tests."""

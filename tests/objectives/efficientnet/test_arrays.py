@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bo_objectives.efficientnet import data, sources
+from bo_objectives.efficientnet import data, data_sources
 from bo_objectives.efficientnet.objective import EfficientNetObjective
 from bo_objectives.errors import SetupError
 from PIL import Image
@@ -62,7 +62,7 @@ IMAGES = {
 @pytest.mark.parametrize("kind", IMAGES)
 def test_images_of_every_kind_become_the_right_bytes(tmp_path: Path, kind: str) -> None:
     given, expected = IMAGES[kind]
-    images = sources.load(str(written(tmp_path, images=given)), SIDE)
+    images = data_sources.load(str(written(tmp_path, images=given)), SIDE)
     assert images.pixels.dtype == np.uint8
     assert np.abs(images.pixels.astype(int) - expected).max() == 0
 
@@ -81,7 +81,7 @@ def test_images_of_every_kind_become_the_right_bytes(tmp_path: Path, kind: str) 
         (np.where(BYTES == 7, np.nan, BYTES), r"images is float64 from nan to nan"),
         (np.where(BYTES == 7, np.inf, BYTES), r"images is float64 from 0 to inf"),
         (BYTES.astype(np.int16) - 1, r"images is int16 from -1 to 254"),
-        (BYTES.astype(np.int32) * 9, r"images is int32 from 0 to 2295"),
+        (BYTES.astype(np.int32) * 900, r"images is int32 from 0 to 229500"),
         (BYTES.astype(complex), r"images is complex128; give uint8"),
         (np.full((N, 4, 4), "a"), r"images is <U1; give uint8"),
         (np.array([None] * N), r"its field images can't be read \(Object arrays cannot be loaded"),
@@ -114,7 +114,7 @@ GOOD_LABELS = {
 def test_labels_of_every_kind(tmp_path: Path, kind: str, has_names: bool) -> None:
     labels, classes = GOOD_LABELS[kind]
     path = written(tmp_path, labels=labels, **({"classes": NAMES} if has_names else {}))
-    images = sources.load(str(path), SIDE)
+    images = data_sources.load(str(path), SIDE)
     assert images.classes == (tuple(NAMES) if has_names else classes)
     assert list(images.labels) == list(LABELS)
 
@@ -167,7 +167,7 @@ def test_labels_of_other_kinds_are_refused_by_name(
 
 def test_a_class_may_be_named_like_a_missing_label_where_it_is_listed(tmp_path: Path) -> None:
     path = written(tmp_path, labels=np.where(LABELS == 1, "nan", "cat"), classes=np.array(["cat", "nan"]))
-    assert sources.load(str(path), SIDE).classes == ("cat", "nan")
+    assert data_sources.load(str(path), SIDE).classes == ("cat", "nan")
 
 
 @pytest.mark.parametrize(("values", "is_said"), [((-1, 0, 1), True), ((-1, 1, 1), False)])
@@ -205,10 +205,11 @@ def test_what_was_assumed_is_logged(tmp_path: Path, caplog) -> None:
     assert "images is float64 from 0 to 1: multiplied by 255" in caplog.text
 
 
-def test_twelve_bits_in_sixteen_are_dark_and_said(tmp_path: Path, caplog) -> None:
+def test_twelve_bits_in_sixteen_are_scaled_by_twelve_and_said(tmp_path: Path, caplog) -> None:
     path = written(tmp_path, images=BYTES.astype(np.uint16) * 16)
-    EfficientNetObjective(data=str(path), weights="random").define()
-    assert "uint16 from 0 to 4080: divided by 256, which leaves them dark: at most 15 of 255" in caplog.text
+    with caplog.at_level(logging.INFO, "bo_objectives"):
+        EfficientNetObjective(data=str(path), weights="random").define()
+    assert "uint16, and the training images go up to 4080: 12 bits, divided by 16 for all images alike" in caplog.text
 
 
 @pytest.mark.parametrize("form", ["x_{0} y_{0}", "{0}_images {0}_labels", "images_{0} labels_{0}"])  # Keras, MedMNIST
@@ -221,7 +222,7 @@ def test_a_given_split_is_used(tmp_path: Path, caplog, form: str) -> None:
     with caplog.at_level(logging.INFO, "bo_objectives"):
         EfficientNetObjective(data=str(tmp_path / "a.npz"), weights="random").define()
     assert "validation (given): 2 images: 0 1, 1 1" in caplog.text
-    found = data.split(sources.load(str(tmp_path / "a.npz"), SIDE))
+    found = data.split(data_sources.load(str(tmp_path / "a.npz"), SIDE))
     for part, expected in ((found.train, BYTES[:8]), (found.validation, BYTES[8:10]), (found.test, BYTES[10:])):
         assert np.array_equal(part.pixels, expected)
 
@@ -244,6 +245,6 @@ def test_images_are_as_those_of_files(tmp_path: Path) -> None:
         place = tmp_path / str(LABELS[i])
         place.mkdir(exist_ok=True)
         Image.fromarray(picture).save(place / f"{i:02}.png")
-    ours, theirs = sources.load(str(written(tmp_path)), SIDE), sources.load(str(tmp_path), SIDE)
+    ours, theirs = data_sources.load(str(written(tmp_path)), SIDE), data_sources.load(str(tmp_path), SIDE)
     assert np.array_equal(ours.pixels, theirs.pixels)
     assert list(ours.digests) == list(theirs.digests)

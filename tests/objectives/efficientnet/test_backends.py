@@ -12,9 +12,9 @@ from bo_objectives.base import TrialFailed
 from bo_objectives.errors import SetupError
 
 keras = pytest.importorskip("keras")
-from bo_objectives.efficientnet.bench import Bench  # noqa: E402
+from bo_objectives.efficientnet.training_context import TrainingContext  # noqa: E402
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("keras")]
 BACKEND = keras.backend.backend()
 
 EVERYTHING = {
@@ -25,16 +25,17 @@ EVERYTHING = {
 }  # fmt: skip
 
 
-def test_everything_at_once_trains_and_repeats(make_objective, make_run) -> None:
+def test_everything_at_once_trains_and_repeats(make_small, make_run) -> None:
     runs = [make_run(), make_run()]
     for run in runs:
-        make_objective(epochs="2").evaluate(EVERYTHING, run)
+        make_small().evaluate(EVERYTHING, run)
     ours, theirs = (run.reports for run in runs)
     assert [step for step, _, _ in ours] == [1, 2]
     for (_, a, _), (_, b, _) in zip(ours, theirs, strict=True):
         assert a == pytest.approx(b, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_something_is_learned_on_this_backend(make_objective, run) -> None:
     metrics = make_objective(epochs="12").evaluate({"norm": "layer", "lr_head": 1e-2}, run)
     assert metrics["val_accuracy"] > 0.6
@@ -47,6 +48,7 @@ def test_augmented_images_and_a_network_from_scratch_train(make_objective, make_
         assert np.isfinite(metrics["val_loss"])
 
 
+@pytest.mark.slow
 def test_several_steps_an_execution_are_refused_where_they_cannot_be(make_objective, run) -> None:
     objective = make_objective(steps_per_execution="2")
     if BACKEND == "torch":
@@ -72,7 +74,7 @@ def test_the_backends_own_out_of_memory_error_is_told(make_objective, run, monke
 
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
 
-    monkeypatch.setattr(Bench, "network", fail)
+    monkeypatch.setattr(TrainingContext, "network", fail)
     with pytest.raises(TrialFailed) as caught:
         make_objective().evaluate({}, run)
     assert caught.value.reason is FailureReason.OUT_OF_MEMORY
@@ -80,11 +82,13 @@ def test_the_backends_own_out_of_memory_error_is_told(make_objective, run, monke
 
 def test_no_other_backend_is_loaded() -> None:
     others = [name for name in ("tensorflow", "jax", "torch") if name != BACKEND and importlib.util.find_spec(name)]
+    if not others:
+        pytest.skip("no other backend is installed that could be loaded")
     code = (
         "import sys\nfrom bo_objectives.efficientnet.objective import EfficientNetObjective\n"
-        "with EfficientNetObjective().bench():\n    import bo_objectives.efficientnet.trial\n"
+        "with EfficientNetObjective().context():\n    import bo_objectives.efficientnet.training_run\n"
         f"print([name for name in {others!r} if name in sys.modules])"
     )
     environment = {**os.environ, "KERAS_BACKEND": BACKEND}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=280, env=environment)
     assert done.stdout.strip() == "[]", done.stderr[-2000:]

@@ -4,15 +4,15 @@ import io
 
 import numpy as np
 import pytest
-from bo_objectives.efficientnet import data, sources
-from bo_objectives.efficientnet.copies import copies, pixel_range
+from bo_objectives.efficientnet import data, data_sources
 from bo_objectives.efficientnet.data import Images
+from bo_objectives.efficientnet.duplicates import copies, pixel_range
 from PIL import Image
 
 
 @pytest.fixture(scope="module")
 def split() -> data.Split:
-    return data.split(sources.load("emoji", 64))
+    return data.split(data_sources.load("emoji", 64))
 
 
 def images(pixels: np.ndarray) -> Images:

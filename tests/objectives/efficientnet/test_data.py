@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from bo_objectives.efficientnet import data, sources
+from bo_objectives.efficientnet import data, data_sources
 from bo_objectives.efficientnet.decoding import Decoder
 from bo_objectives.efficientnet.objective import EfficientNetObjective
 from bo_objectives.errors import SetupError
@@ -42,7 +42,7 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
 # ── the three parts
 
 
-@given(counts=st.lists(st.integers(data.FEWEST_PER_CLASS, 40), min_size=2, max_size=5), seed=st.integers(0, 99))
+@given(counts=st.lists(st.integers(data.MIN_PER_CLASS, 40), min_size=2, max_size=5), seed=st.integers(0, 99))
 def test_the_parts_are_disjoint_and_hold_everything_and_every_class(counts: list[int], seed: int) -> None:
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
     parts = data.split_indices(labels)
@@ -53,7 +53,7 @@ def test_the_parts_are_disjoint_and_hold_everything_and_every_class(counts: list
         assert held == pytest.approx(data.PARTS[part] * np.array(counts), abs=1.01)
 
 
-@given(counts=st.lists(st.integers(data.FEWEST_PER_CLASS, 40), min_size=2, max_size=3))
+@given(counts=st.lists(st.integers(data.MIN_PER_CLASS, 40), min_size=2, max_size=3))
 def test_folds_share_the_test_images_and_every_other_image_validates_in_one(counts: list[int]) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)
     folds = [data.split_indices(labels, fold) for fold in range(data.FOLDS)]
@@ -77,7 +77,7 @@ def test_eight_images_of_a_class_make_four_folds_that_differ() -> None:
 
 
 @given(
-    groups=st.lists(st.lists(st.integers(1, 4), min_size=data.FEWEST_PER_CLASS, max_size=20), min_size=2, max_size=3),
+    groups=st.lists(st.lists(st.integers(1, 4), min_size=data.MIN_PER_CLASS, max_size=20), min_size=2, max_size=3),
     seed=st.integers(0, 99),
 )
 def test_copies_never_meet_and_every_class_is_in_every_part_and_fold(groups: list[list[int]], seed: int) -> None:
@@ -110,7 +110,7 @@ def test_a_given_split_stays_and_what_it_lacks_is_taken_from_training(
     sizes = {"train": counts, "validation": [tests] * len(counts), "test": [tests] * len(counts)}
     rows = [(part, label) for part in sizes if part != lacks for label, n in enumerate(sizes[part]) for _ in range(n)]
     given_parts, labels = tuple(part for part, _ in rows), np.array([label for _, label in rows])
-    folds = [data.split_indices(labels, fold, given=given_parts) for fold in range(data.FOLDS)]
+    folds = [data.split_indices(labels, fold, given_parts=given_parts) for fold in range(data.FOLDS)]
     for fold in folds:
         assert sorted(np.concatenate(list(fold.values()))) == list(range(len(labels)))
         assert all(set(labels[indices]) == set(range(len(counts))) for indices in fold.values())
@@ -123,7 +123,7 @@ def test_a_given_split_stays_and_what_it_lacks_is_taken_from_training(
 
 def test_the_split_of_the_bundled_images_is_the_one_it_always_was() -> None:
     """Benchmarks and checkpoints depend on it; these were taken before copies and given splits were looked at."""
-    images = sources.load("emoji", 32)
+    images = data_sources.load("emoji", 32)
     assert list(np.bincount(images.labels)) == [85, 140, 129, 140, 140, 140, 140]
     for fold, expected in enumerate(EMOJI):
         parts = data.split_indices(images.labels, fold, images.first)
@@ -131,7 +131,7 @@ def test_the_split_of_the_bundled_images_is_the_one_it_always_was() -> None:
 
 
 def test_the_bundled_images_are_split_alike_each_time_and_no_picture_is_in_two_parts() -> None:
-    first, second = (data.split(sources.load("emoji", 32)) for _ in range(2))
+    first, second = (data.split(data_sources.load("emoji", 32)) for _ in range(2))
     assert len(first.train.classes) == 7
     pictures = {part: {p.tobytes() for p in getattr(first, part).pixels} for part in data.PARTS}
     assert not pictures["train"] & pictures["validation"]
@@ -145,7 +145,7 @@ def test_the_bundled_images_are_split_alike_each_time_and_no_picture_is_in_two_p
 
 
 def test_a_folder_with_a_subfolder_for_each_class(make_folder) -> None:
-    images = sources.load(str(make_folder({"cat": 5, "dog": 7})), 32)
+    images = data_sources.load(str(make_folder({"cat": 5, "dog": 7})), 32)
     assert images.classes == ("cat", "dog")
     assert images.pixels.shape == (12, 32, 32, 3)
     assert list(np.bincount(images.labels)) == [5, 7]
@@ -158,7 +158,7 @@ def test_transparent_and_gray_pictures_become_rgb_on_white(tmp_path: Path) -> No
         (tmp_path / label).mkdir()
         for i in range(5):
             Image.new(mode, (32, 32), (0, 0, 0, 0) if mode == "RGBA" else 9).save(tmp_path / label / f"{i}.png")
-    images = sources.load(str(tmp_path), 32)
+    images = data_sources.load(str(tmp_path), 32)
     assert images.pixels[images.labels == 0].min() == 255
     assert set(images.pixels[images.labels == 1].reshape(-1)) == {9}
 
@@ -170,7 +170,7 @@ def test_an_npz(tmp_path: Path, names: tuple[str, str], shape: tuple[int, ...]) 
     for kind, arrays in {"bytes": pixels, "floats": pixels / np.float32(255)}.items():
         path = tmp_path / f"{kind}.npz"
         np.savez(path, **dict(zip(names, (arrays, np.repeat([3, 8], 5)), strict=True)))
-        images = sources.load(str(path), 32)
+        images = data_sources.load(str(path), 32)
         assert images.classes == ("3", "8")
         assert images.pixels.shape == (10, 32, 32, 3)
         assert images.pixels.min() == 255
@@ -198,20 +198,20 @@ def test_tensorflow_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
     module.builder = lambda name: Builder()  # type: ignore[attr-defined]
     module.as_numpy = iter  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
-    images = sources.load("tfds:insects", 32)
+    images = data_sources.load("tfds:insects", 32)
     assert images.classes == ("ant", "bee")
     assert set(images.pixels.reshape(-1)) == set(range(191, 201))
-    assert images.given == ()
+    assert images.given_parts == ()
     splits.update({"test": 4, "unsupervised": 9})
-    images = sources.load("tfds:insects", 32)
-    assert images.given == ("train",) * 10 + ("test",) * 4
+    images = data_sources.load("tfds:insects", 32)
+    assert images.given_parts == ("train",) * 10 + ("test",) * 4
     assert len(images.pixels) == 14
     labels[3] = -1
     with pytest.raises(SetupError, match=r"label\[3\] is -1, and 1 more are wrong; allowed are 0 to 1"):
-        sources.load("tfds:insects", 32)
+        data_sources.load("tfds:insects", 32)
     del features["label"]
     with pytest.raises(SetupError, match=r"'tfds:insects', which has image; it needs image and label"):
-        sources.load("tfds:insects", 32)
+        data_sources.load("tfds:insects", 32)
 
 
 # ── what is refused, before a study is made
@@ -271,8 +271,8 @@ def test_tensorflow_datasets_that_is_not_installed(monkeypatch: pytest.MonkeyPat
 
 def test_mapped_files_hold_the_pixels_that_memory_holds(make_folder, tmp_path: Path) -> None:
     folder = make_folder({"cat": 9, "dog": 7, "eel": 6})
-    kept = data.split(sources.load(str(folder), 32, Decoder(1)))
-    mapped = data.split(sources.load(str(folder), 32, Decoder(4, directory=tmp_path / "pixels")))
+    kept = data.split(data_sources.load(str(folder), 32, Decoder(1)))
+    mapped = data.split(data_sources.load(str(folder), 32, Decoder(4, directory=tmp_path / "pixels")))
     for part in data.PARTS:
         ours, theirs = getattr(mapped, part), getattr(kept, part)
         assert isinstance(ours.pixels, data.Rows)
@@ -285,12 +285,12 @@ def test_a_folder_is_decoded_once_and_anew_where_a_picture_has_changed(
     make_folder, tmp_path: Path, monkeypatch
 ) -> None:
     folder, decoder = make_folder({"cat": 5, "dog": 5}), Decoder(2, directory=tmp_path / "pixels")
-    first = sources.load(str(folder), 32, decoder)
+    first = data_sources.load(str(folder), 32, decoder)
     with monkeypatch.context() as patched:
-        patched.setattr(sources, "_decoded", lambda *_: pytest.fail("decoded again"))
-        assert np.array_equal(sources.load(str(folder), 32, decoder).pixels, first.pixels)
+        patched.setattr(data_sources, "_decoded", lambda *_: pytest.fail("decoded again"))
+        assert np.array_equal(data_sources.load(str(folder), 32, decoder).pixels, first.pixels)
     Image.new("RGB", (48, 32), (9, 9, 9)).save(folder / "cat" / "0.png")
-    assert not np.array_equal(sources.load(str(folder), 32, decoder).pixels, first.pixels)
+    assert not np.array_equal(data_sources.load(str(folder), 32, decoder).pixels, first.pixels)
     assert not [p for p in (tmp_path / "pixels").iterdir() if "partial" in p.name]
 
 
@@ -301,7 +301,7 @@ def test_a_damaged_picture_is_named(make_folder) -> None:
     folder = make_folder({"cat": 5, "dog": 5})
     (folder / "dog" / "3.png").write_bytes(b"no picture")
     with pytest.raises(SetupError, match=r"dog.3\.png can't be read as an image .*repair or remove it"):
-        sources.load(str(folder), 32)
+        data_sources.load(str(folder), 32)
 
 
 def damaged(make_folder, damaged: int = 1) -> Path:
@@ -315,13 +315,13 @@ def damaged(make_folder, damaged: int = 1) -> Path:
 def test_damaged_pictures_may_be_left_out_and_are_told(make_folder, tmp_path: Path, caplog, pipeline: str) -> None:
     folder = damaged(make_folder, 2)
     decoder = Decoder(2, skips=True, directory=tmp_path / "pixels" if pipeline == "disk" else None)
-    found = sources.load(str(folder), 32, decoder)
+    found = data_sources.load(str(folder), 32, decoder)
     assert found.skipped == (str(folder / "dog" / "0.png"), str(folder / "dog" / "1.png"))
     assert list(np.bincount(found.labels)) == [8, 6]
     assert found.pixels.shape == (14, 32, 32, 3)
     assert "2 pictures can't be read and are left out" in caplog.text
     assert data.split(found).skipped == found.skipped
-    clean = sources.load(str(folder), 32, decoder)  # from the file, where there is one
+    clean = data_sources.load(str(folder), 32, decoder)  # from the file, where there is one
     assert np.array_equal(clean.pixels, found.pixels)
 
 
@@ -330,8 +330,8 @@ def test_where_none_can_be_read_there_is_nothing_to_leave_out(tmp_path: Path) ->
         (tmp_path / label).mkdir()
         for i in range(5):
             (tmp_path / label / f"{i}.png").write_bytes(b"no picture")
-    with pytest.raises(SetupError, match="none of the pictures can be read"):
-        sources.load(str(tmp_path), 32, Decoder(skips=True))
+    with pytest.raises(SetupError, match="none of the images can be read"):
+        data_sources.load(str(tmp_path), 32, Decoder(skips=True))
 
 
 @pytest.mark.parametrize(
@@ -351,15 +351,15 @@ def test_an_npz_of_another_kind(tmp_path: Path, arrays: dict[str, np.ndarray], w
         arrays = {"labels": np.repeat([0, 1], 5), **arrays}
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(SetupError, match=words):
-        sources.load(str(tmp_path / "a.npz"), 32)
+        data_sources.load(str(tmp_path / "a.npz"), 32)
 
 
 def test_a_broken_npz_and_a_single_array(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     path.write_bytes(b"PK\x03\x04 cut short")
     with pytest.raises(SetupError, match=r"can't be read as an \.npz"):
-        sources.load(str(path), 32)
+        data_sources.load(str(path), 32)
     with path.open("wb") as file:
         np.save(file, np.zeros((10, 4, 4), np.uint8))
     with pytest.raises(SetupError, match=r"can't be read as an \.npz"):
-        sources.load(str(path), 32)
+        data_sources.load(str(path), 32)

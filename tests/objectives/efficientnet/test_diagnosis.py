@@ -9,7 +9,7 @@ from bo_objectives.base import TrialFailed
 from bo_objectives.efficientnet import findings
 from bo_objectives.efficientnet.diagnosis import diagnose, labels, notes
 from bo_objectives.efficientnet.findings import Setting
-from bo_objectives.efficientnet.record import Layer, Outcome, Probe, Record
+from bo_objectives.efficientnet.history import LayerStats, NetworkInspection, Outcome, TrainingHistory
 
 SEVEN = (1 / 7,) * 7  # H = ln 7 = 1.95
 SETTING = Setting(SEVEN, batch_size=32, norm="batch", mode="frozen")
@@ -18,35 +18,39 @@ HEALTHY = [(1.57, 1.23), (0.76, 1.10), (0.49, 1.07), (0.36, 1.05), (0.29, 1.06)]
 """Training and validation loss by epoch, as of the textbook configuration on the bundled images."""
 
 
-def probe(loss: float = 2.5, *layers: Layer, commonest: float = 0.2, noise: float | None = 0.18) -> Probe:
-    return Probe(loss, layers or (Layer("head_relu", 1.0, 0.05, False),), commonest, noise)
+def probe(
+    loss: float = 2.5, *layers: LayerStats, commonest: float = 0.2, noise: float | None = 0.18
+) -> NetworkInspection:
+    return NetworkInspection(loss, layers or (LayerStats("head_relu", 1.0, 0.05, False),), commonest, noise)
 
 
 def record(
     losses: list[tuple[float, float]],
-    before: Probe | None = None,
-    after: Probe | None = None,
+    before: NetworkInspection | None = None,
+    after: NetworkInspection | None = None,
     accuracy: float = 0.5,
     train_accuracy: float | None = None,
     **given,
-) -> Record:
+) -> TrainingHistory:
     accuracies = {"train_accuracy": accuracy if train_accuracy is None else train_accuracy, "val_accuracy": accuracy}
     curve = [{"train_loss": t, "val_loss": v, **accuracies} for t, v in losses]
     sound = [{"head_conv/kernel": 0.01, "head_dense/kernel": 0.02}] * len(losses)
     made = {"gradients": sound, "gradient_norms": [2.0] * len(losses), **given}
-    return Record(curve, before=before or probe(), after=after or probe(0.4), seconds=[1.0] * len(losses), **made)
+    return TrainingHistory(
+        curve, before=before or probe(), after=after or probe(0.4), seconds=[1.0] * len(losses), **made
+    )
 
 
 def outcome(loss: float = 0.5, accuracy: float = 0.8, recalls=(0.8,) * 7, counts=(20,) * 7, commonest=0.2) -> Outcome:
     return Outcome(sum(counts), loss, 0.5, accuracy, 0.5, commonest, list(recalls), list(counts))
 
 
-def seen(train: Outcome, validation: Outcome | None = None, **given) -> Probe:
+def seen(train: Outcome, validation: Outcome | None = None, **given) -> NetworkInspection:
     """A look after training, with predictions."""
     return replace(probe(train.loss), train=train, validation=validation or train, **given)
 
 
-def kinds(found: Record, setting: Setting = SETTING) -> list[str]:
+def kinds(found: TrainingHistory, setting: Setting = SETTING) -> list[str]:
     return [finding.kind for finding in diagnose(found, setting)]
 
 
@@ -79,8 +83,8 @@ PLANTED = {
     "learning_rate_too_low": record(FALLING),
     "vanishing_gradients": record(HEALTHY, gradients=[{"stem": 1e-9, "block": 1e-5, "head": 0.02}]),
     "exploding_gradients": record([(366.0, 291.0), (261.0, 235.0)], probe(435.0), gradient_norms=[155.0, 137.0]),
-    "dead_units": record(HEALTHY, after=probe(0.4, Layer("head_relu", 0.1, 0.8, False))),
-    "symmetric_units": record(FALLING, probe(1.95, Layer("head_conv", 0.0, 0.0, True))),
+    "dead_units": record(HEALTHY, after=probe(0.4, LayerStats("head_relu", 0.1, 0.8, False))),
+    "symmetric_units": record(FALLING, probe(1.95, LayerStats("head_conv", 0.0, 0.0, True))),
     "collapsed_to_a_class": record([(1.0, 1.1), (0.9, 1.0)], after=probe(0.9, commonest=1.0), accuracy=0.15),
     "batch_too_small_for_batch_norm": record(HEALTHY, probe(noise=0.7)),
     "input_scale": record(HEALTHY),
@@ -143,7 +147,7 @@ def test_a_rate_that_is_too_high(losses) -> None:
 
 
 def test_a_diverged_training_had_too_high_a_rate() -> None:
-    (finding,) = diagnose(Record(before=probe(), diverged=2), SETTING)
+    (finding,) = diagnose(TrainingHistory(before=probe(), diverged=2), SETTING)
     assert (finding.kind, finding.epoch) == ("learning_rate_too_high", 2)
 
 
@@ -172,7 +176,7 @@ def test_symptoms_point_at_their_cause() -> None:
     dark = replace(SETTING, pixel_range=(0.0, 1.0), validation_images=180, norm="none")
     cause, symptom = diagnose(PLANTED["at_chance"], dark)
     assert (cause.kind, symptom.kind) == ("input_scale", "at_chance")
-    assert symptom.remedy == "it may follow from input_scale: mend that first"
+    assert symptom.remedy == "it may follow from input_scale: fix that first"
 
 
 def test_an_accuracy_that_is_told_from_chance_is_no_finding() -> None:
@@ -184,6 +188,61 @@ def test_an_unbalanced_set_that_is_learned_has_no_finding() -> None:
     rare = replace(SETTING, shares=(0.974, 0.026), validation_images=380)
     good = seen(outcome(0.03, 0.99, (1.0, 0.8), (100, 10), 0.97))
     assert kinds(record([(0.1, 0.08), (0.09, 0.07), (0.08, 0.06)], after=good, accuracy=0.99), rare) == []
+
+
+MEMORIZED = [(0.3, 0.25), (0.15, 0.24), (0.1, 0.25), (0.07, 0.26)]
+"""Losses of a set with a class of 95 %, where H is 0.2."""
+
+
+@pytest.mark.parametrize("shares", [(0.951, 0.049), (0.9, 0.05, 0.05), (0.8, *(0.02,) * 10)], ids=["2", "3", "11"])
+def test_missed_rare_classes_are_imbalance_and_not_label_noise_though_training_images_are_memorized(shares) -> None:
+    """Always predicting the common class has the same accuracy as predicting memorized labels at random."""
+    setting = replace(SETTING, shares=shares, validation_images=81)
+    counts = tuple(round(81 * share) for share in shares)
+    found = outcome(0.25, 0.94, (0.98, *(0.25,) * (len(shares) - 1)), counts, 0.97)
+    missed = record(MEMORIZED, after=seen(found), accuracy=shares[0], train_accuracy=0.99)
+    assert kinds(missed, setting)[0] == "class_imbalance"
+    assert "label_noise" not in kinds(missed, setting)
+
+
+def test_a_stopped_training_with_a_dominating_class_is_not_called_noisy() -> None:
+    """Without a final inspection nothing tells memorized noise from missed rare classes."""
+    setting = replace(SETTING, shares=(0.951, 0.049), validation_images=81)
+    stopped = record(MEMORIZED, accuracy=0.945, train_accuracy=0.99)
+    stopped.after = None
+    assert "label_noise" not in kinds(stopped, setting)
+
+
+def test_noise_beside_a_dominating_class_is_told_by_an_accuracy_below_that_of_guessing() -> None:
+    setting = replace(SETTING, shares=(0.8, 0.2), validation_images=200)
+    learned = outcome(0.1, 0.99, (1.0, 0.97), (160, 40), 0.8)
+    shuffled = outcome(0.9, 0.68, (0.8, 0.2), (160, 40), 0.8)
+    noisy = record(
+        [(0.6, 0.6), (0.3, 0.61), (0.1, 0.62)], after=seen(learned, shuffled), accuracy=0.68, train_accuracy=0.99
+    )
+    assert kinds(noisy, setting) == ["label_noise", "at_chance"]
+
+
+def test_epochs_before_the_images_are_learned_say_nothing_about_labels() -> None:
+    """The first epochs of a fine-tuning predict the common class less often than it occurs."""
+    setting = replace(SETTING, shares=(0.951, 0.049), validation_images=81)
+    found = record(MEMORIZED, after=seen(outcome(0.25, 0.95, (1.0, 0.0), (77, 4), 1.0)))
+    accuracies = [(0.64, 0.80), (0.82, 0.86), (0.98, 0.95), (0.996, 0.95)]
+    found.curve = [
+        {**point, "train_accuracy": train, "val_accuracy": val}
+        for point, (train, val) in zip(found.curve, accuracies, strict=True)
+    ]
+    assert kinds(found, setting)[0] == "class_imbalance"
+    assert "label_noise" not in kinds(found, setting)
+
+
+def test_recognized_rare_classes_are_not_at_chance_though_the_accuracy_is() -> None:
+    setting = replace(SETTING, shares=(0.9, 0.1), validation_images=100)
+    train = outcome(0.15, 0.97, (0.99, 0.8), (90, 10), 0.9)
+    found = outcome(0.33, 0.94, (0.98, 0.6), (90, 10), 0.93)
+    curve = [(0.3, 0.34), (0.2, 0.33), (0.18, 0.33)]
+    learned = record(curve, after=seen(train, found), accuracy=0.94, train_accuracy=0.97)
+    assert kinds(learned, setting) == []
 
 
 def test_kernels_that_hardly_move_had_too_low_a_rate_though_the_loss_wavers() -> None:
@@ -198,7 +257,7 @@ def test_kernels_that_hardly_move_had_too_low_a_rate_though_the_loss_wavers() ->
 def test_kernels_that_are_thrown_away_had_too_high_a_rate() -> None:
     lost = record(
         [(2.5, 1.95), (1.96, 1.95), (1.95, 1.95)], accuracy=0.3, steps=[20] * 3,
-        after=probe(1.95, Layer("head_relu", 0.0, 1.0, False)), updates=[{"head_conv/kernel": 20.0}] * 3,
+        after=probe(1.95, LayerStats("head_relu", 0.0, 1.0, False)), updates=[{"head_conv/kernel": 20.0}] * 3,
     )  # fmt: skip
     assert kinds(lost) == ["learning_rate_too_high"]
 
@@ -226,7 +285,7 @@ def test_a_record_of_before_these_measurements_is_read() -> None:
     for look in ("before", "after"):
         for name in ("statistics", "train", "validation"):
             del content[look][name]
-    assert diagnose(Record.of(content), SETTING) == ()
+    assert diagnose(TrainingHistory.of(content), SETTING) == ()
 
 
 def test_a_rise_within_the_noise_is_no_overfitting() -> None:
@@ -239,12 +298,12 @@ def test_one_class_is_no_collapse_where_nearly_all_images_are_of_it() -> None:
 
 
 def test_pretrained_features_that_are_sparse_from_the_start_are_not_dead() -> None:
-    sparse = Layer("top_activation", 0.3, 0.97, False)
+    sparse = LayerStats("top_activation", 0.3, 0.97, False)
     tuned = Setting(SEVEN, 32, "batch", "fine_tune")
     assert kinds(record(HEALTHY, probe(2.5, sparse), probe(0.4, sparse)), tuned) == []
-    assert kinds(record(HEALTHY, probe(2.5, Layer("top_activation", 0.3, 0.1, False)), probe(0.4, sparse)), tuned) == [
-        "dead_units"
-    ]
+    assert kinds(
+        record(HEALTHY, probe(2.5, LayerStats("top_activation", 0.3, 0.1, False)), probe(0.4, sparse)), tuned
+    ) == ["dead_units"]
     new = Setting(SEVEN, 32, "batch", "scratch")
     assert kinds(record(HEALTHY, probe(2.5, sparse), probe(0.4, sparse)), new) == ["dead_units"]
 
@@ -267,14 +326,14 @@ def test_a_record_survives_json() -> None:
     import json
 
     found = PLANTED["symmetric_units"]
-    assert Record.of(json.loads(json.dumps(found.as_json()))) == Record.of(found.as_json())
-    assert diagnose(Record.of(json.loads(json.dumps(found.as_json()))), SETTING) == diagnose(found, SETTING)
+    assert TrainingHistory.of(json.loads(json.dumps(found.as_json()))) == TrainingHistory.of(found.as_json())
+    assert diagnose(TrainingHistory.of(json.loads(json.dumps(found.as_json()))), SETTING) == diagnose(found, SETTING)
 
 
 # ── planted in real trainings, on cached features
 
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("efficientnet")]
 REAL = {
     "healthy": ({"lr_head": 1e-2, "norm": "layer"}, {"epochs": "8"}, set()),
     "symmetric_units": ({"kernel_initializer": "zeros"}, {}, {"symmetric_units", "collapsed_to_a_class"}),
@@ -289,7 +348,12 @@ REAL = {
 }
 
 
-@pytest.mark.parametrize("kind", REAL)
+QUICK = ("healthy", "exploding_gradients", "batch_too_small_for_batch_norm")
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind in QUICK else [pytest.mark.slow]) for kind in REAL]
+)
 def test_a_fault_planted_in_a_real_training_is_told_with_the_trial(make_objective, run, kind: str) -> None:
     pytest.importorskip("keras")
     parameters, options, expected = REAL[kind]

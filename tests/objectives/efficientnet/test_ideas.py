@@ -6,26 +6,26 @@ import math
 import bo_client
 import numpy as np
 import pytest
-from bo_objectives.efficientnet.choice import Choice
+from bo_objectives.efficientnet.trial_config import TrialConfig
 from bo_objectives.errors import SetupError
 
 keras = pytest.importorskip("keras")
 from bo_objectives.efficientnet import model, optimizer, training  # noqa: E402
 from bo_objectives.efficientnet.batches import Batches  # noqa: E402
-from bo_objectives.efficientnet.bench import Bench  # noqa: E402
-from bo_objectives.efficientnet.trial import Trial  # noqa: E402
+from bo_objectives.efficientnet.training_context import TrainingContext  # noqa: E402
+from bo_objectives.efficientnet.training_run import TrainingRun  # noqa: E402
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("efficientnet")]
 
 
 @pytest.fixture(scope="module")
-def bench(make_objective) -> Bench:
-    return Bench(make_objective().settings)
+def bench(make_objective) -> TrainingContext:
+    return TrainingContext(make_objective().settings)
 
 
-def built(bench: Bench, **parameters):
-    choice = Choice.of(parameters)
-    part = bench.labeled(choice, bench.material(choice.image_size).split.train)
+def built(bench: TrainingContext, **parameters):
+    choice = TrialConfig.of(parameters)
+    part = bench.labeled(choice, bench.data_and_backbone(choice.image_size).split.train)
     return choice, part, bench.network(choice, part.inputs.shape[1:])
 
 
@@ -73,7 +73,7 @@ class Plain(keras.optimizers.SGD):
 
 def test_gradients_are_clipped_together_and_measured_before() -> None:
     kernel, bias = variables()
-    made = optimizer.ProbedOptimizer(keras.optimizers.OptimizerMap(Plain(1.0)), clip_norm=1.0)
+    made = optimizer.GradientRecordingOptimizer(keras.optimizers.OptimizerMap(Plain(1.0)), clip_norm=1.0)
     made.build([kernel, bias])
     gradients = [np.full((2, 2), 3.0, np.float32), np.array([0.0, 8.0], np.float32)]  # ‖·‖ = √(36 + 64) = 10
     made.apply([keras.ops.convert_to_tensor(g) for g in gradients], [kernel, bias])
@@ -125,14 +125,14 @@ def test_a_stream_that_is_begun_anew_is_the_same(threads: int) -> None:
     assert [list(other[i][0]) for i in range(7)] == [list(stream[i][0]) for i in range(7)]
 
 
-def test_balanced_weights_make_every_class_count_alike(bench: Bench) -> None:
+def test_balanced_weights_make_every_class_count_alike(bench: TrainingContext) -> None:
     counts = np.array([6, 3, 1])
     one_hot = np.eye(3, dtype=np.float32)[np.repeat(range(3), counts)]
     weights = 1 / (3 * counts / counts.sum())
     batch = Batches(np.zeros(10), one_hot, 10, weights=weights)[0]
     assert [float((batch[2] * one_hot[:, c]).sum()) for c in range(3)] == pytest.approx([10 / 3] * 3)
-    assert bench.plan(Choice.of({"class_weights": "balanced"})).class_weights == pytest.approx(np.ones(3))
-    assert bench.plan(Choice.of({})).class_weights is None
+    assert bench.plan(TrialConfig.of({"class_weights": "balanced"})).class_weights == pytest.approx(np.ones(3))
+    assert bench.plan(TrialConfig.of({})).class_weights is None
 
 
 # ── initial weights
@@ -151,7 +151,7 @@ def test_biases_begin_as_asked_and_the_prior_with_how_often_each_class_occurs() 
 
 
 @pytest.fixture(scope="module")
-def scratch(bench: Bench):
+def scratch(bench: TrainingContext):
     """He's weights under group norm in the whole network."""
     return built(bench, mode="scratch", kernel_initializer="he_normal", norm="group", groups=8, norm_scope="network")
 
@@ -161,7 +161,7 @@ def layers(network) -> list:
     return [found for part in inner for found in layers(part)] if inner else list(network.layers)
 
 
-def test_from_scratch_everything_is_new_and_trained_and_the_norm_is_everywhere(bench: Bench, scratch) -> None:
+def test_from_scratch_everything_is_new_and_trained_and_the_norm_is_everywhere(bench: TrainingContext, scratch) -> None:
     choice, part, network = scratch
     assert part.inputs is bench.split.train.pixels
     made = layers(network)
@@ -176,7 +176,7 @@ def test_from_scratch_everything_is_new_and_trained_and_the_norm_is_everywhere(b
     assert kernel.std() == pytest.approx(math.sqrt(2 / 320), rel=0.05)
 
 
-def test_from_scratch_batch_norms_learn_from_batches_and_pretrained_ones_do_not(bench: Bench) -> None:
+def test_from_scratch_batch_norms_learn_from_batches_and_pretrained_ones_do_not(bench: TrainingContext) -> None:
     for mode, is_trained in (("scratch", True), ("fine_tune", False)):
         _, part, network = built(bench, mode=mode)
         found = next(v for v in network.variables if "top_bn/moving_mean" in v.path)
@@ -185,24 +185,26 @@ def test_from_scratch_batch_norms_learn_from_batches_and_pretrained_ones_do_not(
         assert (not np.allclose(found.numpy(), before)) == is_trained
 
 
-def test_a_choice_that_discards_pretrained_statistics_is_warned_of_and_made(bench: Bench, run, caplog) -> None:
+def test_a_choice_that_discards_pretrained_statistics_is_warned_of_and_made(
+    bench: TrainingContext, run, caplog
+) -> None:
     parameters = {"mode": "fine_tune", "norm": "group", "groups": 4, "norm_scope": "network", "unfreeze_top": 1}
     _, _, network = built(bench, **parameters)
     assert any(isinstance(layer, keras.layers.GroupNormalization) for layer in layers(network))
     with caplog.at_level(logging.WARNING):
-        Trial(bench, Choice.of(parameters), run).train()
+        TrainingRun(bench, TrialConfig.of(parameters), run).train()
     assert "discards their pretrained statistics; set norm_scope=head" in caplog.text.replace("\n", " ")
     assert "discards their pretrained statistics" in run.labels["warning.1"]
-    assert Choice.of({**parameters, "norm_scope": "head"}).warnings() == []
-    assert Choice.of({**parameters, "mode": "scratch"}).warnings() == []
-    assert "changes nothing here" in Choice.of({**parameters, "mode": "frozen"}).warnings()[0]
+    assert TrialConfig.of({**parameters, "norm_scope": "head"}).warnings() == []
+    assert TrialConfig.of({**parameters, "mode": "scratch"}).warnings() == []
+    assert "changes nothing here" in TrialConfig.of({**parameters, "mode": "frozen"}).warnings()[0]
 
 
 # ── two stages
 
 
 def test_first_the_head_and_then_the_top_blocks_at_a_smaller_rate(make_objective) -> None:
-    bench = Bench(make_objective(epochs="10").settings)
+    bench = TrainingContext(make_objective(epochs="10").settings)
     choice, _, network = built(bench, mode="two_stage", unfreeze_top=1, head_share=0.4, lr_head=1e-2)
     first, second = bench.stages(choice, network)
     assert (first.first_epoch, first.last_epoch, second.first_epoch, second.last_epoch) == (0, 4, 4, 10)
@@ -224,7 +226,7 @@ def test_both_stages_are_trained_and_the_counts_are_of_the_second(make_objective
 # ── augmentation, image sizes, early stopping
 
 
-def test_augmentation_changes_images_in_training_alone_and_is_never_cached(bench: Bench) -> None:
+def test_augmentation_changes_images_in_training_alone_and_is_never_cached(bench: TrainingContext) -> None:
     _, part, network = built(bench, augmentation=1.0)
     assert part.inputs is bench.split.train.pixels
     augmented = keras.Model(network.input, network.get_layer("augment_contrast").output)
@@ -237,22 +239,28 @@ def test_augmentation_changes_images_in_training_alone_and_is_never_cached(bench
     assert first.max() <= 255
 
 
-def test_the_image_size_is_a_parameter(bench: Bench) -> None:
+def test_the_image_size_is_a_parameter(bench: TrainingContext) -> None:
     _, part, network = built(bench, image_size=64)
-    assert bench.material(64).split.train.pixels.shape[1:3] == (64, 64)
+    assert bench.data_and_backbone(64).split.train.pixels.shape[1:3] == (64, 64)
     assert part.inputs.shape[1:] == (2, 2, 1280)
     assert network.output.shape == (None, 3)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_half_precision_computes_in_it_and_keeps_weights_and_logits_whole(make_objective, run, precision: str) -> None:
-    objective = make_objective(precision=precision)
-    with objective.bench() as bench:
-        network = Trial(bench, Choice.of({"norm": "layer"}), run).train().network
+def check_precision(network, precision: str) -> None:
+    """The network computes in it, and keeps its weights and logits in float32."""
     conv, logits = network.get_layer("head_conv"), network.get_layer("head_dense")
     assert (conv.compute_dtype, conv.kernel.dtype) == (precision, "float32")
     assert (logits.compute_dtype, network.output.dtype) == ("float32", "float32")
-    with make_objective().bench():
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_computes_in_it_and_keeps_weights_and_logits_whole(make_objective, run, precision: str) -> None:
+    objective = make_objective(precision=precision)
+    with objective.context() as bench:
+        network = TrainingRun(bench, TrialConfig.of({"norm": "layer"}), run).train().network
+    check_precision(network, precision)
+    with make_objective().context():
         assert keras.config.dtype_policy().name == "float32"
 
 
@@ -261,15 +269,18 @@ def test_in_float16_the_loss_is_scaled_and_steps_that_overflow_are_left_out(
 ) -> None:
     """From a scale that takes gradients beyond 65504."""
     first = 2.0**20
-    monkeypatch.setattr(optimizer, "FIRST_SCALE", first)
-    with make_objective(precision="float16").bench() as bench:
-        choice = Choice.of({"norm": "layer", "batch_size": 3})
-        scaler = Trial(bench, choice, run).train().network.optimizer
+    monkeypatch.setattr(optimizer, "INITIAL_LOSS_SCALE", first)
+    with make_objective(precision="float16").context() as bench:
+        choice = TrialConfig.of({"norm": "layer", "batch_size": 3})
+        network = TrainingRun(bench, choice, run).train().network
+        check_precision(network, "float16")
+        scaler = network.optimizer
         left_out = math.log2(first / float(scaler.dynamic_scale.numpy()))
         assert left_out >= 1
         assert int(scaler.iterations.numpy()) + left_out == 2 * 27 / 3
 
 
+@pytest.mark.slow
 def test_float16_reaches_what_float32_does_and_its_scale_is_in_the_checkpoint(make_objective, make_run) -> None:
     parameters = {"norm": "layer", "lr_head": 1e-2, "batch_size": 9}
     whole, half, first = make_run(), make_run(), make_run(stop_at=1)

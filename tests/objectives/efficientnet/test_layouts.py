@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bo_objectives.efficientnet import data, sources
+from bo_objectives.efficientnet import data, data_sources
 from bo_objectives.efficientnet.data import TEST, TRAIN, VALIDATION, Split
 from bo_objectives.efficientnet.objective import EfficientNetObjective
 from bo_objectives.errors import SetupError
@@ -48,7 +48,7 @@ def defined(folder: Path, caplog: pytest.LogCaptureFixture, **options: str) -> s
 
 
 def split(folder: Path, fold: int = 0) -> Split:
-    return data.split(sources.load(str(folder), 32), fold)
+    return data.split(data_sources.load(str(folder), 32), fold)
 
 
 def sizes(found: Split) -> tuple[int, int, int]:
@@ -102,10 +102,10 @@ def test_a_given_split_is_used_and_the_classes_are_logged(pictures: Pictures, ca
     found = split(folder)
     assert found.train.classes == CLASSES
     assert sizes(found) == (18, 8, 6)
-    given = {p.tobytes() for p in sources.load(str(folder), 32).pixels}
+    given = {p.tobytes() for p in data_sources.load(str(folder), 32).pixels}
     assert len(given) == 32
     for part, name in zip((found.train, found.validation, found.test), names, strict=True):
-        expected = {sources._decoded(path, "", 32)[0].tobytes() for path in (folder / name).rglob("*.png")}
+        expected = {data_sources._decoded(path, "", 32, 8)[0].tobytes() for path in (folder / name).rglob("*.png")}
         assert {p.tobytes() for p in part.pixels} == expected
 
 
@@ -212,8 +212,11 @@ def test_classes_that_are_perhaps_none_are_said(pictures: Pictures, caplog) -> N
         (parts("train1", "train2", "test"), r"has test, named like parts of a split, beside train1, train2: move"),
         (parts("part-a", "part-b", "val", "test"), r"has test, val, named like .*beside part-a, part-b"),
         (parts("val", "test"), r"has test, val and no train: give a folder .*subfolders train, validation and test"),
-        ([*parts("train"), "test/cat", "test/Dog"], r"test has the class folder Dog, and .*train has cat, dog alone"),
-        ([*parts("train"), "test/owl", "test/eel"], r"test has the class folders eel, owl, and .*train has cat, dog"),
+        ([*parts("train"), "test/cat", "test/Dog"], r"test has the class folder Dog, and .*train has only cat, dog"),
+        (
+            [*parts("train"), "test/owl", "test/eel"],
+            r"test has the class folders eel, owl, and .*train has only cat, dog",
+        ),
         (["train/cat", "test/cat"], r"train has one subfolder, cat; a classifier needs at least 2 classes"),
     ],
 )

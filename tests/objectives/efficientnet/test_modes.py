@@ -1,6 +1,7 @@
 """Every mode that a file can have, against 8-bit RGB that is worked out by hand, and files that are damaged."""
 
 import io
+import logging
 import shutil
 import struct
 import zlib
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bo_objectives.efficientnet import rgb, sources
+from bo_objectives.efficientnet import data_sources, rgb
+from bo_objectives.efficientnet.decoding import Decoder
 from bo_objectives.efficientnet.objective import EfficientNetObjective
 from bo_objectives.errors import SetupError
 from hypothesis import given
@@ -179,7 +181,7 @@ def folder_of(tmp_path: Path, write: Write, suffix: str) -> Path:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_picture_of_every_mode_becomes_the_right_rgb(tmp_path: Path, mode: str) -> None:
     suffix, write, expected = MODES[mode]
-    images = sources.load(str(folder_of(tmp_path, write, suffix)), SIDE)
+    images = data_sources.load(str(folder_of(tmp_path, write, suffix)), SIDE)
     found = images.pixels[images.labels == 0]
     assert np.abs(found.astype(int) - expected).max() <= 1  # rounding, where transparent parts are mixed with white
     assert found.dtype == np.uint8
@@ -193,34 +195,129 @@ def test_lab_becomes_srgb(tmp_path: Path, color: tuple[int, int, int]) -> None:
     xyz = [[0.4360747, 0.3850649, 0.1430804], [0.2225045, 0.7168786, 0.0606169], [0.0139322, 0.0971045, 0.7141733]]
     x, y, z = np.cbrt(np.array(xyz) @ linear / (0.96422, 1, 0.82521))
     lab = (np.rint((116 * y - 16) * 2.55), 128 + np.rint(500 * (x - y)), 128 + np.rint(200 * (y - z)))
-    images = sources.load(str(folder_of(tmp_path, saved(merged("LAB", *map(int, lab))), ".tif")), SIDE)
+    images = data_sources.load(str(folder_of(tmp_path, saved(merged("LAB", *map(int, lab))), ".tif")), SIDE)
     assert np.abs(images.pixels[0].astype(int) - color).max() <= 4  # LAB has whole numbers
 
 
 @pytest.mark.parametrize("turn", TURNED)
 def test_a_jpeg_is_upright(tmp_path: Path, turn: int) -> None:
-    images = sources.load(str(folder_of(tmp_path, oriented(turn, quality=100, subsampling=0), ".jpg")), SIDE)
+    images = data_sources.load(str(folder_of(tmp_path, oriented(turn, quality=100, subsampling=0), ".jpg")), SIDE)
     assert np.abs(images.pixels[0].astype(int) - COLORS).mean() < 6  # the wrong way round it is above 60
 
 
 def test_a_jpeg_of_cmyk_and_of_gray(tmp_path: Path) -> None:
     flat = Image.new("CMYK", (SIDE, SIDE), (0, 255, 255, 0))
-    images = sources.load(str(folder_of(tmp_path, saved(flat, quality=100), ".jpg")), SIDE)
+    images = data_sources.load(str(folder_of(tmp_path, saved(flat, quality=100), ".jpg")), SIDE)
     assert np.abs(images.pixels[0].astype(int) - (255, 0, 0)).max() <= 3
 
 
 def test_sixteen_bits_are_not_white(tmp_path: Path) -> None:
     """keras-team/keras#4486: half of the scale is half of it, for every picture alike."""
     half = Image.fromarray(np.full((SIDE, SIDE), 32768, np.uint16))
-    images = sources.load(str(folder_of(tmp_path, saved(half), ".png")), SIDE)
+    images = data_sources.load(str(folder_of(tmp_path, saved(half), ".png")), SIDE)
     assert set(images.pixels[images.labels == 0].reshape(-1)) == {128}
+
+
+TWELVE = (RAMP * 4 + 3).astype(np.uint16)
+"""12 bits in 16: up to 4095."""
+DEEP: dict[str, tuple[str, Callable[[np.ndarray], Write]]] = {
+    "I;16": (".png", lambda values: saved(Image.fromarray(values))),
+    "I;16 tiff": (".tif", lambda values: saved(Image.fromarray(values))),
+    "I;16B tiff": (".tif", lambda values: saved(Image.fromarray(values.astype(">u2")))),
+    "I tiff": (".tif", lambda values: saved(Image.fromarray(values.astype(np.int32)))),
+    "I pgm": (".pgm", lambda values: saved(Image.fromarray(values.astype(np.int32)))),
+}
+"""Modes with more than 8 bits, and how their files are written."""
+
+
+def deep_folder(root: Path, pictures: dict[str, list[np.ndarray]], mode: str) -> Path:
+    """Pictures by folder, each different from the others."""
+    suffix, write = DEEP[mode]
+    for name, values in pictures.items():
+        (root / name).mkdir(parents=True)
+        for i, picture in enumerate(values):
+            write(picture)(root / name / f"{i}{suffix}")
+    return root
+
+
+def darker(values: np.ndarray, count: int = 5) -> list[np.ndarray]:
+    """The picture, and others of which the brightest place differs from each."""
+    return [np.minimum(values, values.max() - i).astype(values.dtype) for i in range(count)]
+
+
+@pytest.mark.parametrize("pipeline", ["memory", "disk"])
+@pytest.mark.parametrize("mode", DEEP)
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_the_depth_of_the_data_set_decides_how_all_its_pictures_are_scaled(
+    tmp_path: Path, mode: str, bits: int, pipeline: str
+) -> None:
+    top = ((RAMP.max() - RAMP.T) * (2**bits - 1) // RAMP.max()).astype(np.uint16)
+    half = (top // 2).astype(np.uint16)
+    root = deep_folder(tmp_path / "data", {"a": darker(top), "b": darker(half)}, mode)
+    decoder = Decoder(directory=tmp_path / "pixels" if pipeline == "disk" else None)
+    for _ in range(2):  # the second time from the files, where there are any
+        images = data_sources.load(str(root), SIDE, decoder)
+        for name, values in (("a", top), ("b", half)):
+            first = images.pixels[images.labels == images.classes.index(name)][0]
+            assert np.array_equal(first, gray(values >> (bits - 8)))
+        assert images.bits == bits
+        if bits > 8:
+            (text,) = [text for _, text in images.remarks if "16 bits" in text]
+            assert f"up to {2**bits - 1}: {bits} bits, divided by {2 ** (bits - 8)}" in text
+
+
+def test_the_training_images_decide_on_the_depth_and_brighter_ones_elsewhere_become_white(tmp_path: Path) -> None:
+    parts = {
+        f"{part}/{name}": darker(np.full((SIDE, SIDE), value, np.uint16))
+        for part, value in (("train", 4000), ("val", 2000), ("test", 40000))
+        for name in ("a", "b")
+    }
+    for i, name in enumerate(parts):  # classes differ, so that there are no copies
+        parts[name] = [(values - 50 * (i % 2)).astype(np.uint16) for values in parts[name]]
+    images = data_sources.load(str(deep_folder(tmp_path / "data", parts, "I;16")), SIDE)
+    levels = {
+        part: {int(level) for p, picture in zip(images.given_parts, images.pixels, strict=True) if p == part
+               for level in picture.reshape(-1)}
+        for part in ("train", "validation", "test")
+    }  # fmt: skip
+    assert levels["train"] <= set(range(246, 251))
+    assert levels["validation"] <= set(range(121, 126))
+    assert levels["test"] == {255}
+    assert images.bits == 12
+    (told,) = [text for level, text in images.remarks if level == logging.WARNING]
+    assert "10 images of validation or test have larger values (up to 40000), which become white" in told
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, ">u2", np.int16, np.int32, np.uint32, np.int64])
+def test_arrays_of_sixteen_bits_are_scaled_by_their_depth(tmp_path: Path, dtype: object) -> None:
+    images = np.stack([np.minimum(TWELVE, 4095 - i) for i in range(10)]).astype(dtype)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.repeat([0, 1], 5))
+    found = data_sources.load(str(tmp_path / "a.npz"), SIDE)
+    assert np.array_equal(found.pixels[0], gray(TWELVE >> 4))
+    assert found.bits == 12
+    (told,) = [text for _, text in found.remarks]
+    assert told == (
+        f"images is {images.dtype}, and the training images go up to 4095: 12 bits, divided by 16 for all images alike"
+    )
+
+
+def test_the_training_part_of_an_npz_decides(tmp_path: Path) -> None:
+    def part(value: int) -> np.ndarray:
+        return np.stack([np.full((SIDE, SIDE), value - i, np.uint16) for i in range(10)])
+
+    labels = np.repeat([0, 1], 5)
+    np.savez(tmp_path / "a.npz", x_train=part(1000), y_train=labels, x_test=part(5000), y_test=labels)
+    found = data_sources.load(str(tmp_path / "a.npz"), SIDE)
+    assert found.bits == 10
+    assert found.pixels.min() == 991 >> 2
+    assert found.pixels.max() == 255
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
 def test_broken_exif_leaves_the_picture(tmp_path: Path) -> None:
     picture = Image.fromarray(FLAT)
     broken = saved(picture, exif=b"Exif\0\0II*\0\xff\xff\xff\x7f", quality=100)
-    images = sources.load(str(folder_of(tmp_path, broken, ".jpg")), SIDE)
+    images = data_sources.load(str(folder_of(tmp_path, broken, ".jpg")), SIDE)
     assert np.abs(images.pixels[0].astype(int) - 200).max() <= 2
 
 
@@ -283,9 +380,10 @@ def test_damage_of_any_kind_is_read_or_refused_and_never_another_error(
         content[data.draw(st.integers(0, min(len(content) - 1, 400)))] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content)
     with suppress(SetupError):
-        pixels, digest = sources._decoded(path, "picture", SIDE)
+        pixels, digest, peak = data_sources._decoded(path, "picture", SIDE, 16)
         assert pixels.shape == (SIDE, SIDE, 3)
         assert digest > 0
+        assert 0 <= peak < 2**16
 
 
 def test_formats_that_run_programs_are_never_tried() -> None:
@@ -294,5 +392,5 @@ def test_formats_that_run_programs_are_never_tried() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (5000, 20)])
 def test_pictures_of_any_proportions(tmp_path: Path, size: tuple[int, int]) -> None:
-    images = sources.load(str(folder_of(tmp_path, saved(Image.new("RGB", size, (9, 9, 9))), ".png")), SIDE)
+    images = data_sources.load(str(folder_of(tmp_path, saved(Image.new("RGB", size, (9, 9, 9))), ".png")), SIDE)
     assert set(images.pixels[images.labels == 0].reshape(-1)) == {9}

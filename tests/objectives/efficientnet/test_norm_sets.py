@@ -6,21 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bo_client import FailureReason, ForbiddenCombination
-from bo_client.testing import FakeServer
+from bo_client.testing import InProcessServer
 from bo_objectives.base import TrialFailed
-from bo_objectives.efficientnet.choice import Choice
 from bo_objectives.efficientnet.names import BACKBONES, BATCH, GROUP, INSTANCE, LAYER, NORMS
 from bo_objectives.efficientnet.objective import EfficientNetObjective
 from bo_objectives.efficientnet.set_size import is_constant, positions
 from bo_objectives.efficientnet.space import default_space, full_space
-from bo_objectives.worker.enrollment import Enrollment, enroll
+from bo_objectives.efficientnet.trial_config import TrialConfig
+from bo_worker.study_request import StudyRequest, get_or_create_study
 
 keras = pytest.importorskip("keras")
 from bo_objectives.efficientnet import backbone  # noqa: E402
+from bo_objectives.efficientnet.network_surgery import Norms, normalized_maps  # noqa: E402
 from bo_objectives.efficientnet.norms import norm_layer  # noqa: E402
-from bo_objectives.efficientnet.rebuilding import Norms, normalized_maps  # noqa: E402
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("keras")]
 
 
 def normalized(norm: str, side: int, width: int, groups: int, images: int) -> np.ndarray:
@@ -67,8 +67,8 @@ def check_backbone(name: str) -> None:
     for norm in space["norm"].values:
         for groups in space["groups"].values if norm == GROUP else (1,):
             for found in maps:
-                shared = Norms(norm, int(groups)).shared(found.width)
-                assert not is_constant(norm, found.positions, found.width, shared, 16), (norm, groups, found)
+                in_layer = Norms(norm, int(groups)).groups_in(found.width)
+                assert not is_constant(norm, found.positions, found.width, in_layer, 16), (norm, groups, found)
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_b0"])
@@ -105,7 +105,11 @@ def enrolled(pins, tmp_path: Path, file: str = "", **options: str):
     path = tmp_path / "space.yaml"
     path.write_text(file)
     definition = EfficientNetObjective(weights="random", **options).define()
-    return enroll(FakeServer().client(), definition, Enrollment("s", pins, path if file else None)).info().space
+    return (
+        get_or_create_study(InProcessServer().client(), definition, StudyRequest("s", pins, path if file else None))
+        .info()
+        .space
+    )
 
 
 def test_a_pinned_size_and_a_file_bring_what_is_forbidden_with_them(tmp_path: Path) -> None:
@@ -142,7 +146,7 @@ BLOCKS = {"norm": GROUP, "groups": 192, "norm_scope": "network"}
 def test_a_norm_that_lets_nothing_through_is_an_invalid_configuration_before_images_are_read(
     make_objective, run, monkeypatch, parameters, options, words: str
 ) -> None:
-    monkeypatch.setattr("bo_objectives.efficientnet.sources.load", lambda *_: 1 / 0)
+    monkeypatch.setattr("bo_objectives.efficientnet.data_sources.load", lambda *_: 1 / 0)
     with pytest.raises(TrialFailed, match=words) as caught:
         make_objective(**options).evaluate(parameters, run)
     assert caught.value.reason is FailureReason.INVALID_CONFIGURATION
@@ -151,11 +155,11 @@ def test_a_norm_that_lets_nothing_through_is_an_invalid_configuration_before_ima
 
 def test_the_blocks_that_are_fine_tuned_are_looked_at_and_no_others(make_objective) -> None:
     objective = make_objective(head_width="384")
-    with objective.bench() as bench:
-        bench.check(Choice.of({**BLOCKS, "mode": "fine_tune", "unfreeze_top": 1}))
+    with objective.context() as bench:
+        bench.check(TrialConfig.of({**BLOCKS, "mode": "fine_tune", "unfreeze_top": 1}))
         with pytest.raises(TrialFailed, match="block6d_project_bn"):
-            bench.check(Choice.of({**BLOCKS, "mode": "fine_tune", "unfreeze_top": 2}))
-        bench.check(Choice.of({**BLOCKS, "mode": "frozen"}))
+            bench.check(TrialConfig.of({**BLOCKS, "mode": "fine_tune", "unfreeze_top": 2}))
+        bench.check(TrialConfig.of({**BLOCKS, "mode": "frozen"}))
 
 
 @pytest.mark.parametrize(
@@ -170,8 +174,8 @@ def test_the_blocks_that_are_fine_tuned_are_looked_at_and_no_others(make_objecti
 )
 def test_no_batch_norm_sees_a_single_number(make_objective, parameters, options, is_merged: bool) -> None:
     """A last batch of one image at 32 pixels."""
-    with make_objective(**options).bench() as bench:
-        assert bench.plan(Choice.of(parameters)).merges_single is is_merged
+    with make_objective(**options).context() as bench:
+        assert bench.plan(TrialConfig.of(parameters)).merges_single is is_merged
 
 
 @pytest.mark.parametrize(
@@ -186,5 +190,5 @@ def test_no_batch_norm_sees_a_single_number(make_objective, parameters, options,
     ],
 )
 def test_what_lets_something_through_is_taken(make_objective, parameters) -> None:
-    with make_objective().bench() as bench:
-        bench.check(Choice.of(parameters))
+    with make_objective().context() as bench:
+        bench.check(TrialConfig.of(parameters))

@@ -13,16 +13,19 @@ import bo_client
 import numpy as np
 import pytest
 from bo_objectives.base import TrialFailed
-from bo_objectives.efficientnet.choice import Choice
 from bo_objectives.efficientnet.objective import EfficientNetObjective
+from bo_objectives.efficientnet.trial_config import TrialConfig
 from bo_objectives.testing import RecordedRun
 
 keras = pytest.importorskip("keras")
-from bo_objectives.efficientnet import lite0  # noqa: E402
-from bo_objectives.efficientnet.checkpoint import Keeper  # noqa: E402
+from bo_objectives.efficientnet.checkpoint import CheckpointManager  # noqa: E402
 from bo_objectives.efficientnet.weights import arrays_sha256  # noqa: E402
 
-pytestmark = [pytest.mark.keras, pytest.mark.timeout(1200)]  # for a busy machine
+pytestmark = [
+    pytest.mark.keras,
+    pytest.mark.timeout(1200),  # for a busy machine
+    pytest.mark.xdist_group("efficientnet"),
+]
 
 DRAWN = {"batch_size": 9, "dropout": 0.3}
 TUNED = {**DRAWN, "mode": "fine_tune"}
@@ -63,10 +66,10 @@ class Made:
 
 def network(objective: EfficientNetObjective, parameters):
     """Before training, for what a trial of these parameters feeds it."""
-    choice = Choice.of(parameters)
-    with objective.bench() as bench:
+    choice = TrialConfig.of(parameters)
+    with objective.context() as bench:
         bench.check(choice)
-        material = bench.material()
+        material = bench.data_and_backbone()
         below = material.bottom(choice.unfreeze_top).output_shape[1:] if bench.is_cached(choice) else (32, 32, 3)
         return bench.network(choice, below)
 
@@ -79,16 +82,6 @@ def made(objective: EfficientNetObjective, parameters) -> Made:
         [v.path for v in found.trainable_variables],
         np.asarray(found(inputs, training=False)),
     )
-
-
-@pytest.fixture
-def make_small(make_objective, monkeypatch) -> Callable[..., EfficientNetObjective]:
-    """Objectives on a Lite0 of three blocks, which trains in seconds."""
-    stages = (lite0.Stage(1, 3, 1, 1, 16), lite0.Stage(2, 5, 2, 2, 24))
-    monkeypatch.setattr(lite0, "STAGES", stages)
-    monkeypatch.setattr(lite0, "BLOCKS", ("block1a", "block2a", "block2b"))
-    monkeypatch.setattr(lite0, "TOP", 64)
-    return lambda **options: make_objective(**{"weights": "random", **options})
 
 
 def test_a_network_is_the_same_whatever_was_made_before(make_small) -> None:
@@ -108,8 +101,8 @@ def test_from_scratch_everything_is_counted_as_trained_after_a_frozen_trial(make
     counts = []
     for name in ("frozen", "scratch"):
         found = network(objective, KINDS[name])
-        with objective.bench() as bench:
-            counts.append(bench.counts(Choice.of(KINDS[name]), found))
+        with objective.context() as bench:
+            counts.append(bench.counts(TrialConfig.of(KINDS[name]), found))
     classes_fewer = (10 - 3) * (128 + 1)
     assert counts[1]["trainable_parameters"] == LITE0_FROM_SCRATCH - classes_fewer
     assert sum(counts[0].values()) == sum(counts[1].values())
@@ -130,7 +123,7 @@ def test_networks_of_every_kind_are_the_same_in_any_order(make_objective, backbo
 def test_no_network_has_a_layer_of_the_shared_backbone(make_small) -> None:
     """So nothing that a trial does to its network changes what another begins from."""
     objective = make_small(cache="off")
-    with objective.bench() as bench:
+    with objective.context() as bench:
         shared = bench.backbone.network
     before = arrays_sha256(v.numpy() for v in shared.variables)
     theirs = {id(v) for v in shared.variables}
@@ -217,7 +210,7 @@ def test_precisions_repeats_and_exports_before_it_do_not_change_a_curve(make_sma
     for precision in ("bfloat16", "float16"):
         make_small(precision=precision, epochs="1").evaluate({**KINDS["frozen"], "norm": "layer"}, make_run())
     objective.repeat(KINDS["frozen"], make_run(), 1)
-    objective.examine(KINDS["fine_tune"], make_run())
+    objective.evaluate_test(KINDS["fine_tune"], make_run())
     objective.export(KINDS["frozen"], make_run(), tmp_path / "best")
     assert curve(objective, make_run(), KINDS["fine_tune"]) == first
 
@@ -268,6 +261,7 @@ def state() -> dict[str, object]:
 def other_settings() -> Iterator[None]:
     """Another program in this process, or the user's keras.json, has settings of its own."""
     before = keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format()
+    policy = keras.config.dtype_policy()
     keras.config.set_floatx("float64")
     keras.config.set_epsilon(0.5)
     keras.config.set_image_data_format("channels_first")
@@ -278,20 +272,37 @@ def other_settings() -> Iterator[None]:
         keras.config.set_floatx(before[0])
         keras.config.set_epsilon(before[1])
         keras.config.set_image_data_format(before[2])
+        keras.config.set_dtype_policy(policy)
 
 
 def test_each_trial_begins_with_the_same_global_state(make_small) -> None:
     objective = make_small()
-    with objective.bench():
+    with objective.context():
         first = state()
     assert first["policy"] == first["floatx"] == "float32"
     before = made(objective, KINDS["frozen"])
-    with make_small(precision="bfloat16").bench():
+    with make_small(precision="bfloat16").context():
         assert state() == {**first, "policy": "mixed_bfloat16"}
-    with other_settings(), objective.bench():
+    with other_settings(), objective.context():
         assert state() == first
     with other_settings():
         assert made(make_small(), KINDS["frozen"]) == before
+
+
+def test_a_trial_leaves_the_process_the_settings_that_it_found(make_small, run) -> None:
+    """A program that runs the objective among networks of its own, as in a notebook."""
+
+    def settings() -> dict[str, object]:
+        return {name: state()[name] for name in ("policy", "floatx", "epsilon", "image data format")}
+
+    before = settings()
+    make_small(precision="float16", epochs="1").evaluate(KINDS["frozen"], run)
+    assert settings() == before
+    with other_settings():
+        theirs = settings()
+        with pytest.raises(ZeroDivisionError), make_small(precision="float16").context():
+            1 / 0  # noqa: B018
+        assert settings() == theirs
 
 
 # ── other processes
@@ -387,7 +398,7 @@ def test_a_checkpoint_of_a_network_that_trains_other_weights_is_refused(make_sma
     second.checkpoint_uri = first.reports[-1][2]
     make_small().evaluate(KINDS["frozen"], second)
     assert f"its {last} optimizer variables don't fit the {last + 1} of this network" in caplog.text
-    assert "training begins anew" in caplog.text
+    assert "training restarts" in caplog.text
     assert second.reports[0][:2] == first.reports[0][:2]
     assert [step for step, _, _ in second.reports] == [1, 2]
 
@@ -404,5 +415,5 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, caplog, fault: 
             np.savez(file, meta=np.array({"identity": 1}, dtype=object))
         else:
             file.write(b"PK\x03\x04 and nothing" if fault == "no archive" else b"")
-    assert Keeper(tmp_path, {}).find(path.as_uri()) is None
-    assert "can't be used" in caplog.text
+    assert CheckpointManager(tmp_path, {}).find(path.as_uri()) is None
+    assert "cannot be used" in caplog.text

@@ -16,6 +16,7 @@ keras = pytest.importorskip("keras")
 from bo_objectives.efficientnet.export import CARD, CONFUSION, METRICS, MODEL  # noqa: E402
 
 pytestmark = [
+    pytest.mark.xdist_group("efficientnet"),
     pytest.mark.keras,
     # Keras itself, where it writes and reads model files on TensorFlow
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
@@ -106,7 +107,7 @@ def exported(make_objective, tmp_path_factory):
 def test_the_exported_model_takes_pixels_and_is_as_good_as_it_says(exported) -> None:
     folder, metrics, objective = exported
     model = keras.models.load_model(folder / MODEL)
-    with objective.bench() as bench:
+    with objective.context() as bench:
         test = bench.split.test
     predicted = np.asarray(model.predict(test.pixels, verbose=0)).argmax(-1)
     assert float((predicted == test.labels).mean()) == pytest.approx(metrics["test_accuracy"])
@@ -187,6 +188,7 @@ def test_a_class_with_one_picture_is_refused_before_the_study_and_in_a_trial(mak
         assert "add images or remove the class" in told
 
 
+@pytest.mark.slow
 def test_a_trial_trains_on_mapped_files_as_on_memory(make_objective, make_run, folder: Path) -> None:
     runs = {}
     for pipeline in ("memory", "disk"):

@@ -10,16 +10,16 @@ from pathlib import Path
 import bo_client
 import pytest
 from bo_client import FailureReason
-from bo_client.testing import FakeServer
+from bo_client.testing import InProcessServer
 from bo_objectives.base import TrialFailed
-from bo_objectives.worker.enrollment import Enrollment
-from bo_objectives.worker.evaluation import Recipe
-from bo_objectives.worker.worker import WorkerSettings, run
+from bo_worker.evaluation import EvaluationTask
+from bo_worker.study_request import StudyRequest
+from bo_worker.worker import WorkerSettings, run
 
 pytest.importorskip("keras")
 from bo_objectives.efficientnet.checkpoint import NAME, PARTIAL
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("keras")]
 
 RANDOM = {"dropout": 0.5, "schedule": "cosine", "warmup": 0.2, "lr_head": 3e-3, "batch_size": 16}
 CHOICES = {
@@ -37,26 +37,26 @@ def same(found, expected) -> None:
 @pytest.mark.parametrize(
     ("name", "cut"),
     [
-        ("frozen", 2),
+        pytest.param("frozen", 2, marks=pytest.mark.slow),
         ("two_stage", 2),
         pytest.param("two_stage", 1, marks=pytest.mark.slow),
         pytest.param("two_stage", 3, marks=pytest.mark.slow),
     ],
 )
 def test_a_trial_taken_up_elsewhere_has_the_curve_of_one_that_was_not_cut_off(
-    make_objective, make_run, tmp_path: Path, name: str, cut: int
+    make_small, make_run, tmp_path: Path, name: str, cut: int
 ) -> None:
     """Within the first stage, between the stages, and within the second; in another process's place, from its URI."""
     options = {"epochs": "4"}
     whole = make_run()
-    expected = make_objective(**options).evaluate(CHOICES[name], whole)
+    expected = make_small(**options).evaluate(CHOICES[name], whole)
     first = make_run(stop_at=cut)
     with pytest.raises(bo_client.StopTrial):
-        make_objective(**options).evaluate(CHOICES[name], first)
+        make_small(**options).evaluate(CHOICES[name], first)
     moved = tmp_path / "another worker's copy.npz"
     shutil.copy(first.directory / NAME, moved)
     second = make_run(attempt=2, checkpoint_uri=moved.as_uri())
-    found = make_objective(**options).evaluate(CHOICES[name], second)
+    found = make_small(**options).evaluate(CHOICES[name], second)
     assert [step for step, _, _ in second.reports] == list(range(cut, 5))
     same([*first.reports[:-1], *second.reports], whole.reports)
     assert found == pytest.approx(expected, rel=1e-4)
@@ -71,7 +71,13 @@ def test_a_finished_trial_is_taken_from_its_checkpoint_without_training(make_obj
     assert [step for step, _, _ in second.reports] == [2]
 
 
-@pytest.mark.parametrize("fault", ["other parameters", "cut short", "missing", "remote"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "other parameters",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("cut short", "missing", "remote")),
+    ],
+)
 def test_a_checkpoint_that_cannot_be_used_is_told_and_training_begins_anew(
     make_objective, make_run, caplog, fault: str
 ) -> None:
@@ -84,7 +90,7 @@ def test_a_checkpoint_that_cannot_be_used_is_told_and_training_begins_anew(
     second = make_run(checkpoint_uri=uri)
     make_objective().evaluate({**RANDOM, "dropout": 0.1} if fault == "other parameters" else RANDOM, second)
     assert [step for step, _, _ in second.reports] == [1, 2]
-    assert "can't be used" in caplog.text
+    assert "cannot be used" in caplog.text
 
 
 def test_a_full_disk_is_the_machines_fault_and_leaves_the_last_checkpoint_whole(make_objective, make_run) -> None:
@@ -102,7 +108,7 @@ def test_a_full_disk_is_the_machines_fault_and_leaves_the_last_checkpoint_whole(
 # ── a real kill
 
 
-def first_trial(server: FakeServer) -> bo_client.Trial | None:
+def first_trial(server: InProcessServer) -> bo_client.Trial | None:
     try:
         return server.client().study("s").trial(1)
     except bo_client.NotFound:
@@ -116,6 +122,7 @@ def children() -> list[int]:
     return [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_training_costs_no_epoch_that_was_reported(
     make_objective, make_run, colored_npz: Path, features_folder: Path, tmp_path: Path
 ) -> None:
@@ -126,12 +133,12 @@ def test_a_process_killed_in_training_costs_no_epoch_that_was_reported(
     }  # fmt: skip
     space = tmp_path / "space.yaml"
     space.write_text("extends: objective\nparameters: {dropout: {type: discrete, values: [0.5]}}\n")
-    server = FakeServer()
+    server = InProcessServer()
     pins = {"mode": "frozen", "lr_head": "0.003", "batch_size": "16", "norm": "batch"}
-    asked = Enrollment("s", {**pins, "kernel_initializer": "he_normal"}, space, max_trials=1)
+    asked = StudyRequest("s", {**pins, "kernel_initializer": "he_normal"}, space, max_trials=1)
     settings = WorkerSettings("w", tmp_path / "trials")
     worker = threading.Thread(
-        target=run, args=(server.client(), Recipe("efficientnet", tuple(options.items())), asked, settings)
+        target=run, args=(server.client(), EvaluationTask("efficientnet", tuple(options.items())), asked, settings)
     )
     worker.start()
     deadline = time.monotonic() + 200
@@ -148,3 +155,44 @@ def test_a_process_killed_in_training_costs_no_epoch_that_was_reported(
     alone = make_run()
     make_objective(epochs="40").evaluate(trial.parameters, alone)
     same([(m.step, dict(m.metrics), "") for m in trial.measurements], alone.reports)
+
+
+def test_trials_that_pause_have_the_curves_of_trials_that_do_not(
+    make_objective, make_run, colored_npz: Path, features_folder: Path, tmp_path: Path
+) -> None:
+    options = {
+        "data": str(colored_npz), "image_size": "32", "epochs": "4", "head_width": "8",
+        "cache_dir": str(features_folder),
+    }  # fmt: skip
+    space = tmp_path / "space.yaml"
+    space.write_text(
+        "extends: objective\nparameters: {dropout: {type: discrete, values: [0.1, 0.3, 0.5]}}\n"
+        "settings: {fidelity: {metric: epoch, max: 4}}\n"
+    )
+    server = InProcessServer()
+    pins = {
+        "mode": "frozen",
+        "lr_head": "0.003",
+        "batch_size": "16",
+        "norm": "batch",
+        "kernel_initializer": "he_normal",
+    }
+    asked = StudyRequest("s", pins, space, max_trials=3)
+    run(
+        server.client(),
+        EvaluationTask("efficientnet", tuple(options.items())),
+        asked,
+        WorkerSettings("w", tmp_path / "trials"),
+    )
+    trials = list(server.client().study("s").trials(full=True))
+    ended, *paused = sorted(trials, key=lambda trial: -len(trial.measurements))
+    assert ended.state is bo_client.TrialState.SUCCEEDED
+    assert [t.state for t in paused] == [bo_client.TrialState.PAUSED] * 2
+    assert [len(t.measurements) for t in (ended, *paused)] == [4, 1, 1]
+    assert [a.outcome for a in ended.attempts] == [bo_client.AttemptOutcome.PAUSED] * (len(ended.attempts) - 1) + [
+        bo_client.AttemptOutcome.COMPLETED
+    ]
+    assert len(ended.attempts) > 1
+    alone = make_run()
+    make_objective(epochs="4").evaluate(ended.parameters, alone)
+    same([(m.step, dict(m.metrics), "") for m in ended.measurements], alone.reports)

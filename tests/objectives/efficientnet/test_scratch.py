@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from bo_objectives.efficientnet.choice import Choice
 from bo_objectives.efficientnet.names import BIAS_INITIALIZERS, INITIALIZERS
+from bo_objectives.efficientnet.trial_config import TrialConfig
 
 keras = pytest.importorskip("keras")
 from bo_objectives.efficientnet import backbone, model  # noqa: E402
-from bo_objectives.efficientnet.bench import Bench  # noqa: E402
-from bo_objectives.efficientnet.rebuilding import Drawing, Norms  # noqa: E402
+from bo_objectives.efficientnet.network_surgery import InitializerFactory, Norms  # noqa: E402
+from bo_objectives.efficientnet.training_context import TrainingContext  # noqa: E402
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("keras")]
 
 DEVIATIONS = 5
 """Of a sample's mean and standard deviation, in standard errors."""
@@ -100,7 +100,7 @@ def layers(network) -> Iterator:
 
 
 def made(name: str, size: int, kernels: str, norm: str = "batch", biases: str = "zeros"):
-    drawing = Drawing(
+    drawing = InitializerFactory(
         lambda i, is_depthwise: model.initializer(kernels, 1000 + i, is_depthwise),
         lambda i: model.initializer(biases, 3000 + i),
     )
@@ -143,9 +143,9 @@ def test_a_bias_initializer_has_its_formula_below_the_classifier(name: str) -> N
 
 
 @pytest.mark.parametrize("mode", ["frozen", "fine_tune", "two_stage"])
-def test_the_heads_kernels_have_their_formula_in_every_mode(bench: Bench, mode: str) -> None:
-    choice = Choice.of({"mode": mode, "kernel_initializer": "he_uniform", "unfreeze_top": 1, "norm": "none"})
-    network = bench.network(choice, bench.material().bottom(choice.unfreeze_top).output_shape[1:])
+def test_the_heads_kernels_have_their_formula_in_every_mode(bench: TrainingContext, mode: str) -> None:
+    choice = TrialConfig.of({"mode": mode, "kernel_initializer": "he_uniform", "unfreeze_top": 1, "norm": "none"})
+    network = bench.network(choice, bench.data_and_backbone().bottom(choice.unfreeze_top).output_shape[1:])
     for name in ("head_conv", "head_dense"):
         layer = network.get_layer(name)
         check("he_uniform", np.asarray(layer.kernel.numpy()), *fans(layer), name)
@@ -162,7 +162,7 @@ def rms(array) -> float:
     return float(np.sqrt(np.mean(np.square(np.asarray(array, np.float64)))))
 
 
-@pytest.mark.parametrize("kernels", ["he_normal", "he_uniform"])
+@pytest.mark.parametrize("kernels", ["he_normal", pytest.param("he_uniform", marks=pytest.mark.slow)])
 def test_without_norms_hes_weights_keep_a_signal_at_order_1_at_every_depth(kernels: str) -> None:
     """He's factor is for rectifiers, which Lite0 has."""
     network = made("efficientnet_lite0", 96, kernels, norm="none")
@@ -188,8 +188,8 @@ def test_from_scratch_version_1_normalizes_pixels_by_imagenets_statistics() -> N
 
 
 @pytest.fixture(scope="module")
-def bench(make_objective) -> Bench:
-    return Bench(make_objective().settings)
+def bench(make_objective) -> TrainingContext:
+    return TrainingContext(make_objective().settings)
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +225,9 @@ def check_blocks(loaded: backbone.Backbone, k: int) -> int:
     return model.count(top.trainable_variables)
 
 
-def test_unfreezing_counts_blocks_exactly_and_trains_more_with_each(bench: Bench, b0: backbone.Backbone) -> None:
+def test_unfreezing_counts_blocks_exactly_and_trains_more_with_each(
+    bench: TrainingContext, b0: backbone.Backbone
+) -> None:
     for loaded in (bench.backbone, b0):
         counts = [check_blocks(loaded, k) for k in (1, 2, 3, 7)]
         assert counts == sorted(set(counts))
@@ -241,7 +243,9 @@ def test_each_number_of_blocks_is_exact(name: str) -> None:
 
 
 @pytest.mark.parametrize("which", ["lite0", "b0"])
-def test_fine_tuned_blocks_compute_in_training_as_in_inference(bench: Bench, b0: backbone.Backbone, which: str) -> None:
+def test_fine_tuned_blocks_compute_in_training_as_in_inference(
+    bench: TrainingContext, b0: backbone.Backbone, which: str
+) -> None:
     """Batch norms use their stored statistics and keep them. B0's last block has no stochastic depth."""
     loaded, k = (bench.backbone, 3) if which == "lite0" else (b0, 1)
     top = loaded.top(k)

@@ -13,15 +13,15 @@ import pytest
 from bo_client import FailureReason
 from bo_objectives.base import TrialFailed
 from bo_objectives.efficientnet import runtime
-from bo_objectives.efficientnet.space import METRICS, TEXTBOOK
+from bo_objectives.efficientnet.space import BASELINE, METRICS
 from bo_objectives.efficientnet.weight_files import LITE0_FILE, LITE0_SHA256
 from bo_objectives.errors import SetupError
 
 keras = pytest.importorskip("keras")
 from bo_objectives.efficientnet import features  # noqa: E402
-from bo_objectives.efficientnet.bench import Bench  # noqa: E402
+from bo_objectives.efficientnet.training_context import TrainingContext  # noqa: E402
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("efficientnet")]
 
 BACKBONE_PARAMETERS = 4_652_008 - 1000 * 1281 + 42_016  # without its classifier, with its norms' statistics
 FINE_TUNE = {"mode": "fine_tune", "unfreeze_top": 1, "lr_backbone_ratio": 0.1, "lr_head": 1e-3}
@@ -31,7 +31,7 @@ FINE_TUNE = {"mode": "fine_tune", "unfreeze_top": 1, "lr_backbone_ratio": 0.1, "
 
 
 def test_each_epoch_is_reported_and_the_best_is_the_result(objective, run) -> None:
-    metrics = objective.evaluate({**TEXTBOOK, "lr_head": 1e-2}, run)
+    metrics = objective.evaluate({**BASELINE, "lr_head": 1e-2}, run)
     assert [step for step, _, _ in run.reports] == [1, 2]
     curve = [point for _, point, _ in run.reports]
     assert all(set(point) == {"val_loss", "val_accuracy", "train_loss", "train_accuracy"} for point in curve)
@@ -42,31 +42,31 @@ def test_each_epoch_is_reported_and_the_best_is_the_result(objective, run) -> No
 
 
 def test_something_is_learned(make_objective, run) -> None:
-    metrics = make_objective(epochs="12").evaluate({**TEXTBOOK, "norm": "layer", "lr_head": 1e-2}, run)
+    metrics = make_objective(epochs="12").evaluate({**BASELINE, "norm": "layer", "lr_head": 1e-2}, run)
     assert metrics["val_loss"] < 0.7 * math.log(3)
     assert metrics["val_accuracy"] > 0.6
 
 
 def test_zeros_learn_no_more_than_how_often_a_class_occurs(objective, run) -> None:
     """All neurons alike and dead: their gradients are zero, and only the last bias moves."""
-    metrics = objective.evaluate({**TEXTBOOK, "kernel_initializer": "zeros", "lr_head": 1e-4}, run)
+    metrics = objective.evaluate({**BASELINE, "kernel_initializer": "zeros", "lr_head": 1e-4}, run)
     assert metrics["val_loss"] == pytest.approx(math.log(3), abs=0.01)
 
 
-def test_a_seed_repeats_a_trial_exactly(objective, make_objective, make_run) -> None:
+def test_a_seed_repeats_a_trial_exactly(make_small, make_run) -> None:
     """So the one that is examined is the one that was tuned, though it is trained once more."""
-    parameters = {**FINE_TUNE, "dropout": 0.5}
+    objective, parameters = make_small(), {**FINE_TUNE, "dropout": 0.5}
     first = objective.evaluate(parameters, make_run())
-    assert objective.examine(parameters, make_run()).items() >= first.items()
-    assert make_objective(seed="1").evaluate(parameters, make_run())["val_loss"] != first["val_loss"]
+    assert objective.evaluate_test(parameters, make_run()).items() >= first.items()
+    assert make_small(seed="1").evaluate(parameters, make_run())["val_loss"] != first["val_loss"]
 
 
 def test_what_was_trained_on_what_is_recorded(objective, run) -> None:
-    metrics = objective.evaluate(TEXTBOOK, run)
+    metrics = objective.evaluate(BASELINE, run)
     record = json.loads((run.directory / "trial.json").read_text("utf-8"))
     assert record["weights"] == {"source": LITE0_FILE, "sha256": LITE0_SHA256}
     assert record["metrics"] == metrics
-    assert record["parameters"].items() >= TEXTBOOK.items()
+    assert record["parameters"].items() >= BASELINE.items()
     assert record["images"] == {"train": 27, "validation": 9, "test": 9}
     assert record["classes"] == ["blue", "green", "red"]
     assert len({*record["pixels_sha256"].values()}) == 3
@@ -76,6 +76,7 @@ def test_what_was_trained_on_what_is_recorded(objective, run) -> None:
 # ── the test images
 
 
+@pytest.mark.slow
 def test_a_repeat_has_other_images_for_validation_and_the_same_for_the_test(make_objective, make_run) -> None:
     objective = make_objective(epochs="1")
     made = [
@@ -89,17 +90,17 @@ def test_a_repeat_has_other_images_for_validation_and_the_same_for_the_test(make
 
 def test_test_images_are_looked_at_by_examine_alone(objective, make_run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    labeled = Bench.labeled
+    labeled = TrainingContext.labeled
 
-    def spy(bench: Bench, choice, images):
+    def spy(bench: TrainingContext, choice, images):
         asked.extend(part for part in ("train", "validation", "test") if images is getattr(bench.split, part))
         return labeled(bench, choice, images)
 
-    monkeypatch.setattr(Bench, "labeled", spy)
-    assert "test_loss" not in objective.evaluate(TEXTBOOK, make_run())
+    monkeypatch.setattr(TrainingContext, "labeled", spy)
+    assert "test_loss" not in objective.evaluate(BASELINE, make_run())
     assert asked == ["train", "validation"]
     asked.clear()
-    examined = objective.examine(TEXTBOOK, make_run())
+    examined = objective.evaluate_test(BASELINE, make_run())
     assert asked == ["train", "validation", "test"]
     assert 0 <= examined["test_accuracy"] <= 1
     assert math.isfinite(examined["test_loss"])
@@ -108,7 +109,18 @@ def test_test_images_are_looked_at_by_examine_alone(objective, make_run, monkeyp
 # ── cached features
 
 
-@pytest.mark.parametrize("parameters", [TEXTBOOK, FINE_TUNE], ids=["frozen", "fine_tune"])
+def test_cached_features_make_the_loss_that_a_small_network_makes(make_small, make_run) -> None:
+    on, off = make_run(), make_run()
+    cached = make_small(cache="on").evaluate(FINE_TUNE, on)
+    whole = make_small(cache="off").evaluate(FINE_TUNE, off)
+    for (_, with_cache, _), (_, without, _) in zip(on.reports, off.reports, strict=True):
+        assert with_cache == pytest.approx(without, rel=0.01)
+    for name in ("trainable_parameters", "non_trainable_parameters"):
+        assert cached[name] == whole[name] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parameters", [BASELINE, FINE_TUNE], ids=["frozen", "fine_tune"])
 def test_cached_features_make_the_loss_and_counts_that_the_whole_network_makes(
     make_objective, make_run, parameters
 ) -> None:
@@ -130,7 +142,7 @@ def test_cached_features_make_the_loss_and_counts_that_the_whole_network_makes(
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("backbone", ["efficientnet_b0", "efficientnet_v2_b0"])
-@pytest.mark.parametrize("parameters", [TEXTBOOK, FINE_TUNE], ids=["frozen", "fine_tune"])
+@pytest.mark.parametrize("parameters", [BASELINE, FINE_TUNE], ids=["frozen", "fine_tune"])
 def test_cached_features_make_the_curve_of_a_backbone_with_stochastic_depth(
     make_objective, make_run, backbone: str, parameters
 ) -> None:
@@ -143,7 +155,7 @@ def test_cached_features_make_the_curve_of_a_backbone_with_stochastic_depth(
 
 def test_features_are_kept_for_the_next_process_and_made_anew_where_damaged(make_objective, tmp_path: Path) -> None:
     settings = make_objective(cache_dir=str(tmp_path)).settings
-    bench = Bench(settings)
+    bench = TrainingContext(settings)
     images = bench.split.validation
     made = features.FeatureCache(settings.features_directory).get(bench.backbone, 0, images)
     (file,) = settings.features_directory.iterdir()
@@ -155,9 +167,10 @@ def test_features_are_kept_for_the_next_process_and_made_anew_where_damaged(make
     assert np.array_equal(np.load(file), made)
 
 
+@pytest.mark.slow
 def test_other_images_other_cuts_and_other_weights_have_features_of_their_own(make_objective, tmp_path: Path) -> None:
     settings = make_objective(cache_dir=str(tmp_path)).settings
-    bench, other = Bench(settings), Bench(make_objective(weights="random").settings)
+    bench, other = TrainingContext(settings), TrainingContext(make_objective(weights="random").settings)
     cache = features.FeatureCache(settings.features_directory, most_bytes=0)
     for part in (bench.split.validation, bench.split.test):
         cache.get(bench.backbone, 0, part)
@@ -172,14 +185,14 @@ def test_other_images_other_cuts_and_other_weights_have_features_of_their_own(ma
 def test_being_told_to_stop_passes_through(objective, make_run) -> None:
     run = make_run(stop_at=1)
     with pytest.raises(bo_client.StopTrial):
-        objective.evaluate(TEXTBOOK, run)
+        objective.evaluate(BASELINE, run)
     assert [step for step, _, _ in run.reports] == [1]
     assert run.labels["diagnosis"] == "healthy"
 
 
 def failure(objective, run, **parameters) -> TrialFailed:
     with pytest.raises(TrialFailed) as caught:
-        objective.evaluate({**TEXTBOOK, **parameters}, run)
+        objective.evaluate({**BASELINE, **parameters}, run)
     return caught.value
 
 
@@ -217,16 +230,16 @@ def test_running_out_of_memory_is_told_as_such(objective, run, monkeypatch: pyte
     def fail(*_) -> None:
         raise error
 
-    monkeypatch.setattr(Bench, "network", fail)
+    monkeypatch.setattr(TrainingContext, "network", fail)
     failed = failure(objective, run)
     assert failed.reason is FailureReason.OUT_OF_MEMORY
     assert "\n" not in failed.message
 
 
 def test_another_error_passes_through(objective, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Bench, "network", lambda *_: 1 / 0)
+    monkeypatch.setattr(TrainingContext, "network", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        objective.evaluate(TEXTBOOK, run)
+        objective.evaluate(BASELINE, run)
 
 
 # ── the backend
@@ -234,8 +247,9 @@ def test_another_error_passes_through(objective, run, monkeypatch: pytest.Monkey
 
 def test_a_backend_that_keras_does_not_run_on_is_refused() -> None:
     other = "jax" if keras.backend.backend() != "jax" else "torch"
-    with pytest.raises(SetupError, match=rf"backend is '{other}', but this process already runs Keras on"):
-        runtime.start(other)
+    refusal = pytest.raises(SetupError, match=rf"backend is '{other}', but this process already runs Keras on")
+    with refusal, runtime.started(other):
+        pass
 
 
 def test_the_option_chooses_the_backend_before_keras_is_loaded(colored_npz: Path, tmp_path: Path) -> None:
@@ -244,10 +258,10 @@ def test_the_option_chooses_the_backend_before_keras_is_loaded(colored_npz: Path
         "import sys\n"
         "from bo_objectives.efficientnet.objective import EfficientNetObjective as E\n"
         f"o = E(data={str(colored_npz)!r}, image_size='32', backend='tensorflow', cache_dir={str(tmp_path)!r})\n"
-        "with o.bench():\n"
+        "with o.context():\n"
         "    import keras\n"
         "    print(keras.backend.backend())"
     )
     environment = {**os.environ, "KERAS_BACKEND": "numpy"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=280, env=environment)
     assert done.stdout.split()[-1:] == ["tensorflow"], done.stderr[-2000:]

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from bo_objectives.cli import main, run_command
-from bo_objectives.fleet.command import OF_ONE_WORKER
+from bo_worker.cli import main, run_command
+from bo_worker.fleet.command import SINGLE_WORKER_OPTIONS
 from click.testing import CliRunner, Result
 
 STUDY = ("--study", "s", "--objective", "branin")
@@ -18,7 +18,7 @@ def bo_worker_ray(*arguments: str) -> Result:
 def test_it_takes_the_options_of_run_but_those_of_one_worker() -> None:
     offered = {parameter.name for parameter in main.commands["ray"].params}
     of_run = {parameter.name for parameter in run_command.params}
-    assert of_run - offered == (OF_ONE_WORKER & of_run) - {"worker_id"}
+    assert of_run - offered == (SINGLE_WORKER_OPTIONS & of_run) - {"worker_id"}
     assert {"num_workers", "gpus_per_worker", "cpus_per_worker", "address", "max_restarts"} <= offered - of_run
 
 
@@ -48,5 +48,5 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_nothing_of_ray_is_loaded_with_the_command_line() -> None:
-    source = Path(sys.modules["bo_objectives.fleet.command"].__file__ or "").read_text()
+    source = Path(sys.modules["bo_worker.fleet.command"].__file__ or "").read_text()
     assert "\nimport ray" not in source

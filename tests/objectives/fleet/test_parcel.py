@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from bo_objectives.fleet.parcel import packed, unpacked
+from bo_worker.fleet.option_files import serialize_options, unpacked
 
 
 def test_files_arrive_with_what_is_in_them_and_are_gone_afterwards(tmp_path: Path) -> None:
     space, directory = tmp_path / "space.yaml", tmp_path / "trials"
     space.write_text("parameters: {}")
-    sent = packed({"space": space, "directory": directory, "study": "s", "ca": None}, {})
+    sent = serialize_options({"space": space, "directory": directory, "study": "s", "ca": None}, {})
     space.unlink()
     with unpacked(sent) as options:
         arrived = options["space"]
@@ -20,7 +20,7 @@ def test_files_arrive_with_what_is_in_them_and_are_gone_afterwards(tmp_path: Pat
 
 
 def test_the_token_of_the_environment_goes_along_and_is_shown_nowhere() -> None:
-    sent = packed({"token_file": None}, {"BO_TOKEN": "bo_secret"})
+    sent = serialize_options({"token_file": None}, {"BO_TOKEN": "bo_secret"})
     assert "bo_secret" not in repr(sent)
     with unpacked(sent) as options:
         assert options["token_file"].read_text() == "bo_secret"
@@ -28,5 +28,5 @@ def test_the_token_of_the_environment_goes_along_and_is_shown_nowhere() -> None:
 
 def test_a_token_file_comes_before_the_environment(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("bo_file")
-    with unpacked(packed({"token_file": tmp_path / "t"}, {"BO_TOKEN": "bo_environment"})) as options:
+    with unpacked(serialize_options({"token_file": tmp_path / "t"}, {"BO_TOKEN": "bo_environment"})) as options:
         assert options["token_file"].read_text() == "bo_file"

@@ -1,23 +1,23 @@
-"""The trials' learning curves: what they reported, step by step, ended or still running."""
+"""The learning-curves figure: the reported metrics of trials by step."""
 
 import math
 from collections.abc import Collection, Sequence
 from typing import TypedDict
 
-from bo_client.figures.marks import Axis, Color, Dots, Line, Mark, Panel, Picture
-from bo_client.figures.showing import directed, is_of_many_sizes, metrics_of, not_far, nothing, titled
+from bo_client.figures.common import directed, drawable, is_of_many_sizes, metrics_of, not_far, nothing, titled
+from bo_client.figures.marks import Color, Dots, FigureAxis, FigureSpec, Line, Mark, Panel
+from bo_client.formatting import short
+from bo_client.models import Metric, StudyInfo, Trial, TrialState
 from bo_client.ranking import best_of, is_defaults
-from bo_client.values import Metric, StudyInfo, Trial, TrialState
-from bo_client.wording import short
 
-MOST_CURVES = 200
-"""The best, the textbook defaults, the running ones, and of the others those that came last."""
+MAX_CURVES = 200
+"""Maximum number of curves: the best, the textbook defaults, the running trials, then the latest."""
 
 Points = Sequence[tuple[int, float]]
 
 
-def curves(study: StudyInfo, trials: Sequence[Trial], metric: str | None = None) -> Picture:
-    """The objective metrics of each trial by step, the best highlighted; `trials` with their measurements.
+def curves(study: StudyInfo, trials: Sequence[Trial], metric: str | None = None) -> FigureSpec:
+    """Return the objectives of each trial by step, with the best highlighted. The trials need their measurements.
 
     Raises:
         InvalidRequest: the study has no such metric.
@@ -32,24 +32,24 @@ def curves(study: StudyInfo, trials: Sequence[Trial], metric: str | None = None)
     panels = [_panel(study, trials, drawn, m, steps if m is shown[-1] else "") for m in shown]
     count = f"{len(drawn)} of {len(reported)}" if len(drawn) < len(reported) else str(len(reported))
     summary = f"{', '.join(m.name for m in shown)} by {steps}, a line for each of {count} trials."
-    return Picture(titled(study, f"learning curves of {count} trials"), panels, summary=summary)
+    return FigureSpec(titled(study, f"learning curves of {count} trials"), panels, summary=summary)
 
 
 def _chosen(study: StudyInfo, trials: Sequence[Trial], reported: Sequence[Trial]) -> list[Trial]:
     best = {t.number for t in best_of(study, trials)}
     ranked = sorted(reported, key=lambda t: (t.number not in best, not is_defaults(t), t.state.is_ended, -t.number))
-    return sorted(ranked[:MOST_CURVES], key=lambda t: t.number)
+    return sorted(ranked[:MAX_CURVES], key=lambda t: t.number)
 
 
 def _panel(study: StudyInfo, trials: Sequence[Trial], drawn: Sequence[Trial], metric: Metric, steps: str) -> Panel:
-    points = {t.number: found for t in drawn if (found := _curve(t, metric.name))}
+    points = {t.number: points_of_trial for t in drawn if (points_of_trial := _curve(t, metric.name))}
     best = {t.number for t in best_of(study, trials)}
     marks: list[Mark] = []
     for trial in sorted(drawn, key=lambda t: (t.number in best, is_defaults(t), not t.state.is_ended)):
         if trial.number in points:
             marks += _marks(study, trial, points[trial.number], metric, best)
     marked = [points[t.number] for t in drawn if t.number in points and (t.number in best or is_defaults(t))]
-    return Panel(Axis(steps, is_whole=True), _height(marked, list(points.values()), metric), marks)
+    return Panel(FigureAxis(steps, is_whole=True), _height(marked, list(points.values()), metric), marks)
 
 
 class _Style(TypedDict, total=False):
@@ -85,8 +85,8 @@ def _named(trial: Trial) -> str:
     return f"textbook defaults, trial {trial.number}" if is_defaults(trial) else f"trial {trial.number}"
 
 
-def _height(marked: Sequence[Points], drawn: Sequence[Points], metric: Metric) -> Axis:
-    """A window with the whole of the marked curves, which the worst of the others may leave."""
+def _height(marked: Sequence[Points], drawn: Sequence[Points], metric: Metric) -> FigureAxis:
+    """Return an axis whose window contains the marked curves, while bad values of others may exceed it."""
     last = [points[-1][1] for points in drawn]
     worst = not_far(last, metric.goal)
     limit = (min if metric.goal == "maximize" else max)(worst)
@@ -95,12 +95,13 @@ def _height(marked: Sequence[Points], drawn: Sequence[Points], metric: Metric) -
     shown = [v for points in marked for _, v in points] + (kept if metric.goal else every)
     low, high = min(shown), max(shown)
     if is_of_many_sizes(low, high):
-        return Axis(directed(metric), "log", has_lines=True)
+        factor = (high / low) ** 0.05
+        return FigureAxis(directed(metric), "log", window=(low / factor, high * factor), has_lines=True)
     room = 0.05 * (high - low)
-    return Axis(directed(metric), window=(low - room, high + room) if room else None, has_lines=True)
+    return FigureAxis(directed(metric), window=(low - room, high + room) if room else None, has_lines=True)
 
 
 def _curve(trial: Trial, metric: str) -> Points:
-    """Steps and finite values: a curve may end in NaN."""
-    seen = ((m.step, m.metrics.get(metric, math.nan)) for m in trial.measurements)
-    return [(step, value) for step, value in seen if math.isfinite(value)]
+    """Return steps with finite values, as a curve may end in NaN."""
+    points = ((m.step, m.metrics.get(metric, math.nan)) for m in trial.measurements)
+    return [(step, drawable(value)) for step, value in points if math.isfinite(value)]

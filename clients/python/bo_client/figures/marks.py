@@ -1,6 +1,6 @@
-"""What a picture shows, whatever draws it: panels with marks on two axes, as plain values.
+"""The content of a figure, independent of the plotting package: panels with marks on two axes, as plain values.
 
-A place is (x, y) in the units of the axes. Texts are as users gave them: who draws them escapes them.
+A place is (x, y) in the units of the axes. Texts are unescaped; the renderers escape them.
 """
 
 from collections.abc import Sequence
@@ -13,26 +13,26 @@ Symbol = Literal["circle", "square", "diamond", "cross", "star", "up", "down", "
 
 
 @dataclass(frozen=True)
-class Axis:
-    """One axis of a panel."""
+class FigureAxis:
+    """An axis of a panel."""
 
     title: str = ""
     scale: Literal["linear", "log"] = "linear"
     ticks: tuple[tuple[float, str], ...] = ()
-    """Where they are and what they say; empty for the library's own."""
+    """Positions and labels; empty for the package's default."""
     window: tuple[float, float] | None = None
-    """From where to where it is shown; None for all there is. Upside down where the second is the smaller."""
+    """First and last value shown; None for all values. A descending window is inverted."""
     is_whole: bool = False
-    """Only whole numbers are marked."""
+    """Only integers are marked."""
     has_lines: bool = False
-    """Faint lines across the panel at its ticks."""
+    """Grid lines at the ticks."""
     is_bare: bool = False
-    """Without a line of its own, and without marks."""
+    """Without axis line and tick marks."""
 
 
 @dataclass(frozen=True)
 class Dots:
-    """A mark at each place."""
+    """Dots at places."""
 
     x: Numbers
     y: Numbers
@@ -40,23 +40,23 @@ class Dots:
     label: str = ""
     symbol: Symbol = "circle"
     size: float = 6.0
-    """Diameter, in points."""
+    """Diameter in points."""
     hover: Sequence[str] = ()
-    """More about each, with a line for each fact."""
+    """Hover text of each dot, with a line for each fact."""
     shades: Numbers = ()
-    """Of each on the picture's scale, in place of `color`."""
+    """Position of each dot on the color scale, instead of `color`."""
     spread: Numbers = ()
-    """Of each: how far its value may be off, up and down."""
+    """Vertical error of each dot."""
     across: Sequence[tuple[float, float]] = ()
-    """Of each: how far its value may be off, to the left and to the right."""
+    """Horizontal error of each dot, to the left and right."""
     at_foot: bool = False
-    """At the lower edge, whatever `y` is."""
+    """Whether the dots are at the lower edge, whatever `y` is."""
     alpha: float = 1.0
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line from place to place; NaN interrupts it."""
+    """A line through places; NaN interrupts it."""
 
     x: Numbers
     y: Numbers
@@ -64,12 +64,12 @@ class Line:
     label: str = ""
     width: float = 2.0
     step: Literal["", "post", "pre"] = ""
-    """Whether it runs level until the next place, or from it."""
+    """Whether the line is horizontal after each place, or before it."""
     has_dots: bool = False
     is_dashed: bool = False
     alpha: float = 1.0
     shade: float | None = None
-    """From 0 to 1 on the picture's scale, in place of `color`."""
+    """Position on the color scale from 0 to 1, instead of `color`."""
     hover: Sequence[str] = ()
 
 
@@ -85,19 +85,19 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Level:
+class ReferenceLine:
     """A dashed line through the whole panel."""
 
     at: float
     side: Literal["x", "y"]
-    """The axis on which `at` is."""
+    """The axis of `at`."""
     color: Color = "second"
     label: str = ""
 
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars to the right, from 0."""
+    """Horizontal bars from 0."""
 
     y: Numbers
     lengths: Numbers
@@ -109,39 +109,39 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Map:
-    """A value for each place of a grid; None where there is none."""
+class Heatmap:
+    """A value for each place of a grid; None without a value."""
 
     x: Numbers
     y: Numbers
     values: Sequence[Sequence[float | None]]
     """A row for each y."""
     title: str
-    """What the values are."""
+    """Label of the values."""
     is_smooth: bool
-    """Whether to draw areas of like value; else a cell for each place."""
+    """Whether to draw filled contours instead of cells."""
     is_low_bright: bool = False
     hover: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)
-class Words:
+class TextMark:
     """A text beside a place."""
 
     x: float
     y: float
     text: str
     toward: tuple[int, int]
-    """Where it is from the place: -1, 0 or 1 to the right, and up."""
+    """Direction from the place: -1, 0 or 1 to the right, and up."""
     color: Color = "ink"
     apart: float = 7.0
-    """How far from the place, in points."""
+    """Distance from the place in points."""
     has_ground: bool = False
-    """Whether lines below it are covered."""
+    """Whether the text has an opaque background."""
 
 
 @dataclass(frozen=True)
-class Corner:
+class CornerText:
     """A text in a corner of the panel."""
 
     text: str
@@ -149,39 +149,39 @@ class Corner:
     is_top: bool
 
 
-Mark = Dots | Line | Band | Level | Bars | Map | Words | Corner
+Mark = Dots | Line | Band | ReferenceLine | Bars | Heatmap | TextMark | CornerText
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Marks on two axes; what comes later lies above."""
+    """Marks on two axes; later marks are on top."""
 
-    x: Axis
-    y: Axis
+    x: FigureAxis
+    y: FigureAxis
     marks: Sequence[Mark]
 
 
 @dataclass(frozen=True)
-class Scale:
-    """What shades mean: from `low`, faint, to `high`, strong."""
+class ColorScale:
+    """The color scale: from `low`, faint, to `high`, strong."""
 
     title: str
     low: float
     high: float
     is_whole: bool = False
     words: tuple[str, str] | None = None
-    """What the ends are called, in place of the numbers."""
+    """Labels of the ends, instead of numbers."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """Panels one below the other, or beside one another in `columns`."""
+class FigureSpec:
+    """Panels in `columns`, below each other with one column."""
 
     title: str
     panels: Sequence[Panel] = ()
     columns: int = 1
-    scale: Scale | None = None
+    scale: ColorScale | None = None
     message: str = ""
-    """Why there is nothing to draw; then there are no panels."""
+    """The reason why there is nothing to draw; then there are no panels."""
     summary: str = field(default="", compare=False)
-    """What is to be seen, in a sentence, for those who can't see it."""
+    """A description of the figure in one sentence, for accessibility."""

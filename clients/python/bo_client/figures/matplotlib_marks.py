@@ -1,22 +1,22 @@
-"""The marks and axes of a panel on matplotlib."""
+"""Marks and axes of a panel in matplotlib."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bo_client.figures.marks import (
-    Axis,
     Band,
     Bars,
-    Corner,
+    ColorScale,
+    CornerText,
     Dots,
-    Level,
+    FigureAxis,
+    FigureSpec,
+    Heatmap,
     Line,
-    Map,
     Mark,
     Panel,
-    Picture,
-    Scale,
-    Words,
+    ReferenceLine,
+    TextMark,
 )
 from bo_client.figures.themes import Palette, shade
 from bo_client.figures.ticks import ticks_of
@@ -36,37 +36,37 @@ SYMBOLS = {
 }
 FOOT = 0.02
 LETTER = 0.0092
-"""About the width of a letter at an axis, as a share of the width of the picture."""
+"""Approximate width of a character at an axis, as a share of the figure's width."""
 
 
 def plain(text: str) -> str:
-    """The text letter by letter: a dollar sign begins no formula."""
+    """Return the text with dollar signs escaped, so that they start no formula."""
     return text.replace("$", r"\$")
 
 
 def colormap(colors: Sequence[str]) -> Any:
-    """From the first color to the last."""
+    """Return a color map through the colors."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("shades", list(colors))
 
 
-def limits(scale: Scale) -> dict[str, Any]:
-    """The scale's ends, as matplotlib takes them."""
+def limits(scale: ColorScale) -> dict[str, Any]:
+    """Return the ends of the scale as matplotlib's arguments."""
     return {"vmin": scale.low, "vmax": max(scale.high, scale.low + 1) if scale.is_whole else scale.high}
 
 
-def dress_bar(bar: Any, title: str, palette: Palette) -> None:
-    """The title and colors of a bar of colors."""
+def style_colorbar(bar: Any, title: str, palette: Palette) -> None:
+    """Set the title and colors of a color bar."""
     bar.set_label(plain(title), color=palette.colors["ink"])
     bar.ax.tick_params(colors=palette.colors["ink"])
     bar.outline.set_visible(False)
 
 
-class Drawer:
-    """Draws one panel on axes of its own."""
+class MatplotlibPanelRenderer:
+    """A renderer of one panel on matplotlib axes."""
 
-    def __init__(self, axes: "Axes", panel: Panel, picture: Picture, palette: Palette) -> None:
+    def __init__(self, axes: "Axes", panel: Panel, picture: FigureSpec, palette: Palette) -> None:
         self._axes = axes
         self._panel = panel
         self._picture = picture
@@ -74,24 +74,24 @@ class Drawer:
         self._ink = palette.colors["ink"]
 
     def draw(self) -> None:
-        """Axes and marks."""
-        self._dress()
+        """Draw the axes and marks."""
+        self._style_axes()
         draw: Mapping[type[Mark], Callable[[Any, int], None]] = {
             Dots: self._dots,
             Line: self._line,
             Band: self._band,
-            Level: self._level,
+            ReferenceLine: self._level,
             Bars: self._bars,
-            Map: self._map,
-            Words: self._words,
-            Corner: self._corner,
+            Heatmap: self._map,
+            TextMark: self._words,
+            CornerText: self._corner,
         }
         for order, mark in enumerate(self._panel.marks, start=2):
             draw[type(mark)](mark, order)
         for side, axis in (("x", self._panel.x), ("y", self._panel.y)):
             self._finish(side, axis)
 
-    def _dress(self) -> None:
+    def _style_axes(self) -> None:
         axes, palette = self._axes, self._palette
         axes.set_facecolor(palette.paper)
         axes.spines[["top", "right"]].set_visible(False)
@@ -108,7 +108,7 @@ class Drawer:
             if axis.has_lines:
                 axes.grid(axis=side, color=palette.grid, linewidth=0.8)  # type: ignore[arg-type]
 
-    def _finish(self, side: str, axis: Axis) -> None:
+    def _finish(self, side: str, axis: FigureAxis) -> None:
         from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
         scaled = getattr(self._axes, f"{side}axis")
@@ -129,7 +129,7 @@ class Drawer:
         if axis.window:
             getattr(self._axes, f"set_{side}lim")(*axis.window)
 
-    def _color(self, mark: Dots | Line | Band | Level | Bars) -> str:
+    def _color(self, mark: Dots | Line | Band | ReferenceLine | Bars) -> str:
         if isinstance(mark, Line) and mark.shade is not None:
             return shade(self._palette.shades, mark.shade)
         return self._palette.colors[mark.color]
@@ -205,7 +205,7 @@ class Drawer:
             zorder=order,
         )
 
-    def _level(self, mark: Level, _order: int) -> None:
+    def _level(self, mark: ReferenceLine, _order: int) -> None:
         draw = self._axes.axvline if mark.side == "x" else self._axes.axhline
         style: dict[str, Any] = {"color": self._color(mark), "linewidth": 1.6, "linestyle": "--"}
         draw(mark.at, label=mark.label or None, zorder=1, **style)
@@ -221,7 +221,7 @@ class Drawer:
             zorder=order,
         )
 
-    def _map(self, mark: Map, order: int) -> None:
+    def _map(self, mark: Heatmap, order: int) -> None:
         from numpy import array, nan  # matplotlib brings numpy
         from numpy.ma import masked_invalid
 
@@ -230,13 +230,13 @@ class Drawer:
         cmap = colormap(colors[::-1] if mark.is_low_bright else colors)
         self._axes.set_facecolor(self._palette.barred)
         if mark.is_smooth:
-            made: Any = self._axes.contourf(mark.x, mark.y, values, levels=14, cmap=cmap, zorder=order)
+            drawn: Any = self._axes.contourf(mark.x, mark.y, values, levels=14, cmap=cmap, zorder=order)
         else:
-            made = self._axes.pcolormesh(mark.x, mark.y, values, shading="nearest", cmap=cmap, zorder=order)
+            drawn = self._axes.pcolormesh(mark.x, mark.y, values, shading="nearest", cmap=cmap, zorder=order)
         figure: Any = self._axes.figure
-        dress_bar(figure.colorbar(made, ax=self._axes), mark.title, self._palette)
+        style_colorbar(figure.colorbar(drawn, ax=self._axes), mark.title, self._palette)
 
-    def _words(self, mark: Words, order: int) -> None:
+    def _words(self, mark: TextMark, order: int) -> None:
         right, up = mark.toward
         self._axes.annotate(
             plain(mark.text),
@@ -254,7 +254,7 @@ class Drawer:
     def _ground(self) -> dict[str, Any]:
         return {"facecolor": self._palette.paper, "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
 
-    def _corner(self, mark: Corner, order: int) -> None:
+    def _corner(self, mark: CornerText, order: int) -> None:
         self._axes.text(
             0.98 if mark.is_right else 0.02,
             0.98 if mark.is_top else 0.02,

@@ -1,12 +1,12 @@
-"""Pictures on matplotlib, for PNG, SVG and PDF files."""
+"""Rendering of figures with matplotlib, for PNG, SVG and PDF files."""
 
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bo_client.figures.marks import Picture, Scale
-from bo_client.figures.matplotlib_marks import Drawer, colormap, dress_bar, limits, plain
-from bo_client.figures.showing import PlotError
+from bo_client.figures.common import PlotError
+from bo_client.figures.marks import ColorScale, FigureSpec
+from bo_client.figures.matplotlib_marks import MatplotlibPanelRenderer, colormap, limits, plain, style_colorbar
 from bo_client.figures.themes import Palette, palette_of
 
 if TYPE_CHECKING:
@@ -14,25 +14,30 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE, DPI = (8.0, 4.8), 150
-"""In inches, and pixels to an inch."""
+"""Size in inches, and pixels per inch."""
 
 
-def save(picture: Picture, path: Path, theme: str = "light") -> None:
-    """Writes the picture, in the format that the path's ending says.
+def save(picture: FigureSpec, path: Path, theme: str = "light") -> None:
+    """Write the figure, in the format of the file's extension.
 
     Raises:
-        PlotError: there is nothing to draw, matplotlib is missing, or the file can't be written.
+        PlotError: there is nothing to draw, matplotlib is missing, or the file cannot be written.
         InvalidRequest: there is no such theme.
     """
     figure = drawn(picture, theme)
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
-        raise PlotError(f"{path}: the picture can't be written: {error}") from None
+        raise PlotError(f"{path}: the figure cannot be written: {error}") from None
 
 
-def drawn(picture: Picture, theme: str = "light") -> "Figure":
-    """The picture as a matplotlib figure of its own, with one legend for all of its panels. Raises PlotError."""
+def drawn(picture: FigureSpec, theme: str = "light") -> "Figure":
+    """Return the figure in matplotlib, with one legend for all panels.
+
+    Raises:
+        PlotError: there is nothing to draw, or matplotlib is missing.
+        InvalidRequest: there is no such theme.
+    """
     palette = palette_of(theme)
     if not picture.panels:
         raise PlotError(picture.message)
@@ -45,7 +50,7 @@ def drawn(picture: Picture, theme: str = "light") -> "Figure":
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor=palette.paper)
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, panel in zip(panels, picture.panels, strict=True):
-        Drawer(axes, panel, picture, palette).draw()
+        MatplotlibPanelRenderer(axes, panel, picture, palette).draw()
     panels[0].set_title(plain(picture.title), loc="left", fontsize=12, color=palette.colors["ink"])
     if picture.scale:
         _scale(figure, panels, picture.scale, palette)
@@ -64,7 +69,7 @@ def _legend(figure: Any, palette: Palette) -> None:
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns, **style)
 
 
-def _scale(figure: Any, panels: list["Axes"], scale: Scale, palette: Palette) -> None:
+def _scale(figure: Any, panels: list["Axes"], scale: ColorScale, palette: Palette) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
@@ -72,4 +77,4 @@ def _scale(figure: Any, panels: list["Axes"], scale: Scale, palette: Palette) ->
     bar = figure.colorbar(shades, ax=panels, format="%d" if scale.is_whole else None, pad=0.02)
     if scale.words:
         bar.set_ticks([scale.low, scale.high], labels=list(scale.words))
-    dress_bar(bar, scale.title, palette)
+    style_colorbar(bar, scale.title, palette)

@@ -1,4 +1,4 @@
-"""The marks and axes of a panel on plotly."""
+"""Marks and axes of a panel in plotly."""
 
 import html
 import math
@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bo_client.figures.marks import (
-    Axis,
     Band,
     Bars,
-    Corner,
+    CornerText,
     Dots,
-    Level,
+    FigureAxis,
+    FigureSpec,
+    Heatmap,
     Line,
-    Map,
     Mark,
     Panel,
-    Picture,
-    Words,
+    ReferenceLine,
+    TextMark,
 )
 from bo_client.figures.themes import Palette, shade
 from bo_client.figures.ticks import ticks_of
@@ -35,26 +35,26 @@ SYMBOLS = {
     "down": "triangle-down",
     "ring": "circle-open",
 }
-PIXELS = 4 / 3
-"""To a point."""
+PIXELS_PER_POINT = 4 / 3
+"""Pixels per point."""
 FOOT = 0.02
 
 
 def safe(text: str) -> str:
-    """The text as plotly shows it letter by letter, with its lines kept."""
+    """Return the text escaped for plotly, with its line breaks."""
     return html.escape(text, quote=False).replace("\n", "<br>")
 
 
 def colorscale(colors: Sequence[str]) -> list[list[object]]:
-    """As plotly takes it: places from 0 to 1, and their colors."""
+    """Return a color scale for plotly: positions from 0 to 1, and their colors."""
     return [[i / (len(colors) - 1), color] for i, color in enumerate(colors)]
 
 
-class Drawer:
-    """Draws one panel into a figure."""
+class PlotlyPanelRenderer:
+    """A renderer of one panel in a plotly figure."""
 
     def __init__(
-        self, figure: "go.Figure", panel: Panel, picture: Picture, palette: Palette, legend: set[str], number: str
+        self, figure: "go.Figure", panel: Panel, picture: FigureSpec, palette: Palette, legend: set[str], number: str
     ) -> None:
         self._figure = figure
         self._panel = panel
@@ -65,18 +65,18 @@ class Drawer:
         self._foot = f"y{100 + int(number or 1)}"
 
     def draw(self) -> None:
-        """Axes and marks."""
+        """Draw the axes and marks."""
         self._figure.update_layout({self._key(self._x): self._axis(self._panel.x)})
         self._figure.update_layout({self._key(self._y): self._axis(self._panel.y)})
         draw: dict[type[Mark], Callable[[Any], None]] = {
             Dots: self._dots,
             Line: self._line,
             Band: self._band,
-            Level: self._level,
+            ReferenceLine: self._level,
             Bars: self._bars,
-            Map: self._map,
-            Words: self._words,
-            Corner: self._corner,
+            Heatmap: self._map,
+            TextMark: self._words,
+            CornerText: self._corner,
         }
         for mark in self._panel.marks:
             draw[type(mark)](mark)
@@ -85,8 +85,8 @@ class Drawer:
     def _key(axis: str) -> str:
         return f"{axis[0]}axis{axis[1:]}"
 
-    def _axis(self, axis: Axis) -> dict[str, Any]:
-        made: dict[str, Any] = {
+    def _axis(self, axis: FigureAxis) -> dict[str, Any]:
+        layout: dict[str, Any] = {
             "title": {"text": safe(axis.title), "standoff": 10},
             "type": axis.scale,
             "automargin": True,
@@ -101,36 +101,36 @@ class Drawer:
         }
         ticks = ticks_of(axis, self._panel)
         if ticks:
-            made |= {"tickvals": [place for place, _ in ticks], "ticktext": [safe(text) for _, text in ticks]}
+            layout |= {"tickvals": [place for place, _ in ticks], "ticktext": [safe(text) for _, text in ticks]}
         if axis.window:
-            made["range"] = [math.log10(v) for v in axis.window] if axis.scale == "log" else list(axis.window)
-        return made
+            layout["range"] = [math.log10(v) for v in axis.window] if axis.scale == "log" else list(axis.window)
+        return layout
 
-    def _color(self, mark: Dots | Line | Band | Level | Bars) -> str:
+    def _color(self, mark: Dots | Line | Band | ReferenceLine | Bars) -> str:
         if isinstance(mark, Line) and mark.shade is not None:
             return shade(self._palette.shades, mark.shade)
         return self._palette.colors[mark.color]
 
     def _named(self, label: str) -> dict[str, Any]:
-        """A label is in the legend once, and switches all that bear it."""
+        """Return the arguments of a label, which is in the legend once and toggles all marks that share it."""
         is_new = bool(label) and label not in self._legend
         self._legend.add(label)
         return {"name": safe(label), "legendgroup": safe(label), "showlegend": is_new}
 
-    def _hover(self, told: Sequence[str], label: str) -> dict[str, Any]:
-        if told:
-            return {"hovertext": [safe(text) for text in told], "hoverinfo": "text"}
+    def _hover(self, texts: Sequence[str], label: str) -> dict[str, Any]:
+        if texts:
+            return {"hovertext": [safe(text) for text in texts], "hoverinfo": "text"}
         return {} if label else {"hoverinfo": "skip"}
 
-    def _add(self, kind: str, **given: Any) -> None:
+    def _add(self, kind: str, **arguments: Any) -> None:
         import plotly.graph_objects as go
 
-        self._figure.add_trace(getattr(go, kind)(**{"xaxis": self._x, "yaxis": self._y, **given}))
+        self._figure.add_trace(getattr(go, kind)(**{"xaxis": self._x, "yaxis": self._y, **arguments}))
 
     def _dots(self, mark: Dots) -> None:
         marker: dict[str, Any] = {
             "symbol": SYMBOLS[mark.symbol],
-            "size": mark.size * PIXELS,
+            "size": mark.size * PIXELS_PER_POINT,
             "color": self._color(mark),
             "opacity": mark.alpha if mark.size else 0.0,
             "line": {"width": 1.8 if mark.symbol == "ring" else 0},
@@ -162,7 +162,7 @@ class Drawer:
         )
 
     def _foot_axis(self) -> str:
-        """An axis of its own from the lower edge, 0, to the upper, 1."""
+        """Return an additional axis from 0 at the lower edge to 1 at the upper."""
         over = {"overlaying": self._y, "range": [0, 1], "visible": False, "fixedrange": True, "anchor": self._x}
         self._figure.update_layout({self._key(self._foot): over})
         return self._foot
@@ -172,8 +172,8 @@ class Drawer:
         line = {"color": self._color(mark), "width": mark.width, "shape": shape}
         self._add(
             "Scatter",
-            x=[_known(v) for v in mark.x],
-            y=[_known(v) for v in mark.y],
+            x=[_finite_or_none(v) for v in mark.x],
+            y=[_finite_or_none(v) for v in mark.y],
             mode="lines+markers" if mark.has_dots else "lines",
             line={**line, "dash": "dot" if mark.is_dashed else "solid"},
             marker={"size": 3 + 1.5 * mark.width},
@@ -188,7 +188,7 @@ class Drawer:
         fill = {"fill": "tonexty", "fillcolor": _faint(self._color(mark))}
         self._add("Scatter", y=list(mark.high), **edge, **fill, **self._named(mark.label))
 
-    def _level(self, mark: Level) -> None:
+    def _level(self, mark: ReferenceLine) -> None:
         ends: dict[str, Any] = {"x0": 0, "x1": 1, "xref": f"{self._x} domain", "y0": mark.at, "y1": mark.at}
         ends["yref"] = self._y
         if mark.side == "x":
@@ -208,7 +208,7 @@ class Drawer:
             **self._hover(mark.hover, mark.label),
         )
 
-    def _map(self, mark: Map) -> None:
+    def _map(self, mark: Heatmap) -> None:
         colors = self._palette.shades if self._palette.is_dark else self._palette.shades[::-1]
         common: dict[str, Any] = {
             "x": list(mark.x),
@@ -218,14 +218,14 @@ class Drawer:
             "reversescale": mark.is_low_bright,
             "colorbar": {"title": {"text": safe(mark.title), "side": "right"}, "thickness": 14, "outlinewidth": 0},
         }
-        told = [[safe(text) for text in row] for row in mark.hover]
-        if told:
-            common |= {"hovertext" if not mark.is_smooth else "text": told, "hoverinfo": "text"}
+        hover_texts = [[safe(text) for text in row] for row in mark.hover]
+        if hover_texts:
+            common |= {"hovertext" if not mark.is_smooth else "text": hover_texts, "hoverinfo": "text"}
         if mark.is_smooth:
             common |= {"ncontours": 14, "line": {"width": 0}, "contours": {"coloring": "fill"}}
         self._add("Contour" if mark.is_smooth else "Heatmap", **common)
 
-    def _words(self, mark: Words) -> None:
+    def _words(self, mark: TextMark) -> None:
         right, up = mark.toward
         place = [
             math.log10(v) if a.scale == "log" else v for v, a in ((mark.x, self._panel.x), (mark.y, self._panel.y))
@@ -246,7 +246,7 @@ class Drawer:
             borderpad=1,
         )
 
-    def _corner(self, mark: Corner) -> None:
+    def _corner(self, mark: CornerText) -> None:
         self._figure.add_annotation(
             x=0.99 if mark.is_right else 0.01,
             y=0.99 if mark.is_top else 0.01,
@@ -260,7 +260,7 @@ class Drawer:
         )
 
 
-def _known(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 

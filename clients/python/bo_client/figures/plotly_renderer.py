@@ -1,11 +1,11 @@
-"""Pictures as plotly figures. Texts of users are escaped: plotly reads a part of HTML."""
+"""Rendering of figures with plotly. Texts are escaped, as plotly interprets some HTML."""
 
 import math
 from typing import TYPE_CHECKING, Any
 
-from bo_client.figures.marks import Map, Picture, Scale
-from bo_client.figures.plotly_marks import Drawer, colorscale, safe
-from bo_client.figures.showing import PlotError
+from bo_client.figures.common import PlotError
+from bo_client.figures.marks import ColorScale, FigureSpec, Heatmap
+from bo_client.figures.plotly_marks import PlotlyPanelRenderer, colorscale, safe
 from bo_client.figures.themes import Palette, palette_of
 
 if TYPE_CHECKING:
@@ -19,20 +19,20 @@ CONFIG: dict[str, Any] = {
     "topojsonURL": "",
     "modeBarButtonsToRemove": ["select2d", "lasso2d"],
 }
-"""What to give plotly.js beside data and layout: it calls no server, and offers to send the figure to none."""
-HEIGHT, FURTHER = 430, 300
-"""In pixels: of one row of panels, and of each further one."""
+"""The configuration of plotly.js: it contacts no server, and has no button that does."""
+HEIGHT, ROW_HEIGHT = 430, 300
+"""Pixels of the first row of panels, and of each further row."""
 
 
-def drawn(picture: Picture, theme: str = "light", is_titled: bool = True) -> "go.Figure":
-    """The picture as a plotly figure that takes the width it is given.
+def drawn(picture: FigureSpec, theme: str = "light", is_titled: bool = True) -> "go.Figure":
+    """Return the figure in plotly, which takes the available width.
 
-    `layout.meta` has the picture's title and, as `summary`, what is to be seen in words, for those who can't see it.
+    `layout.meta` contains the figure's title and, as `summary`, its description for accessibility.
 
     Args:
-        picture: what to show.
+        picture: the content.
         theme: `light` or `dark`.
-        is_titled: whether the title is in the figure, not only in its `layout.meta`.
+        is_titled: whether the figure shows its title.
 
     Raises:
         PlotError: plotly is missing.
@@ -53,7 +53,7 @@ def drawn(picture: Picture, theme: str = "light", is_titled: bool = True) -> "go
         figure = make_subplots(rows, picture.columns, **spaces)
         legend: set[str] = set()
         for i, panel in enumerate(picture.panels):
-            Drawer(figure, panel, picture, palette, legend, "" if i == 0 else str(i + 1)).draw()
+            PlotlyPanelRenderer(figure, panel, picture, palette, legend, "" if i == 0 else str(i + 1)).draw()
         if picture.scale:
             figure.add_trace(_scale(picture.scale, palette))
     figure.update_layout(_layout(picture, palette, is_titled))
@@ -67,10 +67,10 @@ def _message(figure: "go.Figure", text: str) -> None:
     figure.update_yaxes(visible=False)
 
 
-def _layout(picture: Picture, palette: Palette, is_titled: bool) -> dict[str, Any]:
+def _layout(picture: FigureSpec, palette: Palette, is_titled: bool) -> dict[str, Any]:
     rows = math.ceil(len(picture.panels) / picture.columns) if picture.panels else 1
     title = {"text": safe(picture.title), "x": 0, "xref": "container", "pad": {"l": 12}, "font": {"size": 15}}
-    has_map = any(isinstance(mark, Map) for panel in picture.panels for mark in panel.marks)
+    has_map = any(isinstance(mark, Heatmap) for panel in picture.panels for mark in panel.marks)
     return {
         "template": "none",
         "title": title if is_titled else None,
@@ -88,14 +88,14 @@ def _layout(picture: Picture, palette: Palette, is_titled: bool) -> dict[str, An
         "barmode": "overlay",
         "hovermode": "closest",
         "dragmode": False,
-        "height": HEIGHT + FURTHER * (rows - 1),
+        "height": HEIGHT + ROW_HEIGHT * (rows - 1),
         "margin": {"l": 56, "r": 24, "t": 52 if is_titled else 40, "b": 92},
         "uirevision": "kept",
     }
 
 
-def _scale(scale: Scale, palette: Palette) -> "go.Scatter":
-    """A trace without a place that brings the bar of colors."""
+def _scale(scale: ColorScale, palette: Palette) -> "go.Scatter":
+    """Return an invisible trace with the color bar."""
     import plotly.graph_objects as go
 
     bar: dict[str, Any] = {"title": {"text": safe(scale.title), "side": "right"}, "thickness": 14, "outlinewidth": 0}

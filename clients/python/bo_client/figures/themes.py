@@ -1,4 +1,4 @@
-"""Colors for a light and a dark page: told apart by the color-blind, and in contrast with their ground."""
+"""Colors of a light and a dark theme, distinguishable by the color-blind and in contrast with the background."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bo_client.figures.marks import Color
 Theme = Literal["light", "dark"]
 
 VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
-"""From dark to bright, in even steps."""
+"""From dark to bright, in equal steps."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Palette:
     paper: str
     grid: str
     barred: str
-    """The ground where a map has no value."""
+    """Background of a map without a value."""
     colors: Mapping[Color, str]
     is_dark: bool
 
     @property
     def shades(self) -> tuple[str, ...]:
-        """From faint to strong: strong is what stands out against the paper."""
+        """Colors from faint to strong, where strong has more contrast with the background."""
         return VIRIDIS if self.is_dark else VIRIDIS[::-1]
 
 
@@ -63,14 +63,18 @@ PALETTES: Mapping[str, Palette] = {
 
 
 def palette_of(theme: str) -> Palette:
-    """The colors of `light` or `dark`. Raises InvalidRequest."""
+    """Return the palette of `light` or `dark`.
+
+    Raises:
+        InvalidRequest: there is no such theme.
+    """
     if theme not in PALETTES:
         raise InvalidRequest.of("theme", f"is {theme!r}; there are {' and '.join(PALETTES)}")
     return PALETTES[theme]
 
 
 def shade(colors: tuple[str, ...], u: float) -> str:
-    """The color at u in [0, 1], between its two neighbors."""
+    """Return the color at u in [0, 1], interpolated between its neighbors."""
     place = min(max(u, 0.0), 1.0) * (len(colors) - 1)
     i = min(int(place), len(colors) - 2)
     ends = zip(_channels(colors[i]), _channels(colors[i + 1]), strict=True)

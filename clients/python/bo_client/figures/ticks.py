@@ -1,48 +1,48 @@
-"""Where an axis is marked, and from where to where a panel's marks go: the same whatever draws it."""
+"""Ticks of an axis, and the extent of a panel's marks, independent of the plotting package."""
 
 import math
 from collections.abc import Iterator
 
-from bo_client.figures.marks import Axis, Bars, Corner, Dots, Level, Map, Panel, Words
+from bo_client.figures.marks import Bars, CornerText, Dots, FigureAxis, Heatmap, Panel, ReferenceLine, TextMark
 
 Ticks = tuple[tuple[float, str], ...]
 
-FEW_DECADES = 1.6
-MOST_DECADES = 7
+MIN_DECADES = 1.6
+MAX_DECADES = 7
 
 
-def ticks_of(axis: Axis, panel: Panel) -> Ticks:
-    """Marks with their words; empty where the library's own are as good."""
+def ticks_of(axis: FigureAxis, panel: Panel) -> Ticks:
+    """Return positions and labels; empty if the package's defaults suffice."""
     if axis.ticks or axis.is_bare:
         return axis.ticks
-    seen = axis.window or extent(panel, "x" if axis is panel.x else "y")
-    if seen is None:
+    limits = axis.window or extent(panel, "x" if axis is panel.x else "y")
+    if limits is None:
         return ()
     if axis.scale == "log":
-        return marked(*seen, is_log=True)
-    if axis.is_whole and seen[1] - seen[0] <= 8:
-        return tuple((float(n), str(n)) for n in range(math.ceil(seen[0]), math.floor(seen[1]) + 1))
+        return marked(*limits, is_log=True)
+    if axis.is_whole and limits[1] - limits[0] <= 8:
+        return tuple((float(n), str(n)) for n in range(math.ceil(limits[0]), math.floor(limits[1]) + 1))
     return ()
 
 
 def extent(panel: Panel, side: str) -> tuple[float, float] | None:
-    """From the least to the largest place on an axis; None where there is nothing."""
+    """Return the least and the largest place on an axis; None without marks."""
     places = [v for v in _places(panel, side) if math.isfinite(v)]
     return (min(places), max(places)) if places else None
 
 
 def _places(panel: Panel, side: str) -> Iterator[float]:
     for mark in panel.marks:
-        if isinstance(mark, Level):
+        if isinstance(mark, ReferenceLine):
             yield from (mark.at,) if mark.side == side else ()
         elif isinstance(mark, Dots) and mark.at_foot and side == "y":
             continue
-        elif not isinstance(mark, Corner | Bars | Words | Map):
+        elif not isinstance(mark, CornerText | Bars | TextMark | Heatmap):
             yield from mark.x if side == "x" else getattr(mark, "y", ())
 
 
 def marked(low: float, high: float, is_log: bool) -> Ticks:
-    """Round numbers from low to high, about five of them."""
+    """Return about five round numbers from low to high."""
     return _logarithmic(low, high) if is_log else _linear(low, high)
 
 
@@ -55,13 +55,13 @@ def _linear(low: float, high: float) -> Ticks:
 
 
 def _logarithmic(low: float, high: float) -> Ticks:
-    """Each power of ten, or each second … of them; where there are few, 2 and 5 times them too."""
+    """Return powers of ten, thinned out if there are many; with multiples if there are few."""
     low, high = math.log10(low) - 1e-9, math.log10(high) + 1e-9
-    if high - low < FEW_DECADES:
+    if high - low < MIN_DECADES:
         factors = (1.0, 2.0, 5.0) if high - low > 0.7 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
         exponents = range(math.floor(low), math.ceil(high) + 1)
         places = [f * 10.0**e for e in exponents for f in factors if low <= math.log10(f * 10.0**e) <= high]
     else:
-        apart = math.ceil((high - low) / MOST_DECADES)
+        apart = math.ceil((high - low) / MAX_DECADES)
         places = [10.0**e for e in range(math.ceil(low), math.floor(high) + 1) if e % apart == 0]
     return tuple((place, f"{place:.3g}") for place in places)

@@ -1,4 +1,4 @@
-"""The tools people already use, with the service behind them: docs/integrations.md.
+"""Integrations with other tools: docs/integrations.md.
 
-Each file is for one tool and needs its extra, as in `pip install "bo-service[optuna]"`; nothing else imports them.
+Each module is for one tool and needs its extra, as in `pip install "bo-service[optuna]"`; no other module imports it.
 """

@@ -1,13 +1,13 @@
-"""What the functions that call us hold: for tools that tell a hook less than they know."""
+"""Access to local variables of callers, for tools whose hooks lack information."""
 
 import sys
 from typing import Any
 
 
 def local_of(package: str, function: str, variable: str) -> Any:
-    """Returns a local variable of the nearest caller that is this function of this package; None where there is none.
+    """Return a local variable of the nearest caller that is a function of a package; None if there is none.
 
-    A tool's own name for it may change in any release, so that callers must do without it, too.
+    A release of the package may rename the variable, so callers must work without it.
     """
     frame = sys._getframe(1)
     while frame is not None:

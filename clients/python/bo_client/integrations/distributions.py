@@ -1,4 +1,4 @@
-"""Optuna's distributions as the service's parameters, and the other way round."""
+"""Conversion between Optuna's distributions and the service's parameters."""
 
 from collections.abc import Mapping
 
@@ -17,12 +17,20 @@ from bo_client.space import SearchSpace
 
 
 def translated(search_space: Mapping[str, BaseDistribution]) -> Translation:
-    """Optuna's distributions as the service's parameters. Raises InvalidRequest, naming the parameter."""
+    """Return the service's parameters of Optuna's distributions.
+
+    Raises:
+        InvalidRequest: names a parameter that cannot be expressed.
+    """
     return Translation(domain(name, d) for name, d in sorted(search_space.items()) if not d.single())
 
 
 def domain(name: str, distribution: BaseDistribution) -> Domain:
-    """One parameter. Raises InvalidRequest."""
+    """Return the domain of one parameter.
+
+    Raises:
+        InvalidRequest: it cannot be expressed.
+    """
     match distribution:
         case FloatDistribution(step=None):
             return domains.real(name, distribution.low, distribution.high, log=distribution.log)
@@ -34,21 +42,25 @@ def domain(name: str, distribution: BaseDistribution) -> Domain:
             return domains.stepped(name, distribution.low, distribution.high, distribution.step)
         case CategoricalDistribution():
             return domains.chosen(name, distribution.choices)
-    known = "FloatDistribution, IntDistribution or CategoricalDistribution"
-    raise InvalidRequest.of(name, f"has a {type(distribution).__name__}; give a {known}")
+    supported = "FloatDistribution, IntDistribution or CategoricalDistribution"
+    raise InvalidRequest.of(name, f"has a {type(distribution).__name__}; give a {supported}")
 
 
-def given(
+def spaces_of(
     search_space: Mapping[str, BaseDistribution] | SearchSpace,
 ) -> tuple[dict[str, BaseDistribution], Translation]:
-    """What Optuna, and what the service is asked for, by a space in the words of either. Raises InvalidRequest."""
+    """Return Optuna's distributions and their translation, from a space in either form.
+
+    Raises:
+        InvalidRequest: a parameter cannot be expressed.
+    """
     if isinstance(search_space, SearchSpace):
         return {p.name: _distribution(p) for p in search_space.parameters}, Translation.of(search_space)
     return dict(search_space), translated(search_space)
 
 
 def _distribution(parameter: Parameter) -> BaseDistribution:
-    """What the objective will ask Optuna for."""
+    """Return the distribution with which the objective asks Optuna."""
     match parameter:
         case FloatParameter():
             return FloatDistribution(parameter.low, parameter.high, log=parameter.scale == "log")

@@ -1,7 +1,7 @@
-"""Parameters of other tools as the service's, and their values there and back.
+"""Parameters of other tools as the service's, with conversions of their values in both directions.
 
-A value that the service has no kind for travels as a label, as a number of steps, or mirrored; its parameter's name or
-description then says so.
+A value that the service does not support is converted to a label, to a number of steps, or mirrored; the parameter's
+name or description then says so.
 """
 
 import hashlib
@@ -14,9 +14,8 @@ from typing import Any
 
 from bo_client.constraints import Constraint
 from bo_client.errors import InvalidRequest
+from bo_client.limits import MAX_NAME, MAX_VALUES, NAME
 from bo_client.parameters import (
-    MAX_VALUES,
-    NAME,
     Activation,
     CategoricalParameter,
     DiscreteParameter,
@@ -25,8 +24,8 @@ from bo_client.parameters import (
     Parameter,
     Scale,
     Value,
-    conform,
-    listed,
+    coerce,
+    format_values,
     parameter_faults,
 )
 from bo_client.space import SearchSpace
@@ -36,65 +35,73 @@ LABEL_LENGTH = 200
 
 @dataclass(frozen=True)
 class Domain:
-    """One parameter of a tool: its name there, and what it is to the service."""
+    """A parameter of a tool: its name there, and the service's parameter."""
 
     name: str
     parameter: Parameter
 
-    def outward(self, value: Any) -> Value:
-        """A value of the tool's, as the service has it. Raises InvalidRequest."""
-        return conform(self.parameter, value)
+    def to_service(self, value: Any) -> Value:
+        """Return the service's value of a tool's value.
 
-    def inward(self, value: Value) -> Any:
-        """A value of the service's, as the tool has it."""
+        Raises:
+            InvalidRequest: the value is invalid.
+        """
+        return coerce(self.parameter, value)
+
+    def from_service(self, value: Value) -> Any:
+        """Return the tool's value of a service's value."""
         return value
 
     def activated(self, activation: Activation | None) -> "Domain":
-        """The same, existing only under a condition."""
+        """Return the domain with a condition."""
         return replace(self, parameter=replace(self.parameter, activation=activation))
 
     def with_default(self, value: Any) -> "Domain":
-        """The same, tried first at this value of the tool's. Raises InvalidRequest."""
-        return replace(self, parameter=replace(self.parameter, default=self.outward(value)))  # type: ignore[arg-type]
+        """Return the domain with a default, which is tried first.
+
+        Raises:
+            InvalidRequest: the value is invalid.
+        """
+        return replace(self, parameter=replace(self.parameter, default=self.to_service(value)))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Listed(Domain):
-    """One of several numbers; 0.3 is meant where the list has 0.30000000000000004."""
+    """One of several numbers; 0.3 matches 0.30000000000000004 in the list."""
 
-    def outward(self, value: Any) -> Value:
-        given = super().outward(value)
-        if isinstance(given, str | bool) or not isinstance(self.parameter, DiscreteParameter):
-            return given
-        near = min((v for v in self.parameter.values if not isinstance(v, str)), key=lambda v: abs(v - given))
-        return near if math.isclose(near, given, rel_tol=1e-9, abs_tol=1e-12) else given
+    def to_service(self, value: Any) -> Value:
+        converted = super().to_service(value)
+        if isinstance(converted, str | bool) or not isinstance(self.parameter, DiscreteParameter):
+            return converted
+        near = min((v for v in self.parameter.values if not isinstance(v, str)), key=lambda v: abs(v - converted))
+        return near if math.isclose(near, converted, rel_tol=1e-9, abs_tol=1e-12) else converted
 
 
 @dataclass(frozen=True)
 class Steps(Domain):
-    """Numbers at equal distances, more than a list may hold: the service has the number of steps from the lowest."""
+    """Numbers at equal distances, too many for a list: the service has the number of steps from the lowest."""
 
     low: float = 0.0
     step: float = 1.0
 
-    def outward(self, value: Any) -> Value:
+    def to_service(self, value: Any) -> Value:
         return round((value - self.low) / self.step)
 
-    def inward(self, value: Value) -> Any:
+    def from_service(self, value: Value) -> Any:
         return self.low + int(value) * self.step
 
 
 @dataclass(frozen=True)
 class Mirrored(Domain):
-    """Numbers that are dense toward the upper end: the service has `low + high` less the value."""
+    """Numbers on a scale that is dense toward the upper end: the service has `low + high - value`."""
 
     low: float = 0.0
     high: float = 1.0
 
-    def outward(self, value: Any) -> Value:
-        return super().outward(self._mirror(value))
+    def to_service(self, value: Any) -> Value:
+        return super().to_service(self._mirror(value))
 
-    def inward(self, value: Value) -> Any:
+    def from_service(self, value: Value) -> Any:
         return self._mirror(value)
 
     def _mirror(self, value: Any) -> Any:
@@ -103,33 +110,45 @@ class Mirrored(Domain):
 
 @dataclass(frozen=True)
 class Labeled(Domain):
-    """Values of any kind: the service has a label for each."""
+    """Values of any type: the service has a label for each."""
 
     labels: tuple[Value, ...] = ()
     values: tuple[Any, ...] = ()
 
-    def outward(self, value: Any) -> Value:
-        for label, known in zip(self.labels, self.values, strict=True):
-            if known is value or (type(known) is type(value) and equal(known, value)):
+    def to_service(self, value: Any) -> Value:
+        for label, candidate in zip(self.labels, self.values, strict=True):
+            if candidate is value or (type(candidate) is type(value) and equal(candidate, value)):
                 return label
-        raise InvalidRequest.of(self.name, f"is {value!r}; it must be one of {listed(self.values)}")
+        raise InvalidRequest.of(self.name, f"is {value!r}; it must be one of {format_values(self.values)}")
 
-    def inward(self, value: Value) -> Any:
+    def from_service(self, value: Value) -> Any:
         return self.values[self.labels.index(value)]
 
 
 def real(name: str, low: float, high: float, *, log: bool = False) -> Domain:
-    """Real numbers. Raises InvalidRequest, as the others do."""
+    """Return the domain of real numbers.
+
+    Raises:
+        InvalidRequest: the bounds are invalid.
+    """
     return checked(Domain(name, FloatParameter(service_name(name), float(low), float(high), scale_of(log))))
 
 
 def whole(name: str, low: int, high: int, *, log: bool = False) -> Domain:
-    """Whole numbers."""
+    """Return the domain of integers.
+
+    Raises:
+        InvalidRequest: the bounds are invalid.
+    """
     return checked(Domain(name, IntParameter(service_name(name), int(low), int(high), scale_of(log))))
 
 
 def stepped(name: str, low: float, high: float, step: float) -> Domain:
-    """Numbers from `low` on, `step` apart, up to `high`; ints where `low` and `step` are."""
+    """Return the domain of numbers from `low` to `high` in steps; integers if `low` and `step` are.
+
+    Raises:
+        InvalidRequest: the bounds or the step are invalid.
+    """
     if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(step) and step > 0 and low <= high):
         raise InvalidRequest.of(name, f"goes from {low!r} to {high!r} by {step!r}; give low <= high and a step above 0")
     rounding = 4 * sys.float_info.epsilon * max(abs(low), abs(high)) / step
@@ -143,22 +162,35 @@ def stepped(name: str, low: float, high: float, step: float) -> Domain:
 
 
 def mirrored(name: str, low: float, high: float) -> Domain:
-    """Real or whole numbers, as `low` and `high` are, on a scale that is logarithmic from the upper end."""
+    """Return the domain of numbers on a scale that is logarithmic from the upper end; integers if `low` and `high` are.
+
+    Raises:
+        InvalidRequest: the bounds are invalid.
+    """
     kind = IntParameter if isinstance(low, int) and isinstance(high, int) else FloatParameter
     called, what = service_name(name, "mirrored"), f"{low + high!r} less the value"
     return checked(Mirrored(name, kind(called, low, high, "log", description=what), low=low, high=high))  # type: ignore[arg-type]
 
 
 def numbers(name: str, values: Sequence[float], *, log: bool = False) -> Domain:
-    """One of several numbers in order."""
+    """Return the domain of several ordered numbers.
+
+    Raises:
+        InvalidRequest: the list is invalid.
+    """
     return checked(Listed(name, DiscreteParameter(service_name(name), sorted(values), scale_of(log))))
 
 
 def chosen(name: str, values: Sequence[Any], *, ordered: bool | None = None) -> Domain:
-    """One of several values of any kind. Where `ordered` isn't said, numbers are in order, and nothing else is.
+    """Return the domain of several values of any type.
+
+    Args:
+        name: name of the parameter.
+        values: the values.
+        ordered: whether they are ordered; by default only numbers are.
 
     Raises:
-        InvalidRequest: there are none, or more than the service takes, or one is there twice.
+        InvalidRequest: the list is empty or too long, or a value occurs twice.
     """
     values = [_plain(value) for value in values]
     kinds = {type(value) for value in values}
@@ -176,15 +208,15 @@ def chosen(name: str, values: Sequence[Any], *, ordered: bool | None = None) -> 
 
 
 def _plain(value: Any) -> Any:
-    """A scalar of numpy's as Python's, so that list(np.logspace(-3, 3, 7)) are numbers; anything else as it is."""
+    """Return a NumPy scalar as Python's type, such as those of list(np.logspace(-3, 3, 7))."""
     return value.item() if type(value).__module__ == "numpy" and getattr(value, "shape", None) == () else value
 
 
 def _texts(values: Sequence[Any]) -> tuple[Value, ...]:
-    """What each is printed as, where that tells them apart and is the same in every process."""
+    """Return the representation of each value, if these are distinct and the same in every process."""
     texts = tuple(repr(value) for value in values)
-    tells = len(set(texts)) == len(texts) and not any(" at 0x" in text for text in texts)
-    return texts if tells else _counted(values)
+    is_unambiguous = len(set(texts)) == len(texts) and not any(" at 0x" in text for text in texts)
+    return texts if is_unambiguous else _counted(values)
 
 
 def _counted(values: Sequence[Any]) -> tuple[Value, ...]:
@@ -192,7 +224,7 @@ def _counted(values: Sequence[Any]) -> tuple[Value, ...]:
 
 
 def equal(a: Any, b: Any) -> bool:
-    """Whether two values of any kind are equal; False where they can't be compared as wholes."""
+    """Return whether two values of any type are equal; False if they cannot be compared."""
     try:
         return bool(a == b)
     except Exception:  # of arrays, for one
@@ -200,7 +232,11 @@ def equal(a: Any, b: Any) -> bool:
 
 
 def checked(domain: Domain) -> Domain:
-    """The same domain. Raises InvalidRequest, naming the tool's parameter."""
+    """Return the domain after validation.
+
+    Raises:
+        InvalidRequest: names the tool's parameter.
+    """
     faults = [fault.inside(domain.name) for fault in parameter_faults(domain.parameter)]
     if faults:
         raise InvalidRequest.listing(faults)
@@ -208,23 +244,23 @@ def checked(domain: Domain) -> Domain:
 
 
 def scale_of(log: bool) -> Scale:
-    """The scale's name."""
+    """Return the name of the scale."""
     return "log" if log else "linear"
 
 
 def service_name(name: str, kind: str = "") -> str:
-    """The name if the service takes it, else one like it; with what its values are, where they aren't the tool's."""
+    """Return a name that the service accepts, similar to the tool's; `kind` describes converted values."""
     full = f"{name}.{kind}" if kind else name
     if NAME.fullmatch(full):
         return full
     digest = hashlib.sha256(full.encode()).hexdigest()[:8]
     similar = re.sub(r"[^A-Za-z0-9_./-]", "_", full)
     prefix = "" if re.match("[A-Za-z_]", similar) else "_"
-    return f"{prefix}{similar}"[:118] + f"_{digest}"
+    return f"{prefix}{similar}"[: MAX_NAME - len(digest) - 1] + f"_{digest}"
 
 
 class Translation:
-    """A whole search space of a tool's."""
+    """A whole search space of a tool."""
 
     def __init__(self, domains: Iterable[Domain], constraints: Sequence[Constraint] = ()) -> None:
         self.domains = tuple(domains)
@@ -233,19 +269,23 @@ class Translation:
 
     @classmethod
     def of(cls, space: SearchSpace) -> "Translation":
-        """Of a space of our own: nothing changes."""
+        """Return the translation of a service's space, which changes nothing."""
         return cls([Domain(parameter.name, parameter) for parameter in space.parameters], space.constraints)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """In the tool."""
+        """Names in the tool."""
         return tuple(domain.name for domain in self.domains)
 
-    def outward(self, configuration: Mapping[str, Any]) -> dict[str, Value]:
-        """The tool's values of these parameters, as the service has them, and no others. Raises InvalidRequest."""
-        return {d.parameter.name: d.outward(configuration[d.name]) for d in self.domains if d.name in configuration}
+    def to_service(self, configuration: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the service's values of the tool's values; unknown ones are omitted.
 
-    def inward(self, parameters: Mapping[str, Value]) -> dict[str, Any]:
-        """The service's values, as the tool has them."""
-        known = ((self._by_parameter[name], value) for name, value in parameters.items())
-        return {domain.name: domain.inward(value) for domain, value in known}
+        Raises:
+            InvalidRequest: a value is invalid.
+        """
+        return {d.parameter.name: d.to_service(configuration[d.name]) for d in self.domains if d.name in configuration}
+
+    def from_service(self, parameters: Mapping[str, Value]) -> dict[str, Any]:
+        """Return the tool's values of the service's values."""
+        pairs = ((self._by_parameter[name], value) for name, value in parameters.items())
+        return {domain.name: domain.from_service(value) for domain, value in pairs}

@@ -1,7 +1,8 @@
-"""A server for this process alone: `bo-service serve` on loopback, over a file that is gone afterwards.
+"""A server for this process alone: `bo-service serve` on loopback, with a temporary database.
 
-It is started when it is first asked for, and ends with the process, however that ends: a keeper between the two sees
-that the line to the process is cut. This file is also the keeper, and therefore imports nothing of ours at its top.
+It starts at the first request, and ends with the process, even if that is killed: a guard process between the two
+notices that the pipe to the process is closed. This file is also the guard, so it imports nothing of the package at its
+top.
 """
 
 import atexit
@@ -16,11 +17,15 @@ GREETING = "listening on "
 
 _lock = threading.Lock()
 _running: dict[int, tuple[str, "subprocess.Popen[str]"]] = {}
-"""By process: a fork needs a server of its own."""
+"""Servers by process id, as a forked process needs its own server."""
 
 
 def address() -> str:
-    """HOST:PORT. Raises ServerUnavailable where no server can be started."""
+    """Return HOST:PORT.
+
+    Raises:
+        ServerUnavailable: no server can be started.
+    """
     with _lock:
         if os.getpid() not in _running:
             _running[os.getpid()] = _start()
@@ -28,39 +33,39 @@ def address() -> str:
 
 
 def _start() -> tuple[str, "subprocess.Popen[str]"]:
-    keeper = subprocess.Popen(  # noqa: S603 - our own program
+    guard = subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-P", __file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,  # Ctrl-C is for this process to handle
     )
-    assert keeper.stdout is not None
-    line = keeper.stdout.readline()
+    assert guard.stdout is not None
+    line = guard.stdout.readline()
     if not line.startswith(GREETING):
         from bo_client.errors import ServerUnavailable
 
-        why = line + keeper.stdout.read()
-        _stop(keeper)
+        why = line + guard.stdout.read()
+        _stop(guard)
         what = "give the address of a server, or install one: pip install 'bo-service[server]'"
         raise ServerUnavailable(f"no server could be started here ({why.strip()[-500:]}); {what}")
-    atexit.register(_stop, keeper)
-    return line.split()[2], keeper
+    atexit.register(_stop, guard)
+    return line.split()[2], guard
 
 
-def _stop(keeper: "subprocess.Popen[str]") -> None:
-    if keeper.stdin is None or keeper.stdout is None:
+def _stop(guard: "subprocess.Popen[str]") -> None:
+    if guard.stdin is None or guard.stdout is None:
         return
-    keeper.stdin.close()
-    keeper.stdout.close()
-    keeper.wait(timeout=60)
+    guard.stdin.close()
+    guard.stdout.close()
+    guard.wait(timeout=60)
 
 
-def keep() -> None:
-    """Runs a server until standard input is closed."""
+def run_guard() -> None:
+    """Run a server until standard input is closed."""
     with tempfile.TemporaryDirectory(prefix="bo-embedded-") as folder:
         log = Path(folder) / "log"
-        serve = [sys.executable, "-P", "-m", "bo_service.cli", "serve", "--listen", "127.0.0.1:0"]
+        serve = [sys.executable, "-P", "-m", "bo_service.cli.main", "serve", "--listen", "127.0.0.1:0"]
         with log.open("w") as file:
             server = subprocess.Popen(  # noqa: S603 - our own program
                 [*serve, "--storage", f"sqlite:///{folder}/bo.db"], stdout=subprocess.PIPE, stderr=file, text=True
@@ -78,4 +83,4 @@ def keep() -> None:
 
 
 if __name__ == "__main__":
-    keep()
+    run_guard()

@@ -1,4 +1,4 @@
-"""KerasTuner's hyperparameters as the service's parameters, with their conditions."""
+"""Conversion of KerasTuner's hyperparameters to the service's parameters, with their conditions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from bo_client.integrations.domains import Domain, Translation
 from bo_client.parameters import Activation, Value, admits
 
 Hyperparameter = Any
-"""One of KerasTuner's: Int, Float, Choice, Boolean, Fixed."""
+"""One of KerasTuner's Int, Float, Choice, Boolean, Fixed."""
 
 
 class Hyperparameters:
-    """A whole search space of KerasTuner's. What can have one value only is left to KerasTuner.
+    """A whole search space of KerasTuner. Hyperparameters with a single value are left to KerasTuner.
 
     Raises:
-        InvalidRequest: naming the hyperparameter that can't be expressed.
+        InvalidRequest: names a hyperparameter that cannot be expressed.
     """
 
     def __init__(self, space: Sequence[Hyperparameter]) -> None:
@@ -27,29 +27,33 @@ class Hyperparameters:
             self._entries.append((hp, self._domain(hp)))
         self.translation = Translation(d for _, d in self._entries if d is not None)
 
-    def inward(self, parameters: Mapping[str, Value]) -> dict[str, Any]:
-        """The value of each hyperparameter that is active by these parameters."""
+    def from_service(self, parameters: Mapping[str, Value]) -> dict[str, Any]:
+        """Return the value of each hyperparameter that is active with these parameters."""
         values: dict[str, Any] = {}
-        for hp, known in self._active(values):
-            given = known is not None and known.parameter.name in parameters
-            values[hp.name] = known.inward(parameters[known.parameter.name]) if known and given else hp.default
+        for hp, domain_of_hp in self._active(values):
+            is_given = domain_of_hp is not None and domain_of_hp.parameter.name in parameters
+            values[hp.name] = (
+                domain_of_hp.from_service(parameters[domain_of_hp.parameter.name])
+                if domain_of_hp and is_given
+                else hp.default
+            )
         return values
 
-    def outward(self, given: Mapping[str, Any]) -> dict[str, Value]:
-        """The service's parameters by KerasTuner's values, with its defaults where one is missing."""
+    def to_service(self, tuner_values: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the service's parameters of KerasTuner's values, with its defaults for missing ones."""
         values: dict[str, Any] = {}
-        found: dict[str, Value] = {}
-        for hp, known in self._active(values):
-            values[hp.name] = given.get(hp.name, hp.default)
-            if known is not None:
-                found[known.parameter.name] = known.outward(values[hp.name])
-        return found
+        parameters: dict[str, Value] = {}
+        for hp, domain_of_hp in self._active(values):
+            values[hp.name] = tuner_values.get(hp.name, hp.default)
+            if domain_of_hp is not None:
+                parameters[domain_of_hp.parameter.name] = domain_of_hp.to_service(values[hp.name])
+        return parameters
 
     def _active(self, values: Mapping[str, Any]) -> Iterator[tuple[Hyperparameter, Domain | None]]:
-        """Those whose conditions hold by `values`, which the caller fills meanwhile."""
-        for hp, known in self._entries:
+        """Yield the hyperparameters whose conditions hold for `values`, which the caller fills during the iteration."""
+        for hp, domain_of_hp in self._entries:
             if all(condition.is_active(values) for condition in hp.conditions):
-                yield hp, known
+                yield hp, domain_of_hp
 
     def _domain(self, hp: Hyperparameter) -> Domain | None:
         plain = domain(hp)
@@ -61,34 +65,40 @@ class Hyperparameters:
         return plain.activated(self._activation(hp))
 
     def _activation(self, hp: Hyperparameter) -> Activation | None:
-        """By the innermost condition on something that varies: the outer ones are those of what it is on."""
-        known = {parent.name: found for parent, found in self._entries if found is not None}
+        """Return the innermost condition on a varying hyperparameter; the outer ones are its conditions."""
+        domains_by_name = {
+            parent.name: domain_of_parent for parent, domain_of_parent in self._entries if domain_of_parent is not None
+        }
         for condition in reversed(hp.conditions):
-            if condition.name in known:
-                parent = known[condition.name]
-                return Activation(parent.parameter.name, [parent.outward(value) for value in condition.values])
+            if condition.name in domains_by_name:
+                parent = domains_by_name[condition.name]
+                return Activation(parent.parameter.name, [parent.to_service(value) for value in condition.values])
         return None
 
 
 def domain(hp: Hyperparameter) -> Domain | None:
-    """One hyperparameter; None where it has only one value. Raises InvalidRequest."""
+    """Return the domain of a hyperparameter; None if it has a single value.
+
+    Raises:
+        InvalidRequest: it cannot be expressed.
+    """
     match hp:
         case kinds.Fixed():
             return None
         case kinds.Boolean():
-            found = domains.chosen(hp.name, [False, True])
+            converted = domains.chosen(hp.name, [False, True])
         case kinds.Choice():
             if len(hp.values) == 1:
                 return None
-            found = domains.chosen(hp.name, hp.values, ordered=hp.ordered)
+            converted = domains.chosen(hp.name, hp.values, ordered=hp.ordered)
         case kinds.Int() | kinds.Float():
             if hp.min_value == hp.max_value:
                 return None
-            found = _numeric(hp)
+            converted = _numeric(hp)
         case _:
             what = f"is a {type(hp).__name__}; the service knows Int, Float, Choice, Boolean and Fixed"
             raise InvalidRequest.of(hp.name, what)
-    return _with_default(found, hp)
+    return _with_default(converted, hp)
 
 
 def _numeric(hp: Hyperparameter) -> Domain:
@@ -105,8 +115,8 @@ def _numeric(hp: Hyperparameter) -> Domain:
     return domains.mirrored(hp.name, hp.min_value, hp.max_value)
 
 
-def _with_default(found: Domain, hp: Hyperparameter) -> Domain:
-    """The first configuration is the hypermodel's own, where it says one."""
-    if hp._default is None or not admits(found.parameter, found.outward(hp._default)):
-        return found
-    return found.with_default(hp._default)
+def _with_default(converted: Domain, hp: Hyperparameter) -> Domain:
+    """Return the domain with the hypermodel's default, if it has one, which is tried first."""
+    if hp._default is None or not admits(converted.parameter, converted.to_service(hp._default)):
+        return converted
+    return converted.with_default(hp._default)

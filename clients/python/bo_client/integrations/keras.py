@@ -1,4 +1,4 @@
-"""Keras: a callback that reports each epoch, and ends the training when the service says so.
+"""The Keras callback that reports each epoch, and stops training when the service requests it.
 
 (trial,) = study.suggest()
 callback = BoCallback(trial)
@@ -14,52 +14,54 @@ from typing import Any
 import keras
 
 from bo_client.errors import InvalidRequest, StopTrial
-from bo_client.integrations.held import divergence
-from bo_client.optimize import EvaluatedTrial, Heart
+from bo_client.integrations.external_trial import divergence
+from bo_client.optimize import ObjectiveTrial
 from bo_client.running import RunningTrial
+from bo_client.trial_loop import HeartbeatThread
 
 
 class BoCallback(keras.callbacks.Callback):
-    """Tells the service of a trial's epochs, of which the first is step 1, and gives signs of life between them.
+    """A callback that reports a trial's epochs, counted from step 1, and sends heartbeats between them.
 
-    Completing the trial is left to the program, which knows what its result is.
+    The program completes the trial, as it knows the result.
     """
 
     def __init__(self, trial: RunningTrial, *, checkpoint_uri: str = "") -> None:
-        """
+        """Create the callback.
+
         Args:
-            trial: from `Study.suggest`, or what `Study.optimize` gives the objective.
-            checkpoint_uri: where another attempt could go on, such as the folder of a BackupAndRestore that comes
-                before this callback; kept with the trial from its first epoch on.
+            trial: from `Study.suggest`, or the argument that `Study.optimize` passes to the objective.
+            checkpoint_uri: where another attempt can resume, such as the folder of a BackupAndRestore that precedes
+                this callback; stored with the trial from its first epoch on.
         """
         super().__init__()
         self.trial = trial
         self.checkpoint_uri = checkpoint_uri
         self.stop_reason: str | None = None
-        """Why the training was ended, by the service or because the loss was NaN or infinite; None where it wasn't."""
-        self._heart = None if isinstance(trial, EvaluatedTrial) else Heart(trial)
+        """The reason why training was stopped, by the service or for a NaN or infinite loss; None otherwise."""
+        self._heartbeats = None if isinstance(trial, ObjectiveTrial) else HeartbeatThread(trial)
         self._began = 0.0
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002 - the base's shape
-        """The first sign of life is due a third of a lease from now."""
+        """Start the heartbeats; the first is due after a quarter of the lease."""
         self._began = time.monotonic()
-        if self._heart is not None:
-            self._heart.__enter__()
+        if self._heartbeats is not None:
+            self._heartbeats.__enter__()
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002 - the base's shape
-        """From now on signs of life are the program's own."""
-        if self._heart is not None:
-            self._heart.__exit__(None, None, None)
-            self._heart = Heart(self.trial)
+        """Stop the heartbeats; afterwards the program sends its own."""
+        if self._heartbeats is not None:
+            self._heartbeats.__exit__(None, None, None)
+            self._heartbeats = HeartbeatThread(self.trial)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Reports what is finite, and ends the training where the service says so or the loss is NaN or infinite.
+        """Report finite metrics, and stop training if the service requests it or the loss is NaN or infinite.
 
-        The trial is then DIVERGED once the program completes it with such a value, as `Study.optimize` does with what
-        the objective returns.
+        The trial is then DIVERGED once the program completes it with such a value, as `Study.optimize` does with the
+        objective's result.
 
         Raises:
-            InvalidRequest: the study's objective isn't among Keras's metrics.
+            InvalidRequest: the study's objective is not among Keras's metrics.
         """
         measured = {name: float(value) for name, value in (logs or {}).items()}
         self._require_objectives(measured)
@@ -67,15 +69,15 @@ class BoCallback(keras.callbacks.Callback):
         elapsed = time.monotonic() - self._began
         try:
             if finite:
-                answer = self.trial.report(finite, epoch + 1, elapsed, self.checkpoint_uri)
+                heartbeat = self.trial.report(finite, epoch + 1, elapsed, self.checkpoint_uri)
             else:
-                answer = self.trial.heartbeat()
+                heartbeat = self.trial.heartbeat()
         except StopTrial as stop:
             self._stop(str(stop))
             return
         diverged = divergence(measured, [m.name for m in self.trial.study.definition.objectives], self._has_rule)
-        if answer.should_stop or not answer.lease_valid:
-            self._stop(answer.reason)
+        if heartbeat.should_stop or not heartbeat.lease_valid:
+            self._stop(heartbeat.reason)
         elif diverged is not None:
             self._stop(f"{diverged} at step {epoch + 1}")
 

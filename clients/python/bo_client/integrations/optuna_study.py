@@ -1,4 +1,4 @@
-"""An Optuna study as one of the service's: its metrics, its outcomes, and the results that it has already."""
+"""The connection of an Optuna study with a study of the service: metrics, outcomes and existing results."""
 
 import hashlib
 import logging
@@ -14,25 +14,25 @@ from bo_client.errors import FailedPrecondition, InvalidRequest, LimitExceeded
 from bo_client.failures import failure_of
 from bo_client.integrations.callers import local_of
 from bo_client.integrations.domains import Translation, service_name
+from bo_client.models import Failure, FailureReason, Metric, StudyInfo
 from bo_client.study import Study
-from bo_client.values import Failure, FailureReason, Metric, StudyInfo
 
 logger = logging.getLogger("bo_client.optuna")
 
 TRIAL_ATTRIBUTE = "bo:trial"
-"""Where an Optuna trial keeps the name of the service's trial."""
+"""Attribute of an Optuna trial with the name of the service's trial."""
 STUDY_ATTRIBUTE = "bo:study"
-"""Where an Optuna trial keeps when that trial's study was created: another of the same name is another study."""
+"""Attribute of an Optuna trial with the creation time of the service's study, as names are reused."""
 FAILURE_ATTRIBUTE = "bo:failure"
-"""Where an Optuna trial that failed keeps the reason."""
+"""Attribute of a failed Optuna trial with the reason."""
 LABEL = "optuna-trial"
-"""What the service keeps of a trial that was added: the Optuna study's name, the trial's number and its start."""
-BLAMING = (FailureReason.OUT_OF_MEMORY, FailureReason.DIVERGED, FailureReason.INVALID_CONFIGURATION)
-"""Reasons that teach the surrogate something of the parameters."""
+"""Label of a trial that was added: the Optuna study's name, the trial's number and its start."""
+CAUSED_BY_PARAMETERS = (FailureReason.OUT_OF_MEMORY, FailureReason.DIVERGED, FailureReason.INVALID_CONFIGURATION)
+"""Reasons that inform the surrogate about the parameters."""
 
 
 class ServiceStudy:
-    """The service's study of one search space and one set of metrics."""
+    """A study of the service with one search space and one set of metrics."""
 
     def __init__(self, study: Study, distributions: Mapping[str, BaseDistribution], translation: Translation) -> None:
         self.study = study
@@ -42,26 +42,26 @@ class ServiceStudy:
         self._added = {trial.labels.get(LABEL) for trial in study.trials()}
 
     def mark(self, study: OptunaStudy, trial: FrozenTrial, name: str) -> None:
-        """Writes down that the service has the trial, as the one of that name; or, without a name, that it hasn't."""
+        """Record the name of the service's trial in Optuna's trial; an empty name if the service has none."""
         study._storage.set_trial_system_attr(trial._trial_id, TRIAL_ATTRIBUTE, name)
         study._storage.set_trial_system_attr(trial._trial_id, STUDY_ATTRIBUTE, self._created)
 
     def has(self, trial: FrozenTrial) -> bool:
-        """Whether it was run as a trial of this study."""
+        """Return whether the trial was run as a trial of this study."""
         is_ours = str(trial.system_attrs.get(TRIAL_ATTRIBUTE, "")).startswith(f"{self.study.name}/")
         return is_ours and trial.system_attrs.get(STUDY_ATTRIBUTE, self._created) == self._created
 
     def add(self, study: OptunaStudy, trial: FrozenTrial, outcome: Mapping[str, float] | Failure) -> None:
-        """Adds what Optuna has and the service lacks, once, whoever adds it. A failure that blames nobody is left out.
+        """Add a trial that the service lacks, once, whoever adds it.
 
-        A trial without this study's parameters is left out too: it belongs to another space.
+        Failures that the parameters did not cause, and trials with parameters of another space, are skipped.
         """
-        if isinstance(outcome, Failure) and outcome.reason not in BLAMING:
+        if isinstance(outcome, Failure) and outcome.reason not in CAUSED_BY_PARAMETERS:
             return
         try:
-            configuration = self.translation.outward(trial.params)
+            configuration = self.translation.to_service(trial.params)
         except InvalidRequest as refusal:
-            logger.info("trial %d is not told to the service: %s", trial.number, refusal)
+            logger.info("trial %d is not added to the service: %s", trial.number, refusal)
             return
         label = f"{study.study_name[:200]}/{trial.number}/{trial.datetime_start}"
         if label in self._added:
@@ -69,7 +69,7 @@ class ServiceStudy:
         faults = self.study.definition.space.configuration_faults(configuration)
         if faults:
             what = "; ".join(f"{fault.field}: {fault.description}" for fault in faults)
-            logger.info("trial %d is not told to the service: %s", trial.number, what)
+            logger.info("trial %d is not added to the service: %s", trial.number, what)
             return
         metrics = None if isinstance(outcome, Failure) else outcome
         failure = outcome.reason if isinstance(outcome, Failure) else None
@@ -78,14 +78,14 @@ class ServiceStudy:
         try:
             self.study.add(configuration, metrics, failure, {LABEL: label}, request_id)
         except (InvalidRequest, FailedPrecondition, LimitExceeded) as refusal:
-            logger.warning("trial %d is not told to the service: %s", trial.number, refusal)
+            logger.warning("trial %d is not added to the service: %s", trial.number, refusal)
 
 
 def metrics_of(study: OptunaStudy, constraints: Iterable[str] = ()) -> list[Metric]:
-    """An Optuna study's objectives, then its constraints, which must be at most 0.
+    """Return an Optuna study's objectives, then its constraints, which must be at most 0.
 
-    The objectives' names are those of `set_metric_names`, or value, value_1 …; names that the service doesn't take are
-    changed into similar ones.
+    The objectives' names are those of `set_metric_names`, or value, value_1 …; names that the service does not accept
+    are changed to similar ones.
     """
     names = study.metric_names or ["value", *(f"value_{i}" for i in range(1, len(study.directions)))]
     goals = ["maximize" if d is StudyDirection.MAXIMIZE else "minimize" for d in study.directions]
@@ -94,43 +94,51 @@ def metrics_of(study: OptunaStudy, constraints: Iterable[str] = ()) -> list[Metr
 
 
 def constraint_name(key: str) -> str:
-    """The metric's name for what `trial.set_constraint` calls `key`; `constraints_func` counts from 0."""
+    """Return the name of a constraint's metric for its `key`; `constraints_func` counts from 0."""
     return service_name(f"constraint_{key}" if key.isdecimal() else key)
 
 
 def measured(definition: StudyInfo, trial: FrozenTrial, values: Sequence[float]) -> Mapping[str, float] | Failure:
-    """A result by the study's metrics; or, where it lacks a constraint or is NaN or infinite, how it has failed."""
+    """Return a result by the study's metrics; a failure if it lacks a constraint or is not finite."""
     metrics = {metric.name: value for metric, value in zip(definition.objectives, values, strict=False)}
-    given = {constraint_name(key): value for key, value in trial.constraints.items()}
-    metrics.update({metric.name: given[metric.name] for metric in definition.limits if metric.name in given})
-    wild = [f"{name} is {value!r}" for name, value in metrics.items() if not math.isfinite(value)]
-    if wild:
-        return Failure(FailureReason.DIVERGED, ", ".join(wild))
-    missing = [metric.name for metric in definition.steering if metric.name not in metrics]
+    constraint_values = {constraint_name(key): value for key, value in trial.constraints.items()}
+    metrics.update(
+        {
+            metric.name: constraint_values[metric.name]
+            for metric in definition.limits
+            if metric.name in constraint_values
+        }
+    )
+    non_finite = [f"{name} is {value!r}" for name, value in metrics.items() if not math.isfinite(value)]
+    if non_finite:
+        return Failure(FailureReason.DIVERGED, ", ".join(non_finite))
+    missing = [metric.name for metric in definition.modelled_metrics if metric.name not in metrics]
     if missing:
         what = f"the trial has no {', '.join(missing)}; call trial.set_constraint for each constraint in every trial"
         return Failure(FailureReason.CRASHED, what)
     return metrics
 
 
-def failure_told(default: FailureReason) -> Failure:
-    """Why a trial fails that Optuna is just ending: by the objective's exception, or by the value that it returned."""
+def failure_of_ending_trial(default: FailureReason) -> Failure:
+    """Return the failure of a trial that Optuna is ending, from the objective's exception or returned value."""
     error = local_of("optuna", "_run_trial", "func_err")
     if isinstance(error, BaseException):
         failure = failure_of(error)
         return Failure(default, failure.message) if failure.reason is FailureReason.CRASHED else failure
-    told = local_of("optuna", "_tell_with_warning", "value_or_values")
-    values = told if isinstance(told, Sequence) and not isinstance(told, str) else [told]
+    returned = local_of("optuna", "_tell_with_warning", "value_or_values")
+    values = returned if isinstance(returned, Sequence) and not isinstance(returned, str) else [returned]
     if any(not _is_finite(value) for value in values):
-        return Failure(FailureReason.DIVERGED, f"the objective returned {told!r}")
+        return Failure(FailureReason.DIVERGED, f"the objective returned {returned!r}")
     what = (
-        "the trial was told to have failed" if told is None else f"the objective returned {told!r}, which is no value"
+        "the trial was reported as failed"
+        if returned is None
+        else f"the objective returned {returned!r}, which is no value"
     )
     return Failure(default, what)
 
 
-def failure_kept(trial: FrozenTrial) -> Failure | None:
-    """Why a trial has failed in an earlier process; None where nothing is known."""
+def stored_failure(trial: FrozenTrial) -> Failure | None:
+    """Return the failure stored by an earlier process; None if there is none."""
     reason = trial.system_attrs.get(FAILURE_ATTRIBUTE)
     if trial.state is not TrialState.FAIL or reason not in FailureReason.__members__:
         return None
@@ -138,7 +146,7 @@ def failure_kept(trial: FrozenTrial) -> Failure | None:
 
 
 def _is_finite(value: object) -> bool:
-    """False for NaN and infinities alone."""
+    """Return False only for NaN and infinities."""
     try:
         return math.isfinite(float(value))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):

@@ -1,7 +1,7 @@
-"""Ray's param_space as the service's parameters: nested dictionaries and lists, and choices that hold domains.
+"""Conversion of Ray's param_space to the service's parameters: nested dictionaries and lists, and choices of domains.
 
-A parameter's name is its path, joined by '/', such as model/layers; what an option of a choice holds has the option's
-number in its path, and exists only while that option is chosen.
+A parameter's name is its path, joined by '/', such as model/layers. The parameters of an option of a choice have the
+option's number in their paths, and are active only while that option is chosen.
 """
 
 import math
@@ -15,42 +15,51 @@ from ray.tune.search.sample import Domain as RayDomain
 from bo_client.errors import InvalidRequest
 from bo_client.integrations import domains
 from bo_client.integrations.domains import Domain, Translation
-from bo_client.parameters import MAX_VALUES, Activation, Value
+from bo_client.limits import MAX_VALUES
+from bo_client.parameters import Activation, Value
 from bo_client.space import SearchSpace
 
-KNOWN = "uniform, loguniform, randint, lograndint, choice, or one of these quantized"
+SUPPORTED = "uniform, loguniform, randint, lograndint, choice, or one of these quantized"
 
 
 class Node(Protocol):
-    """A part of a param_space."""
+    """The interface of a part of a param_space."""
 
     def domains(self) -> Iterator[Domain]:
-        """The parameters in it, each after what it depends on."""
+        """Yield the domains of the part, each after those that it depends on."""
 
-    def inward(self, values: Mapping[str, Value]) -> Any:
-        """The part of a config, by the service's values."""
+    def from_service(self, values: Mapping[str, Value]) -> Any:
+        """Return the part of a config for the service's values."""
 
-    def outward(self, config: Any) -> dict[str, Value]:
-        """The service's values, by the part of a config. Raises InvalidRequest where it is none of this space."""
+    def to_service(self, config: Any) -> dict[str, Value]:
+        """Return the service's values for the part of a config.
+
+        Raises:
+            InvalidRequest: the config does not belong to this space.
+        """
 
 
 @dataclass(frozen=True)
 class Constant:
-    """A value that is the same in each trial."""
+    """A constant value."""
 
     path: str
     value: Any
 
     def domains(self) -> Iterator[Domain]:
-        """None."""
+        """Yield nothing."""
         yield from ()
 
-    def inward(self, values: Mapping[str, Value]) -> Any:  # noqa: ARG002 - the protocol's shape
-        """The value."""
+    def from_service(self, values: Mapping[str, Value]) -> Any:  # noqa: ARG002 - signature of the protocol
+        """Return the constant."""
         return self.value
 
-    def outward(self, config: Any) -> dict[str, Value]:
-        """Raises InvalidRequest where it is another one."""
+    def to_service(self, config: Any) -> dict[str, Value]:
+        """Return no values.
+
+        Raises:
+            InvalidRequest: the config has another value.
+        """
         if config is not self.value and not domains.equal(config, self.value):
             raise InvalidRequest.of(self.path, f"is {config!r}; it must be {self.value!r}")
         return {}
@@ -58,50 +67,54 @@ class Constant:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A parameter whose values hold no other."""
+    """A single parameter."""
 
     domain: Domain
 
     def domains(self) -> Iterator[Domain]:
-        """The one."""
+        """Yield the parameter's domain."""
         yield self.domain
 
-    def inward(self, values: Mapping[str, Value]) -> Any:
-        """Its value."""
-        return self.domain.inward(values[self.domain.parameter.name])
+    def from_service(self, values: Mapping[str, Value]) -> Any:
+        """Return the parameter's value."""
+        return self.domain.from_service(values[self.domain.parameter.name])
 
-    def outward(self, config: Any) -> dict[str, Value]:
-        """Its value. Raises InvalidRequest."""
-        return {self.domain.parameter.name: self.domain.outward(config)}
+    def to_service(self, config: Any) -> dict[str, Value]:
+        """Return the parameter's value.
+
+        Raises:
+            InvalidRequest: the value is invalid.
+        """
+        return {self.domain.parameter.name: self.domain.to_service(config)}
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A dictionary, by key, or a list or tuple, by position."""
+    """A dictionary by key, or a list or tuple by position."""
 
     path: str
     kind: type
     parts: Mapping[Any, Node]
 
     def domains(self) -> Iterator[Domain]:
-        """Those of all parts."""
+        """Yield the domains of all parts."""
         for part in self.parts.values():
             yield from part.domains()
 
-    def inward(self, values: Mapping[str, Value]) -> Any:
-        """A dictionary, list or tuple like the one that was given."""
-        found = {key: part.inward(values) for key, part in self.parts.items()}
-        return found if self.kind is dict else self.kind(found.values())
+    def from_service(self, values: Mapping[str, Value]) -> Any:
+        """Return a dictionary, list or tuple of the original type."""
+        values_by_key = {key: part.from_service(values) for key, part in self.parts.items()}
+        return values_by_key if self.kind is dict else self.kind(values_by_key.values())
 
-    def outward(self, config: Any) -> dict[str, Value]:
-        """What is missing in the config, or more than this space has, is for the service to judge."""
+    def to_service(self, config: Any) -> dict[str, Value]:
+        """Return the values of all parts; the service validates missing and unknown keys."""
         if not isinstance(config, Mapping if self.kind is dict else list | tuple):
             raise InvalidRequest.of(self.path or "config", f"is {config!r}; it must be a {self.kind.__name__}")
         keys = config if isinstance(config, Mapping) else range(len(config))
         values: dict[str, Value] = {}
         for key in keys:
             if key in self.parts:
-                values.update(self.parts[key].outward(config[key]))
+                values.update(self.parts[key].to_service(config[key]))
             elif self.kind is not dict:
                 raise InvalidRequest.of(self.path, f"has {len(config)} elements; it must have {len(self.parts)}")
         return values
@@ -109,41 +122,41 @@ class Branch:
 
 @dataclass(frozen=True)
 class Options:
-    """A choice of which some options hold domains."""
+    """A choice with options that contain domains."""
 
     domain: Domain
     options: Sequence[Node]
 
     def domains(self) -> Iterator[Domain]:
-        """Which option it is, and then what is in each, under the condition that it is that one."""
+        """Yield the domain of the choice, then those of each option, under the condition that it is chosen."""
         yield self.domain
         for label, option in zip(_labels(self.options), self.options, strict=True):
-            for one in option.domains():
-                is_outer = one.parameter.activation is None
-                yield one.activated(Activation(self.domain.parameter.name, [label])) if is_outer else one
+            for inner in option.domains():
+                is_outer = inner.parameter.activation is None
+                yield inner.activated(Activation(self.domain.parameter.name, [label])) if is_outer else inner
 
-    def inward(self, values: Mapping[str, Value]) -> Any:
-        """The option that is chosen, filled in."""
-        chosen = self.domain.inward(values[self.domain.parameter.name])
-        return self.options[_labels(self.options).index(chosen)].inward(values)
+    def from_service(self, values: Mapping[str, Value]) -> Any:
+        """Return the chosen option with its values."""
+        label = self.domain.from_service(values[self.domain.parameter.name])
+        return self.options[_labels(self.options).index(label)].from_service(values)
 
-    def outward(self, config: Any) -> dict[str, Value]:
-        """The first option that has all that the config has."""
+    def to_service(self, config: Any) -> dict[str, Value]:
+        """Return the values of the first option that matches the config."""
         for label, option in zip(_labels(self.options), self.options, strict=True):
             if isinstance(option, Branch) and isinstance(config, Mapping) and set(config) != set(option.parts):
                 continue
             try:
-                return {self.domain.parameter.name: label, **option.outward(config)}
+                return {self.domain.parameter.name: label, **option.to_service(config)}
             except InvalidRequest:
                 continue
-        raise InvalidRequest.of(self.domain.name, f"is {config!r}; it is like none of the options")
+        raise InvalidRequest.of(self.domain.name, f"is {config!r}; it matches none of the options")
 
 
 class RaySpace:
-    """A whole param_space, or a SearchSpace of ours.
+    """A whole param_space, or a SearchSpace.
 
     Raises:
-        InvalidRequest: naming the path of what can't be expressed.
+        InvalidRequest: names the path of a part that cannot be expressed.
     """
 
     def __init__(self, space: Mapping[str, Any] | SearchSpace) -> None:
@@ -152,78 +165,86 @@ class RaySpace:
             self._root: Node | None = None
             self._ours = Translation.of(space)
             return
-        self._root = _node("", space)
+        self._root = _build_node("", space)
         self._ours = Translation(self._root.domains())
         self.space = self._ours.space
 
-    def inward(self, parameters: Mapping[str, Value]) -> dict[str, Any]:
-        """A config, by the service's values; where the space is ours, names with '/' are nested."""
+    def from_service(self, parameters: Mapping[str, Value]) -> dict[str, Any]:
+        """Return a config for the service's values; for a SearchSpace, names with '/' are nested."""
         if self._root is None:
-            return _nested(self._ours.inward(parameters))
-        config: dict[str, Any] = self._root.inward(parameters)
+            return _nested(self._ours.from_service(parameters))
+        config: dict[str, Any] = self._root.from_service(parameters)
         return config
 
-    def outward(self, config: Mapping[str, Any]) -> dict[str, Value]:
-        """The service's values, by a config. Raises InvalidRequest."""
+    def to_service(self, config: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the service's values of a config.
+
+        Raises:
+            InvalidRequest: the config does not belong to this space.
+        """
         if self._root is None:
-            return self._ours.outward(_flat(config))
-        return self._root.outward(config)
+            return self._ours.to_service(_flat(config))
+        return self._root.to_service(config)
 
     def has(self, name: str) -> bool:
-        """Whether a config may have this key."""
+        """Return whether a config may have this key."""
         if isinstance(self._root, Branch):
             return name in map(str, self._root.parts)
         return any(own == name or own.startswith(f"{name}/") for own in self.space.names)
 
 
-def domain(name: str, given: RayDomain) -> Domain:
-    """Returns one parameter. Raises InvalidRequest."""
-    sampler = given.get_sampler()
+def domain(name: str, ray_domain: RayDomain) -> Domain:
+    """Return the domain of a parameter.
+
+    Raises:
+        InvalidRequest: it cannot be expressed.
+    """
+    sampler = ray_domain.get_sampler()
     step = sampler.q if isinstance(sampler, Quantized) else None
     inner = sampler.get_sampler() if isinstance(sampler, Quantized) else sampler
     log = isinstance(inner, LogUniform)
-    if isinstance(given, Categorical) and isinstance(inner, Uniform):
-        return domains.chosen(name, given.categories)
-    if isinstance(given, Float) and isinstance(inner, Uniform | LogUniform):
-        return _numbers(name, given, step, log) if step else domains.real(name, given.lower, given.upper, log=log)
-    if isinstance(given, Integer) and isinstance(inner, Uniform | LogUniform):
+    if isinstance(ray_domain, Categorical) and isinstance(inner, Uniform):
+        return domains.chosen(name, ray_domain.categories)
+    if isinstance(ray_domain, Float) and isinstance(inner, Uniform | LogUniform):
+        return (
+            _numbers(name, ray_domain, step, log)
+            if step
+            else domains.real(name, ray_domain.lower, ray_domain.upper, log=log)
+        )
+    if isinstance(ray_domain, Integer) and isinstance(inner, Uniform | LogUniform):
         if step is None or step == 1:
-            return domains.whole(name, given.lower, given.upper - 1, log=log)
-        return _numbers(name, given, step, log)
-    kind = f"{type(given).__name__.lower()} by {type(inner).__name__.strip('_').lower()}"
-    raise InvalidRequest.of(name, f"is a {kind}; give tune's {KNOWN}: the service needs bounds or values")
+            return domains.whole(name, ray_domain.lower, ray_domain.upper - 1, log=log)
+        return _numbers(name, ray_domain, step, log)
+    kind = f"{type(ray_domain).__name__.lower()} by {type(inner).__name__.strip('_').lower()}"
+    raise InvalidRequest.of(name, f"is a {kind}; give tune's {SUPPORTED}: the service needs bounds or values")
 
 
-def _node(path: str, given: Any) -> Node:
-    if isinstance(given, Mapping) and len(given) == 1 and set(given) <= {"grid_search", "eval"}:
+def _build_node(path: str, node: Any) -> Node:
+    if isinstance(node, Mapping) and len(node) == 1 and set(node) <= {"grid_search", "eval"}:
         fix = "give tune.choice, whose values are all tried where they are few"
-        fix = fix if "grid_search" in given else f"give tune's {KNOWN}: the service needs bounds or values"
-        raise InvalidRequest.of(path or "param_space", f"is a {next(iter(given))}; {fix}")
-    if (
-        isinstance(given, Categorical)
-        and isinstance(given.get_sampler(), Uniform)
-        and any(map(_varies, given.categories))
-    ):
-        chosen = domains.chosen(path, _labels(given.categories))
-        options = [_node(f"{path}/{i}", option) for i, option in enumerate(given.categories)]
+        fix = fix if "grid_search" in node else f"give tune's {SUPPORTED}: the service needs bounds or values"
+        raise InvalidRequest.of(path or "param_space", f"is a {next(iter(node))}; {fix}")
+    if isinstance(node, Categorical) and isinstance(node.get_sampler(), Uniform) and any(map(_varies, node.categories)):
+        chosen = domains.chosen(path, _labels(node.categories))
+        options = [_build_node(f"{path}/{i}", option) for i, option in enumerate(node.categories)]
         return Options(chosen, options)
-    if isinstance(given, RayDomain):
-        return Leaf(domain(path, given))
-    if isinstance(given, Mapping) and (_varies(given) or not path):
-        return Branch(path, dict, {key: _node(_join(path, key), value) for key, value in given.items()})
-    if isinstance(given, list | tuple) and _varies(given):
-        kind = list if isinstance(given, list) else tuple
-        return Branch(path, kind, {i: _node(_join(path, i), value) for i, value in enumerate(given)})
-    return Constant(path, given)
+    if isinstance(node, RayDomain):
+        return Leaf(domain(path, node))
+    if isinstance(node, Mapping) and (_varies(node) or not path):
+        return Branch(path, dict, {key: _build_node(_join(path, key), value) for key, value in node.items()})
+    if isinstance(node, list | tuple) and _varies(node):
+        kind = list if isinstance(node, list) else tuple
+        return Branch(path, kind, {i: _build_node(_join(path, i), value) for i, value in enumerate(node)})
+    return Constant(path, node)
 
 
-def _varies(given: Any) -> bool:
-    """Whether there is something in it that Ray would resolve."""
-    if isinstance(given, Mapping):
-        return (len(given) == 1 and set(given) <= {"grid_search", "eval"}) or any(map(_varies, given.values()))
-    if isinstance(given, list | tuple):
-        return any(map(_varies, given))
-    return isinstance(given, RayDomain)
+def _varies(node: Any) -> bool:
+    """Return whether the node contains something that Ray would resolve."""
+    if isinstance(node, Mapping):
+        return (len(node) == 1 and set(node) <= {"grid_search", "eval"}) or any(map(_varies, node.values()))
+    if isinstance(node, list | tuple):
+        return any(map(_varies, node))
+    return isinstance(node, RayDomain)
 
 
 def _labels(options: Sequence[Any]) -> list[str]:
@@ -237,27 +258,27 @@ def _join(path: str, key: Any) -> str:
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    nested: dict[str, Any] = {}
     for name, value in flat.items():
         *path, last = name.split("/")
-        at = found
+        at = nested
         for key in path:
             at = at.setdefault(key, {})
         at[last] = value
-    return found
+    return nested
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
-        found.update(_flat(value, f"{name}/") if isinstance(value, Mapping) and value else {name: value})
-    return found
+        flat.update(_flat(value, f"{name}/") if isinstance(value, Mapping) and value else {name: value})
+    return flat
 
 
-def _numbers(name: str, given: Any, step: float, log: bool) -> Domain:
-    """The multiples of `step` within the bounds."""
-    first, last = math.ceil(given.lower / step - 1e-9), math.floor(given.upper / step + 1e-9)
+def _numbers(name: str, ray_domain: Any, step: float, log: bool) -> Domain:
+    """Return the domain of the multiples of `step` within the bounds."""
+    first, last = math.ceil(ray_domain.lower / step - 1e-9), math.floor(ray_domain.upper / step + 1e-9)
     if not log:
         return domains.stepped(name, first * step, last * step, step)
     if not 0 < last - first < MAX_VALUES:

@@ -1,4 +1,4 @@
-"""scikit-learn: `BOSearchCV`, a search with cross-validation that asks the service what to try.
+"""`BOSearchCV` for scikit-learn: a cross-validated search that uses the service's suggestions.
 
 search = BOSearchCV(SVC(), {"C": loguniform(1e-3, 1e3), "kernel": ["linear", "rbf"]}, n_iter=30)
 search.fit(X, y)
@@ -23,26 +23,26 @@ from bo_client.errors import InvalidRequest
 from bo_client.failures import failure_in, failure_of
 from bo_client.integrations import embedded
 from bo_client.integrations.domains import service_name
-from bo_client.integrations.held import HeldTrial, ask_for, ending
+from bo_client.integrations.external_trial import ExternalTrial, ask_for, ending
 from bo_client.integrations.scikit_space import translated
-from bo_client.integrations.studies import Studies
+from bo_client.integrations.studies import StudyConnection
+from bo_client.models import Failure, FailureReason, Metric, Shortfall
 from bo_client.outcomes import why_no_more
 from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
 from bo_client.study import Study
-from bo_client.values import Failure, FailureReason, Metric, Shortfall
 
 Evaluate = Callable[..., Mapping[str, Any]]
 FitResult = Mapping[str, Any]
-"""What scikit-learn keeps of one fit: "fit_error" is its traceback, or None."""
+"""The result of one fit in scikit-learn: "fit_error" is its traceback, or None."""
 SINGLE = "mean_test_score"
-"""What cv_results_ calls the score where there is one."""
+"""The name of a single score in cv_results_."""
 MAX_SCORES = 3
-"""How many scores the service optimizes together."""
+"""Maximum number of scores that are optimized together."""
 
 
 class BOSearchCV(BaseSearchCV):
-    """Searches like RandomizedSearchCV, by the service's surrogate instead of at random.
+    """Searches like RandomizedSearchCV, with the service's surrogate instead of random sampling.
 
     Parameters
     ----------
@@ -128,13 +128,17 @@ class BOSearchCV(BaseSearchCV):
         )
 
     def __sklearn_tags__(self) -> Any:
-        """The base's, and whether the estimator takes several outputs."""
+        """Return the base's tags, and whether the estimator supports several outputs."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = get_tags(self.estimator).target_tags.multi_output
         return tags
 
     def _run_search(self, evaluate_candidates: Evaluate) -> None:
-        """Asks, evaluates and tells, until `n_iter` candidates have been tried. Raises BoClientError."""
+        """Request, evaluate and report candidates until `n_iter` were tried.
+
+        Raises:
+            BoClientError: a call failed.
+        """
         scores = self._optimized()
         translation = translated(self.search_spaces)
         study = self._study(translation.space, [Metric(service_name(score), "maximize") for score in scores])
@@ -145,20 +149,24 @@ class BOSearchCV(BaseSearchCV):
             if not suggestions:
                 _warn_of_the_end(study, batches, self.n_iter, suggestions.shortfall)
                 break
-            held = [HeldTrial(trial) for trial in suggestions]
-            batches.run(held, [translation.inward(trial.parameters) for trial in suggestions])
+            external_trials = [ExternalTrial(trial) for trial in suggestions]
+            batches.run(external_trials, [translation.from_service(trial.parameters) for trial in suggestions])
         batches.require_a_fit(self.error_score)
 
     def _format_results(
         self, candidate_params: Any, n_splits: int, out: list[dict[str, Any]], more_results: Any = None
     ) -> Any:
-        """As the base's, where a function that returns several scores may have failed before its names were known."""
+        """Format the results as the base class does, even if a multi-score function failed before naming its scores."""
         if callable(self.scoring):
             _insert_error_scores(out, self.error_score)
         return super()._format_results(candidate_params, n_splits, out, more_results)
 
     def _optimized(self) -> list[str]:
-        """The results that are optimized, as cv_results_ calls them. Raises InvalidRequest where that isn't known."""
+        """Return the names in cv_results_ of the results to optimize.
+
+        Raises:
+            InvalidRequest: `refit` does not determine them.
+        """
         if isinstance(self.scoring, list | tuple | set | dict):
             if isinstance(self.refit, str):
                 return [f"mean_test_{self.refit}"]
@@ -174,11 +182,11 @@ class BOSearchCV(BaseSearchCV):
         settings: StudySettings = {"seed": seed, **(self.settings or {})}
         self.server_ = embedded.address() if self.server is None else self.server
         self.study_id_ = self.study_id or f"search-{uuid4().hex}"
-        return Studies(self.server_, self.study_id_, settings).exactly(space, metrics)
+        return StudyConnection(self.server_, self.study_id_, settings).exactly(space, metrics)
 
 
 class _Batches:
-    """Candidates side by side, on the same splits each time; each trial is told what came of it."""
+    """Candidates that are evaluated in parallel, on the same splits each time, with reports of their trials."""
 
     def __init__(self, evaluate: Evaluate, cv: Any, scores: Sequence[str]) -> None:
         self.tried = self.failed = 0
@@ -187,62 +195,70 @@ class _Batches:
         self._cv = _SameSplits(cv)
         self._scores = scores
 
-    def run(self, held: Sequence[HeldTrial], candidates: Sequence[Mapping[str, Any]]) -> None:
-        """Raises what scikit-learn raises; then the trials have failed."""
+    def run(self, external_trials: Sequence[ExternalTrial], candidates: Sequence[Mapping[str, Any]]) -> None:
+        """Evaluate candidates, and report their trials; an exception of scikit-learn fails the trials and is raised."""
         before = len(self._fits)
         try:
             results = self._evaluate(candidates, cv=self._cv)
-            rows = [self._row(results, i - len(held)) for i in range(len(held))]
+            rows = [self._row(results, i - len(external_trials)) for i in range(len(external_trials))]
         except BaseException as error:
             failure = failure_of(error)
-            for one in held:
-                one.fail(failure.reason, failure.message)
+            for external_trial in external_trials:
+                external_trial.fail(failure.reason, failure.message)
             raise
-        self.tried += len(held)
+        self.tried += len(external_trials)
         fits = self._fits[before:]
-        splits = len(fits) // len(held)
-        for i, (one, row) in enumerate(zip(held, rows, strict=True)):
+        splits = len(fits) // len(external_trials)
+        for i, (external_trial, row) in enumerate(zip(external_trials, rows, strict=True)):
             failure_or_none = _failure(row, fits[i * splits : (i + 1) * splits])
             if failure_or_none is None:
-                one.succeed({service_name(name): score for name, score in row.items()})
+                external_trial.succeed({service_name(name): score for name, score in row.items()})
             else:
                 self.failed += 1
-                one.fail(failure_or_none.reason, failure_or_none.message)
+                external_trial.fail(failure_or_none.reason, failure_or_none.message)
 
     def require_a_fit(self, error_score: Any) -> None:
-        """Raises ValueError, as scikit-learn does, where each fit of the search has failed."""
+        """Check that at least one fit succeeded.
+
+        Raises:
+            ValueError: all fits of the search failed, as in scikit-learn.
+        """
         if self._fits and all(fit["fit_error"] is not None for fit in self._fits):
             _warn_or_raise_about_fit_failures(self._fits, error_score)
 
     def _row(self, results: Mapping[str, Any], i: int) -> dict[str, float]:
-        """The scores of a candidate. Raises InvalidRequest where one is missing."""
+        """Return the scores of a candidate.
+
+        Raises:
+            InvalidRequest: a score is missing.
+        """
         if all(fit["fit_error"] is not None for fit in self._fits):
             return dict.fromkeys(self._scores, math.nan)  # a function's scores have no names yet
-        known = {name: name if name in results else SINGLE for name in self._scores}
-        if any(name not in results for name in known.values()):
+        keys = {name: name if name in results else SINGLE for name in self._scores}
+        if any(name not in results for name in keys.values()):
             has = ", ".join(sorted(name.removeprefix("mean_test_") for name in results if name.startswith("mean_test")))
             raise InvalidRequest.of("refit", f"names none of the scores; scoring returns {has}: give one of them")
-        return {name: float(results[key][i]) for name, key in known.items()}
+        return {name: float(results[key][i]) for name, key in keys.items()}
 
 
 class _SameSplits:
-    """A splitter that splits once: all candidates are compared on the same folds, as RandomizedSearchCV compares."""
+    """A splitter that splits once, so that all candidates are compared on the same folds, as in RandomizedSearchCV."""
 
     def __init__(self, cv: Any) -> None:
         self._cv = cv
         self._splits: list[Any] | None = None
 
     def split(self, *data: Any, **groups: Any) -> list[Any]:
-        """The folds of the first call."""
+        """Return the folds of the first call."""
         if self._splits is None:
             self._splits = list(self._cv.split(*data, **groups))
         return self._splits
 
 
 def _without_raising(evaluate: Evaluate, fits: list[FitResult]) -> Evaluate:
-    """The same function of scikit-learn's, which keeps what it knows of each fit and goes on where all have failed.
+    """Return scikit-learn's function, changed to record each fit and to continue if all fits of a call failed.
 
-    scikit-learn raises where all fits of one call have failed: that is one candidate here, and all candidates in a
+    scikit-learn raises if all fits of one call failed: that is one candidate here, but all candidates in a
     RandomizedSearchCV.
     """
 
@@ -259,19 +275,25 @@ def _without_raising(evaluate: Evaluate, fits: list[FitResult]) -> Evaluate:
 
 
 def _failure(scores: Mapping[str, float], fits: Sequence[FitResult]) -> Failure | None:
-    """Why a candidate has no result; None where it has one, also where some of its fits have failed."""
+    """Return the failure of a candidate; None if it has a result, even if some of its fits failed."""
     errors = [str(fit["fit_error"]) for fit in fits if fit["fit_error"] is not None]
-    wild = [f"{name} is {score!r}" for name, score in scores.items() if not math.isfinite(score)]
-    if errors and (wild or len(errors) == len(fits)):
+    non_finite = [f"{name} is {score!r}" for name, score in scores.items() if not math.isfinite(score)]
+    if errors and (non_finite or len(errors) == len(fits)):
         last = errors[0].strip().splitlines()[-1]
         return failure_in(errors[0]) or Failure(FailureReason.INVALID_CONFIGURATION, f"the fit failed: {last}")
-    return Failure(FailureReason.DIVERGED, ", ".join(wild)) if wild else None
+    return Failure(FailureReason.DIVERGED, ", ".join(non_finite)) if non_finite else None
 
 
-def _warn_of_the_end(study: Study, batches: _Batches, wanted: int, why: Shortfall | None) -> None:
-    """Raises InvalidRequest where nothing has been tried."""
+def _warn_of_the_end(study: Study, batches: _Batches, num_wanted: int, why: Shortfall | None) -> None:
+    """Warn that the search ended early.
+
+    Raises:
+        InvalidRequest: nothing was tried.
+    """
     if batches.tried == 0:
         what = f"and {study.name} gives out no more trials: {why_no_more(study, why)}"
         raise InvalidRequest.of("study_id", f"is {study.id!r}, {what}; or take another study_id")
-    told = ending(study, why, batches.tried, wanted, batches.failed)
-    warnings.warn(f"{told}; {batches.tried} candidates were tried, not n_iter={wanted}", UserWarning, stacklevel=2)
+    message = ending(study, why, batches.tried, num_wanted, batches.failed)
+    warnings.warn(
+        f"{message}; {batches.tried} candidates were tried, not n_iter={num_wanted}", UserWarning, stacklevel=2
+    )

@@ -1,21 +1,21 @@
-"""Where a tool's trials go: a server, and a study there for each search space."""
+"""The server and the studies that an integration uses, one for each search space."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from bo_client.client import Client, connect
 from bo_client.errors import AlreadyExists, InvalidRequest
+from bo_client.models import Metric
 from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
 from bo_client.study import Study
-from bo_client.values import Metric
 
 ONE_ATTEMPT: StudySettings = {"max_attempts": 1}
-"""Whether a trial is tried again is for the tool to say: a trial of its is one of ours."""
+"""One attempt per trial, as the tool decides on retries."""
 
 
-class Studies:
-    """The server at an address, or behind a client. Connects when it is first needed; a copy connects anew."""
+class StudyConnection:
+    """A server given by address or client. It connects at the first use; a copy connects again."""
 
     def __init__(self, server: str | Client | None, study_id: str, settings: StudySettings | None = None) -> None:
         if not study_id:
@@ -30,7 +30,11 @@ class Studies:
 
     @property
     def client(self) -> Client:
-        """Raises InvalidRequest where the address is none."""
+        """The client.
+
+        Raises:
+            InvalidRequest: the address is invalid.
+        """
         if isinstance(self.server, Client):
             return self.server
         if self._client is None:
@@ -38,14 +42,20 @@ class Studies:
         return self._client
 
     def exactly(self, space: SearchSpace, metrics: Sequence[Metric]) -> Study:
-        """The study of that id. Raises AlreadyExists where it has another spec, InvalidRequest, ServerUnavailable."""
+        """Return the study with the id.
+
+        Raises:
+            AlreadyExists: it has another spec.
+            InvalidRequest: the spec is invalid.
+            ServerUnavailable: the server does not respond.
+        """
         return self._create(self.study_id, space, metrics)
 
     def for_space(self, space: SearchSpace, metrics: Sequence[Metric]) -> Study:
-        """The study of that id, or the first of ID.2, ID.3 …, that has this space and these metrics or isn't there yet.
+        """Return the first study of ID, ID.2, ID.3 … with this space and these metrics; create it if none exists.
 
         Raises:
-            AlreadyExists: there is one with other objectives, or with this space and these metrics but other settings.
+            AlreadyExists: a study has other objectives, or this space and these metrics but other settings.
         """
         number = 1
         while True:
@@ -53,10 +63,10 @@ class Studies:
             try:
                 return self._create(study_id, space, metrics)
             except AlreadyExists:
-                found = self.client.study_info(study_id)
+                existing = self.client.study_info(study_id)
                 objectives = tuple(metric for metric in metrics if metric.role == "objective")
-                is_same = found.space == space and set(found.metrics) == set(metrics)
-                if is_same or found.objectives != objectives:
+                is_same = existing.space == space and set(existing.metrics) == set(metrics)
+                if is_same or existing.objectives != objectives:
                     raise
                 number += 1
 

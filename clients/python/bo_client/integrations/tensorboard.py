@@ -3,7 +3,7 @@
     with following(study, TensorBoardLog("logs")):
         study.optimize(objective)
 
-The files are written by the package `tensorboard` alone, without TensorFlow.
+The package `tensorboard` writes the files without TensorFlow.
 """
 
 import time
@@ -18,26 +18,26 @@ from tensorboard.plugins.hparams import summary as hparams
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from bo_client.values import Measurement, Trial
+from bo_client.models import Measurement, Trial
 
 ENDED = "ended"
-"""The file that tells that a run is whole."""
+"""The file that marks a complete run."""
 
 
 class TensorBoardRun:
-    """Event files in a folder, for one trial."""
+    """Event files of one trial in a folder."""
 
     def __init__(self, directory: Path, parameters: Mapping[str, Any]) -> None:
         self._writer = EventFileWriter(str(directory))
         self._add(hparams.session_start_pb(hparams=dict(parameters)))
 
     def scalars(self, values: Mapping[str, float], step: int, at: datetime | None = None) -> None:
-        """Adds a point to the curve of each name."""
+        """Log a point of the curve of each tag."""
         self._add(Summary(value=[Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()]), step, at)
         self._writer.flush()
 
     def end(self, succeeded: bool = True) -> None:
-        """Nothing can be added any more."""
+        """End the run."""
         self._add(hparams.session_end_pb(STATUS_SUCCESS if succeeded else STATUS_FAILURE))
         self._writer.close()
 
@@ -47,22 +47,22 @@ class TensorBoardRun:
 
 
 class TensorBoardLog:
-    """A folder for each trial, `DIRECTORY/STUDY/NUMBER`. What is there of an ended trial is left as it is."""
+    """A log with a folder for each trial, `DIRECTORY/STUDY/NUMBER`. Folders of ended trials are left unchanged."""
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
 
-    def start(self, trial: Trial) -> "_Followed | None":
-        """Begins the trial's run anew, unless it is whole."""
+    def start(self, trial: Trial) -> "_FollowedTensorBoardRun | None":
+        """Start the trial's run again, unless it is complete."""
         folder = self.directory / trial.name.split("/")[1] / str(trial.number)
         if (folder / ENDED).exists():
             return None
         for partial in folder.glob("events.out.tfevents.*"):
             partial.unlink()
-        return _Followed(folder, trial)
+        return _FollowedTensorBoardRun(folder, trial)
 
 
-class _Followed:
+class _FollowedTensorBoardRun:
     def __init__(self, folder: Path, trial: Trial) -> None:
         self._folder = folder
         self._run = TensorBoardRun(folder, trial.parameters)

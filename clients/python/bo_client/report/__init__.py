@@ -1,8 +1,8 @@
-"""A study as one page of HTML that needs nothing else: no network, no files beside it.
+"""A study as one self-contained page of HTML.
 
     page = bo_client.report.page(study)      # what `bo report STUDY -o report.html` writes
 
-It needs the extra `report`; importing this loads neither plotly nor jinja2.
+It needs the extra `report`. The import of this package imports neither plotly nor jinja2.
 """
 
 from bo_client.report.page import page

@@ -1,4 +1,4 @@
-"""What a report tells of a study, read once: plain values for the template, which escapes them."""
+"""The content of a report, read once: plain values that the template escapes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING
 from bo_client import figures
 from bo_client.diagnosis import HEALTHY, KINDS_LABEL, diagnose, kinds
 from bo_client.diagnosis_words import Findings, in_brief, study_findings, trial_lines
-from bo_client.figures import Picture
-from bo_client.figures.reading import analysis_of
-from bo_client.insight import Analysis
-from bo_client.parameters import Parameter
-from bo_client.ranking import best_of
-from bo_client.report.definition import Table, definition
-from bo_client.values import Metric, Origin, StudyInfo, Trial
-from bo_client.wording import (
+from bo_client.figures import FigureSpec
+from bo_client.figures.fetch import analysis_of
+from bo_client.formatting import (
     assignments,
     attempt_line,
     clock,
@@ -28,21 +23,28 @@ from bo_client.wording import (
     short,
     with_unit,
 )
+from bo_client.insight import Analysis
+from bo_client.machines import MachineAttempts, by_machine, machine_columns, machine_row, span, suspects
+from bo_client.models import Metric, Origin, StudyInfo, Trial
+from bo_client.parameters import Parameter
+from bo_client.ranking import best_of
+from bo_client.report.definition import Table, definition
 
 if TYPE_CHECKING:
     from bo_client.study import Study
 
 GROUPS = {
-    "convergence": "How the best came about",
-    "front": "The objectives against each other",
+    "convergence": "Convergence",
+    "front": "Objectives against each other",
     "curves": "Learning curves",
     "parallel": "Every trial as a line through its parameters",
+    "workers": "Attempts by machine, and which failed",
     "importance": "Which parameters matter",
     "slice": "Expected along",
     "contour": "Expected over",
     "uncertainty": "Uncertain over",
 }
-"""What figures are called, by the first word of their name."""
+"""Headings of figures, by the first word of their name."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,12 @@ class Figure:
 
     name: str
     heading: str
-    picture: Picture
+    picture: FigureSpec
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One line of the table of trials."""
+    """A row of the table of trials."""
 
     number: int
     is_best: bool
@@ -64,32 +66,36 @@ class TrialRow:
     cells: Sequence[str]
     parameters: str
     more: Sequence[str]
-    """Why it was suggested, what went wrong, what ails it: a line each."""
+    """The explanation, failure and findings, one line each."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """All of a report."""
+    """All content of a report."""
 
     title: str
     facts: Sequence[tuple[str, str]]
     best: Table | None
     no_best: str
-    """Why there is none, where there is none."""
+    """The reason why there is no best trial, if there is none."""
     figures: Sequence[Figure]
     brief: str
     findings: Sequence[Findings]
     trust: Sequence[Findings]
+    machines: Table | None
+    suspects: Sequence[str]
+    """A sentence for each machine that fails more often than the others."""
     trial_columns: Sequence[str]
     trials: Sequence[TrialRow]
     tables: Sequence[Table]
 
 
 def read(study: "Study", now: datetime) -> Content:
-    """All that the report tells, as the server has it now."""
+    """Return the content of a report on the study as it is now."""
     info, trials, analysis = study.info(), list(study.trials(full=True)), analysis_of(study)
     best = best_of(info, trials)
     diagnosis = diagnose(info, trials, analysis)
+    machines = by_machine(trials)
     first = best[0] if best and len(info.objectives) == 1 else None
     return Content(
         title=info.display_name or info.id,
@@ -100,7 +106,9 @@ def read(study: "Study", now: datetime) -> Content:
         brief=in_brief(info, diagnosis),
         findings=list(study_findings(diagnosis, first)),
         trust=list(_trust(analysis)),
-        trial_columns=["trial", "state", *(heading(m) for m in info.steering), "time", "from"],
+        machines=_machines(machines),
+        suspects=list(suspects(machines)),
+        trial_columns=["trial", "state", *(heading(m) for m in info.modelled_metrics), "time", "from"],
         trials=[_row(info, t, t in best) for t in trials],
         tables=definition(info),
     )
@@ -110,13 +118,13 @@ def _facts(info: StudyInfo, trials: Sequence[Trial], best: Sequence[Trial], now:
     counts = ", ".join(f"{count} {state.lower()}" for state, count in info.counts.items() if count)
     labels = ", ".join(f"{name} = {text}" for name, text in sorted(info.labels.items()))
     took = sum(seconds for t in trials if (seconds := duration(t)) is not None)
-    found = f"trial{'s' if len(best) > 1 else ''} {', '.join(str(t.number) for t in best)}" if best else "none yet"
-    told = {
+    best_text = f"trial{'s' if len(best) > 1 else ''} {', '.join(str(t.number) for t in best)}" if best else "none yet"
+    facts = {
         "study": info.id,
         "goal": goals(info),
         "state": f"{info.state.value}, {progress(info)} trials ended",
         "trials": counts or "none yet",
-        "best": found,
+        "best": best_text,
         "time of all trials": clock(took),
         "begins from": ", ".join(info.warm_start_studies),
         "objective": _objective(info),
@@ -125,7 +133,7 @@ def _facts(info: StudyInfo, trials: Sequence[Trial], best: Sequence[Trial], now:
         "made": f"{info.create_time:%Y-%m-%d %H:%M} UTC" if info.create_time else "",
         "report of": f"{now:%Y-%m-%d %H:%M} UTC",
     }
-    return [(name, text) for name, text in told.items() if text]
+    return [(name, text) for name, text in facts.items() if text]
 
 
 def _objective(info: StudyInfo) -> str:
@@ -136,15 +144,17 @@ def _objective(info: StudyInfo) -> str:
 
 
 def _best(info: StudyInfo, best: Sequence[Trial]) -> Table | None:
-    """The best trial's values one below the other, or a row for each trial of the Pareto set."""
+    """Return a table of the best trial's values, or a row for each trial of the Pareto set."""
     if not best:
         return None
     metrics = [m for m in info.metrics if any(t.value(m.name) is not None for t in best)]
     if len(best) == 1:
         (trial,) = best
         reached = [(with_unit(m), _value(m, trial)) for m in metrics]
-        given = [(_named_parameter(info.space[n]), short(v)) for n, v in in_order(trial.parameters, info.space).items()]
-        return Table(f"Trial {trial.number}", ("what", "value"), [*reached, *given])
+        parameter_rows = [
+            (_named_parameter(info.space[n]), short(v)) for n, v in in_order(trial.parameters, info.space).items()
+        ]
+        return Table(f"Trial {trial.number}", ("what", "value"), [*reached, *parameter_rows])
     columns = ("trial", *(heading(m) for m in metrics), *info.space.names)
     rows = [
         (
@@ -168,24 +178,33 @@ def _value(metric: Metric, trial: Trial) -> str:
     return short(value) if metric.admits(value) else f"{short(value)} ✗"
 
 
-def _named(shown: dict[str, Picture]) -> Iterator[tuple[str, str, Picture]]:
+def _named(shown: dict[str, FigureSpec]) -> Iterator[tuple[str, str, FigureSpec]]:
     for name, picture in shown.items():
         kind, *along = name.split(" ")
         yield name, f"{GROUPS[kind]} {' and '.join(along)}".strip(), picture
 
 
 def _trust(analysis: Analysis | None) -> Iterator[Findings]:
-    """Whether the best is really best, and how far the surrogate is to be trusted, of each objective."""
-    for told in analysis.metrics if analysis else ():
+    """Yield how certain the best configuration and the predictions are, for each objective."""
+    for metric_analysis in analysis.metrics if analysis else ():
         likely = tuple(
             f"trial {c.trial}: best with {c.probability:.0%}, observed {short(c.observed)}, "
             f"predicted {short(c.prediction.mean)} ± {short(c.prediction.std)}"
-            for c in told.best.contenders
+            for c in metric_analysis.best.contenders
         )
-        stopped = told.best.stopped_count
-        apart = (f"{stopped} trials that a stopping rule cut short are not among them",) if stopped else ()
-        yield Findings(f"Is the best {told.metric} really best?", (told.best.summary, *likely, *apart))
-        yield Findings(f"Is what is expected of {told.metric} to be trusted?", (told.calibration.summary,))
+        stopped = metric_analysis.best.stopped_count
+        apart = (f"{stopped} trials that a stopping rule ended early are not included",) if stopped else ()
+        yield Findings(
+            f"Is the best {metric_analysis.metric} really best?", (metric_analysis.best.summary, *likely, *apart)
+        )
+        yield Findings(f"How well is {metric_analysis.metric} predicted?", (metric_analysis.calibration.summary,))
+
+
+def _machines(machines: Sequence[MachineAttempts]) -> Table | None:
+    """Return a table of the attempts by machine; None before the first attempt."""
+    within = span(machines)
+    rows = [machine_row(machine, within) for machine in machines]
+    return Table("Attempts by machine", machine_columns(within), rows) if rows else None
 
 
 ORIGINS = {
@@ -194,13 +213,14 @@ ORIGINS = {
     Origin.DEFAULT: "default",
     Origin.WARM_START: "earlier study",
     Origin.USER: "user",
+    Origin.CUSTOM_ALGORITHM: "own algorithm",
 }
 
 
 def _row(info: StudyInfo, trial: Trial, is_best: bool) -> TrialRow:
     seconds = duration(trial)
     cells = [
-        *(_value(m, trial) if trial.final_measurement else "" for m in info.steering),
+        *(_value(m, trial) if trial.final_measurement else "" for m in info.modelled_metrics),
         "" if seconds is None else clock(seconds),
         ORIGINS[trial.origin] if trial.origin else "",
     ]
@@ -216,8 +236,8 @@ def _more(trial: Trial) -> Iterator[str]:
     if trial.stop_reason:
         yield f"stopped: {trial.stop_reason}"
     if trial.is_cut_short and trial.expected:
-        told = trial.expected
-        yield f"expected at its full length: {told.metric} {short(told.mean)} ± {short(told.std)}"
+        prediction = trial.expected
+        yield f"expected at its full length: {prediction.metric} {short(prediction.mean)} ± {short(prediction.std)}"
     yield from (attempt_line(attempt) for attempt in trial.attempts)
     if set(kinds(trial)) - {HEALTHY}:
         yield from trial_lines(trial)

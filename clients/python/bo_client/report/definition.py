@@ -1,17 +1,17 @@
-"""How a study is defined, in tables: its metrics, search space, constraints and settings."""
+"""The definition of a study in tables: its metrics, search space, constraints and settings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bo_client.constraints import Constraint, ForbiddenCombination, LinearConstraint
+from bo_client.formatting import assignments, short
+from bo_client.models import StudyInfo
 from bo_client.parameters import described
-from bo_client.values import StudyInfo
-from bo_client.wording import assignments, short
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts below a caption; the first of each row is its heading."""
+    """Rows of texts below a caption; the first text of each row is its heading."""
 
     caption: str
     columns: Sequence[str]
@@ -19,7 +19,7 @@ class Table:
 
 
 def definition(info: StudyInfo) -> list[Table]:
-    """All that was given when the study was made, or changed since."""
+    """Return the tables of the study's definition."""
     return [_metrics(info), _space(info), *_constraints(info), _settings(info)]
 
 
@@ -63,4 +63,6 @@ def _settings(info: StudyInfo) -> Table:
 
 
 def _setting(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {part}" for name, part in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,4 +1,4 @@
-"""The page: template, style and script in one, with plotly's own script and the figures as data."""
+"""The page of a report: template, style and script, with plotly's script and the figures' data."""
 
 import base64
 import hashlib
@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from bo_client.figures.common import PlotError
 from bo_client.figures.plotly_renderer import CONFIG, drawn
-from bo_client.figures.showing import PlotError
+from bo_client.figures.registry import as_json
 from bo_client.figures.themes import PALETTES
-from bo_client.figures.whole import as_json
 from bo_client.report.content import Figure, read
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def page(study: "Study") -> str:
-    """The report on the study as it is now.
+    """Return the report on the study as it is now.
 
     Raises:
         PlotError: plotly or jinja2 is missing.
@@ -42,18 +42,18 @@ def _file(name: str) -> str:
 
 
 def _policy(scripts: Iterable[str]) -> str:
-    """What a browser may do with the page: run these scripts and no others, and ask nobody for anything."""
+    """Return the page's content security policy: only these scripts run, and nothing is loaded."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
 
 
 def _data(figures: Sequence[Figure]) -> str:
-    """The figures of each theme by name, and plotly's options, as JSON in which nothing can end a script element."""
-    made = {
+    """Return the figures of each theme by name, and plotly's configuration, as JSON that is safe in a script."""
+    figures_by_name = {
         figure.name: {theme: json.loads(as_json(drawn(figure.picture, theme, is_titled=False))) for theme in PALETTES}
         for figure in figures
         if figure.picture.panels
     }
-    text = json.dumps({"config": CONFIG, "figures": made}, separators=(",", ":"))
+    text = json.dumps({"config": CONFIG, "figures": figures_by_name}, separators=(",", ":"))
     return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")

@@ -1,1 +1,1 @@
-"""The contract as this client speaks it: messages, statuses, and the seam through which they pass."""
+"""The contract in this client: messages, statuses and the transport."""

@@ -1,4 +1,4 @@
-"""What the surrogate tells of a study, from the wire."""
+"""Conversion of predictions and analyses from messages."""
 
 from itertools import product
 
@@ -20,17 +20,17 @@ from bo_client.insight import (
     SliceAxis,
     SlicePoint,
 )
-from bo_client.values import Prediction
+from bo_client.models import Prediction
 from bo_client.wire.codec_space import value_from_wire, values_from_wire
 
 
 def analysis_from_wire(message: service_pb.AnalyzeStudyResponse) -> Analysis:
-    """Of every objective metric."""
+    """Return the analysis of every objective."""
     return Analysis(tuple(_metric(m) for m in message.metrics), message.observation_count, message.stopped_count)
 
 
 def slice_from_wire(message: service_pb.PredictSliceResponse) -> Slice:
-    """Each point with its values on the axes."""
+    """Return the slice, each point with its values on the axes."""
     axes = tuple(SliceAxis(a.parameter, tuple(value_from_wire(v) for v in a.values)) for a in message.axes)
     names = [axis.parameter for axis in axes]
     places = product(*(axis.values for axis in axes))
@@ -114,5 +114,5 @@ def _prediction(message: PredictionMessage) -> Prediction:
 
 
 def _number(trial: str) -> int:
-    """Of `studies/{study}/trials/{number}`."""
+    """Return the number in `studies/{study}/trials/{number}`."""
     return int(trial.rpartition("/")[2])

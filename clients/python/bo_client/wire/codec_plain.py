@@ -1,4 +1,4 @@
-"""Enums, durations and moments on the wire, and the refusal of what the wire can't carry."""
+"""Conversion of enums, durations and timestamps to and from messages, with errors for values that cannot be encoded."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,16 +14,24 @@ E = TypeVar("E", bound=str)
 T = TypeVar("T")
 
 
-def built(field: str, given: object, build: Callable[[], T]) -> T:
-    """What `build` makes; values that the wire can't carry become InvalidRequest for `field`."""
+def build_or_raise(field: str, value: object, build: Callable[[], T]) -> T:
+    """Return what `build` returns; values that cannot be encoded raise an error for `field`.
+
+    Raises:
+        InvalidRequest: the value cannot be encoded.
+    """
     try:
         return build()
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise InvalidRequest.of(field, f"is {given!r}, which has the wrong type or size: {error}") from error
+        raise InvalidRequest.of(field, f"is {value!r}, which has the wrong type or size: {error}") from error
 
 
 def enum_to_wire(enum: Any, prefix: str, value: str, field: str) -> Any:
-    """The number of an enum's value, whose name on the wire is `prefix` and `value`. Raises InvalidRequest."""
+    """Return the number of an enum value, whose name is `prefix` and `value`.
+
+    Raises:
+        InvalidRequest: the value is unknown.
+    """
     name = f"{prefix}_{str(value).upper()}"
     if name not in enum.keys() or name.endswith("_UNSPECIFIED"):  # noqa: SIM118 - an EnumTypeWrapper isn't iterable
         allowed = ", ".join(k.removeprefix(f"{prefix}_") for k in enum.keys() if not k.endswith("_UNSPECIFIED"))  # noqa: SIM118
@@ -33,7 +41,11 @@ def enum_to_wire(enum: Any, prefix: str, value: str, field: str) -> Any:
 
 
 def enum_from_wire(enum: Any, prefix: str, number: int, ours: type[E]) -> E | None:
-    """Our name of an enum's value; None where it is unspecified. Raises UnexpectedError for one we don't know."""
+    """Return the name of an enum value; None if it is unspecified.
+
+    Raises:
+        UnexpectedError: the number is unknown.
+    """
     if number == 0:
         return None
     try:
@@ -43,23 +55,27 @@ def enum_from_wire(enum: Any, prefix: str, number: int, ours: type[E]) -> E | No
 
 
 def duration_to_wire(seconds: float, field: str) -> Duration:
-    """Raises InvalidRequest."""
+    """Return the message.
+
+    Raises:
+        InvalidRequest: the value cannot be encoded.
+    """
 
     def build() -> Duration:
         duration = Duration()
         duration.FromTimedelta(timedelta(seconds=seconds))
         return duration
 
-    return built(field, seconds, build)
+    return build_or_raise(field, seconds, build)
 
 
 def seconds_of(owner: Message, field: str) -> float | None:
-    """A duration field in seconds; None where it is absent."""
+    """Return a duration field in seconds; None if it is absent."""
     duration: Duration = getattr(owner, field)
     return duration.ToTimedelta().total_seconds() if owner.HasField(field) else None
 
 
 def moment_of(owner: Message, field: str) -> datetime | None:
-    """A timestamp field in UTC; None where it is absent."""
+    """Return a timestamp field in UTC; None if it is absent."""
     timestamp: Timestamp = getattr(owner, field)
     return timestamp.ToDatetime(tzinfo=UTC) if owner.HasField(field) else None

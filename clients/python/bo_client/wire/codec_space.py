@@ -1,4 +1,4 @@
-"""Search spaces on the wire, and back. Names of wire messages are seen through `pb`, ours stand bare."""
+"""Conversion of search spaces to and from messages. The messages are in the namespace `pb`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,27 +15,35 @@ from bo_client.parameters import (
     Parameter,
     Scale,
     Value,
-    conform,
-    plain,
+    coerce,
+    to_python,
 )
 from bo_client.space import SearchSpace
-from bo_client.wire.codec_plain import built
+from bo_client.wire.codec_plain import build_or_raise
 
 
 def value_to_wire(value: Value, field: str = "value") -> pb.ParameterValue:
-    """Raises InvalidRequest where it is no number, string or boolean, or a whole number beyond 64 bits."""
-    given = plain(field, value)
-    if isinstance(given, bool):
-        return pb.ParameterValue(bool_value=given)
-    if isinstance(given, int):
-        return built(field, given, lambda: pb.ParameterValue(int_value=given))
-    if isinstance(given, float):
-        return pb.ParameterValue(float_value=given)
-    return pb.ParameterValue(string_value=given)
+    """Return the message.
+
+    Raises:
+        InvalidRequest: the value is neither number, string nor boolean, or exceeds 64 bits.
+    """
+    converted = to_python(field, value)
+    if isinstance(converted, bool):
+        return pb.ParameterValue(bool_value=converted)
+    if isinstance(converted, int):
+        return build_or_raise(field, converted, lambda: pb.ParameterValue(int_value=converted))
+    if isinstance(converted, float):
+        return pb.ParameterValue(float_value=converted)
+    return pb.ParameterValue(string_value=converted)
 
 
 def value_from_wire(message: pb.ParameterValue) -> Value:
-    """Raises UnexpectedError for a kind that this client doesn't know."""
+    """Return the value.
+
+    Raises:
+        UnexpectedError: its kind is unknown.
+    """
     kind = message.WhichOneof("value")
     if kind is None:
         raise UnexpectedError("the server sent a parameter value of an unknown kind; upgrade the client")
@@ -44,17 +52,21 @@ def value_from_wire(message: pb.ParameterValue) -> Value:
 
 
 def values_to_wire(values: Mapping[str, Value]) -> dict[str, pb.ParameterValue]:
-    """By name."""
+    """Return the messages by name."""
     return {name: value_to_wire(value, name) for name, value in values.items()}
 
 
 def values_from_wire(messages: Mapping[str, pb.ParameterValue]) -> dict[str, Value]:
-    """By name, in the order of the names: the wire keeps none."""
+    """Return the values sorted by name, as messages have no order."""
     return {name: value_from_wire(messages[name]) for name in sorted(messages)}
 
 
 def space_to_wire(space: SearchSpace) -> pb.SearchSpace:
-    """Raises InvalidRequest, naming the field, for what the wire can't carry."""
+    """Return the message.
+
+    Raises:
+        InvalidRequest: names a field that cannot be encoded.
+    """
     return pb.SearchSpace(
         parameters=[_parameter_to_wire(p, f"space.parameters[{i}]") for i, p in enumerate(space.parameters)],
         constraints=[_constraint_to_wire(c, f"space.constraints[{i}]") for i, c in enumerate(space.constraints)],
@@ -62,14 +74,18 @@ def space_to_wire(space: SearchSpace) -> pb.SearchSpace:
 
 
 def space_from_wire(message: pb.SearchSpace) -> SearchSpace:
-    """Raises UnexpectedError for kinds of parameters and constraints that this client doesn't know."""
+    """Return the search space.
+
+    Raises:
+        UnexpectedError: the kind of a parameter or constraint is unknown.
+    """
     return SearchSpace(
         [_parameter_from_wire(p) for p in message.parameters], [_constraint_from_wire(c) for c in message.constraints]
     )
 
 
 def _parameter_to_wire(parameter: Parameter, at: str) -> pb.Parameter:
-    message = built(
+    message = build_or_raise(
         at,
         parameter,
         lambda: pb.Parameter(name=parameter.name, description=parameter.description, unit=parameter.unit),
@@ -77,11 +93,11 @@ def _parameter_to_wire(parameter: Parameter, at: str) -> pb.Parameter:
     match parameter:
         case FloatParameter(low=low, high=high):
             scale = _scale_to_wire(parameter.scale, at)
-            kind = built(f"{at}.low", (low, high), lambda: pb.FloatParameter(low=low, high=high, scale=scale))
+            kind = build_or_raise(f"{at}.low", (low, high), lambda: pb.FloatParameter(low=low, high=high, scale=scale))
             message.float_parameter.CopyFrom(kind)
         case IntParameter(low=low, high=high):
             scale = _scale_to_wire(parameter.scale, at)
-            whole = built(f"{at}.low", (low, high), lambda: pb.IntParameter(low=low, high=high, scale=scale))
+            whole = build_or_raise(f"{at}.low", (low, high), lambda: pb.IntParameter(low=low, high=high, scale=scale))
             message.int_parameter.CopyFrom(whole)
         case CategoricalParameter(values=values):
             message.categorical_parameter.CopyFrom(pb.CategoricalParameter(values=_list_to_wire(values, at)))
@@ -91,7 +107,7 @@ def _parameter_to_wire(parameter: Parameter, at: str) -> pb.Parameter:
         case _:
             raise InvalidRequest.of(at, f"is {parameter!r}; give a Float-, Int-, Categorical- or DiscreteParameter")
     if parameter.default is not None:
-        message.default_value.CopyFrom(value_to_wire(conform(parameter, parameter.default), f"{at}.default_value"))
+        message.default_value.CopyFrom(value_to_wire(coerce(parameter, parameter.default), f"{at}.default_value"))
     if parameter.activation is not None:
         rule = parameter.activation
         message.activation.CopyFrom(pb.Activation(parameter=rule.parameter, values=_list_to_wire(rule.values, at)))
@@ -125,11 +141,11 @@ def _parameter_from_wire(message: pb.Parameter) -> Parameter:
 def _constraint_to_wire(constraint: Constraint, at: str) -> pb.Constraint:
     if isinstance(constraint, LinearConstraint):
         terms, bound = constraint.coefficients, constraint.upper_bound
-        linear = built(at, constraint, lambda: pb.LinearConstraint(coefficients=terms, upper_bound=bound))
+        linear = build_or_raise(at, constraint, lambda: pb.LinearConstraint(coefficients=terms, upper_bound=bound))
         return pb.Constraint(linear=linear, description=constraint.description)
     if isinstance(constraint, EqualityConstraint):
         terms, value = constraint.coefficients, constraint.value
-        equality = built(at, constraint, lambda: pb.EqualityConstraint(coefficients=terms, value=value))
+        equality = build_or_raise(at, constraint, lambda: pb.EqualityConstraint(coefficients=terms, value=value))
         return pb.Constraint(equality=equality, description=constraint.description)
     if isinstance(constraint, ForbiddenCombination):
         forbidden = pb.ForbiddenCombination(parameters=values_to_wire(constraint.parameters))

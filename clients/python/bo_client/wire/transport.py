@@ -1,4 +1,4 @@
-"""The seam between the client and whatever answers it: one method wide, and a second one for streams."""
+"""The transport of calls: an interface with one method for calls and one for streams."""
 
 import sys
 import threading
@@ -12,7 +12,7 @@ from bo_api.v1 import optimization_service_pb2, token_service_pb2
 from google.protobuf.message import Message
 
 from bo_client.errors import BoClientError
-from bo_client.retries import SILENT_FOR, logger, new_request_id
+from bo_client.retries import SILENCE_WARNING_S, logger, new_request_id
 from bo_client.security import Security, check_address, is_local
 from bo_client.wire.reachability import cause_of
 from bo_client.wire.status import error_of, is_silent
@@ -23,13 +23,13 @@ SERVICES = {
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
-"""Of each method: its service, and the module that has its messages."""
+"""Service and message module of each method."""
 
-KEEPALIVE = 30.0
-"""Seconds of silence in a call after which the connection is probed; servers must allow it."""
+KEEPALIVE_S = 30.0
+"""Seconds without data in a call after which the connection is probed; servers must allow it."""
 
 OPTIONS: list[tuple[str, int]] = [
-    ("grpc.keepalive_time_ms", int(KEEPALIVE * 1000)),
+    ("grpc.keepalive_time_ms", int(KEEPALIVE_S * 1000)),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -40,23 +40,36 @@ OPTIONS: list[tuple[str, int]] = [
 
 
 class Transport(Protocol):
-    """Carries one request to a server. A program's own tests use `bo_client.testing.FakeServer` instead."""
+    """Carries one request to a server. `bo_client.testing` has two for a program's own tests."""
 
     def call(self, method: str, request: Message, timeout: float | None) -> Message:
-        """The answer to `request`, within `timeout` seconds. Raises BoClientError."""
+        """Return the response to a request.
+
+        Args:
+            method: name of the method.
+            request: the request.
+            timeout: seconds; None for no limit.
+
+        Raises:
+            BoClientError: the call failed.
+        """
         ...
 
     def stream(self, method: str, request: Message) -> Iterator[Message]:
-        """The answers to `request` as they come; closing the iterator ends the call. Raises BoClientError."""
+        """Yield the responses of a stream; closing the iterator ends the call.
+
+        Raises:
+            BoClientError: the call failed.
+        """
         ...
 
     def close(self) -> None:
-        """Lets go of whatever is held."""
+        """Release all resources."""
         ...
 
 
 def channel_options(address: str, security: Security) -> list[tuple[str, int | str]]:
-    """For a channel to the server at the address."""
+    """Return the options of a channel to the server."""
     options: list[tuple[str, int | str]] = [*OPTIONS]
     if is_local(address):  # a proxy from the environment is never the way to this very machine
         options.append(("grpc.enable_http_proxy", 0))
@@ -69,7 +82,11 @@ class Connection:
     """A channel to one server, opened at the first call. Threads and transports may share it."""
 
     def __init__(self, address: str, security: Security) -> None:
-        """Raises InvalidRequest where a file can't be read."""
+        """Create the connection without opening it.
+
+        Raises:
+            InvalidRequest: a file cannot be read.
+        """
         self._address = address
         self._security = security
         self._credentials = security.credentials()
@@ -77,15 +94,15 @@ class Connection:
         self._opened: grpc.Channel | None = None
         self._methods: dict[str, Any] = {}
         self.has_answered = False
-        """Whether a server has ever answered a call on it."""
+        """Whether a server has ever responded on this connection."""
 
     @contextmanager
-    def first_call(self, address: str) -> Iterator[None]:
-        """Around a call: until one has been answered, says so when there is no answer for a while."""
+    def warn_if_silent(self, address: str) -> Iterator[None]:
+        """Log during a call that there is no response for a while, until the first response on this connection."""
         if self.has_answered:
             yield
             return
-        warning = threading.Timer(SILENT_FOR, logger.warning, ("no answer from %s yet; waiting", address))
+        warning = threading.Timer(SILENCE_WARNING_S, logger.warning, ("no response from %s yet; waiting", address))
         warning.daemon = True
         warning.start()
         try:
@@ -95,11 +112,11 @@ class Connection:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it is not open, or no longer."""
+        """Whether the channel is not open."""
         return self._opened is None
 
     def method(self, method: str, streaming: bool) -> Any:
-        """What makes a call of the method."""
+        """Return the callable of a method."""
         with self._lock:
             if method not in self._methods:
                 self._opened = self._opened or self._channel()
@@ -113,7 +130,7 @@ class Connection:
             return self._methods[method]
 
     def close(self) -> None:
-        """Calls in progress end as cancelled."""
+        """Close the channel; calls in progress are canceled."""
         with self._lock:
             channel, self._opened = self._opened, None
             self._methods.clear()
@@ -128,13 +145,18 @@ class Connection:
 
 
 class GrpcTransport:
-    """Calls the server at HOST:PORT, or `unix:PATH`, and shows it a token. Threads may share it."""
+    """A transport over gRPC to HOST:PORT or `unix:PATH`, with a token. Threads may share it."""
 
     def __init__(self, address: str, security: Security | None = None, connection: Connection | None = None) -> None:
-        """Over a connection of its own, unless one is given.
+        """Create a transport.
+
+        Args:
+            address: the server's address.
+            security: TLS settings and token.
+            connection: an existing connection to share; by default a new one.
 
         Raises:
-            InvalidRequest: the address has no port, a file can't be read, or a token would be seen.
+            InvalidRequest: the address has no port, a file cannot be read, or a token would be sent unencrypted.
         """
         check_address(address)
         self.address = address
@@ -143,22 +165,39 @@ class GrpcTransport:
         self._connection = connection or Connection(address, self.security)
 
     def showing(self, token: str | None) -> "GrpcTransport":
-        """The same connection with another token, for programs that call on behalf of others. Raises InvalidRequest."""
+        """Return a transport with another token on the same connection, for calls on behalf of others.
+
+        Raises:
+            InvalidRequest: the token is invalid.
+        """
         return GrpcTransport(self.address, replace(self.security, token=token), self._connection)
 
     def call(self, method: str, request: Message, timeout: float | None) -> Message:
-        """The answer to `request`, within `timeout` seconds. Raises BoClientError."""
+        """Return the response to a request.
+
+        Args:
+            method: name of the method.
+            request: the request.
+            timeout: seconds; None for no limit.
+
+        Raises:
+            BoClientError: the call failed.
+        """
         try:
             make = self._connection.method(method, streaming=False)
-            with self._connection.first_call(self.address):
-                answer: Message = make(request, timeout=timeout, metadata=self._metadata(request))
+            with self._connection.warn_if_silent(self.address):
+                response: Message = make(request, timeout=timeout, metadata=self._metadata(request))
         except grpc.RpcError as error:
             raise self._error(error, timeout) from None
         self._connection.has_answered = True
-        return answer
+        return response
 
     def stream(self, method: str, request: Message) -> Iterator[Message]:
-        """The answers to `request` as they come; closing the iterator ends the call. Raises BoClientError."""
+        """Yield the responses of a stream; closing the iterator ends the call.
+
+        Raises:
+            BoClientError: the call failed.
+        """
         call = self._connection.method(method, streaming=True)(request, metadata=self._metadata(request))
         try:
             for message in call:
@@ -170,11 +209,11 @@ class GrpcTransport:
             call.cancel()
 
     def close(self) -> None:
-        """Closes the connection; calls in progress end as cancelled."""
+        """Close the connection; calls in progress are canceled."""
         self._connection.close()
 
     def _error(self, error: grpc.RpcError, timeout: float | None) -> BoClientError:
-        """Ours. Where no call has ever been answered, it also says what is wrong with the connection."""
+        """Return the client's error. Before the first response it also describes the problem of the connection."""
         if not is_silent(error):
             self._connection.has_answered = True
         elif not self._connection.has_answered and error.code() is grpc.StatusCode.UNAVAILABLE:
@@ -182,14 +221,14 @@ class GrpcTransport:
         return error_of(error, self.address, timeout, self._connection.is_closed)
 
     def _metadata(self, request: Message) -> list[tuple[str, str]]:
-        """The token; what the server's log calls this call; and the trace that the program is in, if it has one."""
-        found = [("x-request-id", getattr(request, "request_id", "") or new_request_id())]
+        """Return the token, the id for the server's log, and the program's trace context, if any."""
+        metadata = [("x-request-id", getattr(request, "request_id", "") or new_request_id())]
         if self.security.token is not None:
-            found.append(("authorization", f"Bearer {self.security.token}"))
+            metadata.append(("authorization", f"Bearer {self.security.token}"))
         if "opentelemetry.trace" in sys.modules:  # whoever traces has loaded it
             from opentelemetry import propagate
 
             trace: dict[str, str] = {}
             propagate.inject(trace)
-            found += trace.items()
-        return found
+            metadata += trace.items()
+        return metadata

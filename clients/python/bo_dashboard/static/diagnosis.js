@@ -1,4 +1,4 @@
-// What ails the study and its trials, and how far the surrogate is to be trusted.
+// The diagnosis of the study and its trials, and the surrogate's calibration.
 
 import { part, read } from "./api.js";
 import { byId, fill, h } from "./dom.js";
@@ -10,7 +10,7 @@ export async function showDiagnosis(id) {
   const told = await read(`studies/${part(id)}/diagnosis`);
   fill(byId("findings"), findings(told));
   fill(byId("ailments"), ailments(told));
-  fill(byId("surrogate"), told.surrogate.length ? told.surrogate.map(surrogate) : h("p", { textContent: "There are too few results for the surrogate to tell anything." }));
+  fill(byId("surrogate"), told.surrogate.length ? told.surrogate.map(surrogate) : h("p", { textContent: "There are too few results for the surrogate." }));
 }
 
 function findings({ brief, findings: parts }) {
@@ -20,7 +20,7 @@ function findings({ brief, findings: parts }) {
 
 function ailments({ ailing }) {
   const rows = Object.entries(ailing).sort(([, a], [, b]) => b.length - a.length);
-  if (!rows.length) return [h("p", { textContent: "No worker has found anything wrong with a trial." })];
+  if (!rows.length) return [h("p", { textContent: "No worker has reported a finding." })];
   return [h("table", {},
     h("thead", {}, h("tr", {}, ["What", "Trials", "Which"].map((title, i) => h("th", { scope: "col", class: i === 1 ? "number" : "", textContent: title })))),
     h("tbody", {}, rows.map(([kind, numbers]) => h("tr", {},
@@ -45,6 +45,6 @@ function surrogate({ metric, best, contenders, stopped, calibration }) {
         h("td", { class: "number", textContent: number(observed) }),
         h("td", { class: "number", textContent: percent(probability) }),
         h("td", { class: "number", textContent: number(regret) })))))),
-    stopped ? h("p", { textContent: `${stopped} trials that a stopping rule cut short are not among them: they were not observed at their full length.` }) : "",
+    stopped ? h("p", { textContent: `${stopped} trials that a stopping rule ended early are not included: they were not observed at their full length.` }) : "",
     h("p", { textContent: calibration }));
 }

@@ -28,6 +28,7 @@ export const ORIGINS = {
   DEFAULT: "defaults",
   WARM_START: "earlier study",
   USER: "user",
+  CUSTOM_ALGORITHM: "own algorithm",
 };
 
 export const ENDED = ["SUCCEEDED", "FAILED", "INFEASIBLE", "STOPPED"];

@@ -197,7 +197,7 @@ function showOverview(all) {
   const lost = counts.failed + counts.infeasible;
   const tiles = [
     ...bestTiles(),
-    ["Trials ended", study.maxTrials ? `${ended} of ${study.maxTrials}` : String(ended), counts.queued ? `${counts.queued} queued` : ""],
+    ["Trials ended", study.maxTrials ? `${ended} of ${study.maxTrials}` : String(ended), [counts.queued && `${counts.queued} queued`, counts.paused && `${counts.paused} paused`].filter(Boolean).join(", ")],
     ["Running", String(counts.running), running(all)],
     ["Without a result", String(lost), lost ? `${counts.failed} failed, ${counts.infeasible} infeasible` : ""],
     ["Last change", new Date(study.changed).toLocaleTimeString(), new Date(study.changed).toLocaleDateString(undefined, { dateStyle: "medium" })],
@@ -245,7 +245,8 @@ function showDefinition() {
     h("th", { scope: "row", textContent: titled(metric) }),
     h("td", { textContent: lower(metric.role) }),
     h("td", { textContent: metric.role === "CONSTRAINT" ? `at ${metric.goal === "MINIMIZE" ? "most" : "least"} ${number(metric.bound)}` : lower(metric.goal) }))));
-  const settings = Object.entries(study.settings).map(([name, set]) => [name.replaceAll("_", " "), `${[set].flat().map(value).join(", ")}${name === "lease_duration" ? " s" : ""}`]);
+  const worded = (set) => (set instanceof Object ? Object.entries(set).map(([name, each]) => `${name} ${value(each)}`).join(", ") : value(set));
+  const settings = Object.entries(study.settings).map(([name, set]) => [name.replaceAll("_", " "), `${[set].flat().map(worded).join(", ")}${name === "lease_duration" ? " s" : ""}`]);
   const facts = (rows) => rows.flatMap(([name, text]) => [h("dt", { textContent: name }), h("dd", { textContent: text })]);
   fill(byId("study-settings"), facts(settings));
   const { name, options: given } = study.objective ?? {};

@@ -116,6 +116,8 @@ function life(trial) {
   rows.push(["attempt", String(trial.attempt ?? 0)]);
   if (trial.lease) rows.push(["worker", trial.lease.worker], ["lease until", moment(trial.lease.expires)]);
   if (trial.stop) rows.push(["asked to stop", [trial.stop.rule && lower(trial.stop.rule), trial.stop.reason].filter(Boolean).join(": ") || "yes"]);
+  if (trial.pause) rows.push([trial.state === "PAUSED" ? "paused" : "last pause", trial.pause.reason]);
+  if (trial.until) rows.push(["runs until step", String(trial.until)]);
   return rows.filter(([, told]) => told);
 }
 

@@ -18,7 +18,7 @@ export class TrialTable {
     byId("trial-back").onclick = () => this.turn(this.page - 1);
     byId("trial-next").onclick = () => this.turn(this.page + 1);
     byId("trial-last").onclick = () => this.turn(Infinity);
-    const states = ["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "INFEASIBLE", "STOPPED"];
+    const states = ["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "INFEASIBLE", "STOPPED", "PAUSED"];
     options(byId("trial-state"), [["", "all states"], ...states.map((state) => [state, lower(state)])]);
   }
 

@@ -72,3 +72,18 @@ grpc:
 {{ include "bo.name" . }}-checkpoints
 {{- end -}}
 {{- end -}}
+
+{{/* An image: by its digest where that is given. */}}
+{{- define "bo.image" -}}
+{{- printf "%s:%s" .image.repository (.image.tag | default .root.Chart.AppVersion) -}}
+{{- with .image.digest -}}@{{ . }}{{- end -}}
+{{- end -}}
+
+{{- define "bo.dns" -}}
+- ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+  {{- with .Values.networkPolicy.dnsTo }}
+  to: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}

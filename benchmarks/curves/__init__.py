@@ -1,0 +1,1 @@
+"""Recorded learning curves of real trainings, to be replayed by look-up."""

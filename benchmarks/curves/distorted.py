@@ -1,0 +1,34 @@
+"""Data on which fast learners end badly: few rows, wrong labels, noisy targets. Validation rows stay as they are."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks.curves import data
+from benchmarks.curves.data import Data
+
+
+def first(found: Data, count: int) -> Data:
+    """Return so many of the rows that are trained on."""
+    return replace(found, x=found.x[:count], y=found.y[:count])
+
+
+def noisy(found: Data, deviation: float) -> Data:
+    """Return targets with normal noise of a standard deviation, theirs being 1."""
+    noise = np.random.default_rng(11).normal(0, deviation, len(found.y))
+    return replace(found, y=(found.y + noise).astype(np.float32))
+
+
+def segment() -> Data:
+    """Return 400 patches of which 40 % have a label drawn at random."""
+    return data.mislabeled(first(data.segment(), 400), 0.4)
+
+
+def diamonds() -> Data:
+    """Return 400 diamonds whose logarithmic prices have noise of one and a half times their deviation."""
+    return noisy(first(data.diamonds(), 400), 1.5)
+
+
+def mnist() -> Data:
+    """Return 1,000 images of which 30 % have a label drawn at random."""
+    return data.mislabeled(first(data.mnist(), 1000), 0.3)

@@ -1,0 +1,1 @@
+"""Methods that stop trials early, compared at equal epochs on recorded curves."""

@@ -1,1 +1,0 @@
-"""Finding the points most worth trying."""

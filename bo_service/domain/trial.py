@@ -1,0 +1,400 @@
+"""Trials and their life cycle: QUEUED → RUNNING → SUCCEEDED | FAILED | INFEASIBLE | STOPPED, and RUNNING ⇄ PAUSED.
+
+Trials are immutable: each transition returns the new trial, or raises. A lease is a fencing token with an expiry. The
+worker of an earlier attempt may still deliver a late result, as long as the trial has not ended.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+from bo_service.domain import attempts
+from bo_service.domain.attempts import Attempt, AttemptOutcome
+from bo_service.domain.constraints import Configuration
+from bo_service.domain.early_stopping import StoppingRule
+from bo_service.domain.errors import InvalidArgument, Violation, WrongState
+from bo_service.domain.failures import Failure as Failure  # one of a trial's own words
+from bo_service.domain.failures import FailureReason as FailureReason
+from bo_service.domain.interruptions import Pause as Pause
+from bo_service.domain.interruptions import Prediction as Prediction
+from bo_service.domain.interruptions import StopRequest as StopRequest
+from bo_service.domain.study import Metric, MetricRole
+
+MAX_LABELS = 64
+
+
+class TrialState(Enum):
+    """The state of a trial."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INFEASIBLE = "infeasible"
+    STOPPED = "stopped"
+    PAUSED = "paused"
+
+    @property
+    def is_ended(self) -> bool:
+        return self not in (TrialState.QUEUED, TrialState.RUNNING, TrialState.PAUSED)
+
+
+class Origin(Enum):
+    """The source of a trial's parameters."""
+
+    DEFAULT = "default"
+    QUASI_RANDOM = "quasi_random"
+    WARM_START = "warm_start"
+    SURROGATE = "surrogate"
+    USER = "user"
+    CUSTOM_ALGORITHM = "custom_algorithm"
+
+
+class Intent(Enum):
+    """The purpose of a suggestion."""
+
+    EXPLORE = "explore"
+    EXPLOIT = "exploit"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The metrics of a trial at one step."""
+
+    metrics: Mapping[str, float]
+    step: int = 0
+    elapsed: timedelta | None = None
+    receive_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A worker's exclusive, expiring claim on a running trial."""
+
+    token: str
+    worker_id: str
+    expire_time: datetime
+    duration: timedelta | None = None
+    """Time between the last renewal and the expiry; None if an older server stored the lease."""
+
+    def latest_end(self, at: datetime, duration: timedelta) -> datetime:
+        """Return the latest time at which the lease can expire, unless the clock is set back.
+
+        Args:
+            at: the current time.
+            duration: the study's lease duration, for leases without their own.
+        """
+        return at + (self.duration or duration)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The reason for a suggested configuration. `nearest_trial` is a trial number."""
+
+    summary: str
+    predictions: tuple[Prediction, ...] = ()
+    acquisition: str = ""
+    acquisition_value: float | None = None
+    intent: Intent | None = None
+    nearest_trial: int | None = None
+    nearest_distance: float | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluation of the objective."""
+
+    study_id: str
+    number: int
+    parameters: Configuration
+    create_time: datetime
+    origin: Origin
+    state: TrialState = TrialState.QUEUED
+    latest_measurement: Measurement | None = None
+    final_measurement: Measurement | None = None
+    failure: Failure | None = None
+    lease: Lease | None = None
+    attempt: int = 0
+    checkpoint_uri: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    explanation: Explanation | None = None
+    stop_request: StopRequest | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    revision: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    """Every assignment to a worker, in order."""
+    pause: Pause | None = None
+    """The last request to pause."""
+    until_step: int | None = None
+    """The step up to which a running trial goes now; None: to its end in one go."""
+
+    @property
+    def name(self) -> str:
+        return f"studies/{self.study_id}/trials/{self.number}"
+
+    @property
+    def is_pause_requested(self) -> bool:
+        """Whether the worker that runs the trial was asked to pause it."""
+        return self.state is TrialState.RUNNING and self.pause is not None and self.pause.attempt == self.attempt
+
+    def start(self, lease: Lease, at: datetime, until_step: int | None = None) -> "Trial":
+        """Assign a queued or paused trial to a worker.
+
+        Args:
+            lease: the worker's lease.
+            at: the current time.
+            until_step: the step up to which the worker runs it; None to run it to its end.
+
+        Raises:
+            WrongState: the trial is neither QUEUED nor PAUSED.
+        """
+        if self.state is not TrialState.PAUSED:
+            self._require(TrialState.QUEUED, "be started")
+        number = self.attempt + 1
+        attempts_started = (*self.attempts, Attempt(number, lease.worker_id, at))
+        return replace(
+            self,
+            state=TrialState.RUNNING,
+            lease=lease,
+            attempt=number,
+            start_time=at,
+            attempts=attempts_started,
+            until_step=until_step,
+        )
+
+    def is_held_by(self, token: str) -> bool:
+        return self.state is TrialState.RUNNING and self.lease is not None and self.lease.token == token
+
+    def renew(self, at: datetime, duration: timedelta) -> "Trial":
+        """Extend the lease. A lease that was issued for longer keeps its expiry.
+
+        Args:
+            at: the current time.
+            duration: how long the lease is valid from now.
+
+        Raises:
+            WrongState: the trial is not RUNNING.
+        """
+        self._require(TrialState.RUNNING, "renew its lease")
+        assert self.lease is not None
+        held = min(self.lease.expire_time, self.lease.latest_end(at, duration))
+        end = max(at + duration, held)
+        return replace(self, lease=replace(self.lease, expire_time=end, duration=end - at))
+
+    def report(self, measurements: Sequence[Measurement], checkpoint_uri: str = "") -> "Trial":
+        """Record new measurements.
+
+        Raises:
+            WrongState: the trial is not RUNNING.
+        """
+        self._require(TrialState.RUNNING, "take measurements")
+        latest = self.latest_measurement
+        for measurement in measurements:
+            if latest is None or measurement.step >= latest.step:
+                latest = measurement
+        return replace(self, latest_measurement=latest, checkpoint_uri=checkpoint_uri or self.checkpoint_uri)
+
+    def run_until(self, step: int) -> "Trial":
+        """Let the trial run up to another step.
+
+        Raises:
+            WrongState: the trial is not RUNNING.
+        """
+        self._require(TrialState.RUNNING, "go on")
+        return replace(self, until_step=step)
+
+    def request_pause(self, request: Pause) -> "Trial":
+        """Ask the worker to pause the trial.
+
+        Raises:
+            WrongState: the trial is not RUNNING.
+        """
+        self._require(TrialState.RUNNING, "be asked to pause")
+        return replace(self, pause=request)
+
+    def wait(self, at: datetime, checkpoint_uri: str = "") -> "Trial":
+        """Pause the trial at its checkpoint, as was requested; a paused trial takes a newer checkpoint.
+
+        Args:
+            at: the current time.
+            checkpoint_uri: where it can be resumed; by default what was last reported.
+
+        Raises:
+            WrongState: the trial was not asked to pause.
+            InvalidArgument: there is no checkpoint.
+        """
+        if self.state is TrialState.PAUSED:
+            return replace(self, checkpoint_uri=checkpoint_uri or self.checkpoint_uri)
+        self._require_open("be paused")
+        if not self.is_pause_requested:
+            raise WrongState(
+                f"{self.name} can't be paused: it wasn't asked to; go on until ReportMeasurements answers should_pause",
+                state=self.state.name,
+            )
+        if not checkpoint_uri and not self.checkpoint_uri:
+            raise InvalidArgument.of(
+                "pause.checkpoint_uri",
+                "is empty, and none was reported; give where the trial can be resumed, or don't ask with can_resume",
+            )
+        recorded = self._end_attempt(None, AttemptOutcome.PAUSED, at)
+        return replace(recorded._at_rest(), checkpoint_uri=checkpoint_uri or self.checkpoint_uri)
+
+    def complete(self, measurement: Measurement, at: datetime, attempt: int | None = None) -> "Trial":
+        """End the trial with a result, as SUCCEEDED, or as STOPPED if a stop or a pause was requested.
+
+        Args:
+            measurement: the final measurement.
+            at: the current time.
+            attempt: the attempt that delivers; by default the last.
+
+        Raises:
+            WrongState: the trial has ended.
+        """
+        self._require_open("be completed")
+        is_paused = self.state is TrialState.PAUSED or self.is_pause_requested
+        is_short = is_paused and self.pause is not None and measurement.step < self.pause.expected_step
+        state = TrialState.STOPPED if self.stop_request or is_short else TrialState.SUCCEEDED
+        recorded = self._end_attempt(attempt, AttemptOutcome.COMPLETED, at)
+        return recorded._end(state, at, final_measurement=measurement, latest_measurement=measurement)
+
+    def label(self, labels: Mapping[str, str]) -> "Trial":
+        """Add labels; an existing label gets the new value.
+
+        Raises:
+            InvalidArgument: there are more than MAX_LABELS.
+        """
+        merged = dict(sorted({**self.labels, **labels}.items()))
+        if len(merged) > MAX_LABELS:
+            raise InvalidArgument.of(
+                "labels", f"would be {len(merged)} together with those of {self.name}; at most {MAX_LABELS} are allowed"
+            )
+        return replace(self, labels=merged)
+
+    def fail(self, failure: Failure, max_attempts: int, at: datetime, attempt: int | None = None) -> "Trial":
+        """Record a failure, which queues another attempt, pauses the trial if that was requested, or ends it.
+
+        Another attempt follows if the parameters did not cause the failure, and attempts remain. Nothing happens to a
+        paused trial, which no machine runs, unless the parameters are the cause.
+
+        Args:
+            failure: the failure.
+            max_attempts: the study's maximum number of attempts.
+            at: the current time.
+            attempt: the attempt that failed; by default the last.
+
+        Raises:
+            WrongState: the trial has ended.
+        """
+        self._require_open("fail")
+        if self.state is TrialState.PAUSED and not failure.reason.blames_parameters:
+            return self
+        return self._end_attempt(attempt, AttemptOutcome.FAILED, at, failure)._fail(failure, max_attempts, at)
+
+    def expire(self, max_attempts: int, at: datetime) -> "Trial":
+        """End the attempt of a worker whose lease expired.
+
+        Raises:
+            WrongState: the trial is not RUNNING.
+        """
+        self._require(TrialState.RUNNING, "lose its lease")
+        assert self.lease is not None
+        message = (
+            f"worker {self.lease.worker_id!r} sent no heartbeat until {self.lease.expire_time:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        failure = Failure(FailureReason.PREEMPTED, message)
+        return self._end_attempt(None, AttemptOutcome.EXPIRED, at, failure)._fail(failure, max_attempts, at)
+
+    def stop(self, request: StopRequest) -> "Trial":
+        """End a queued or paused trial; request that the worker of a running trial ends it. The first request is kept.
+
+        Raises:
+            WrongState: the trial has ended.
+        """
+        self._require_open("be stopped")
+        requested = replace(self, stop_request=self.stop_request or request)
+        return (
+            requested if self.state is TrialState.RUNNING else requested._end(TrialState.STOPPED, request.create_time)
+        )
+
+    def _fail(self, failure: Failure, max_attempts: int, at: datetime) -> "Trial":
+        if failure.reason.blames_parameters:
+            return self._end(TrialState.INFEASIBLE, at, failure=failure)
+        if self.stop_request:
+            return self._end(TrialState.STOPPED, at, failure=failure)
+        paused = sum(attempt.outcome is AttemptOutcome.PAUSED for attempt in self.attempts)
+        if self.attempt - paused >= max_attempts:
+            return self._end(TrialState.FAILED, at, failure=failure)
+        if self.is_pause_requested:
+            return replace(self._at_rest(), failure=failure)
+        return replace(self, state=TrialState.QUEUED, lease=None, failure=failure, until_step=None)
+
+    def _at_rest(self) -> "Trial":
+        return replace(self, state=TrialState.PAUSED, lease=None, until_step=None)
+
+    def _end_attempt(
+        self, attempt: int | None, outcome: AttemptOutcome, at: datetime, failure: Failure | None = None
+    ) -> "Trial":
+        """Return the trial with an attempt ended, and also the last one if an earlier attempt ends the trial."""
+        number = self.attempt if attempt is None else attempt
+        recorded = attempts.ended(self.attempts, number, outcome, at, failure)
+        if number != self.attempt and self.state is TrialState.RUNNING:
+            recorded = attempts.ended(recorded, self.attempt, AttemptOutcome.SUPERSEDED, at)
+        return replace(self, attempts=recorded)
+
+    def _end(self, state: TrialState, at: datetime, **changes: object) -> "Trial":
+        return replace(self, state=state, lease=None, end_time=at, until_step=None, **changes)  # type: ignore[arg-type]
+
+    def _require(self, state: TrialState, verb: str) -> None:
+        if self.state is not state:
+            raise WrongState(
+                f"{self.name} can't {verb}: it is {self.state.name}, not {state.name}", state=self.state.name
+            )
+
+    def _require_open(self, verb: str) -> None:
+        if self.state.is_ended:
+            raise WrongState(f"{self.name} can't {verb}: it has ended as {self.state.name}", state=self.state.name)
+
+
+def is_short(
+    state: TrialState, final: Measurement | None, request: StopRequest | None, pause: Pause | None = None
+) -> bool:
+    """Return whether a rule ended the trial before the full length, as far as that length is known.
+
+    Args:
+        state: the trial's state.
+        final: its final measurement.
+        request: the request to stop it.
+        pause: the last request to pause it.
+    """
+    if final is None:
+        return False
+    if state is TrialState.STOPPED and pause is not None and final.step < pause.expected_step:
+        return True
+    if request is None or request.rule is StoppingRule.NONE:
+        return False
+    return request.expected_step is None or final.step < request.expected_step
+
+
+def check_final(measurement: Measurement, metrics: Sequence[Metric]) -> None:
+    """Check that a final measurement has a finite value for each objective and constraint metric.
+
+    Raises:
+        InvalidArgument: names each missing or non-finite metric.
+    """
+    violations = []
+    for name in (m.name for m in metrics if m.role is not MetricRole.INFORMATION):
+        value = measurement.metrics.get(name)
+        field = f'final_measurement.metrics["{name}"]'
+        if value is None:
+            names = ", ".join(map(repr, sorted(measurement.metrics))) or "none"
+            violations.append(
+                Violation(field, f"is missing; a final measurement needs it; metrics given: {names:.200}")
+            )
+        elif not math.isfinite(value):
+            what = "a result must be finite: complete the trial with failure DIVERGED instead"
+            violations.append(Violation(field, f"is {value!r}; {what}"))
+    if violations:
+        raise InvalidArgument(violations)

@@ -1,0 +1,1 @@
+"""How the next configurations are chosen."""

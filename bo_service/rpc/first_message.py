@@ -1,0 +1,74 @@
+"""A call's first message, which gRPC receives before the call has a thread.
+
+gRPC's synchronous server gives a call a thread that waits for the message. Each wait costs two changes between threads,
+and holds the thread. The private names of gRPC that this takes are in this module alone, as record 0175 says. With a
+gRPC that lacks them a call's thread waits for its message, as gRPC's own servers do.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+PRIVATE_NAMES = ("_call", "_state", "_raise_or_start_receive_message", "_look_for_request")
+"""What this module uses of gRPC's iterator over the messages of a call."""
+
+
+class FirstMessage(Iterator[bytes]):
+    """The messages of a call, of which the first is received by `receive`."""
+
+    def __init__(self, requests: Any) -> None:
+        """Take the messages of a call.
+
+        Args:
+            requests: gRPC's iterator over them, which has not begun.
+        """
+        self._requests = requests
+        self._is_received = False
+
+    def receive(self, then: Callable[[], None]) -> None:
+        """Begin to receive the first message, without waiting for it.
+
+        Args:
+            then: called once when the message has arrived, or when none will; on gRPC's thread, or on this one.
+        """
+        if not all(hasattr(self._requests, name) for name in PRIVATE_NAMES):
+            then()
+            return
+        self._is_received = True
+        requests, call = self._requests, self._requests._call
+        requests._call = _NotifyingCall(call, then)
+        with requests._state.condition:
+            try:
+                requests._raise_or_start_receive_message()
+            except Exception:  # the call has been cancelled: `__next__` says so
+                then()
+            finally:
+                requests._call = call
+
+    def __next__(self) -> bytes:
+        """Return the next message; the first one without waiting, after `receive`.
+
+        Raises:
+            StopIteration: there is none.
+            RpcError: the call was cancelled.
+        """
+        if not self._is_received:
+            return bytes(next(self._requests))
+        self._is_received = False
+        with self._requests._state.condition:
+            return bytes(self._requests._look_for_request())
+
+
+class _NotifyingCall(NamedTuple):
+    """A call of gRPC that says when a batch of its operations has ended."""
+
+    call: Any
+    then: Callable[[], None]
+
+    def start_server_batch(self, operations: Any, tag: Callable[[Any], Any]) -> None:
+        self.call.start_server_batch(operations, partial(self._ended, tag))
+
+    def _ended(self, tag: Callable[[Any], Any], event: Any) -> Any:
+        result = tag(event)
+        self.then()
+        return result

@@ -1,0 +1,224 @@
+"""Lanes: one thread pool for each kind of call, shared fairly among the callers.
+
+A caller's calls wait in a line of their own, and the lines take turns: a thousand calls of one caller cost another
+caller's call one turn. A call whose turn has come takes one of the lane's places, of which there are as many as
+threads, and gets a thread when its first message has arrived. So that those who send none can't hold a lane, a line has
+no turn while half of the lane's places await the first messages of its calls. Where calls wait in such a line, those
+that have been silent for too long are cancelled, so that the next ones of the same caller begin.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import grpc
+
+from bo_service.application.authentication import ANONYMOUS_ADMIN
+from bo_service.domain.errors import Overloaded
+from bo_service.fair_lock import RoundRobinQueues
+from bo_service.request_context import RequestContext
+from bo_service.rpc.first_message import FirstMessage
+
+T = TypeVar("T")
+Receive = Callable[[Callable[[], None]], object]
+
+ANONYMOUS_CALLERS = ("", ANONYMOUS_ADMIN.name)
+"""Callers without a token; they are distinguished by connection."""
+MESSAGE_TIMEOUT_S = 20.0
+"""Seconds within which a call must send its message."""
+BUSY_MESSAGE_TIMEOUT_S = 0.2
+"""The same while other calls wait for it: its lane has no free place, or its caller has no further turn."""
+LANE_STALL_S = 1.0
+"""Seconds after which a lane counts as stalled if calls may begin and none does."""
+
+
+class _LaneCall(NamedTuple):
+    """A call that has no thread yet."""
+
+    context: RequestContext
+    receive: Receive
+    run: Callable[[], Any]
+    cancel: Callable[[], object]
+    ended: Future[Any]
+
+
+class _Awaited(NamedTuple):
+    """A call whose message has not arrived."""
+
+    since: float
+    context: RequestContext
+    cancel: Callable[[], object]
+
+
+class Lane(ThreadPoolExecutor):
+    """The threads for one kind of call."""
+
+    def __init__(self, name: str, threads: int, max_calls: int, share: int) -> None:
+        """Create a lane.
+
+        Args:
+            name: name of the lane, used in thread names.
+            threads: number of calls that are answered at once.
+            max_calls: maximum calls, including those that wait for a place.
+            share: maximum calls of one caller.
+        """
+        super().__init__(threads, thread_name_prefix=f"grpc-{name}")
+        self.name, self.threads, self.max_calls, self.share = name, threads, max_calls, share
+        self._guard = threading.Lock()
+        self._callers: dict[str, int] = {}
+        self._num_calls = 0
+        self._queues: RoundRobinQueues[_LaneCall] = RoundRobinQueues()
+        self._num_placed = 0
+        """Calls whose first message is awaited, or that have a thread; as many as threads at most."""
+        self._entering: dict[str, int] = {}
+        """By line: calls that have a place and whose first message has not arrived."""
+        self._awaited: dict[object, _Awaited] = {}
+        self._idle_since = 0.0
+        self._admitted = RequestContext("")
+
+    def admit(self, call: RequestContext) -> None:
+        """Admit a call. The same thread submits it next, unless gRPC rejects it; then it is counted.
+
+        Raises:
+            Overloaded: the lane is full, or the caller has its share of it.
+        """
+        with self._guard:
+            total, own = self._num_calls, self._callers.get(call.caller, 0)
+            share = self.max_calls if call.caller in ANONYMOUS_CALLERS else self.share
+            if total >= self.max_calls or own >= share:
+                raise Overloaded(
+                    f"{total} calls of this kind are in progress, {own} of them with your token; "
+                    f"the limits are {self.max_calls} and {share}: retry later"
+                )
+            self._admitted = call
+
+    def leave(self, caller: str) -> None:
+        """Remove a call from the count."""
+        with self._guard:
+            self._num_calls -= 1
+            _count(self._callers, caller, -1)
+
+    def submit(self, work: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Run gRPC's work for the last admitted call as `enter` says."""
+        _, rpc, _, _, requests, *_ = args  # gRPC's event, and what returns its iterator over the messages
+        call, messages = self._admitted, FirstMessage(requests())
+        call.client = rpc.call.peer().decode() if call.caller in ANONYMOUS_CALLERS else call.caller
+        run = partial(work, *args[:4], lambda: messages, *args[5:], **kwargs)
+        return self.enter(call, messages.receive, run, rpc.call.cancel)
+
+    def enter(
+        self, call: RequestContext, receive: Receive, run: Callable[[], T], cancel: Callable[[], object]
+    ) -> Future[T]:
+        """Answer an admitted call when its caller's turn has come and its first message has arrived.
+
+        Args:
+            call: the call; calls of the same `client` wait in one line.
+            receive: begins to receive the first message, and calls its argument when it has arrived, or will not.
+            run: answers the call, on a thread of the lane.
+            cancel: cancels the call if it is silent for too long.
+        """
+        ended: Future[T] = Future()
+        with self._guard:
+            self._num_calls += 1
+            _count(self._callers, call.caller, 1)
+            if not self._queues.any(self._has_turn):
+                self._idle_since = time.monotonic()
+            self._queues.add(call.client, _LaneCall(call, receive, run, cancel, ended))
+        self._fill()
+        return ended
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether calls that may begin wait and none has begun for `LANE_STALL_S`.
+
+        Calls that wait for earlier ones of the same caller to send their messages don't count.
+        """
+        with self._guard:
+            return self._queues.any(self._has_turn) and time.monotonic() - self._idle_since > LANE_STALL_S
+
+    @contextmanager
+    def awaiting(self, call: RequestContext, context: grpc.ServicerContext) -> Iterator[None]:
+        """Wait for a further message of a call, on the thread that answers it."""
+        key = object()
+        with self._guard:
+            self._awaited[key] = _Awaited(time.monotonic(), call, context.cancel)
+        try:
+            yield
+        finally:
+            with self._guard:
+                del self._awaited[key]
+
+    def cancel_stalled(self) -> None:
+        """Cancel calls whose message has not arrived in time, or whose caller is no longer authorized."""
+        now = time.monotonic()
+        with self._guard:
+            is_full = self._num_placed >= self.threads
+            timed = [
+                (one, BUSY_MESSAGE_TIMEOUT_S if is_full or self._is_blocked(one.context.client) else MESSAGE_TIMEOUT_S)
+                for one in self._awaited.values()
+            ]
+        for one, timeout in timed:
+            if now - one.since > timeout or not one.context.is_authorized():
+                one.cancel()
+
+    def _has_turn(self, line: str) -> bool:
+        return self._entering.get(line, 0) < max(1, self.threads // 2)
+
+    def _is_blocked(self, line: str) -> bool:
+        return line in self._queues and not self._has_turn(line)
+
+    def _fill(self) -> None:
+        """Give the free places to the calls whose turn it is, and await their messages."""
+        while (call := self._next()) is not None:
+            if call.context.refusal is None:
+                call.receive(partial(self._arrived, call))
+            else:
+                self._arrived(call)
+
+    def _next(self) -> _LaneCall | None:
+        """Return the call that gets a free place; None without a place or a call."""
+        if not self._queues:  # whoever adds one looks for a place afterwards
+            return None
+        with self._guard:
+            if self._num_placed >= self.threads or not self._queues.any(self._has_turn):
+                return None
+            call = self._queues.next(self._has_turn)
+            self._num_placed += 1
+            _count(self._entering, call.context.client, 1)
+            self._idle_since = time.monotonic()
+            self._awaited[call.ended] = _Awaited(self._idle_since, call.context, call.cancel)
+            return call
+
+    def _arrived(self, call: _LaneCall) -> None:
+        """Give a thread to a call whose first message has arrived, or will not."""
+        with self._guard:
+            del self._awaited[call.ended]
+            could_begin = self._queues.any(self._has_turn)
+            _count(self._entering, call.context.client, -1)
+            if not could_begin:
+                self._idle_since = time.monotonic()
+        with suppress(RuntimeError):  # the process ends
+            super().submit(self._run, call)
+        self._fill()
+
+    def _run(self, call: _LaneCall) -> None:
+        try:
+            call.ended.set_result(call.run())
+        except BaseException as error:
+            call.ended.set_exception(error)
+        with self._guard:
+            self._num_placed -= 1
+        self._fill()
+
+
+def _count(counts: dict[str, int], key: str, change: int) -> None:
+    """Change a count, of which zeros are left out. `Counter` does so in Python, several times as slowly."""
+    count = counts.get(key, 0) + change
+    if count:
+        counts[key] = count
+    else:
+        del counts[key]

@@ -1,0 +1,275 @@
+"""The optimization service: each call is decoded, passed to its use case, and its response encoded."""
+
+import threading
+from collections.abc import Iterator
+
+import grpc
+from bo_api.v1 import optimization_service_pb2 as pb
+from bo_api.v1 import optimization_service_pb2_grpc as rpc
+from bo_api.v1 import study_pb2, trial_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from bo_service import request_context
+from bo_service.application import (
+    best_trials,
+    insight,
+    predict,
+    studies,
+    suggest_trials,
+    trial_lifecycle,
+    trials,
+    watch_study,
+)
+from bo_service.application.context import AppContext
+from bo_service.application.views import Shortfall, StudyChanges, StudyView, SuggestResult, TrialView
+from bo_service.domain.errors import InvalidArgument, LimitExceeded
+from bo_service.domain.limits import (
+    MAX_BEST,
+    MAX_CALL_MEASUREMENTS,
+    MAX_CONFIGURATIONS,
+    MAX_STOP_REASON,
+    MAX_SUGGESTIONS,
+    MAX_WATCHES,
+)
+from bo_service.domain.trial import Trial
+from bo_service.rpc import requests, resource_names
+from bo_service.rpc.codec import decoding, search_space, study
+from bo_service.rpc.codec import insight as insight_codec
+from bo_service.rpc.codec import trial as trial_codec
+
+SHORTFALLS = {
+    None: pb.SHORTFALL_UNSPECIFIED,
+    Shortfall.ALL_IN_PROGRESS: pb.SHORTFALL_ALL_IN_PROGRESS,
+    Shortfall.PAUSED: pb.SHORTFALL_PAUSED,
+    Shortfall.COMPLETED: pb.SHORTFALL_COMPLETED,
+    Shortfall.SPACE_EXHAUSTED: pb.SHORTFALL_SPACE_EXHAUSTED,
+}
+
+
+class OptimizationServicer(rpc.OptimizationServiceServicer):
+    """The implementation of `bo_api.v1.OptimizationService`.
+
+    It raises errors; an interceptor converts them to statuses.
+    """
+
+    def __init__(self, app: AppContext, waiting: int, watching: int) -> None:
+        """Create the servicer.
+
+        Args:
+            app: the application.
+            waiting: maximum calls that wait for the surrogate.
+            watching: maximum WatchStudy streams.
+        """
+        self._app = app
+        self._stopping = threading.Event()
+        self._waiting = threading.BoundedSemaphore(waiting)
+        self._watching = threading.BoundedSemaphore(watching)
+
+    def stop(self) -> None:
+        """End the streams."""
+        self._stopping.set()
+
+    def CreateStudy(self, request: pb.CreateStudyRequest, context: grpc.ServicerContext) -> pb.CreateStudyResponse:
+        new = study.new_study_from_wire(request)
+        key = requests.request_key("CreateStudy", new.study_id, request, context)
+        return pb.CreateStudyResponse(study=_study(studies.create_study(self._app, new, key)))
+
+    def GetStudy(self, request: pb.GetStudyRequest, context: grpc.ServicerContext) -> pb.GetStudyResponse:
+        study_id = resource_names.study_id_of(request.name, "name")
+        return pb.GetStudyResponse(study=_study(studies.get_study(self._app, study_id)))
+
+    def ListStudies(self, request: pb.ListStudiesRequest, context: grpc.ServicerContext) -> pb.ListStudiesResponse:
+        if request.page_token:
+            resource_names.check_study_id(request.page_token, "page_token")
+        limit = requests.page_size(request.page_size)
+        views, next_page_token = studies.list_studies(
+            self._app, request.page_token, limit, request_context.principal().sees
+        )
+        page, is_truncated = requests.page_of(_study(view) for view in views)
+        token = views[len(page) - 1].study.study_id if is_truncated else next_page_token
+        return pb.ListStudiesResponse(studies=page, next_page_token=token)
+
+    def UpdateStudy(self, request: pb.UpdateStudyRequest, context: grpc.ServicerContext) -> pb.UpdateStudyResponse:
+        study_id = resource_names.study_id_of(request.study.name, "study.name")
+        change = study.update_from_wire(request)
+        key = requests.request_key("UpdateStudy", study_id, request, context)
+        return pb.UpdateStudyResponse(study=_study(studies.update_study(self._app, study_id, change, key)))
+
+    def DeleteStudy(self, request: pb.DeleteStudyRequest, context: grpc.ServicerContext) -> pb.DeleteStudyResponse:
+        study_id = resource_names.study_id_of(request.name, "name")
+        studies.delete_study(self._app, study_id, requests.request_key("DeleteStudy", study_id, request, context))
+        return pb.DeleteStudyResponse()
+
+    def SuggestTrials(
+        self, request: pb.SuggestTrialsRequest, context: grpc.ServicerContext
+    ) -> pb.SuggestTrialsResponse:
+        study_id = resource_names.study_id_of(request.parent, "parent")
+        count = requests.count_of(request.count, MAX_SUGGESTIONS)
+        worker_id = requests.worker_id_of(request.worker_id)
+        objective = study.objective_from_wire(request, "objective")
+        key = requests.request_key("SuggestTrials", study_id, request, context)
+        may_wait = self._waiting.acquire(blocking=False)
+        try:
+            timeout = requests.timeout(context, count) if may_wait else 0.0
+            suggest_request = suggest_trials.SuggestRequest(
+                study_id, count, worker_id, timeout, objective, request.can_resume, requests.is_awaited(context)
+            )
+            return _suggest_response(suggest_trials.suggest_trials(self._app, suggest_request, key))
+        finally:
+            if may_wait:
+                self._waiting.release()
+
+    def CreateTrial(self, request: pb.CreateTrialRequest, context: grpc.ServicerContext) -> pb.CreateTrialResponse:
+        study_id = resource_names.study_id_of(request.parent, "parent")
+        new = trial_codec.new_trial_from_wire(request.trial, "trial")
+        key = requests.request_key("CreateTrial", study_id, request, context)
+        return pb.CreateTrialResponse(trial=_trial(trials.create_trial(self._app, study_id, new, key)))
+
+    def ReportMeasurements(
+        self, request: pb.ReportMeasurementsRequest, context: grpc.ServicerContext
+    ) -> pb.ReportMeasurementsResponse:
+        study_id, number = resource_names.trial_of(request.name, "name")
+        if len(request.measurements) > MAX_CALL_MEASUREMENTS:
+            count = len(request.measurements)
+            raise InvalidArgument.of("measurements", f"has {count}; a call takes at most {MAX_CALL_MEASUREMENTS}")
+        measurements = decoding.each(request.measurements, "measurements", trial_codec.measurement_from_wire)
+        uri = trial_codec.checkpoint_uri_from_wire(request.checkpoint_uri, "checkpoint_uri")
+        token = requests.lease_token_of(request.lease_token)
+        heartbeat = trial_lifecycle.report_measurements(self._app, study_id, number, token, measurements, uri)
+        response = pb.ReportMeasurementsResponse(
+            should_stop=heartbeat.should_stop,
+            stop_reason=heartbeat.stop_reason,
+            lease_valid=heartbeat.lease_valid,
+            should_pause=heartbeat.should_pause,
+            pause_reason=heartbeat.pause_reason,
+            until_step=heartbeat.until_step,
+        )
+        if heartbeat.lease_expire_time is not None and heartbeat.lease_remaining is not None:
+            response.lease_expire_time.FromDatetime(heartbeat.lease_expire_time)
+            response.lease_remaining.FromTimedelta(heartbeat.lease_remaining)
+        return response
+
+    def CompleteTrial(
+        self, request: pb.CompleteTrialRequest, context: grpc.ServicerContext
+    ) -> pb.CompleteTrialResponse:
+        study_id, number = resource_names.trial_of(request.name, "name")
+        outcome = trial_codec.outcome_from_wire(request)
+        token = requests.lease_token_of(request.lease_token)
+        key = requests.request_key("CompleteTrial", study_id, request, context)
+        labels = decoding.labels_from_wire(request.labels, "labels")
+        ended = trial_lifecycle.complete_trial(self._app, study_id, number, token, outcome, key, labels)
+        return pb.CompleteTrialResponse(trial=_trial(ended))
+
+    def StopTrial(self, request: pb.StopTrialRequest, context: grpc.ServicerContext) -> pb.StopTrialResponse:
+        study_id, number = resource_names.trial_of(request.name, "name")
+        reason = decoding.text(request.reason, "reason", MAX_STOP_REASON)
+        key = requests.request_key("StopTrial", study_id, request, context)
+        return pb.StopTrialResponse(trial=_trial(trials.stop_trial(self._app, study_id, number, reason, key)))
+
+    def GetTrial(self, request: pb.GetTrialRequest, context: grpc.ServicerContext) -> pb.GetTrialResponse:
+        study_id, number = resource_names.trial_of(request.name, "name")
+        view = trials.get_trial(self._app, study_id, number, requests.is_full(request.view))
+        return pb.GetTrialResponse(trial=_trial_view(view))
+
+    def ListTrials(self, request: pb.ListTrialsRequest, context: grpc.ServicerContext) -> pb.ListTrialsResponse:
+        page = trials.list_trials(
+            self._app,
+            resource_names.study_id_of(request.parent, "parent"),
+            {trial_codec.trial_state_from_wire(s, f"states[{i}]") for i, s in enumerate(request.states)},
+            requests.number_token(request.page_token),
+            requests.page_size(request.page_size),
+            requests.is_full(request.view),
+        )
+        messages, is_truncated = requests.page_of(_trial_view(view) for view in page.trials)
+        after = page.trials[len(messages) - 1].trial.number if is_truncated else page.next_after
+        return pb.ListTrialsResponse(trials=messages, next_page_token="" if after is None else str(after))
+
+    def DeleteTrial(self, request: pb.DeleteTrialRequest, context: grpc.ServicerContext) -> pb.DeleteTrialResponse:
+        study_id, number = resource_names.trial_of(request.name, "name")
+        key = requests.request_key("DeleteTrial", study_id, request, context)
+        trials.delete_trial(self._app, study_id, number, key)
+        return pb.DeleteTrialResponse()
+
+    def GetBestTrials(
+        self, request: pb.GetBestTrialsRequest, context: grpc.ServicerContext
+    ) -> pb.GetBestTrialsResponse:
+        study_id = resource_names.study_id_of(request.parent, "parent")
+        best = best_trials.best_trials(self._app, study_id, requests.count_of(request.count, MAX_BEST))
+        return pb.GetBestTrialsResponse(trials=[_trial(trial) for trial in best])
+
+    def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:
+        study_id = resource_names.study_id_of(request.parent, "parent")
+        if not 1 <= len(request.configurations) <= MAX_CONFIGURATIONS:
+            count = len(request.configurations)
+            raise InvalidArgument.of("configurations", f"has {count}; give 1 to {MAX_CONFIGURATIONS}")
+        configurations = decoding.each(
+            request.configurations,
+            "configurations",
+            lambda c, at: search_space.configuration_from_wire(c.parameters, f"{at}.parameters"),
+        )
+        forecast = predict.predict(self._app, study_id, configurations, requests.timeout(context))
+        predictions = [trial_codec.forecast_to_wire(point) for point in forecast.points]
+        return pb.PredictResponse(
+            predictions=predictions, acquisition=forecast.acquisition, observation_count=forecast.observation_count
+        )
+
+    def PredictSlice(self, request: pb.PredictSliceRequest, context: grpc.ServicerContext) -> pb.PredictSliceResponse:
+        study_id = resource_names.study_id_of(request.parent, "parent")
+        query = insight_codec.slice_from_wire(request)
+        forecast = insight.predict_slice(self._app, study_id, query, requests.timeout(context))
+        return insight_codec.slice_to_wire(forecast, study_id)
+
+    def AnalyzeStudy(self, request: pb.AnalyzeStudyRequest, context: grpc.ServicerContext) -> pb.AnalyzeStudyResponse:
+        study_id = resource_names.study_id_of(request.name, "name")
+        analyses = insight.analyze(self._app, study_id, requests.timeout(context))
+        return insight_codec.analyses_to_wire(analyses, study_id)
+
+    def WatchStudy(
+        self, request: pb.WatchStudyRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.WatchStudyResponse]:
+        study_id = resource_names.study_id_of(request.name, "name")
+        if not self._watching.acquire(blocking=False):
+            raise LimitExceeded(
+                f"this server already has {MAX_WATCHES} WatchStudy streams, the maximum; end one, or retry later"
+            )
+        try:
+            is_listening = requests.is_listening(context, self._stopping.is_set)
+            full = requests.is_full(request.view)
+            for change in watch_study.watch_study(self._app, study_id, request.after_revision, full, is_listening):
+                yield _changes(change)
+        finally:
+            self._watching.release()
+
+
+def _study(view: StudyView) -> study_pb2.Study:
+    return study.study_to_wire(view)
+
+
+def _trial(trial: Trial) -> trial_pb2.Trial:
+    return trial_codec.trial_to_wire(trial, None, token_visible=False)
+
+
+def _trial_view(view: TrialView) -> trial_pb2.Trial:
+    return trial_codec.trial_to_wire(view.trial, view.measurements, token_visible=False)
+
+
+def _suggest_response(result: SuggestResult) -> pb.SuggestTrialsResponse:
+    delay = None
+    if result.retry_delay is not None:
+        delay = Duration()
+        delay.FromTimedelta(result.retry_delay)
+    trial_messages = [trial_codec.trial_to_wire(trial, None, token_visible=True) for trial in result.trials]
+    return pb.SuggestTrialsResponse(trials=trial_messages, shortfall=SHORTFALLS[result.shortfall], retry_delay=delay)
+
+
+def _changes(change: StudyChanges) -> pb.WatchStudyResponse:
+    now = Timestamp()
+    now.GetCurrentTime()
+    return pb.WatchStudyResponse(
+        study=_study(change.study),
+        trials=[_trial_view(view) for view in change.trials],
+        deleted_trials=change.deleted,
+        revision=change.revision,
+        send_time=now,
+    )

@@ -1,0 +1,50 @@
+"""The storage backends by the schemes of their addresses, as `--storage` gives them."""
+
+from importlib.metadata import entry_points
+
+from bo_service.application.ports import Store
+from bo_service.domain.errors import StartupError
+from bo_service.storage.backend import Backend
+from bo_service.storage.memory import MemoryBackend
+from bo_service.storage.postgresql import PostgresBackend
+from bo_service.storage.sqlite import SqliteBackend
+
+ENTRY_POINTS = "bo_service.storage"
+"""Group in which installed packages name their backends, by scheme."""
+FORMS = "sqlite:///FILE, such as sqlite:///bo.db, postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or memory:"
+_backends: dict[str, Backend] = {
+    "memory": MemoryBackend(),
+    "postgres": PostgresBackend(),
+    "postgresql": PostgresBackend(),
+    "sqlite": SqliteBackend(),
+}
+
+
+def register(scheme: str, backend: Backend) -> None:
+    """Let a backend open the addresses that begin with `scheme:`, in this process."""
+    _backends[scheme] = backend
+
+
+def backend_of(address: str) -> Backend:
+    """Return the backend of an address.
+
+    Raises:
+        StartupError: No backend has this scheme.
+    """
+    scheme, colon, _ = address.partition(":")
+    if colon and scheme not in _backends:
+        for entry_point in entry_points(group=ENTRY_POINTS, name=scheme):
+            register(scheme, entry_point.load()())
+    if not colon or scheme not in _backends:
+        shown = f"{scheme}://…" if "://" in address else repr(address)  # what follows may hold a password
+        raise StartupError(f"--storage: is {shown}; give {FORMS}")
+    return _backends[scheme]
+
+
+def open_store(address: str) -> Store:
+    """Open the store of an address, which is to be closed.
+
+    Raises:
+        StartupError: It can't be opened.
+    """
+    return backend_of(address).open(address)

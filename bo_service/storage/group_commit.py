@@ -1,0 +1,225 @@
+"""Group commit: transactions that wait while another is made are committed together with it, in one sync.
+
+A sync takes longer than all the rest. Whoever ends a transaction while others wait leaves the commit to the next of
+them, and returns when that is done; alone, nobody waits for anything.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from bo_service.application.deadlines import within
+from bo_service.domain.errors import StorageUnavailable
+from bo_service.fair_lock import FairLock
+from bo_service.storage.errors import indeterminate_commit, no_turn
+from bo_service.storage.identity_map import IdentityMap
+from bo_service.storage.statements import CompiledStatement
+from bo_service.storage.unit_of_work import SqlUnitOfWork
+
+WAIT_TIMEOUT_S = 60.0
+"""For the transactions before, where no call waits."""
+MAX_GROUP_S = 0.005
+"""A group that is older takes in no more: its first transaction waits for the last one's commit."""
+_SAVEPOINT, _RELEASE = CompiledStatement(text("SAVEPOINT part")), CompiledStatement(text("RELEASE part"))
+_ROLL_BACK = CompiledStatement(text("ROLLBACK TO part"))
+_VERSION = CompiledStatement(text("PRAGMA data_version"))
+"""Changes whenever another connection has written."""
+
+
+class _CommitGroup:
+    """Transactions that are committed together or not at all."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._driver: Any = connection.connection.driver_connection
+        self.transaction = connection.begin()
+        self.began = time.monotonic()
+        self.is_empty = True
+        self.on_commit: list[Callable[[], None]] = []
+        self._done = threading.Lock()
+        """Held until the end. Those who wait for it pass it one after the other, so as not to wake all at once."""
+        self._done.acquire()
+        self.error: Exception | None = None
+
+    def begin_savepoint(self) -> None:
+        """Begin another transaction, which can be undone alone."""
+        _SAVEPOINT.execute(self.connection)
+
+    def release_savepoint(self) -> None:
+        """Make that transaction part of the group."""
+        _RELEASE.execute(self.connection)
+
+    def roll_back_to_savepoint(self) -> SQLAlchemyError | None:
+        """Undo that transaction alone, or return why it can't be: SQLite undoes everything where the disk is full."""
+        try:
+            _ROLL_BACK.execute(self.connection)
+            _RELEASE.execute(self.connection)
+        except SQLAlchemyError as error:
+            return error
+        return None
+
+    def commit(self, check_written: Callable[[], None]) -> None:
+        """Commit what there is, and check the file before anybody hears of it."""
+        try:
+            self.transaction.commit()
+        except Exception as error:
+            self.error = error  # raised for every member by `wait_durable`
+            self._driver.rollback()  # SQLite may have kept the transaction open
+            self.connection.close()
+        else:
+            for act in self.on_commit:
+                act()
+            try:
+                check_written()
+            except StorageUnavailable as error:
+                self.error = error
+        finally:
+            self._done.release()
+
+    def wait_durable(self, own_error: BaseException | None) -> None:
+        """Wait for the commit: what a transaction wrote, or read and refused, is durable before its caller hears of it.
+
+        Raises:
+            StorageUnavailable: The group commit failed for a reason other than `own_error`, this transaction's own, or
+                the file was lost.
+        """
+        if not self._done.acquire(timeout=within(WAIT_TIMEOUT_S)):
+            raise indeterminate_commit(TimeoutError("the disk doesn't answer"))
+        self._done.release()
+        if isinstance(self.error, StorageUnavailable):
+            raise StorageUnavailable(self.error.message) from self.error
+        if self.error is not None and self.error is not own_error:
+            raise indeterminate_commit(self.error) from self.error
+
+    def roll_back(self, error: Exception | None) -> None:
+        """Undo everything, because of an error."""
+        self.error = error
+        try:
+            self.transaction.rollback()
+        finally:
+            self.connection.close()
+            self._done.release()
+
+
+class Guard(Protocol):
+    """Looks at the file before and after each group, while nobody else of this process writes it."""
+
+    def before(self) -> bool:
+        """Return whether somebody else has written the file, so that nothing read before is certain any more.
+
+        Raises:
+            StorageUnavailable: It is no sound database any more, or can't be written.
+        """
+
+    def check_written(self) -> None:
+        """Make sure that a group that was committed can be found again.
+
+        Raises:
+            StorageUnavailable: The file was deleted, moved or replaced.
+        """
+
+    def after(self) -> None:
+        """Note that the group has ended."""
+
+
+class GroupCommit:
+    """The transactions of one connection, which are made one at a time."""
+
+    def __init__(self, engine: Engine, guard: Guard) -> None:
+        self._engine = engine
+        self._guard = guard
+        self._lock = FairLock()
+        self._group: _CommitGroup | None = None
+        self._connection: Connection | None = None
+        self._stored = IdentityMap()
+        self._version: object = None
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self, study_id: str | None) -> Iterator[SqlUnitOfWork]:
+        """Open a transaction: all of it is kept or, after an exception, nothing. It is durable once the block ends.
+
+        Studies take turns: a study with a thousand transactions holds up another's by one, and by their commit.
+        """
+        group = None
+        try:
+            with self._locked(study_id or ""):
+                group = self._group = self._group or self._begin()
+                yield from self._member(group)
+        finally:
+            if group is not None:
+                group.wait_durable(sys.exception())
+
+    def _begin(self) -> _CommitGroup:
+        if self._guard.before():  # nothing is remembered then
+            self._stored.clear()
+            self.close()
+            self._engine.dispose()
+            self._connection = None
+        return _CommitGroup(self._connect())
+
+    def _connect(self) -> Connection:
+        """Return the connection, kept from group to group until something goes wrong."""
+        if self._connection is None or self._connection.closed:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _member(self, group: _CommitGroup) -> Iterator[SqlUnitOfWork]:
+        work = SqlUnitOfWork(group.connection, self._stored)
+        try:
+            if group.is_empty:
+                self._notice_others(group.connection)
+                yield work
+            else:
+                group.begin_savepoint()
+                yield work
+                group.release_savepoint()
+        except BaseException as error:
+            self._stored.clear()
+            failure = error if isinstance(error, SQLAlchemyError) else None
+            obstacle = None if group.is_empty else group.roll_back_to_savepoint()
+            if group.is_empty or obstacle is not None:
+                self._group = None
+                group.roll_back(failure or obstacle)  # raised for those before it in the group
+                self._guard.after()
+            else:
+                self._finish_or_hand_over(group)
+            raise
+        group.is_empty = False
+        group.on_commit += work.committed
+        self._finish_or_hand_over(group)
+
+    def _notice_others(self, connection: Connection) -> None:
+        """Drop what was stored where another program has written."""
+        version = _VERSION.fetch_first(connection)
+        if version != self._version:
+            self._stored.clear()
+            self._version = version
+
+    def _finish_or_hand_over(self, group: _CommitGroup) -> None:
+        """Leave the commit to the next transaction that waits, if there is one and time for it."""
+        if time.monotonic() - group.began > MAX_GROUP_S or not self._lock.reserve_next():
+            self._group = None
+            group.commit(self._guard.check_written)
+            self._guard.after()
+            if group.error is not None:
+                self._stored.clear()
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._lock.hold(key, within(WAIT_TIMEOUT_S)))
+            except TimeoutError as error:
+                raise no_turn("other transactions are being written") from error
+            yield

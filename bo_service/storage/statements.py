@@ -1,0 +1,145 @@
+"""SQL statements that are compiled once for each dialect and go straight to the driver, for what every call does.
+
+SQLAlchemy's own way to the driver costs several times what SQLite takes to answer. Its knowledge is kept: the SQL of
+each dialect, how values are stored, the pool and the exceptions.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Executable, SelectBase, Table
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
+
+Conversion = Callable[[Any], Any]
+"""Converts a value on its way to the database or from there."""
+Insert = Callable[[Table], Any]
+"""The dialect's `insert`, which knows ON CONFLICT."""
+NO_VALUES: Mapping[str, Any] = {}
+
+
+class CompiledStatement:
+    """A statement without lists that grow; its values are given by the names of its parameters and columns."""
+
+    def __init__(self, statement: Executable, columns: Sequence[str] = ()) -> None:
+        """Keep the statement.
+
+        Args:
+            statement: What is compiled at its first use with a dialect.
+            columns: Columns that an insert or update sets, unless the statement names them.
+        """
+        self._statement = statement
+        self._columns = columns
+        self._forms: dict[type[Dialect], _DialectForm] = {}
+
+    def fetch_all(self, connection: Connection, values: Mapping[str, Any] = NO_VALUES) -> list[Any]:
+        """Return the rows of a query, as tuples."""
+        return self.send(connection, values)()
+
+    def send(self, connection: Connection, values: Mapping[str, Any] = NO_VALUES) -> Callable[[], list[Any]]:
+        """Send a query and return what fetches its rows: within a pipeline nothing is waited for until then."""
+        form = self._form(connection.dialect)
+        cursor = call_driver(connection, lambda driver: driver.execute(form.sql, form.encode(values)))
+        return lambda: form.decode(call_driver(connection, lambda _: cursor.fetchall()))
+
+    def fetch_first(self, connection: Connection, values: Mapping[str, Any] = NO_VALUES) -> Any:
+        """Return the first row of a query, or None."""
+        rows = self.fetch_all(connection, values)
+        return rows[0] if rows else None
+
+    def execute(self, connection: Connection, values: Mapping[str, Any] = NO_VALUES) -> None:
+        """Run a statement that returns no rows."""
+        form = self._form(connection.dialect)
+        call_driver(connection, lambda driver: driver.execute(form.sql, form.encode(values)))
+
+    def execute_many(self, connection: Connection, values: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement that returns no rows with each of these values."""
+        form = self._form(connection.dialect)
+        rows = [form.encode(each) for each in values]
+        if len(rows) == 1:
+            call_driver(connection, lambda driver: driver.execute(form.sql, rows[0]))
+        else:
+            call_driver(connection, lambda driver: driver.cursor().executemany(form.sql, rows))
+
+    def _form(self, dialect: Dialect) -> "_DialectForm":
+        form = self._forms.get(type(dialect))
+        if form is None:
+            form = self._forms[type(dialect)] = _DialectForm(self._statement, self._columns, dialect)
+        return form
+
+
+class _DialectForm:
+    """A statement in one dialect."""
+
+    def __init__(self, statement: Any, columns: Sequence[str], dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=list(columns) or None)
+        self.sql = str(compiled)
+        bound = {name: parameter for parameter, name in compiled.bind_names.items()}
+        encoders = {name: p.type.dialect_impl(dialect).bind_processor(dialect) for name, p in bound.items()}
+        self._is_positional = compiled.positiontup is not None
+        self._encoders: list[tuple[str, Conversion | None]] = [(n, encoders[n]) for n in compiled.positiontup or bound]
+        self._constants = {name: parameter.value for name, parameter in bound.items() if not parameter.required}
+        results = statement.selected_columns if isinstance(statement, SelectBase) else ()
+        decoders = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in results]
+        self._decoders: list[tuple[int, Conversion]] = [(i, d) for i, d in enumerate(decoders) if d is not None]
+
+    def encode(self, values: Mapping[str, Any]) -> Any:
+        """Return the values as the driver takes them."""
+        every = {**self._constants, **values} if self._constants else values
+        if self._is_positional:
+            return [every[name] if encode is None else encode(every[name]) for name, encode in self._encoders]
+        return {name: every[name] if encode is None else encode(every[name]) for name, encode in self._encoders}
+
+    def decode(self, rows: list[Any]) -> list[Any]:
+        """Return the rows with the domain's values."""
+        return [self._decode_row(row) for row in rows] if self._decoders else rows
+
+    def _decode_row(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        values = list(row)
+        for i, decode in self._decoders:
+            values[i] = decode(values[i])
+        return tuple(values)
+
+
+@lru_cache
+def upsert(insert: Insert, table: Table, columns: Sequence[str]) -> CompiledStatement:
+    """Return the statement that inserts a row with these columns, or replaces the one with the same primary key."""
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    rest = {name: statement.excluded[name] for name in columns if name not in keys}
+    return CompiledStatement(statement.on_conflict_do_update(index_elements=keys, set_=rest), columns)
+
+
+@lru_cache
+def insert_new(insert: Insert, table: Table) -> CompiledStatement:
+    """Return the statement that inserts a row unless there is one with its primary key."""
+    return CompiledStatement(insert(table).on_conflict_do_nothing(), table.c.keys())
+
+
+def call_driver(connection: Connection, act: Callable[[Any], Any]) -> Any:
+    """Return what `act` does with the driver's connection. Raises SQLAlchemy's exceptions, as SQLAlchemy does."""
+    driver, dialect = connection.connection.driver_connection, connection.dialect
+    errors: Any = dialect.loaded_dbapi
+    try:
+        return act(driver)
+    except errors.Error as error:
+        is_disconnected = dialect.is_disconnect(error, driver, None) or _ends_session(error)
+        if is_disconnected:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            None, None, error, errors.Error, connection_invalidated=is_disconnected, dialect=dialect
+        ) from error
+
+
+def _ends_session(error: BaseException) -> bool:
+    """Return whether PostgreSQL says that it closes the connection, which the socket may show later, or never.
+
+    The driver may have raised another error since, as it left the pipeline that the message came in.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if getattr(getattr(cause, "diag", None), "severity_nonlocalized", None) in ("FATAL", "PANIC"):
+            return True
+        cause = cause.__context__
+    return False

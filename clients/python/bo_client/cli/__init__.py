@@ -1,0 +1,1 @@
+"""The command `bo`: its subcommands, and the display and export of studies."""

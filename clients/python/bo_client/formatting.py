@@ -1,0 +1,87 @@
+"""Formatting of values, configurations and metrics for tables, figures and pages."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from bo_client.models import Attempt, Metric, StudyInfo, Trial, TrialState
+from bo_client.parameters import Value
+from bo_client.space import SearchSpace
+
+
+def short(value: Value) -> str:
+    """Return a value with up to five digits."""
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def in_order(parameters: Mapping[str, Value], space: SearchSpace) -> dict[str, Value]:
+    """Return the configuration in the order of the space."""
+    return {name: parameters[name] for name in space.names if name in parameters}
+
+
+def assignments(parameters: Mapping[str, Value]) -> str:
+    """Return a configuration as name=value name=value …."""
+    return " ".join(f"{name}={short(value)}" for name, value in parameters.items())
+
+
+def with_unit(metric: Metric) -> str:
+    """Return the metric's name, with its unit if it has one."""
+    return f"{metric.name} ({metric.unit})" if metric.unit else metric.name
+
+
+def heading(metric: Metric) -> str:
+    """Return a metric's name, with its bound if it has one."""
+    if metric.role != "constraint" or metric.bound is None:
+        return metric.name
+    return f"{metric.name} {'≤' if metric.goal == 'minimize' else '≥'} {metric.bound:g}"
+
+
+def goals(info: StudyInfo) -> str:
+    """Return the goals as text: `minimize loss (nats), minimize size, latency at most 50 ms`."""
+    bounds = (
+        f"{m.name} at {'most' if m.goal == 'minimize' else 'least'} {m.bound:g} {m.unit}".rstrip() for m in info.limits
+    )
+    return ", ".join([*(f"{m.goal} {with_unit(m)}" for m in info.objectives), *bounds])
+
+
+def progress(info: StudyInfo) -> str:
+    """Return the progress: `7 of 24`, or `7` without a limit."""
+    return f"{info.ended} of {info.max_trials}" if info.max_trials else str(info.ended)
+
+
+def nothing_yet(info: StudyInfo) -> str:
+    """Return why there is no best trial."""
+    paused = sum(count for state, count in info.counts.items() if state is TrialState.PAUSED)
+    waiting = f"; {paused} {'is' if paused == 1 else 'are'} paused, without a final measurement" if paused else ""
+    return f"no trial has a result{' within the bounds' if info.limits else ''} yet{waiting}"
+
+
+def duration(trial: Trial) -> float | None:
+    """Return the seconds of the last attempt; None if it has not ended."""
+    if trial.start_time is None or trial.end_time is None:
+        return None
+    return (trial.end_time - trial.start_time).total_seconds()
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as h:mm:ss."""
+    return str(timedelta(seconds=max(0, round(seconds))))
+
+
+def attempt_line(attempt: Attempt) -> str:
+    """Return an attempt as text: `attempt 1 by host:7  2026-11-29 12:00:00 to 12:00:10 UTC  failed: CRASHED: why`."""
+    begun = f"{attempt.start_time:%Y-%m-%d %H:%M:%S}" if attempt.start_time else "?"
+    ended = f"{attempt.end_time:%Y-%m-%d %H:%M:%S}" if attempt.end_time else ("" if attempt.start_time else "?")
+    how = attempt.outcome.lower() if attempt.outcome else ("running" if attempt.start_time and not ended else "")
+    why = f": {attempt.failure.reason.value} {attempt.failure.message}" if attempt.failure else ""
+    line = f"attempt {attempt.number} by {attempt.worker_id}  {begun} to {ended or 'now'} UTC  {how}{why}"
+    return one_line(line)
+
+
+def one_line(text: str) -> str:
+    """Return the text in one line, without control characters."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Return the text without control characters other than line breaks, which could control a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

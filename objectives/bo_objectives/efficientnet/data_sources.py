@@ -1,0 +1,271 @@
+"""Image sources: the bundled set, a folder with a subfolder for each class, an .npz, or `tfds:NAME`."""
+
+import hashlib
+import importlib.util
+import io
+import logging
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bo_objectives.efficientnet import arrays, folder_layout
+from bo_objectives.efficientnet.data import TRAIN, Images, Remark, check_classes, printable
+from bo_objectives.efficientnet.decoding import Decoded, Decoder, ImageSource, Peaks, digest
+from bo_objectives.efficientnet.rgb import depth_of, eight_of, read, resized
+from bo_objectives.errors import SetupError
+
+logger = logging.getLogger("bo_objectives")
+
+EMOJI = "emoji"
+TFDS = "tfds:"
+MIN_COUNT_TO_LOG = 5000
+"""Number of images from which the start of reading is logged."""
+
+
+def load(data: str, image_size: int, decoder: Decoder | None = None) -> Images:
+    """Load all images of a source, in an order that does not depend on the machine.
+
+    Args:
+        data: the source.
+        image_size: side in pixels.
+        decoder: decodes the images; by default a new one.
+
+    Raises:
+        SetupError: the source is missing, or has an unsupported layout.
+    """
+    check(data)
+    decoder = decoder or Decoder()
+    if data == EMOJI:
+        with (resources.files("bo_objectives.efficientnet") / "data_files" / "emoji.zip").open("rb") as archive:
+            return _from_archive(archive, image_size, decoder)
+    if data.startswith(TFDS):
+        return _from_tfds(data.removeprefix(TFDS), image_size)
+    path = Path(data).expanduser()
+    return _from_folder(path, image_size, decoder) if path.is_dir() else arrays.load(path, image_size)
+
+
+def check(data: str) -> None:
+    """Check that a source exists, without reading images.
+
+    Raises:
+        SetupError: it is missing, or has an unsupported layout.
+    """
+    if data == EMOJI:
+        return
+    if data.startswith(TFDS):
+        if importlib.util.find_spec("tensorflow_datasets") is None:
+            raise SetupError(f"data is {data!r}, which needs TensorFlow Datasets: pip install tensorflow-datasets")
+        return
+    path = Path(data).expanduser()
+    if path.is_dir():
+        layout = folder_layout.find(path)
+        images = layout.images()
+        labels = np.array([layout.classes.index(name) for _, name, _ in images])
+        try:
+            check_classes(
+                labels, layout.classes, given_parts=() if "" in layout.parts else [part for part, _, _ in images]
+            )
+        except SetupError as error:
+            raise SetupError(f"{printable(str(layout.root))}: {error}") from error
+    elif not path.is_file():
+        raise SetupError(f"data is {data!r}, which doesn't exist; give emoji, a folder, an .npz file, or tfds:NAME")
+    elif path.suffix.lower() != ".npz":
+        raise SetupError(f"data is {data!r}; of files, only .npz is read; or {folder_layout.LAYOUTS}")
+
+
+def is_downloaded(data: str) -> bool:
+    """Return whether loading the source may download it, and needs TensorFlow."""
+    return data.startswith(TFDS)
+
+
+def contents(data: str) -> str | None:
+    """Return a text that identifies the content of a folder or file; None for a source identified by its name.
+
+    A folder is identified by its classes and the names of its images, an .npz by the checksums of its arrays, as the
+    path may differ between machines.
+
+    Raises:
+        SetupError: as in `check`.
+    """
+    check(data)
+    if data == EMOJI or data.startswith(TFDS):
+        return None
+    path = Path(data).expanduser()
+    if path.is_dir():
+        layout = folder_layout.find(path)
+        names = [file.relative_to(layout.root).as_posix() for _, _, file in layout.images()]
+        return f"{len(layout.classes)} classes, {len(names)} images, {_digest(names)}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f".npz, {_digest([f'{entry.filename} {entry.CRC}' for entry in archive.infolist()])}"
+    except (OSError, zipfile.BadZipFile) as error:
+        raise SetupError(f"{path} can't be read as an .npz of plain arrays ({error})") from error
+
+
+def _digest(names: list[str]) -> str:
+    return f"sha256 {hashlib.sha256(chr(10).join(sorted(names)).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+
+
+def _from_folder(folder: Path, image_size: int, decoder: Decoder) -> Images:
+    layout = folder_layout.find(folder)
+    images = layout.images()
+    pictures = [ImageSource(str(p), _stamp(p), partial(_decoded, p, str(p), image_size)) for _, _, p in images]
+    given_parts = () if "" in layout.parts else tuple(part for part, _, _ in images)
+    return _images(
+        [name for _, name, _ in images], layout.classes, pictures, image_size, decoder, given_parts, layout.remarks
+    )
+
+
+def _stamp(path: Path) -> str:
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _from_archive(archive: IO[bytes], image_size: int, decoder: Decoder) -> Images:
+    with zipfile.ZipFile(archive) as content:
+        names = sorted(content.namelist())
+        files = {name: content.read(name) for name in names}
+    pictures = [
+        ImageSource(name, str(zlib.crc32(file)), partial(_decoded, io.BytesIO(file), name, image_size))
+        for name, file in files.items()
+    ]
+    labels = [name.split("/")[0] for name in names]
+    return _images(labels, tuple(sorted(set(labels))), pictures, image_size, decoder)
+
+
+def _images(
+    labels: list[str], classes: tuple[str, ...], pictures: list[ImageSource], image_size: int, decoder: Decoder,
+    given_parts: tuple[str, ...] = (), remarks: tuple[Remark, ...] = (),
+) -> Images:  # fmt: skip
+    if len(pictures) > MIN_COUNT_TO_LOG:
+        logger.info("reading %d images", len(pictures))
+    pixels, digests, peaks = decoder(pictures, image_size)
+    bits, more_remarks = _depth(peaks, given_parts)
+    if 8 <= bits < 16 and peaks.any():
+        pixels, digests, _ = decoder(pictures, image_size, bits)
+    skipped = tuple(picture.name for picture, digest in zip(pictures, digests, strict=True) if not digest)
+    if skipped:
+        unreadable = [i for i, digest in enumerate(digests) if not digest]
+        _warn_skipped(Counter(labels[i] for i in unreadable), Counter(labels), skipped)
+        if given_parts:
+            _check_left(Counter(given_parts[i] for i in unreadable), Counter(given_parts))
+        _check_left(Counter(labels[i] for i in unreadable), Counter(labels))
+    places = {name: i for i, name in enumerate(classes)}
+    readable = np.flatnonzero(digests)
+    return Images(
+        pixels, np.array([places[labels[i]] for i in readable], np.int64), classes, skipped, digests[readable],
+        tuple(given_parts[i] for i in readable) if given_parts else (),
+        tuple(pictures[i].name for i in readable), (*remarks, *more_remarks), bits,
+    )  # fmt: skip
+
+
+def _depth(peaks: Peaks, given_parts: Sequence[str]) -> tuple[int, tuple[Remark, ...]]:
+    """Return how many bits the images have, as the training images show, and what is to be said of it.
+
+    Args:
+        peaks: (n,) the largest value of each image with 16 bits, 0 for others.
+        given_parts: (n,) the part of each image; empty without a given split.
+    """
+    if not peaks.any():
+        return 8, ()
+    is_train = np.array([part == TRAIN for part in given_parts]) if given_parts else np.ones(len(peaks), np.bool_)
+    highest = int(peaks[is_train].max(initial=0)) or int(peaks.max())
+    bits = depth_of(highest)
+    remarks = [(logging.INFO, arrays.depth_words(f"{int((peaks > 0).sum())} images have 16 bits", highest, bits))]
+    beyond = int((peaks >= 1 << bits).sum())
+    if beyond:
+        remarks.append((
+            logging.WARNING,
+            f"{beyond} images of validation or test have larger values (up to {int(peaks.max())}), which become white",
+        ))  # fmt: skip
+    return bits, tuple(remarks)
+
+
+def _warn_skipped(skipped: Counter[str], counts: Counter[str], names: tuple[str, ...]) -> None:
+    of = ", ".join(f"{printable(label)} {count} of {counts[label]}" for label, count in skipped.most_common(10))
+    message = f"{len(names)} pictures can't be read and are left out ({of}), the first: {printable(names[0])}"
+    logger.warning("%s", message)
+
+
+def _check_left(skipped: Counter[str], counts: Counter[str]) -> None:
+    """Raise SetupError if no image of a class or of a given part could be read."""
+    empty = [f"{printable(name)} ({count})" for name, count in skipped.items() if count == counts[name]]
+    if empty:
+        raise SetupError(f"no picture can be read of {', '.join(empty)}: repair the pictures, or remove the folder")
+
+
+def _decoded(file: Path | IO[bytes], name: str, image_size: int, bits: int) -> Decoded:
+    try:
+        picture, peak = read(file, bits)
+        return resized(picture, image_size), digest(np.asarray(picture)), peak
+    except Exception as error:  # Pillow raises errors of many types for damaged files
+        why = str(error) or type(error).__name__
+        raise SetupError(f"{printable(name)} can't be read as an image ({why}); repair or remove it") from error
+
+
+def _from_tfds(name: str, image_size: int) -> Images:
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder(name)
+    features = builder.info.features
+    if not {"image", "label"} <= set(features):
+        raise SetupError(f"data is 'tfds:{name}', which has {', '.join(features)}; it needs image and label")
+    builder.download_and_prepare()
+    used = _tfds_parts(list(builder.info.splits))
+
+    def read_split(split: str) -> Iterable[tuple[Any, Any]]:
+        return tfds.as_numpy(builder.as_dataset(split=split, as_supervised=True))
+
+    bits = _tfds_bits(image for split, part in used.items() if part in ("", TRAIN) for image, _ in read_split(split))
+    examples = [
+        (part, image, int(label))
+        for split, part in used.items()
+        for image, label in _resized(read_split(split), image_size, bits)
+    ]
+    names = np.array(features["label"].names)
+    labels, classes = arrays.indices(np.array([label for _, _, label in examples]), "label", names)
+    pixels, digests = zip(*(decoded for _, decoded, _ in examples), strict=True)
+    where = tuple(f"image {i}" for i in range(len(examples)))
+    given_parts = tuple(part for part, _, _ in examples if part)
+    return Images(
+        np.stack(pixels), labels, classes, digests=np.array(digests, np.uint64), given_parts=given_parts, names=where,
+        bits=bits,
+    )  # fmt: skip
+
+
+def _tfds_parts(splits: list[str]) -> dict[str, str]:
+    """Return TensorFlow Datasets split → part; all splits together, as "", without a usable split."""
+    parts = {split: part for split in splits if (part := folder_layout.part_named(split))}
+    if TRAIN not in parts.values() or len(set(parts.values())) < 2 or len(set(parts.values())) < len(parts):
+        return {"all": ""}
+    rest = sorted(set(splits) - set(parts))
+    if rest:
+        logger.warning("ignored the splits %s, which are neither train nor validation nor test", ", ".join(rest))
+    return parts
+
+
+def _tfds_bits(images: Iterable[Any]) -> int:
+    """Return how many bits images of 16 have, as the training images show; 8 for others, which end the reading."""
+    highest = 0
+    for image in images:
+        if image.dtype != np.uint16:
+            return 8
+        highest = max(highest, int(image.max(initial=0)))
+    return depth_of(highest)
+
+
+def _resized(
+    examples: Iterable[tuple[Any, Any]], image_size: int, bits: int
+) -> Iterator[tuple[tuple[NDArray[np.uint8], int], Any]]:
+    """Yield decoded images one at a time, as their sizes may differ."""
+    for image, label in examples:
+        eight = eight_of(image, bits) if image.dtype == np.uint16 else image
+        yield arrays.decoded(eight[None], "image", image_size), label

@@ -1,0 +1,121 @@
+"""A summary of the data, logged before the first trial: classes, parts, copies, ignored files."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bo_objectives.efficientnet import data, data_sources
+from bo_objectives.efficientnet.data import TEST, TRAIN, VALIDATION, Images, Remark, printable
+from bo_objectives.efficientnet.decoding import Decoder
+from bo_objectives.errors import SetupError
+
+logger = logging.getLogger("bo_objectives")
+
+MAX_CLASSES = 20
+MAX_EXAMPLES = 3
+
+
+def inspect(source: str, fold: int, image_size: int, decoder: Decoder) -> None:
+    """Read every image once and log a summary.
+
+    Args:
+        source: the image source.
+        fold: the fold that validates.
+        image_size: side in pixels.
+        decoder: decodes the images.
+
+    Raises:
+        SetupError: an image cannot be read, a class is too small, or a fold is set although validation is given.
+    """
+    shown = printable(source)
+    try:
+        images = data_sources.load(source, image_size, decoder)
+    except OSError as error:
+        raise SetupError(f"the images of {shown} can't be read or kept on disk ({error}); repair this") from error
+    if fold and VALIDATION in images.given_parts:
+        raise SetupError(
+            f"option fold is {fold}, and {shown} has a validation part of its own, which is used in every fold: leave "
+            "fold at 0, or remove that part"
+        )
+    log_summary(source, fold, images)
+
+
+def log_summary(source: str, fold: int, images: Images) -> None:
+    """Log the classes, the images by part and class, copies, and what was ignored or assumed.
+
+    Raises:
+        SetupError: a class is too small.
+    """
+    try:
+        data.check_classes(images.labels, images.classes, images.first, images.given_parts)
+    except SetupError as error:
+        raise SetupError(f"{printable(source)}: {error}") from error
+    places = data.split_indices(images.labels, fold, images.first, images.given_parts)
+    for level, text in [*_parts(source, fold, images, places), *images.remarks, *_copies(images)]:
+        logger.log(level, "%s", text)
+
+
+def _parts(source: str, fold: int, images: Images, places: dict[str, NDArray[np.int64]]) -> Iterator[Remark]:
+    names = ", ".join(map(printable, images.classes[:MAX_CLASSES]))
+    more = f" and {len(images.classes) - MAX_CLASSES} more" if len(images.classes) > MAX_CLASSES else ""
+    yield (
+        logging.INFO,
+        f"data {printable(source)}: {len(images)} images of {len(images.classes)} classes: {names}{more}",
+    )
+    for part, chosen in places.items():
+        how = (
+            "given"
+            if part in images.given_parts
+            else f"split by class, fold {fold}"
+            if part != TEST
+            else "split by class"
+        )
+        counts = np.bincount(images.labels[chosen], minlength=len(images.classes))
+        yield logging.INFO, f"{part} ({how}): {len(chosen)} images: {_counted(images.classes, counts)}"
+
+
+def _counted(classes: Sequence[str], counts: Iterable[int]) -> str:
+    """Return the counts by class, or only their range if there are many."""
+    numbers = list(counts)
+    if len(numbers) > MAX_CLASSES:
+        return f"{min(numbers)} to {max(numbers)} of each class"
+    return ", ".join(f"{printable(name)} {n}" for name, n in zip(classes, numbers, strict=True))
+
+
+def _copies(images: Images) -> Iterator[Remark]:
+    first = images.first
+    copies = np.flatnonzero(first != np.arange(len(images)))
+    if not len(copies):
+        return
+    message = f"{len(copies)} images are copies of others, equal in every pixel ({_examples(images, copies, first)})"
+    yield logging.WARNING, f"{message}; a picture and its copies are always in one part of the split"
+    mislabeled = copies[images.labels[copies] != images.labels[first[copies]]]
+    if len(mislabeled):
+        message = f"{len(mislabeled)} of these are in different classes ({_examples(images, mislabeled, first)})"
+        yield logging.WARNING, f"{message}: one of the labels must be wrong; correct or remove them"
+    for part, leaked in data.leaks(first, images.given_parts).items():
+        if len(leaked):
+            later = "validation or test" if part == TRAIN else "test"
+            message = f"LEAKAGE in the given split: {len(leaked)} images of {part} are in {later}, too"
+            yield logging.WARNING, f"{message} ({_leaks(images, leaked)}); they are left out of {part}"
+
+
+def _examples(images: Images, copies: NDArray[np.int64], first: NDArray[np.int64]) -> str:
+    pairs = [f"{_name(images, first[i])} = {_name(images, i)}" for i in copies[:MAX_EXAMPLES]]
+    return "; ".join(pairs) + ("; …" if len(copies) > MAX_EXAMPLES else "")
+
+
+def _leaks(images: Images, leaked: NDArray[np.int64]) -> str:
+    order = {part: i for i, part in enumerate(data.PARTS)}
+    given_parts = np.array([order[part] for part in images.given_parts])
+    pairs = []
+    for i in leaked[:MAX_EXAMPLES]:
+        same = np.flatnonzero(images.first == images.first[i])
+        pairs.append(f"{_name(images, i)} = {_name(images, same[given_parts[same].argmax()])}")
+    return "; ".join(pairs) + ("; …" if len(leaked) > MAX_EXAMPLES else "")
+
+
+def _name(images: Images, index: int) -> str:
+    return printable(images.names[index]) if images.names else f"image {index}"

@@ -1,1 +1,0 @@
-"""Workers as actors on a Ray cluster: `bo-worker ray`. Ray is loaded when the command runs."""

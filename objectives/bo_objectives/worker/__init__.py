@@ -1,1 +1,0 @@
-"""The worker: takes trials from a server, evaluates them in processes that may die, and reports."""

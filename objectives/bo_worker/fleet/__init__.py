@@ -1,0 +1,1 @@
+"""Workers as actors on a Ray cluster: `bo-worker ray`. Ray is imported when the command runs."""
