@@ -22,7 +22,7 @@ from bo_service.application.quasi_random_pool import QuasiRandomPool
 from bo_service.application.snapshot import StudyDelta, StudySnapshot, is_same_incarnation
 from bo_service.application.warm_start import sources_from
 from bo_service.domain.errors import BoError, NotFound, StorageUnavailable
-from bo_service.domain.study import Algorithm, Study, StudyState
+from bo_service.domain.study import Study, StudyState
 from bo_service.domain.trial import TrialState
 from bo_service.optimizer.inputs import HyperparametersByDigest, OptimizerInput, Suggestion
 
@@ -144,7 +144,7 @@ class StudySession:
         snapshot = None if self._is_outdated else self._snapshot
         if snapshot is None or snapshot.study.spec.suggestion.warm_start_studies:
             return None
-        return snapshot if _is_quasi_random(snapshot) else None
+        return snapshot if snapshot.study.spec.suggestion.algorithm.is_blind else None
 
     def _refreshed(self, records: UnitOfWork, study: Study, is_committed: bool) -> StudySnapshot:
         """Return the same as `at`, without looking at the studies that it starts from."""
@@ -237,10 +237,10 @@ class StudySession:
         """
         snapshot = self._recalled() or self.read()
         turn: AbstractContextManager[bool] = nullcontext(False)
-        if not _is_quasi_random(snapshot):
+        if not snapshot.study.spec.suggestion.algorithm.is_blind:
             turn = self._surrogate_turn.taken(deadline - time.monotonic())
         with turn as may_ask:
-            if not _is_quasi_random(snapshot):
+            if not snapshot.study.spec.suggestion.algorithm.is_blind:
                 snapshot = self.read()  # again: the call before has added trials
             is_final = time.monotonic() >= deadline
             candidates = self._candidates(snapshot, count, deadline if may_ask else None, is_final)
@@ -394,7 +394,3 @@ class StudySession:
             self._is_outdated |= is_foreign
         if is_foreign and self.is_prefetched:
             self._observer.schedule_prefetch(self)
-
-
-def _is_quasi_random(snapshot: StudySnapshot) -> bool:
-    return snapshot.study.spec.suggestion.algorithm is Algorithm.QUASI_RANDOM

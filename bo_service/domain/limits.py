@@ -68,6 +68,10 @@ MAX_SOURCES = 8
 """Studies that one starts from"""
 MAX_INITIAL_TRIALS = 1000
 """Initial trials"""
+MAX_GRID_POINTS = 1000
+"""Values of each interval on a grid"""
+MAX_GRID_SIZE = 4096
+"""Combinations of a grid"""
 MAX_ATTEMPTS = 100
 """Attempts at a trial"""
 MAX_LEASE_SECONDS = 86_400

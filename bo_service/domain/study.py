@@ -9,8 +9,11 @@ from enum import Enum
 from bo_service.domain.early_stopping import StoppingRule, StoppingSettings
 from bo_service.domain.errors import InvalidArgument, Violation
 from bo_service.domain.fidelity import FidelitySettings
+from bo_service.domain.grid import DEFAULT_POINTS, grid_size
 from bo_service.domain.limits import (
     MAX_ATTEMPTS,
+    MAX_GRID_POINTS,
+    MAX_GRID_SIZE,
     MAX_INITIAL_TRIALS,
     MAX_LEASE_SECONDS,
     MAX_METRICS,
@@ -86,8 +89,15 @@ class Algorithm(Enum):
 
     GAUSSIAN_PROCESS = "gaussian_process"
     QUASI_RANDOM = "quasi_random"
+    RANDOM = "random"
+    GRID = "grid"
     CUSTOM = "custom"
     """The one that `SuggestionSettings.custom_algorithm` names."""
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether it chooses without regard to results."""
+        return self in (Algorithm.QUASI_RANDOM, Algorithm.RANDOM, Algorithm.GRID)
 
 
 class Acquisition(Enum):
@@ -118,6 +128,8 @@ class SuggestionSettings:
     """Ids of earlier studies to begin from."""
     custom_algorithm: str = ""
     """Entry point of an algorithm that is installed beside the server; empty unless `algorithm` is CUSTOM."""
+    grid_points: int | None = None
+    """Values of each interval, where `algorithm` is GRID."""
 
     def faults(self) -> Iterator[Violation]:
         """Yield the violations of the settings' limits."""
@@ -136,6 +148,11 @@ class SuggestionSettings:
             yield Violation(
                 "custom_algorithm", f"is {self.custom_algorithm[:140]!r}; it needs the form of a parameter's name"
             )
+        if self.grid_points is not None and not 2 <= self.grid_points <= MAX_GRID_POINTS:
+            yield Violation("grid_points", f"is {self.grid_points}; it must be from 2 to {MAX_GRID_POINTS:,}")
+        elif self.grid_points is not None and self.algorithm is not Algorithm.GRID:
+            what = f"is {self.grid_points}, but algorithm is ALGORITHM_{self.algorithm.name}"
+            yield Violation("grid_points", f"{what}: choose ALGORITHM_GRID, or clear this field")
 
 
 @dataclass(frozen=True)
@@ -214,6 +231,7 @@ class StudySpec:
                 yield Violation(f"metrics[{i}].name", f"{metric.name!r} occurs twice; names must be distinct")
             names.add(metric.name)
         yield from (f.inside("suggestion") for f in self.suggestion.faults())
+        yield from self._grid_faults()
         acquisition = self.suggestion.acquisition
         if len(self.objectives) > 1 and acquisition is not None:
             what = f"is {acquisition.name}, which supports one objective; several use hypervolume improvement"
@@ -226,6 +244,14 @@ class StudySpec:
                 "stopping.rule", f"is {rule}, which supports one objective without constraint metrics; {fix}"
             )
         yield from self._fidelity_faults()
+
+    def _grid_faults(self) -> Iterator[Violation]:
+        points = self.suggestion.grid_points or DEFAULT_POINTS
+        if self.suggestion.algorithm is not Algorithm.GRID or not 2 <= points <= MAX_GRID_POINTS:
+            return
+        if grid_size(self.space, points) > MAX_GRID_SIZE:
+            what = f"is {points}, which gives a grid of more than {MAX_GRID_SIZE:,} combinations"
+            yield Violation("suggestion.grid_points", f"{what}: lower it, shorten lists, or choose ALGORITHM_RANDOM")
 
     def _fidelity_faults(self) -> Iterator[Violation]:
         if self.fidelity is None:

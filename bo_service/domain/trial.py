@@ -15,6 +15,9 @@ from bo_service.domain.attempts import Attempt, AttemptOutcome
 from bo_service.domain.constraints import Configuration
 from bo_service.domain.early_stopping import StoppingRule
 from bo_service.domain.errors import InvalidArgument, Violation, WrongState
+from bo_service.domain.explanation import Explanation as Explanation
+from bo_service.domain.explanation import Intent as Intent
+from bo_service.domain.explanation import Origin as Origin
 from bo_service.domain.failures import Failure as Failure  # one of a trial's own words
 from bo_service.domain.failures import FailureReason as FailureReason
 from bo_service.domain.interruptions import Pause as Pause
@@ -39,24 +42,6 @@ class TrialState(Enum):
     @property
     def is_ended(self) -> bool:
         return self not in (TrialState.QUEUED, TrialState.RUNNING, TrialState.PAUSED)
-
-
-class Origin(Enum):
-    """The source of a trial's parameters."""
-
-    DEFAULT = "default"
-    QUASI_RANDOM = "quasi_random"
-    WARM_START = "warm_start"
-    SURROGATE = "surrogate"
-    USER = "user"
-    CUSTOM_ALGORITHM = "custom_algorithm"
-
-
-class Intent(Enum):
-    """The purpose of a suggestion."""
-
-    EXPLORE = "explore"
-    EXPLOIT = "exploit"
 
 
 @dataclass(frozen=True)
@@ -87,19 +72,6 @@ class Lease:
             duration: the study's lease duration, for leases without their own.
         """
         return at + (self.duration or duration)
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """The reason for a suggested configuration. `nearest_trial` is a trial number."""
-
-    summary: str
-    predictions: tuple[Prediction, ...] = ()
-    acquisition: str = ""
-    acquisition_value: float | None = None
-    intent: Intent | None = None
-    nearest_trial: int | None = None
-    nearest_distance: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
-"""Points without a surrogate: the defaults, then a scrambled Sobol sequence; and all points of a small finite space.
+"""Points without a surrogate: the defaults, a scrambled Sobol sequence, uniform draws, all points of a finite space.
 
-The sequence is a function of the seed. Point i of it goes to the study's i-th trial, so that requests at different
-times, and requests of several workers at once, get different points.
+A sequence is a function of the seed. Point i of it goes to the study's i-th trial, so that requests at different times,
+and requests of several workers at once, get different points.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -34,20 +35,40 @@ def sobol(encoding: Encoding, seed: int, log2: int) -> Array:
     return encoding.from_uniform(scrambled_sobol(encoding.width, log2, np.random.default_rng(seed % 2**64)))
 
 
+def uniform(encoding: Encoding, seed: int, log2: int) -> Array:
+    """Return the first 2^log2 uniform draws (2^log2, p) of a seed, as valid rows."""
+    return encoding.from_uniform(np.random.default_rng([seed % 2**64, 3]).random((1 << log2, encoding.width)))
+
+
 def next_rows(
-    encoding: Encoding, region: FeasibleRegion, evaluated: EvaluatedSet, count: int, seed: int
+    encoding: Encoding,
+    region: FeasibleRegion,
+    evaluated: EvaluatedSet,
+    count: int,
+    seed: int,
+    is_uniform: bool = False,
 ) -> list[Array]:
     """Return up to `count` new feasible rows, in the order of the sequence, and add them to `evaluated`.
 
     They are fewer where the space is exhausted, or where no more are found.
+
+    Args:
+        encoding: of the search space.
+        region: its feasible part.
+        evaluated: the rows that are not returned again.
+        count: how many rows are wanted.
+        seed: of the sequence.
+        is_uniform: whether the rows are uniform draws, instead of points of the Sobol sequence. An infeasible draw is
+            left out, and an infeasible point is moved; in a thin region both are moved.
     """
     found: list[Array] = []
     rng = np.random.default_rng([seed % 2**64, 1])
     anchors = region.feasible_seeds(evaluated.Z, rng)
     if region.is_thin:  # walks from the same anchors, which should end elsewhere
         rng = np.random.default_rng([seed % 2**64, 1, len(evaluated)])
-    for rows in _batches(encoding, region, len(evaluated), count, seed):
-        for z in region.project(rows, anchors, rng, inward=True):
+    for rows in _batches(region, len(evaluated), count, partial(uniform if is_uniform else sobol, encoding), seed):
+        is_moved = region.is_thin or not is_uniform
+        for z in region.project(rows, anchors, rng, inward=True) if is_moved else rows[region.holds(rows)]:
             if not evaluated.has(z):
                 evaluated.add(z)
                 found.append(z)
@@ -58,13 +79,15 @@ def next_rows(
     return found
 
 
-def _batches(encoding: Encoding, region: FeasibleRegion, begin: int, count: int, seed: int) -> Iterator[Array]:
+def _batches(
+    region: FeasibleRegion, begin: int, count: int, sequence: Callable[[int, int], Array], seed: int
+) -> Iterator[Array]:
     """Yield the sequence from `begin` on; then further points; then, in a small space, all points.
 
     Where a walk has to replace each point, they come few at a time.
     """
     log2 = max(5, math.ceil(math.log2(begin + 2 * count)))
-    first = sobol(encoding, seed, log2)[begin:]
+    first = sequence(seed, log2)[begin:]
     if region.is_thin:
         first = first[: 2 * count]
     yield first
@@ -72,7 +95,7 @@ def _batches(encoding: Encoding, region: FeasibleRegion, begin: int, count: int,
         yield np.random.default_rng([seed % 2**64, 2]).permutation(region.listed)
     elif region.is_thin:
         for i in range(WALKS):
-            yield sobol(encoding, seed + 1 + i, 6)
+            yield sequence(seed + 1 + i, 6)
     else:
         for i in range(MOST_TRIES >> 11):
-            yield sobol(encoding, seed + 1 + i, 11)
+            yield sequence(seed + 1 + i, 11)

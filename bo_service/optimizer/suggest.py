@@ -12,6 +12,7 @@ from bo_service.optimizer.acquisition.fitted_models import FittedModels
 from bo_service.optimizer.acquisition.registry import build_acquisition
 from bo_service.optimizer.algorithms.registry import ALGORITHMS
 from bo_service.optimizer.encoding.encoded_data import EncodedData
+from bo_service.optimizer.initial_design import encode_for_suggestions
 from bo_service.optimizer.inputs import OptimizerInput, PointPrediction, Predictions, Suggestion, SuggestionBatch
 from bo_service.optimizer.numerics.computation_cache import CholeskyCache
 
@@ -28,7 +29,7 @@ def suggest(inputs: OptimizerInput, count: int) -> list[Suggestion]:
 
 def suggest_with(inputs: OptimizerInput, count: int, factors: CholeskyCache) -> SuggestionBatch:
     """Return the same as `suggest`, with all hyperparameters used; `factors` holds what was computed before."""
-    encoded = EncodedData(inputs, factors)
+    encoded = encode_for_suggestions(inputs, factors)
     suggestions = ALGORITHMS[inputs.settings.algorithm].suggest(encoded, count)
     factors.evict_unused(inputs.study, frozenset(encoded.cache.used_factors))
     return SuggestionBatch(suggestions, encoded.cache.used)

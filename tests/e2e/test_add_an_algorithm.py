@@ -131,7 +131,7 @@ def test_an_algorithm_that_is_not_installed_is_refused_by_name(client: bo_client
         client.create_study("s", SPACE, "loss", goal="minimize", algorithm="hillclimb")
     (violation,) = refusal.value.violations
     assert violation.field == "study.spec.suggestion.custom_algorithm"
-    there = "gaussian_process, quasi_random, exits, hangs, hill_climb, raises, repeats"
+    there = "gaussian_process, quasi_random, random, grid, exits, hangs, hill_climb, raises, repeats"
     for word in ("'hillclimb'", there, "install its package", "choose another"):
         assert word in violation.description
     study = client.create_study("plain", SPACE, "loss", goal="minimize")
@@ -156,7 +156,7 @@ def test_a_server_without_the_package_refuses_to_suggest_until_another_algorithm
         with pytest.raises(bo_client.FailedPrecondition) as refusal:
             study.suggest()
         assert refusal.value.reason == "ALGORITHM_NOT_INSTALLED"
-        there = "gaussian_process, quasi_random:"
+        there = "gaussian_process, quasi_random, random, grid:"
         for word in ("studies/s", "'hill_climb'", there, "install its package", "UpdateStudy"):
             assert word in str(refusal.value)
         assert study.update(settings={"initial_trials": 7}).settings["algorithm"] == "hill_climb"

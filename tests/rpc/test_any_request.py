@@ -67,6 +67,7 @@ suggestions = made(
     initial_trials=few,
     seed=few,
     custom_algorithm=words,
+    grid_points=few,
 )
 executions = made(study_pb2.ExecutionSettings, lease_duration=durations, max_attempts=few, max_trials=few)
 specs = made(

@@ -1,6 +1,7 @@
 """Every limit is told to users, and every one is kept: as many are taken, one more is refused by name and number."""
 
 import ast
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -119,6 +120,15 @@ def settings(path: str, **values: Any) -> pb.UpdateStudyRequest:
     return request
 
 
+def grid(n: int) -> pb.CreateStudyRequest:
+    """Ask for a grid of n configurations: lists whose lengths are factors of n."""
+    first = max(k for k in range(1, math.isqrt(n) + 1) if n % k == 0)
+    lists = [
+        {"name": name, "categoricalParameter": {"values": words(k)}} for name, k in (("a", first), ("b", n // first))
+    ]
+    return study("n", space={"parameters": lists}, suggestion={"algorithm": "ALGORITHM_GRID"})
+
+
 def report(token: str, *measurements: Any, uri: str = "") -> pb.ReportMeasurementsRequest:
     given = {"name": TRIAL, "leaseToken": token, "measurements": list(measurements), "checkpointUri": uri}
     return json_format.ParseDict(given, pb.ReportMeasurementsRequest())
@@ -218,6 +228,11 @@ CASES: dict[str, StoppingContext] = {
         lambda n, t: settings("suggestion.initial_trials", initialTrials=n),
         "study.spec.suggestion.initial_trials",
     ),
+    "MAX_GRID_POINTS": (
+        lambda n, t: study("n", suggestion={"algorithm": "ALGORITHM_GRID", "gridPoints": n}),
+        "study.spec.suggestion.grid_points",
+    ),
+    "MAX_GRID_SIZE": (lambda n, t: grid(n), "study.spec.suggestion.grid_points"),
     "MAX_ATTEMPTS": (
         lambda n, t: settings("execution.max_attempts", maxAttempts=n),
         "study.spec.execution.max_attempts",

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bo_service.application.views import StudyView
+from bo_service.domain import limits
 from bo_service.domain.constraints import EqualityConstraint, ForbiddenCombination, LinearConstraint
 from bo_service.domain.early_stopping import StoppingRule, StoppingSettings
 from bo_service.domain.fidelity import FidelitySettings
+from bo_service.domain.grid import grid_size
 from bo_service.domain.parameter_types import CategoricalDomain, DiscreteDomain, FloatDomain, IntDomain, Scale
 from bo_service.domain.search_space import NAME, Activation, Parameter, SearchSpace
 from bo_service.domain.study import (
@@ -82,7 +84,9 @@ def spaces(draw):
 
 @st.composite
 def specs(draw):
-    algorithm = draw(st.sampled_from(Algorithm))
+    space, points = draw(spaces()), draw(st.integers(2, 9))
+    is_small = grid_size(space, points) <= limits.MAX_GRID_SIZE
+    algorithm = draw(st.sampled_from([a for a in Algorithm if is_small or a is not Algorithm.GRID]))
     suggestion = SuggestionSettings(
         algorithm,
         draw(st.sampled_from([None, *Acquisition])),
@@ -93,6 +97,7 @@ def specs(draw):
         draw(st.booleans()),
         tuple(draw(st.lists(st.from_regex(STUDY_ID, fullmatch=True), max_size=8, unique=True))),
         draw(st.from_regex(NAME, fullmatch=True)) if algorithm is Algorithm.CUSTOM else "",
+        points if algorithm is Algorithm.GRID else None,
     )
     execution = ExecutionSettings(
         timedelta(microseconds=draw(st.integers(10**6, 10**9))),
@@ -112,7 +117,7 @@ def specs(draw):
     if stopping.rule is StoppingRule.NONE:
         lowest = draw(st.integers(1, 2**52))
         fidelity = draw(st.none() | st.builds(FidelitySettings, st.integers(lowest + 1, 2**53), st.just(lowest)))
-    return StudySpec(draw(spaces()), metrics, suggestion, execution, stopping, fidelity)
+    return StudySpec(space, metrics, suggestion, execution, stopping, fidelity)
 
 
 @given(specs())

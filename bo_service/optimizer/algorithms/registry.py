@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from bo_service.domain.study import Algorithm
+from bo_service.optimizer.algorithms.blind import BlindSearch
 from bo_service.optimizer.algorithms.custom import Custom
 from bo_service.optimizer.algorithms.gaussian_process import GaussianProcesses
-from bo_service.optimizer.algorithms.quasi_random import QuasiRandom
 from bo_service.optimizer.encoding.encoded_data import EncodedData
 from bo_service.optimizer.inputs import Suggestion
 
@@ -23,6 +23,8 @@ class SuggestionAlgorithm(Protocol):
 
 ALGORITHMS: Mapping[Algorithm, SuggestionAlgorithm] = {
     Algorithm.GAUSSIAN_PROCESS: GaussianProcesses(),
-    Algorithm.QUASI_RANDOM: QuasiRandom(),
+    Algorithm.QUASI_RANDOM: BlindSearch(),
+    Algorithm.RANDOM: BlindSearch(),
+    Algorithm.GRID: BlindSearch(),
     Algorithm.CUSTOM: Custom(),
 }

@@ -290,6 +290,7 @@ def _suggestion_from_wire(
         message.per_cost,
         _sources_from_wire(message.warm_start_studies, f"{field}.warm_start_studies", violations),
         message.custom_algorithm,
+        message.grid_points if message.HasField("grid_points") else None,
     )
 
 
@@ -314,6 +315,7 @@ def _suggestion_to_wire(settings: SuggestionSettings) -> pb.SuggestionSettings:
         per_cost=settings.per_cost,
         warm_start_studies=[f"studies/{study_id}" for study_id in settings.warm_start_studies],
         custom_algorithm=settings.custom_algorithm,
+        grid_points=settings.grid_points,
     )
 
 

@@ -166,6 +166,7 @@ class Client:
         initial_trials: int | None = None,
         beta: float | None = None,
         xi: float | None = None,
+        grid_points: int | None = None,
         warm_start_studies: Sequence[str | Study] | None = None,
         stopping: Literal["none", "median", "successive_halving", "curve"] | None = None,
         stopping_min_step: int | None = None,
@@ -191,10 +192,12 @@ class Client:
             goal: "minimize" or "maximize".
             direction: the name of `goal` in Optuna.
             lease_duration: seconds for which a worker owns a trial after each sign of life.
-            algorithm: "gaussian_process", "quasi_random", or the name of an algorithm that is installed beside the
-                server; by default "gaussian_process".
+            algorithm: "gaussian_process", "quasi_random", "random", "grid", or the name of an algorithm that is
+                installed beside the server; by default "gaussian_process".
             acquisition: "log_ei", "log_nei", "ucb", "log_pi" or "portfolio", where there is one objective; by default
                 "log_ei", or "log_nei" where there is noise.
+            grid_points: for "grid", how many values of each float, and of each integer that has more, are combined; by
+                default 5.
             per_cost: count improvement per second that a trial takes, so that cheap ones come first.
             warm_start_studies: earlier studies to start from, or their ids, at most 8; each counts as far as it
                 ranks this one's results.
@@ -222,6 +225,7 @@ class Client:
             "initial_trials": initial_trials,
             "beta": beta,
             "xi": xi,
+            "grid_points": grid_points,
             "warm_start_studies": warm_start_studies,
             "stopping": stopping,
             "stopping_min_step": stopping_min_step,

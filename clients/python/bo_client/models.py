@@ -142,6 +142,8 @@ class Origin(StrEnum):
     SURROGATE = "SURROGATE"
     USER = "USER"
     CUSTOM_ALGORITHM = "CUSTOM_ALGORITHM"
+    RANDOM = "RANDOM"
+    GRID = "GRID"
 
 
 class StudyState(StrEnum):

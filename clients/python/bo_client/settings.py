@@ -34,7 +34,9 @@ class StudySettings(TypedDict, total=False):
     max_attempts: int
     seed: int
     algorithm: str
-    """"gaussian_process", "quasi_random", or the name of an algorithm that is installed beside the server."""
+    """"gaussian_process", "quasi_random", "random", "grid", or the name of one that is installed beside the server."""
+    grid_points: int
+    """For "grid": values of each float, and of each integer that has more."""
     acquisition: str
     """One of ACQUISITIONS, for one objective; with several, the server maximizes the hypervolume that is dominated."""
     per_cost: bool

@@ -172,6 +172,7 @@ _SETTINGS = {
     "initial_trials": _WHOLE,
     "beta": _NUMBER,
     "xi": _NUMBER,
+    "grid_points": _WHOLE,
     "warm_start_studies": _Field("a list of studies' ids such as [first]", _is_texts),
     "stopping": _choice("none", "median", "successive_halving", "curve"),
     "stopping_min_step": _WHOLE,

@@ -31,6 +31,8 @@ class Algorithm(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ALGORITHM_GAUSSIAN_PROCESS: _ClassVar[Algorithm]
     ALGORITHM_QUASI_RANDOM: _ClassVar[Algorithm]
     ALGORITHM_CUSTOM: _ClassVar[Algorithm]
+    ALGORITHM_RANDOM: _ClassVar[Algorithm]
+    ALGORITHM_GRID: _ClassVar[Algorithm]
 
 class Acquisition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -71,6 +73,8 @@ ALGORITHM_UNSPECIFIED: Algorithm
 ALGORITHM_GAUSSIAN_PROCESS: Algorithm
 ALGORITHM_QUASI_RANDOM: Algorithm
 ALGORITHM_CUSTOM: Algorithm
+ALGORITHM_RANDOM: Algorithm
+ALGORITHM_GRID: Algorithm
 ACQUISITION_UNSPECIFIED: Acquisition
 ACQUISITION_LOG_EI: Acquisition
 ACQUISITION_UCB: Acquisition
@@ -104,7 +108,7 @@ class Metric(_message.Message):
     def __init__(self, name: _Optional[str] = ..., goal: _Optional[_Union[Goal, str]] = ..., role: _Optional[_Union[MetricRole, str]] = ..., bound: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class SuggestionSettings(_message.Message):
-    __slots__ = ("algorithm", "acquisition", "beta", "xi", "initial_trials", "seed", "per_cost", "warm_start_studies", "custom_algorithm")
+    __slots__ = ("algorithm", "acquisition", "beta", "xi", "initial_trials", "seed", "per_cost", "warm_start_studies", "custom_algorithm", "grid_points")
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     ACQUISITION_FIELD_NUMBER: _ClassVar[int]
     BETA_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +118,7 @@ class SuggestionSettings(_message.Message):
     PER_COST_FIELD_NUMBER: _ClassVar[int]
     WARM_START_STUDIES_FIELD_NUMBER: _ClassVar[int]
     CUSTOM_ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    GRID_POINTS_FIELD_NUMBER: _ClassVar[int]
     algorithm: Algorithm
     acquisition: Acquisition
     beta: float
@@ -123,7 +128,8 @@ class SuggestionSettings(_message.Message):
     per_cost: bool
     warm_start_studies: _containers.RepeatedScalarFieldContainer[str]
     custom_algorithm: str
-    def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ..., per_cost: bool = ..., warm_start_studies: _Optional[_Iterable[str]] = ..., custom_algorithm: _Optional[str] = ...) -> None: ...
+    grid_points: int
+    def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ..., per_cost: bool = ..., warm_start_studies: _Optional[_Iterable[str]] = ..., custom_algorithm: _Optional[str] = ..., grid_points: _Optional[int] = ...) -> None: ...
 
 class StoppingSettings(_message.Message):
     __slots__ = ("rule", "min_step", "min_trials", "reduction_factor", "max_step", "confidence")

@@ -52,6 +52,8 @@ class Origin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORIGIN_USER: _ClassVar[Origin]
     ORIGIN_WARM_START: _ClassVar[Origin]
     ORIGIN_CUSTOM_ALGORITHM: _ClassVar[Origin]
+    ORIGIN_RANDOM: _ClassVar[Origin]
+    ORIGIN_GRID: _ClassVar[Origin]
 
 class Intent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -86,6 +88,8 @@ ORIGIN_SURROGATE: Origin
 ORIGIN_USER: Origin
 ORIGIN_WARM_START: Origin
 ORIGIN_CUSTOM_ALGORITHM: Origin
+ORIGIN_RANDOM: Origin
+ORIGIN_GRID: Origin
 INTENT_UNSPECIFIED: Intent
 INTENT_EXPLORE: Intent
 INTENT_EXPLOIT: Intent

@@ -47,7 +47,7 @@ class Progress:
             for t in self.trials.values()
             if not t.is_cut_short
         ]
-        return self.study.settings.get("algorithm") != "quasi_random" and bool(to_repeat(tried))
+        return self.study.settings.get("algorithm", "gaussian_process") == "gaussian_process" and bool(to_repeat(tried))
 
     @property
     def ended(self) -> int:

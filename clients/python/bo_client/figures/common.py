@@ -132,6 +132,8 @@ ORIGINS: dict[Origin | None, str] = {
     Origin.WARM_START: "an earlier study",
     Origin.USER: "a user",
     Origin.CUSTOM_ALGORITHM: "the study's own algorithm",
+    Origin.RANDOM: "random search",
+    Origin.GRID: "the grid",
 }
 
 

@@ -30,6 +30,8 @@ KINDS: dict[Origin | None, tuple[str, Symbol]] = {
     Origin.USER: ("given by a user", "square"),
     Origin.SURROGATE: ("by the surrogate", "circle"),
     Origin.CUSTOM_ALGORITHM: ("by the study's own algorithm", "circle"),
+    Origin.RANDOM: ("by random search", "circle"),
+    Origin.GRID: ("on the grid", "circle"),
 }
 """Name and symbol of trials, by origin."""
 

@@ -214,6 +214,8 @@ ORIGINS = {
     Origin.WARM_START: "earlier study",
     Origin.USER: "user",
     Origin.CUSTOM_ALGORITHM: "own algorithm",
+    Origin.RANDOM: "random",
+    Origin.GRID: "grid",
 }
 
 

@@ -29,6 +29,8 @@ export const ORIGINS = {
   WARM_START: "earlier study",
   USER: "user",
   CUSTOM_ALGORITHM: "own algorithm",
+  RANDOM: "random",
+  GRID: "grid",
 };
 
 export const ENDED = ["SUCCEEDED", "FAILED", "INFEASIBLE", "STOPPED"];
