@@ -137,11 +137,13 @@ def starved(process) -> None:
     until(lambda: limited(server))
     (computing,) = limited(server)
     with bo_client.connect(process.address, patience=0.0, timeout=60.0) as client:
-        study = client.create_study("s", SPACE, "loss", goal="minimize")
+        space = {f"x{i}": (0.0, 1.0) for i in range(3)}
+        study = client.create_study("s", space, "loss", goal="minimize", algorithm="quasi_random")
         for _ in range(4):
             (trial,) = study.suggest()
-            trial.complete({"loss": trial.parameters["x"]})
-        resource.prlimit(computing, resource.RLIMIT_DATA, (2**20, 512 * 2**20))  # nothing fits any more
+            trial.complete({"loss": trial.parameters["x0"]})
+        # Nothing more fits, and the process, which has computed nothing yet, has no memory left over from before.
+        resource.prlimit(computing, resource.RLIMIT_DATA, (2**20, 512 * 2**20))
         with pytest.raises(bo_client.BoClientError) as refused:
             study.analyze()
         assert refused.value.reason in ("LIMIT_EXCEEDED", "DEADLINE_PASSED")

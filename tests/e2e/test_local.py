@@ -1,11 +1,13 @@
 """A program that opens a database with `bo_client.local`: a second one, Ctrl-C, kill -9, forks, and a fleet."""
 
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -173,24 +175,24 @@ def test_ctrl_c_during_calls_never_leaves_a_lock_behind(start, stored) -> None:
     """Many interruptions wherever they hit; the program goes on and everything still works."""
     process = start(
         """
-        print("looping", flush=True)
-        interrupted = 0
-        while interrupted < 20:
+        for _ in range(20):
             try:
-                (trial,) = study.suggest()
-                trial.report(1.0, step=1)
-                trial.complete(trial.parameters["x"])
+                print("ready", flush=True)
+                while True:
+                    (trial,) = study.suggest()
+                    trial.report(1.0, step=1)
+                    trial.complete(trial.parameters["x"])
             except KeyboardInterrupt:
-                interrupted += 1
-                print("interrupted", flush=True)
+                pass
         study.optimize(lambda p: p["x"], n_trials=1)
         """
     )
-    assert process.stdout.readline() == "looping\n"
+    pauses = random.Random(1)
     for _ in range(20):
-        process.send_signal(signal.SIGINT)
-        while process.stdout.readline() != "interrupted\n":
+        while process.stdout.readline() != "ready\n":
             assert process.poll() is None
+        time.sleep(pauses.uniform(0.0, 0.05))  # so that it is somewhere in the calls
+        process.send_signal(signal.SIGINT)
     output(process)
     assert State.SUCCEEDED in {trial.state for trial in stored()}
 
