@@ -9,8 +9,23 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
+from grpc import _server
+
 PRIVATE_NAMES = ("_call", "_state", "_raise_or_start_receive_message", "_look_for_request")
 """What this module uses of gRPC's iterator over the messages of a call."""
+
+
+def has_private_names() -> bool:
+    """Return whether the installed gRPC has the names that receive a message early."""
+    try:
+        messages = _server._RequestIterator(None, None, None)  # type: ignore[arg-type]
+    except (AttributeError, TypeError):
+        return False
+    return all(hasattr(messages, name) for name in PRIVATE_NAMES)
+
+
+IS_EARLY = has_private_names()
+"""Whether first messages are received before their calls have threads."""
 
 
 class FirstMessage(Iterator[bytes]):
@@ -31,7 +46,7 @@ class FirstMessage(Iterator[bytes]):
         Args:
             then: called once when the message has arrived, or when none will; on gRPC's thread, or on this one.
         """
-        if not all(hasattr(self._requests, name) for name in PRIVATE_NAMES):
+        if not IS_EARLY:
             then()
             return
         self._is_received = True
@@ -44,6 +59,21 @@ class FirstMessage(Iterator[bytes]):
                 then()
             finally:
                 requests._call = call
+
+    def catch_up(self, then: Callable[[], None]) -> None:
+        """Call a function once gRPC's serving thread has handled all events that are queued now.
+
+        On a busy server a message that arrived long ago may be one of them. Only after `receive`.
+
+        Args:
+            then: called once, on gRPC's serving thread.
+        """
+
+        def handled(_: Any) -> tuple[None, tuple[()]]:
+            then()
+            return None, ()
+
+        self._requests._call.start_server_batch((), handled)  # no operations: they end at once
 
     def __next__(self) -> bytes:
         """Return the next message; the first one without waiting, after `receive`.
