@@ -47,8 +47,8 @@ class Messages(Protocol):
     def receive(self, then: Callable[[], None]) -> None:
         """Begin to receive the first message, and call a function when it has arrived, or will not."""
 
-    def catch_up(self, then: Callable[[], None]) -> None:
-        """Call a function once all events that gRPC has queued are handled."""
+    def catch_up(self, then: Callable[[], None]) -> bool:
+        """Call a function once all events that gRPC has queued are handled; False if it can't yet."""
 
 
 class _LaneCall(NamedTuple):
@@ -190,8 +190,7 @@ class Lane(ThreadPoolExecutor):
                 if one.messages is None:
                     one.cancel()
                 else:
-                    one.is_checked = True
-                    one.messages.catch_up(partial(self._cancel_if_awaited, key))
+                    one.is_checked = one.messages.catch_up(partial(self._cancel_if_awaited, key))
 
     def _timeout_of(self, one: _Awaited, is_full: bool) -> float:
         return BUSY_MESSAGE_TIMEOUT_S if is_full or self._is_blocked(one.context.client) else MESSAGE_TIMEOUT_S

@@ -26,11 +26,12 @@ class Call:
     def receive(self, then: Callable[[], None]) -> None:
         self.is_begun, self.arrive = True, then
 
-    def catch_up(self, then: Callable[[], None]) -> None:
+    def catch_up(self, then: Callable[[], None]) -> bool:
         if self.is_serving:
             then()
         else:
             self.serve = then
+        return True
 
     def _run(self) -> None:
         self.is_answered.set()
@@ -46,8 +47,9 @@ class Arrived:
     def receive(self, then: Callable[[], None]) -> None:
         then()
 
-    def catch_up(self, then: Callable[[], None]) -> None:
+    def catch_up(self, then: Callable[[], None]) -> bool:
         then()
+        return True
 
 
 def begin(lane: Lane, caller: str, work):
