@@ -31,7 +31,7 @@ from bo_service.telemetry.gauges import GaugeCollector
 from bo_service.telemetry.instrument import Instrument, Instruments
 from bo_service.telemetry.metrics import Metrics
 from bo_service.telemetry.metrics_server import serve_metrics
-from bo_service.telemetry.observed import ObservedCalls, ObservedOptimizer, ObservedStore
+from bo_service.telemetry.observed import ObservedOptimizer, ObservedStore
 
 logger = logging.getLogger("bo_service")
 
@@ -71,9 +71,9 @@ def running_server(config: Config) -> Iterator[int]:
         on_outcome = instrument.suggestions_found if instruments else None
         app = AppContext.of(observed_store, store.clock, optimizer, on_outcome)
         _run_unless_read_only(partial(extend_leases_after_outage, app), partial(forget_old_answers, app))
-        interceptors = [ObservedCalls(instrument)] if instruments else []
         private = None if config.dashboard is None else _private_socket(stack)
-        server = GrpcServer(app, authenticator, config.listen, credentials, interceptors, private)
+        observer = instrument if instruments else None
+        server = GrpcServer(app, authenticator, config.listen, credentials, observer, private)
         if metrics is not None:
             _serve_metrics(stack, config, metrics, GaugeCollector(store, pool.load))
         _start_periodic_tasks(stack, app, authenticator, instrument, server)

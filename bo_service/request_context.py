@@ -3,9 +3,10 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from bo_service.application.authentication import ANONYMOUS_ADMIN
 from bo_service.domain.access import Principal
@@ -30,10 +31,8 @@ class RequestContext:
 
     method: str
     """Method name without the service."""
-    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Hash of the client's `x-request-id`; random without one."""
-    trace_id: str = ""
-    """Trace id from W3C's `traceparent`; empty without one."""
+    metadata: Sequence[tuple[str, str | bytes]] = ()
+    """Metadata of the call."""
     principal: Principal = ANONYMOUS_ADMIN
     study: str = ""
     caller: str = ""
@@ -45,19 +44,21 @@ class RequestContext:
     is_authorized: Callable[[], bool] = lambda: True
     """Whether the principal is still authorized."""
 
-    @classmethod
-    def of(cls, method: str, metadata: Mapping[str, str]) -> "RequestContext":
-        """Return the context of a call.
+    @cached_property
+    def request_id(self) -> str:
+        """Hash of the client's `x-request-id`; random without one."""
+        given = self._value_of("x-request-id")
+        return hash_of(given) if given else secrets.token_hex(HASH_DIGITS // 2)
 
-        Args:
-            method: method name without the service.
-            metadata: metadata of the call.
-        """
-        client_request_id = metadata.get("x-request-id")
-        call = cls(method, hash_of(client_request_id)) if client_request_id else cls(method)
-        if match := TRACEPARENT.fullmatch(metadata.get("traceparent", "")):
-            call.trace_id = match[1]
-        return call
+    @cached_property
+    def trace_id(self) -> str:
+        """Trace id from W3C's `traceparent`; empty without one."""
+        match = TRACEPARENT.fullmatch(self._value_of("traceparent"))
+        return match[1] if match else ""
+
+    def _value_of(self, key: str) -> str:
+        """Return the last text with a key of the metadata; empty without one."""
+        return next((value for name, value in reversed(self.metadata) if name == key and isinstance(value, str)), "")
 
 
 _CURRENT: ContextVar[RequestContext | None] = ContextVar("call", default=None)

@@ -4,7 +4,8 @@ A caller's calls wait in a line of their own, and the lines take turns: a thousa
 caller's call one turn. A call whose turn has come takes one of the lane's places, of which there are as many as
 threads, and gets a thread when its first message has arrived. So that those who send none can't hold a lane, a line has
 no turn while half of the lane's places await the first messages of its calls. Where calls wait in such a line, those
-that have been silent for too long are cancelled, so that the next ones of the same caller begin.
+that have been silent for too long are cancelled, so that the next ones of the same caller begin. A message may have
+arrived and wait for gRPC's serving thread; so a silent call is cancelled after the thread has handled what was queued.
 """
 
 import threading
@@ -12,8 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import grpc
 
@@ -24,8 +26,11 @@ from bo_service.request_context import RequestContext
 from bo_service.rpc.first_message import FirstMessage
 
 T = TypeVar("T")
-Receive = Callable[[Callable[[], None]], object]
 
+STALL_CHECK_S = 0.1
+"""Seconds between the checks for silent calls."""
+MAX_CHECK_S = 2 * STALL_CHECK_S
+"""Seconds that count at most between two checks: a server that stood still heard nothing meanwhile."""
 ANONYMOUS_CALLERS = ("", ANONYMOUS_ADMIN.name)
 """Callers without a token; they are distinguished by connection."""
 MESSAGE_TIMEOUT_S = 20.0
@@ -36,22 +41,38 @@ LANE_STALL_S = 1.0
 """Seconds after which a lane counts as stalled if calls may begin and none does."""
 
 
+class Messages(Protocol):
+    """The messages of a call, as in `first_message.py`."""
+
+    def receive(self, then: Callable[[], None]) -> None:
+        """Begin to receive the first message, and call a function when it has arrived, or will not."""
+
+    def catch_up(self, then: Callable[[], None]) -> bool:
+        """Call a function once all events that gRPC has queued are handled; False if it can't yet."""
+
+
 class _LaneCall(NamedTuple):
     """A call that has no thread yet."""
 
     context: RequestContext
-    receive: Receive
+    messages: Messages
     run: Callable[[], Any]
     cancel: Callable[[], object]
     ended: Future[Any]
 
 
-class _Awaited(NamedTuple):
+@dataclass
+class _Awaited:
     """A call whose message has not arrived."""
 
     since: float
+    """On the watch of the lane."""
     context: RequestContext
     cancel: Callable[[], object]
+    messages: Messages | None = None
+    """None for a further message of a stream."""
+    is_checked: bool = False
+    """Whether the call is cancelled unless its message is among the queued events."""
 
 
 class Lane(ThreadPoolExecutor):
@@ -78,6 +99,8 @@ class Lane(ThreadPoolExecutor):
         """By line: calls that have a place and whose first message has not arrived."""
         self._awaited: dict[object, _Awaited] = {}
         self._idle_since = 0.0
+        self._watched_s, self._checked_at = 0.0, time.monotonic()
+        """Seconds for which silent calls were watched, and when they were last checked."""
         self._admitted = RequestContext("")
 
     def admit(self, call: RequestContext) -> None:
@@ -108,16 +131,16 @@ class Lane(ThreadPoolExecutor):
         call, messages = self._admitted, FirstMessage(requests())
         call.client = rpc.call.peer().decode() if call.caller in ANONYMOUS_CALLERS else call.caller
         run = partial(work, *args[:4], lambda: messages, *args[5:], **kwargs)
-        return self.enter(call, messages.receive, run, rpc.call.cancel)
+        return self.enter(call, messages, run, rpc.call.cancel)
 
     def enter(
-        self, call: RequestContext, receive: Receive, run: Callable[[], T], cancel: Callable[[], object]
+        self, call: RequestContext, messages: Messages, run: Callable[[], T], cancel: Callable[[], object]
     ) -> Future[T]:
         """Answer an admitted call when its caller's turn has come and its first message has arrived.
 
         Args:
             call: the call; calls of the same `client` wait in one line.
-            receive: begins to receive the first message, and calls its argument when it has arrived, or will not.
+            messages: the messages of the call.
             run: answers the call, on a thread of the lane.
             cancel: cancels the call if it is silent for too long.
         """
@@ -127,7 +150,7 @@ class Lane(ThreadPoolExecutor):
             _count(self._callers, call.caller, 1)
             if not self._queues.any(self._has_turn):
                 self._idle_since = time.monotonic()
-            self._queues.add(call.client, _LaneCall(call, receive, run, cancel, ended))
+            self._queues.add(call.client, _LaneCall(call, messages, run, cancel, ended))
         self._fill()
         return ended
 
@@ -145,7 +168,7 @@ class Lane(ThreadPoolExecutor):
         """Wait for a further message of a call, on the thread that answers it."""
         key = object()
         with self._guard:
-            self._awaited[key] = _Awaited(time.monotonic(), call, context.cancel)
+            self._awaited[key] = _Awaited(self._watched_s, call, context.cancel)
         try:
             yield
         finally:
@@ -156,14 +179,27 @@ class Lane(ThreadPoolExecutor):
         """Cancel calls whose message has not arrived in time, or whose caller is no longer authorized."""
         now = time.monotonic()
         with self._guard:
+            self._watched_s += min(now - self._checked_at, MAX_CHECK_S)
+            self._checked_at, watched_s = now, self._watched_s
             is_full = self._num_placed >= self.threads
-            timed = [
-                (one, BUSY_MESSAGE_TIMEOUT_S if is_full or self._is_blocked(one.context.client) else MESSAGE_TIMEOUT_S)
-                for one in self._awaited.values()
-            ]
-        for one, timeout in timed:
-            if now - one.since > timeout or not one.context.is_authorized():
+            awaited = [(key, one, self._timeout_of(one, is_full)) for key, one in self._awaited.items()]
+        for key, one, timeout in awaited:
+            if not one.context.is_authorized():
                 one.cancel()
+            elif watched_s - one.since > timeout and not one.is_checked:
+                if one.messages is None:
+                    one.cancel()
+                else:
+                    one.is_checked = one.messages.catch_up(partial(self._cancel_if_awaited, key))
+
+    def _timeout_of(self, one: _Awaited, is_full: bool) -> float:
+        return BUSY_MESSAGE_TIMEOUT_S if is_full or self._is_blocked(one.context.client) else MESSAGE_TIMEOUT_S
+
+    def _cancel_if_awaited(self, key: object) -> None:
+        with self._guard:
+            one = self._awaited.get(key)
+        if one is not None:
+            one.cancel()
 
     def _has_turn(self, line: str) -> bool:
         return self._entering.get(line, 0) < max(1, self.threads // 2)
@@ -174,10 +210,7 @@ class Lane(ThreadPoolExecutor):
     def _fill(self) -> None:
         """Give the free places to the calls whose turn it is, and await their messages."""
         while (call := self._next()) is not None:
-            if call.context.refusal is None:
-                call.receive(partial(self._arrived, call))
-            else:
-                self._arrived(call)
+            call.messages.receive(partial(self._arrived, call))
 
     def _next(self) -> _LaneCall | None:
         """Return the call that gets a free place; None without a place or a call."""
@@ -190,7 +223,7 @@ class Lane(ThreadPoolExecutor):
             self._num_placed += 1
             _count(self._entering, call.context.client, 1)
             self._idle_since = time.monotonic()
-            self._awaited[call.ended] = _Awaited(self._idle_since, call.context, call.cancel)
+            self._awaited[call.ended] = _Awaited(self._watched_s, call.context, call.cancel, call.messages)
             return call
 
     def _arrived(self, call: _LaneCall) -> None:

@@ -1,7 +1,6 @@
 """The gRPC server: threads, limits, health, reflection and graceful shutdown."""
 
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -17,8 +16,7 @@ from bo_service.application.context import AppContext
 from bo_service.domain.errors import StartupError
 from bo_service.domain.limits import MAX_MESSAGE_BYTES, MAX_WATCHES
 from bo_service.rpc.admission import Admission
-from bo_service.rpc.authorization import Authorization
-from bo_service.rpc.interceptors import CallIdentity, CallOutcome
+from bo_service.rpc.handlers import CallObserver
 from bo_service.rpc.servicer import OptimizationServicer
 from bo_service.rpc.token_servicer import TokenServicer
 
@@ -65,7 +63,7 @@ class GrpcServer:
         authenticator: Authenticator,
         address: str,
         credentials: grpc.ServerCredentials | None = None,
-        watchers: Sequence[grpc.ServerInterceptor] = (),
+        observer: CallObserver | None = None,
         private: str | None = None,
     ) -> None:
         """Create the server.
@@ -75,14 +73,14 @@ class GrpcServer:
             authenticator: authenticates callers.
             address: HOST:PORT.
             credentials: TLS credentials; None for unencrypted connections.
-            watchers: interceptors that observe each call.
+            observer: observes each call.
             private: additional address of a private socket, always unencrypted.
         """
         self._servicer = OptimizationServicer(app, WAITING_THREADS, MAX_WATCHES)
         self._health = health.HealthServicer(experimental_non_blocking=False)  # else who doesn't read stops who tells
-        self._admission = Admission()
-        around = [CallIdentity(), *watchers, CallOutcome(), self._admission, Authorization(authenticator)]
+        self._admission = Admission(authenticator, observer)
         spare = ThreadPoolExecutor(SPARE_THREADS, thread_name_prefix="grpc")
+        around: list[grpc.ServerInterceptor] = [self._admission]
         self._server = grpc.server(spare, interceptors=around, options=OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         rpc.add_OptimizationServiceServicer_to_server(self._servicer, self._server)
         token_rpc.add_TokenServiceServicer_to_server(TokenServicer(app, authenticator), self._server)

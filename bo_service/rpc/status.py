@@ -79,6 +79,8 @@ def _bad_request(error: InvalidArgument, max_bytes: int) -> BadRequest:
 
 def _cut(text: str, limit: int, cost: Callable[[str], int]) -> str:
     """Return the text, truncated with an ellipsis if its characters cost more than the limit."""
+    if len(text) <= limit and text.isascii() and text.isprintable() and "%" not in text:  # each character costs 1
+        return text
     head = text[: limit + 1]  # no character costs less than 1
     if sum(map(cost, head)) <= limit and len(head) == len(text):
         return text

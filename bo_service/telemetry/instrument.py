@@ -25,6 +25,9 @@ class Instrument(Protocol):
     def call(self, method: str, context: grpc.ServicerContext) -> AbstractContextManager[None]:
         """Observe a call, or a whole stream; the context has its status code afterwards."""
 
+    def refused(self, method: str, code: str) -> None:
+        """Count a call that was refused from its headers. The serving thread calls it, so it must not wait."""
+
     def transaction(self, kind: str) -> AbstractContextManager[None]:
         """Observe a transaction, `read` or `write`, including the wait for its lock."""
 
@@ -53,6 +56,10 @@ class Instruments:
             for instrument in self._all:
                 stack.enter_context(instrument.call(method, context))
             yield
+
+    def refused(self, method: str, code: str) -> None:
+        for instrument in self._all:
+            instrument.refused(method, code)
 
     @contextmanager
     def transaction(self, kind: str) -> Iterator[None]:

@@ -1,31 +1,17 @@
 """Decorators of the ports that pass each operation to an instrument."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, TypeVar
-
-import grpc
 
 from bo_service.application.ports import ComputationHandle, Optimizer, RequestKey, Store, UnitOfWork
 from bo_service.domain.constraints import Configuration
 from bo_service.domain.errors import DeadlinePassed, NotEnoughData
 from bo_service.optimizer.inputs import OptimizerInput, Predictions, Suggestion, SuggestionBatch
 from bo_service.optimizer.insight.results import Analysis, Slice, SliceRequest
-from bo_service.rpc.context_interceptor import ContextManagerInterceptor
 from bo_service.telemetry.instrument import Computation, Instrument
 
 T = TypeVar("T")
-
-
-class ObservedCalls(ContextManagerInterceptor):
-    """An interceptor that observes calls."""
-
-    def __init__(self, instrument: Instrument) -> None:
-        super().__init__()
-        self._instrument = instrument
-
-    def around(self, method: str, context: grpc.ServicerContext) -> AbstractContextManager[None]:
-        return self._instrument.call(method, context)
 
 
 class ObservedOptimizer:

@@ -15,7 +15,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from bo_service import request_context
 from bo_service.application.prefetch import CacheOutcome
 from bo_service.domain.errors import StartupError
-from bo_service.rpc.interceptors import outcome
+from bo_service.rpc.outcome import outcome
 from bo_service.telemetry.instrument import Computation
 
 logger = logging.getLogger("bo_service.tracing")
@@ -54,6 +54,9 @@ class Tracing:
                         "bo.request": call.request_id,
                     }
                     span.set_attributes(fields)
+
+    def refused(self, method: str, code: str) -> None:
+        """Record nothing: strangers cause no spans."""
 
     @contextmanager
     def transaction(self, kind: str) -> Iterator[None]:

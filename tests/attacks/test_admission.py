@@ -54,7 +54,7 @@ def test_every_lane_is_bounded_and_known() -> None:
     assert set(LANE_BY_METHOD.values()) <= set(LANES)
     for name, (threads, most, share) in LANES.items():
         assert threads <= most, name
-        assert name == "refuse" or share <= most <= 4096, name
+        assert share <= most <= 4096, name
 
 
 def test_a_method_that_there_is_not_is_refused_at_once(target) -> None:

@@ -6,11 +6,13 @@ Each opens one connection, sends the headers of more calls than the server has t
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import grpc
 import pytest
 from bo_api.v1 import optimization_service_pb2 as pb
+from grpc import _server
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bo_service.rpc import lanes
@@ -125,6 +127,58 @@ def test_silent_calls_hold_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert is_refused.wait(60)
         begun = set(threading.enumerate()) - before
         assert not any(thread.name.startswith("grpc-compute") for thread in begun)
+
+
+def test_a_message_that_waits_for_a_starved_serving_thread_is_no_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread stops at the event that the message has arrived, until the watchdog has looked for silent calls."""
+    monkeypatch.setattr(lanes, "BUSY_MESSAGE_TIMEOUT_S", 3600.0)
+    monkeypatch.setitem(LANES, "read", (1, 4, 4))
+    is_entered, has_arrived, has_looked, goes_on = (threading.Event() for _ in range(4))
+    process, cancel, enter = _server._process_event_and_continue, lanes.Lane.cancel_stalled, lanes.Lane.enter
+    entered, looks = [], []
+
+    def starved(state, event):
+        if isinstance(event.tag, partial):  # of `first_message.py`
+            has_arrived.set()
+            assert goes_on.wait(120)
+        return process(state, event)
+
+    def counted(lane, *given):
+        ended = enter(lane, *given)
+        entered.append(lane)
+        if len(entered) == 2:
+            is_entered.set()
+        return ended
+
+    def look(lane):
+        cancel(lane)
+        if lane.name == "read" and has_arrived.is_set():
+            looks.append(lane)
+            if len(looks) == 2:  # the whole of one, with the short timeout
+                has_looked.set()
+
+    request, sent = pb.GetStudyRequest(name="studies/s").SerializeToString(), threading.Event()
+
+    def message() -> Iterator[bytes]:
+        assert sent.wait(120)
+        yield request
+
+    with local_target(tmp_path) as target, grpc.insecure_channel(target.address, OWN) as channel:
+        monkeypatch.setattr(_server, "_process_event_and_continue", starved)
+        monkeypatch.setattr(lanes.Lane, "cancel_stalled", look)
+        monkeypatch.setattr(lanes.Lane, "enter", counted)
+        begin = channel.stream_unary(f"{SERVICE}GetStudy").future
+        calls = [begin(message(), 120, target.metadata("worker")) for _ in range(2)]  # the second one waits in its line
+        assert is_entered.wait(120)
+        sent.set()
+        assert has_arrived.wait(120)
+        monkeypatch.setattr(lanes, "BUSY_MESSAGE_TIMEOUT_S", -1.0)
+        assert has_looked.wait(120)
+        monkeypatch.setattr(lanes, "BUSY_MESSAGE_TIMEOUT_S", 3600.0)
+        goes_on.set()
+        assert all(call.result(120) for call in calls)
 
 
 def test_silent_calls_of_a_token_give_way_to_its_own(target) -> None:

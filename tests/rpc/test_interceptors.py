@@ -12,8 +12,10 @@ from bo_api.v1 import optimization_service_pb2_grpc as rpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from bo_service.application.authentication import Authenticator, AuthMode
 from bo_service.domain.errors import InvalidArgument, NotFound
-from bo_service.rpc.interceptors import CallOutcome
+from bo_service.rpc.admission import Admission
+from bo_service.storage.factory import open_store
 
 THREADS = 2
 
@@ -79,9 +81,11 @@ def lines():
 
 @contextmanager
 def serving(servicer):
-    server = grpc.server(ThreadPoolExecutor(THREADS), interceptors=[CallOutcome()])
+    store = open_store("memory:")
+    admission = Admission(Authenticator(store, store.clock, AuthMode.NONE))
+    server = grpc.server(ThreadPoolExecutor(THREADS), interceptors=[admission])
     rpc.add_OptimizationServiceServicer_to_server(servicer, server)
-    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
+    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(experimental_non_blocking=False), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
@@ -90,6 +94,8 @@ def serving(servicer):
     finally:
         servicer.released.set()
         server.stop(0).wait()
+        admission.stop()
+        store.close()
 
 
 @pytest.fixture
@@ -114,14 +120,14 @@ def test_a_refusal_reaches_the_client_with_its_details(stub, lines) -> None:
 
 def test_a_long_refusal_in_any_script_reaches_the_client(stub) -> None:
     with pytest.raises(grpc.RpcError) as refusal:
-        stub.CreateStudy(pb.CreateStudyRequest(), timeout=10)
+        stub.CreateStudy(pb.CreateStudyRequest(study_id="s"), timeout=10)
     assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert len(rpc_status.from_call(refusal.value).details) == 2
 
 
 def test_faults_of_ours_say_nothing_of_the_inside(stub) -> None:
     with pytest.raises(grpc.RpcError) as refusal:
-        stub.DeleteStudy(pb.DeleteStudyRequest(), timeout=10)
+        stub.DeleteStudy(pb.DeleteStudyRequest(name="studies/s"), timeout=10)
     assert refusal.value.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in str(rpc_status.from_call(refusal.value))
 
@@ -132,12 +138,12 @@ def test_answers_pass_and_are_logged(stub, lines) -> None:
 
 
 def test_heartbeats_are_logged_for_debugging_alone(stub, lines) -> None:
-    assert stub.ReportMeasurements(pb.ReportMeasurementsRequest(), timeout=10).lease_valid
+    assert stub.ReportMeasurements(pb.ReportMeasurementsRequest(name="studies/s/trials/1"), timeout=10).lease_valid
     assert lines.next() == ("DEBUG", "ReportMeasurements OK")
 
 
 def test_a_stream_may_end_with_a_refusal(stub, lines) -> None:
-    stream = stub.WatchStudy(pb.WatchStudyRequest(after_revision=1), timeout=10)
+    stream = stub.WatchStudy(pb.WatchStudyRequest(name="studies/s", after_revision=1), timeout=10)
     assert next(stream).revision == 1
     with pytest.raises(grpc.RpcError) as refusal:
         next(stream)
@@ -146,7 +152,7 @@ def test_a_stream_may_end_with_a_refusal(stub, lines) -> None:
 
 
 def test_a_stream_that_nobody_hears_any_more_is_told_from_one_that_ended(stub, lines) -> None:
-    stream = stub.WatchStudy(pb.WatchStudyRequest(), timeout=10)
+    stream = stub.WatchStudy(pb.WatchStudyRequest(name="studies/s"), timeout=10)
     next(stream)
     stream.cancel()
     assert lines.next() == ("DEBUG", "WatchStudy CANCELLED")

@@ -17,12 +17,21 @@ class Call:
     def __init__(self, lane: Lane, caller: str) -> None:
         self.context = RequestContext("m", caller=caller, client=caller)
         self.is_cancelled, self.is_begun = False, False
+        self.is_serving = True
+        """Whether the serving thread has nothing queued."""
         self.is_answered, self.may_end = threading.Event(), threading.Event()
         lane.admit(self.context)
-        self.ended = lane.enter(self.context, self._receive, self._run, self._cancel)
+        self.ended = lane.enter(self.context, self, self._run, self._cancel)
 
-    def _receive(self, then: Callable[[], None]) -> None:
+    def receive(self, then: Callable[[], None]) -> None:
         self.is_begun, self.arrive = True, then
+
+    def catch_up(self, then: Callable[[], None]) -> bool:
+        if self.is_serving:
+            then()
+        else:
+            self.serve = then
+        return True
 
     def _run(self) -> None:
         self.is_answered.set()
@@ -32,11 +41,22 @@ class Call:
         self.is_cancelled = True
 
 
+class Arrived:
+    """A message that is there."""
+
+    def receive(self, then: Callable[[], None]) -> None:
+        then()
+
+    def catch_up(self, then: Callable[[], None]) -> bool:
+        then()
+        return True
+
+
 def begin(lane: Lane, caller: str, work):
     """Begin a call whose message is there."""
     context = RequestContext("m", caller=caller, client=caller)
     lane.admit(context)
-    return lane.enter(context, lambda then: then(), work, lambda: None)
+    return lane.enter(context, Arrived(), work, lambda: None)
 
 
 def end(lane: Lane, calls: list[Call]) -> None:
@@ -143,15 +163,6 @@ def test_calls_that_fail_make_room() -> None:
     lane.shutdown()
 
 
-def test_refused_calls_are_answered_without_their_message() -> None:
-    lane = Lane("test", 1, 100, 100)
-    context, refused = RequestContext("m", refusal=Overloaded("full")), threading.Event()
-    lane.admit(context)
-    lane.enter(context, lambda _: None, refused.set, lambda: None).result(120)
-    assert refused.is_set()
-    lane.shutdown()
-
-
 def test_silent_calls_are_cancelled_soon_where_their_caller_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "BUSY_MESSAGE_TIMEOUT_S", -1.0)
     lane = Lane("test", 16, 100, 100)
@@ -174,6 +185,39 @@ def test_silent_calls_are_cancelled_soon_where_all_places_are_taken(monkeypatch:
     lane.cancel_stalled()
     assert all(call.is_cancelled for call in silent)
     end(lane, silent)
+
+
+def test_a_message_that_waits_for_the_serving_thread_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "BUSY_MESSAGE_TIMEOUT_S", -1.0)
+    lane = Lane("test", 2, 100, 100)
+    calls = [Call(lane, caller) for caller in "ab"]
+    for call in calls:
+        call.is_serving = False
+    for _ in range(3):
+        lane.cancel_stalled()
+    assert not any(call.is_cancelled for call in calls)
+    calls[0].arrive()
+    for call in calls:
+        call.serve()
+    assert [call.is_cancelled for call in calls] == [False, True]
+    end(lane, calls)
+
+
+def test_a_server_that_stood_still_has_heard_nothing_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "BUSY_MESSAGE_TIMEOUT_S", 1.0)
+    now = [1000.0]
+    monkeypatch.setattr(lanes.time, "monotonic", lambda: now[0])
+    lane = Lane("test", 1, 100, 100)
+    call = Call(lane, "a")
+    now[0] += 3600.0
+    lane.cancel_stalled()
+    assert not call.is_cancelled
+    for _ in range(20):
+        now[0] += lanes.STALL_CHECK_S
+        lane.cancel_stalled()
+    assert call.is_cancelled
+    monkeypatch.undo()
+    end(lane, [call])
 
 
 def test_a_call_is_cancelled_when_its_caller_is_no_longer_let_in() -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from tests.processes import children_of, memory_of
 
@@ -25,6 +26,16 @@ class Sample:
     """Bytes of the write-ahead log."""
     lines: int
     """Of the logs, since the start."""
+
+
+class Latency(NamedTuple):
+    """One call of a healthy worker."""
+
+    kind: str
+    at: float
+    """When it was sent."""
+    seconds: float
+    """How long it took."""
 
 
 BOUNDS: dict[str, tuple[float, float]] = {
@@ -69,7 +80,7 @@ def _of(pid: int, measure: Callable[[int], int]) -> int:
     return 0
 
 
-def thirds(samples: Sequence[Sample], latencies: Sequence[tuple[float, float]]) -> dict[str, tuple[float, float]]:
+def thirds(samples: Sequence[Sample], latencies: Sequence[Latency]) -> dict[str, tuple[float, float]]:
     """Of each level its middle and its last third: medians, rates for lines, quantiles for heartbeats."""
     n = len(samples) // 3
     parts = samples[n : 2 * n], samples[2 * n :]
@@ -81,12 +92,34 @@ def thirds(samples: Sequence[Sample], latencies: Sequence[tuple[float, float]]) 
     for part in parts:
         begin, end = part[0], part[-1]
         rates.append((end.lines - begin.lines) / max(end.at - begin.at, 1e-9) * 60)
-        took = sorted(seconds for at, seconds in latencies if begin.at <= at <= end.at) or [float("inf")]
-        halves.append(took[len(took) // 2])
-        tails.append(took[min(int(0.99 * len(took)), len(took) - 1)])
+        beats = [one for one in latencies if one.kind == "heartbeat" and begin.at <= one.at <= end.at]
+        lag = lags(beats).get("heartbeat", NEVER)
+        halves.append(lag.p50)
+        tails.append(lag.p99)
     found["lines a minute"] = rates[0], rates[1]
     found["heartbeat p50"] = halves[0], halves[1]
     found["heartbeat p99"] = tails[0], tails[1]
+    return found
+
+
+class Lag(NamedTuple):
+    """How many seconds the calls of one kind took."""
+
+    count: int
+    p50: float
+    p99: float
+    longest: float
+
+
+NEVER = Lag(0, float("inf"), float("inf"), float("inf"))
+
+
+def lags(latencies: Sequence[Latency]) -> dict[str, Lag]:
+    """Of each kind of call how long it took."""
+    found = {}
+    for kind in sorted({one.kind for one in latencies}):
+        took = sorted(one.seconds for one in latencies if one.kind == kind)
+        found[kind] = Lag(len(took), took[len(took) // 2], took[min(int(0.99 * len(took)), len(took) - 1)], took[-1])
     return found
 
 
@@ -98,5 +131,5 @@ def rising(levels: dict[str, tuple[float, float]]) -> list[str]:
         if last > middle * (1.0 + share) + beyond:
             found.append(f"{name} goes from {middle:,.3f} to {last:,.3f}")
     if max(levels["heartbeat p99"]) > LATEST_S:
-        found.append(f"heartbeats take {max(levels['heartbeat p99']):.1f} s; the most is {LATEST_S:.0f}")
+        found.append(f"99 % of heartbeats take {max(levels['heartbeat p99']):.1f} s; the bound is {LATEST_S:.0f}")
     return found

@@ -14,13 +14,15 @@ from google.protobuf import json_format
 from tests.attacks.conftest import SPACE, Target, make_target
 from tests.e2e.conftest import Authority, ServerProcess, making_servers
 from tests.soak.attackers import ATTACKERS, Attacker, Ground
-from tests.soak.levels import Sample, rising, sample, thirds
+from tests.soak.levels import BOUNDS, LATEST_S, Lag, Sample, lags, rising, sample, thirds
 from tests.soak.workers import HealthyWorker
 
 WORKERS = 3
 SAMPLES = 90
 WARM_S = 5.0
 TRIALS = 80
+MAX_FAULTS = 50
+"""Faults that are printed."""
 
 
 @dataclass
@@ -28,6 +30,8 @@ class Outcome:
     """What a soak came to."""
 
     levels: dict[str, tuple[float, float]]
+    lags: dict[str, Lag]
+    """Of each kind of call."""
     faults: list[str]
     completed: int
     rounds: dict[str, int]
@@ -36,7 +40,21 @@ class Outcome:
     def __str__(self) -> str:
         lines = [f"{name:>15}: {middle:16,.3f} -> {last:16,.3f}" for name, (middle, last) in self.levels.items()]
         rounds = ", ".join(f"{name} {count}" for name, count in self.rounds.items())
-        return "\n".join([*lines, f"{self.completed} trials completed; rounds: {rounds}"])
+        lines += [
+            f"{kind:>15}: {lag.count} calls, p50 {lag.p50:.3f} s, p99 {lag.p99:.3f} s, longest {lag.longest:.3f} s"
+            for kind, lag in self.lags.items()
+        ]
+        lines.append(f"{self.completed} trials completed; rounds: {rounds}")
+        return "\n".join([*lines, *self.faults[:MAX_FAULTS], self.verdict])
+
+    @property
+    def verdict(self) -> str:
+        """Whether the bounds hold, and which they are."""
+        bounds = (
+            f"no lease lost, no call failed, no traceback, every worker completes trials, heartbeats within "
+            f"{LATEST_S:.0f} s at p99, and {', '.join(BOUNDS)} level off"
+        )
+        return f"FAIL: {len(self.faults)} faults; wanted: {bounds}" if self.faults else f"PASS: {bounds}"
 
 
 def soak(
@@ -70,8 +88,9 @@ def soak(
         faults += [
             f"{server.log_file.name}: Traceback" for server in (target.process, other) if "Traceback" in server.log
         ]
+        faults += [f"worker {i} has completed no trial" for i, worker in enumerate(workers) if not worker.completed]
         rounds = {type(each).__name__: each.rounds for each in hostile}
-        return Outcome(levels, faults, sum(worker.completed for worker in workers), rounds, samples)
+        return Outcome(levels, lags(latencies), faults, sum(worker.completed for worker in workers), rounds, samples)
 
 
 def watched(

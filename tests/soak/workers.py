@@ -1,9 +1,13 @@
-"""Healthy workers: they count what goes wrong, and how long their heartbeats take."""
+"""Healthy workers: they count what goes wrong, and how long their calls take."""
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import bo_client
+
+from tests.soak.levels import Latency
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0), bo_client.FloatParameter("y", 0.0, 1.0)])
 TRIALS, HEARTBEATS, PAUSE_S, TIMEOUT_S = 25, 4, 0.1, 30.0
@@ -16,8 +20,7 @@ class HealthyWorker:
         self.completed = 0
         self.faults: list[str] = []
         """Leases that were lost, and calls that failed for good."""
-        self.latencies: list[tuple[float, float]] = []
-        """When each heartbeat was sent, and how many seconds it took."""
+        self.latencies: list[Latency] = []
         self._address, self._token, self._admin, self._number = address, token, admin, number
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"worker-{number}")
@@ -52,14 +55,23 @@ class HealthyWorker:
     def _work(self, study: bo_client.Study) -> None:
         if self._stopped.is_set():
             return
-        (trial,) = study.suggest()
+        with self._timed("suggest"):
+            (trial,) = study.suggest()
         for _ in range(HEARTBEATS):
-            began = time.monotonic()
-            is_mine = trial.heartbeat().lease_valid
-            self.latencies.append((began, time.monotonic() - began))
+            with self._timed("heartbeat"):
+                is_mine = trial.heartbeat().lease_valid
             if not is_mine:
                 self.faults.append(f"{study.name}: a lease was lost")
                 return
             self._stopped.wait(PAUSE_S)
-        trial.complete({"loss": (trial.parameters["x"] - 0.3) ** 2})
+        with self._timed("complete"):
+            trial.complete({"loss": (trial.parameters["x"] - 0.3) ** 2})
         self.completed += 1
+
+    @contextmanager
+    def _timed(self, kind: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.latencies.append(Latency(kind, began, time.monotonic() - began))

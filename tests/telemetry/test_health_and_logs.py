@@ -74,9 +74,8 @@ def test_lines_of_a_kind_are_told_so_many_a_minute_and_then_counted() -> None:
 @pytest.fixture
 def call():
     """This thread answers a call."""
-    made = request_context.RequestContext.of(
-        "GetStudy", {"x-request-id": "mine", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
-    )
+    metadata = [("x-request-id", "mine"), ("traceparent", f"00-{TRACE}-00f067aa0ba902b7-01")]
+    made = request_context.RequestContext("GetStudy", metadata)
     request_context.begin(made)
     yield made
     request_context._CURRENT.set(None)
@@ -121,4 +120,4 @@ def test_a_fault_is_told_with_where_it_happened() -> None:
     [f"01-{TRACE}-00f067aa0ba902b7-01", f"00-{'0' * 32}-00f067aa0ba902b7-01", f"00-{TRACE}-{'0' * 16}-01", "00-x", ""],
 )
 def test_what_is_no_traceparent_is_passed_over(given: str) -> None:
-    assert request_context.RequestContext.of("GetStudy", {"traceparent": given}).trace_id == ""
+    assert request_context.RequestContext("GetStudy", [("traceparent", given)]).trace_id == ""

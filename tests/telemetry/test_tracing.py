@@ -15,12 +15,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from bo_service.application.authentication import Authenticator, AuthMode
 from bo_service.domain.errors import NotFound, StartupError
 from bo_service.request_context import hash_of
-from bo_service.rpc.interceptors import CallIdentity, CallOutcome
+from bo_service.rpc.admission import Admission
+from bo_service.storage.factory import open_store
 from bo_service.telemetry.config import tracing_from_environment
 from bo_service.telemetry.instrument import Computation
-from bo_service.telemetry.observed import ObservedCalls
 from bo_service.telemetry.tracing import Tracing
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -66,13 +67,16 @@ def tracing(spans):
 
 @pytest.fixture
 def address(tracing):
-    around = [CallIdentity(), ObservedCalls(tracing), CallOutcome()]
-    server = grpc.server(ThreadPoolExecutor(2), interceptors=around)
+    store = open_store("memory:")
+    admission = Admission(Authenticator(store, store.clock, AuthMode.NONE), tracing)
+    server = grpc.server(ThreadPoolExecutor(2), interceptors=[admission])
     rpc.add_OptimizationServiceServicer_to_server(Servicer(tracing), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield f"127.0.0.1:{port}"
     server.stop(0).wait()
+    admission.stop()
+    store.close()
 
 
 @pytest.fixture
@@ -96,7 +100,7 @@ def settled(spans, name: str):
 
 def test_a_call_continues_the_clients_trace_and_holds_what_it_did(stub, spans) -> None:
     shown = [("traceparent", f"00-{TRACE}-{SPAN}-01"), ("x-request-id", "mine")]
-    stub.SuggestTrials(pb.SuggestTrialsRequest(), timeout=10, metadata=shown)
+    stub.SuggestTrials(pb.SuggestTrialsRequest(parent="studies/s"), timeout=10, metadata=shown)
     call = settled(spans, "SuggestTrials")
     inner = finished(spans)
     assert f"{call.context.trace_id:032x}" == TRACE
@@ -113,14 +117,17 @@ def test_a_call_continues_the_clients_trace_and_holds_what_it_did(stub, spans) -
 def test_the_python_client_sends_the_trace_that_its_program_is_in(address, spans) -> None:
     tracer = TracerProvider().get_tracer("program")
     with bo_client.connect(address) as client, tracer.start_as_current_span("tuning") as mine:
-        client.call("SuggestTrials", pb.SuggestTrialsRequest())
+        client.call("SuggestTrials", pb.SuggestTrialsRequest(parent="studies/s"))
     call = settled(spans, "SuggestTrials")
     assert call.context.trace_id == mine.get_span_context().trace_id
     assert call.parent.span_id == mine.get_span_context().span_id
 
 
 def test_refusals_are_the_clients_and_faults_are_the_servers(stub, spans) -> None:
-    for method, request in (("GetStudy", pb.GetStudyRequest()), ("ListStudies", pb.ListStudiesRequest())):
+    for method, request in (
+        ("GetStudy", pb.GetStudyRequest(name="studies/s")),
+        ("ListStudies", pb.ListStudiesRequest()),
+    ):
         with pytest.raises(grpc.RpcError):
             getattr(stub, method)(request, timeout=10)
     assert settled(spans, "GetStudy").attributes["rpc.response.status_code"] == "NOT_FOUND"
@@ -130,7 +137,7 @@ def test_refusals_are_the_clients_and_faults_are_the_servers(stub, spans) -> Non
 
 
 def test_a_stream_is_one_span(stub, spans) -> None:
-    assert [m.revision for m in stub.WatchStudy(pb.WatchStudyRequest(), timeout=10)] == [1, 2]
+    assert [m.revision for m in stub.WatchStudy(pb.WatchStudyRequest(name="studies/s"), timeout=10)] == [1, 2]
     settled(spans, "WatchStudy")
     assert len(spans.get_finished_spans()) == 1
 
