@@ -20,6 +20,8 @@ from bo_client.wire.codec_plain import moment_of
 if TYPE_CHECKING:
     from bo_client.client import Client
 
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+"""Media types of the images that the dashboard and reports draw."""
 UNKNOWN_TYPE = "application/octet-stream"
 
 
@@ -147,6 +149,19 @@ class TrialFiles(ABC):
 
     def _trial_name(self, number: int) -> str:
         return f"{self.name}/trials/{number}"
+
+
+def image_type(content: bytes) -> str | None:
+    """Return the media type of an image that pages draw, by its first bytes; None for everything else, also SVG."""
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if content.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if content.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return "image/webp"
+    return None
 
 
 def _read(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 import grpc
 from bo_api.v1 import optimization_service_pb2 as pb
+from bo_client.artifacts import image_type
 from grpc.aio import AioRpcError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,19 +15,6 @@ MAX_LISTED = 1000
 POLICY = "default-src 'none'; sandbox"
 """Content security policy of the bytes, which holds where somebody opens their address."""
 DOWNLOAD_TYPE = "application/octet-stream"
-
-
-def image_type(content: bytes) -> str | None:
-    """Return the media type of an image that pages draw, by its first bytes; None for everything else, also SVG."""
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if content.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if content.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return "image/webp"
-    return None
 
 
 async def list_artifacts(upstream: Upstream, trial: str, token: str | None) -> list[Record]:

@@ -11,11 +11,13 @@ import bo_client
 import numpy as np
 import pytest
 from bo_client import FailureReason
-from bo_objectives.base import TrialFailed
+from bo_objectives.base import ARTIFACTS, TrialFailed
 from bo_objectives.efficientnet import runtime
+from bo_objectives.efficientnet.mistakes import CONFUSION
 from bo_objectives.efficientnet.space import BASELINE, METRICS
 from bo_objectives.efficientnet.weight_files import LITE0_FILE, LITE0_SHA256
 from bo_objectives.errors import SetupError
+from PIL import Image
 
 keras = pytest.importorskip("keras")
 from bo_objectives.efficientnet import features  # noqa: E402
@@ -68,6 +70,8 @@ def test_what_was_trained_on_what_is_recorded(objective, run) -> None:
     assert record["metrics"] == metrics
     assert record["parameters"].items() >= BASELINE.items()
     assert record["images"] == {"train": 27, "validation": 9, "test": 9}
+    with Image.open(run.directory / ARTIFACTS / CONFUSION) as picture:
+        assert picture.format == "PNG"
     assert record["classes"] == ["blue", "green", "red"]
     assert len({*record["pixels_sha256"].values()}) == 3
     assert record["settings"]["epochs"] == 2

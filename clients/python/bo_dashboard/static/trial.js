@@ -140,7 +140,7 @@ function files({ artifacts = [] }, at) {
   }));
 }
 
-const bytes = (size) => (size < 1024 ? `${size} bytes` : `${number(size / 1024)} KiB`);
+const bytes = (size) => (size < 1024 ? `${size} bytes` : `${Math.ceil(size / 1024)} KiB`);
 
 function labels(trial) {
   return facts(Object.entries(trial.labels ?? {}).sort().map(([name, told]) => [name, told]));
