@@ -1,16 +1,25 @@
 """Files and notes of trials, as the client and its command add, list and read them."""
 
 import json
+import re
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
 import bo_client
 import pytest
+from bo_api.v1 import optimization_service_pb2 as pb
 from bo_client.cli.main import main
 from bo_client.testing import InProcessServer
 from click.testing import CliRunner
 
+from bo_service.domain.errors import InvalidArgument
+from bo_service.rpc.import_validation import CallValidator
+from bo_service.storage.factory import open_store
+from bo_service.storage.transfer import export_study, import_study
+
 IDS = count(1)
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
 PNG = b"\x89PNG\r\n\x1a\n\0\xff"
 
 
@@ -146,3 +155,73 @@ def test_the_command_adds_shows_and_gets_them(server, ended, tmp_path: Path, mon
     assert Path("copy.json").read_text() == "[1]"
     assert "read it from s3://b/model" in bo("artifact", "get", ended.id, "1", "model", code=1)
     assert bo("note", ended.id, "1", "") == "trial 1 has no note\n"
+
+
+def test_a_call_that_is_repeated_adds_and_writes_once(ended) -> None:
+    name = f"{ended.name}/trials/1"
+    adding = pb.AddArtifactRequest(
+        name=name, artifact_id="a", media_type="text/plain", content=b"x", request_id="add", sha256="0" * 64
+    )
+    with pytest.raises(bo_client.InvalidRequest, match=r"sha256: is 0+, and that of content is 2d711642b726b04401627"):
+        ended.client.call("AddArtifact", adding)
+    adding.sha256 = ""
+    writing = pb.SetTrialNoteRequest(name=name, text="first", request_id="write")
+    first = ended.client.call("AddArtifact", adding), ended.client.call("SetTrialNote", writing)
+    ended.set_note(1, "second")
+    before = ended.info().revision
+    assert (ended.client.call("AddArtifact", adding), ended.client.call("SetTrialNote", writing)) == first
+    assert ended.info().revision == before
+    assert ended.trial(1).note.text == "second"
+    adding.content = b"y"
+    with pytest.raises(bo_client.InvalidRequest, match="request_id"):
+        ended.client.call("AddArtifact", adding)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The lines of a study with a note and two artifacts."""
+    file = tmp_path_factory.mktemp("exported") / "bo.db"
+    with bo_client.local(file) as client:
+        settings = {"algorithm": "quasi_random"}
+        study = client.create_study("moved", {"x": (0.0, 1.0)}, "loss", direction="minimize", **settings)
+        study.add({"x": 0.5}, 1.0)
+        study.set_note(1, "kept")
+        study.add_artifact(1, PNG, name="b.png")
+        study.add_artifact(1, "gs://a/b", name="c")
+    store = open_store(f"sqlite:///{file}")
+    with store.read() as records:
+        lines = list(export_study(records, "moved", NOW))
+    store.close()
+    return lines
+
+
+def test_artifacts_and_notes_move_with_their_study(exported) -> None:
+    store = open_store("memory:")
+    import_study(store, exported, None, NOW, CallValidator(NOW))
+    with store.read() as records:
+        assert records.get_trial("moved", 1).note.text == "kept"
+        assert [a.artifact_id for a in records.list_artifacts("moved", [1])[1]] == ["b.png", "c"]
+        assert records.artifact_content("moved", 1, "b.png") == PNG
+        assert list(export_study(records, "moved", NOW)) == exported
+
+
+@pytest.mark.parametrize(
+    ("line", "changes", "hint"),
+    [
+        (2, {"artifact_id": "../b.png"}, "line 3: artifact.artifact_id: is '../b.png'"),
+        (2, {"size": 7}, "line 3: artifact.size: is 7, and content has 10 bytes"),
+        (2, {"sha256": "0" * 64}, "line 3: artifact.sha256: is 0"),
+        (2, {"uri": "gs://x"}, "line 3: artifact: has content, so it needs size and sha256, and no uri"),
+        (2, {"media_type": "text/html\r\n"}, "line 3: artifact.media_type"),
+        (3, {"uri": "x\x1b:"}, "line 4: artifact.uri"),
+        (1, {"note": {"text": "n" * 10_001, "author": "a", "update_time": "2026-01-01T00:00:00+00:00"}}, "trial.note"),
+    ],
+)
+def test_what_no_call_would_add_is_not_imported(exported, line: int, changes: dict[str, object], hint: str) -> None:
+    entry = json.loads(exported[line])
+    entry["trial" if line == 1 else "artifact"].update(changes)
+    store = open_store("memory:")
+    with pytest.raises(InvalidArgument, match=re.escape(hint)):
+        import_study(store, [*exported[:line], json.dumps(entry), *exported[line + 1 :]], None, NOW, CallValidator(NOW))
+    with store.read() as records:
+        assert records.list_studies() == []
