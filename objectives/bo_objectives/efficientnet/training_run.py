@@ -99,7 +99,8 @@ class TrainingRun:
         findings = self._diagnose(record)
         trained = Trained(state.network, metrics, record, findings)
         self._finish(trained)
-        self._leave_mistakes(trained, validation)
+        if self.context.settings.artifacts == "on":
+            self._leave_mistakes(trained, validation)
         return trained
 
     def test(self, trained: Trained) -> Tested:

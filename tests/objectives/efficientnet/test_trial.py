@@ -43,6 +43,12 @@ def test_each_epoch_is_reported_and_the_best_is_the_result(objective, run) -> No
     assert all(math.isfinite(value) for value in metrics.values())
 
 
+def test_mistakes_that_cannot_be_drawn_fail_no_trial(make_objective, run, caplog) -> None:
+    (run.directory / ARTIFACTS).write_text("a file where the folder should be")
+    assert "val_loss" in make_objective(epochs="1").evaluate(BASELINE, run)
+    assert "trial 7: its mistakes could not be drawn" in caplog.text
+
+
 def test_something_is_learned(make_objective, run) -> None:
     metrics = make_objective(epochs="12").evaluate({**BASELINE, "norm": "layer", "lr_head": 1e-2}, run)
     assert metrics["val_loss"] < 0.7 * math.log(3)
