@@ -89,6 +89,13 @@ class StudyTransaction:
         self._saved[saved.number] = saved
         return saved
 
+    def annotate(self, trial: Trial) -> Trial:
+        """Store a trial of which only what people added has changed, which the optimizer does not see."""
+        self._count_up()
+        saved = replace(trial, revision=self.study.revision)
+        self.records.save_trials(saved)
+        return saved
+
     def delete(self, trial: Trial) -> None:
         """Delete a trial."""
         self.records.delete_trial(trial.study_id, trial.number, self.update().revision)

@@ -10,7 +10,9 @@ from enum import Enum
 from math import isfinite, nan
 from typing import Protocol, TypeVar
 
+from bo_service.application.computation_handle import ComputationHandle as ComputationHandle  # one of a port's words
 from bo_service.domain.access import Token
+from bo_service.domain.artifacts import Artifact
 from bo_service.domain.constraints import Configuration
 from bo_service.domain.errors import NotFound, RequestIdReused
 from bo_service.domain.failures import EndedTrial
@@ -34,31 +36,6 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the time in UTC, with its zone."""
-
-
-class ComputationHandle:
-    """A computation's place among others. Whoever computes listens: the place may change while it waits or runs."""
-
-    def __init__(self, is_urgent: bool) -> None:
-        self.is_urgent = is_urgent
-        """Somebody waits for it. What isn't urgent waits for what is, and may be stopped for it."""
-        self.is_cancelled = False
-        """Its result is of no use any more."""
-        self._on_change: Callable[[], None] = lambda: None
-
-    def subscribe(self, hear: Callable[[], None]) -> None:
-        """Call `hear` after each change from now on, instead of an earlier listener."""
-        self._on_change = hear
-
-    def raise_priority(self) -> None:
-        """Mark the computation as awaited by a call."""
-        self.is_urgent = True
-        self._on_change()
-
-    def cancel(self) -> None:
-        """Ask the computation to end as soon as it can."""
-        self.is_cancelled = True
-        self._on_change()
 
 
 class Optimizer(Protocol):
@@ -280,7 +257,7 @@ class UnitOfWork(Protocol):
 
     @abstractmethod
     def delete_trial(self, study_id: str, number: int, revision: int) -> None:
-        """Delete the trial with its measurements and leases, and record that it was deleted at this revision."""
+        """Delete the trial with its measurements, leases and artifacts, and record at which revision."""
 
     @abstractmethod
     def deleted_trials(self, study_id: str, after_revision: int = -1, up_to: int | None = None) -> dict[int, int]:
@@ -326,6 +303,27 @@ class UnitOfWork(Protocol):
     @abstractmethod
     def save_lease(self, study_id: str, number: int, lease: IssuedLease) -> None:
         """Record a lease for a trial that exists; a token that belongs to another trial stays with that one."""
+
+    @abstractmethod
+    def list_artifacts(self, study_id: str, numbers: Collection[int]) -> dict[int, list[Artifact]]:
+        """Return the artifacts of these trials by trial number, in the order of their ids' bytes.
+
+        A trial without artifacts has no entry.
+        """
+
+    def artifact_usage(self, study_id: str) -> tuple[int, int]:
+        """Return how many artifacts the study has, and how many bytes of them are stored."""
+        numbers = [trial.number for trial in self.list_trials(study_id)]
+        found = [artifact for each in self.list_artifacts(study_id, numbers).values() for artifact in each]
+        return len(found), sum(artifact.stored_bytes for artifact in found)
+
+    @abstractmethod
+    def artifact_content(self, study_id: str, number: int, artifact_id: str) -> bytes | None:
+        """Return the bytes that were saved of an artifact; None where there are none."""
+
+    @abstractmethod
+    def save_artifact(self, study_id: str, number: int, artifact: Artifact, content: bytes | None) -> None:
+        """Add an artifact of a trial that exists, or replace what was saved under its id."""
 
     @abstractmethod
     def find_answer(self, key: RequestKey, kind: type[T]) -> T | None:

@@ -41,9 +41,9 @@ def report_measurements(
         LimitExceeded: too many measurements.
     """
     with study_transaction(app, study_id) as transaction:
-        trial, _ = _owned(transaction, number, token)
+        trial, _ = owned(transaction, number, token)
         if not trial.is_held_by(token):
-            return Heartbeat(lease_valid=False, should_stop=True, stop_reason=_why_lost(trial))
+            return Heartbeat(lease_valid=False, should_stop=True, stop_reason=why_lost(trial))
         duration = transaction.study.spec.execution.lease_duration
         if measurements:
             check_length(transaction.records.count_measurements(study_id, number) + len(measurements))
@@ -95,7 +95,7 @@ def complete_trial(
     """
 
     def complete(transaction: StudyTransaction) -> Trial:
-        trial, attempt = _owned(transaction, number, token)
+        trial, attempt = owned(transaction, number, token)
         if isinstance(outcome, Measurement):
             return transaction.save(_succeed(transaction, trial.label(labels) if labels else trial, outcome, attempt))
         is_lost = not trial.is_held_by(token) and not trial.state.is_ended
@@ -121,7 +121,7 @@ def _succeed(transaction: StudyTransaction, trial: Trial, final: Measurement, at
     return trial.complete(replace(final, step=step, receive_time=transaction.at), transaction.at, attempt)
 
 
-def _owned(transaction: StudyTransaction, number: int, token: str) -> tuple[Trial, int]:
+def owned(transaction: StudyTransaction, number: int, token: str) -> tuple[Trial, int]:
     """Return the trial, and which attempt at it the token is of. Raises NotFound, WrongLease."""
     trial = transaction.records.get_trial(transaction.study.study_id, number)
     if trial.is_held_by(token):
@@ -135,7 +135,7 @@ def _owned(transaction: StudyTransaction, number: int, token: str) -> tuple[Tria
     return trial, attempt
 
 
-def _why_lost(trial: Trial) -> str:
+def why_lost(trial: Trial) -> str:
     if trial.state.is_ended:
         return f"{trial.name} has ended as {trial.state.name}"
     if trial.state is TrialState.PAUSED:

@@ -98,6 +98,25 @@ MAX_FAILURE_MESSAGE = 10_000
 MAX_STOP_REASON = 1000
 """Characters of the reason to stop a trial"""
 
+MAX_NOTE = 10_000
+"""Characters of a trial's note"""
+MAX_ARTIFACT_ID = 128
+"""Characters of an artifact's id"""
+MAX_MEDIA_TYPE = 127
+"""Characters of an artifact's media type"""
+MAX_ARTIFACT_URI = 2048
+"""Characters of an artifact's URI"""
+MAX_ARTIFACT_BYTES = 2**20
+"""Bytes of an artifact that is stored here"""
+MAX_TRIAL_ARTIFACTS = 64
+"""Artifacts of a trial"""
+MAX_TRIAL_ARTIFACT_BYTES = 8 * 2**20
+"""Bytes of a trial's artifacts, together"""
+MAX_STUDY_ARTIFACTS = 10_000
+"""Artifacts of a study"""
+MAX_STUDY_ARTIFACT_BYTES = 256 * 2**20
+"""Bytes of a study's artifacts, together"""
+
 MAX_TOKEN_STUDIES = 100
 """Studies, or beginnings of their ids, that a bearer token is for"""
 MAX_TOKEN_DESCRIPTION = 200

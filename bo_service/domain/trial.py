@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from bo_service.domain import attempts
+from bo_service.domain.artifacts import TrialNote
 from bo_service.domain.attempts import Attempt, AttemptOutcome
 from bo_service.domain.constraints import Configuration
 from bo_service.domain.early_stopping import StoppingRule
@@ -23,9 +24,8 @@ from bo_service.domain.failures import FailureReason as FailureReason
 from bo_service.domain.interruptions import Pause as Pause
 from bo_service.domain.interruptions import Prediction as Prediction
 from bo_service.domain.interruptions import StopRequest as StopRequest
+from bo_service.domain.limits import MAX_LABELS
 from bo_service.domain.study import Metric, MetricRole
-
-MAX_LABELS = 64
 
 
 class TrialState(Enum):
@@ -102,6 +102,7 @@ class Trial:
     """The last request to pause."""
     until_step: int | None = None
     """The step up to which a running trial goes now; None: to its end in one go."""
+    note: TrialNote | None = None
 
     @property
     def name(self) -> str:
@@ -125,15 +126,14 @@ class Trial:
         """
         if self.state is not TrialState.PAUSED:
             self._require(TrialState.QUEUED, "be started")
-        number = self.attempt + 1
-        attempts_started = (*self.attempts, Attempt(number, lease.worker_id, at))
+        attempt = Attempt(self.attempt + 1, lease.worker_id, at)
         return replace(
             self,
             state=TrialState.RUNNING,
             lease=lease,
-            attempt=number,
+            attempt=attempt.number,
             start_time=at,
-            attempts=attempts_started,
+            attempts=(*self.attempts, attempt),
             until_step=until_step,
         )
 

@@ -48,6 +48,8 @@ LANE_BY_METHOD = {
     "ListStudies": "read",
     "GetTrial": "read",
     "ListTrials": "read",
+    "ListArtifacts": "read",
+    "GetArtifact": "read",
     "GetBestTrials": "read",
     "AnalyzeStudy": "compute",
     "Predict": "compute",

@@ -34,6 +34,14 @@ def _trial(request: Any) -> Sequence[str]:
     return (resource_names.trial_of(request.name, "name")[0],)
 
 
+def _parent_trial(request: Any) -> Sequence[str]:
+    return (resource_names.trial_of(request.parent, "parent")[0],)
+
+
+def _artifact(request: Any) -> Sequence[str]:
+    return (resource_names.artifact_of(request.name, "name")[0],)
+
+
 def _created(request: Any) -> Sequence[str]:
     return (resource_names.check_study_id(request.study_id, "study_id"), *_sources(request))
 
@@ -60,6 +68,8 @@ RULES: dict[str, AccessRule] = {
     f"{OURS}GetTrial": AccessRule(Role.READER, _trial),
     f"{OURS}ListTrials": AccessRule(Role.READER, _parent),
     f"{OURS}GetBestTrials": AccessRule(Role.READER, _parent),
+    f"{OURS}ListArtifacts": AccessRule(Role.READER, _parent_trial),
+    f"{OURS}GetArtifact": AccessRule(Role.READER, _artifact),
     f"{OURS}Predict": AccessRule(Role.READER, _parent),
     f"{OURS}PredictSlice": AccessRule(Role.READER, _parent),
     f"{OURS}CreateStudy": AccessRule(Role.WORKER, _created),
@@ -69,6 +79,8 @@ RULES: dict[str, AccessRule] = {
     f"{OURS}ReportMeasurements": AccessRule(Role.WORKER, _trial),
     f"{OURS}CompleteTrial": AccessRule(Role.WORKER, _trial),
     f"{OURS}StopTrial": AccessRule(Role.WORKER, _trial),
+    f"{OURS}AddArtifact": AccessRule(Role.WORKER, _trial),
+    f"{OURS}SetTrialNote": AccessRule(Role.WORKER, _trial),
     f"{OURS}DeleteStudy": AccessRule(Role.ADMIN, _named),
     f"{OURS}DeleteTrial": AccessRule(Role.ADMIN, _trial),
     f"{TOKENS}CreateToken": AccessRule(Role.ADMIN, is_for_every_study=True),

@@ -17,11 +17,13 @@ from bo_service.application.ports import IssuedLease
 from bo_service.application.studies import SPACE
 from bo_service.application.trials import check_new
 from bo_service.application.views import StudyView
+from bo_service.domain.artifacts import Artifact
 from bo_service.domain.errors import InvalidArgument, Violation
 from bo_service.domain.limits import MAX_ATTEMPTS, MAX_FAILURE_MESSAGE, MAX_INT, MAX_MESSAGE_BYTES, MAX_STOP_REASON
 from bo_service.domain.study import MAX_LEASE, Study
 from bo_service.domain.trial import Measurement, Trial, TrialState
 from bo_service.optimizer.encoding.contradictions import contradictions
+from bo_service.rpc.codec.artifact import artifact_from_wire
 from bo_service.rpc.codec.decoding import ViolationCollector, text
 from bo_service.rpc.codec.study import new_study_from_wire, study_to_wire
 from bo_service.rpc.codec.trial import (
@@ -102,6 +104,30 @@ class CallValidator:
         bounded_lease = trial.lease and replace(trial.lease, expire_time=min(trial.lease.expire_time, self._latest))
         return replace(trial, parameters=check_new(study, new), labels=new.labels, lease=bounded_lease)
 
+    def artifact(self, artifact: Artifact, content: bytes | None) -> None:
+        """Check an artifact as AddArtifact would.
+
+        Args:
+            artifact: the artifact.
+            content: its bytes; None where only its URI is stored.
+
+        Raises:
+            InvalidArgument: the artifact is invalid.
+        """
+        with _encodable("artifact"):
+            request = service_pb.AddArtifactRequest(
+                artifact_id=artifact.artifact_id,
+                media_type=artifact.media_type,
+                size=artifact.size,
+                sha256=artifact.sha256,
+                **({"uri": artifact.uri} if content is None else {"content": content}),
+            )
+        with _inside("artifact"):
+            artifact_from_wire(request)
+            _text(artifact.author, "author")
+        if content is not None and (artifact.uri or artifact.size is None or not artifact.sha256):
+            raise InvalidArgument.of("artifact", "has content, so it needs size and sha256, and no uri")
+
 
 def _life_cycle_violations(study: Study, trial: Trial) -> Iterator[Violation]:
     """Yield the violations of the trial's life cycle."""
@@ -169,6 +195,15 @@ def _encodable(field: str) -> Iterator[None]:
         yield
     except (ValueError, TypeError, ArithmeticError, AttributeError) as error:
         raise InvalidArgument.of(field, f"cannot be encoded as a message: {error}") from error
+
+
+@contextmanager
+def _inside(prefix: str) -> Iterator[None]:
+    """Put the paths of what the block refuses below a prefix."""
+    try:
+        yield
+    except InvalidArgument as error:
+        raise error.inside(prefix) from error
 
 
 def _prediction(message: pb.Prediction, field: str) -> None:

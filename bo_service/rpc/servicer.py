@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from bo_service import request_context
 from bo_service.application import (
+    artifacts,
     best_trials,
     insight,
     predict,
@@ -28,12 +29,15 @@ from bo_service.domain.limits import (
     MAX_BEST,
     MAX_CALL_MEASUREMENTS,
     MAX_CONFIGURATIONS,
+    MAX_LEASE_TOKEN,
+    MAX_NOTE,
     MAX_STOP_REASON,
     MAX_SUGGESTIONS,
     MAX_WATCHES,
 )
 from bo_service.domain.trial import Trial
 from bo_service.rpc import requests, resource_names
+from bo_service.rpc.codec import artifact as artifact_codec
 from bo_service.rpc.codec import decoding, search_space, study
 from bo_service.rpc.codec import insight as insight_codec
 from bo_service.rpc.codec import trial as trial_codec
@@ -190,6 +194,44 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         key = requests.request_key("DeleteTrial", study_id, request, context)
         trials.delete_trial(self._app, study_id, number, key)
         return pb.DeleteTrialResponse()
+
+    def AddArtifact(self, request: pb.AddArtifactRequest, context: grpc.ServicerContext) -> pb.AddArtifactResponse:
+        study_id, number = resource_names.trial_of(request.name, "name")
+        new = artifact_codec.artifact_from_wire(request)
+        token = decoding.text(request.lease_token, "lease_token", MAX_LEASE_TOKEN)
+        key = requests.request_key("AddArtifact", study_id, request, context)
+        author = request_context.principal().name
+        added = artifacts.add_artifact(self._app, study_id, number, new, token, author, key)
+        return pb.AddArtifactResponse(artifact=artifact_codec.artifact_to_wire(added, study_id, number))
+
+    def ListArtifacts(
+        self, request: pb.ListArtifactsRequest, context: grpc.ServicerContext
+    ) -> pb.ListArtifactsResponse:
+        study_id, number = resource_names.trial_of(request.parent, "parent")
+        if request.page_token:
+            artifact_codec.check_artifact_id(request.page_token, "page_token")
+        limit = requests.page_size(request.page_size)
+        left = [
+            artifact
+            for artifact in artifacts.list_artifacts(self._app, study_id, number)
+            if artifact.artifact_id > request.page_token
+        ]
+        messages = [artifact_codec.artifact_to_wire(artifact, study_id, number) for artifact in left[:limit]]
+        token = left[limit - 1].artifact_id if len(left) > limit else ""
+        return pb.ListArtifactsResponse(artifacts=messages, next_page_token=token)
+
+    def GetArtifact(self, request: pb.GetArtifactRequest, context: grpc.ServicerContext) -> pb.GetArtifactResponse:
+        study_id, number, artifact_id = resource_names.artifact_of(request.name, "name")
+        artifact, content = artifacts.get_artifact(self._app, study_id, number, artifact_id)
+        message = artifact_codec.artifact_to_wire(artifact, study_id, number)
+        return pb.GetArtifactResponse(artifact=message, content=content)
+
+    def SetTrialNote(self, request: pb.SetTrialNoteRequest, context: grpc.ServicerContext) -> pb.SetTrialNoteResponse:
+        study_id, number = resource_names.trial_of(request.name, "name")
+        text = decoding.text(request.text, "text", MAX_NOTE)
+        key = requests.request_key("SetTrialNote", study_id, request, context)
+        author = request_context.principal().name
+        return pb.SetTrialNoteResponse(trial=_trial(artifacts.set_note(self._app, study_id, number, text, author, key)))
 
     def GetBestTrials(
         self, request: pb.GetBestTrialsRequest, context: grpc.ServicerContext

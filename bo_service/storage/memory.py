@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from bo_service.application.deadlines import within
 from bo_service.application.ports import Beat, IssuedLease, RequestKey, UnitOfWork
 from bo_service.domain.access import Token
+from bo_service.domain.artifacts import Artifact
 from bo_service.domain.errors import StartupError, StorageUnavailable, TransactionConflict
 from bo_service.domain.study import Study
 from bo_service.domain.trial import Measurement, Trial, TrialState
@@ -91,6 +92,9 @@ class MemoryUnitOfWork(UnitOfWork):
             self._changed(kind, study_id).pop(number, None)
         for lease in self._changed("leases", study_id).pop(number, ()):
             del self._changed("lease owners")[lease.token]
+        for artifact_id in self._table("artifacts", study_id).get(number, ()):
+            self._changed("artifact contents", study_id).pop((number, artifact_id), None)
+        self._changed("artifacts", study_id).pop(number, None)
         self._changed("deleted", study_id)[number] = revision
 
     def deleted_trials(self, study_id: str, after_revision: int = -1, up_to: int | None = None) -> dict[int, int]:
@@ -117,6 +121,19 @@ class MemoryUnitOfWork(UnitOfWork):
         leases = self._changed("leases", study_id)
         others = [other for other in leases.get(number, ()) if other.token != lease.token]
         leases[number] = tuple(sorted([*others, lease], key=lambda lease: (lease.attempt, lease.token)))
+
+    def list_artifacts(self, study_id: str, numbers: Collection[int]) -> dict[int, list[Artifact]]:
+        stored = self._table("artifacts", study_id)
+        return {n: [stored[n][name] for name in sorted(stored[n])] for n in sorted(numbers) if n in stored}
+
+    def artifact_content(self, study_id: str, number: int, artifact_id: str) -> bytes | None:
+        content: bytes | None = self._table("artifact contents", study_id).get((number, artifact_id))
+        return content
+
+    def save_artifact(self, study_id: str, number: int, artifact: Artifact, content: bytes | None) -> None:
+        artifacts = self._changed("artifacts", study_id)
+        artifacts[number] = {**artifacts.get(number, {}), artifact.artifact_id: artifact}
+        self._changed("artifact contents", study_id)[number, artifact.artifact_id] = content
 
     def find_answer(self, key: RequestKey, kind: type[T]) -> T | None:  # noqa: ARG002
         answered = self._table("answers").get(key.request_id)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -18,6 +19,7 @@ from sqlalchemy import (
 )
 
 from bo_service.domain.access import Role
+from bo_service.domain.artifacts import TrialNote
 from bo_service.domain.attempts import Attempt
 from bo_service.domain.objective import ObjectiveSpec
 from bo_service.domain.parameter_types import Value
@@ -29,6 +31,7 @@ from bo_service.storage.columns import Json, NulSafeText, UtcTimestamp
 Labels = Mapping[str, str]
 STUDY_ID = String(63).with_variant(String(63, collation="C"), "postgresql")
 """In the order of its bytes, whatever the database's language."""
+ARTIFACT_ID = String(128).with_variant(String(128, collation="C"), "postgresql")
 metadata = MetaData()
 
 
@@ -76,6 +79,7 @@ trials = Table(
     Column("attempts", Json(tuple[Attempt, ...]), nullable=False, server_default="[]"),
     Column("pause", Json(Pause)),
     Column("until_step", BigInteger),
+    Column("note", Json(TrialNote)),
     ForeignKeyConstraint(["study_id"], ["studies.study_id"], ondelete="CASCADE"),
     Index("trials_by_state", "study_id", "state"),
     Index("trials_by_revision", "study_id", "revision"),
@@ -100,6 +104,22 @@ measurements = Table(
     Column("metrics", Json(Mapping[str, float]), nullable=False),
     Column("elapsed", Json(timedelta)),
     Column("receive_time", UtcTimestamp),
+    ForeignKeyConstraint(["study_id", "number"], ["trials.study_id", "trials.number"], ondelete="CASCADE"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("study_id", STUDY_ID, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("artifact_id", ARTIFACT_ID, primary_key=True),
+    Column("media_type", Text, nullable=False),
+    Column("create_time", UtcTimestamp, nullable=False),
+    Column("author", NulSafeText, nullable=False),
+    Column("size", BigInteger),
+    Column("sha256", String(64), nullable=False),
+    Column("uri", NulSafeText, nullable=False),
+    Column("content", LargeBinary),
     ForeignKeyConstraint(["study_id", "number"], ["trials.study_id", "trials.number"], ondelete="CASCADE"),
 )
 

@@ -1,9 +1,12 @@
 """Export a study with all that belongs to it as a file of JSON lines, and import it into a database of any kind.
 
 The first line names the format and its version, and holds the study; then come the trials, each with its learning curve
-and with every lease token that was given out for it, the numbers of deleted trials, and a last line that counts them.
+and with every lease token that was given out for it, and with a line for each of its artifacts; then the numbers of
+deleted trials, and a last line that counts the trials.
 """
 
+import base64
+import binascii
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,20 +14,23 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from bo_service.application.artifacts import check_study_usage, check_trial_usage, stored_bytes
 from bo_service.application.ports import IssuedLease, Store, UnitOfWork
+from bo_service.domain.artifacts import Artifact
 from bo_service.domain.attempts import Attempt
 from bo_service.domain.errors import AlreadyExists, InvalidArgument, Violation
 from bo_service.domain.study import Study
 from bo_service.domain.trial import Measurement, Trial
 from bo_service.storage.columns import structured_exactly, unstructured
 
-FORMAT, VERSION = "bo-service study", 2
+FORMAT, VERSION = "bo-service study", 3
 WITHOUT_ATTEMPTS = 1
 """The version in which trials have no attempts: their workers stand in the leases alone."""
 PAGE = 200
 ENTRIES = (
     {"format", "version", "time", "study", "last_number"},
     {"trial", "measurements", "leases"},
+    {"artifact", "content"},
     {"deleted"},
     {"end", "trials"},
 )
@@ -39,6 +45,9 @@ class Judge(Protocol):
     def trial(self, study: Study, trial: Trial, curve: Sequence[Measurement], leases: Sequence[IssuedLease]) -> Trial:
         """Return the trial as it is stored. Raises InvalidArgument."""
 
+    def artifact(self, artifact: Artifact, content: bytes | None) -> None:
+        """Check an artifact, and its bytes where they are stored. Raises InvalidArgument."""
+
 
 def export_study(work: UnitOfWork, study_id: str, at: datetime) -> Iterator[str]:
     """Yield the file's lines, of one moment: inside one transaction. Raises NotFound."""
@@ -49,6 +58,7 @@ def export_study(work: UnitOfWork, study_id: str, at: datetime) -> Iterator[str]
     while page := work.list_trials(study_id, after=after, limit=PAGE):
         numbers = [trial.number for trial in page]
         curves, leases = work.get_measurements(study_id, numbers), work.list_leases(study_id, numbers)
+        artifacts = work.list_artifacts(study_id, numbers)
         for trial in page:
             curve, issued = curves.get(trial.number, []), leases.get(trial.number, [])
             yield _line(
@@ -56,6 +66,10 @@ def export_study(work: UnitOfWork, study_id: str, at: datetime) -> Iterator[str]
                 measurements=unstructured(curve, list[Measurement]),
                 leases=unstructured(issued, list[IssuedLease]),
             )
+            for artifact in artifacts.get(trial.number, ()):
+                content = work.artifact_content(study_id, trial.number, artifact.artifact_id)
+                text = None if content is None else base64.b64encode(content).decode("ascii")
+                yield _line(artifact=unstructured(artifact, Artifact), content=text)
         count, after = count + len(page), numbers[-1]
     yield _line(deleted=[list(deletion) for deletion in sorted(work.deleted_trials(study_id).items())])
     yield _line(end=True, trials=count)
@@ -93,22 +107,31 @@ def import_study(store: Store, lines: Iterable[str], study_id: str | None, at: d
 
 
 def _import_trials(work: UnitOfWork, reader: "_Reader", study: Study, passed: timedelta, judge: Judge) -> None:
-    numbers = {0}
-    while "trial" in (entry := reader.next("trial", "deleted")):
+    numbers, count, size = {0}, 0, 0
+    entry = reader.next("trial", "deleted")
+    while "trial" in entry:
         trial = _read_trial(reader, entry, study, passed, numbers, judge)
         numbers.add(trial.number)
         work.save_trials(trial)
         work.save_measurements(study.study_id, trial.number, reader.value(entry, "measurements", list[Measurement]))
         for lease in reader.value(entry, "leases", list[IssuedLease]):
             work.save_lease(study.study_id, trial.number, lease)
-    count = len(numbers) - 1
+        artifacts: dict[str, Artifact] = {}
+        while "artifact" in (entry := reader.next("trial", "artifact", "deleted")):
+            artifact, content = _read_artifact(reader, entry, judge)
+            artifacts[artifact.artifact_id] = artifact
+            check_trial_usage(trial.name, len(artifacts), stored_bytes([*artifacts.values()]))
+            work.save_artifact(study.study_id, trial.number, artifact, content)
+        count, size = count + len(artifacts), size + stored_bytes([*artifacts.values()])
+        check_study_usage(study.name, count, size)
+    num_trials = len(numbers) - 1
     for number, revision in reader.value(entry, "deleted", list[tuple[int, int]]):
         if number in numbers or not 0 < number <= study.last_number or not 0 <= revision <= study.revision:
             raise reader.fault(f"tells of trial {number}, deleted at revision {revision}, which can't be; leave it out")
         numbers.add(number)
         work.delete_trial(study.study_id, number, revision)
-    if reader.next("end").get("trials") != count:
-        raise reader.fault(f"counts other than the {count} trials before it; the file is damaged")
+    if reader.next("end").get("trials") != num_trials:
+        raise reader.fault(f"counts other than the {num_trials} trials before it; the file is damaged")
     reader.check_end()
 
 
@@ -124,6 +147,18 @@ def _read_trial(
     curve = reader.value(entry, "measurements", list[Measurement])
     with reader.judging():
         return judge.trial(study, _with_lease(trial, passed), curve, leases)
+
+
+def _read_artifact(reader: "_Reader", entry: Any, judge: Judge) -> tuple[Artifact, bytes | None]:
+    artifact: Artifact = reader.value(entry, "artifact", Artifact)
+    text = reader.value(entry, "content", str | None)
+    try:
+        content = None if text is None else base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise reader.fault(f"holds no content as export-study writes it: {error}") from error
+    with reader.judging():
+        judge.artifact(artifact, content)
+    return artifact, content
 
 
 def _with_lease(trial: Trial, passed: timedelta) -> Trial:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    case,
     delete,
     func,
     insert,
@@ -32,6 +33,7 @@ from bo_service.application.ports import (
     UnitOfWork,
 )
 from bo_service.domain.access import Token
+from bo_service.domain.artifacts import Artifact
 from bo_service.domain.failures import EndedTrial
 from bo_service.domain.study import Study
 from bo_service.domain.trial import Measurement, Trial, TrialState
@@ -46,10 +48,11 @@ MAX_DELETED_ANSWERS = 1000
 """Answers that one call of `delete_answers` deletes at most."""
 STUDY_FIELDS = [field.name for field in fields(Study)]
 TRIAL_FIELDS = [field.name for field in fields(Trial)]
+ARTIFACT_FIELDS = [field.name for field in fields(Artifact)]
 
 _STUDIES, _TRIALS, _DELETED = schema.studies, schema.trials, schema.deleted_trials
 _MEASUREMENTS, _LEASES, _ANSWERS, _TOKENS = schema.measurements, schema.leases, schema.idempotency_log, schema.tokens
-_LEARNED = schema.surrogate_hyperparameters
+_LEARNED, _ARTIFACTS = schema.surrogate_hyperparameters, schema.artifacts
 BEATS = {
     Beat.SERVER: (schema.server_liveness.c.id, schema.server_liveness.c.beat_time),
     Beat.STORAGE: (schema.health_checks.c.check_id, schema.health_checks.c.check_time),
@@ -268,6 +271,29 @@ class SqlUnitOfWork(UnitOfWork):
     def save_lease(self, study_id: str, number: int, lease: IssuedLease) -> None:
         row = {**vars(lease), "study_id": study_id, "number": number}
         insert_new(self.dialect_insert, _LEASES).execute(self.connection, row)
+
+    def list_artifacts(self, study_id: str, numbers: Collection[int]) -> dict[int, list[Artifact]]:
+        columns = (_ARTIFACTS.c[name] for name in ("number", *ARTIFACT_FIELDS))
+        query = select(*columns).where(_ARTIFACTS.c.study_id == study_id, _ARTIFACTS.c.number.in_(list(numbers)))
+        artifacts: dict[int, list[Artifact]] = {}
+        for number, *row in self.connection.execute(query.order_by(_ARTIFACTS.c.number, _ARTIFACTS.c.artifact_id)):
+            artifacts.setdefault(number, []).append(Artifact(*row))
+        return artifacts
+
+    def artifact_usage(self, study_id: str) -> tuple[int, int]:
+        stored = case((_ARTIFACTS.c.uri == "", _ARTIFACTS.c.size), else_=0)
+        query = select(func.count(), func.coalesce(func.sum(stored), 0)).where(_ARTIFACTS.c.study_id == study_id)
+        count, size = self.connection.execute(query).one()
+        return int(count), int(size)
+
+    def artifact_content(self, study_id: str, number: int, artifact_id: str) -> bytes | None:
+        found = and_(_ARTIFACTS.c.study_id == study_id, _ARTIFACTS.c.number == number)
+        query = select(_ARTIFACTS.c.content).where(found, _ARTIFACTS.c.artifact_id == artifact_id)
+        content: bytes | None = self.connection.execute(query).scalar_one_or_none()
+        return content
+
+    def save_artifact(self, study_id: str, number: int, artifact: Artifact, content: bytes | None) -> None:
+        self._upsert(_ARTIFACTS, [{"study_id": study_id, "number": number, "content": content, **vars(artifact)}])
 
     def find_answer(self, key: RequestKey, kind: type[T]) -> T | None:
         row = _ANSWER.fetch_first(self.connection, {"id": key.request_id})

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 from bo_client import Metric, SearchSpace, TrialFailed, Value
 
 __all__ = [
+    "ARTIFACTS",
     "TEXTBOOK_ROLE",
     "Definition",
     "Exportable",
@@ -22,6 +23,8 @@ __all__ = [
     "TrialFailed",
 ]
 
+ARTIFACTS = "artifacts"
+"""Folder in a trial's directory whose files the worker adds to the trial when it ends."""
 TEXTBOOK_ROLE = {"role": "textbook-defaults"}
 """Labels of the trial that runs `Definition.defaults`."""
 
@@ -78,7 +81,10 @@ class Run(Protocol):
 
     @property
     def directory(self) -> Path:
-        """A folder of this trial, kept between attempts on one machine."""
+        """A folder of this trial, kept between attempts on one machine.
+
+        When the trial ends, the worker adds the files in its folder `ARTIFACTS` to it: up to 32, of at most 1 MiB each.
+        """
 
     def report(self, step: int, metrics: Mapping[str, float], checkpoint_uri: str = "") -> None:
         """Add a point to the learning curve.

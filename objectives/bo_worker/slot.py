@@ -25,6 +25,7 @@ from bo_client.trial_loop import HeartbeatThread, TrialLimit, TrialSource, end, 
 
 from bo_worker.evaluation import Outcome, SetupFailure, Stopped, Task
 from bo_worker.evaluators import Evaluator
+from bo_worker.trial_files import add_artifacts
 from bo_worker.trial_watch import TrialWatch
 
 logger = logging.getLogger("bo_objectives")
@@ -119,6 +120,7 @@ class Slot:
                 self.outcomes.lose(trial.number, watch.stop_reason or "")
                 return
             watch.flush(PATIENCE_S, self.ending.wait)
+            add_artifacts(self._impatiently(trial), directory)
             final = self._end(trial, watch, final_outcome(outcome, watch.trial))
         self.outcomes.record(trial.number, final)
         if isinstance(final, SetupFailure):

@@ -45,7 +45,7 @@ def routes() -> list[tuple[str, str]]:
     app = application(DashboardSettings("127.0.0.1:1"))
     mounted = [inner for outer in app.routes for inner in getattr(outer, "routes", None) or []]
     found = [
-        (method, route.path.format(study="s", number="1", kind="convergence"))
+        (method, route.path.format(study="s", number="1", kind="convergence", artifact="a.png"))
         for route in mounted
         if isinstance(route, Route) and route.path.startswith("/data/") and route.path not in OPEN
         for method in (route.methods or ()) - {"HEAD"}

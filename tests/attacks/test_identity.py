@@ -26,6 +26,7 @@ pytestmark = pytest.mark.xdist_group("attacks-identity")  # its server is starte
 SERVICE = pb.DESCRIPTOR.services_by_name["OptimizationService"]
 EVERYBODY_ELSE = ["thief", "reader", "admin", "other-admin"]
 HALF = {"x": space_pb2.ParameterValue(float_value=0.5)}
+ARTIFACT = {"artifact_id": "a", "media_type": "text/plain", "content": b"x"}
 STOLEN = {"loss": -999.0}
 
 
@@ -106,6 +107,8 @@ def test_every_method_with_a_request_id_keeps_it_by_caller(target) -> None:
         ("CreateStudy", pb.CreateStudyRequest(study_id="new", study={"spec": spec}), ""),
         ("UpdateStudy", pb.UpdateStudyRequest(study={"name": study.name}, update_mask=FieldMask(paths=["labels"])), ""),
         ("StopTrial", pb.StopTrialRequest(name=queued.trial.name), "WRONG_STATE"),
+        ("AddArtifact", pb.AddArtifactRequest(name=queued.trial.name, **ARTIFACT), ""),
+        ("SetTrialNote", pb.SetTrialNoteRequest(name=queued.trial.name, text="seen"), ""),
         ("CreateTrial", pb.CreateTrialRequest(parent=study.name, trial={"parameters": HALF}), ""),
         ("SuggestTrials", pb.SuggestTrialsRequest(parent=study.name, worker_id="w"), ""),
         ("CompleteTrial", complete_request(running, running.lease.token), "WRONG_STATE"),
@@ -149,6 +152,7 @@ def test_no_answer_shows_the_lease_of_another(target, role: str) -> None:
         "SuggestTrials": suggest_request(),
         "CreateTrial": pb.CreateTrialRequest(parent=study, trial=trial),
         "StopTrial": pb.StopTrialRequest(name=trial.name, reason=token[:3]),
+        "SetTrialNote": pb.SetTrialNoteRequest(name=trial.name, text=token[:3]),
         "CompleteTrial": complete_request(other, other.lease.token),
     }
     lease = trial_pb2.Lease.DESCRIPTOR
@@ -158,7 +162,7 @@ def test_no_answer_shows_the_lease_of_another(target, role: str) -> None:
             answers = watched(target, role, request) if method == "WatchStudy" else [ask(target, role, method, request)]
         except bo_client.PermissionDenied:
             assert role == "reader"
-            assert method in ("SuggestTrials", "CreateTrial", "StopTrial", "CompleteTrial")
+            assert method in ("SuggestTrials", "CreateTrial", "StopTrial", "CompleteTrial", "SetTrialNote")
         else:
             assert all(token.encode() not in answer.SerializeToString() for answer in answers)
     assert ask(target, "worker", "ReportMeasurements", heartbeat(trial.name, token)).lease_valid

@@ -359,11 +359,12 @@ EVERY = [
     ("explain",),
     ("diagnose",),
     ("slice", "lr"),
+    ("note", 1, "text"),
 ]
 
 
 def test_no_command_is_forgotten() -> None:
-    of_no_study = {"studies", "create", "dashboard", "token", "completion"}
+    of_no_study = {"studies", "create", "dashboard", "token", "completion", "artifact"}
     assert {command for command, *_ in EVERY} | of_no_study == set(main.commands)
 
 

@@ -1,5 +1,6 @@
 """`bo report`: one page that needs nothing else, whatever a study holds."""
 
+import base64
 import json
 import re
 import shutil
@@ -73,6 +74,27 @@ def evil(server) -> bo_client.Study:
         trial.complete({"loss": float(i)}, labels={"diagnosis": "<i>", "diagnosis.<i>": EVIL})
     study.suggest()[0].fail("DIVERGED", EVIL)
     return study
+
+
+GIF = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;"
+
+
+def test_notes_and_images_of_the_best_are_on_the_page_and_other_files_are_named(evil) -> None:
+    best = evil.best().number
+    evil.set_note(best, EVIL)
+    evil.add_artifact(best, GIF, name="picture.gif")
+    evil.add_artifact(best, EVIL.encode(), name="false.png")
+    evil.add_artifact(best, EVIL.encode(), name="page.html")
+    evil.add_artifact(best, "javascript://x", name="elsewhere", media_type="image/png")
+    page = Page(report.page(evil))
+    assert [image["src"] for image in page.all("img")] == [
+        f"data:image/gif;base64,{base64.b64encode(GIF).decode()}",
+    ]
+    for text in ("picture.gif (image/gif, 35 bytes)", "false.png (image/png", "page.html (text/html", "javascript://x"):
+        assert text in page.text
+    assert f"note by anyone, {evil.trial(best).note.update_time:%Y-%m-%d}" in page.text
+    assert page.text.count(EVIL) > 1
+    assert not [link for link in page.all("a") if "javascript" in str(link.get("href"))]
 
 
 def told(text: str) -> dict:

@@ -167,15 +167,16 @@ def test_a_copy_has_the_definition_and_the_results(server, ended) -> None:
     assert len(ended.copy("copied").trials()) == 3  # as the first time
 
 
-def test_labels_and_a_note_are_stored_when_the_trial_ends(study) -> None:
+def test_labels_are_stored_when_the_trial_ends_and_a_note_at_once(study) -> None:
     def train(parameters, trial):
         trial.set_label("gpu", 3)
         trial.set_note("the first with a warm-up")
+        assert study.trial(trial.number).note.text == "the first with a warm-up"
         if trial.number == 2:
             raise MemoryError
         return 1.0
 
     study.optimize(train, n_trials=2)
-    assert [dict(trial.labels) for trial in study.trials()] == [{"gpu": "3", "note": "the first with a warm-up"}] * 2
-    with pytest.raises(bo_client.InvalidRequest, match=r"labels\['note'\]: has 300 characters; give at most 256"):
-        study.ask().set_note("x" * 300)
+    assert [dict(trial.labels) for trial in study.trials()] == [{"gpu": "3"}] * 2
+    with pytest.raises(bo_client.InvalidRequest, match=r"labels\['gpu'\]: has 300 characters; give at most 256"):
+        study.ask().set_label("gpu", "x" * 300)

@@ -144,12 +144,13 @@ def naming(method, study: str):
         request.study.spec.metrics.add(name="loss", goal=1)
         request.study.spec.space.parameters.add(name="x").float_parameter.high = 1.0
     elif "parent" in fields:
-        request.parent = f"studies/{study}"
+        request.parent = f"studies/{study}{'/trials/1' if method.name == 'ListArtifacts' else ''}"
     elif "study" in fields:
         request.study.name = f"studies/{study}"
     elif "name" in fields:
-        is_trial = "Trial" in method.name or method.name == "ReportMeasurements"
+        is_trial = "Trial" in method.name or method.name in ("ReportMeasurements", "AddArtifact", "GetArtifact")
         request.name = f"studies/{study}/trials/1" if is_trial else f"studies/{study}"
+        request.name += "/artifacts/a" if method.name == "GetArtifact" else ""
     return request
 
 

@@ -122,6 +122,22 @@ class Mutator:
         if self.rng.random() < 0.5:
             json_format.ParseDict({"base": {"parameters": GOOD}}, request)
 
+    def _fill_AddArtifact(self, request: Any) -> None:
+        request.artifact_id, request.media_type = self.rng.choice("abc"), "text/plain"
+        if self.rng.random() < 0.5:
+            request.content = b"x" * self.rng.randrange(9)
+        else:
+            request.uri = "gs://a"
+
+    def _fill_ListArtifacts(self, request: Any) -> None:
+        request.parent = self.rng.choice(self.world.trials or [""])
+
+    def _fill_GetArtifact(self, request: Any) -> None:
+        request.name = f"{self.rng.choice(self.world.trials or [''])}/artifacts/{self.rng.choice('abc')}"
+
+    def _fill_SetTrialNote(self, request: Any) -> None:
+        request.text = self.rng.choice(WORDS)
+
     def _fill_ListTrials(self, request: Any) -> None:
         request.states.extend(self.rng.sample(range(1, 7), self.rng.randrange(4)))
         request.page_size = self.rng.choice((0, 1, 1000))
@@ -224,9 +240,11 @@ class Mutator:
                 return rng.randrange(0, 8) if rng.random() < 0.9 else 2**31 - 1
             case FieldDescriptor.CPPTYPE_STRING:
                 if rng.random() < HUGE:
-                    return "y" * rng.choice((100_000, 4_194_000))
+                    huge = "y" * rng.choice((100_000, 4_194_000))
+                    return huge.encode() if field.type == FieldDescriptor.TYPE_BYTES else huge
                 pool = [*WORDS, *self.world.studies[:3], *self.world.trials[:3], *self.world.tokens[:2]]
-                return rng.choice(pool)
+                word = rng.choice(pool)
+                return word.encode() if field.type == FieldDescriptor.TYPE_BYTES else word
         raise AssertionError(field.cpp_type)
 
     # Broken bytes

@@ -12,13 +12,16 @@ DEEPEST = 5
 NAMES = ["studies/plain", "studies/several", "studies/modelled", "studies/stopped", "studies/none"]
 TRIALS = [f"{name}/trials/{number}" for name in NAMES for number in (1, 5, 6, 99)]
 KNOWN: dict[str, list[str]] = {
-    "parent": NAMES,
-    "name": [*NAMES, *TRIALS, "lr", "loss"],
+    "parent": [*NAMES, *TRIALS[:2]],
+    "name": [*NAMES, *TRIALS, f"{TRIALS[0]}/artifacts/a", "lr", "loss"],
     "study_id": ["plain", "fresh", "a" * 63],
     "paths": MASKS,
     "parameter": ["lr", "norm"],
     "parameters": ["lr", "layers", "norm"],
     "worker_id": ["w"],
+    "artifact_id": ["a", "b.png"],
+    "media_type": ["text/plain"],
+    "uri": ["gs://a/b"],
 }
 """Values that make sense, by field; half of what is drawn."""
 
@@ -68,6 +71,8 @@ def scalars(field: FieldDescriptor) -> st.SearchStrategy[Any]:
             return st.booleans()
         case FieldDescriptor.CPPTYPE_ENUM:
             return st.integers(0, 8) | st.integers(-(2**31), 2**31 - 1)
+        case _ if field.type == FieldDescriptor.TYPE_BYTES:
+            return st.binary(max_size=20)
         case _:
             words = st.sampled_from(WORDS) | st.text(st.characters(codec="utf-8"), max_size=20)
             return st.sampled_from(KNOWN[field.name]) | words if field.name in KNOWN else words

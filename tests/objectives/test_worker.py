@@ -113,6 +113,20 @@ class Silent(Base):
         run.report(1, {"loss": 0.75})
         time.sleep(3600)
 
+class Drawing(Base):
+    def evaluate(self, parameters, run):
+        folder = run.directory / "artifacts"
+        folder.mkdir()
+        (folder / "picture.png").write_bytes(b"\\x89PNG")
+        (folder / "secret.txt").symlink_to(__file__)
+        (folder / "sub").mkdir()
+        (folder / "odd name.txt").write_text("")
+        with (folder / "large.bin").open("wb") as file:
+            file.truncate(2**21)
+        if run.number == 2:
+            raise TrialFailed(bo_client.FailureReason.DIVERGED, "drawn all the same")
+        return {"loss": 0.5}
+
 class Printing(Base):
     def evaluate(self, parameters, run):
         print("chatter of the objective")
@@ -174,6 +188,17 @@ def test_a_study_is_made_run_and_ended(work, trials, server, tmp_path: Path, how
     assert (found[0].parameters, found[0].labels) == ({"x": 0.125}, TEXTBOOK_ROLE)
     assert (tmp_path / "trials" / "trial-0003" / "pid").exists()
     assert server.client().study("s").info().state is bo_client.StudyState.COMPLETED
+
+
+def test_files_of_the_folder_artifacts_are_added_and_what_cannot_be_is_logged(work, trials, server, caplog) -> None:
+    assert work("Drawing", max_trials=2, is_local=True) == 0
+    assert [trial.state.value for trial in trials()] == ["SUCCEEDED", "INFEASIBLE"]
+    study = server.client().study("s")
+    for number in (1, 2):
+        assert [(a.artifact_id, a.media_type) for a in study.artifacts(number)] == [("picture.png", "image/png")]
+        assert study.read_artifact(number, "picture.png") == b"\x89PNG"
+    told = [record.getMessage() for record in caplog.records if "an artifact was not added" in record.getMessage()]
+    assert ["large.bin" in line or "odd name" in line for line in told] == [True] * 4
 
 
 def test_processes_are_replaced_after_some_trials(work, tmp_path: Path) -> None:

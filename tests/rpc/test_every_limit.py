@@ -20,7 +20,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from benchmarks.http2 import RST_STREAM, RawConnection, frame, message
-from bo_service.application import trials
+from bo_service.application import artifacts, trials
 from bo_service.application.authentication import Authenticator, AuthMode
 from bo_service.application.context import AppContext
 from bo_service.domain import limits
@@ -159,6 +159,16 @@ def bearer(**given: Any) -> token_pb.CreateTokenRequest:
     return token_pb.CreateTokenRequest(role=token_pb.ROLE_READER, **given)
 
 
+def adding(token: str, **given: Any) -> pb.AddArtifactRequest:
+    given = {
+        "artifact_id": "a",
+        "media_type": "text/plain",
+        **({"content": b"c"} if "uri" not in given else {}),
+        **given,
+    }
+    return pb.AddArtifactRequest(name=TRIAL, lease_token=token, **given)
+
+
 def slicing(*parameters: str, size: int) -> pb.PredictSliceRequest:
     return pb.PredictSliceRequest(parent="studies/s", parameters=parameters, grid_size=size)
 
@@ -259,6 +269,11 @@ CASES: dict[str, StoppingContext] = {
     "MAX_CHECKPOINT_URI": (lambda n, t: report(t, uri="u" * n), "checkpoint_uri"),
     "MAX_FAILURE_MESSAGE": (lambda n, t: failing("m" * n, t), "failure.message"),
     "MAX_STOP_REASON": (lambda n, t: pb.StopTrialRequest(name="studies/s/trials/999", reason="r" * n), "reason"),
+    "MAX_NOTE": (lambda n, t: pb.SetTrialNoteRequest(name="studies/s/trials/999", text="n" * n), "text"),
+    "MAX_ARTIFACT_ID": (lambda n, t: adding(t, artifact_id="a" * n), "artifact_id"),
+    "MAX_MEDIA_TYPE": (lambda n, t: adding(t, media_type="a/" + "b" * (n - 2)), "media_type"),
+    "MAX_ARTIFACT_URI": (lambda n, t: adding(t, uri="s:" + "u" * (n - 2)), "uri"),
+    "MAX_ARTIFACT_BYTES": (lambda n, t: adding(t, content=b"c" * n), "content"),
     "MAX_TOKEN_STUDIES": (lambda n, t: bearer(studies=[f"s{i}" for i in range(n)]), "studies"),
     "MAX_TOKEN_DESCRIPTION": (lambda n, t: bearer(description="d" * n), "description"),
     "MAX_BEST": (lambda n, t: pb.GetBestTrialsRequest(parent="studies/s", count=n), "count"),
@@ -281,6 +296,10 @@ ELSEWHERE = {
     "MAX_PAGE_BYTES": "test_pages_are_cut_by_their_bytes",
     "MAX_PAGE_MEASUREMENTS": "test_pages_are_cut_by_their_measurements",
     "MAX_TRIAL_MEASUREMENTS": "test_a_curve_too_long",
+    "MAX_TRIAL_ARTIFACTS": "test_so_many_artifacts_and_no_more",
+    "MAX_TRIAL_ARTIFACT_BYTES": "test_so_many_artifacts_and_no_more",
+    "MAX_STUDY_ARTIFACTS": "test_so_many_artifacts_and_no_more",
+    "MAX_STUDY_ARTIFACT_BYTES": "test_so_many_artifacts_and_no_more",
     "MAX_GRID_VALUES": "test_a_grid_too_fine",
     "MAX_SLICE_POINTS": "test_a_slice_with_too_many_points",
 }
@@ -523,6 +542,32 @@ def test_a_curve_too_long(channel: grpc.Channel) -> None:
     assert refused is not None
     assert refused[0] == "RESOURCE_EXHAUSTED"
     assert str(most) in refused[1][""]
+
+
+@pytest.mark.parametrize("name", ["MAX_TRIAL_ARTIFACT", "MAX_STUDY_ARTIFACT"])
+def test_so_many_artifacts_and_no_more(channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """In a study of two ended trials: one artifact or byte more is refused, one that replaces another is taken."""
+    of_study = name == "MAX_STUDY_ARTIFACT"
+    parent = f"studies/{name}"
+    filled(channel, parent, 2, finalMeasurement={"metrics": {"loss": 1.0}})
+
+    def added(trial: int, artifact_id: str, size: int) -> tuple[str, dict[str, str]] | None:
+        request = adding("", artifact_id=artifact_id, content=b"c" * size)
+        request.name = f"{parent}/trials/{trial}"
+        return refusal(channel, "AddArtifact", request)
+
+    other = 2 if of_study else 1
+    monkeypatch.setattr(artifacts, f"{name}S", 2)
+    monkeypatch.setattr(artifacts, f"{name}_BYTES", 10)
+    assert added(1, "a", 4) is None
+    assert added(other, "b", 6) is None
+    for size, artifact_id, hint in ((0, "c", "3 artifacts; at most 2"), (7, "b", "11 bytes of artifacts; at most 10")):
+        code, said = added(other, artifact_id, size) or ("", {})
+        assert code == "RESOURCE_EXHAUSTED"
+        assert f"{parent if of_study else f'{parent}/trials/1'} would have {hint}" in said[""]
+    assert added(other, "b", 5) is None
+    if not of_study:
+        assert added(2, "c", 10) is None
 
 
 def test_a_study_too_large(channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,11 @@ METHODS = {
 OURS = {name: m for name, m in METHODS.items() if name.startswith("/bo_api.v1.OptimizationService/")}
 
 NAMING = {"name": "studies/mine/trials/3", "parent": "studies/mine", "study_id": "mine"}
+OTHERWISE = {
+    "name": ("studies/mine", "studies/mine/trials/3/artifacts/a.png"),
+    "parent": ("studies/mine/trials/3",) * 2,
+}
+"""What else these fields may name; of GetArtifact the second."""
 
 
 def test_every_method_has_a_rule_and_every_rule_a_method() -> None:
@@ -70,8 +75,10 @@ def test_the_study_that_a_request_names_is_seen(name: str) -> None:
     rule = RULES[name]
     try:
         found = rule.studies(request)
-    except InvalidArgument:  # this one names studies, not trials
-        request.name = "studies/mine"
+    except InvalidArgument:  # this one names a study, a trial's parts, or one of them
+        for field, value in OTHERWISE.items():
+            if field in OURS[name].input_type.fields_by_name:
+                setattr(request, field, value[name.rpartition("/")[2] == "GetArtifact"])
         found = rule.studies(request)
     assert list(found) == ["mine"]
 

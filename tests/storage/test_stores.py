@@ -16,6 +16,7 @@ from bo_service.application.deadlines import deadline
 from bo_service.application.ports import Beat, IssuedLease, RequestKey, Store, TrialSummary, UnitOfWork
 from bo_service.application.views import Empty, Shortfall, SuggestResult
 from bo_service.domain.access import Role, Token
+from bo_service.domain.artifacts import Artifact, TrialNote
 from bo_service.domain.constraints import ForbiddenCombination, LinearConstraint
 from bo_service.domain.early_stopping import StoppingRule, StoppingSettings
 from bo_service.domain.errors import NotFound, RequestIdReused, StartupError, StorageUnavailable
@@ -95,10 +96,13 @@ TRIAL = Trial(
     stop_request=StopRequest("enough", NOW, StoppingRule.CURVE, Prediction("loss", 0.4, 0.1), 30),
     start_time=NOW,
     revision=9,
+    note=TrialNote("two\nlines, ä", "tokens/a", NOW),
 )
 
 
 LEASE = IssuedLease("token", "worker", 2)
+FILE = Artifact("confusion.png", "image/png", NOW, "tokens/a", 3, "ab" * 32)
+ELSEWHERE = Artifact("Model.keras", "application/zip", NOW, "anyone", None, "", "gs://b/ü")
 
 
 class StorageContract:
@@ -400,6 +404,42 @@ class StorageContract:
                 assert work.deleted_trials("s", 8) == {1: 9}
                 assert work.deleted_trials("s", 0, 8) == {2: 8}
 
+    def test_artifacts_are_kept_replaced_and_counted(self, store, reopen) -> None:
+        with store.write("s") as work:
+            work.save_study(STUDY)
+            for number in (1, 2, 3):
+                work.save_trials(replace(TRIAL, number=number, lease=None))
+            work.save_artifact("s", 1, FILE, b"old")
+            work.save_artifact("s", 1, FILE, b"\0\xff\n")
+            work.save_artifact("s", 1, ELSEWHERE, None)
+            work.save_artifact("s", 3, replace(FILE, size=0), b"")
+        for transaction in ((again := reopen()).read(), again.write("s")):
+            with transaction as work:
+                kept = {1: [ELSEWHERE, FILE], 3: [replace(FILE, size=0)]}
+                assert work.list_artifacts("s", [3, 2, 1]) == kept
+                assert list(work.list_artifacts("s", [3, 1])) == [1, 3]
+                assert work.list_artifacts("nobody", [1]) == {}
+                assert work.artifact_content("s", 1, FILE.artifact_id) == b"\0\xff\n"
+                assert work.artifact_content("s", 3, FILE.artifact_id) == b""
+                assert work.artifact_content("s", 1, ELSEWHERE.artifact_id) is None
+                assert work.artifact_content("s", 2, FILE.artifact_id) is None
+                assert work.artifact_usage("s") == (3, 3)
+                assert work.artifact_usage("nobody") == (0, 0)
+        with again.write("s") as work:
+            work.delete_trial("s", 1, 8)
+            work.save_trials(replace(TRIAL, lease=None))
+        with again.read() as work:
+            assert list(work.list_artifacts("s", [1, 2, 3])) == [3]
+            assert work.artifact_content("s", 1, FILE.artifact_id) is None
+        with again.write("s") as work:
+            work.delete_study("s")
+            work.save_study(STUDY)
+            work.save_trials(replace(TRIAL, number=3, lease=None))
+        with again.read() as work:
+            assert work.list_artifacts("s", [1, 2, 3]) == {}
+            assert work.artifact_content("s", 3, FILE.artifact_id) is None
+            assert work.artifact_usage("s") == (0, 0)
+
     def test_trials_are_found_by_state_number_and_revision(self, store) -> None:
         states = [TrialState.SUCCEEDED, TrialState.QUEUED, TrialState.FAILED, TrialState.STOPPED, TrialState.QUEUED]
         with store.write("s") as work:
@@ -545,6 +585,7 @@ class SqlContract(StorageContract):
             records.save_lease("s", 1, LEASE)
             records.save_measurements("s", 1, [Measurement({"loss": 1.0}, 1)])
             records.save_hyperparameters("s", {"a": (1.0,)})
+            records.save_artifact("s", 1, FILE, b"abc")
             records.delete_trial("s", 2, 3)
             records.delete_study("s")
         store.close()

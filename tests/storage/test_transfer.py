@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bo_service.application.ports import IssuedLease, Store
+from bo_service.domain.artifacts import Artifact, TrialNote
 from bo_service.domain.attempts import Attempt, AttemptOutcome
 from bo_service.domain.errors import AlreadyExists, InvalidArgument, NotFound
 from bo_service.domain.objective import ObjectiveSpec
@@ -97,6 +98,20 @@ trials = st.builds(
         ),
         max_size=3,
     ).map(tuple),
+    note=st.none() | st.builds(TrialNote, words, words, moments),
+)
+artifacts = st.builds(
+    Artifact,
+    st.sampled_from("aBc"),
+    st.just("text/plain"),
+    moments,
+    words,
+    st.none() | st.integers(0, 9),
+    st.just(""),
+    words,
+)
+files = st.lists(
+    st.tuples(artifacts, st.none() | st.binary(max_size=9)), max_size=2, unique_by=lambda f: f[0].artifact_id
 )
 objectives = st.builds(
     ObjectiveSpec,
@@ -128,6 +143,9 @@ class Trusting:
     def trial(self, study: Study, trial: Trial, curve: object, tokens: object) -> Trial:
         return trial
 
+    def artifact(self, artifact: Artifact, content: bytes | None) -> None:
+        pass
+
 
 def load(store: Store, lines: list[str], study_id: str | None = None, at: datetime = NOW) -> Study:
     return import_study(store, lines, study_id, at, Trusting())
@@ -146,14 +164,14 @@ def load(store: Store, lines: list[str], study_id: str | None = None, at: dateti
         st.sampled_from(StudyState),
         objective=st.none() | objectives,
     ),
-    made=st.lists(st.tuples(trials, curves, st.booleans()), max_size=4),
+    made=st.lists(st.tuples(trials, curves, st.booleans(), files), max_size=4),
 )
 def test_a_study_goes_there_and_back_unchanged(stores, study, made) -> None:
     sqlite, postgres, memory = stores
     study = replace(study, study_id=next(IDS), revision=99, last_number=len(made))
     with sqlite.write() as records:
         records.save_study(study)
-        for number, (trial, curve, is_deleted) in enumerate(made, 1):
+        for number, (trial, curve, is_deleted, added) in enumerate(made, 1):
             trial = replace(trial, study_id=study.study_id, number=number)
             token = f"{trial.lease.token if trial.lease else ''}{trial.name}"
             trial = replace(trial, lease=trial.lease and replace(trial.lease, token=token))
@@ -162,6 +180,8 @@ def test_a_study_goes_there_and_back_unchanged(stores, study, made) -> None:
             if trial.lease:
                 issued = IssuedLease(trial.lease.token, trial.lease.worker_id, trial.attempt)
                 records.save_lease(trial.study_id, trial.number, issued)
+            for artifact, content in added:
+                records.save_artifact(study.study_id, trial.number, artifact, content)
             if is_deleted:
                 records.delete_trial(trial.study_id, trial.number, trial.number)
     lines = export(sqlite, study.study_id)
@@ -175,7 +195,7 @@ def test_a_study_goes_there_and_back_unchanged(stores, study, made) -> None:
     assert export(sqlite, study.study_id) == lines
     for store in stores:
         with store.write() as records:
-            kept = [t for t, (_, _, is_deleted) in zip(range(1, 9), made, strict=False) if not is_deleted]
+            kept = [t for t, (_, _, is_deleted, _) in zip(range(1, 9), made, strict=False) if not is_deleted]
             assert [t.number for t in records.list_trials(study.study_id)] == kept
             assert len(records.deleted_trials(study.study_id, 0, 99)) == len(made) - len(kept)
             for trial in records.list_trials(study.study_id):
@@ -243,7 +263,7 @@ def test_a_file_of_an_older_version_tells_the_workers_by_its_leases(store, runni
         (lambda lines: [lines[0], "PK\3\4", *lines[2:]], "line 2: is no JSON"),
         (lambda lines: [lines[0], "[]", *lines[2:]], "line 2: has none of trial, deleted"),
         (lambda lines: [changed(lines[0], format="x"), *lines[1:]], "line 1: names no format"),
-        (lambda lines: [changed(lines[0], version=3), *lines[1:]], "line 1: is of version 3.*upgrade"),
+        (lambda lines: [changed(lines[0], version=4), *lines[1:]], "line 1: is of version 4.*upgrade"),
         (lambda lines: [changed(lines[0], study={"study_id": 3}), *lines[1:]], "line 1: holds no"),
         (lambda lines: [lines[0], changed(lines[1], trial={"state": "lost"}), *lines[2:]], "line 2: holds no"),
     ],

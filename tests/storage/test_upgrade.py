@@ -57,6 +57,11 @@ def told(services: AppContext) -> dict[str, Any]:
         request = pb.ListTrialsRequest(parent=study.name, view=pb.TRIAL_VIEW_FULL, page_size=1000)
         trials = servicer.ListTrials(request, None).trials  # type: ignore[arg-type]
         found[study.name] = {"study": MessageToDict(study), "trials": [MessageToDict(t) for t in trials]}
+        for trial in trials:
+            parts = servicer.ListArtifacts(pb.ListArtifactsRequest(parent=trial.name), None).artifacts  # type: ignore[arg-type]
+            for part in parts:
+                answer = servicer.GetArtifact(pb.GetArtifactRequest(name=part.name), None)  # type: ignore[arg-type]
+                found[study.name].setdefault("artifacts", []).append(MessageToDict(answer))
     return found
 
 

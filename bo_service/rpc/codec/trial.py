@@ -28,6 +28,7 @@ from bo_service.domain.trial import (
     Trial,
     TrialState,
 )
+from bo_service.rpc.codec.artifact import note_to_wire
 from bo_service.rpc.codec.decoding import ViolationCollector, choice, each, labels_from_wire, seconds, text
 from bo_service.rpc.codec.early_stopping import RULES_TO_WIRE
 from bo_service.rpc.codec.search_space import configuration_from_wire, configuration_to_wire
@@ -189,6 +190,8 @@ def trial_to_wire(trial: Trial, measurements: Sequence[Measurement] | None, toke
         message.end_time.FromDatetime(trial.end_time)
     _add_results(message, trial)
     _add_lease(message, trial, token_visible)
+    if trial.note is not None:
+        message.note.CopyFrom(note_to_wire(trial.note))
     if trial.explanation is not None:
         message.explanation.CopyFrom(explanation_to_wire(trial.explanation, trial.study_id))
     return message

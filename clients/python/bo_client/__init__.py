@@ -7,6 +7,7 @@
 `bo_client.testing` runs the server in a test's process; `bo_client.specfile` reads studies from YAML and JSON files.
 """
 
+from bo_client.artifacts import Artifact, TrialFiles
 from bo_client.client import Client, connect
 from bo_client.constraints import Configuration, Constraint, EqualityConstraint, ForbiddenCombination, LinearConstraint
 from bo_client.errors import (
@@ -48,6 +49,7 @@ from bo_client.models import (
     StudyInfo,
     StudyState,
     Trial,
+    TrialNote,
     Trials,
     TrialState,
 )
@@ -73,6 +75,7 @@ __all__ = [
     "Activation",
     "AlreadyExists",
     "Analysis",
+    "Artifact",
     "Attempt",
     "AttemptOutcome",
     "BoClientError",
@@ -128,6 +131,8 @@ __all__ = [
     "Tokens",
     "Trial",
     "TrialFailed",
+    "TrialFiles",
+    "TrialNote",
     "TrialPages",
     "TrialState",
     "Trials",

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from bo_client.models import Attempt, Metric, StudyInfo, Trial, TrialState
+from bo_client.artifacts import Artifact
+from bo_client.models import Attempt, Metric, StudyInfo, Trial, TrialNote, TrialState
 from bo_client.parameters import Value
 from bo_client.space import SearchSpace
 
@@ -75,6 +76,19 @@ def attempt_line(attempt: Attempt) -> str:
     why = f": {attempt.failure.reason.value} {attempt.failure.message}" if attempt.failure else ""
     line = f"attempt {attempt.number} by {attempt.worker_id}  {begun} to {ended or 'now'} UTC  {how}{why}"
     return one_line(line)
+
+
+def artifact_line(artifact: Artifact) -> str:
+    """Return an artifact as text: `confusion.png (image/png, 1,234 bytes)`, or with `at gs://bucket/model.keras`."""
+    size = "" if artifact.size is None else f", {artifact.size:,} bytes"
+    where = f" at {artifact.uri}" if artifact.uri else ""
+    return one_line(f"{artifact.artifact_id} ({artifact.media_type}{size}){where}")
+
+
+def note_head(note: TrialNote) -> str:
+    """Return who wrote a note, and when: `note by tokens/4f1c, 2026-11-29 12:00 UTC`."""
+    at = f", {note.update_time:%Y-%m-%d %H:%M} UTC" if note.update_time else ""
+    return one_line(f"note by {note.author}{at}")
 
 
 def one_line(text: str) -> str:

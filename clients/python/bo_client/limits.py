@@ -21,5 +21,7 @@ MAX_METRIC_VALUES = 64
 """Metrics in a measurement."""
 MAX_STEP = 2**53
 """Largest step."""
+MAX_ARTIFACT_BYTES = 2**20
+"""Bytes of an artifact that the server stores."""
 TOLERANCE = 1e-9
 """By how much a sum may miss its bound, relative to the larger of |bound| and sum(|coefficient * value|)."""

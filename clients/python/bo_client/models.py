@@ -182,6 +182,16 @@ SHORTFALLS = {
 
 
 @dataclass(frozen=True)
+class TrialNote:
+    """What people have written about a trial."""
+
+    text: str
+    author: str
+    """Name of the token that wrote it."""
+    update_time: datetime | None
+
+
+@dataclass(frozen=True)
 class Trial:
     """One evaluation of the objective. `measurements` is empty unless requested."""
 
@@ -218,6 +228,7 @@ class Trial:
     """The last request to pause the trial; None if there was none."""
     until_step: int | None = None
     """The step up to which a running trial is trained now; None if it is trained to its end in one go."""
+    note: TrialNote | None = None
 
     def __getitem__(self, name: str) -> Value:
         """Return the value of a parameter. Raises KeyError if the trial has no such parameter."""

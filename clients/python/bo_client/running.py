@@ -4,11 +4,13 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import trial_pb2
 
+from bo_client.artifacts import Artifact
 from bo_client.errors import FailedPrecondition, InvalidRequest, NotFound
 from bo_client.limits import MAX_WORKER_ID
 from bo_client.models import Explanation, FailureReason, Heartbeat, Origin, Shortfall, Trial
@@ -126,8 +128,36 @@ class RunningTrial:
         self._new_labels[name] = text
 
     def set_note(self, text: str) -> None:
-        """Add a note: the label `note`. Raises as `set_label`."""
-        self.set_label("note", text)
+        """Write the trial's note at once, as `Study.set_note` does. Raises as that."""
+        self.study.set_note(self.number, text)
+
+    def add_artifact(
+        self, source: str | Path | bytes, *, name: str | None = None, media_type: str | None = None
+    ) -> Artifact:
+        """Add a file to the trial, such as an image of its confusion matrix; one with the same name is replaced.
+
+        Args:
+            source: path of a file, its bytes, or a URI such as "gs://bucket/model.keras", of which only the text is
+                stored.
+            name: name of the artifact: letters, digits, '-', '_' or '.'; by default the last component of the path.
+            media_type: such as "image/png"; by default what the ending of the name suggests.
+
+        Returns:
+            The artifact.
+
+        Raises:
+            InvalidRequest: the file cannot be read or is larger than 1 MiB, or the name or the type is invalid.
+            NotFound: the trial is gone.
+            FailedPrecondition: another worker runs the trial.
+            LimitExceeded: the trial or the study has no room for it.
+        """
+        return self.study.add_artifact(
+            self.number, source, name=name, media_type=media_type, lease_token=self.lease_token
+        )
+
+    def artifacts(self) -> list[Artifact]:
+        """Return the files of the trial by name, without their bytes. Raises NotFound if the trial is gone."""
+        return self.study.artifacts(self.number)
 
     @property
     def origin(self) -> Origin | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import space_pb2, trial_pb2
 
+from bo_client.artifacts import TrialFiles
 from bo_client.errors import BoClientError, InvalidRequest
 from bo_client.insight import Analysis, Slice
 from bo_client.metric_values import metrics_by_name
@@ -42,7 +43,7 @@ FULL_PAGE = 20
 """Trials per page with learning curves."""
 
 
-class Study(StudyRuns):
+class Study(TrialFiles, StudyRuns):
     """A study on a server. Threads may share it."""
 
     def __init__(self, client: "Client", info: StudyInfo) -> None:
@@ -361,9 +362,6 @@ class Study(StudyRuns):
     def _get(self, number: int, view: pb.TrialView) -> trial_pb2.Trial:
         request = pb.GetTrialRequest(name=self._trial_name(number), view=view)
         return self.client.ask(request, pb.GetTrialResponse).trial
-
-    def _trial_name(self, number: int) -> str:
-        return f"{self.name}/trials/{number}"
 
 
 def _view(full: bool) -> pb.TrialView:

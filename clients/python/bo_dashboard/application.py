@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from bo_dashboard import insight, plotly_js, studies
+from bo_dashboard import artifacts, insight, plotly_js, studies
 from bo_dashboard.authentication import AuthenticationMiddleware, Bodies
 from bo_dashboard.background import TaskLimits, in_thread
 from bo_dashboard.changes import changes
@@ -112,6 +112,7 @@ def _data(authentication: Callable[..., Middleware]) -> list[Route]:
         Route(f"{of_study}/changes", changes, middleware=authenticated),
         Route(f"{of_study}/best", studies.best_trials, middleware=authenticated),
         Route(f"{of_study}/trials/{{number}}", studies.trial, middleware=authenticated),
+        Route(f"{of_study}/trials/{{number}}/artifacts/{{artifact}}", artifacts.artifact, middleware=authenticated),
         Route(f"{of_study}/figures/{{kind}}", insight.figure, middleware=authenticated),
         Route(f"{of_study}/diagnosis", insight.diagnosis, middleware=authenticated),
     ]

@@ -37,7 +37,7 @@ SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-DEFAULT_HEADERS = {"cache-control": "no-store"}
+DEFAULT_HEADERS = {**SECURITY_HEADERS, "cache-control": "no-store"}
 """Headers of responses that do not set them."""
 
 
@@ -65,7 +65,6 @@ class RequestGuard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(SECURITY_HEADERS)
                 for name, value in DEFAULT_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)

@@ -73,11 +73,27 @@ def trial_record(trial: trial_pb2.Trial) -> Record:
         record["pause"] = {"reason": trial.pause.reason, "step": trial.pause.step}
     if trial.HasField("until_step"):
         record["until"] = trial.until_step
+    if trial.HasField("note"):
+        written = _moment(trial.note, "update_time")
+        record["note"] = {"text": trial.note.text, "author": trial.note.author, "written": written}
     if trial.HasField("explanation"):
         record["why"] = _explanation(trial.explanation)
     if trial.measurements:
         record["curve"] = [_measurement(m) for m in trial.measurements]
     return {name: value for name, value in record.items() if value not in (None, "", {})}
+
+
+def artifact_record(artifact: trial_pb2.Artifact) -> Record:
+    """Return an artifact without its unset fields."""
+    record: Record = {
+        "id": artifact.name.rpartition("/")[2],
+        "type": artifact.media_type,
+        "size": artifact.size if artifact.HasField("size") else None,
+        "uri": artifact.uri,
+        "author": artifact.author,
+        "added": _moment(artifact, "create_time"),
+    }
+    return {name: value for name, value in record.items() if value not in (None, "")}
 
 
 def _attempt(attempt: trial_pb2.TrialAttempt) -> Record:

@@ -16,6 +16,7 @@ from grpc.aio import AioRpcError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from bo_dashboard.artifacts import list_artifacts
 from bo_dashboard.background import in_thread, json_of
 from bo_dashboard.records import study_record, trial_record
 from bo_dashboard.session import signed_in, signed_out, token_of
@@ -138,15 +139,17 @@ async def best_trials(request: Request) -> Response:
 
 
 async def trial(request: Request) -> Response:
-    """Return a trial with its learning curve.
+    """Return a trial with its learning curve, and its artifacts without their bytes.
 
     Raises:
         AioRpcError: the server rejects the call.
     """
     name = f"studies/{request.path_params['study']}/trials/{request.path_params['number']}"
     trial_request = pb.GetTrialRequest(name=name, view=pb.TRIAL_VIEW_FULL)
-    response = await _upstream(request).ask("GetTrial", trial_request, token_of(request))
-    return await json_of(lambda: trial_record(response.trial))
+    upstream, token = _upstream(request), token_of(request)
+    response = await upstream.ask("GetTrial", trial_request, token)
+    artifacts = await list_artifacts(upstream, name, token)
+    return await json_of(lambda: {**trial_record(response.trial), "artifacts": artifacts})
 
 
 async def _caller(request: Request, token: str | None) -> dict[str, Any]:

@@ -68,9 +68,15 @@ def _outcome(network: keras.Model, inputs: Inputs, one_hot: Array) -> Outcome:
     labels = one_hot.argmax(-1)
     limit = MAX_EVALUATED_PIXELS if inputs.dtype == np.uint8 else MAX_EVALUATED_FEATURES
     rows = stratified(labels, max(1, limit // one_hot.shape[-1]))
+    return outcome(
+        logits(network, inputs, rows), labels[rows], np.bincount(labels, minlength=one_hot.shape[-1]) / len(labels)
+    )
+
+
+def logits(network: keras.Model, inputs: Inputs, rows: Array) -> Array:
+    """Return the network's outputs for some of the inputs, computed in small batches."""
     batches = np.array_split(rows, math.ceil(len(rows) / EVALUATION_BATCH))
-    logits = np.concatenate([_array(network(np.asarray(inputs[batch]), training=False)) for batch in batches])
-    return outcome(logits, labels[rows], np.bincount(labels, minlength=one_hot.shape[-1]) / len(labels))
+    return np.concatenate([_array(network(np.asarray(inputs[batch]), training=False)) for batch in batches])
 
 
 def stratified(labels: Array, limit: int) -> Array:

@@ -51,6 +51,7 @@ class TrainingSettings:
     steps_per_execution: maximum training steps that run without returning to Python; 1 on PyTorch.
     strategy: none, mirrored (TensorFlow) or data_parallel (JAX): one trial on all devices of a process.
     checkpoints: whether each epoch writes a checkpoint from which another attempt resumes.
+    artifacts: whether a trial gets its confusion matrix and its worst mistakes, which show validation images.
     logs: any of csv, tensorboard, mlflow, separated by commas; each in the trial's folder.
     fold: the validation fold of the images outside the test set, 0 to 3.
     seed: seed of initial weights, dropout and the order of batches, but not of the split of the data.
@@ -75,6 +76,7 @@ class TrainingSettings:
     steps_per_execution: int = 1
     strategy: str = devices.SINGLE
     checkpoints: str = "on"
+    artifacts: str = "on"
     logs: str = "csv"
     fold: int = 0
     seed: int = 0
@@ -111,6 +113,7 @@ class TrainingSettings:
             ("steps_per_execution", lambda v: v >= 1, "1 or more"),
             ("strategy", devices.STRATEGIES.__contains__, f"one of {', '.join(devices.STRATEGIES)}"),
             ("checkpoints", SWITCH.__contains__, f"one of {', '.join(SWITCH)}"),
+            ("artifacts", SWITCH.__contains__, f"one of {', '.join(SWITCH)}"),
             ("logs", lambda v: set(_parts(v)) <= set(LOGS), f"any of {', '.join(LOGS)}, with commas between"),
             ("fold", range(FOLDS).__contains__, f"from 0 to {FOLDS - 1}"),
             ("seed", lambda v: 0 <= v < 2**31, "from 0 to 2147483647"),

@@ -12,8 +12,8 @@ import numpy as np
 from bo_client import StopTrial
 from numpy.typing import NDArray
 
-from bo_objectives.base import Run, TrialFailed
-from bo_objectives.efficientnet import data, diagnosis, duplicates, inspection, logs, training
+from bo_objectives.base import ARTIFACTS, Run, TrialFailed
+from bo_objectives.efficientnet import data, diagnosis, duplicates, inspection, logs, mistakes, training
 from bo_objectives.efficientnet.batches import predicted
 from bo_objectives.efficientnet.checkpoint import CheckpointManager, refuse, unwritable
 from bo_objectives.efficientnet.findings import Finding, Setting
@@ -99,6 +99,8 @@ class TrainingRun:
         findings = self._diagnose(record)
         trained = Trained(state.network, metrics, record, findings)
         self._finish(trained)
+        if self.context.settings.artifacts == "on":
+            self._leave_mistakes(trained, validation)
         return trained
 
     def test(self, trained: Trained) -> Tested:
@@ -191,6 +193,17 @@ class TrainingRun:
             self._logs.end(trained.metrics)
         except OSError as error:
             raise unwritable(self._run.directory, error) from error
+
+    def _leave_mistakes(self, trained: Trained, validation: LabeledInputs) -> None:
+        """Write what the network confuses among the validation images; what prevents that is logged."""
+        try:
+            images = self.context.data_and_backbone(self.config.image_size).split.validation
+            rows = inspection.stratified(images.labels, max(1, mistakes.MAX_IMAGES // len(images.classes)))
+            logits = inspection.logits(trained.network, validation.inputs, rows)
+            pixels = np.asarray(images.pixels[rows])
+            mistakes.leave(self._run.directory / ARTIFACTS, pixels, logits, images.labels[rows], images.classes)
+        except Exception:
+            logger.warning("trial %d: its mistakes could not be drawn", self._run.number, exc_info=True)
 
     def provenance(self, trained: Trained, metrics: Mapping[str, float]) -> dict[str, Any]:
         """Return the parameters, data and software of the training, with hashes, so that its result can be traced."""

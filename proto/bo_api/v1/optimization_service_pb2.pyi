@@ -285,6 +285,82 @@ class DeleteTrialResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class AddArtifactRequest(_message.Message):
+    __slots__ = ("name", "artifact_id", "media_type", "content", "uri", "size", "sha256", "lease_token", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_ID_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    URI_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    LEASE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    artifact_id: str
+    media_type: str
+    content: bytes
+    uri: str
+    size: int
+    sha256: str
+    lease_token: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., artifact_id: _Optional[str] = ..., media_type: _Optional[str] = ..., content: _Optional[bytes] = ..., uri: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., lease_token: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class AddArtifactResponse(_message.Message):
+    __slots__ = ("artifact",)
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    artifact: _trial_pb2.Artifact
+    def __init__(self, artifact: _Optional[_Union[_trial_pb2.Artifact, _Mapping]] = ...) -> None: ...
+
+class ListArtifactsRequest(_message.Message):
+    __slots__ = ("parent", "page_size", "page_token")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    page_size: int
+    page_token: str
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListArtifactsResponse(_message.Message):
+    __slots__ = ("artifacts", "next_page_token")
+    ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    artifacts: _containers.RepeatedCompositeFieldContainer[_trial_pb2.Artifact]
+    next_page_token: str
+    def __init__(self, artifacts: _Optional[_Iterable[_Union[_trial_pb2.Artifact, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetArtifactRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetArtifactResponse(_message.Message):
+    __slots__ = ("artifact", "content")
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    artifact: _trial_pb2.Artifact
+    content: bytes
+    def __init__(self, artifact: _Optional[_Union[_trial_pb2.Artifact, _Mapping]] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class SetTrialNoteRequest(_message.Message):
+    __slots__ = ("name", "text", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    text: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., text: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class SetTrialNoteResponse(_message.Message):
+    __slots__ = ("trial",)
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
+    trial: _trial_pb2.Trial
+    def __init__(self, trial: _Optional[_Union[_trial_pb2.Trial, _Mapping]] = ...) -> None: ...
+
 class GetBestTrialsRequest(_message.Message):
     __slots__ = ("parent", "count")
     PARENT_FIELD_NUMBER: _ClassVar[int]

@@ -100,6 +100,26 @@ class OptimizationServiceStub(object):
                 request_serializer=bo__api_dot_v1_dot_optimization__service__pb2.DeleteTrialRequest.SerializeToString,
                 response_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.DeleteTrialResponse.FromString,
                 _registered_method=True)
+        self.AddArtifact = channel.unary_unary(
+                '/bo_api.v1.OptimizationService/AddArtifact',
+                request_serializer=bo__api_dot_v1_dot_optimization__service__pb2.AddArtifactRequest.SerializeToString,
+                response_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.AddArtifactResponse.FromString,
+                _registered_method=True)
+        self.ListArtifacts = channel.unary_unary(
+                '/bo_api.v1.OptimizationService/ListArtifacts',
+                request_serializer=bo__api_dot_v1_dot_optimization__service__pb2.ListArtifactsRequest.SerializeToString,
+                response_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.ListArtifactsResponse.FromString,
+                _registered_method=True)
+        self.GetArtifact = channel.unary_unary(
+                '/bo_api.v1.OptimizationService/GetArtifact',
+                request_serializer=bo__api_dot_v1_dot_optimization__service__pb2.GetArtifactRequest.SerializeToString,
+                response_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.GetArtifactResponse.FromString,
+                _registered_method=True)
+        self.SetTrialNote = channel.unary_unary(
+                '/bo_api.v1.OptimizationService/SetTrialNote',
+                request_serializer=bo__api_dot_v1_dot_optimization__service__pb2.SetTrialNoteRequest.SerializeToString,
+                response_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.SetTrialNoteResponse.FromString,
+                _registered_method=True)
         self.GetBestTrials = channel.unary_unary(
                 '/bo_api.v1.OptimizationService/GetBestTrials',
                 request_serializer=bo__api_dot_v1_dot_optimization__service__pb2.GetBestTrialsRequest.SerializeToString,
@@ -227,6 +247,35 @@ class OptimizationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddArtifact(self, request, context):
+        """Adds a file to a trial, as bytes or by its URI; one with the same id is replaced. While the trial has not ended, only
+        the worker that runs it may, with its lease token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListArtifacts(self, request, context):
+        """The files of a trial, by id, without their bytes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetArtifact(self, request, context):
+        """One file of a trial, with its bytes. NOT_FOUND if there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTrialNote(self, request, context):
+        """Writes the note of a trial, in whichever state it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetBestTrials(self, request, context):
         """The best trials: with one objective metric the best first, with several the Pareto set. Trials that a stopping rule
         ended come after all complete ones.
@@ -332,6 +381,26 @@ def add_OptimizationServiceServicer_to_server(servicer, server):
                     servicer.DeleteTrial,
                     request_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.DeleteTrialRequest.FromString,
                     response_serializer=bo__api_dot_v1_dot_optimization__service__pb2.DeleteTrialResponse.SerializeToString,
+            ),
+            'AddArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddArtifact,
+                    request_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.AddArtifactRequest.FromString,
+                    response_serializer=bo__api_dot_v1_dot_optimization__service__pb2.AddArtifactResponse.SerializeToString,
+            ),
+            'ListArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListArtifacts,
+                    request_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.ListArtifactsRequest.FromString,
+                    response_serializer=bo__api_dot_v1_dot_optimization__service__pb2.ListArtifactsResponse.SerializeToString,
+            ),
+            'GetArtifact': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetArtifact,
+                    request_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.GetArtifactRequest.FromString,
+                    response_serializer=bo__api_dot_v1_dot_optimization__service__pb2.GetArtifactResponse.SerializeToString,
+            ),
+            'SetTrialNote': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTrialNote,
+                    request_deserializer=bo__api_dot_v1_dot_optimization__service__pb2.SetTrialNoteRequest.FromString,
+                    response_serializer=bo__api_dot_v1_dot_optimization__service__pb2.SetTrialNoteResponse.SerializeToString,
             ),
             'GetBestTrials': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBestTrials,
@@ -711,6 +780,114 @@ class OptimizationService(object):
             '/bo_api.v1.OptimizationService/DeleteTrial',
             bo__api_dot_v1_dot_optimization__service__pb2.DeleteTrialRequest.SerializeToString,
             bo__api_dot_v1_dot_optimization__service__pb2.DeleteTrialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bo_api.v1.OptimizationService/AddArtifact',
+            bo__api_dot_v1_dot_optimization__service__pb2.AddArtifactRequest.SerializeToString,
+            bo__api_dot_v1_dot_optimization__service__pb2.AddArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bo_api.v1.OptimizationService/ListArtifacts',
+            bo__api_dot_v1_dot_optimization__service__pb2.ListArtifactsRequest.SerializeToString,
+            bo__api_dot_v1_dot_optimization__service__pb2.ListArtifactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bo_api.v1.OptimizationService/GetArtifact',
+            bo__api_dot_v1_dot_optimization__service__pb2.GetArtifactRequest.SerializeToString,
+            bo__api_dot_v1_dot_optimization__service__pb2.GetArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTrialNote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bo_api.v1.OptimizationService/SetTrialNote',
+            bo__api_dot_v1_dot_optimization__service__pb2.SetTrialNoteRequest.SerializeToString,
+            bo__api_dot_v1_dot_optimization__service__pb2.SetTrialNoteResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -205,8 +205,36 @@ class Pause(_message.Message):
     expected_step: int
     def __init__(self, reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step: _Optional[int] = ..., attempt: _Optional[int] = ..., expected: _Optional[_Union[Prediction, _Mapping]] = ..., expected_step: _Optional[int] = ...) -> None: ...
 
+class TrialNote(_message.Message):
+    __slots__ = ("text", "author", "update_time")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    author: str
+    update_time: _timestamp_pb2.Timestamp
+    def __init__(self, text: _Optional[str] = ..., author: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Artifact(_message.Message):
+    __slots__ = ("name", "media_type", "size", "sha256", "uri", "author", "create_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    URI_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    uri: str
+    author: str
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., media_type: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., uri: _Optional[str] = ..., author: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class Trial(_message.Message):
-    __slots__ = ("name", "parameters", "state", "measurements", "latest_measurement", "final_measurement", "failure", "lease", "attempt", "checkpoint_uri", "labels", "origin", "explanation", "stop_request", "create_time", "start_time", "end_time", "revision", "attempts", "pause", "until_step")
+    __slots__ = ("name", "parameters", "state", "measurements", "latest_measurement", "final_measurement", "failure", "lease", "attempt", "checkpoint_uri", "labels", "origin", "explanation", "stop_request", "create_time", "start_time", "end_time", "revision", "attempts", "pause", "until_step", "note")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -242,6 +270,7 @@ class Trial(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
     UNTIL_STEP_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     name: str
     parameters: _containers.MessageMap[str, _space_pb2.ParameterValue]
     state: TrialState
@@ -263,4 +292,5 @@ class Trial(_message.Message):
     attempts: _containers.RepeatedCompositeFieldContainer[TrialAttempt]
     pause: Pause
     until_step: int
-    def __init__(self, name: _Optional[str] = ..., parameters: _Optional[_Mapping[str, _space_pb2.ParameterValue]] = ..., state: _Optional[_Union[TrialState, str]] = ..., measurements: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., latest_measurement: _Optional[_Union[Measurement, _Mapping]] = ..., final_measurement: _Optional[_Union[Measurement, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., attempt: _Optional[int] = ..., checkpoint_uri: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., origin: _Optional[_Union[Origin, str]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., stop_request: _Optional[_Union[StopRequest, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[TrialAttempt, _Mapping]]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., until_step: _Optional[int] = ...) -> None: ...
+    note: TrialNote
+    def __init__(self, name: _Optional[str] = ..., parameters: _Optional[_Mapping[str, _space_pb2.ParameterValue]] = ..., state: _Optional[_Union[TrialState, str]] = ..., measurements: _Optional[_Iterable[_Union[Measurement, _Mapping]]] = ..., latest_measurement: _Optional[_Union[Measurement, _Mapping]] = ..., final_measurement: _Optional[_Union[Measurement, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., attempt: _Optional[int] = ..., checkpoint_uri: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., origin: _Optional[_Union[Origin, str]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., stop_request: _Optional[_Union[StopRequest, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[TrialAttempt, _Mapping]]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., until_step: _Optional[int] = ..., note: _Optional[_Union[TrialNote, _Mapping]] = ...) -> None: ...

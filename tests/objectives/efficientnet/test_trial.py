@@ -11,11 +11,13 @@ import bo_client
 import numpy as np
 import pytest
 from bo_client import FailureReason
-from bo_objectives.base import TrialFailed
+from bo_objectives.base import ARTIFACTS, TrialFailed
 from bo_objectives.efficientnet import runtime
+from bo_objectives.efficientnet.mistakes import CONFUSION
 from bo_objectives.efficientnet.space import BASELINE, METRICS
 from bo_objectives.efficientnet.weight_files import LITE0_FILE, LITE0_SHA256
 from bo_objectives.errors import SetupError
+from PIL import Image
 
 keras = pytest.importorskip("keras")
 from bo_objectives.efficientnet import features  # noqa: E402
@@ -39,6 +41,12 @@ def test_each_epoch_is_reported_and_the_best_is_the_result(objective, run) -> No
     assert curve[int(metrics["best_epoch"]) - 1]["val_loss"] == metrics["val_loss"]
     assert set(metrics) == {metric.name for metric in METRICS}
     assert all(math.isfinite(value) for value in metrics.values())
+
+
+def test_mistakes_that_cannot_be_drawn_fail_no_trial(make_objective, run, caplog) -> None:
+    (run.directory / ARTIFACTS).write_text("a file where the folder should be")
+    assert "val_loss" in make_objective(epochs="1").evaluate(BASELINE, run)
+    assert "trial 7: its mistakes could not be drawn" in caplog.text
 
 
 def test_something_is_learned(make_objective, run) -> None:
@@ -68,6 +76,8 @@ def test_what_was_trained_on_what_is_recorded(objective, run) -> None:
     assert record["metrics"] == metrics
     assert record["parameters"].items() >= BASELINE.items()
     assert record["images"] == {"train": 27, "validation": 9, "test": 9}
+    with Image.open(run.directory / ARTIFACTS / CONFUSION) as picture:
+        assert picture.format == "PNG"
     assert record["classes"] == ["blue", "green", "red"]
     assert len({*record["pixels_sha256"].values()}) == 3
     assert record["settings"]["epochs"] == 2

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import bo_client
 from bo_api.v1 import optimization_service_pb2 as pb
@@ -55,19 +56,27 @@ def fill(client: bo_client.Client) -> None:
         trial.report({"loss": 1.0 + i}, step=1, checkpoint_uri=f"gs://p/{i}")
         if trial.pause_reason is not None:
             trial.pause()
+    first.set_note(1, "the first\nof all")
+    first.add_artifact(1, b"\0\xff", name="bytes.bin")
+    first.add_artifact(3, "gs://a/model.keras", media_type="application/zip")
     client.create_study("empty", SPACE, "loss", goal="maximize", display_name="Nothing yet").update(state="PAUSED")
 
 
 def told(client: bo_client.Client) -> dict[str, object]:
     """Everything that the server says, as the wire's JSON."""
     studies = client.call("ListStudies", pb.ListStudiesRequest()).studies
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for study in studies:
         request = pb.ListTrialsRequest(parent=study.name, view=pb.TRIAL_VIEW_FULL, page_size=1000)
         found[study.name] = {
             "study": MessageToDict(study),
             "trials": [MessageToDict(t) for t in client.call("ListTrials", request).trials],
         }
+        for trial in client.call("ListTrials", request).trials:
+            parts = client.call("ListArtifacts", pb.ListArtifactsRequest(parent=trial.name)).artifacts
+            for part in parts:
+                answer = client.call("GetArtifact", pb.GetArtifactRequest(name=part.name))
+                found[study.name].setdefault("artifacts", []).append(MessageToDict(answer))
     return found
 
 

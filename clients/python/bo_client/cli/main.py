@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from bo_client.cli.artifact import ADDING
 from bo_client.cli.completion import completion
 from bo_client.cli.connection import ConnectionHelp, connected, connection_options
 from bo_client.cli.dashboard import dashboard
@@ -87,7 +88,7 @@ def main(ctx: click.Context, /, server: str, timeout: float, patience: float | N
         ctx.call_on_close(ctx.obj.close)
 
 
-for _command in (*WRITING, *READING, *EXPLAINING, plot, report, dashboard, token, completion):
+for _command in (*WRITING, *READING, *EXPLAINING, *ADDING, plot, report, dashboard, token, completion):
     main.add_command(_command)
 
 

@@ -2,13 +2,16 @@
 
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from bo_client.artifacts import Artifact
 from bo_client.cli.arguments import json_option, parameters_argument, pass_client, study_argument
-from bo_client.cli.records import as_csv, as_json, machine_record, study_record, trial_record
+from bo_client.cli.records import artifact_record, as_csv, as_json, machine_record, study_record, trial_record
 from bo_client.client import Client
+from bo_client.errors import NotSupported
 from bo_client.study import Study
 
 WATCH_PATIENCE_S = 60.0
@@ -32,7 +35,11 @@ def studies(client: Client, as_json_: bool) -> None:
 @click.command()
 @study_argument
 @click.option(
-    "--trial", "number", type=click.IntRange(min=1), metavar="NUMBER", help="Show only this trial, with its attempts."
+    "--trial",
+    "number",
+    type=click.IntRange(min=1),
+    metavar="NUMBER",
+    help="Show this trial alone, with its note and artifacts.",
 )
 @json_option
 @pass_client
@@ -59,12 +66,16 @@ def show(client: Client, study_id: str, number: int | None, as_json_: bool) -> N
 
 def _show_trial(study: Study, number: int, as_json_: bool) -> None:
     trial = study.trial(number)
+    artifacts: list[Artifact] = []
+    with suppress(NotSupported):  # the server is of an older version
+        artifacts = study.artifacts(number)
     if as_json_:
-        click.echo(as_json(trial_record(trial, study.definition)))
+        files = {"artifacts": [artifact_record(artifact) for artifact in artifacts]} if artifacts else {}
+        click.echo(as_json({**trial_record(trial, study.definition), **files}))
         return
     from bo_client.cli import tables
 
-    tables.console().print(tables.trial_text(study.definition, trial))
+    tables.console().print(tables.trial_text(study.definition, trial, artifacts))
 
 
 @click.command()

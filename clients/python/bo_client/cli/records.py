@@ -9,6 +9,7 @@ from datetime import datetime
 from io import StringIO
 from typing import Any
 
+from bo_client.artifacts import Artifact
 from bo_client.formatting import duration, in_order
 from bo_client.machines import MachineAttempts
 from bo_client.models import Attempt, Measurement, Pause, StudyInfo, Trial
@@ -65,11 +66,17 @@ def trial_record(trial: Trial, study: StudyInfo) -> dict[str, Any]:
         "pause": _pause(trial.pause) if trial.pause else None,
         "until_step": trial.until_step,
         "attempts": [_attempt(a) for a in trial.attempts],
+        "note": {**asdict(trial.note), "update_time": _moment(trial.note.update_time)} if trial.note else None,
         "create_time": _moment(trial.create_time),
         "start_time": _moment(trial.start_time),
         "end_time": _moment(trial.end_time),
     }
     return _filled(record)
+
+
+def artifact_record(artifact: Artifact) -> dict[str, Any]:
+    """Return all data of an artifact, without its bytes and absent fields."""
+    return _filled({**asdict(artifact), "create_time": _moment(artifact.create_time)})
 
 
 def _pause(pause: Pause) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from bo_client.artifacts import Artifact
 from bo_client.cli.console import Console, Text
 from bo_client.formatting import (
+    artifact_line,
     assignments,
     attempt_line,
     clock,
@@ -16,6 +18,7 @@ from bo_client.formatting import (
     goals,
     heading,
     in_order,
+    note_head,
     nothing_yet,
     one_line,
     printable,
@@ -150,8 +153,8 @@ def machines_text(machines: Sequence[MachineAttempts]) -> RenderableType:
     return Group(*(Text(one_line(line), style="bold red") for line in suspects(machines)), table)
 
 
-def trial_text(info: StudyInfo, trial: Trial) -> RenderableType:
-    """Return a trial with a row for each parameter and final metric."""
+def trial_text(info: StudyInfo, trial: Trial, artifacts: Iterable[Artifact] = ()) -> RenderableType:
+    """Return a trial with a row for each parameter and final metric, its note, and its artifacts."""
     table = Table.grid(padding=(0, 2))
     for name, value in in_order(trial.parameters, info.space).items():
         table.add_row(Text(f"  {name}"), Text(short(value)), Text(info.space[name].unit))
@@ -160,6 +163,9 @@ def trial_text(info: StudyInfo, trial: Trial) -> RenderableType:
     if trial.failure:
         details.append(Text(f"{trial.failure.reason.value}: {printable(trial.failure.message)}", style="red"))
     details += [Text(attempt_line(attempt), style="dim") for attempt in trial.attempts]
+    if trial.note:
+        details += [Text(note_head(trial.note), style="dim"), Text(printable(trial.note.text))]
+    details += [Text(f"artifact {artifact_line(artifact)}", style="dim") for artifact in artifacts]
     if trial.final_measurement is None:
         return Group(head, table, *details)
     declared = {m.name: m for m in info.metrics}

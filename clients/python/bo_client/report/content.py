@@ -1,16 +1,20 @@
 """The content of a report, read once: plain values that the template escapes."""
 
+import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bo_client import figures
+from bo_client.artifacts import IMAGE_TYPES, Artifact, image_type
 from bo_client.diagnosis import HEALTHY, KINDS_LABEL, diagnose, kinds
 from bo_client.diagnosis_words import Findings, in_brief, study_findings, trial_lines
+from bo_client.errors import NotSupported
 from bo_client.figures import FigureSpec
 from bo_client.figures.fetch import analysis_of
 from bo_client.formatting import (
+    artifact_line,
     assignments,
     attempt_line,
     clock,
@@ -18,6 +22,7 @@ from bo_client.formatting import (
     goals,
     heading,
     in_order,
+    note_head,
     nothing_yet,
     progress,
     short,
@@ -70,6 +75,15 @@ class TrialRow:
 
 
 @dataclass(frozen=True)
+class TrialFile:
+    """An artifact of a trial."""
+
+    line: str
+    image: str
+    """The image as a data URI; empty if it is none."""
+
+
+@dataclass(frozen=True)
 class Content:
     """All content of a report."""
 
@@ -78,6 +92,8 @@ class Content:
     best: Table | None
     no_best: str
     """The reason why there is no best trial, if there is none."""
+    best_files: Sequence[TrialFile]
+    """The artifacts of the best trial; none with several objectives."""
     figures: Sequence[Figure]
     brief: str
     findings: Sequence[Findings]
@@ -102,6 +118,7 @@ def read(study: "Study", now: datetime) -> Content:
         facts=_facts(info, trials, best, now),
         best=_best(info, best),
         no_best=f"There is none: {nothing_yet(info)}.",
+        best_files=_files(study, first) if first else (),
         figures=[Figure(*named) for named in _named(figures.pictures(study, trials, analysis))],
         brief=in_brief(info, diagnosis),
         findings=list(study_findings(diagnosis, first)),
@@ -165,6 +182,23 @@ def _best(info: StudyInfo, best: Sequence[Trial]) -> Table | None:
         for t in best
     ]
     return Table(f"The Pareto set: {len(best)} trials", columns, rows)
+
+
+def _files(study: "Study", trial: Trial) -> list[TrialFile]:
+    """Return the artifacts of a trial, with the images; none where the server is of an older version."""
+    try:
+        artifacts = study.artifacts(trial.number)
+    except NotSupported:
+        return []
+    return [TrialFile(artifact_line(each), _image(study, trial, each)) for each in artifacts]
+
+
+def _image(study: "Study", trial: Trial, artifact: Artifact) -> str:
+    if artifact.uri or artifact.media_type not in IMAGE_TYPES:
+        return ""
+    content = study.read_artifact(trial.number, artifact.artifact_id)
+    kind = image_type(content)
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}" if kind else ""
 
 
 def _named_parameter(parameter: Parameter) -> str:
@@ -235,6 +269,8 @@ def _more(trial: Trial) -> Iterator[str]:
         yield f"why: {trial.explanation.summary}"
     if trial.failure:
         yield f"{trial.failure.reason.value}: {trial.failure.message}".removesuffix(": ")
+    if trial.note:
+        yield f"{note_head(trial.note)}: {trial.note.text}"
     if trial.stop_reason:
         yield f"stopped: {trial.stop_reason}"
     if trial.is_cut_short and trial.expected:

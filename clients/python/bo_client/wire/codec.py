@@ -27,6 +27,7 @@ from bo_client.models import (
     StudyInfo,
     StudyState,
     Trial,
+    TrialNote,
     TrialState,
 )
 from bo_client.retries import new_request_id
@@ -315,7 +316,12 @@ def trial_from_wire(message: trial_pb2.Trial) -> Trial:
         attempts=attempts,
         pause=_pause(message.pause) if message.HasField("pause") else None,
         until_step=message.until_step if message.HasField("until_step") else None,
+        note=_note(message.note) if message.HasField("note") else None,
     )
+
+
+def _note(message: trial_pb2.TrialNote) -> TrialNote:
+    return TrialNote(message.text, message.author, moment_of(message, "update_time"))
 
 
 def shortfall_from_wire(message: service_pb.SuggestTrialsResponse) -> Shortfall | None:

@@ -36,6 +36,8 @@ export class TrialDialog {
     fill(byId("trial-content"), this.told(trial));
     fill(byId("trial-actions"), this.actions(trial));
     for (const button of byId("trial-actions").querySelectorAll("button")) button.onclick = () => this[button.dataset.act](trial);
+    for (const button of byId("trial-content").querySelectorAll("[data-act='write']")) button.onclick = () => this.write(trial);
+    for (const image of byId("trial-content").querySelectorAll(".file img")) image.onerror = () => image.replaceWith(h("p", { class: "quiet", textContent: "Not an image that pages show." }));
     for (const button of byId("trial-content").querySelectorAll("[data-open]")) button.onclick = () => this.open(Number(button.dataset.open), this.study);
   }
 
@@ -44,11 +46,18 @@ export class TrialDialog {
       section("Why it was suggested", why(trial)),
       section("Parameters", facts(this.study.parameters.filter(({ name }) => name in (trial.parameters ?? {})).map(({ name }) => [name, value(trial.parameters[name])]))),
       section("Result", result(trial, this.study)),
+      section("Note", note(trial, this.caller.may("worker"))),
+      section("Files", files(trial, `/data/studies/${part(this.id)}/trials/${trial.number}/artifacts`)),
       section("Learning curve", curves(trial, this.study)),
       section("Diagnosis and labels", labels(trial)),
       section("Life", facts(life(trial))),
       section("Attempts", attempts(trial)),
     ];
+  }
+
+  async write(trial) {
+    const text = byId("note").value;
+    if (await attempt(() => call("SetTrialNote", { name: this.name(trial), text }), text ? "The note is saved." : "The note is removed.")) await attempt(() => this.load());
   }
 
   actions(trial) {
@@ -105,6 +114,33 @@ function result(trial, study) {
   if (trial.failure) rows.push(["failure", lower(trial.failure.reason)]);
   return [facts(rows), trial.failure?.message && h("pre", { tabIndex: 0, textContent: trial.failure.message })];
 }
+
+/** What people have written, and where those who may can write. */
+function note({ note: told }, isEditable) {
+  const by = told && h("p", { class: "quiet", textContent: `By ${told.author}, ${moment(told.written)}` });
+  if (!isEditable) return told ? [h("pre", { tabIndex: 0, textContent: told.text }), by] : null;
+  return [
+    h("textarea", { id: "note", rows: 3, maxLength: 10000, "aria-label": "Note", textContent: told?.text ?? "" }),
+    h("div", { class: "actions" }, h("button", { type: "button", data: { act: "write" }, textContent: "Save the note" })),
+    by,
+  ];
+}
+
+const DRAWN = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+
+/** Files that workers have left: images are drawn, if their bytes are what they are said to be; all else is saved. */
+function files({ artifacts = [] }, at) {
+  if (!artifacts.length) return null;
+  return h("ul", { class: "files" }, artifacts.map(({ id, type, size, uri }) => {
+    const told = h("span", { class: "quiet", textContent: [type, size !== undefined && bytes(size)].filter(Boolean).join(", ") });
+    if (uri) return h("li", { class: "file" }, h("b", { textContent: id }), " ", told, h("p", { textContent: uri }));
+    const link = h("a", { href: `${at}/${part(id)}`, download: id, textContent: id });
+    const image = DRAWN.includes(type) && h("img", { src: `${at}/${part(id)}?image`, alt: id, loading: "lazy" });
+    return h("li", { class: "file" }, link, " ", told, image);
+  }));
+}
+
+const bytes = (size) => (size < 1024 ? `${size} bytes` : `${Math.ceil(size / 1024)} KiB`);
 
 function labels(trial) {
   return facts(Object.entries(trial.labels ?? {}).sort().map(([name, told]) => [name, told]));
