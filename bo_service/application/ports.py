@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
 from math import isfinite, nan
 from typing import Protocol, TypeVar
 
-from bo_service.application.computation_handle import ComputationHandle as ComputationHandle  # one of a port's words
+from bo_service.application.records import Beat as Beat  # words of a unit of work
+from bo_service.application.records import IntermediateValue as IntermediateValue
+from bo_service.application.records import IssuedLease as IssuedLease
 from bo_service.domain.access import Token
 from bo_service.domain.artifacts import Artifact
 from bo_service.domain.constraints import Configuration
@@ -36,6 +37,31 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the time in UTC, with its zone."""
+
+
+class ComputationHandle:
+    """A computation's place among others. Whoever computes listens: the place may change while it waits or runs."""
+
+    def __init__(self, is_urgent: bool) -> None:
+        self.is_urgent = is_urgent
+        """Somebody waits for it. What isn't urgent waits for what is, and may be stopped for it."""
+        self.is_cancelled = False
+        """Its result is of no use any more."""
+        self._on_change: Callable[[], None] = lambda: None
+
+    def subscribe(self, hear: Callable[[], None]) -> None:
+        """Call `hear` after each change from now on, instead of an earlier listener."""
+        self._on_change = hear
+
+    def raise_priority(self) -> None:
+        """Mark the computation as awaited by a call."""
+        self.is_urgent = True
+        self._on_change()
+
+    def cancel(self) -> None:
+        """Ask the computation to end as soon as it can."""
+        self.is_cancelled = True
+        self._on_change()
 
 
 class Optimizer(Protocol):
@@ -118,35 +144,6 @@ class TrialSummary:
         if elapsed is None and self.start_time and self.end_time:
             elapsed = self.end_time - self.start_time
         return elapsed.total_seconds() or None if elapsed else None
-
-
-@dataclass(frozen=True)
-class IntermediateValue:
-    """How a trial did up to some step, by one metric."""
-
-    number: int
-    value: float
-    """The last finite value at or before the step."""
-    last_step: int
-    """The largest step that the trial has measured, be it beyond."""
-
-
-@dataclass(frozen=True)
-class IssuedLease:
-    """A lease that was given out for a trial, be it over."""
-
-    token: str
-    worker_id: str
-    attempt: int
-
-
-class Beat(Enum):
-    """A moment that all servers over one database keep up to date."""
-
-    SERVER = 1
-    """When a server last answered the calls of workers."""
-    STORAGE = 2
-    """When a server last made sure that the database takes writes."""
 
 
 class UnitOfWork(Protocol):
