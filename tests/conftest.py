@@ -15,14 +15,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
     os.environ.setdefault(variable, "1")  # read when the numeric libraries are loaded
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background job; what tests start would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", unhurried, max_examples=25)
+settings.register_profile("thorough", unhurried, max_examples=100)  # --hypothesis-profile thorough
+settings.load_profile("quick")
 
 ENGLISH = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"]
 """As on many machines: "a" comes before "B"."""

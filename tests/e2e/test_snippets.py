@@ -44,7 +44,7 @@ STOPPED = (("docs/storage.md", "bo-service restore"), ("docs/storage.md", "pg_re
 """What a page does while no server runs."""
 
 SHORTER = {
-    "README.md": {"data=emoji --max-trials 30": "data=emoji --option epochs=1 --max-trials 2"},
+    "README.md": {"data=emoji --max-trials 30": "data=emoji --option epochs=1 --option image_size=32 --max-trials 2"},
     "docs/efficientnet.md": {"data=flowers/": "data=emoji --option epochs=1", "--max-trials 30": "--max-trials 2"},
     "docs/several-objectives.md": {"max_trials: 30": "max_trials: 4", "max_trials=20": "max_trials=6"},
 }

@@ -332,12 +332,7 @@ def spaces(draw: st.DrawFn, finite: bool = False) -> SearchSpace:
     return space
 
 
-THOROUGH = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+THOROUGH = settings(derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @THOROUGH
