@@ -1,6 +1,7 @@
 """Tests run side by side: each process keeps to one processor, no test is a race against the clock, and each process
 has a PostgreSQL server of its own where a test asks for one."""
 
+import gc
 import os
 import shutil
 import signal
@@ -25,6 +26,17 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 settings.register_profile("quick", unhurried, max_examples=25)
 settings.register_profile("thorough", unhurried, max_examples=100)  # --hypothesis-profile thorough
 settings.load_profile("quick")
+
+
+def pytest_collection() -> None:
+    """Thousands of tests and the libraries that they load make no garbage: looking for it would take seconds."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
 
 ENGLISH = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"]
 """As on many machines: "a" comes before "B"."""
