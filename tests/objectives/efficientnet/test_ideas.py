@@ -298,14 +298,14 @@ def test_float16_reaches_what_float32_does_and_its_scale_is_in_the_checkpoint(ma
     assert second.reports[-1][1] == pytest.approx(half.reports[-1][1], rel=1e-4)
 
 
-def test_several_steps_an_execution_train_alike(make_small, make_run) -> None:
+def test_several_steps_an_execution_train_alike(make_objective, make_run) -> None:
     one, four = make_run(), make_run()
     if keras.backend.backend() == "torch":
         with pytest.raises(SetupError, match="1 step at a time"):
-            make_small(steps_per_execution="4").evaluate({}, four)
+            make_objective(steps_per_execution="4").evaluate({}, four)
         return
     for run, steps in ((one, "1"), (four, "4")):
-        make_small(steps_per_execution=steps).evaluate({"norm": "layer", "batch_size": 5}, run)
+        make_objective(steps_per_execution=steps).evaluate({"norm": "layer", "batch_size": 5}, run)
     assert [training.steps_together(4, steps) for steps in (6, 7, 8, 3)] == [3, 1, 4, 3]
     for ours, theirs in zip(one.reports, four.reports, strict=True):
         assert ours[1] == pytest.approx(theirs[1], rel=1e-4)
