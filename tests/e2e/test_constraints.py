@@ -124,12 +124,10 @@ def test_a_large_space_is_answered_within_the_deadline(server: str) -> None:
         assert space.is_feasible({name: value.float_value for name, value in trial.parameters.items()})
 
 
-@pytest.mark.parametrize(
-    ("width", "rules", "seconds"), [(48, 12, 0.02), pytest.param(256, 64, 0.5, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("width", "rules"), [(96, 24), pytest.param(256, 64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", [bo_client.LinearConstraint, bo_client.EqualityConstraint])
 def test_a_large_space_is_answered_at_last_however_short_the_deadline(
-    server: str, kind: type, width: int, rules: int, seconds: float
+    server: str, kind: type, width: int, rules: int
 ) -> None:
     """Points that are ready after a deadline are handed out by a later call: the machine may be as slow as it will.
 
@@ -145,7 +143,7 @@ def test_a_large_space_is_answered_at_last_however_short_the_deadline(
         while not trials:
             request = pb.SuggestTrialsRequest(parent=study.name, count=2, worker_id="w")
             try:
-                trials = list(stub.SuggestTrials(request, timeout=seconds).trials)
+                trials = list(stub.SuggestTrials(request, timeout=0.5).trials)
             except grpc.RpcError as error:
                 is_late = "this call's deadline has passed; nothing was changed" in (error.details() or "")
                 if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED and not is_late:

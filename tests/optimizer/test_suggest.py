@@ -223,8 +223,14 @@ WILD: dict[str, Objective] = {
 }
 
 
-@pytest.mark.parametrize("name", WILD)
-@pytest.mark.parametrize("acquisition", Acquisition)
+@pytest.mark.parametrize(
+    ("name", "acquisition"),
+    [
+        pytest.param(name, acquisition, marks=[pytest.mark.slow] * (i % len(Acquisition) != j))
+        for i, name in enumerate(WILD)
+        for j, acquisition in enumerate(Acquisition)
+    ],
+)
 def test_no_values_break_it(name: str, acquisition: Acquisition) -> None:
     inputs = study(PLANE, WILD[name], 7, acquisition=acquisition)
     assert len(inputs.observations) == 7
