@@ -166,7 +166,7 @@ def test_migrate_says_from_where_to_where_and_is_done_once(version: str, old_fil
 def test_a_check_changes_and_makes_nothing(tmp_path: Path) -> None:
     done = migrate(f"sqlite:///{tmp_path}/bo.db", "--check")
     assert done.exit_code == 1
-    assert "there is no file" in done.stderr
+    assert "there is no file" in done.output
     assert list(tmp_path.iterdir()) == []
 
 
@@ -221,7 +221,7 @@ def test_a_newer_schema_is_refused_by_migrate_too(tmp_path: Path) -> None:
     for options in ((), ("--check",)):
         done = migrate(f"sqlite:///{file}", *options)
         assert done.exit_code == 1
-        assert "upgrade bo-service" in done.stderr.strip().splitlines()[-1]
+        assert "upgrade bo-service" in done.output.strip().splitlines()[-1]
 
 
 def test_servers_that_start_at_once_migrate_once(make_database: Callable[[], str]) -> None:
