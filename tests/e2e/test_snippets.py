@@ -95,6 +95,8 @@ def reader(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> Iter
 def follow(reader: Reader, page: str) -> str:
     """Reads the page from top to bottom; what its programs print."""
     reader.replaced = {**reader.replaced, **SHORTER.get(page, {})}
+    if any("bo-service" in snippet.text for snippet in read(page)):
+        reader.default_server = ""  # its commands are about the server's database
     suppose(reader, SUPPOSED.get(page, {}))
     told = ""
     for snippet in read(page):
