@@ -1,6 +1,7 @@
 """Tests run side by side: each process keeps to one processor, no test is a race against the clock, and each process
 has a PostgreSQL server of its own where a test asks for one."""
 
+import gc
 import os
 import shutil
 import signal
@@ -15,14 +16,27 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
     os.environ.setdefault(variable, "1")  # read when the numeric libraries are loaded
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a shell's background job; what tests start would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", unhurried, max_examples=25)
+settings.register_profile("thorough", unhurried, max_examples=100)  # --hypothesis-profile thorough
+settings.load_profile("quick")
+
+
+def pytest_collection() -> None:
+    """Thousands of tests and the libraries that they load make no garbage: looking for it would take seconds."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
 
 ENGLISH = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"]
 """As on many machines: "a" comes before "B"."""

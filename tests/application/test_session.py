@@ -313,7 +313,6 @@ def test_after_any_changes_through_any_server_a_session_says_what_would_be_read(
     run_state_machine_as_test(
         lambda: SessionMachine(store, clock),
         settings=settings(
-            max_examples=30,
             stateful_step_count=40,
             suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
         ),

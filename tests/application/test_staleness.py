@@ -126,7 +126,7 @@ STEPS = st.lists(st.sampled_from(["crash", "diverge", "finish", "stop", "delete"
 
 
 @given(steps=STEPS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_after_any_changes_what_is_handed_out_was_made_of_what_is_known(app, optimizer, clock, steps) -> None:
     """The optimizer is asked only for what it has not answered, and no configuration is handed out twice by itself."""
     create(app)

@@ -58,9 +58,7 @@ def test_the_client_rides_out_a_stall(start: Callable[..., ServerProcess]) -> No
         study = client.create_study("s", space, "loss", goal="minimize", lease_duration=20)
         (trial,) = study.suggest()
         proxy.stall(1.0)
-        began = time.monotonic()
         assert trial.heartbeat().lease_valid
         proxy.stall(1.0)
         assert trial.complete({"loss": 0.5}).state is bo_client.TrialState.SUCCEEDED
-        assert time.monotonic() - began < PATIENCE_S
         assert study.info().ended == 1

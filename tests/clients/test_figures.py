@@ -300,7 +300,7 @@ def studies(draw) -> bo_client.Study:
     return study
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10)
 @given(study=studies(), theme=st.sampled_from(sorted(PALETTES)))
 def test_every_study_has_figures(study, theme) -> None:
     for name, shown in figures.pictures(study).items():
@@ -309,7 +309,7 @@ def test_every_study_has_figures(study, theme) -> None:
         assert told["layout"].get("annotations") or shown.panels, name
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(study=studies())
 def test_every_study_has_pictures_in_files(study) -> None:
     for shown in figures.pictures(study).values():

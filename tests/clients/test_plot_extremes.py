@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,15 @@ VALUES = {
 }
 
 
-@pytest.fixture(params=VALUES)
+@pytest.fixture(
+    params=["the whole range of numbers", *(pytest.param(v, marks=pytest.mark.slow) for v in [*VALUES][1:])]
+)
 def extreme(request: pytest.FixtureRequest, server) -> bo_client.Study:
-    value = VALUES[request.param]
+    """A study of these values. Of most of them, only the report is written in a quick run: it draws every figure."""
+    return study_of(VALUES[request.param], server)
+
+
+def study_of(value: Callable[[float], float], server) -> bo_client.Study:
     space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0, 1), bo_client.IntParameter("n", 1, 10**15, "log")])
     metrics = [bo_client.Metric("loss", "minimize"), bo_client.Metric("other", "maximize")]
     study = server.client().create_study("s", space, metrics, seed=1)
@@ -59,8 +66,9 @@ def test_every_figure_is_drawn(extreme, tmp_path: Path, kind: str) -> None:
     assert all(math.isfinite(n) for n in numbers(drawn["data"]))
 
 
-def test_the_report_is_written(extreme) -> None:
-    assert "Convergence" in report.page(extreme)
+@pytest.mark.parametrize("values", VALUES)
+def test_the_report_is_written(server, values: str) -> None:
+    assert "Convergence" in report.page(study_of(VALUES[values], server))
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in exp:RuntimeWarning:matplotlib")

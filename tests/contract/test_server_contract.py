@@ -1263,6 +1263,7 @@ class TestRealServer(ServerContract):
         assert study.info().counts[State.RUNNING] == 30
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("postgresql")
 class TestRealServerOverPostgres(TestRealServer):
     @pytest.fixture

@@ -117,6 +117,8 @@ class Reader:
 
     folder: Path
     servers: Servers
+    default_server: str
+    """The address of an empty server, for pages that start none; "" where one must be started in the page's folder."""
     monkeypatch: pytest.MonkeyPatch
     replaced: Mapping[str, str] = field(default_factory=dict)
     """Other texts of the page, and what stands for them here."""
@@ -177,9 +179,13 @@ class Reader:
         self.monkeypatch.setenv("BO_SERVER", self.address)
 
     def addressed(self, text: str) -> str:
-        """With the real server's address; one is started where the page has none, and opens no database itself."""
+        """With the real server's address; the default's where the page has none, and opens no database itself."""
         if not self.address and "bo_client.local(" not in text:
-            self.start(["bo-service", "serve"])
+            if self.default_server:
+                self.address = self.default_server
+                self.monkeypatch.setenv("BO_SERVER", self.address)
+            else:
+                self.start(["bo-service", "serve"])
         if self.servers.dashboard:
             text = text.replace("127.0.0.1:8080", self.servers.dashboard)
         port = self.address.rpartition(":")[2]

@@ -54,6 +54,7 @@ def test_kill_nine_and_a_restart_keep_trials_measurements_and_leases(server_proc
         assert best.number == running.number
 
 
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_under_load(server_process) -> None:
     acknowledged: dict[int, float] = {}
     finish = threading.Event()

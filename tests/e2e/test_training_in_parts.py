@@ -138,7 +138,6 @@ def command(tmp_path: Path, request: pytest.FixtureRequest) -> list[str]:
 def test_no_epoch_is_trained_twice_though_workers_and_the_server_are_killed(
     command: list[str], server_process, tmp_path: Path
 ) -> None:
-    server_process.await_optimizer()
     space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
     fidelity = {"metric": "epoch", "max": LAST}
     with bo_client.connect(server_process.address) as client:
@@ -162,8 +161,9 @@ def test_no_epoch_is_trained_twice_though_workers_and_the_server_are_killed(
         endings.append(worker.returncode)
         assert worker.returncode in (0, -signal.SIGKILL), errors
         assert len(endings) <= len(points) + 1, errors
-        server_process.kill()
-        server_process.start()
+        if endings[-1] != 0:
+            server_process.kill()
+            server_process.start()
     assert endings == [-signal.SIGKILL] * len(points) + [0]
     trained = Counter(tuple(map(int, line.split())) for line in (tmp_path / "epochs").read_text().splitlines())
     assert set(trained.values()) == {1}, trained

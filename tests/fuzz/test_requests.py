@@ -35,7 +35,7 @@ def world(target: Target) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_field_of_every_request(target: Target, world: World, method: str, data: st.DataObject) -> None:
     request = data.draw(messages(METHODS[method].input_type))

@@ -87,7 +87,7 @@ def noisy(given: OptimizerInput) -> OptimizerInput:
 KINDS = [lambda given: given, failing, with_two_objectives, with_limits_and_doubts, with_a_source, noisy]
 
 
-@pytest.mark.parametrize("n", [20, EVERY_ONE + 1, 2 * EVERY_ONE + 3])
+@pytest.mark.parametrize("n", [20, pytest.param(EVERY_ONE + 1, marks=pytest.mark.slow), 2 * EVERY_ONE + 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_suggestions_are_the_same_with_what_was_learned_before(kind: Any, n: int) -> None:
     now = replace(kind(inputs(n)), pending=({"rate": 0.01, "depth": 3, "norm": "layer"},))

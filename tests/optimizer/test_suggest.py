@@ -70,7 +70,7 @@ def assert_sound(inputs: OptimizerInput, suggestions: list[Suggestion]) -> None:
         assert suggestion.nearest_distance is None or 0.0 <= suggestion.nearest_distance <= 1.0
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_in_any_space_suggestions_are_valid_feasible_and_new(data: st.DataObject, spaces: Any) -> None:
     space = data.draw(spaces)
@@ -223,8 +223,14 @@ WILD: dict[str, Objective] = {
 }
 
 
-@pytest.mark.parametrize("name", WILD)
-@pytest.mark.parametrize("acquisition", Acquisition)
+@pytest.mark.parametrize(
+    ("name", "acquisition"),
+    [
+        pytest.param(name, acquisition, marks=[pytest.mark.slow] * (i % len(Acquisition) != j))
+        for i, name in enumerate(WILD)
+        for j, acquisition in enumerate(Acquisition)
+    ],
+)
 def test_no_values_break_it(name: str, acquisition: Acquisition) -> None:
     inputs = study(PLANE, WILD[name], 7, acquisition=acquisition)
     assert len(inputs.observations) == 7

@@ -4,7 +4,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -225,9 +224,10 @@ def test_a_database_that_is_stopped_as_it_has_saved_is_told_as_unsure(proxied) -
         assert records.get_study("s").revision == 42
 
 
-def test_a_database_that_says_it_is_stopped_is_not_waited_for(proxied) -> None:
+def test_a_database_that_says_it_is_stopped_is_not_waited_for(proxied, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection is dropped at once: nothing answers on it, though the socket is open."""
     store, proxy = proxied
+    monkeypatch.setattr(bounded_waits, "ANSWER_TIMEOUT_S", 3600.0)
 
     def change() -> None:
         with store.write("s") as records:
@@ -235,10 +235,8 @@ def test_a_database_that_says_it_is_stopped_is_not_waited_for(proxied) -> None:
 
     change()
     proxy.is_ending = proxy.is_silent = True
-    began = time.monotonic()
     with pytest.raises(StorageUnavailable, match="may have saved it"):
         change()
-    assert time.monotonic() - began < bounded_waits.ANSWER_TIMEOUT_S / 2
     proxy.is_ending = proxy.is_silent = False
     change()
     with store.read() as records:
@@ -264,8 +262,11 @@ def test_a_database_that_stops_answering_holds_no_thread_for_ever(proxied, monke
         assert records.get_study("s").revision == 45
 
 
-def test_a_commit_without_an_answer_is_waited_for_as_long_as_the_call_waits(proxied) -> None:
+def test_a_commit_without_an_answer_is_waited_for_as_long_as_the_call_waits(
+    proxied, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, proxy = proxied
+    monkeypatch.setattr(bounded_waits, "ANSWER_TIMEOUT_S", 3600.0)
 
     def change(revision: int) -> None:
         with store.write("s") as records:
@@ -273,10 +274,8 @@ def test_a_commit_without_an_answer_is_waited_for_as_long_as_the_call_waits(prox
 
     change(1)
     proxy.is_paused = True
-    began = time.monotonic()
     with deadline(2.0), pytest.raises(StorageUnavailable, match="may have saved it"):
         change(44)
-    assert time.monotonic() - began < bounded_waits.ANSWER_TIMEOUT_S / 2
     proxy.is_paused = False
     change(45)
     with store.read() as records:

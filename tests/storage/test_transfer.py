@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bo_service.application.ports import IssuedLease, Store
@@ -151,7 +151,6 @@ def load(store: Store, lines: list[str], study_id: str | None = None, at: dateti
     return import_study(store, lines, study_id, at, Trusting())
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     study=st.builds(
         Study,

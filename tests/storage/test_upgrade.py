@@ -3,8 +3,6 @@
 import gzip
 import json
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 from alembic import command
 from bo_api.v1 import optimization_service_pb2 as pb
+from click.testing import CliRunner, Result
 from google.protobuf.json_format import MessageToDict
 from sqlalchemy import create_engine, text
 
@@ -22,6 +21,7 @@ from bo_service.application.context import AppContext
 from bo_service.application.outages import extend_leases_after_outage
 from bo_service.application.ports import Beat, RequestKey
 from bo_service.application.views import Empty
+from bo_service.cli.main import main
 from bo_service.domain.attempts import AttemptOutcome
 from bo_service.domain.errors import StartupError
 from bo_service.domain.parameter_types import FloatDomain
@@ -89,9 +89,8 @@ def check_attempts(found: dict[str, list[dict[str, Any]]]) -> None:
     assert all("startTime" in a and "endTime" not in a and "outcome" not in a for a in running)
 
 
-def migrate(address: str, *options: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "bo_service.cli.main", "migrate", "--storage", address, *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280)
+def migrate(address: str, *options: str) -> Result:
+    return CliRunner().invoke(main, ["migrate", "--storage", address, *options])
 
 
 def kept(name: str) -> bytes:
@@ -162,17 +161,17 @@ def test_what_an_old_server_said_the_newest_says_too(version: str, old_file: Pat
 def test_migrate_says_from_where_to_where_and_is_done_once(version: str, old_file: Path) -> None:
     address = f"sqlite:///{old_file}"
     checked = migrate(address, "--check")
-    assert (checked.returncode, checked.stdout) == (1, f"{old_file}: schema {version[:4]}, the newest is {HEAD}\n")
+    assert (checked.exit_code, checked.stdout) == (1, f"{old_file}: schema {version[:4]}, the newest is {HEAD}\n")
     assert migrate(address).stdout == f"{old_file}: migrated from schema {version[:4]} to {HEAD}\n"
     for options in ((), ("--check",)):
         done = migrate(address, *options)
-        assert (done.returncode, done.stdout) == (0, f"{old_file}: schema {HEAD} is the newest\n")
+        assert (done.exit_code, done.stdout) == (0, f"{old_file}: schema {HEAD} is the newest\n")
 
 
 def test_a_check_changes_and_makes_nothing(tmp_path: Path) -> None:
     done = migrate(f"sqlite:///{tmp_path}/bo.db", "--check")
-    assert done.returncode == 1
-    assert "there is no file" in done.stderr
+    assert done.exit_code == 1
+    assert "there is no file" in done.output
     assert list(tmp_path.iterdir()) == []
 
 
@@ -214,7 +213,7 @@ def test_workers_of_old_trials_are_found_in_a_database_of_many(make_database: Ca
 def test_migrate_on_postgresql(make_database: Callable[[], str]) -> None:
     address = make_database()
     shown = address.partition("?")[0]
-    assert migrate(address, "--check").returncode == 1
+    assert migrate(address, "--check").exit_code == 1
     assert migrate(address).stdout == f"{shown}: migrated from an empty database to schema {HEAD}\n"
     assert migrate(address, "--check").stdout == f"{shown}: schema {HEAD} is the newest\n"
 
@@ -226,8 +225,8 @@ def test_a_newer_schema_is_refused_by_migrate_too(tmp_path: Path) -> None:
         raw.execute("update alembic_version set version_num = '9999'")
     for options in ((), ("--check",)):
         done = migrate(f"sqlite:///{file}", *options)
-        assert done.returncode == 1
-        assert "upgrade bo-service" in done.stderr.strip().splitlines()[-1]
+        assert done.exit_code == 1
+        assert "upgrade bo-service" in done.output.strip().splitlines()[-1]
 
 
 def test_servers_that_start_at_once_migrate_once(make_database: Callable[[], str]) -> None:

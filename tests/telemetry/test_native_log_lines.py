@@ -4,27 +4,22 @@ import json
 import subprocess
 import sys
 
-from bo_service.telemetry.native_log_lines import CATCH_UP_S
-
 PROGRAM = r"""
-import os, subprocess, sys, time
-from bo_service.telemetry import logs
-from bo_service.telemetry.native_log_lines import native_lines
+import os, subprocess, sys
+from bo_service.telemetry import logs, native_log_lines
 
-with native_lines(environment={}):
+native_log_lines.CATCH_UP_S = 3600.0
+with native_log_lines.native_lines(environment={}):
     logs.configure("info", "json")
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     os.write(2, b"E0105 10:11:12.345678     123 tcp_server_posix.cc:350] Failed accept4: Too many open files\n")
     os.write(2, b"half a line")
-    began = time.monotonic()
-print(time.monotonic() - began)
 child.communicate(b"\n")
 """
 
 
 def test_lines_are_logged_though_a_child_keeps_the_stream_open() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=True)
-    assert float(done.stdout) < CATCH_UP_S
     line, _, rest = done.stderr.partition("\n")
     assert json.loads(line)["message"].startswith("Failed accept4: Too many open files")
     assert rest == "half a line"

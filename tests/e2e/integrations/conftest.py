@@ -6,15 +6,14 @@ from itertools import count
 import bo_client
 import pytest
 
-from tests.e2e.conftest import making_servers
+from tests.e2e.conftest import ServerProcess
 
 IDS = count(1)
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with making_servers(tmp_path_factory.mktemp("integrations")) as make:
-        yield make().start()
+def address(lasting_server: ServerProcess) -> str:
+    return lasting_server.address
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Small images that a network can learn, and objectives that train on them in a second or two."""
 
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +45,15 @@ def make_objective(colored_npz: Path, features_folder: Path) -> Callable[..., Ef
 def make_small(
     make_objective: Callable[..., EfficientNetObjective], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., EfficientNetObjective]:
-    """Objectives on a Lite0 of three blocks and random weights, which trains in seconds."""
+    """Objectives on a Lite0 of three blocks and random weights, which trains in a second.
+
+    On TensorFlow no graph is made, which takes longer than the training.
+    """
+    import keras
     from bo_objectives.efficientnet import lite0  # which loads Keras
 
+    if keras.backend.backend() == "tensorflow":
+        monkeypatch.setattr(keras.Model, "compile", partialmethod(keras.Model.compile, run_eagerly=True))
     stages = (lite0.BlockGroup(1, 3, 1, 1, 16), lite0.BlockGroup(2, 5, 2, 2, 24))
     monkeypatch.setattr(lite0, "STAGES", stages)
     monkeypatch.setattr(lite0, "BLOCKS", ("block1a", "block2a", "block2b"))

@@ -58,7 +58,7 @@ def test_several_steps_an_execution_are_refused_where_they_cannot_be(make_object
         assert objective.evaluate({}, run)["val_loss"] > 0
 
 
-def test_the_backends_own_out_of_memory_error_is_told(make_objective, run, monkeypatch) -> None:
+def test_the_backends_own_out_of_memory_error_is_told(make_small, run, monkeypatch) -> None:
     """Its class, where it can be made by hand; on JAX the text is what tells it."""
 
     def fail(*_) -> None:
@@ -76,7 +76,7 @@ def test_the_backends_own_out_of_memory_error_is_told(make_objective, run, monke
 
     monkeypatch.setattr(TrainingContext, "network", fail)
     with pytest.raises(TrialFailed) as caught:
-        make_objective().evaluate({}, run)
+        make_small().evaluate({}, run)
     assert caught.value.reason is FailureReason.OUT_OF_MEMORY
 
 

@@ -176,7 +176,8 @@ def test_from_scratch_everything_is_new_and_trained_and_the_norm_is_everywhere(b
     assert kernel.std() == pytest.approx(math.sqrt(2 / 320), rel=0.05)
 
 
-def test_from_scratch_batch_norms_learn_from_batches_and_pretrained_ones_do_not(bench: TrainingContext) -> None:
+def test_from_scratch_batch_norms_learn_from_batches_and_pretrained_ones_do_not(make_small) -> None:
+    bench = TrainingContext(make_small().settings)
     for mode, is_trained in (("scratch", True), ("fine_tune", False)):
         _, part, network = built(bench, mode=mode)
         found = next(v for v in network.variables if "top_bn/moving_mean" in v.path)
@@ -185,9 +186,8 @@ def test_from_scratch_batch_norms_learn_from_batches_and_pretrained_ones_do_not(
         assert (not np.allclose(found.numpy(), before)) == is_trained
 
 
-def test_a_choice_that_discards_pretrained_statistics_is_warned_of_and_made(
-    bench: TrainingContext, run, caplog
-) -> None:
+def test_a_choice_that_discards_pretrained_statistics_is_warned_of_and_made(make_small, run, caplog) -> None:
+    bench = TrainingContext(make_small().settings)
     parameters = {"mode": "fine_tune", "norm": "group", "groups": 4, "norm_scope": "network", "unfreeze_top": 1}
     _, _, network = built(bench, **parameters)
     assert any(isinstance(layer, keras.layers.GroupNormalization) for layer in layers(network))
@@ -216,11 +216,15 @@ def test_first_the_head_and_then_the_top_blocks_at_a_smaller_rate(make_objective
     assert [float(o.optimizers[0].learning_rate.numpy()) for o in (alone, both)] == pytest.approx([1e-2, 1e-3])
 
 
-def test_both_stages_are_trained_and_the_counts_are_of_the_second(make_objective, run) -> None:
-    metrics = make_objective(epochs="3").evaluate({"mode": "two_stage", "unfreeze_top": 1, "head_share": 0.3}, run)
+def test_both_stages_are_trained_and_the_counts_are_of_the_second(make_small, run) -> None:
+    objective, top = make_small(epochs="3"), {"unfreeze_top": 1}
+    metrics = objective.evaluate({"mode": "two_stage", "head_share": 0.3, **top}, run)
     assert [step for step, _, _ in run.reports] == [1, 2, 3]
-    block7a, top = 192 * 1152 + 9 * 1152 + 1152 * 320, 320 * 1280
-    assert metrics["trainable_parameters"] > block7a + top
+    counts = {}
+    for mode in ("frozen", "fine_tune"):
+        choice, _, network = built(TrainingContext(objective.settings), mode=mode, **top)
+        counts[mode] = TrainingContext(objective.settings).counts(choice, network)["trainable_parameters"]
+    assert metrics["trainable_parameters"] == counts["fine_tune"] > counts["frozen"]
 
 
 # ── augmentation, image sizes, early stopping
@@ -265,12 +269,12 @@ def test_half_precision_computes_in_it_and_keeps_weights_and_logits_whole(make_o
 
 
 def test_in_float16_the_loss_is_scaled_and_steps_that_overflow_are_left_out(
-    make_objective, run, monkeypatch: pytest.MonkeyPatch
+    make_small, run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From a scale that takes gradients beyond 65504."""
     first = 2.0**20
     monkeypatch.setattr(optimizer, "INITIAL_LOSS_SCALE", first)
-    with make_objective(precision="float16").context() as bench:
+    with make_small(precision="float16").context() as bench:
         choice = TrialConfig.of({"norm": "layer", "batch_size": 3})
         network = TrainingRun(bench, choice, run).train().network
         check_precision(network, "float16")
@@ -307,7 +311,7 @@ def test_several_steps_an_execution_train_alike(make_objective, make_run) -> Non
         assert ours[1] == pytest.approx(theirs[1], rel=1e-4)
 
 
-def test_patience_ends_a_trial_that_stands_still(make_objective, run) -> None:
-    objective = make_objective(epochs="9", patience="2")
+def test_patience_ends_a_trial_that_stands_still(make_small, run) -> None:
+    objective = make_small(epochs="9", patience="2")
     metrics = objective.evaluate({"kernel_initializer": "zeros", "lr_head": 1e-12, "norm": "none"}, run)
     assert len(run.reports) == metrics["best_epoch"] + 2 < 9

@@ -173,6 +173,7 @@ def test_b0_from_a_file_computes_what_the_saved_network_did(b0: Saved, make_obje
     check_file(b0, make_objective)
 
 
+@pytest.mark.slow
 def test_v2_b0_from_a_file_computes_what_the_saved_network_did(v2_b0: Saved, make_objective: Make) -> None:
     check_file(v2_b0, make_objective)
 
@@ -185,14 +186,14 @@ def test_every_other_network_from_a_file_computes_what_the_saved_network_did(
     check_file(saved(name, tmp_path), make_objective)
 
 
-def test_a_whole_model_in_one_file_is_read_too(b0: Saved, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["b0.keras", pytest.param("b0.h5", marks=pytest.mark.slow)])
+def test_a_whole_model_in_one_file_is_read_too(b0: Saved, tmp_path: Path, file: str) -> None:
     network = built(B0)
     network.load_weights(b0.path)
-    for file in ("b0.h5", "b0.keras"):
-        network.save(tmp_path / file)
-        loaded = backbone.load(B0, str(tmp_path / file), SIDE)
-        check_equal(prepared_stem(loaded), b0.stem, 1e-6)
-        check_equal(np.asarray(loaded.bottom(0)(pixels())), b0.features, 1e-5)
+    network.save(tmp_path / file)
+    loaded = backbone.load(B0, str(tmp_path / file), SIDE)
+    check_equal(prepared_stem(loaded), b0.stem, 1e-6)
+    check_equal(np.asarray(loaded.bottom(0)(pixels())), b0.features, 1e-5)
 
 
 # ── from ImageNet's weights, which a server of the test gives
@@ -256,7 +257,7 @@ def imagenet(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield Server(entry, first, expected, folder / "keras" / "models" / entry.file, stop)
 
 
-@pytest.mark.parametrize("name", [B0, V2_B0])
+@pytest.mark.parametrize("name", [B0, pytest.param(V2_B0, marks=pytest.mark.slow)])
 def test_imagenets_weights_are_downloaded_before_the_study_and_fed_as_keras_feeds_them(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_objective: Make
 ) -> None:
@@ -277,19 +278,22 @@ def test_imagenets_weights_are_downloaded_before_the_study_and_fed_as_keras_feed
         assert (np.abs(bare - server.stem).max() > 0.1 * np.abs(server.stem).max()) == (name == B0)
 
 
+@pytest.mark.parametrize(
+    "file", ["a.weights.h5", *(pytest.param(f, marks=pytest.mark.slow) for f in ("b.h5", "c.keras"))]
+)
 def test_weights_that_were_saved_of_keras_imagenet_network_are_fed_as_that_network(
-    b0: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    b0: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     """It has a second Rescaling, which Keras does not build for a path."""
     monkeypatch.setattr(efficientnet.file_utils, "get_file", lambda *_, **__: str(b0.path))
     network = built(B0, "imagenet")
     expected, first = np.asarray(network(pixels(), training=False)), stem(network, pixels())
     assert np.abs(first - b0.stem).max() > 0.1 * np.abs(first).max()
-    for file, save in (("a.weights.h5", network.save_weights), ("b.h5", network.save), ("c.keras", network.save)):
-        save(tmp_path / file)
-        loaded = backbone.load(B0, str(tmp_path / file), SIDE)
-        check_equal(prepared_stem(loaded), first, 1e-5)
-        check_equal(np.asarray(loaded.bottom(0)(pixels())), expected, 1e-4)
+    save = network.save_weights if file.endswith(".weights.h5") else network.save
+    save(tmp_path / file)
+    loaded = backbone.load(B0, str(tmp_path / file), SIDE)
+    check_equal(prepared_stem(loaded), first, 1e-5)
+    check_equal(np.asarray(loaded.bottom(0)(pixels())), expected, 1e-4)
 
 
 @pytest.fixture
@@ -418,7 +422,7 @@ def test_every_backbone_but_lite0_is_a_network_of_keras() -> None:
 # ── from random weights
 
 
-@pytest.mark.parametrize("name", [B0, V2_B0])
+@pytest.mark.parametrize("name", [B0, pytest.param(V2_B0, marks=pytest.mark.slow)])
 def test_random_weights_are_new_and_normalize_pixels_by_imagenets_statistics(name: str) -> None:
     loaded = backbone.load(name, "random", SIDE)
     assert loaded.origin.source == "random"

@@ -128,8 +128,9 @@ def largest(moves: dict[str, np.ndarray], head: bool) -> float:
     return max(float(np.abs(m).max()) for path, m in moves.items() if path.startswith(model.HEAD) == head)
 
 
-def test_the_backbones_learning_rate_is_the_heads_times_the_ratio(bench: TrainingContext) -> None:
+def test_the_backbones_learning_rate_is_the_heads_times_the_ratio(make_small) -> None:
     """Adam's first step is the learning rate itself, whatever the gradient's size."""
+    bench = TrainingContext(make_small().settings)
     for ratio in (1.0, 0.01):
         moves = one_step(bench, mode="fine_tune", unfreeze_top=1, lr_head=1e-3, lr_backbone_ratio=ratio)
         assert largest(moves, head=True) == pytest.approx(1e-3, rel=0.02)
@@ -137,7 +138,8 @@ def test_the_backbones_learning_rate_is_the_heads_times_the_ratio(bench: Trainin
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
-def test_fine_tuning_moves_the_top_blocks_convolutions_and_no_batch_norm(bench: TrainingContext, blocks: int) -> None:
+def test_fine_tuning_moves_the_top_blocks_convolutions_and_no_batch_norm(make_small, blocks: int) -> None:
+    bench = TrainingContext(make_small().settings)
     moves = one_step(bench, mode="fine_tune", unfreeze_top=blocks)
     moved = {path for path, move in moves.items() if move.any() and not path.startswith(model.HEAD)}
     assert {path.split("_")[0] for path in moved} == {"top", *bench.backbone.blocks[-blocks:]}

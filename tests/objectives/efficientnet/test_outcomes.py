@@ -28,8 +28,8 @@ CHOICE = {"lr_head": 1e-2, "norm": "layer"}
 # ── logs
 
 
-def test_a_csv_has_a_row_for_each_epoch(make_objective, run) -> None:
-    make_objective(logs="csv", artifacts="off").evaluate(CHOICE, run)
+def test_a_csv_has_a_row_for_each_epoch(make_small, run) -> None:
+    make_small(logs="csv", artifacts="off").evaluate(CHOICE, run)
     assert not (run.directory / ARTIFACTS).exists()
     with (run.directory / "epochs.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -38,10 +38,10 @@ def test_a_csv_has_a_row_for_each_epoch(make_objective, run) -> None:
     assert all(float(row["gradient_norm"]) > 0 for row in rows)
 
 
-def test_tensorboard_reads_the_scalars_and_the_hyperparameters(make_objective, run) -> None:
+def test_tensorboard_reads_the_scalars_and_the_hyperparameters(make_small, run) -> None:
     """By its own reader; without TensorFlow, as the package's stub has it."""
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    metrics = make_objective(logs="tensorboard").evaluate(CHOICE, run)
+    metrics = make_small(logs="tensorboard").evaluate(CHOICE, run)
     events = accumulator.EventAccumulator(str(run.directory / "tensorboard"))
     events.Reload()
     assert [e.value for e in events.Scalars("epoch/val_loss")] == pytest.approx(
@@ -61,10 +61,10 @@ def test_tensorboard_reads_the_scalars_and_the_hyperparameters(make_objective, r
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow's own
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_mlflow_has_the_run(make_objective, run, tmp_path: Path, monkeypatch) -> None:
+def test_mlflow_has_the_run(make_small, run, tmp_path: Path, monkeypatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    metrics = make_objective(logs="mlflow").evaluate(CHOICE, run)
+    metrics = make_small(logs="mlflow").evaluate(CHOICE, run)
     (found,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert found.data.params["norm"] == "layer"
     assert found.data.metrics["final_val_loss"] == pytest.approx(metrics["val_loss"])
@@ -100,7 +100,7 @@ class Alone:
 def exported(make_objective, tmp_path_factory):
     """The folder, the metrics and the objective."""
     folder = tmp_path_factory.mktemp("exported")
-    objective = make_objective(epochs="6")
+    objective = make_objective()
     parameters = {**CHOICE, "mode": "fine_tune", "unfreeze_top": 1}
     return folder / "best", objective.export(parameters, Alone(folder / "trial"), folder / "best"), objective
 
@@ -133,10 +133,10 @@ def test_the_card_says_what_a_stranger_must_know(exported) -> None:
     assert (folder / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_folder_that_cannot_be_written_is_told(make_objective, run, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_told(make_small, run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TrialFailed, match=r"files can't be written to .*give another --directory"):
-        make_objective().export(CHOICE, run, tmp_path / "file" / "best")
+        make_small().export(CHOICE, run, tmp_path / "file" / "best")
 
 
 # ── images at fault
@@ -158,11 +158,11 @@ def crashed(objective, run) -> str:
     return caught.value.message
 
 
-def test_a_corrupt_picture_fails_the_trial_by_name_until_it_is_repaired(make_objective, make_run, folder: Path) -> None:
+def test_a_corrupt_picture_fails_the_trial_by_name_until_it_is_repaired(make_small, make_run, folder: Path) -> None:
     """The machine's fault, not the parameters': the surrogate doesn't hear of it, and the worker goes on."""
     whole = (folder / "dog" / "3.png").read_bytes()
     (folder / "dog" / "3.png").write_bytes(whole[:30])
-    objective = make_objective(data=str(folder))
+    objective = make_small(data=str(folder))
     told = crashed(objective, make_run())
     assert f"{folder / 'dog' / '3.png'} can't be read as an image" in told
     assert "repair or remove it" in told
@@ -170,16 +170,16 @@ def test_a_corrupt_picture_fails_the_trial_by_name_until_it_is_repaired(make_obj
     assert objective.evaluate(CHOICE, make_run())["val_loss"] > 0
 
 
-def test_a_corrupt_picture_may_be_left_out_and_is_recorded(make_objective, run, folder: Path) -> None:
+def test_a_corrupt_picture_may_be_left_out_and_is_recorded(make_small, run, folder: Path) -> None:
     (folder / "dog" / "3.png").write_bytes(b"no picture")
-    make_objective(data=str(folder), corrupt="skip", pipeline="disk").evaluate(CHOICE, run)
+    make_small(data=str(folder), corrupt="skip", pipeline="disk").evaluate(CHOICE, run)
     record = json.loads((run.directory / "trial.json").read_text())
     assert record["skipped_images"] == [str(folder / "dog" / "3.png")]
     assert sum(record["images"].values()) == 15
 
 
-def test_a_class_with_one_picture_is_refused_before_the_study_and_in_a_trial(make_objective, run, folder: Path) -> None:
-    objective = make_objective(data=str(folder))
+def test_a_class_with_one_picture_is_refused_before_the_study_and_in_a_trial(make_small, run, folder: Path) -> None:
+    objective = make_small(data=str(folder))
     for i in range(7):
         (folder / "dog" / f"{i}.png").unlink()
     with pytest.raises(SetupError) as refused:

@@ -47,11 +47,11 @@ def test_rows_are_drawn_by_class() -> None:
     assert np.array_equal(rows, inspection.stratified(labels, 5))
 
 
-def test_a_trial_records_how_far_kernels_moved(make_objective, make_run) -> None:
+def test_a_trial_records_how_far_kernels_moved(make_small, make_run) -> None:
     records = {}
     for rate in (1e-5, 1e-3):
         run = make_run()
-        make_objective().evaluate({**BASELINE, "lr_head": rate, "batch_size": 26}, run)
+        make_small().evaluate({**BASELINE, "lr_head": rate, "batch_size": 26}, run)
         records[rate] = json.loads((run.directory / "trial.json").read_text("utf-8"))["record"]
     moved = {rate: found["updates"][0]["head_conv/kernel"] for rate, found in records.items()}
     assert moved[1e-3] == pytest.approx(100 * moved[1e-5], rel=0.2)

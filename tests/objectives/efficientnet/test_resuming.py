@@ -63,11 +63,11 @@ def test_a_trial_taken_up_elsewhere_has_the_curve_of_one_that_was_not_cut_off(
     assert second.labels == whole.labels
 
 
-def test_a_finished_trial_is_taken_from_its_checkpoint_without_training(make_objective, make_run) -> None:
+def test_a_finished_trial_is_taken_from_its_checkpoint_without_training(make_small, make_run) -> None:
     first = make_run()
-    metrics = make_objective().evaluate(RANDOM, first)
+    metrics = make_small().evaluate(RANDOM, first)
     second = make_run(checkpoint_uri=first.reports[-1][2])
-    assert make_objective().evaluate(RANDOM, second) == pytest.approx(metrics)
+    assert make_small().evaluate(RANDOM, second) == pytest.approx(metrics)
     assert [step for step, _, _ in second.reports] == [2]
 
 
@@ -79,26 +79,26 @@ def test_a_finished_trial_is_taken_from_its_checkpoint_without_training(make_obj
     ],
 )
 def test_a_checkpoint_that_cannot_be_used_is_told_and_training_begins_anew(
-    make_objective, make_run, caplog, fault: str
+    make_small, make_run, caplog, fault: str
 ) -> None:
     first = make_run()
-    make_objective().evaluate(RANDOM, first)
+    make_small().evaluate(RANDOM, first)
     uri = first.reports[-1][2]
     if fault == "cut short":
         (first.directory / NAME).write_bytes((first.directory / NAME).read_bytes()[:1000])
     uri = {"missing": uri + ".gone", "remote": "gs://bucket/checkpoint.npz"}.get(fault, uri)
     second = make_run(checkpoint_uri=uri)
-    make_objective().evaluate({**RANDOM, "dropout": 0.1} if fault == "other parameters" else RANDOM, second)
+    make_small().evaluate({**RANDOM, "dropout": 0.1} if fault == "other parameters" else RANDOM, second)
     assert [step for step, _, _ in second.reports] == [1, 2]
     assert "cannot be used" in caplog.text
 
 
-def test_a_full_disk_is_the_machines_fault_and_leaves_the_last_checkpoint_whole(make_objective, make_run) -> None:
+def test_a_full_disk_is_the_machines_fault_and_leaves_the_last_checkpoint_whole(make_small, make_run) -> None:
     run = make_run()
     (run.directory / NAME).write_bytes(b"the last one")
     (run.directory / PARTIAL).symlink_to("/dev/full")
     with pytest.raises(TrialFailed) as caught:
-        make_objective().evaluate(RANDOM, run)
+        make_small().evaluate(RANDOM, run)
     assert caught.value.reason is FailureReason.CRASHED
     assert f"the disk of {run.directory} is full" in caught.value.message
     assert "free some space, or give another --directory" in caught.value.message

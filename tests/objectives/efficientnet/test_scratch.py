@@ -229,7 +229,7 @@ def test_unfreezing_counts_blocks_exactly_and_trains_more_with_each(
     bench: TrainingContext, b0: backbone.Backbone
 ) -> None:
     for loaded in (bench.backbone, b0):
-        counts = [check_blocks(loaded, k) for k in (1, 2, 3, 7)]
+        counts = [check_blocks(loaded, k) for k in (1, 3)]
         assert counts == sorted(set(counts))
 
 

@@ -163,8 +163,8 @@ def test_cached_features_make_the_curve_of_a_backbone_with_stochastic_depth(
         assert with_cache == pytest.approx(without, rel=1e-3)
 
 
-def test_features_are_kept_for_the_next_process_and_made_anew_where_damaged(make_objective, tmp_path: Path) -> None:
-    settings = make_objective(cache_dir=str(tmp_path)).settings
+def test_features_are_kept_for_the_next_process_and_made_anew_where_damaged(make_small, tmp_path: Path) -> None:
+    settings = make_small(cache_dir=str(tmp_path)).settings
     bench = TrainingContext(settings)
     images = bench.split.validation
     made = features.FeatureCache(settings.features_directory).get(bench.backbone, 0, images)

@@ -42,7 +42,7 @@ def assert_sound(found: Analysis, space: SearchSpace) -> None:
 
 
 def test_any_study(spaces, studied) -> None:
-    @settings(max_examples=20)
+    @settings(max_examples=10)
     @given(spaces, st.lists(VALUES, min_size=3, max_size=12))
     def check(space: SearchSpace, values: list[float | None]) -> None:
         given_values = iter(values)

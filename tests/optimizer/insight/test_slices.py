@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bo_service.domain.constraints import ForbiddenCombination
@@ -97,7 +97,6 @@ def test_without_a_result_there_is_no_slice(studied) -> None:
 
 
 def test_any_space(spaces, studied) -> None:
-    @settings(max_examples=40)
     @given(spaces, st.data())
     def check(space: SearchSpace, data: st.DataObject) -> None:
         inputs = studied(space, lambda c: float(len(repr(c))), 4)
