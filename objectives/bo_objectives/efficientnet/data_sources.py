@@ -1,4 +1,4 @@
-"""Image sources: the bundled set, a folder with a subfolder for each class, an .npz, or `tfds:NAME`."""
+"""Image sources: the bundled set, a folder with a subfolder for each class, a manifest, an .npz, or `tfds:NAME`."""
 
 import hashlib
 import importlib.util
@@ -16,9 +16,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_objectives.efficientnet import arrays, folder_layout
-from bo_objectives.efficientnet.data import TRAIN, Images, Remark, check_classes, printable
+from bo_objectives.efficientnet import arrays, folder_layout, manifest, tables
+from bo_objectives.efficientnet.data import TRAIN, Images, Remark, check_classes
 from bo_objectives.efficientnet.decoding import Decoded, Decoder, ImageSource, Peaks, digest
+from bo_objectives.efficientnet.printing import printable
 from bo_objectives.efficientnet.rgb import depth_of, eight_of, read, resized
 from bo_objectives.errors import SetupError
 
@@ -26,6 +27,7 @@ logger = logging.getLogger("bo_objectives")
 
 EMOJI = "emoji"
 TFDS = "tfds:"
+SOURCES = f"emoji, a folder, a manifest ({', '.join(tables.SUFFIXES)}), an .npz file, or tfds:NAME"
 MIN_COUNT_TO_LOG = 5000
 """Number of images from which the start of reading is logged."""
 
@@ -49,7 +51,9 @@ def load(data: str, image_size: int, decoder: Decoder | None = None) -> Images:
     if data.startswith(TFDS):
         return _from_tfds(data.removeprefix(TFDS), image_size)
     path = Path(data).expanduser()
-    return _from_folder(path, image_size, decoder) if path.is_dir() else arrays.load(path, image_size)
+    if path.is_dir():
+        return _from_folder(path, image_size, decoder)
+    return _from_manifest(path, image_size, decoder) if manifest.is_manifest(path) else arrays.load(path, image_size)
 
 
 def check(data: str) -> None:
@@ -68,17 +72,24 @@ def check(data: str) -> None:
     if path.is_dir():
         layout = folder_layout.find(path)
         images = layout.images()
-        labels = np.array([layout.classes.index(name) for _, name, _ in images])
-        try:
-            check_classes(
-                labels, layout.classes, given_parts=() if "" in layout.parts else [part for part, _, _ in images]
-            )
-        except SetupError as error:
-            raise SetupError(f"{printable(str(layout.root))}: {error}") from error
+        given_parts = () if "" in layout.parts else [part for part, _, _ in images]
+        _check_classes(layout.root, [name for _, name, _ in images], layout.classes, given_parts)
     elif not path.is_file():
-        raise SetupError(f"data is {data!r}, which doesn't exist; give emoji, a folder, an .npz file, or tfds:NAME")
+        raise SetupError(f"data is {data!r}, which doesn't exist; give {SOURCES}")
+    elif manifest.is_manifest(path):
+        table = manifest.read(path)
+        _check_classes(path, table.labels, table.classes, table.given_parts)
     elif path.suffix.lower() != ".npz":
-        raise SetupError(f"data is {data!r}; of files, only .npz is read; or {folder_layout.LAYOUTS}")
+        raise SetupError(f"data is {data!r}; give {SOURCES}; {folder_layout.LAYOUTS}")
+
+
+def _check_classes(source: Path, labels: list[str], classes: tuple[str, ...], given_parts: Sequence[str]) -> None:
+    """Raise SetupError if a class is too small."""
+    places = {name: i for i, name in enumerate(classes)}
+    try:
+        check_classes(np.array([places[name] for name in labels]), classes, given_parts=given_parts)
+    except SetupError as error:
+        raise SetupError(f"{printable(str(source))}: {error}") from error
 
 
 def is_downloaded(data: str) -> bool:
@@ -89,8 +100,8 @@ def is_downloaded(data: str) -> bool:
 def contents(data: str) -> str | None:
     """Return a text that identifies the content of a folder or file; None for a source identified by its name.
 
-    A folder is identified by its classes and the names of its images, an .npz by the checksums of its arrays, as the
-    path may differ between machines.
+    A folder is identified by its classes and the names of its images, a manifest also by what it says of each, an .npz
+    by the checksums of its arrays, as the path may differ between machines.
 
     Raises:
         SetupError: as in `check`.
@@ -103,6 +114,9 @@ def contents(data: str) -> str | None:
         layout = folder_layout.find(path)
         names = [file.relative_to(layout.root).as_posix() for _, _, file in layout.images()]
         return f"{len(layout.classes)} classes, {len(names)} images, {_digest(names)}"
+    if manifest.is_manifest(path):
+        table = manifest.read(path)
+        return f"manifest, {len(table.classes)} classes, {len(table.rows)} images, {_digest(table.entries())}"
     try:
         with zipfile.ZipFile(path) as archive:
             return f".npz, {_digest([f'{entry.filename} {entry.CRC}' for entry in archive.infolist()])}"
@@ -117,11 +131,23 @@ def _digest(names: list[str]) -> str:
 def _from_folder(folder: Path, image_size: int, decoder: Decoder) -> Images:
     layout = folder_layout.find(folder)
     images = layout.images()
-    pictures = [ImageSource(str(p), _stamp(p), partial(_decoded, p, str(p), image_size)) for _, _, p in images]
+    pictures = [_picture(path, image_size) for _, _, path in images]
     given_parts = () if "" in layout.parts else tuple(part for part, _, _ in images)
     return _images(
         [name for _, name, _ in images], layout.classes, pictures, image_size, decoder, given_parts, layout.remarks
     )
+
+
+def _from_manifest(path: Path, image_size: int, decoder: Decoder) -> Images:
+    table = manifest.read(path)
+    pictures = [_picture(row.file, image_size) for row in table.rows]
+    return _images(
+        table.labels, table.classes, pictures, image_size, decoder, table.given_parts, table.remarks, table.groups
+    )
+
+
+def _picture(path: Path, image_size: int) -> ImageSource:
+    return ImageSource(str(path), _stamp(path), partial(_decoded, path, str(path), image_size))
 
 
 def _stamp(path: Path) -> str:
@@ -143,7 +169,7 @@ def _from_archive(archive: IO[bytes], image_size: int, decoder: Decoder) -> Imag
 
 def _images(
     labels: list[str], classes: tuple[str, ...], pictures: list[ImageSource], image_size: int, decoder: Decoder,
-    given_parts: tuple[str, ...] = (), remarks: tuple[Remark, ...] = (),
+    given_parts: tuple[str, ...] = (), remarks: tuple[Remark, ...] = (), groups: tuple[str, ...] = (),
 ) -> Images:  # fmt: skip
     if len(pictures) > MIN_COUNT_TO_LOG:
         logger.info("reading %d images", len(pictures))
@@ -163,6 +189,7 @@ def _images(
     return Images(
         pixels, np.array([places[labels[i]] for i in readable], np.int64), classes, skipped, digests[readable],
         tuple(given_parts[i] for i in readable) if given_parts else (),
+        tuple(groups[i] for i in readable) if groups else (),
         tuple(pictures[i].name for i in readable), (*remarks, *more_remarks), bits,
     )  # fmt: skip
 
@@ -199,7 +226,7 @@ def _check_left(skipped: Counter[str], counts: Counter[str]) -> None:
     """Raise SetupError if no image of a class or of a given part could be read."""
     empty = [f"{printable(name)} ({count})" for name, count in skipped.items() if count == counts[name]]
     if empty:
-        raise SetupError(f"no picture can be read of {', '.join(empty)}: repair the pictures, or remove the folder")
+        raise SetupError(f"no picture can be read of {', '.join(empty)}: repair the pictures, or remove them all")
 
 
 def _decoded(file: Path | IO[bytes], name: str, image_size: int, bits: int) -> Decoded:

@@ -1,0 +1,15 @@
+"""Names in messages, without control characters."""
+
+from collections.abc import Iterable
+
+
+def printable(text: str) -> str:
+    """Return the text with unprintable characters escaped, such as terminal control sequences."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def join_names(names: Iterable[str], limit: int = 10) -> str:
+    """Return the first names with commas between, printable, and the number of the others."""
+    texts = [printable(name) for name in names]
+    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + more
