@@ -97,6 +97,12 @@ def is_downloaded(data: str) -> bool:
     return data.startswith(TFDS)
 
 
+def has_files(data: str) -> bool:
+    """Return whether each image is a file, whose path is its name."""
+    path = Path(data).expanduser()
+    return data != EMOJI and not is_downloaded(data) and (path.is_dir() or manifest.is_manifest(path))
+
+
 def contents(data: str) -> str | None:
     """Return a text that identifies the content of a folder or file; None for a source identified by its name.
 

@@ -22,6 +22,15 @@ MAX_EXAMPLES = 3
 def inspect(source: str, fold: int, image_size: int, decoder: Decoder) -> None:
     """Read every image once and log a summary.
 
+    Raises:
+        SetupError: as in `loaded` and `remarks`.
+    """
+    log_summary(source, fold, loaded(source, fold, image_size, decoder))
+
+
+def loaded(source: str, fold: int, image_size: int, decoder: Decoder) -> Images:
+    """Read every image.
+
     Args:
         source: the image source.
         fold: the fold that validates.
@@ -41,21 +50,30 @@ def inspect(source: str, fold: int, image_size: int, decoder: Decoder) -> None:
             f"option fold is {fold}, and {shown} has a validation part of its own, which is used in every fold: leave "
             "fold at 0, or remove that part"
         )
-    log_summary(source, fold, images)
+    return images
 
 
 def log_summary(source: str, fold: int, images: Images) -> None:
-    """Log the classes, the images by part and class, copies, and what was ignored or assumed.
+    """Log the remarks.
 
     Raises:
-        SetupError: a class is too small.
+        SetupError: as in `remarks`.
+    """
+    for level, text in remarks(source, fold, images):
+        logger.log(level, "%s", text)
+
+
+def remarks(source: str, fold: int, images: Images) -> list[Remark]:
+    """Return the classes, the images by part and class, groups, copies, and what was ignored or assumed.
+
+    Raises:
+        SetupError: a class has too few images or groups.
     """
     try:
         places = data.places_of(images, fold)
     except SetupError as error:
         raise SetupError(f"{printable(source)}: {error}") from error
-    for level, text in [*_parts(source, fold, images, places), *_groups(images), *images.remarks, *_copies(images)]:
-        logger.log(level, "%s", text)
+    return [*_parts(source, fold, images, places), *_groups(images), *images.remarks, *_copies(images)]
 
 
 def _parts(source: str, fold: int, images: Images, places: dict[str, NDArray[np.int64]]) -> Iterator[Remark]:

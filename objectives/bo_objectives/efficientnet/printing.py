@@ -13,3 +13,9 @@ def join_names(names: Iterable[str], limit: int = 10) -> str:
     texts = [printable(name) for name in names]
     more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
     return ", ".join(texts[:limit]) + more
+
+
+def shortened(name: str, length: int) -> str:
+    """Return a name, printable, of at most so many characters."""
+    text = printable(name)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
