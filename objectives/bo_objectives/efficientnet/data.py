@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bo_objectives.efficientnet import grouped
-from bo_objectives.efficientnet.printing import join_names, printable
+from bo_objectives.efficientnet.printing import join_names
 from bo_objectives.errors import SetupError
 
 Pixels = NDArray[np.uint8]
@@ -245,7 +245,7 @@ def check_classes(
         raise SetupError(f"the data has {len(classes)} class{'' if classes else 'es'}; a classifier needs at least 2")
     for name in classes:
         if not name.isascii() and name != name.encode("utf-8", "ignore").decode():
-            raise SetupError(f"the class {printable(name)!r} has half a character, which can't be stored; rename it")
+            raise SetupError(f"the class {name!r} has half a character, which can't be stored; rename it")
     first = np.arange(len(labels)) if first is None else first
     pool = _without_leaks(first, given_parts) == (TRAIN if len(given_parts) else "")
     images = np.bincount(labels[np.array(given_parts) == TRAIN] if len(given_parts) else labels, minlength=len(classes))

@@ -29,10 +29,6 @@ MAX_SHOWN = 100
 """Characters of a value that a refusal shows."""
 
 
-class _WrongRow(Exception):
-    """A row cannot be used; the message says why."""
-
-
 @dataclass(frozen=True)
 class Row:
     """An image. `part` is empty without a given split, and `group` without groups."""
@@ -114,13 +110,13 @@ def _each(path: Path, rows: Iterable[_Given], make: Callable[[_Given], Row]) -> 
     """Return what `make` returns for each row.
 
     Raises:
-        SetupError: some rows are wrong; the message describes the first.
+        SetupError: `make` raised it for some rows; the message is that of the first, with its line.
     """
     made, problems = [], {}
     for row in rows:
         try:
             made.append(make(row))
-        except _WrongRow as problem:
+        except SetupError as problem:
             problems[row.line] = str(problem)
     if problems:
         first, *others = problems
@@ -185,9 +181,9 @@ def _part(value: Any) -> str:
     return part
 
 
-def _wrong(column: str, value: Any, allowed: str) -> _WrongRow:
-    shown = "missing" if value is None else printable(repr(value)[:MAX_SHOWN])
-    return _WrongRow(f"{column} is {shown}; allowed is {allowed}")
+def _wrong(column: str, value: Any, allowed: str) -> SetupError:
+    shown = "missing" if value is None else repr(value)[:MAX_SHOWN]
+    return SetupError(f"{column} is {shown}; allowed is {allowed}")
 
 
 def _first(row: Row, by_file: dict[Path, Row]) -> Row:
@@ -218,9 +214,7 @@ def _check_group(row: Row, by_group: dict[str, Row]) -> Row:
     """Return the row, and keep the first row of each group, which must be in the same part."""
     first = by_group.setdefault(row.group, row)
     if row.group and row.part != first.part:
-        raise _wrong(
-            SPLIT, row.part, f"{first.part}, as in line {first.line}, whose group is {printable(repr(row.group))}, too"
-        )
+        raise _wrong(SPLIT, row.part, f"{first.part}, as in line {first.line}, whose group is {row.group!r}, too")
     return row
 
 

@@ -63,7 +63,7 @@ def read(path: Path, required: Sequence[str], optional: Sequence[str]) -> Table:
         for name, value in row:
             column = name.strip().casefold()
             if column not in columns:
-                ignored[name] = None
+                ignored.update({name: None} if column else {})  # separators at the ends of lines make empty columns
             elif column in values:
                 raise refusal(path, line, f"the column {column} is there twice; keep one")
             else:
@@ -116,11 +116,11 @@ def _separator(path: Path, text: str, required: Sequence[str]) -> str:
     """Return the separator with which the header has the required columns."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     for separator in SEPARATORS:
-        _, names = next(_csv_lines(path, header, separator), (0, []))
+        names = next(csv.reader([header], delimiter=separator, skipinitialspace=True), [])
         if set(required) <= {name.strip().casefold() for name in names}:
             return separator
     raise SetupError(
-        f"{printable(str(path))} begins with {printable(header[:200])!r}; its first line must name the columns, among "
+        f"{printable(str(path))} begins with {header[:200]!r}; its first line must name the columns, among "
         f"them {' and '.join(required)}, separated by a comma, semicolon, tab or |"
     )
 
@@ -133,9 +133,10 @@ def _json_rows(path: Path) -> Iterator[tuple[int, list[tuple[str, Any]]]]:
         try:
             pairs = json.loads(line, object_pairs_hook=_Pairs)
         except (ValueError, RecursionError) as error:
-            raise refusal(path, number, f"it isn't JSON ({error}); give an object in each line") from error
+            why = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
+            raise refusal(path, number, f"it isn't JSON ({why}); give an object in each line") from error
         if not isinstance(pairs, _Pairs):
-            raise refusal(path, number, f"it is {printable(line.strip()[:100])!r}; give a JSON object in each line")
+            raise refusal(path, number, f"it is {line.strip()[:100]!r}; give a JSON object in each line")
         yield number, pairs
 
 

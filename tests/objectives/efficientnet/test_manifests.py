@@ -126,6 +126,11 @@ def test_quoted_values_hold_separators_quotes_and_line_breaks(write: Write) -> N
     assert data_sources.load(str(write(text)), 32).classes == ('a, "b"\nand c', "cat")
 
 
+def test_a_table_with_everything_in_quotes_is_read(write: Write) -> None:
+    text = "".join(";".join(f'"{value}"' for value in line.split(",")) + ";\n" for line in lines().splitlines())
+    assert len(data_sources.load(str(write(text)), 32)) == 12
+
+
 def test_column_names_are_read_in_any_case_and_others_are_told(write: Write, caplog) -> None:
     told = defined(write(lines(header=" Path,LABEL ", splits=lambda _: "x", width=lambda _: "8")), caplog)
     assert "ignored the columns splits, width" in told
@@ -192,7 +197,7 @@ def test_one_wrong_row_is_told_with_its_line(write: Write, row: str, told: str) 
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        ("{", "it isn't JSON"),
+        ("{", "it isn't JSON (Expecting property name enclosed in double quotes at character 2)"),
         ("[" * 100_000, "it isn't JSON"),
         ("[1, 2]", "it is '[1, 2]'; give a JSON object"),
         ('{"label": "cat"}', "path is missing"),
