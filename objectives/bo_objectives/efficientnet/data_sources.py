@@ -1,4 +1,4 @@
-"""Image sources: the bundled set, a folder with a subfolder for each class, a manifest, an .npz, or `tfds:NAME`."""
+"""Image sources: the bundled set, a folder, a manifest, an .npz, a data set of Hugging Face, or `tfds:NAME`."""
 
 import hashlib
 import importlib.util
@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_objectives.efficientnet import arrays, folder_layout, manifest, tables
+from bo_objectives.efficientnet import arrays, folder_layout, hugging_face, manifest, tables
 from bo_objectives.efficientnet.data import TRAIN, Images, Remark, check_classes
 from bo_objectives.efficientnet.decoding import Decoded, Decoder, ImageSource, Peaks, digest
 from bo_objectives.efficientnet.printing import printable
@@ -51,6 +51,8 @@ def load(data: str, image_size: int, decoder: Decoder | None = None) -> Images:
     if data.startswith(TFDS):
         return _from_tfds(data.removeprefix(TFDS), image_size)
     path = Path(data).expanduser()
+    if hugging_face.is_saved(path):
+        return _from_hugging_face(path, image_size, decoder)
     if path.is_dir():
         return _from_folder(path, image_size, decoder)
     return _from_manifest(path, image_size, decoder) if manifest.is_manifest(path) else arrays.load(path, image_size)
@@ -69,7 +71,9 @@ def check(data: str) -> None:
             raise SetupError(f"data is {data!r}, which needs TensorFlow Datasets: pip install tensorflow-datasets")
         return
     path = Path(data).expanduser()
-    if path.is_dir():
+    if hugging_face.is_saved(path):
+        hugging_face.check(path)
+    elif path.is_dir():
         layout = folder_layout.find(path)
         images = layout.images()
         given_parts = () if "" in layout.parts else [part for part, _, _ in images]
@@ -100,7 +104,9 @@ def is_downloaded(data: str) -> bool:
 def has_files(data: str) -> bool:
     """Return whether each image is a file, whose path is its name."""
     path = Path(data).expanduser()
-    return data != EMOJI and not is_downloaded(data) and (path.is_dir() or manifest.is_manifest(path))
+    if data == EMOJI or is_downloaded(data) or hugging_face.is_saved(path):
+        return False
+    return path.is_dir() or manifest.is_manifest(path)
 
 
 def contents(data: str) -> str | None:
@@ -116,6 +122,8 @@ def contents(data: str) -> str | None:
     if data == EMOJI or data.startswith(TFDS):
         return None
     path = Path(data).expanduser()
+    if hugging_face.is_saved(path):
+        return f"Hugging Face, {_digest(hugging_face.fingerprints(path))}"
     if path.is_dir():
         layout = folder_layout.find(path)
         names = [file.relative_to(layout.root).as_posix() for _, _, file in layout.images()]
@@ -150,6 +158,18 @@ def _from_manifest(path: Path, image_size: int, decoder: Decoder) -> Images:
     return _images(
         table.labels, table.classes, pictures, image_size, decoder, table.given_parts, table.remarks, table.groups
     )
+
+
+def _from_hugging_face(path: Path, image_size: int, decoder: Decoder) -> Images:
+    images, labels, classes = hugging_face.read(path)
+    pictures = [ImageSource(each.name, each.stamp, partial(_decoded_saved, each, image_size)) for each in images]
+    given_parts = tuple(each.part for each in images if each.part)
+    return _images(labels, classes, pictures, image_size, decoder, given_parts)
+
+
+def _decoded_saved(image: hugging_face.SavedImage, image_size: int, bits: int) -> Decoded:
+    with image.open() as file:
+        return _decoded(file, image.name, image_size, bits)
 
 
 def _picture(path: Path, image_size: int) -> ImageSource:
@@ -252,7 +272,7 @@ def _from_tfds(name: str, image_size: int) -> Images:
     if not {"image", "label"} <= set(features):
         raise SetupError(f"data is 'tfds:{name}', which has {', '.join(features)}; it needs image and label")
     builder.download_and_prepare()
-    used = _tfds_parts(list(builder.info.splits))
+    used = folder_layout.parts_of_splits(list(builder.info.splits)) or {"all": ""}
 
     def read_split(split: str) -> Iterable[tuple[Any, Any]]:
         return tfds.as_numpy(builder.as_dataset(split=split, as_supervised=True))
@@ -272,17 +292,6 @@ def _from_tfds(name: str, image_size: int) -> Images:
         np.stack(pixels), labels, classes, digests=np.array(digests, np.uint64), given_parts=given_parts, names=where,
         bits=bits,
     )  # fmt: skip
-
-
-def _tfds_parts(splits: list[str]) -> dict[str, str]:
-    """Return TensorFlow Datasets split → part; all splits together, as "", without a usable split."""
-    parts = {split: part for split in splits if (part := folder_layout.part_named(split))}
-    if TRAIN not in parts.values() or len(set(parts.values())) < 2 or len(set(parts.values())) < len(parts):
-        return {"all": ""}
-    rest = sorted(set(splits) - set(parts))
-    if rest:
-        logger.warning("ignored the splits %s, which are neither train nor validation nor test", ", ".join(rest))
-    return parts
 
 
 def _tfds_bits(images: Iterable[Any]) -> int:

@@ -19,6 +19,8 @@ from bo_objectives.efficientnet.printing import join_names, printable
 from bo_objectives.efficientnet.rgb import SUFFIXES, is_image
 from bo_objectives.errors import SetupError
 
+logger = logging.getLogger("bo_objectives")
+
 LAYOUTS = (
     "give a folder that has one subfolder of images for each class, or subfolders train, validation and test (or "
     "train and one of the others) that each have these"
@@ -171,6 +173,17 @@ def part_named(name: str) -> str:
     words = re.sub(r"[_\-. ]+", " ", name.lower()).strip()
     words = re.sub(r"^\d+ ", "", words)  # 1_train, 2_test
     return next((part for part, form in PART_NAMES.items() if re.fullmatch(f"({form}){PART_SUFFIXES}", words)), "")
+
+
+def parts_of_splits(splits: Sequence[str]) -> dict[str, str]:
+    """Return split → part for the splits of a published data set; empty without a usable given split."""
+    parts = {split: part for split in splits if (part := part_named(split))}
+    if TRAIN not in parts.values() or len(set(parts.values())) < 2 or len(set(parts.values())) < len(parts):
+        return {}
+    rest = sorted(set(splits) - set(parts))
+    if rest:
+        logger.warning("ignored the splits %s, which are neither train nor validation nor test", join_names(rest))
+    return parts
 
 
 def _named(root: Folder) -> tuple[dict[str, list[Folder]], list[Folder]]:
