@@ -61,7 +61,8 @@ def bins_of(labels: Indices, units: Indices, bins: int, names: Sequence[str]) ->
     counts = np.zeros((int(unit.max(initial=-1)) + 1, len(present)))
     np.add.at(counts, (unit, label), 1)
     shares = counts / counts.sum(0)
-    for attempt in range(TRIES):
+    is_possible = bool(((counts > 0).sum(0) >= bins).all())
+    for attempt in range(TRIES if is_possible else 0):
         chosen, filled = _assigned(shares, bins, np.random.default_rng([0, attempt]))
         if filled.all():
             return np.asarray(chosen[unit])
@@ -94,6 +95,6 @@ def _problem(counts: NDArray[Any], bins: int, names: Sequence[str]) -> str:
             "groups for all folds and parts; add images of other groups, give a split of your own, or remove the class"
         )
     return (
-        f"no split of the {len(counts)} groups has every class in each of {bins} folds and parts, as groups share "
-        "classes; give a split of your own, or divide the groups"
+        f"found no split of the {len(counts)} groups with every class in each of {bins} folds and parts, in {TRIES} "
+        "tries, as groups share classes; give a split of your own, or divide the groups"
     )

@@ -18,6 +18,8 @@ from bo_objectives.errors import SetupError
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 SUFFIXES = (".csv", ".tsv", *JSON_SUFFIXES)
 SEPARATORS = ",;\t|"
+ALIASES = {"file_name": "path"}
+"""Other names of columns: that of Hugging Face's ImageFolder."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def read(path: Path, required: Sequence[str], optional: Sequence[str]) -> Table:
     for line, row in rows:
         values: dict[str, Any] = {}
         for name, value in row:
-            column = name.strip().casefold()
+            column = _column(name)
             if column not in columns:
                 ignored.update({name: None} if column else {})  # separators at the ends of lines make empty columns
             elif column in values:
@@ -70,6 +72,11 @@ def read(path: Path, required: Sequence[str], optional: Sequence[str]) -> Table:
                 values[column] = value
         records.append(Record(line, values))
     return Table(tuple(records), tuple(ignored))
+
+
+def _column(name: str) -> str:
+    column = name.strip().casefold()
+    return ALIASES.get(column, column)
 
 
 def _text(path: Path) -> str:
@@ -117,7 +124,7 @@ def _separator(path: Path, text: str, required: Sequence[str]) -> str:
     header = next((line for line in text.splitlines() if line.strip()), "")
     for separator in SEPARATORS:
         names = next(csv.reader([header], delimiter=separator, skipinitialspace=True), [])
-        if set(required) <= {name.strip().casefold() for name in names}:
+        if set(required) <= set(map(_column, names)):
             return separator
     raise SetupError(
         f"{printable(str(path))} begins with {header[:200]!r}; its first line must name the columns, among "

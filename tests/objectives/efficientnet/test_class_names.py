@@ -76,8 +76,8 @@ def test_a_confusion_matrix_of_any_names_is_written_and_drawn(tmp_path: Path) ->
     with (tmp_path / "c.csv").open(newline="", encoding="utf-8") as file:
         assert next(csv.reader(file))[1:] == list(NAMES)
     draw_confusion(tmp_path / "c.png", confusion, NAMES)
-    width, height = Image.open(tmp_path / "c.png").size
-    assert width < 3 * height
+    with Image.open(tmp_path / "c.png") as picture:
+        assert picture.width < 3 * picture.height
 
 
 def test_a_card_names_the_first_classes_in_a_code_span_that_no_name_ends() -> None:

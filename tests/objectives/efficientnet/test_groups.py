@@ -101,7 +101,7 @@ def test_groups_that_cannot_give_every_part_every_class_are_refused() -> None:
     """Each class is in five groups; 5 and 6 must share a part for b, which leaves four parts with c."""
     held = {0: (1, 2, 3, 4, 5), 1: (1, 2, 3, 4, 6), 2: (5, 6, 7, 8, 9)}
     rows = [(label, f"g{g}") for label, numbers in held.items() for g in numbers]
-    with pytest.raises(SetupError, match="no split of the 9 groups has every class"):
+    with pytest.raises(SetupError, match="found no split of the 9 groups with every class"):
         data.split(images([label for label, _ in rows], [group for _, group in rows]))
     possible = images([*(label for label, _ in rows), 2], [*(group for _, group in rows), "g10"])
     assert set(data.split(possible).test.labels) == {0, 1, 2}

@@ -1,5 +1,6 @@
 """The first look at data: what is printed, and the picture of examples."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,15 @@ def test_examples_are_drawn_in_a_row_for_each_class(table: Path, tmp_path: Path)
     assert blue[..., 2].mean() > 2 * blue[..., 0].mean()
     assert red[..., 0].mean() > 2 * red[..., 2].mean()
     assert (picture[:, : look.LEGEND] < 128).any()
+
+
+def test_names_are_printed_without_control_characters(table: Path, tmp_path: Path) -> None:
+    rows = [json.dumps({"path": f"{i}.png", "label": ("\x1b[31ma\n", "\u202eb")[i % 2]}) for i in range(20)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(rows))
+    told = looked("--data", str(path), "--pictures", str(tmp_path / "examples.png"))
+    assert r"\x1b[31ma\n " in told
+    assert all(character.isprintable() or character == "\n" for character in told)
 
 
 def test_names_that_the_font_lacks_are_drawn_as_escapes(tmp_path: Path) -> None:

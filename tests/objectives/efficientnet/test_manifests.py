@@ -131,6 +131,12 @@ def test_a_table_with_everything_in_quotes_is_read(write: Write) -> None:
     assert len(data_sources.load(str(write(text)), 32)) == 12
 
 
+def test_the_metadata_of_an_image_folder_is_read(write: Write) -> None:
+    assert len(data_sources.load(str(write(lines(header="file_name,label"), "metadata.csv")), 32)) == 12
+    both = write(lines(header="path,label", file_name=lambda _: "x"))
+    assert "the column path is there twice; keep one" in refused(both)
+
+
 def test_column_names_are_read_in_any_case_and_others_are_told(write: Write, caplog) -> None:
     told = defined(write(lines(header=" Path,LABEL ", splits=lambda _: "x", width=lambda _: "8")), caplog)
     assert "ignored the columns splits, width" in told
