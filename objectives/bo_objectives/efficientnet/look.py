@@ -47,7 +47,10 @@ def look(settings: TrainingSettings, pictures: Path | None) -> str:
 
 
 def _files(images: Images, settings: TrainingSettings) -> Iterator[str]:
-    """Yield the sizes and modes of image files; nothing for images in an array or an archive."""
+    """Yield the sizes and modes of image files, or the arrays of an .npz; nothing for other sources."""
+    path = Path(settings.data).expanduser()
+    if path.suffix.lower() == ".npz" and path.is_file():
+        yield from _arrays(path)
     if not data_sources.has_files(settings.data):
         return
     sizes, kinds = Counter[tuple[int, int]](), Counter[str]()
@@ -63,6 +66,13 @@ def _files(images: Images, settings: TrainingSettings) -> Iterator[str]:
     small = sum(count for (w, h), count in sizes.items() if min(w, h) < settings.image_size)
     if small:
         yield f"{small} images are smaller than the option image_size, {settings.image_size}, and are enlarged"
+
+
+def _arrays(path: Path) -> Iterator[str]:
+    with np.load(path, allow_pickle=False) as content:
+        for name in content.files:
+            array = content[name]
+            yield f"array {printable(name)}: {array.dtype} {array.shape}"
 
 
 def _near_copies(images: Images, places: Mapping[str, NDArray[np.int64]]) -> Iterator[str]:
