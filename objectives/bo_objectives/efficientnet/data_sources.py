@@ -1,4 +1,4 @@
-"""Image sources: the bundled set, a folder, a manifest, an .npz, a data set of Hugging Face, or `tfds:NAME`."""
+"""Image sources: the bundled set, a folder, a manifest, an .npz, TFRecord, Hugging Face or `tfds:NAME`."""
 
 import hashlib
 import importlib.util
@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_objectives.efficientnet import arrays, folder_layout, hugging_face, manifest, tables
+from bo_objectives.efficientnet import arrays, folder_layout, hugging_face, manifest, tables, tfrecord
 from bo_objectives.efficientnet.data import TRAIN, Images, Remark, check_classes
 from bo_objectives.efficientnet.decoding import Decoded, Decoder, ImageSource, Peaks, digest
 from bo_objectives.efficientnet.printing import printable
@@ -27,7 +27,7 @@ logger = logging.getLogger("bo_objectives")
 
 EMOJI = "emoji"
 TFDS = "tfds:"
-SOURCES = f"emoji, a folder, a manifest ({', '.join(tables.SUFFIXES)}), an .npz file, or tfds:NAME"
+SOURCES = f"emoji, a folder, a manifest ({', '.join(tables.SUFFIXES)}), an .npz file, TFRecord files, or tfds:NAME"
 MIN_COUNT_TO_LOG = 5000
 """Number of images from which the start of reading is logged."""
 
@@ -52,7 +52,11 @@ def load(data: str, image_size: int, decoder: Decoder | None = None) -> Images:
         return _from_tfds(data.removeprefix(TFDS), image_size)
     path = Path(data).expanduser()
     if hugging_face.is_saved(path):
-        return _from_hugging_face(path, image_size, decoder)
+        return _from_encoded(*hugging_face.read(path), image_size, decoder)
+    if tfrecord.files(path):
+        images = tfrecord.read(path)
+        labels = [image.label for image in images]
+        return _from_encoded(images, labels, tfrecord.classes(labels), image_size, decoder)
     if path.is_dir():
         return _from_folder(path, image_size, decoder)
     return _from_manifest(path, image_size, decoder) if manifest.is_manifest(path) else arrays.load(path, image_size)
@@ -73,6 +77,8 @@ def check(data: str) -> None:
     path = Path(data).expanduser()
     if hugging_face.is_saved(path):
         hugging_face.check(path)
+    elif tfrecord.files(path):
+        tfrecord.read(path)
     elif path.is_dir():
         layout = folder_layout.find(path)
         images = layout.images()
@@ -104,7 +110,7 @@ def is_downloaded(data: str) -> bool:
 def has_files(data: str) -> bool:
     """Return whether each image is a file, whose path is its name."""
     path = Path(data).expanduser()
-    if data == EMOJI or is_downloaded(data) or hugging_face.is_saved(path):
+    if data == EMOJI or is_downloaded(data) or hugging_face.is_saved(path) or tfrecord.files(path):
         return False
     return path.is_dir() or manifest.is_manifest(path)
 
@@ -124,6 +130,8 @@ def contents(data: str) -> str | None:
     path = Path(data).expanduser()
     if hugging_face.is_saved(path):
         return f"Hugging Face, {_digest(hugging_face.fingerprints(path))}"
+    if tfrecord.files(path):
+        return f"TFRecord, {_digest(tfrecord.entries(path))}"
     if path.is_dir():
         layout = folder_layout.find(path)
         names = [file.relative_to(layout.root).as_posix() for _, _, file in layout.images()]
@@ -160,14 +168,18 @@ def _from_manifest(path: Path, image_size: int, decoder: Decoder) -> Images:
     )
 
 
-def _from_hugging_face(path: Path, image_size: int, decoder: Decoder) -> Images:
-    images, labels, classes = hugging_face.read(path)
-    pictures = [ImageSource(each.name, each.stamp, partial(_decoded_saved, each, image_size)) for each in images]
+def _from_encoded(
+    images: Sequence[hugging_face.SavedImage | tfrecord.RecordedImage], labels: list[str], classes: tuple[str, ...],
+    image_size: int, decoder: Decoder,
+) -> Images:  # fmt: skip
+    pictures = [ImageSource(each.name, each.stamp, partial(_decoded_from, each, image_size)) for each in images]
     given_parts = tuple(each.part for each in images if each.part)
     return _images(labels, classes, pictures, image_size, decoder, given_parts)
 
 
-def _decoded_saved(image: hugging_face.SavedImage, image_size: int, bits: int) -> Decoded:
+def _decoded_from(
+    image: hugging_face.SavedImage | tfrecord.RecordedImage, image_size: int, bits: int
+) -> Decoded:  # fmt: skip
     with image.open() as file:
         return _decoded(file, image.name, image_size, bits)
 

@@ -234,7 +234,7 @@ def test_a_missing_source_is_told_with_what_is_allowed(tmp_path: Path) -> None:
 
 def test_a_file_of_another_kind(tmp_path: Path) -> None:
     (tmp_path / "images.txt").touch()
-    assert "an .npz file, or tfds:NAME" in told(tmp_path / "images.txt")
+    assert "an .npz file, TFRecord files, or tfds:NAME" in told(tmp_path / "images.txt")
 
 
 def test_images_right_in_the_folder(tmp_path: Path) -> None:
