@@ -6,6 +6,7 @@ The package `datasets` is imported when images are read.
 import importlib.util
 import io
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class SavedImage:
 
 def is_saved(path: Path) -> bool:
     """Return whether a folder is a saved data set."""
-    return (path / SPLITS_FILE).is_file() or (path / STATE_FILE).is_file()
+    return any(os.path.isfile(path / name) for name in (SPLITS_FILE, STATE_FILE))  # False where access is denied
 
 
 def check(path: Path) -> None:

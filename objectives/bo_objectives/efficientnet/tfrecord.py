@@ -62,7 +62,10 @@ class RecordedImage:
 
 def files(path: Path) -> list[Path]:
     """Return the TFRecord files that a path means: itself, or those in a folder without subfolders; [] for others."""
-    inside = sorted(path.iterdir()) if path.is_dir() else [path]
+    try:
+        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+    except OSError:  # which the reading of folders tells
+        return []
     if any(file.is_dir() for file in inside):
         return []
     return [file for file in inside if file.is_file() and NAME.fullmatch(file.name)]
