@@ -99,7 +99,7 @@ class Images:
 
     @cached_property
     def units(self) -> NDArray[np.int64] | None:
-        """(n,) index of the first image of each set of images that share groups and copies; None without groups."""
+        """The first image of the unit of each, (n,), as `grouped.joined` finds it; None without groups."""
         return grouped.joined(self.first, self.groups) if self.groups else None
 
     @property

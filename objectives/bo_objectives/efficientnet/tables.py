@@ -31,7 +31,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Table:
+class ManifestTable:
     """The rows of a file."""
 
     records: tuple[Record, ...]
@@ -44,7 +44,7 @@ def refusal(path: Path, line: int, problem: str) -> SetupError:
     return SetupError(f"{printable(str(path))}, line {line}: {problem}")
 
 
-def read(path: Path, required: Sequence[str], optional: Sequence[str]) -> Table:
+def read(path: Path, required: Sequence[str], optional: Sequence[str]) -> ManifestTable:
     """Read the columns of a table; texts from CSV, any JSON value from JSON lines.
 
     Args:
@@ -71,7 +71,7 @@ def read(path: Path, required: Sequence[str], optional: Sequence[str]) -> Table:
             else:
                 values[column] = value
         records.append(Record(line, values))
-    return Table(tuple(records), tuple(ignored))
+    return ManifestTable(tuple(records), tuple(ignored))
 
 
 def _column(name: str) -> str:
@@ -138,19 +138,19 @@ def _json_rows(path: Path) -> Iterator[tuple[int, list[tuple[str, Any]]]]:
         if not line.strip():
             continue
         try:
-            pairs = json.loads(line, object_pairs_hook=_Pairs)
+            pairs = json.loads(line, object_pairs_hook=_JsonObject)
         except (ValueError, RecursionError) as error:
             why = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
             raise refusal(path, number, f"it isn't JSON ({why}); give an object in each line") from error
-        if not isinstance(pairs, _Pairs):
+        if not isinstance(pairs, _JsonObject):
             raise refusal(path, number, f"it is {line.strip()[:100]!r}; give a JSON object in each line")
         yield number, pairs
 
 
-class _Pairs(list[tuple[str, Any]]):
+class _JsonObject(list[tuple[str, Any]]):
     """The names and values of a JSON object, which may repeat names."""
 
 
-def ignored_remark(table: Table) -> str:
+def ignored_remark(table: ManifestTable) -> str:
     """Return a text about columns that are not read; empty if there are none."""
     return f"ignored the columns {join_names(table.ignored)}" if table.ignored else ""
