@@ -16,6 +16,7 @@ __all__ = [
     "TEXTBOOK_ROLE",
     "Definition",
     "Exportable",
+    "HasData",
     "HasTestSet",
     "Objective",
     "Repeatable",
@@ -130,6 +131,21 @@ class HasTestSet(Objective, Protocol):
 
     def evaluate_test(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
         """Return metrics on the test set, in addition to those of `evaluate`."""
+
+
+@runtime_checkable
+class HasData(Objective, Protocol):
+    """An objective that can describe its data before a study is created."""
+
+    def look(self, pictures: Path | None = None) -> str:
+        """Return a description of the data.
+
+        Args:
+            pictures: a PNG file to write with examples of the data.
+
+        Raises:
+            SetupError: the data cannot be used.
+        """
 
 
 @runtime_checkable

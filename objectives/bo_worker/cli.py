@@ -62,6 +62,7 @@ def main() -> None:
     \b
     Examples:
       bo-worker objectives
+      bo-worker look --data flowers/ --pictures flowers.png
       bo-worker run --study first --objective branin --max-trials 20
       bo-worker run --study mine --objective command --space space.yaml -- python train.py {lr}
     """
@@ -276,6 +277,32 @@ def best_command(
             Console().print(table(existing, rows))
             if export is not None:
                 click.echo(f"the best one's model is in {export}")
+
+
+@main.command("look")
+@click.option("--data", metavar="DATA", help="Same as --option data=DATA: what the objective trains on.")
+@click.option("--objective", metavar="NAME", default="efficientnet", help="Objective that reads the data.")
+@options_option
+@click.option(
+    "--pictures",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="PNG file to write with examples of each class.",
+)
+def look_command(data: str | None, objective: str, options: dict[str, str], pictures: Path | None) -> None:
+    """Describe data before a study: classes, counts, sizes, splits, copies.
+
+    Every image is read, and data that cannot be used is refused as `run` refuses it.
+    """
+    from bo_objectives.base import HasData
+
+    task = _evaluation(objective, options if data is None else {**options, "data": data}, None, ())
+    reader = task.make()
+    if not isinstance(reader, HasData):
+        raise SetupError(f"the objective {objective} can't describe its data; it has no method `look`")
+    click.echo(reader.look(pictures))
+    if pictures is not None:
+        click.echo(f"examples of each class are in {pictures}")
 
 
 @main.command("objectives")

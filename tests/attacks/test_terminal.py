@@ -25,7 +25,7 @@ pytestmark = pytest.mark.xdist_group("attacks-terminal")  # its server is starte
 
 EVIL = "e\x1b]0;owned\x07\x1b[8m\x9b2J\u202e\r\x7f\u2028[/red][link=x]\n\t\x1b[?1049hvil"
 """A window's title, invisible text, C1, a direction, a return, DEL, a line separator, markup, another screen."""
-HARMLESS = ("dashboard", "serve", "ray", "completion", "health", "objectives", "migrate", "restore")
+HARMLESS = ("dashboard", "serve", "ray", "completion", "health", "look", "objectives", "migrate", "restore")
 """Commands that print nothing of what is stored; what they print of their arguments is tried."""
 PROGRAMS = {"bo": bo, "bo-service": bo_service, "bo-worker": bo_worker}
 ROOT = Path(__file__).parents[2]

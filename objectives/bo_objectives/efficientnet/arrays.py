@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bo_objectives.efficientnet.data import PARTS, TEST, TRAIN, VALIDATION, Images, Remark, check_classes, printable
+from bo_objectives.efficientnet.data import PARTS, TEST, TRAIN, VALIDATION, Images, Remark, check_classes
 from bo_objectives.efficientnet.decoding import digest
+from bo_objectives.efficientnet.printing import printable
 from bo_objectives.efficientnet.rgb import depth_of, eight_of, on_white, resized
 from bo_objectives.errors import SetupError
 

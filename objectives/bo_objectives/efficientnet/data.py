@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bo_objectives.efficientnet import grouped
+from bo_objectives.efficientnet.printing import join_names
 from bo_objectives.errors import SetupError
 
 Pixels = NDArray[np.uint8]
@@ -26,11 +28,6 @@ MIN_PER_CLASS = FOLDS + 1  # so that each fold and the test have at least one
 
 Remark = tuple[int, str]
 """A log level and a note about the data."""
-
-
-def printable(text: str) -> str:
-    """Return the text with unprintable characters escaped, such as terminal control sequences."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class Rows:
@@ -62,6 +59,8 @@ class Images:
     """(n,) digests, equal for images whose pixels were equal before resizing; None if all images differ."""
     given_parts: tuple[str, ...] = ()
     """(n,) the part of the given split of each image; empty without a given split."""
+    groups: tuple[str, ...] = ()
+    """(n,) the group of each image, which is never in two parts; empty without groups."""
     names: tuple[str, ...] = ()
     """(n,) the source of each image, for messages."""
     remarks: tuple[Remark, ...] = ()
@@ -98,6 +97,11 @@ class Images:
         _, first, inverse = np.unique(self.digests, return_index=True, return_inverse=True)
         return np.asarray(first[inverse], np.int64)
 
+    @cached_property
+    def units(self) -> NDArray[np.int64] | None:
+        """The first image of the unit of each, (n,), as `grouped.joined` finds it; None without groups."""
+        return grouped.joined(self.first, self.groups) if self.groups else None
+
     @property
     def one_hot(self) -> NDArray[np.float32]:
         """One-hot labels, of shape (n, number of classes)."""
@@ -121,16 +125,38 @@ def split(images: Images, fold: int = 0) -> Split:
     """Split images into three parts, the same at every call and for every seed of a study.
 
     A given split is used. Parts that it lacks, or all parts without one, are taken from the rest by class: 60, 20 and
-    20 %. The test images are the same in every fold, 0 to FOLDS - 1; the validation images differ, unless given.
+    20 %. The test images are the same in every fold, 0 to FOLDS - 1; the validation images differ, unless given. Groups
+    stay whole.
 
     Raises:
-        SetupError: there are fewer than two classes, or a class is too small.
+        SetupError: there are fewer than two classes, or a class has too few images or groups.
     """
-    check_classes(images.labels, images.classes, images.first, images.given_parts)
-    places = split_indices(images.labels, fold, images.first, images.given_parts)
+    places = places_of(images, fold)
     train, validation, test = (images.take(places[part]) for part in PARTS)
     left_out = sum(map(len, leaks(images.first, images.given_parts).values()))
     return Split(train, validation, test, images.skipped, left_out)
+
+
+def places_of(images: Images, fold: int) -> dict[str, NDArray[np.int64]]:
+    """Return part → increasing indices of its images, as `split` does.
+
+    Raises:
+        SetupError: as in `split`.
+    """
+    check_classes(images.labels, images.classes, images.first, images.given_parts)
+    if images.units is None:
+        return split_indices(images.labels, fold, images.first, images.given_parts)
+    part = _without_leaks(images.first, images.given_parts)
+    missing_parts = _missing_parts(images.given_parts)
+    if missing_parts:
+        pool = np.flatnonzero(part == (TRAIN if images.given_parts else ""))
+        bins = FOLDS + (TEST in missing_parts)
+        bin_of_image = grouped.bins_of(images.labels[pool], images.units[pool], bins, images.classes)
+        part[pool] = TRAIN
+        part[pool[bin_of_image == FOLDS]] = TEST
+        if VALIDATION in missing_parts:
+            part[pool[bin_of_image == FOLDS - 1 - fold]] = VALIDATION  # fold 3 has the largest group
+    return {name: np.flatnonzero(part == name) for name in PARTS}
 
 
 def split_indices(
@@ -151,7 +177,7 @@ def split_indices(
     first = np.arange(len(labels)) if first is None else first
     part = _without_leaks(first, given_parts)
     pool = part == (TRAIN if len(given_parts) else "")
-    missing_parts = [name for name in (VALIDATION, TEST) if name not in given_parts]
+    missing_parts = _missing_parts(given_parts)
     for label in np.unique(labels) if missing_parts else ():
         members = np.flatnonzero(pool & (labels == label) & (first == np.arange(len(labels))))
         for name, chosen in _split_members(
@@ -160,6 +186,10 @@ def split_indices(
             part[chosen] = name
     part[pool] = part[first[pool]]
     return {name: np.flatnonzero(part == name) for name in PARTS}
+
+
+def _missing_parts(given_parts: Sequence[str]) -> list[str]:
+    return [name for name in (VALIDATION, TEST) if name not in given_parts]
 
 
 def leaks(first: NDArray[np.int64], given_parts: Sequence[str]) -> dict[str, NDArray[np.int64]]:
@@ -213,19 +243,22 @@ def check_classes(
     """
     if len(classes) < 2:
         raise SetupError(f"the data has {len(classes)} class{'' if classes else 'es'}; a classifier needs at least 2")
+    for name in classes:
+        if not name.isascii() and name != name.encode("utf-8", "ignore").decode():
+            raise SetupError(f"the class {name!r} has half a character, which can't be stored; rename it")
     first = np.arange(len(labels)) if first is None else first
     pool = _without_leaks(first, given_parts) == (TRAIN if len(given_parts) else "")
     images = np.bincount(labels[np.array(given_parts) == TRAIN] if len(given_parts) else labels, minlength=len(classes))
     different = np.bincount(labels[pool & (first == np.arange(len(labels)))], minlength=len(classes))
     required = min_per_class(given_parts)
     small = [
-        f"{printable(name)} ({n}{'' if d == n else f', of which {d} differ from each other and from other parts'})"
+        f"{name} ({n}{'' if d == n else f', of which {d} differ from each other and from other parts'})"
         for name, n, d in zip(classes, images, different, strict=True)
         if d < required
     ]
     if small:
         raise SetupError(
-            f"too few images in {', '.join(small)}: a class needs at least {required} for {_parts_text(given_parts)}; "
+            f"too few images in {join_names(small)}: a class needs at least {required} for {_parts_text(given_parts)}; "
             "add images or remove the class"
         )
 
@@ -233,6 +266,6 @@ def check_classes(
 def _parts_text(given_parts: Sequence[str]) -> str:
     if not len(given_parts):
         return f"training, validation and test ({FOLDS} folds and the test)"
-    missing_parts = [name for name in (VALIDATION, TEST) if name not in given_parts]
+    missing_parts = _missing_parts(given_parts)
     folds = f" ({FOLDS} folds)" if VALIDATION in missing_parts else ""
     return f"training, from which {missing_parts[0]} is taken{folds}" if missing_parts else "training"

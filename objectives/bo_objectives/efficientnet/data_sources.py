@@ -1,4 +1,4 @@
-"""Image sources: the bundled set, a folder with a subfolder for each class, an .npz, or `tfds:NAME`."""
+"""Image sources: the bundled set, a folder, a manifest, an .npz, TFRecord, Hugging Face or `tfds:NAME`."""
 
 import hashlib
 import importlib.util
@@ -16,9 +16,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_objectives.efficientnet import arrays, folder_layout
-from bo_objectives.efficientnet.data import TRAIN, Images, Remark, check_classes, printable
+from bo_objectives.efficientnet import arrays, folder_layout, hugging_face, manifest, tables, tfrecord
+from bo_objectives.efficientnet.data import TRAIN, Images, Remark, check_classes
 from bo_objectives.efficientnet.decoding import Decoded, Decoder, ImageSource, Peaks, digest
+from bo_objectives.efficientnet.printing import printable
 from bo_objectives.efficientnet.rgb import depth_of, eight_of, read, resized
 from bo_objectives.errors import SetupError
 
@@ -26,6 +27,7 @@ logger = logging.getLogger("bo_objectives")
 
 EMOJI = "emoji"
 TFDS = "tfds:"
+SOURCES = f"emoji, a folder, a manifest ({', '.join(tables.SUFFIXES)}), an .npz file, TFRecord files, or tfds:NAME"
 MIN_COUNT_TO_LOG = 5000
 """Number of images from which the start of reading is logged."""
 
@@ -49,7 +51,15 @@ def load(data: str, image_size: int, decoder: Decoder | None = None) -> Images:
     if data.startswith(TFDS):
         return _from_tfds(data.removeprefix(TFDS), image_size)
     path = Path(data).expanduser()
-    return _from_folder(path, image_size, decoder) if path.is_dir() else arrays.load(path, image_size)
+    if hugging_face.is_saved(path):
+        return _from_encoded(*hugging_face.read(path), image_size, decoder)
+    if tfrecord.files(path):
+        images = tfrecord.read(path)
+        labels = [image.label for image in images]
+        return _from_encoded(images, labels, tfrecord.classes(labels), image_size, decoder)
+    if path.is_dir():
+        return _from_folder(path, image_size, decoder)
+    return _from_manifest(path, image_size, decoder) if manifest.is_manifest(path) else arrays.load(path, image_size)
 
 
 def check(data: str) -> None:
@@ -65,20 +75,31 @@ def check(data: str) -> None:
             raise SetupError(f"data is {data!r}, which needs TensorFlow Datasets: pip install tensorflow-datasets")
         return
     path = Path(data).expanduser()
-    if path.is_dir():
+    if hugging_face.is_saved(path):
+        hugging_face.check(path)
+    elif tfrecord.files(path):
+        tfrecord.read(path)
+    elif path.is_dir():
         layout = folder_layout.find(path)
         images = layout.images()
-        labels = np.array([layout.classes.index(name) for _, name, _ in images])
-        try:
-            check_classes(
-                labels, layout.classes, given_parts=() if "" in layout.parts else [part for part, _, _ in images]
-            )
-        except SetupError as error:
-            raise SetupError(f"{printable(str(layout.root))}: {error}") from error
+        given_parts = () if "" in layout.parts else [part for part, _, _ in images]
+        _check_classes(layout.root, [name for _, name, _ in images], layout.classes, given_parts)
     elif not path.is_file():
-        raise SetupError(f"data is {data!r}, which doesn't exist; give emoji, a folder, an .npz file, or tfds:NAME")
+        raise SetupError(f"data is {data!r}, which doesn't exist; give {SOURCES}")
+    elif manifest.is_manifest(path):
+        table = manifest.read(path)
+        _check_classes(path, table.labels, table.classes, table.given_parts)
     elif path.suffix.lower() != ".npz":
-        raise SetupError(f"data is {data!r}; of files, only .npz is read; or {folder_layout.LAYOUTS}")
+        raise SetupError(f"data is {data!r}; give {SOURCES}; {folder_layout.LAYOUTS}")
+
+
+def _check_classes(source: Path, labels: list[str], classes: tuple[str, ...], given_parts: Sequence[str]) -> None:
+    """Raise SetupError if a class is too small."""
+    places = {name: i for i, name in enumerate(classes)}
+    try:
+        check_classes(np.array([places[name] for name in labels]), classes, given_parts=given_parts)
+    except SetupError as error:
+        raise SetupError(f"{printable(str(source))}: {error}") from error
 
 
 def is_downloaded(data: str) -> bool:
@@ -86,11 +107,19 @@ def is_downloaded(data: str) -> bool:
     return data.startswith(TFDS)
 
 
+def has_files(data: str) -> bool:
+    """Return whether each image is a file, whose path is its name."""
+    path = Path(data).expanduser()
+    if data == EMOJI or is_downloaded(data) or hugging_face.is_saved(path) or tfrecord.files(path):
+        return False
+    return path.is_dir() or manifest.is_manifest(path)
+
+
 def contents(data: str) -> str | None:
     """Return a text that identifies the content of a folder or file; None for a source identified by its name.
 
-    A folder is identified by its classes and the names of its images, an .npz by the checksums of its arrays, as the
-    path may differ between machines.
+    A folder is identified by its classes and the names of its images, a manifest also by what it says of each, an .npz
+    by the checksums of its arrays, as the path may differ between machines.
 
     Raises:
         SetupError: as in `check`.
@@ -99,10 +128,17 @@ def contents(data: str) -> str | None:
     if data == EMOJI or data.startswith(TFDS):
         return None
     path = Path(data).expanduser()
+    if hugging_face.is_saved(path):
+        return f"Hugging Face, {_digest(hugging_face.fingerprints(path))}"
+    if tfrecord.files(path):
+        return f"TFRecord, {_digest(tfrecord.entries(path))}"
     if path.is_dir():
         layout = folder_layout.find(path)
         names = [file.relative_to(layout.root).as_posix() for _, _, file in layout.images()]
         return f"{len(layout.classes)} classes, {len(names)} images, {_digest(names)}"
+    if manifest.is_manifest(path):
+        table = manifest.read(path)
+        return f"manifest, {len(table.classes)} classes, {len(table.rows)} images, {_digest(table.entries())}"
     try:
         with zipfile.ZipFile(path) as archive:
             return f".npz, {_digest([f'{entry.filename} {entry.CRC}' for entry in archive.infolist()])}"
@@ -117,11 +153,39 @@ def _digest(names: list[str]) -> str:
 def _from_folder(folder: Path, image_size: int, decoder: Decoder) -> Images:
     layout = folder_layout.find(folder)
     images = layout.images()
-    pictures = [ImageSource(str(p), _stamp(p), partial(_decoded, p, str(p), image_size)) for _, _, p in images]
+    pictures = [_picture(path, image_size) for _, _, path in images]
     given_parts = () if "" in layout.parts else tuple(part for part, _, _ in images)
     return _images(
         [name for _, name, _ in images], layout.classes, pictures, image_size, decoder, given_parts, layout.remarks
     )
+
+
+def _from_manifest(path: Path, image_size: int, decoder: Decoder) -> Images:
+    table = manifest.read(path)
+    pictures = [_picture(row.file, image_size) for row in table.rows]
+    return _images(
+        table.labels, table.classes, pictures, image_size, decoder, table.given_parts, table.remarks, table.groups
+    )
+
+
+def _from_encoded(
+    images: Sequence[hugging_face.SavedImage | tfrecord.RecordedImage], labels: list[str], classes: tuple[str, ...],
+    image_size: int, decoder: Decoder,
+) -> Images:  # fmt: skip
+    pictures = [ImageSource(each.name, each.stamp, partial(_decoded_from, each, image_size)) for each in images]
+    given_parts = tuple(each.part for each in images if each.part)
+    return _images(labels, classes, pictures, image_size, decoder, given_parts)
+
+
+def _decoded_from(
+    image: hugging_face.SavedImage | tfrecord.RecordedImage, image_size: int, bits: int
+) -> Decoded:  # fmt: skip
+    with image.open() as file:
+        return _decoded(file, image.name, image_size, bits)
+
+
+def _picture(path: Path, image_size: int) -> ImageSource:
+    return ImageSource(str(path), _stamp(path), partial(_decoded, path, str(path), image_size))
 
 
 def _stamp(path: Path) -> str:
@@ -143,7 +207,7 @@ def _from_archive(archive: IO[bytes], image_size: int, decoder: Decoder) -> Imag
 
 def _images(
     labels: list[str], classes: tuple[str, ...], pictures: list[ImageSource], image_size: int, decoder: Decoder,
-    given_parts: tuple[str, ...] = (), remarks: tuple[Remark, ...] = (),
+    given_parts: tuple[str, ...] = (), remarks: tuple[Remark, ...] = (), groups: tuple[str, ...] = (),
 ) -> Images:  # fmt: skip
     if len(pictures) > MIN_COUNT_TO_LOG:
         logger.info("reading %d images", len(pictures))
@@ -163,6 +227,7 @@ def _images(
     return Images(
         pixels, np.array([places[labels[i]] for i in readable], np.int64), classes, skipped, digests[readable],
         tuple(given_parts[i] for i in readable) if given_parts else (),
+        tuple(groups[i] for i in readable) if groups else (),
         tuple(pictures[i].name for i in readable), (*remarks, *more_remarks), bits,
     )  # fmt: skip
 
@@ -199,7 +264,7 @@ def _check_left(skipped: Counter[str], counts: Counter[str]) -> None:
     """Raise SetupError if no image of a class or of a given part could be read."""
     empty = [f"{printable(name)} ({count})" for name, count in skipped.items() if count == counts[name]]
     if empty:
-        raise SetupError(f"no picture can be read of {', '.join(empty)}: repair the pictures, or remove the folder")
+        raise SetupError(f"no picture can be read of {', '.join(empty)}: repair the pictures, or remove them all")
 
 
 def _decoded(file: Path | IO[bytes], name: str, image_size: int, bits: int) -> Decoded:
@@ -219,7 +284,7 @@ def _from_tfds(name: str, image_size: int) -> Images:
     if not {"image", "label"} <= set(features):
         raise SetupError(f"data is 'tfds:{name}', which has {', '.join(features)}; it needs image and label")
     builder.download_and_prepare()
-    used = _tfds_parts(list(builder.info.splits))
+    used = folder_layout.parts_of_splits(list(builder.info.splits)) or {"all": ""}
 
     def read_split(split: str) -> Iterable[tuple[Any, Any]]:
         return tfds.as_numpy(builder.as_dataset(split=split, as_supervised=True))
@@ -239,17 +304,6 @@ def _from_tfds(name: str, image_size: int) -> Images:
         np.stack(pixels), labels, classes, digests=np.array(digests, np.uint64), given_parts=given_parts, names=where,
         bits=bits,
     )  # fmt: skip
-
-
-def _tfds_parts(splits: list[str]) -> dict[str, str]:
-    """Return TensorFlow Datasets split → part; all splits together, as "", without a usable split."""
-    parts = {split: part for split in splits if (part := folder_layout.part_named(split))}
-    if TRAIN not in parts.values() or len(set(parts.values())) < 2 or len(set(parts.values())) < len(parts):
-        return {"all": ""}
-    rest = sorted(set(splits) - set(parts))
-    if rest:
-        logger.warning("ignored the splits %s, which are neither train nor validation nor test", ", ".join(rest))
-    return parts
 
 
 def _tfds_bits(images: Iterable[Any]) -> int:

@@ -1,14 +1,16 @@
 """A summary of the data, logged before the first trial: classes, parts, copies, ignored files."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bo_objectives.efficientnet import data, data_sources
-from bo_objectives.efficientnet.data import TEST, TRAIN, VALIDATION, Images, Remark, printable
+from bo_objectives.efficientnet.data import TEST, TRAIN, VALIDATION, Images, Remark
 from bo_objectives.efficientnet.decoding import Decoder
+from bo_objectives.efficientnet.printing import printable
 from bo_objectives.errors import SetupError
 
 logger = logging.getLogger("bo_objectives")
@@ -19,6 +21,15 @@ MAX_EXAMPLES = 3
 
 def inspect(source: str, fold: int, image_size: int, decoder: Decoder) -> None:
     """Read every image once and log a summary.
+
+    Raises:
+        SetupError: as in `loaded` and `remarks`.
+    """
+    log_summary(source, fold, loaded(source, fold, image_size, decoder))
+
+
+def loaded(source: str, fold: int, image_size: int, decoder: Decoder) -> Images:
+    """Read every image.
 
     Args:
         source: the image source.
@@ -39,22 +50,30 @@ def inspect(source: str, fold: int, image_size: int, decoder: Decoder) -> None:
             f"option fold is {fold}, and {shown} has a validation part of its own, which is used in every fold: leave "
             "fold at 0, or remove that part"
         )
-    log_summary(source, fold, images)
+    return images
 
 
 def log_summary(source: str, fold: int, images: Images) -> None:
-    """Log the classes, the images by part and class, copies, and what was ignored or assumed.
+    """Log the remarks.
 
     Raises:
-        SetupError: a class is too small.
+        SetupError: as in `remarks`.
+    """
+    for level, text in remarks(source, fold, images):
+        logger.log(level, "%s", text)
+
+
+def remarks(source: str, fold: int, images: Images) -> list[Remark]:
+    """Return the classes, the images by part and class, groups, copies, and what was ignored or assumed.
+
+    Raises:
+        SetupError: a class has too few images or groups.
     """
     try:
-        data.check_classes(images.labels, images.classes, images.first, images.given_parts)
+        places = data.places_of(images, fold)
     except SetupError as error:
         raise SetupError(f"{printable(source)}: {error}") from error
-    places = data.split_indices(images.labels, fold, images.first, images.given_parts)
-    for level, text in [*_parts(source, fold, images, places), *images.remarks, *_copies(images)]:
-        logger.log(level, "%s", text)
+    return [*_parts(source, fold, images, places), *_groups(images), *images.remarks, *_copies(images)]
 
 
 def _parts(source: str, fold: int, images: Images, places: dict[str, NDArray[np.int64]]) -> Iterator[Remark]:
@@ -68,12 +87,19 @@ def _parts(source: str, fold: int, images: Images, places: dict[str, NDArray[np.
         how = (
             "given"
             if part in images.given_parts
-            else f"split by class, fold {fold}"
-            if part != TEST
-            else "split by class"
+            else f"split by {'group and ' * bool(images.groups)}class" + (f", fold {fold}" if part != TEST else "")
         )
         counts = np.bincount(images.labels[chosen], minlength=len(images.classes))
         yield logging.INFO, f"{part} ({how}): {len(chosen)} images: {_counted(images.classes, counts)}"
+
+
+def _groups(images: Images) -> Iterator[Remark]:
+    if not images.groups:
+        return
+    counts = Counter(images.groups)
+    (largest, count), *_ = counts.most_common(1)
+    message = f"{len(counts)} groups, each in one part of the split; the largest is {printable(largest)}"
+    yield logging.INFO, f"{message} with {count} of {len(images)} images"
 
 
 def _counted(classes: Sequence[str], counts: Iterable[int]) -> str:
@@ -95,6 +121,11 @@ def _copies(images: Images) -> Iterator[Remark]:
     if len(mislabeled):
         message = f"{len(mislabeled)} of these are in different classes ({_examples(images, mislabeled, first)})"
         yield logging.WARNING, f"{message}: one of the labels must be wrong; correct or remove them"
+    if images.groups:
+        crossing = copies[[images.groups[i] != images.groups[first[i]] for i in copies]]
+        if len(crossing):
+            message = f"{len(crossing)} of these are in different groups ({_examples(images, crossing, first)})"
+            yield logging.WARNING, f"{message}: such groups stay together, except in a given split"
     for part, leaked in data.leaks(first, images.given_parts).items():
         if len(leaked):
             later = "validation or test" if part == TRAIN else "test"

@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 
 from bo_objectives.efficientnet.checkpoint import unwritable
 from bo_objectives.efficientnet.model_card import model_card
+from bo_objectives.efficientnet.printing import shortened
 from bo_objectives.efficientnet.training_run import Trained, TrainingRun
 
-MODEL, METRICS, CONFUSION, PICTURE, CARD = (
-    "model.keras", "metrics.json", "confusion_matrix.csv", "confusion_matrix.png", "README.md"
+MODEL, METRICS, CLASSES, CONFUSION, PICTURE, CARD = (
+    "model.keras", "metrics.json", "classes.json", "confusion_matrix.csv", "confusion_matrix.png", "README.md"
 )  # fmt: skip
+MAX_NAME = 24
+"""Characters of a class's name in the picture of the confusion matrix."""
 
 
 def export(trial: TrainingRun, trained: Trained, directory: Path) -> dict[str, float]:
@@ -33,6 +37,8 @@ def export(trial: TrainingRun, trained: Trained, directory: Path) -> dict[str, f
         directory.mkdir(parents=True, exist_ok=True)
         full_model(trial, trained).save(directory / MODEL)
         (directory / METRICS).write_text(json.dumps({**provenance, "metrics": metrics}, indent=2) + "\n", "utf-8")
+        names = json.dumps(provenance["classes"], ensure_ascii=False, indent=2)
+        (directory / CLASSES).write_text(names + "\n", "utf-8")
         write_confusion(directory / CONFUSION, tested.confusion, provenance["classes"])
         has_picture = importlib.util.find_spec("matplotlib") is not None
         if has_picture:
@@ -65,14 +71,16 @@ def draw_confusion(path: Path, confusion: NDArray[np.int64], classes: Sequence[s
     """Draw the confusion matrix; shades are shares of the true class."""
     from matplotlib.figure import Figure
 
+    names = [shortened(name, MAX_NAME) for name in classes]
     side = 1.8 + 0.6 * len(classes)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes: Any = figure.subplots()
     axes.imshow(confusion / np.maximum(confusion.sum(1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     places = range(len(classes))
-    axes.set_xticks(places, classes, rotation=45, ha="right")
-    axes.set_yticks(places, classes)
+    axes.set_xticks(places, names, rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(places, names, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true")
     for (i, j), count in np.ndenumerate(confusion):
         axes.text(j, i, str(count), ha="center", va="center", color="black")
-    figure.savefig(path, dpi=120)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # characters that the font lacks
+        figure.savefig(path, dpi=120)

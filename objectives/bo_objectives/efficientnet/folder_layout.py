@@ -10,13 +10,16 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bo_objectives.efficientnet.data import TEST, TRAIN, VALIDATION, Remark, printable
+from bo_objectives.efficientnet.data import TEST, TRAIN, VALIDATION, Remark
+from bo_objectives.efficientnet.printing import join_names, printable
 from bo_objectives.efficientnet.rgb import SUFFIXES, is_image
 from bo_objectives.errors import SetupError
+
+logger = logging.getLogger("bo_objectives")
 
 LAYOUTS = (
     "give a folder that has one subfolder of images for each class, or subfolders train, validation and test (or "
@@ -172,6 +175,17 @@ def part_named(name: str) -> str:
     return next((part for part, form in PART_NAMES.items() if re.fullmatch(f"({form}){PART_SUFFIXES}", words)), "")
 
 
+def parts_of_splits(splits: Sequence[str]) -> dict[str, str]:
+    """Return split → part for the splits of a published data set; empty without a usable given split."""
+    parts = {split: part for split in splits if (part := part_named(split))}
+    if TRAIN not in parts.values() or len(set(parts.values())) < 2 or len(set(parts.values())) < len(parts):
+        return {}
+    rest = sorted(set(splits) - set(parts))
+    if rest:
+        logger.warning("ignored the splits %s, which are neither train nor validation nor test", join_names(rest))
+    return parts
+
+
 def _named(root: Folder) -> tuple[dict[str, list[Folder]], list[Folder]]:
     """Return the subfolders by the part that their name means, and the others that contain images."""
     named: dict[str, list[Folder]] = defaultdict(list)
@@ -190,8 +204,8 @@ def _given_split(root: Folder) -> dict[str, dict[str, list[Path]]] | None:
         return None
     if others:
         parts, beside = (
-            _join_names(f.name for folders in named.values() for f in folders),
-            _join_names(f.name for f in others),
+            join_names(f.name for folders in named.values() for f in folders),
+            join_names(f.name for f in others),
         )
         raise SetupError(
             f"{root.shown} has {parts}, named like parts of a split, beside {beside}: move away or rename what isn't "
@@ -230,10 +244,10 @@ def _parts(root: Folder, named: dict[str, list[Folder]]) -> dict[str, dict[str, 
     for part, folders in named.items():
         if len(folders) > 1:
             raise SetupError(
-                f"{root.shown} has {_join_names(f.name for f in folders)}, all for {part}: keep one; {_RENAME}"
+                f"{root.shown} has {join_names(f.name for f in folders)}, all for {part}: keep one; {_RENAME}"
             )
     if TRAIN not in named:
-        raise SetupError(f"{root.shown} has {_join_names(f.name for f in root.filled)} and no train: {_RENAME}")
+        raise SetupError(f"{root.shown} has {join_names(f.name for f in root.filled)} and no train: {_RENAME}")
     inner = {part: _inner(named[part][0]) for part in (TRAIN, VALIDATION, TEST) if part in named}
     classes_trained = {f.name for f in inner[TRAIN].filled}
     for part, (folder,) in named.items():
@@ -252,8 +266,8 @@ def _parts(root: Folder, named: dict[str, list[Folder]]) -> dict[str, dict[str, 
         unknown = sorted(set(classes) - set(parts[TRAIN]))
         if unknown:
             raise SetupError(
-                f"{inner[part].shown} has the class folder{'s' * (len(unknown) > 1)} {_join_names(unknown)}, and "
-                f"{inner[TRAIN].shown} has only {_join_names(parts[TRAIN])}: use the same class names in every part; "
+                f"{inner[part].shown} has the class folder{'s' * (len(unknown) > 1)} {join_names(unknown)}, and "
+                f"{inner[TRAIN].shown} has only {join_names(parts[TRAIN])}: use the same class names in every part; "
                 f"{_RENAME}"
             )
     return parts
@@ -278,7 +292,7 @@ def _classes(folder: Folder) -> dict[str, list[Path]]:
         endings = sum((f.ignored for e in empty for f in e.all()), Counter[str]())
         endings_text = f" (found there: {_counted(endings)})" if endings else ""
         raise SetupError(
-            f"no images in {_join_names(f.name for f in empty)} of {folder.shown}{endings_text}; images end in "
+            f"no images in {join_names(f.name for f in empty)} of {folder.shown}{endings_text}; images end in "
             f"{', '.join(sorted(SUFFIXES))}; add some, or remove the folder"
         )
     return _filled_classes(folder)
@@ -296,23 +310,25 @@ def _assumption_remarks(top: Folder, root: Folder, parts: dict[str, dict[str, li
         yield logging.INFO, f"the images are those in {root.shown}, as {top.shown} has no other folder"
     named, others = _named(root)
     if "" in parts and named:
-        names = _join_names(f.name for folders in named.values() for f in folders)
+        names = join_names(f.name for folders in named.values() for f in folders)
         message = f"{names} in {root.shown}: taken for a class and not for a part of a split"
-        yield logging.WARNING, f"{message}, as other classes are beside: {_join_names(f.name for f in others)}"
+        yield logging.WARNING, f"{message}, as other classes are beside: {join_names(f.name for f in others)}"
     below, *different = {tuple(f.name for f in folder.filled) for folder in root.filled if not folder.images} or {()}
     if "" in parts and len(below) > 1 and not different and not any(folder.images for folder in root.filled):
-        message = (
-            f"{_join_names(f.name for f in root.filled)} in {root.shown}: taken for the classes, although each has"
-        )
+        message = f"{join_names(f.name for f in root.filled)} in {root.shown}: taken for the classes, although each has"
         yield (
             logging.WARNING,
-            f"{message} the same subfolders, {_join_names(below)}; if these are the classes, move folders",
+            f"{message} the same subfolders, {join_names(below)}; if these are the classes, move folders",
         )
-    classes = list(parts.get(TRAIN, parts.get("", {})))
+    yield from similar_remarks(list(parts.get(TRAIN, parts.get("", {}))))
+
+
+def similar_remarks(classes: Sequence[str]) -> Iterator[Remark]:
+    """Yield a remark on names that are hard to tell apart."""
     alike = Counter(name.casefold().strip() for name in classes)
     similar = [name for name in classes if alike[name.casefold().strip()] > 1]
     if similar:
-        yield logging.WARNING, f"the classes {_join_names(similar)} differ in case or spaces alone"
+        yield logging.WARNING, f"the classes {join_names(similar)} differ in case or spaces alone"
 
 
 def _omission_remarks(top: Folder, root: Folder, parts: dict[str, dict[str, list[Path]]]) -> Iterator[Remark]:
@@ -331,19 +347,22 @@ def _omission_remarks(top: Folder, root: Folder, parts: dict[str, dict[str, list
         yield logging.INFO, f"ignored {hidden} hidden files and folders"
     empty = [folder.name for folder in root.folders if not folder.has_images]
     if empty:
-        yield logging.INFO, f"ignored folders without images: {_join_names(empty)}"
-    for part, classes in parts.items():
-        missing = sorted(set(parts.get(TRAIN, classes)) - set(classes))
+        yield logging.INFO, f"ignored folders without images: {join_names(empty)}"
+    yield from lacking_remarks(parts)
+
+
+def lacking_remarks(classes: Mapping[str, Collection[str]]) -> Iterator[Remark]:
+    """Yield remarks on classes that a given part lacks.
+
+    Args:
+        classes: the classes by part.
+    """
+    for part, names in classes.items():
+        missing = sorted(set(classes.get(TRAIN, names)) - set(names))
         if missing:
-            message = f"the given {part} part has no images of {_join_names(missing)}: its metrics tell nothing of them"
+            message = f"the given {part} part has no images of {join_names(missing)}: its metrics tell nothing of them"
             yield logging.WARNING, message
 
 
 def _counted(endings: Counter[str]) -> str:
     return ", ".join(f"{count} {ending}" for ending, count in endings.most_common())
-
-
-def _join_names(names: Iterable[str], limit: int = 10) -> str:
-    texts = [printable(name) for name in names]
-    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
-    return ", ".join(texts[:limit]) + more

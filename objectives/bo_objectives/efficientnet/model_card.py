@@ -1,7 +1,13 @@
 """The model card, with what users need to know of a model (Mitchell et al. 2019, arXiv:1810.03993)."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from bo_objectives.efficientnet.printing import shortened
+
+MAX_CLASSES, MAX_NAME = 100, 60
+"""Number of classes that the card names, and characters of a name."""
 
 LIMITS = """\
 - It knows these classes alone, and gives one of them for every picture.
@@ -21,7 +27,7 @@ def model_card(provenance: Mapping[str, Any], metrics: Mapping[str, float], pict
 # {settings["backbone"]}, tuned
 
 An image classifier. `model.keras` takes pixels (B, {size}, {size}, 3) from 0 to 255 and gives logits (B, \
-{len(provenance["classes"])}), in the order: {", ".join(provenance["classes"])}.
+{len(provenance["classes"])}), in the order of `classes.json`: {_classes(provenance["classes"])}.
 
     import keras
     model = keras.models.load_model("model.keras")
@@ -59,6 +65,13 @@ at most {settings["epochs"]} epochs, {settings["precision"]}.
 def _table(title: str, values: Mapping[str, Any]) -> str:
     shown = {name: f"{v:.6g}" if isinstance(v, float) else str(v) for name, v in values.items()}
     return "\n".join([f"| {title} | value |", "|---|---|", *(f"| {name} | {text} |" for name, text in shown.items())])
+
+
+def _classes(names: Sequence[str]) -> str:
+    """Return the first names as JSON texts in a code span, which no name can end."""
+    texts = [json.dumps(shortened(name, MAX_NAME), ensure_ascii=False) for name in names[:MAX_CLASSES]]
+    more = f" and {len(names) - MAX_CLASSES} more" if len(names) > MAX_CLASSES else ""
+    return "`" + ", ".join(texts).replace("`", "\\u0060") + "`" + more
 
 
 def _hash(digest: str) -> str:

@@ -92,6 +92,16 @@ class EfficientNetObjective:
             trial = _training_run(context, parameters, run)
             return export.export(trial, trial.train(), directory)
 
+    def look(self, pictures: Path | None = None) -> str:
+        """Read every image, describe the data, and write examples of each class into a PNG file.
+
+        Raises:
+            SetupError: the data cannot be used, or the file cannot be written.
+        """
+        from bo_objectives.efficientnet import look
+
+        return look.look(self.settings, pictures)
+
     @contextmanager
     def context(self) -> Iterator["TrainingContext"]:
         """Yield the training context while Keras runs on the requested backend and devices; import Keras only inside.

@@ -49,6 +49,12 @@ def read(file: Path | IO[bytes], bits: int = 16) -> tuple[Image.Image, int]:
         return rgb, int(np.asarray(picture).max()) if is_deep(picture) else 0
 
 
+def opened(file: Path) -> tuple[tuple[int, int], str]:
+    """Return the width and height of an image file, and its format with its mode, such as "PNG RGBA"."""
+    with Image.open(file, formats=_formats()) as picture:
+        return picture.size, f"{picture.format} {picture.mode}"
+
+
 def is_deep(picture: Image.Image) -> bool:
     """Return whether the picture has integers of more than 8 bits."""
     return picture.mode.startswith("I")  # I, I;16, I;16B, …

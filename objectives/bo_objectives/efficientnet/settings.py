@@ -33,7 +33,8 @@ def default_cache() -> Path:
 class TrainingSettings:
     """The options of a study.
 
-    data: emoji (the bundled images), a folder with a subfolder for each class, an .npz file, or tfds:NAME.
+    data: emoji (the bundled images), a folder with a subfolder for each class or by Hugging Face's save_to_disk, a
+        manifest (.csv, .tsv, .jsonl), an .npz file, TFRecord files, or tfds:NAME.
     backbone: one of `names.BACKBONES`.
     weights: imagenet, the path of a weights file, or random (only on request, never as a fallback).
     space: core, the parameters that matter most, or full, all of them.

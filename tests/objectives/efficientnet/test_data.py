@@ -226,12 +226,15 @@ def told(source: Path | str) -> str:
 
 def test_a_missing_source_is_told_with_what_is_allowed(tmp_path: Path) -> None:
     message = told(tmp_path / "absent")
-    assert "absent', which doesn't exist; give emoji, a folder, an .npz file, or tfds:NAME" in message
+    assert (
+        "absent', which doesn't exist; give emoji, a folder, a manifest (.csv, .tsv, .jsonl, .ndjson), an .npz"
+        in message
+    )
 
 
 def test_a_file_of_another_kind(tmp_path: Path) -> None:
-    (tmp_path / "images.csv").touch()
-    assert "of files, only .npz is read" in told(tmp_path / "images.csv")
+    (tmp_path / "images.txt").touch()
+    assert "an .npz file, TFRecord files, or tfds:NAME" in told(tmp_path / "images.txt")
 
 
 def test_images_right_in_the_folder(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_the_exported_model_takes_pixels_and_is_as_good_as_it_says(exported) -> 
 def test_the_card_says_what_a_stranger_must_know(exported) -> None:
     folder, metrics, _ = exported
     card = (folder / CARD).read_text()
-    for told in (LITE0_SHA256, "27 images for training", "blue, green, red", "## Limits", "(B, 32, 32, 3)",
+    for told in (LITE0_SHA256, "27 images for training", '`"blue", "green", "red"`', "## Limits", "(B, 32, 32, 3)",
                  f"| test_accuracy | {metrics['test_accuracy']:.6g} |", "| unfreeze_top | 1 |", "seed 0"):  # fmt: skip
         assert told in card
     assert (folder / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
