@@ -113,6 +113,7 @@ def test_scikit_learn(client: bo_client.Client, address: str, study_id: str, pau
 @pytest.mark.xdist_group("keras")
 def test_keras_tuner(client: bo_client.Client, address: str, study_id: str, pause_one, check, tmp_path, caplog) -> None:
     keras_tuner = pytest.importorskip("keras_tuner", reason="needs the extra keras-tuner")
+    from bo_client.integrations.hyperparameters import Hyperparameters
     from bo_client.integrations.keras_tuner import BoOracle
 
     class Formula(keras_tuner.Tuner):  # type: ignore[misc]
@@ -122,10 +123,11 @@ def test_keras_tuner(client: bo_client.Client, address: str, study_id: str, paus
                 assert self.oracle.report_epoch(trial.trial_id, epoch, {"score": 1.0 + x}) is None
             return 1.0 + x
 
-    client.create_study(study_id, SPACE, [bo_client.Metric("score", "minimize")], **{**SETTINGS, "max_attempts": 1})
-    pause_one()
     known = keras_tuner.HyperParameters()
     known.Float("x", 0.0, 1.0)
+    space = Hyperparameters(known.space).translation.space
+    client.create_study(study_id, space, [bo_client.Metric("score", "minimize")], **{**SETTINGS, "max_attempts": 1})
+    pause_one()
     objective = keras_tuner.Objective("score", "min")
     options = {"server": address, "study_id": study_id, "settings": SETTINGS, "hyperparameters": known}
     with caplog.at_level(logging.WARNING, "bo_client"):
