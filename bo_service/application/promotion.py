@@ -39,6 +39,15 @@ def promotable(
     return found
 
 
+def waiting_for_resume(records: UnitOfWork, study: Study, summaries: Mapping[int, TrialSummary]) -> list[int]:
+    """Return the trials that only a worker that can resume runs, where no other is running and no new one can be made.
+
+    These are queued trials that were paused before, and paused trials that go on; see `promotable`.
+    """
+    queued = [n for n, trial in summaries.items() if trial.state is TrialState.QUEUED and trial.pause is not None]
+    return queued + promotable(records, study, summaries, at_least=1)
+
+
 def values_at_rung(
     records: UnitOfWork, study: Study, summaries: Mapping[int, TrialSummary], rung: int
 ) -> dict[int, float]:

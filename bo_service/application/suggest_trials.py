@@ -1,7 +1,7 @@
 """Handing out trials: those in the queue first, then new suggestions."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -16,7 +16,7 @@ from bo_service.application.context import (
 )
 from bo_service.application.ports import RequestKey
 from bo_service.application.prefetch import Candidates
-from bo_service.application.promotion import promotable
+from bo_service.application.promotion import promotable, waiting_for_resume
 from bo_service.application.session import StudySession
 from bo_service.application.trials import check_size
 from bo_service.application.views import Shortfall, SuggestResult
@@ -116,7 +116,7 @@ def _hand_out(
     if started and not request.is_awaited():
         raise DeadlinePassed("the caller has gone or its deadline has passed; no trial was handed out: ask again")
     # 5. Say why there are fewer than asked for.
-    return SuggestResult(started) if len(started) == request.count else _shortfall(transaction, started)
+    return SuggestResult(started) if len(started) == request.count else _shortfall(transaction, request, started)
 
 
 def _waiting_trials(transaction: StudyTransaction, request: SuggestRequest) -> list[int]:
@@ -181,13 +181,15 @@ def _new_trial(transaction: StudyTransaction, suggestion: Suggestion) -> Trial:
     )
 
 
-def _shortfall(transaction: StudyTransaction, started: tuple[Trial, ...]) -> SuggestResult:
+def _shortfall(transaction: StudyTransaction, request: SuggestRequest, started: tuple[Trial, ...]) -> SuggestResult:
     """Return why there are fewer trials than asked for.
 
     Raises:
         NoConfigurationFound: no configuration was found, and it is not proven that none is left.
     """
     counts = transaction.records.count_trials(transaction.study.study_id)
+    if _needs_resume(transaction, request, counts):
+        return SuggestResult(started, Shortfall.NEEDS_RESUME)
     if any(counts.get(state) for state in UNFINISHED):  # one of these may come back to the queue
         return SuggestResult(started, Shortfall.ALL_IN_PROGRESS, RETRY_DELAY)
     is_full = transaction.remaining_capacity() <= 0
@@ -198,6 +200,13 @@ def _shortfall(transaction: StudyTransaction, started: tuple[Trial, ...]) -> Sug
     if not is_exhausted(transaction.snapshot.inputs):
         raise NoConfigurationFound(_no_configuration(transaction.study.spec.space), study=transaction.study.name)
     return SuggestResult(started, Shortfall.SPACE_EXHAUSTED)
+
+
+def _needs_resume(transaction: StudyTransaction, request: SuggestRequest, counts: Mapping[TrialState, int]) -> bool:
+    """Return whether only trials are left that this worker can't resume, and none runs that may come back for it."""
+    if request.can_resume or transaction.study.spec.fidelity is None or counts.get(TrialState.RUNNING):
+        return False
+    return bool(waiting_for_resume(transaction.records, transaction.study, transaction.snapshot.summaries))
 
 
 def _no_configuration(space: SearchSpace) -> str:

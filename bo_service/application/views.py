@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from bo_service.application.ports import UnitOfWork
+from bo_service.application.promotion import waiting_for_resume
 from bo_service.application.sessions import Sessions
 from bo_service.domain.failures import MIN_FAILED, NUM_RECENT, RecentFailures, recent_failures
-from bo_service.domain.study import Study
+from bo_service.domain.study import Study, StudyState
 from bo_service.domain.trial import Measurement, Trial, TrialState
 
 FAILED = (TrialState.FAILED, TrialState.INFEASIBLE)
@@ -21,6 +22,8 @@ class StudyView:
     study: Study
     counts: Mapping[TrialState, int]
     recent_failures: RecentFailures | None = None
+    resumable_count: int = 0
+    """How many trials wait for a worker that can resume; 0 while any runs."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Shortfall(Enum):
     PAUSED = "paused"
     COMPLETED = "completed"
     SPACE_EXHAUSTED = "space_exhausted"
+    NEEDS_RESUME = "needs_resume"
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,20 @@ def view_study(records: UnitOfWork, study: Study, sessions: Sessions) -> StudyVi
     """Return the study as the transaction sees it; its trials are counted only without a session's counts."""
     found = sessions.counts(study)
     counts = records.count_trials(study.study_id) if found is None else found
-    if sum(counts.get(state, 0) for state in FAILED) < MIN_FAILED:
-        return StudyView(study, counts)
-    return StudyView(study, counts, recent_failures(records.last_endings(study.study_id, NUM_RECENT)))
+    failures = None
+    if sum(counts.get(state, 0) for state in FAILED) >= MIN_FAILED:
+        failures = recent_failures(records.last_endings(study.study_id, NUM_RECENT))
+    return StudyView(study, counts, failures, _resumable_count(records, study, counts, sessions))
+
+
+def _resumable_count(records: UnitOfWork, study: Study, counts: Mapping[TrialState, int], sessions: Sessions) -> int:
+    is_waiting = counts.get(TrialState.PAUSED) or counts.get(TrialState.QUEUED)
+    if study.spec.fidelity is None or study.state is not StudyState.ACTIVE or not is_waiting:
+        return 0
+    if counts.get(TrialState.RUNNING):
+        return 0  # its end may change which trials go on
+    snapshot = sessions.of(study.study_id).at(records, study)
+    return len(waiting_for_resume(records, study, snapshot.summaries))
 
 
 def view_trials(records: UnitOfWork, study_id: str, trials: list[Trial], full: bool) -> tuple[TrialView, ...]:

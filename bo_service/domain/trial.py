@@ -188,7 +188,7 @@ class Trial:
         return replace(self, pause=request)
 
     def wait(self, at: datetime, checkpoint_uri: str = "") -> "Trial":
-        """Pause the trial at its checkpoint, as was requested; a paused trial takes a newer checkpoint.
+        """Pause the trial as was requested, or end it if it should stop; a paused trial takes a newer checkpoint.
 
         Args:
             at: the current time.
@@ -198,21 +198,20 @@ class Trial:
             WrongState: the trial was not asked to pause.
             InvalidArgument: there is no checkpoint.
         """
+        waiting = replace(self, checkpoint_uri=checkpoint_uri or self.checkpoint_uri)
         if self.state is TrialState.PAUSED:
-            return replace(self, checkpoint_uri=checkpoint_uri or self.checkpoint_uri)
+            return waiting
         self._require_open("be paused")
         if not self.is_pause_requested:
-            raise WrongState(
-                f"{self.name} can't be paused: it wasn't asked to; go on until ReportMeasurements answers should_pause",
-                state=self.state.name,
-            )
-        if not checkpoint_uri and not self.checkpoint_uri:
-            raise InvalidArgument.of(
-                "pause.checkpoint_uri",
-                "is empty, and none was reported; give where the trial can be resumed, or don't ask with can_resume",
-            )
-        recorded = self._end_attempt(None, AttemptOutcome.PAUSED, at)
-        return replace(recorded._at_rest(), checkpoint_uri=checkpoint_uri or self.checkpoint_uri)
+            why = "can't be paused: it wasn't asked to; go on until ReportMeasurements answers should_pause"
+            raise WrongState(f"{self.name} {why}", state=self.state.name)
+        ended = waiting._end_attempt(None, AttemptOutcome.PAUSED, at)
+        if self.stop_request:
+            return ended._end(TrialState.STOPPED, at)
+        if not waiting.checkpoint_uri:
+            what = "is empty, and none was reported; give where the trial can be resumed, or don't ask with can_resume"
+            raise InvalidArgument.of("pause.checkpoint_uri", what)
+        return ended._at_rest()
 
     def complete(self, measurement: Measurement, at: datetime, attempt: int | None = None) -> "Trial":
         """End the trial with a result, as SUCCEEDED, or as STOPPED if a stop or a pause was requested.

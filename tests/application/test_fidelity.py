@@ -186,12 +186,28 @@ def test_a_study_trains_some_trial_to_its_end_and_says_what_is_left(app) -> None
     assert max(steps.values()) == 27
 
 
-def test_nothing_is_left_for_a_worker_that_cannot_resume_once_all_others_are_paused(app) -> None:
+def waiting(app):
+    """Return how many trials wait for a worker that can resume, as everyone is told."""
+    return studies.get_study(app, "s").resumable_count
+
+
+def test_a_worker_that_cannot_resume_is_told_that_paused_trials_wait_for_another(app, clock) -> None:
     make(app, max_trials=2)
     for loss in (0.3, 0.4):
         paused(app, loss)
     assert studies.get_study(app, "s").study.state is StudyState.ACTIVE  # the best will go on
-    assert suggest(app, can_resume=False).shortfall is Shortfall.COMPLETED
+    assert waiting(app) == 1
+    told = suggest(app, can_resume=False)
+    assert (told.trials, told.shortfall, told.retry_delay) == ((), Shortfall.NEEDS_RESUME, None)
+    other = take(app)
+    assert other.number == 1
+    assert waiting(app) == 0
+    assert suggest(app, can_resume=False).shortfall is Shortfall.ALL_IN_PROGRESS
+    clock.turn(31)
+    trial_lifecycle.expire_leases(app)
+    assert get(app, 1).state is TrialState.QUEUED  # for a worker that can resume alone
+    assert suggest(app, can_resume=False).shortfall is Shortfall.NEEDS_RESUME
+    assert waiting(app) >= 1
     other = take(app)
     assert other.number == 1
     assert suggest(app).shortfall is Shortfall.ALL_IN_PROGRESS
@@ -208,8 +224,11 @@ def test_an_exhausted_space_has_paused_trials_left(app) -> None:
         paused(app, loss)
     for _ in range(3):
         run(app, take(app), 0.3)
+        assert suggest(app, can_resume=False).shortfall in (Shortfall.NEEDS_RESUME, Shortfall.SPACE_EXHAUSTED)
     assert get(app, 1).state is TrialState.SUCCEEDED
+    assert waiting(app) == 0
     assert suggest(app).shortfall is Shortfall.SPACE_EXHAUSTED
+    assert suggest(app, can_resume=False).shortfall is Shortfall.SPACE_EXHAUSTED
 
 
 def test_a_worker_that_dies_while_it_should_pause_leaves_the_trial_paused(app, clock) -> None:
@@ -334,6 +353,15 @@ def test_a_paused_trial_can_be_stopped_and_deleted(app) -> None:
     assert trials.stop_trial(app, "s", first.number, "enough", None).state is TrialState.STOPPED
     trials.delete_trial(app, "s", second.number, None)
     assert best_trials.best_trials(app, "s", 9) == []
+
+
+def test_a_trial_that_is_stopped_while_it_should_pause_does_not_wait(app) -> None:
+    make(app)
+    trial = take(app)
+    assert report(app, trial, 1, 0.5, "at:1").should_pause
+    trials.stop_trial(app, "s", trial.number, "enough", None)
+    ended = end(app, trial, PauseOutcome())
+    assert (ended.state, ended.stop_request.reason) == (TrialState.STOPPED, "enough")
 
 
 def test_a_value_that_is_not_finite_ends_the_trial(app) -> None:

@@ -18,7 +18,9 @@ from bo_service.application import studies, suggest_trials, trial_lifecycle, tri
 from bo_service.application.context import AppContext
 from bo_service.application.outages import OUTAGE, extend_leases_after_outage
 from bo_service.application.ports import RequestKey
-from bo_service.domain.errors import NotFound, UnknownLease, WrongState
+from bo_service.application.views import PauseOutcome
+from bo_service.domain.errors import InvalidArgument, NotFound, UnknownLease, WrongState
+from bo_service.domain.fidelity import FidelitySettings
 from bo_service.domain.parameter_types import FloatDomain
 from bo_service.domain.search_space import Parameter, SearchSpace
 from bo_service.domain.study import Algorithm, ExecutionSettings, Goal, Metric, StudySpec, SuggestionSettings
@@ -30,11 +32,14 @@ LEASE, MOST = 30, 2
 TICK = 2
 """Seconds between looks at the leases: less than counts as an outage."""
 ENDED = ("succeeded", "failed", "infeasible", "stopped")
+RUNGS, WHOLE = (1, 3), 9
+"""Steps at which trials of workers that can resume may pause, and the last step."""
 SPEC = StudySpec(
     SearchSpace((Parameter("x", FloatDomain(0.0, 1.0)),)),
     (Metric("loss", Goal.MINIMIZE),),
     SuggestionSettings(Algorithm.QUASI_RANDOM),
     ExecutionSettings(timedelta(seconds=LEASE), max_attempts=MOST),
+    fidelity=FidelitySettings(WHOLE),
 )
 MEMORY = Path("/dev/shm")
 """Nothing here is about the disk."""
@@ -80,9 +85,31 @@ class StudySnapshot:
     curve: dict[int, float] = field(default_factory=dict)
     result: float | None = None
     is_asked_to_stop: bool = False
+    until: int | None = None
+    """How far the attempt trains; None: to the end."""
+    asked_to_pause: int = 0
+    """The last attempt that was asked to pause; 0: none was."""
+    pauses: int = 0
+    """Attempts that were given back at a checkpoint."""
+
+    @property
+    def is_asked_to_pause(self) -> bool:
+        return self.state == "running" and self.asked_to_pause == self.attempt
+
+    @property
+    def step(self) -> int:
+        return max(self.curve, default=0)
 
     def give_back(self) -> None:
-        self.state = "stopped" if self.is_asked_to_stop else "queued" if self.attempt < MOST else "failed"
+        if self.is_asked_to_stop:
+            self.state = "stopped"
+        elif self.attempt - self.pauses >= MOST:
+            self.state = "failed"
+        else:
+            self.state = "paused" if self.is_asked_to_pause else "queued"
+
+    def next_stop(self) -> int:
+        return min((rung for rung in RUNGS if rung > self.step), default=WHOLE)
 
 
 class LeaseMachine(RuleBasedStateMachine):
@@ -123,16 +150,54 @@ class LeaseMachine(RuleBasedStateMachine):
         found = [(n, t) for n, t in sorted(self.known.items()) if t.state in states]
         return found[at % len(found)] if found else None
 
+    def best_at(self, rung: int) -> tuple[list[int], list[int]]:
+        """The trials that have a value at a rung, and the best third of them."""
+        values = {
+            number: trial.curve[max(step for step in trial.curve if step <= rung)]
+            for number, trial in self.known.items()
+            if trial.state not in ENDED[1:] and trial.step >= rung and any(step <= rung for step in trial.curve)
+        }
+        order = sorted(values, key=lambda number: (values[number], number))
+        return order, order[: len(order) // 3]
+
+    def promoted(self) -> list[int]:
+        """The paused trials that go on, in their order."""
+        waiting, found = {n for n, t in self.known.items() if t.state == "paused"}, []
+        for rung in reversed(RUNGS):
+            reached, best = self.best_at(rung)
+            found += [number for number in best if number in waiting]
+            waiting -= set(reached)
+        return found
+
     # What workers do
 
-    @rule()
-    def suggest(self) -> None:
+    @rule(can_resume=st.booleans())
+    def suggest(self, can_resume: bool) -> None:
+        self._suggest(can_resume)
+
+    @rule(loss=st.sampled_from([0.0, 1.0, 2.0]), uri=st.sampled_from(["", "a"]), gives_back=st.booleans())
+    def train_a_part(self, loss: float, uri: str, gives_back: bool) -> None:
+        """A worker that can resume trains as far as it is told to, and pauses where it should."""
+        number = self._suggest(can_resume=True)
+        trial = self.known[number]
+        while trial.until is not None and trial.step < trial.until and not trial.is_asked_to_pause:
+            self._report(number, trial.tokens[-1], trial.until, loss, uri)
+            if trial.is_asked_to_stop:
+                break
+        if gives_back:
+            self._pause(number, trial.tokens[-1], "c")
+
+    def _suggest(self, can_resume: bool) -> int:
+        """Ask for a trial; the number of the one that was given."""
         key, app = self.key("suggest"), self.app
-        ask = suggest_trials.SuggestRequest("s", 1, "w", 0.0)
+        ask = suggest_trials.SuggestRequest("s", 1, "w", 0.0, can_resume=can_resume)
         (given,) = self.kept(lambda: suggest_trials.suggest_trials(self.app, ask, key)).trials
-        queued = sorted(n for n, t in self.known.items() if t.state == "queued")
-        if queued:  # the oldest first, as it was left
-            assert given.number == queued[0]
+        queued = sorted(
+            n for n, t in self.known.items() if t.state == "queued" and (can_resume or not t.asked_to_pause)
+        )
+        waiting = [*queued, *(self.promoted() if can_resume else [])]
+        if waiting:  # the oldest in the queue first, as it was left, then the paused one that is furthest along
+            assert given.number == waiting[0]
         else:
             assert given.number not in self.used
             assert given.parameters not in [t.parameters for t in self.known.values()]
@@ -140,23 +205,31 @@ class LeaseMachine(RuleBasedStateMachine):
         trial = self.known[given.number]
         assert (dict(given.parameters), given.checkpoint_uri) == (trial.parameters, trial.checkpoint)
         trial.state, trial.attempt, trial.silent, trial.spared = "running", trial.attempt + 1, 0.0, 0.0
-        assert given.attempt == trial.attempt
+        trial.until = trial.next_stop() if can_resume else None
+        assert (given.attempt, given.until_step) == (trial.attempt, trial.until)
         assert given.lease is not None
         assert all(given.lease.token not in t.tokens for t in self.known.values())
         assert (given.lease.expire_time - app.clock.now()).total_seconds() == LEASE
         trial.tokens.append(given.lease.token)
         self.used.add(given.number)
+        return given.number
 
     @rule(
-        at=picks, holder=picks, step=st.integers(0, 3), with_values=st.booleans(), uri=st.sampled_from(["", "a", "b"])
+        at=picks,
+        holder=picks,
+        step=st.sampled_from([0, 1, 2, 3, 4, WHOLE]),
+        loss=st.sampled_from([None, 0.0, 1.0, 2.0]),
+        uri=st.sampled_from(["", "a", "b"]),
     )
-    def report(self, at: int, holder: int, step: int, with_values: bool, uri: str) -> None:
-        found = self.pick(at, "queued", "running", *ENDED)
+    def report(self, at: int, holder: int, step: int, loss: float | None, uri: str) -> None:
+        found = self.pick(at, "queued", "running", "paused", *ENDED)
         if found is None or not found[1].tokens:
             return
-        number, trial = found
-        token = trial.tokens[-1 - holder % len(trial.tokens)]
-        values = [Measurement({"loss": float(self.calls)}, step)] if with_values else []
+        self._report(found[0], found[1].tokens[-1 - holder % len(found[1].tokens)], step, loss, uri)
+
+    def _report(self, number: int, token: str, step: int, loss: float | None, uri: str) -> None:
+        trial = self.known[number]
+        values = [] if loss is None else [Measurement({"loss": loss}, step)]
         told = trial_lifecycle.report_measurements(self.app, "s", number, token, values, uri)
         holds = trial.state == "running" and token == trial.tokens[-1]
         assert told.lease_valid == holds
@@ -165,11 +238,59 @@ class LeaseMachine(RuleBasedStateMachine):
             trial.silent = trial.spared = 0.0
             trial.checkpoint = uri or trial.checkpoint
             trial.curve.update({m.step: m.metrics["loss"] for m in values})
+            if values and not trial.is_asked_to_stop:
+                self._judge(number, trial)
             assert told.lease_remaining == timedelta(seconds=LEASE)
+        assert told.should_pause == (holds and trial.is_asked_to_pause and not trial.is_asked_to_stop)
+        assert told.until_step == (trial.until if holds else None)
+
+    def _judge(self, number: int, trial: StudySnapshot) -> None:
+        """At a rung a trial goes on where it is among the best third, else it is asked to pause."""
+        if trial.until is None or trial.step < trial.until or trial.is_asked_to_pause:
+            return
+        rung = max((rung for rung in RUNGS if rung <= trial.step), default=None)
+        if rung is None or trial.step >= WHOLE:
+            trial.until = WHOLE
+            return
+        reached, best = self.best_at(rung)
+        if number in best:
+            trial.until = trial.next_stop()
+        elif number in reached:
+            trial.asked_to_pause = trial.attempt
+
+    @rule(at=picks, holder=picks, uri=st.sampled_from(["", "c"]))
+    def pause(self, at: int, holder: int, uri: str) -> None:
+        found = self.pick(at, "queued", "running", "paused", *ENDED)
+        if found is None or not found[1].tokens:
+            return
+        self._pause(found[0], found[1].tokens[-1 - holder % len(found[1].tokens)], uri)
+
+    def _pause(self, number: int, token: str, uri: str) -> None:
+        trial, key = self.known[number], self.key("complete")
+
+        def call() -> Any:
+            return trial_lifecycle.complete_trial(self.app, "s", number, token, PauseOutcome(uri), key)
+
+        is_last = token == trial.tokens[-1]
+        holds = trial.state == "running" and is_last
+        if trial.state in ENDED or (holds and not trial.is_asked_to_pause):
+            with pytest.raises(WrongState):
+                call()
+            return
+        if holds and not trial.is_asked_to_stop and not uri and not trial.checkpoint:
+            with pytest.raises(InvalidArgument):
+                call()
+            return
+        self.kept(call)
+        if holds or (trial.state == "paused" and is_last):
+            trial.checkpoint = uri or trial.checkpoint
+        if holds:
+            trial.state = "stopped" if trial.is_asked_to_stop else "paused"
+            trial.pauses += 1
 
     @rule(at=picks, holder=picks, reason=st.sampled_from([None, *FailureReason]))
     def complete(self, at: int, holder: int, reason: FailureReason | None) -> None:
-        found = self.pick(at, "queued", "running", *ENDED)
+        found = self.pick(at, "queued", "running", "paused", *ENDED)
         if found is None or not found[1].tokens:
             return
         number, trial = found
@@ -186,7 +307,8 @@ class LeaseMachine(RuleBasedStateMachine):
         self.kept(call)
         holds = trial.state == "running" and token == trial.tokens[-1]
         if isinstance(outcome, Measurement):
-            trial.state, trial.result = "stopped" if trial.is_asked_to_stop else "succeeded", outcome.metrics["loss"]
+            is_short = trial.is_asked_to_stop or trial.is_asked_to_pause or trial.state == "paused"
+            trial.state, trial.result = "stopped" if is_short else "succeeded", outcome.metrics["loss"]
         elif outcome.reason.blames_parameters:
             trial.state = "infeasible"
         elif holds:
@@ -211,17 +333,17 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @rule(at=picks)
     def stop(self, at: int) -> None:
-        found = self.pick(at, "queued", "running")
+        found = self.pick(at, "queued", "running", "paused")
         if found is not None:
             number, trial = found
             key = self.key("stop")
             self.kept(lambda: trials.stop_trial(self.app, "s", number, "enough", key))
             trial.is_asked_to_stop = True
-            trial.state = "stopped" if trial.state == "queued" else trial.state
+            trial.state = trial.state if trial.state == "running" else "stopped"
 
     @rule(at=picks)
     def drop(self, at: int) -> None:
-        found = self.pick(at, "queued", "running", *ENDED)
+        found = self.pick(at, "queued", "running", "paused", *ENDED)
         if found is None:
             return
         number, trial = found
@@ -311,6 +433,7 @@ class LeaseMachine(RuleBasedStateMachine):
             assert (found.state.value, found.attempt) == (trial.state, trial.attempt)
             assert (found.lease is not None) == (trial.state == "running")
             assert found.checkpoint_uri == trial.checkpoint
+            assert found.until_step == (trial.until if trial.state == "running" else None)
             assert {m.step: m.metrics["loss"] for m in curves.get(number, ())} == trial.curve
             assert (found.final_measurement.metrics["loss"] if found.final_measurement else None) == trial.result
             assert found.revision <= study.revision

@@ -506,6 +506,10 @@ def test_a_trial_is_trained_in_parts_by_hand(server, space, bo) -> None:
     (second,) = json.loads(bo("suggest", "parts", "--can-resume", "--json").stdout)
     bo("report", "parts", 2, "--lease", second["lease_token"], "--step", 1, "--checkpoint", "gs://b", "loss=0.6")
     assert bo("pause", "parts", 2, "--lease", second["lease_token"]).stdout == "trial 2 PAUSED\n"
+    refused = bo("suggest", "parts")
+    assert (refused.exit_code, "only paused trials are left" in refused.stderr) == (1, True)
+    assert "waiting   1 trial waits for a worker that can resume" in bo("show", "parts").stdout
+    assert json.loads(bo("show", "parts", "--json").stdout)["study"]["resumable_count"] == 1
     again = bo("suggest", "parts", "--can-resume").stdout
     assert "trial 1, leased" in again
     assert "  resume from gs://a\n  run until step 3\n" in again

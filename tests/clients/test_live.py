@@ -232,6 +232,43 @@ def test_a_space_that_is_exhausted_is_done(bo, server) -> None:
     assert not Progress(study.info(), {t.number: t for t in study.trials()}).is_done
 
 
+@pytest.mark.parametrize("algorithm", ["quasi_random", "gaussian_process"])
+def test_an_exhausted_space_is_done_once_no_paused_trial_will_go_on(bo, server, algorithm: str) -> None:
+    space = bo_client.SearchSpace([bo_client.CategoricalParameter("kind", ["a", "b", "c"])])
+    study = server.client().create_study(
+        "small", space, "loss", goal="minimize", algorithm=algorithm, fidelity={"metric": "epoch", "max": 4}
+    )
+    while True:
+        shown = Progress(study.info(), {t.number: t for t in study.trials()})
+        suggestions = study.suggest(can_resume=True)
+        if not suggestions:
+            break
+        assert not shown.is_done
+        (one,) = suggestions
+        for epoch in range(int(one.checkpoint_uri or 0) + 1, 5):
+            if one.report(float(ord(one["kind"])), epoch, checkpoint_uri=str(epoch)).should_pause:
+                one.pause()
+                break
+        else:
+            one.complete(float(ord(one["kind"])))
+    assert suggestions.shortfall is bo_client.Shortfall.SPACE_EXHAUSTED
+    assert shown.is_done
+    assert State.PAUSED in {t.state for t in shown.trials.values()}
+    lines = bo("watch", "small").output.splitlines()
+    assert lines[-1].startswith("small has tried every configuration of its space: loss 97 in trial")
+
+
+def test_paused_trials_that_wait_for_a_worker_that_can_resume_are_told(capsys) -> None:
+    paused = replace(trial(1, -20), state=State.PAUSED)
+    waits = "1 trial waits for a worker that can resume"
+    shown = progress(paused, resumable_count=1, revision=7)
+    assert waits in seen(shown)
+    assert not progress(paused, resumable_count=1, max_trials=None).is_exhausted
+    news = bo_client.Change(shown.study, (paused,), (), 7)
+    live.watch(replace(shown.study, revision=6), iter([news, replace(news, trials=())]), exit_when_done=True)
+    assert capsys.readouterr().out.splitlines() == ["trial 1 paused", waits]  # once nothing has happened for a while
+
+
 @pytest.mark.parametrize("width", [30, 60, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     text = seen(progress(trial(1, -20, -10, 0.123456789), trial(2, -10)), width)

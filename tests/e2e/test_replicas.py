@@ -110,6 +110,81 @@ def test_under_load_and_a_kill_each_trial_is_handed_out_and_completed_once(repli
     assert len({tuple(t.parameters.items()) for t in kept.values()}) == len(kept)
 
 
+class FleetInParts(Fleet):
+    """Workers that resume. Their checkpoints are the last epoch that is trained; every third call is repeated."""
+
+    def __init__(self, addresses: list[str], last: int) -> None:
+        super().__init__(addresses)
+        self.last = last
+        self.trained: Counter[tuple[int, int]] = Counter()
+        self.first_pause = threading.Event()
+
+    def work(self, worker: int) -> None:
+        clients = [bo_client.connect(address, patience=0.0) for address in self.addresses]
+        turn = 0
+        while True:
+            turn += 1
+            asked = suggest_request(f"w{worker}", f"parts-suggest-{worker}-{turn}")
+            asked.can_resume = True
+            answer = self._call(clients, turn, "SuggestTrials", asked)
+            if answer.trials:
+                self._train(clients, turn, answer.trials[0])
+            elif answer.shortfall == pb.SHORTFALL_COMPLETED:
+                break
+            else:
+                time.sleep(0.05)  # until the other worker has got on
+        for client in clients:
+            client.close()
+
+    def _train(self, clients: list[bo_client.Client], turn: int, trial: trial_pb2.Trial) -> None:
+        number = int(trial.name.rpartition("/")[2])
+        done = pb.CompleteTrialRequest(name=trial.name, lease_token=trial.lease.token)
+        done.request_id = f"parts-complete-{number}-{trial.attempt}"
+        for epoch in range(int(trial.checkpoint_uri or 0) + 1, self.last + 1):
+            with self._lock:
+                self.trained[number, epoch] += 1
+            point = trial_pb2.Measurement(step=epoch, metrics={"loss": trial.parameters["x"].float_value})
+            told = pb.ReportMeasurementsRequest(
+                name=trial.name, lease_token=trial.lease.token, measurements=[point], checkpoint_uri=str(epoch)
+            )
+            if self._call(clients, turn + epoch, "ReportMeasurements", told).should_pause:
+                done.pause.checkpoint_uri = str(epoch)
+                break
+        else:
+            done.final_measurement.CopyFrom(point)
+        self._call(clients, turn, "CompleteTrial", done)
+        if done.HasField("pause"):
+            self.first_pause.set()
+
+
+def test_a_server_that_is_killed_between_pauses_and_promotions_costs_no_epoch(replicas, clients) -> None:
+    last, max_trials = 9, 9
+    fidelity = {"metric": "epoch", "max": last}
+    study = clients[1].create_study(
+        "s", SPACE, "loss", goal="minimize", algorithm="quasi_random", max_trials=max_trials, fidelity=fidelity
+    )
+    fleet = FleetInParts([server.address for server in replicas], last)
+    with ThreadPoolExecutor(2) as pool:
+        workers = [pool.submit(fleet.work, i) for i in range(2)]
+        while not fleet.first_pause.wait(0.05) and not any(w.done() for w in workers):
+            pass
+        replicas[0].kill()
+        for worker in workers:
+            worker.result()
+    assert set(fleet.trained.values()) == {1}
+    kept = {t.number: t for t in study.trials(full=True)}
+    assert sorted(kept) == list(range(1, max_trials + 1))
+    for number, trial in kept.items():
+        epochs = [epoch for n, epoch in sorted(fleet.trained) if n == number]
+        assert [m.step for m in trial.measurements] == epochs == list(range(1, len(epochs) + 1))
+        is_whole = len(epochs) == last
+        assert trial.state is (bo_client.TrialState.SUCCEEDED if is_whole else bo_client.TrialState.PAUSED)
+        assert trial.checkpoint_uri == str(len(epochs))
+    assert any(t.state is bo_client.TrialState.SUCCEEDED for t in kept.values())
+    assert sum(t.attempt for t in kept.values()) > max_trials  # some were promoted
+    assert study.info().state is bo_client.StudyState.COMPLETED
+
+
 def test_the_same_request_to_both_at_once_is_done_once(clients) -> None:
     clients[0].create_study("s", SPACE, "loss", goal="minimize")
     with ThreadPoolExecutor(8) as pool:

@@ -138,6 +138,7 @@ def study_to_wire(view: StudyView) -> pb.Study:
         state=STATES_TO_WIRE[study.state],
         trial_counts=pb.TrialCounts(**{state.value: count for state, count in view.counts.items()}),
         revision=study.revision,
+        resumable_count=view.resumable_count,
     )
     if study.objective is not None:
         message.objective.CopyFrom(objective_to_wire(study.objective))

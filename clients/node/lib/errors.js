@@ -45,6 +45,16 @@ export class StopTrial extends Error {
   }
 }
 
+/** Thrown inside an objective whose trial should pause at its checkpoint; `optimize` then gives the trial back. */
+export class PauseTrial extends StopTrial {
+  /** @param {string} message why @param {string} [checkpointUri] where it can be resumed; by default what was last reported. */
+  constructor(message, checkpointUri = '') {
+    super(message)
+    this.name = 'PauseTrial'
+    this.checkpointUri = checkpointUri
+  }
+}
+
 /**
  * A request that can't succeed, as found before it was sent.
  * @param {string} field

@@ -1,15 +1,16 @@
 /** Trials one after the other, or several at once, until there are no more. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BoError, StopTrial, invalid } from './errors.js'
+import { BoError, PauseTrial, StopTrial, invalid } from './errors.js'
 import { isOutOfMemory } from './out_of_memory.js'
 
 /** @typedef {import('./trial.js').RunningTrial} RunningTrial */
 /**
- * What an objective may do while it runs: `report` throws StopTrial when the trial should end.
+ * What an objective may do while it runs: `report` throws StopTrial when the trial should end, and PauseTrial when it
+ * should pause. It is given the checkpoint that holds the step, once that is written.
  * @typedef {object} Run
- * @property {RunningTrial} trial
+ * @property {RunningTrial} trial with `checkpointUri`, where to go on, and `untilStep`, how far.
  * @property {AbortSignal} signal aborted when the trial should end.
- * @property {(step: number, metrics: Record<string, number>) => Promise<void>} report
+ * @property {(step: number, metrics: Record<string, number>, options?: { checkpointUri?: string }) => Promise<void>} report
  */
 /**
  * The value of the study's objective metric, or all metrics by name.
@@ -20,18 +21,26 @@ import { isOutOfMemory } from './out_of_memory.js'
  * @property {number} [trials] how many to run here; else until the study has its maxTrials.
  * @property {number} [parallel] how many at once.
  * @property {string} [workerId]
+ * @property {boolean} [canResume] the objective goes on from `run.trial.checkpointUri` and reports its checkpoints: in a
+ *   study with a fidelity, its trials are trained in parts.
  * @property {boolean} [throwErrors] end at the first crash of the objective; else at the third in a row.
  */
 
 const CRASHES_IN_A_ROW = 3
 const PAUSE = 1
+/** Why this worker need not ask again. @type {Record<string, string>} */
+const NO_MORE = {
+  COMPLETED: 'the study has no more trials',
+  SPACE_EXHAUSTED: 'the study has no more trials',
+  NEEDS_RESUME: 'only paused trials are left, which wait for a worker with canResume',
+}
 
 /**
  * Runs trials. A warning of the process says why it ended, and after how many, where it ended early or most failed.
  * @param {import('./study.js').Study} study @param {Objective} objective @param {OptimizeOptions} options
  */
 export async function optimize(study, objective, options) {
-  const { trials = Infinity, parallel = 1, workerId, throwErrors = false } = options
+  const { trials = Infinity, parallel = 1, workerId, canResume = false, throwErrors = false } = options
   if (trials === Infinity && !study.wire.spec.execution?.maxTrials) {
     throw invalid('trials', 'is missing, and the study has no maxTrials; give one of them')
   }
@@ -39,7 +48,7 @@ export async function optimize(study, objective, options) {
   const slot = async () => {
     while (state.left > 0 && !state.isOver) {
       state.left--
-      const { trials: [trial], shortfall, retryDelay } = await study.suggest(workerId ? { workerId } : {})
+      const { trials: [trial], shortfall, retryDelay } = await study.suggest({ canResume, ...(workerId && { workerId }) })
       if (trial) {
         const { reason, error } = await evaluate(trial, objective)
         state.ran++
@@ -50,8 +59,8 @@ export async function optimize(study, objective, options) {
         continue
       }
       state.left++
-      if (shortfall === 'COMPLETED' || shortfall === 'SPACE_EXHAUSTED') {
-        state.why = `the study has no more trials (${shortfall})`
+      if (shortfall !== null && shortfall in NO_MORE) {
+        state.why = `${NO_MORE[shortfall]} (${shortfall})`
         return
       }
       await sleep((retryDelay ?? PAUSE) * 1000)
@@ -79,11 +88,13 @@ async function evaluate(trial, objective) {
   let isLost = false
   try {
     const value = await trial.keep(async (signal) => {
-      const report = async (/** @type {number} */ step, /** @type {Record<string, number>} */ metrics) => {
-        const { shouldStop, stopReason, leaseValid } = await trial.report(step, metrics)
+      /** @type {Run['report']} */
+      const report = async (step, metrics, options) => {
+        const { shouldStop, stopReason, shouldPause, pauseReason, leaseValid } = await trial.report(step, metrics, options)
         isLost ||= !leaseValid
         if (leaseValid) last = { step, metrics }
         if (shouldStop) throw new StopTrial(stopReason)
+        if (shouldPause) throw new PauseTrial(pauseReason)
       }
       return objective(trial.parameters, { trial, signal, report })
     })
@@ -92,6 +103,7 @@ async function evaluate(trial, objective) {
   } catch (error) {
     if (error instanceof BoError) throw error
     if (isLost) return { reason: 'PREEMPTED' } // it is another worker's
+    if (error instanceof PauseTrial) return pause(trial, error)
     if (error instanceof StopTrial) {
       if (last) return { reason: await succeed(trial, last.metrics, last.step) }
       await unlessEnded(trial.fail('PREEMPTED', `stopped before its first measurement: ${error.message}`))
@@ -100,6 +112,22 @@ async function evaluate(trial, objective) {
     const reason = isOutOfMemory(error) ? 'OUT_OF_MEMORY' : 'CRASHED'
     await unlessEnded(trial.fail(reason, String(error)))
     return { reason, error }
+  }
+}
+
+/**
+ * Gives the trial back at its checkpoint; without one, it fails with an error that says so.
+ * @param {RunningTrial} trial @param {PauseTrial} why
+ * @returns {Promise<{ reason?: import('./values.js').FailureReason, error?: unknown }>}
+ */
+async function pause(trial, why) {
+  try {
+    await unlessEnded(trial.pause(why.checkpointUri))
+    return {}
+  } catch (error) {
+    if (!(error instanceof BoError) || error.code !== 'INVALID_ARGUMENT') throw error
+    await unlessEnded(trial.fail('CRASHED', `${error.message}; give checkpointUri to run.report, or leave canResume out`))
+    throw error
   }
 }
 

@@ -90,11 +90,13 @@ export const sumEquals = (coefficients, value) => ({ equality: { coefficients, v
  * @property {number} [maxAttempts]
  * @property {Record<string, any>} [suggestion] SuggestionSettings of the contract, in camelCase.
  * @property {Record<string, any>} [stopping] StoppingSettings of the contract, in camelCase.
+ * @property {{ metric?: string, max: number, min?: number }} [fidelity] trials are trained in parts: what a step is called,
+ *   the last step of a whole trial, and the first at which trials pause.
  */
 
 /** @param {Definition} definition */
 export function specToWire(definition) {
-  const { parameters, metrics, maxTrials, leaseSeconds, maxAttempts, suggestion = {}, stopping = {} } = definition
+  const { parameters, metrics, maxTrials, leaseSeconds, maxAttempts, suggestion = {}, stopping = {}, fidelity } = definition
   const kinds = kindsOf(parameters)
   const constraints = (definition.constraints ?? []).map(({ forbidden, ...sums }) =>
     forbidden ? { forbidden: { parameters: parametersToWire(forbidden, kinds) } } : sums,
@@ -105,7 +107,12 @@ export function specToWire(definition) {
     ...(maxAttempts !== undefined && { maxAttempts }),
   }
   const space = { parameters: parameters.map((parameter) => parameterToWire(parameter, kinds)), constraints }
-  return { space, metrics, suggestion, stopping, execution }
+  return { space, metrics, suggestion, stopping, execution, ...(fidelity && { fidelity: fidelityToWire(fidelity) }) }
+}
+
+/** @param {NonNullable<Definition['fidelity']>} fidelity */
+function fidelityToWire({ metric = '', max, min }) {
+  return { metric, max, ...(min !== undefined && { min }) }
 }
 
 /**

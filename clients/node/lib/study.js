@@ -60,13 +60,18 @@ export class Study {
     return this
   }
 
+  /** How many trials wait for a worker that can resume; 0 while any trial runs. @returns {number} */
+  get resumableCount() {
+    return this.wire.resumableCount
+  }
+
   /**
-   * Trials to run, each under a lease.
-   * @param {{ count?: number, workerId?: string, timeout?: number }} [options]
+   * Trials to run, each under a lease. A worker that `canResume` is given paused trials too, and is asked to pause.
+   * @param {{ count?: number, workerId?: string, canResume?: boolean, timeout?: number }} [options]
    * @returns {Promise<Suggestions>}
    */
-  async suggest({ count = 1, workerId = `${hostname()}:${process.pid}`, timeout } = {}) {
-    const request = { parent: this.name, count, workerId, requestId: randomUUID() }
+  async suggest({ count = 1, workerId = `${hostname()}:${process.pid}`, canResume = false, timeout } = {}) {
+    const request = { parent: this.name, count, workerId, canResume, requestId: randomUUID() }
     const answer = await this.client.call('SuggestTrials', request, timeout === undefined ? {} : { timeout })
     const shortfall = stripped(answer.shortfall, 'SHORTFALL_')
     return {

@@ -6,8 +6,10 @@ import { measurementToWire, secondsFromWire, trialFromWire } from './values.js'
 
 /** @typedef {import('./values.js').Trial} Trial */
 /**
- * What the worker should do now. `leaseValid` is false where the trial has ended or another worker has it.
- * @typedef {{ shouldStop: boolean, stopReason: string, leaseValid: boolean, leaseSeconds: number }} Heartbeat
+ * What the worker should do now. `leaseValid` is false where the trial has ended or another worker has it. Where it should
+ * pause, it writes its checkpoint and calls `pause`. `untilStep` is how far to go on; null where that is to the end.
+ * @typedef {{ shouldStop: boolean, stopReason: string, shouldPause: boolean, pauseReason: string,
+ *   untilStep: number | null, leaseValid: boolean, leaseSeconds: number }} Heartbeat
  */
 
 /** A trial under a lease. Signs of life (`report`, `heartbeat`) renew it; `keep` sends them by itself. */
@@ -21,7 +23,10 @@ export class RunningTrial {
     this.number = this.snapshot.number
     this.parameters = this.snapshot.parameters
     this.attempt = this.snapshot.attempt
+    /** Where to go on, as an earlier attempt left it; empty at the beginning. */
     this.checkpointUri = this.snapshot.checkpointUri
+    /** How far to train now, as last heard; null where that is to the end. */
+    this.untilStep = this.snapshot.untilStep
     /** Proves who holds the trial; with it, another process may complete it. @type {string} */
     this.leaseToken = wire.lease.token
     /** How long the lease lasts after each sign of life: from the server's clock on both sides. */
@@ -61,6 +66,15 @@ export class RunningTrial {
    */
   fail(reason, message = '') {
     return this.end({ failure: { reason: `FAILURE_REASON_${reason}`, message } })
+  }
+
+  /**
+   * Gives the trial back at its checkpoint, as the server has asked.
+   * @param {string} [checkpointUri] where it can be resumed; by default what was last reported.
+   * @param {{ labels?: Record<string, string> }} [options]
+   */
+  pause(checkpointUri = '', { labels = {} } = {}) {
+    return this.end({ pause: { checkpointUri }, labels })
   }
 
   /**
@@ -104,10 +118,11 @@ export class RunningTrial {
    */
   async send(report, limits = {}) {
     const request = { name: this.name, leaseToken: this.leaseToken, ...report }
-    const { shouldStop, stopReason, leaseValid, leaseRemaining } = await this.study.client.call(
-      'ReportMeasurements', request, limits,
-    )
-    return { shouldStop, stopReason, leaseValid, leaseSeconds: secondsFromWire(leaseRemaining) }
+    const answer = await this.study.client.call('ReportMeasurements', request, limits)
+    const { shouldStop, stopReason, shouldPause, pauseReason, leaseValid, untilStep = null } = answer
+    if (untilStep !== null) this.untilStep = Math.max(untilStep, this.untilStep ?? 0) // answers may overtake each other
+    const leaseSeconds = secondsFromWire(answer.leaseRemaining)
+    return { shouldStop, stopReason, shouldPause, pauseReason, untilStep, leaseValid, leaseSeconds }
   }
 
   /** @param {Record<string, any>} outcome */

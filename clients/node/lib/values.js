@@ -27,6 +27,7 @@
  * @property {string} workerId who runs it, or whose attempt ended it; empty where no worker had it.
  * @property {Attempt[]} attempts every hand-out to a worker, in order.
  * @property {string} checkpointUri where an earlier attempt left what it needs to go on.
+ * @property {number | null} untilStep how far it is trained now; null where that is to its end in one go.
  * @property {Record<string, string>} labels
  * @property {string} origin such as 'SURROGATE'.
  * @property {string} explanation why it was suggested, in one sentence.
@@ -90,6 +91,7 @@ export function trialFromWire(wire) {
     attempts,
     attempt: wire.attempt,
     checkpointUri: wire.checkpointUri,
+    untilStep: wire.untilStep ?? null,
     labels: { ...wire.labels },
     origin: stripped(wire.origin, 'ORIGIN_'),
     explanation: wire.explanation?.summary ?? '',

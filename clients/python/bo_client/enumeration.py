@@ -1,5 +1,6 @@
 """Finite spaces: all their configurations, and whether all were tried."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from bo_client.constraints import Configuration
@@ -31,22 +32,28 @@ def is_exhausted(space: SearchSpace, tried: Iterable[Configuration]) -> bool:
     return num_feasible > 0
 
 
-def to_repeat(tried: Sequence[tuple[Configuration, tuple[float, ...] | None]]) -> list[Configuration]:
+def to_repeat(
+    tried: Sequence[tuple[Configuration, tuple[float, ...] | None]],
+    short: Sequence[tuple[Configuration, tuple[float, ...]]] = (),
+) -> list[Configuration]:
     """Return the configurations that the server may repeat after all of a finite space were tried.
 
-    There are none if all results are equal, or if several results of one configuration exist and none differ. Otherwise
+    There are none if all values are equal, or if several values of one configuration exist and no results differ. Else
     they are the configurations that always had a result, least tried first, then in the order of `tried`.
 
     Args:
         tried: configurations of the ended trials with the values of their objectives, None without a result.
+        short: configurations of the trials that were paused or cut short, with the values expected of them.
     """
     results: dict[frozenset[tuple[str, str, Value]], list[tuple[float, ...] | None]] = {}
     for configuration, values in tried:
         results.setdefault(_key(configuration), []).append(values)
     distinct_results = [{v for v in values if v is not None} for values in results.values()]
     is_noisy = any(len(values) > 1 for values in distinct_results)
-    is_repeated = any(sum(v is not None for v in values) > 1 for values in results.values())
-    if len(set().union(*distinct_results)) < 2 or (is_repeated and not is_noisy):
+    num_short = Counter(_key(configuration) for configuration, _ in short)
+    num_whole = {key: sum(v is not None for v in values) for key, values in results.items()}
+    is_repeated = any(count and count + num_short[key] > 1 for key, count in num_whole.items())
+    if len(set().union(*distinct_results, (values for _, values in short))) < 2 or (is_repeated and not is_noisy):
         return []
     every = {_key(configuration): configuration for configuration, _ in tried}
     return [every[key] for key in sorted(every, key=lambda key: len(results[key])) if None not in results[key]]

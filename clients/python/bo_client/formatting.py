@@ -49,6 +49,12 @@ def progress(info: StudyInfo) -> str:
     return f"{info.ended} of {info.max_trials}" if info.max_trials else str(info.ended)
 
 
+def resumable(info: StudyInfo) -> str:
+    """Return how many trials wait for a worker that can resume; empty if none does."""
+    count = info.resumable_count
+    return f"{count} {'trial waits' if count == 1 else 'trials wait'} for a worker that can resume" if count else ""
+
+
 def nothing_yet(info: StudyInfo) -> str:
     """Return why there is no best trial."""
     paused = sum(count for state, count in info.counts.items() if state is TrialState.PAUSED)

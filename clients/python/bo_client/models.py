@@ -161,11 +161,12 @@ class Shortfall(StrEnum):
     PAUSED = "PAUSED"
     COMPLETED = "COMPLETED"
     SPACE_EXHAUSTED = "SPACE_EXHAUSTED"
+    NEEDS_RESUME = "NEEDS_RESUME"
 
     @property
     def is_final(self) -> bool:
-        """Whether further requests are useless."""
-        return self in (Shortfall.COMPLETED, Shortfall.SPACE_EXHAUSTED)
+        """Whether further requests of this worker are useless."""
+        return self in (Shortfall.COMPLETED, Shortfall.SPACE_EXHAUSTED, Shortfall.NEEDS_RESUME)
 
     @property
     def explanation(self) -> str:
@@ -178,6 +179,7 @@ SHORTFALLS = {
     Shortfall.PAUSED: "the study is paused",
     Shortfall.COMPLETED: "the study is complete",
     Shortfall.SPACE_EXHAUSTED: "no configuration of the search space is left that has not been tried",
+    Shortfall.NEEDS_RESUME: "only paused trials are left, which wait for a worker that can resume",
 }
 
 
@@ -315,6 +317,8 @@ class StudyInfo:
     """The objective that the metrics depend on; None if no worker has set it."""
     recent_failures: RecentFailures | None = None
     """Set if most recent trials failed."""
+    resumable_count: int = 0
+    """Number of trials that wait for a worker that can resume; 0 while any trial runs."""
 
     @property
     def max_trials(self) -> int | None:

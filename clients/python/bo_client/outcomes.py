@@ -191,6 +191,11 @@ def why_no_more(study: "Study", shortfall: Shortfall | None) -> str:
             return completed(study.hasty().info())
         except BoClientError:
             return shortfall.explanation
+    if shortfall is Shortfall.NEEDS_RESUME:
+        return (
+            f"{shortfall.explanation}: run one with can_resume=True, or a bo-worker whose objective resumes, or "
+            f"end the trials with `bo stop {study.id} TRIAL`"
+        )
     return "the server gave no trial and no reason" if shortfall is None else shortfall.explanation
 
 

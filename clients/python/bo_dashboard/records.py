@@ -29,6 +29,7 @@ def study_record(study: study_pb2.Study) -> Record:
         "settings": dict(settings_from_wire(study.spec)),
         "objective": _objective(study),
         "failing": _failing(study),
+        "resumable": study.resumable_count,
         "created": _moment(study, "create_time"),
         "changed": _moment(study, "update_time"),
         "revision": study.revision,

@@ -29,6 +29,7 @@ class Shortfall(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SHORTFALL_PAUSED: _ClassVar[Shortfall]
     SHORTFALL_COMPLETED: _ClassVar[Shortfall]
     SHORTFALL_SPACE_EXHAUSTED: _ClassVar[Shortfall]
+    SHORTFALL_NEEDS_RESUME: _ClassVar[Shortfall]
 TRIAL_VIEW_UNSPECIFIED: TrialView
 TRIAL_VIEW_BASIC: TrialView
 TRIAL_VIEW_FULL: TrialView
@@ -37,6 +38,7 @@ SHORTFALL_ALL_IN_PROGRESS: Shortfall
 SHORTFALL_PAUSED: Shortfall
 SHORTFALL_COMPLETED: Shortfall
 SHORTFALL_SPACE_EXHAUSTED: Shortfall
+SHORTFALL_NEEDS_RESUME: Shortfall
 
 class CreateStudyRequest(_message.Message):
     __slots__ = ("study_id", "study", "request_id")

@@ -231,7 +231,7 @@ class RecentFailures(_message.Message):
     def __init__(self, failed_count: _Optional[int] = ..., trial_count: _Optional[int] = ..., first_trial: _Optional[str] = ..., first_failure: _Optional[str] = ...) -> None: ...
 
 class Study(_message.Message):
-    __slots__ = ("name", "spec", "display_name", "labels", "state", "trial_counts", "create_time", "update_time", "revision", "objective", "recent_failures")
+    __slots__ = ("name", "spec", "display_name", "labels", "state", "trial_counts", "create_time", "update_time", "revision", "objective", "recent_failures", "resumable_count")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -250,6 +250,7 @@ class Study(_message.Message):
     REVISION_FIELD_NUMBER: _ClassVar[int]
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
     RECENT_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    RESUMABLE_COUNT_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: StudySpec
     display_name: str
@@ -261,4 +262,5 @@ class Study(_message.Message):
     revision: int
     objective: ObjectiveSpec
     recent_failures: RecentFailures
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[StudySpec, _Mapping]] = ..., display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., state: _Optional[_Union[StudyState, str]] = ..., trial_counts: _Optional[_Union[TrialCounts, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., objective: _Optional[_Union[ObjectiveSpec, _Mapping]] = ..., recent_failures: _Optional[_Union[RecentFailures, _Mapping]] = ...) -> None: ...
+    resumable_count: int
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[StudySpec, _Mapping]] = ..., display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., state: _Optional[_Union[StudyState, str]] = ..., trial_counts: _Optional[_Union[TrialCounts, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., objective: _Optional[_Union[ObjectiveSpec, _Mapping]] = ..., recent_failures: _Optional[_Union[RecentFailures, _Mapping]] = ..., resumable_count: _Optional[int] = ...) -> None: ...

@@ -53,11 +53,11 @@ def test_whatever_was_measured_and_said_is_json(metrics: dict[str, float], said:
 
 
 def test_a_study_has_all_that_forms_and_tables_need() -> None:
-    study = study_pb2.Study(name="studies/s", state=study_pb2.STUDY_STATE_PAUSED)
+    study = study_pb2.Study(name="studies/s", state=study_pb2.STUDY_STATE_PAUSED, resumable_count=2)
     metrics = [bo_client.Metric("loss", "minimize"), bo_client.Metric.at_most("latency", 5.0, "ms")]
     study.spec.CopyFrom(codec.spec_to_wire(SPACE, metrics, {"max_trials": 9}))
     found = study_record(study)
-    assert (found["id"], found["state"], found["maxTrials"]) == ("s", "PAUSED", 9)
+    assert (found["id"], found["state"], found["maxTrials"], found["resumable"]) == ("s", "PAUSED", 9, 2)
     assert found["settings"]["max_trials"] == 9
     assert [(m["name"], m["role"], m["bound"]) for m in found["metrics"]] == [
         ("loss", "OBJECTIVE", None),

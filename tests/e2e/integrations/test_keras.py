@@ -182,3 +182,98 @@ def test_a_training_that_is_cut_off_lets_the_heartbeat_go_with_the_trial(make_st
         study.optimize(objective, n_trials=1)
     (told,) = study.trials()
     assert told.failure.reason.value == ("PREEMPTED" if isinstance(error, KeyboardInterrupt) else "OUT_OF_MEMORY")
+
+
+LAST = 4
+"""Epochs of a whole trial in parts: it may pause after 1 and 3."""
+
+
+@pytest.fixture
+def in_parts(make_study) -> bo_client.Study:
+    return make_study(max_trials=4, fidelity={"metric": "epoch", "max": LAST}, algorithm="quasi_random")
+
+
+def train(callback: Any, lr: float, epochs: list[int], epochs_to_train: int = LAST) -> Any:
+    """Train as `fit` does, in the same way each time; adds the epochs that are trained to `epochs`."""
+
+    class Note(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            epochs.append(epoch + 1)
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(lr), loss="mse", run_eagerly=True)
+    x = keras.random.normal((16, 2), seed=0)
+    model.fit(
+        x, x[:, 0], validation_data=(x, x[:, 0]), epochs=epochs_to_train, verbose=0, shuffle=False,
+        callbacks=[Note(), *([callback] if callback else [])],
+    )  # fmt: skip
+    return model
+
+
+def test_a_training_in_parts_is_the_same_as_a_whole_one(in_parts, tmp_path) -> None:
+    trained: dict[int, list[int]] = {}
+    iterations = []
+
+    def objective(parameters: Any, trial: Any) -> float:
+        callback = BoCallback(trial, checkpoint_dir=tmp_path)
+        model = train(callback, parameters["lr"], trained.setdefault(trial.number, []))
+        iterations.append(int(model.optimizer.iterations))
+        assert len(callback.history["val_loss"]) == LAST
+        return callback.history["val_loss"][-1]
+
+    best = in_parts.optimize(objective, can_resume=True)
+    assert in_parts.info().state is bo_client.StudyState.COMPLETED
+    told = list(in_parts.trials(full=True))
+    assert {t.state for t in told} == {TrialState.SUCCEEDED, TrialState.PAUSED}
+    assert {n: [*range(1, len(epochs) + 1)] for n, epochs in trained.items()} == trained  # none twice
+    assert [[m.step for m in t.measurements] for t in told] == [trained[t.number] for t in told]
+    assert set(iterations) == {LAST}
+    kept = [path.name for path in tmp_path.glob("*/trial-*/*")]
+    assert len(kept) == len(told)  # the last checkpoint of each
+    whole = train(None, best.parameters["lr"], [])
+    x = keras.random.normal((16, 2), seed=0)
+    assert best.value("val_loss") == pytest.approx(whole.evaluate(x, x[:, 0], verbose=0), rel=1e-5)
+
+
+def test_a_training_in_parts_needs_checkpoints_that_can_be_read(in_parts, tmp_path) -> None:
+    (trial,) = in_parts.suggest(can_resume=True)
+    with pytest.raises(bo_client.InvalidRequest, match="checkpoint_dir: is missing"):
+        BoCallback(trial)
+    epochs: list[int] = []
+    callback = BoCallback(trial, checkpoint_dir=tmp_path / "here")
+    train(callback, 0.1, epochs)
+    assert (epochs, callback.stop_reason) == ([1], None)
+    assert callback.pause_reason == trial.pause_reason
+    assert trial.pause().state is TrialState.PAUSED
+    for _ in range(2):
+        (other,) = in_parts.suggest(can_resume=True)
+        other.report({"val_loss": 1e9}, 1, checkpoint_uri=str(tmp_path / "nowhere"))
+        other.pause()
+    (again,) = in_parts.suggest(can_resume=True)
+    assert again.number == trial.number
+    train(BoCallback(again, checkpoint_dir=tmp_path / "elsewhere"), 0.1, epochs)
+    assert epochs == [1, 2, 3]
+    kept = sorted(path.name for path in tmp_path.glob("*/*/*/attempt-*"))
+    assert kept == ["attempt-1-epoch-1", "attempt-2-epoch-3"]  # what lies elsewhere is left alone
+    again.pause(str(tmp_path / "nowhere"))
+    (other,) = in_parts.suggest(can_resume=True)
+    other.report({"val_loss": 1e9}, 1)
+    other.pause("any")
+    (lost,) = in_parts.suggest(can_resume=True)
+    assert lost.number == trial.number
+    with pytest.raises(bo_client.InvalidRequest, match=r"checkpoint_uri: is '.*nowhere'"):
+        train(BoCallback(lost, checkpoint_dir=tmp_path), 0.1, [])
+
+
+def test_a_training_that_cannot_resume_is_trained_in_one_go(in_parts) -> None:
+    lengths = []
+
+    def objective(parameters: Any, trial: Any) -> float:
+        history = fit(BoCallback(trial), epochs=LAST).history
+        lengths.append(len(history["loss"]))
+        return min(history["val_loss"])
+
+    in_parts.optimize(objective)
+    assert lengths == [LAST] * 4
+    assert in_parts.info().counts[TrialState.SUCCEEDED] == 4

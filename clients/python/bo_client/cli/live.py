@@ -15,7 +15,7 @@ from bo_client.cli.console import Text
 from bo_client.cli.progress import Progress
 from bo_client.cli.sparkline import Sparkline
 from bo_client.cli.tables import STYLES, best_line, console, result, results
-from bo_client.formatting import assignments, clock, duration, in_order, nothing_yet, one_line, short
+from bo_client.formatting import assignments, clock, duration, in_order, nothing_yet, one_line, resumable, short
 from bo_client.models import Change, StudyInfo, StudyState, Trial, TrialState
 
 BAR_WIDTH = 32
@@ -51,7 +51,9 @@ def _on_terminal(progress: Progress, changes: Iterator[Change], exit_when_done: 
 
 
 def _as_lines(progress: Progress, changes: Iterator[Change], exit_when_done: bool) -> None:
+    told = 0
     for change in changes:
+        is_quiet = change.revision == progress.study.revision  # nothing has changed for some seconds
         for trial in change.trials:  # one by one: each line tells the best until then
             previous = progress.trials.get(trial.number)
             progress = progress.after(replace(change, trials=(trial,)))
@@ -60,6 +62,10 @@ def _as_lines(progress: Progress, changes: Iterator[Change], exit_when_done: boo
             if trial.state is TrialState.PAUSED and not (previous and previous.state is TrialState.PAUSED):
                 click.echo(f"trial {trial.number} paused  {trial.pause.reason if trial.pause else ''}".rstrip())
         progress = progress.after(change)
+        waiting = change.study.resumable_count if is_quiet else 0
+        if waiting and waiting != told:
+            click.echo(resumable(change.study))
+        told = waiting
         if exit_when_done and _is_last(progress, change):
             end = "is completed" if progress.study.state is StudyState.COMPLETED else EXHAUSTED
             click.echo(f"{progress.study.id} {end}: {best_line(progress.study, progress.best)}")
@@ -221,7 +227,8 @@ def _ended_row(study: StudyInfo, trial: Trial, is_best: bool) -> list[Text]:
 def _running(progress: Progress, now: datetime) -> RenderableType:
     running = progress.running
     if not running:
-        return Text("nothing" if progress.is_done else "waiting for a worker", style="dim")
+        waiting = resumable(progress.study) or "waiting for a worker"
+        return Text("nothing" if progress.is_done else waiting, style="dim")
     table = Table.grid(padding=(0, 2))
     for trial in running[:MAX_RUNNING]:
         begun = clock((now - trial.start_time).total_seconds()) if trial.start_time else ""

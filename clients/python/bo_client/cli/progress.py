@@ -1,9 +1,11 @@
 """The progress of a watched study, as immutable values that changes update."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bo_client.constraints import Configuration
 from bo_client.enumeration import is_exhausted, to_repeat
 from bo_client.formatting import duration
 from bo_client.models import Change, StudyInfo, StudyState, Trial, TrialState
@@ -33,21 +35,38 @@ class Progress:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether every configuration of a finite space was tried, and none will be repeated."""
+        """Whether every configuration of a finite space was tried, none will be repeated, and none will go on."""
         trials = self.trials.values()
-        if any(not t.state.is_ended for t in trials):
+        if self.study.resumable_count or any(t.state in (TrialState.QUEUED, TrialState.RUNNING) for t in trials):
             return False
         return is_exhausted(self.study.space, [t.parameters for t in trials]) and not self._may_repeat
 
     @property
     def _may_repeat(self) -> bool:
+        if self.study.settings.get("algorithm", "gaussian_process") != "gaussian_process":
+            return False
         names = [metric.name for metric in self.study.objectives]
         tried = [
             (t.parameters, tuple(t.final_measurement.metrics[n] for n in names) if t.final_measurement else None)
             for t in self.trials.values()
-            if not t.is_cut_short
+            if t.state.is_ended and not t.is_cut_short
         ]
-        return self.study.settings.get("algorithm", "gaussian_process") == "gaussian_process" and bool(to_repeat(tried))
+        return bool(to_repeat(tried, self._short([values for _, values in tried if values])))
+
+    def _short(self, results: list[tuple[float, ...]]) -> list[tuple[Configuration, tuple[float, ...]]]:
+        """Return the trials that were paused or cut short, with what is expected of them.
+
+        As on the server, that is no better than the best result. A study in which trials end early has one objective.
+        """
+        name, sign = self.study.objective.name, self.study.objective.sign
+        most = max((sign * value for value, *_ in results), default=math.inf)
+        found: list[tuple[Configuration, tuple[float, ...]]] = []
+        for trial in self.trials.values():
+            forecast = trial.expected or (trial.pause.expected if trial.pause else None)
+            value = forecast.mean if forecast else trial.value(name)
+            if value is not None and (trial.is_cut_short or not trial.state.is_ended):
+                found.append((trial.parameters, (sign * min(sign * value, most),)))
+        return found
 
     @property
     def ended(self) -> int:

@@ -37,6 +37,7 @@ def study_record(info: StudyInfo) -> dict[str, Any]:
         "trial_counts": {state.value: count for state, count in info.counts.items()},
         "objective": asdict(info.objective_spec) if info.objective_spec else None,
         "recent_failures": asdict(info.recent_failures) if info.recent_failures else None,
+        "resumable_count": info.resumable_count,
         "create_time": _moment(info.create_time),
         "update_time": _moment(info.update_time),
     }

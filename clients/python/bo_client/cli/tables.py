@@ -23,6 +23,7 @@ from bo_client.formatting import (
     one_line,
     printable,
     progress,
+    resumable,
     short,
 )
 from bo_client.machines import MachineAttempts, by_machine, machine_columns, machine_row, span, suspects
@@ -89,6 +90,8 @@ def study_text(info: StudyInfo, best: Sequence[Trial], trials: Sequence[Trial] =
         lines.append(f"objective {one_line(info.objective_spec.name)} {options}".rstrip())
     if info.labels:
         lines.append("labels    " + " ".join(f"{k}={v}" for k, v in sorted(info.labels.items())))
+    if info.resumable_count:
+        lines.append(f"waiting   {resumable(info)}")
     text = Text("\n".join(lines))
     if info.recent_failures:
         text.append(f"\nfailing   {one_line(str(info.recent_failures))}", style="bold red")

@@ -154,6 +154,7 @@ def _shortfall_message(study_id: str, shortfall: Shortfall | None, retry_delay: 
         Shortfall.PAUSED: f"it is paused; run `bo resume {study_id}`",
         Shortfall.COMPLETED: "it is completed",
         Shortfall.SPACE_EXHAUSTED: "every configuration of its space has been tried",
+        Shortfall.NEEDS_RESUME: "only paused trials are left; resume them with --can-resume, or end them by `bo stop`",
     }
     why = reasons[shortfall] if shortfall else "the server gives no reason"
     again = f"; retry in {retry_delay:g} s" if retry_delay else ""

@@ -147,8 +147,8 @@ class BoSampler(BaseSampler):
                 self._runs[trial._trial_id] = ExternalTrial(suggestion)
             current.mark(study, trial, suggestion.name)
             values = current.translation.from_service(suggestion.parameters)
-        elif suggestion is Shortfall.COMPLETED:
-            self._end_search(study, trial, current)
+        elif suggestion in (Shortfall.COMPLETED, Shortfall.NEEDS_RESUME):
+            self._end_search(study, trial, current, suggestion)
             return {}
         else:
             self._warn_of_shortfall(current, suggestion)
@@ -301,7 +301,7 @@ class BoSampler(BaseSampler):
         go_on = "the search continues with values of the independent sampler"
         logger.warning("%s has nothing to suggest, as %s (%s); %s", current.study.name, why.explanation, why, go_on)
 
-    def _end_search(self, study: OptunaStudy, trial: FrozenTrial, current: ServiceStudy) -> None:
+    def _end_search(self, study: OptunaStudy, trial: FrozenTrial, current: ServiceStudy, shortfall: Shortfall) -> None:
         """End the loop of `optimize` after this trial, whose parameters are then the independent sampler's.
 
         Raises:
@@ -311,14 +311,14 @@ class BoSampler(BaseSampler):
             study.stop()
         except RuntimeError:
             study.tell(trial.number, state=TrialState.FAIL)
-            why = why_no_more(current.study, Shortfall.COMPLETED)
+            why = why_no_more(current.study, shortfall)
             what = f"{current.study.name} has no more trials: {why}; or use another study_id"
-            raise FailedPrecondition(what, "COMPLETED") from None
+            raise FailedPrecondition(what, str(shortfall)) from None
         num_wanted = local_of("optuna", "_optimize", "n_trials")
         num_begun = local_of("optuna", "_optimize_sequential", "i_trial") if num_wanted is not None else None
         ended = [t.state for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
         ended = ended[max(len(ended) - num_begun + 1, 0) :] if num_begun is not None else ended
-        message = ending(current.study, Shortfall.COMPLETED, len(ended), num_wanted, ended.count(TrialState.FAIL))
+        message = ending(current.study, shortfall, len(ended), num_wanted, ended.count(TrialState.FAIL))
         logger.warning("%s. Trial %d is the last, and is drawn independently", message, trial.number)
 
 

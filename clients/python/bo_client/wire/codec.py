@@ -111,6 +111,7 @@ def study_from_wire(message: study_pb2.Study) -> StudyInfo:
         revision=message.revision,
         objective_spec=objective_from_wire(message.objective) if message.HasField("objective") else None,
         recent_failures=_recent(message.recent_failures) if message.HasField("recent_failures") else None,
+        resumable_count=message.resumable_count,
     )
 
 

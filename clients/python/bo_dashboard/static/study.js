@@ -197,7 +197,7 @@ function showOverview(all) {
   const lost = counts.failed + counts.infeasible;
   const tiles = [
     ...bestTiles(),
-    ["Trials ended", study.maxTrials ? `${ended} of ${study.maxTrials}` : String(ended), [counts.queued && `${counts.queued} queued`, counts.paused && `${counts.paused} paused`].filter(Boolean).join(", ")],
+    ["Trials ended", study.maxTrials ? `${ended} of ${study.maxTrials}` : String(ended), [counts.queued && `${counts.queued} queued`, counts.paused && `${counts.paused} paused`, study.resumable && `${study.resumable} for a worker that can resume`].filter(Boolean).join(", ")],
     ["Running", String(counts.running), running(all)],
     ["Without a result", String(lost), lost ? `${counts.failed} failed, ${counts.infeasible} infeasible` : ""],
     ["Last change", new Date(study.changed).toLocaleTimeString(), new Date(study.changed).toLocaleDateString(undefined, { dateStyle: "medium" })],
