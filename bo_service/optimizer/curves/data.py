@@ -3,8 +3,8 @@
 n curves with features X (n, f); values y (n, 6) at parts u (n, 6) of a whole trial, as far as `mask` (n, 6) says.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ class CurveData:
 
     @classmethod
     def of(cls, X: Array, curves: Sequence[Sequence[tuple[float, float]]]) -> "CurveData":
-        """Lay out curves of points (u, y), each of at most six in the order of u, at features X (n, f)."""
+        """Return the data of curves at features X (n, f), which have at most six points (u, y) in the order of u."""
         shape = len(curves), MOST_POINTS
         u, y, mask = np.ones(shape), np.zeros(shape), np.zeros(shape, dtype=bool)
         for i, curve in enumerate(curves):
@@ -53,6 +53,10 @@ class CurveData:
         """Return rows (N, f + 2) as `CurveKernel` takes them, and their values (N,)."""
         i, k = np.nonzero(self.mask)
         return np.column_stack([self.X[i], self.u[i, k], i]), self.y[i, k]
+
+    def transformed(self, forward: Callable[[Array], Array]) -> "CurveData":
+        """Return the same curves with every value put through a function."""
+        return replace(self, y=np.where(self.mask, forward(self.y), 0.0))
 
     def only(self, mask: NDArray[np.bool_]) -> "CurveData":
         """Return the curves that have values where another mask (n, 6) is True too, with those values alone."""

@@ -137,7 +137,7 @@ def condition_on_curves(kernel: CurveKernel, data: CurveData) -> CurvePosterior:
     A = np.concatenate([mask[:, :, None], falls(data.u) * scales * mask[:, :, None]], axis=2)
     own = kernel.curve_variance * wander(data.u[:, :, None], data.u[:, None, :])
     D = own * mask[:, :, None] * mask[:, None, :] + noise * np.eye(MOST_POINTS)
-    precision = np.linalg.inv(D)
+    precision = np.asarray(np.linalg.inv(D), dtype=np.float64)
     weighted = np.swapaxes(A, 1, 2) @ precision
     G, h = weighted @ A, np.einsum("njk,nk->nj", weighted, data.y)
     Lb = factor(kernel.shape(data.X, data.X) + 2 * JITTER * np.eye(n), 2 * JITTER)
