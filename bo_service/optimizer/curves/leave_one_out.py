@@ -17,7 +17,7 @@ from bo_service.optimizer.numerics.array import Array
 
 FIRST_PART = 0.34
 FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-PRIOR_MEAN, PRIOR_STD = float(np.log(4.0)), 0.7
+PRIOR_MEAN, PRIOR_STD = float(np.log(8.0)), 0.3
 """Of the logarithm of the factor."""
 _HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
 

@@ -45,10 +45,11 @@ class CurveModel:
         features = encoded.encoding.features(encoded.encoding.encode([curve.configuration for curve in curves]))
         raw = CurveData.of(features, [_points(curve, last_step) for curve in curves])
         teaching = teaching_part(raw)
-        transform = _transform(teaching)
+        transform, worst = _transform(teaching), float(teaching.y[teaching.mask].min())
         theta, factor, gain = _learned(encoded, teaching.transformed(transform.forward))
         kernel = widened(kernel_with(theta, _dimensions(encoded), encoded.encoding.feature_group), factor)
-        posterior = condition_on_curves(kernel, raw.transformed(transform.forward))
+        bounded = raw.transformed(lambda y: transform.forward(np.maximum(y, worst)))  # how bad it is, is of no interest
+        posterior = condition_on_curves(kernel, bounded)
         whole = {curve.number for curve in curves if curve.steps[-1] == last_step}
         rows = np.array([i for i, t in enumerate(encoded.observations) if t.number in whole], dtype=np.intp)
         counted = {trial.number for trial in encoded.observations}
