@@ -33,6 +33,8 @@ def apply_fidelity(transaction: StudyTransaction, trial: Trial, received: Sequen
         return trial
     rung = fidelity.last_rung(step)
     if fidelity.promotion is Promotion.FORECAST and rung is not None and step < fidelity.max_step:
+        if not any(metric.name in m.metrics for m in received):
+            return trial  # the rung's value comes with another report
         return trial.request_pause(_wait_for_forecast(transaction, trial, fidelity, rung))
     if step >= fidelity.max_step or rung is None:
         return trial.run_until(fidelity.max_step)

@@ -1,6 +1,7 @@
 """The learning curves that decide which paused trials go on, as the optimizer is given them."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 from bo_service.application.observations import is_cut_short
@@ -12,6 +13,10 @@ from bo_service.optimizer.inputs import LearningCurve
 
 TEACHING = (TrialState.QUEUED, TrialState.RUNNING, TrialState.PAUSED, TrialState.STOPPED, TrialState.SUCCEEDED)
 HELD = (TrialState.QUEUED, TrialState.RUNNING)
+AT_ONCE = 500
+"""Trials whose measurements are in memory together."""
+SPACING = math.sqrt(3)
+"""Between two steps of a curve that the optimizer is given."""
 
 
 def read_curves(records: UnitOfWork, study: Study, trials: Sequence[TrialSummary]) -> Mapping[int, LearningCurve]:
@@ -24,9 +29,14 @@ def read_curves(records: UnitOfWork, study: Study, trials: Sequence[TrialSummary
     if fidelity is None or fidelity.promotion is not Promotion.FORECAST:
         return {}
     there = {trial.number: trial for trial in trials if trial.state in TEACHING}
-    measured = records.get_measurements(study.study_id, there) if there else {}
-    found = (_curve(trial, measured.get(n, ()), fidelity, study.spec.objective) for n, trial in there.items())
-    return {curve.number: curve for curve in found if curve is not None}
+    numbers, found = sorted(there), {}
+    for i in range(0, len(numbers), AT_ONCE):
+        measured = records.get_measurements(study.study_id, numbers[i : i + AT_ONCE])
+        for n in numbers[i : i + AT_ONCE]:
+            curve = _curve(there[n], measured.get(n, ()), fidelity, study.spec.objective)
+            if curve is not None:
+                found[n] = curve
+    return found
 
 
 def _curve(
@@ -42,7 +52,7 @@ def _curve(
         points[fidelity.max_step] = metric.to_maximized(trial.final_measurement.metrics[metric.name])
     if not points:
         return None
-    steps = tuple(sorted(points))
+    steps = _looked_at(sorted(points), fidelity)
     return LearningCurve(
         trial.number,
         trial.parameters,
@@ -52,3 +62,10 @@ def _curve(
         is_running=trial.state in HELD,
         is_ranked=trial.state is not TrialState.STOPPED,
     )
+
+
+def _looked_at(steps: Sequence[int], fidelity: FidelitySettings) -> tuple[int, ...]:
+    """Return those of rising steps that are the last before a rung, or spaced by their logarithms; and both ends."""
+    count = math.ceil(math.log(fidelity.max_step, SPACING))
+    looks = [*fidelity.rungs, steps[0], steps[-1], *(fidelity.max_step / SPACING**k for k in range(count))]
+    return tuple(sorted({steps[bisect_right(steps, look) - 1] for look in looks if look >= steps[0]}))

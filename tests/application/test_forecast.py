@@ -126,9 +126,17 @@ def test_the_curve_of_a_running_trial_is_seen_as_far_as_its_last_stop(app) -> No
         trial_lifecycle.report_measurements(app, "s", trial.number, trial.lease.token, [measured])
         snapshot = app.sessions.of("s").read()
         versions.append(snapshot.version)
-        seen.append(len(snapshot.basis.curves[trial.number].steps))
+        seen.append(snapshot.basis.curves[trial.number].steps[-1])
     assert seen == [1, 2, 3, 3, 5, 5, 5, 5]
     assert len(set(versions)) == 4
+
+
+def test_a_trial_without_measurements_counts_with_its_result(app) -> None:
+    make(app)
+    (trial,) = ask(app)
+    trial_lifecycle.complete_trial(app, "s", trial.number, trial.lease.token, Measurement({"loss": 0.5}, LAST), None)
+    (curve,) = app.sessions.of("s").read().basis.curves.values()
+    assert (curve.steps, curve.values, curve.is_paused) == ((LAST,), (-0.5,), False)
 
 
 def test_a_study_ends_though_trials_are_paused(app) -> None:

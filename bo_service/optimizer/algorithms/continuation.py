@@ -31,7 +31,9 @@ class Pick:
     until_step: int
 
 
-def pick(models: FittedModels, acquisition: TotalAcquisition, row: Array | None, taken: Collection[int]) -> Pick | None:
+def pick(
+    models: FittedModels, acquisition: TotalAcquisition, row: Array | None, taken: Collection[int], already: int
+) -> Pick | None:
     """Return what to train next; None where there is no paused trial to choose, or no forecast.
 
     Args:
@@ -39,6 +41,7 @@ def pick(models: FittedModels, acquisition: TotalAcquisition, row: Array | None,
         acquisition: over them.
         row: of the best new configuration (p,), if any is left.
         taken: numbers of paused trials that go on already.
+        already: how many picks were made before in the same batch.
     """
     curves, training = models.curves, models.encoded.inputs.training
     if curves is None or training is None:
@@ -48,7 +51,7 @@ def pick(models: FittedModels, acquisition: TotalAcquisition, row: Array | None,
     waiting = [i for i, curve in enumerate(curves.curves) if curve.is_paused and curve.number not in taken]
     ends = [fidelity.next_stop(curves.curves[i].steps[-1]) if is_cut else fidelity.max_step for i in waiting]
     first = fidelity.rungs[0] if is_cut else fidelity.max_step
-    if _picks(training) % BY_RANK + len(taken) == BY_RANK - 1:
+    if (_picks(training) + already) % BY_RANK == BY_RANK - 1:
         ranked = promoted(training, taken)
         if ranked is not None:
             return Pick(ranked, fidelity.next_stop(ranked.steps[-1]))

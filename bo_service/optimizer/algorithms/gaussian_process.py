@@ -44,7 +44,7 @@ def _with_surrogate(encoded: EncodedData, count: int) -> list[Suggestion]:
         starts = STARTS if i == 0 else FURTHER_STARTS
         search = Search(encoded.encoding, encoded.region, acquisition, anchors, encoded.rng(3, i), starts)
         row = maximize_acquisition(search, best, encoded.evaluated, listed)
-        reason, chosen = "", pick(models, acquisition, row, taken)
+        reason, chosen = "", pick(models, acquisition, row, taken, len(suggestions))
         if chosen is not None and chosen.curve is not None:
             taken.add(chosen.curve.number)
             (row,) = encoded.encoding.encode([chosen.curve.configuration])
