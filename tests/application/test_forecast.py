@@ -131,6 +131,21 @@ def test_the_curve_of_a_running_trial_is_seen_as_far_as_its_last_stop(app) -> No
     assert len(set(versions)) == 4
 
 
+def test_what_was_prefetched_is_stale_once_a_running_trial_reaches_a_stop(app, optimizer) -> None:
+    make(app)
+    run(app, 6)
+    (going_on,) = ask(app, can_resume=False)
+    session = app.sessions.of("s")
+    ask(app)
+    session.prefetch()
+    before = len(optimizer.asked)
+    for epoch, computations in ((1, 1), (2, 2), (3, 3), (4, 3)):
+        measured = Measurement({"loss": loss_at(going_on.parameters, epoch)}, epoch)
+        trial_lifecycle.report_measurements(app, "s", going_on.number, going_on.lease.token, [measured])
+        session.prefetch()
+        assert len(optimizer.asked) - before == computations
+
+
 def test_a_trial_without_measurements_counts_with_its_result(app) -> None:
     make(app)
     (trial,) = ask(app)
