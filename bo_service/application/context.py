@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
+from bo_service.application.learning_curves import read_curves
 from bo_service.application.ports import Clock, IssuedLease, Optimizer, RequestKey, Store, TrialSummary, UnitOfWork
 from bo_service.application.prefetch import CacheOutcome
 from bo_service.application.promotion import promotable
@@ -17,6 +18,7 @@ from bo_service.application.session import StudySession
 from bo_service.application.sessions import Sessions
 from bo_service.application.snapshot import StudyDelta, StudySnapshot
 from bo_service.domain.errors import BoError, StorageUnavailable, TransactionConflict
+from bo_service.domain.fidelity import LEAST_WHOLE, FidelitySettings, Promotion
 from bo_service.domain.limits import MAX_TRIALS
 from bo_service.domain.study import Study, StudyState
 from bo_service.domain.trial import Lease, Measurement, Trial, TrialState
@@ -119,22 +121,39 @@ class StudyTransaction:
         self.study = replace(self.study, last_number=self.study.last_number + 1)
         return self.study.last_number
 
-    def start(self, trial: Trial, worker_id: str, can_resume: bool) -> Trial:
+    def start(self, trial: Trial, worker_id: str, can_resume: bool, until_step: int | None = None) -> Trial:
         """Hand a queued or paused trial to a worker, under a new lease.
 
         Args:
             trial: the trial.
             worker_id: who runs it.
             can_resume: whether that worker trains in parts, where the study has a fidelity.
+            until_step: how far the trial is trained then, where that was chosen.
         """
         duration = self.study.spec.execution.lease_duration
         lease = Lease(secrets.token_urlsafe(18), worker_id, self.at + duration, duration)
-        fidelity, until_step = self.study.spec.fidelity, None
-        if fidelity is not None and can_resume:
-            until_step = fidelity.next_stop(trial.latest_measurement.step if trial.latest_measurement else 0)
+        fidelity = self.study.spec.fidelity
+        if fidelity is None or not can_resume:
+            until_step = None
+        elif until_step is None:
+            until_step = self._until_step(fidelity, trial)
         started = self.save(trial.start(lease, self.at, until_step))
         self.records.save_lease(started.study_id, started.number, IssuedLease(lease.token, worker_id, started.attempt))
         return started
+
+    def _until_step(self, fidelity: FidelitySettings, trial: Trial) -> int:
+        """Return how far a trial is trained where no forecast says it."""
+        if fidelity.promotion is Promotion.NONE:
+            return fidelity.max_step
+        if fidelity.promotion is Promotion.FORECAST and trial.pause is None:
+            counts = self.records.count_trials(self.study.study_id)  # the first are trained to their end
+            if sum(counts.get(state, 0) for state in (TrialState.SUCCEEDED, TrialState.RUNNING)) < LEAST_WHOLE:
+                return fidelity.max_step
+        return fidelity.next_stop(trial.latest_measurement.step if trial.latest_measurement else 0)
+
+    def note_longer_curve(self) -> None:
+        """Note that the optimizer is given more of a running trial's curve than before."""
+        self._affects_surrogate = True
 
     def add_measurements(self, trial: Trial, measurements: list[Measurement]) -> None:
         """Add to a trial's learning curve."""
@@ -164,7 +183,8 @@ class StudyTransaction:
             return
         self.flush()
         changed = [TrialSummary.of(trial) for trial in self._saved.values()]
-        delta = StudyDelta(self._opened, self.study, changed, self._deleted, self._affects_surrogate)
+        curves = {} if self.study.spec.fidelity is None else read_curves(self.records, self.study, changed)
+        delta = StudyDelta(self._opened, self.study, changed, self._deleted, self._affects_surrogate, curves)
         self.records.on_commit(self._session.apply(delta))
 
     def _count_up(self, **changes: Any) -> Study:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from bo_service.application.context import StudyTransaction
 from bo_service.application.early_stopping import in_words, not_finite, request_stop
 from bo_service.application.promotion import values_at_rung
-from bo_service.domain.fidelity import best_third
+from bo_service.domain.fidelity import FidelitySettings, Promotion, best_third
 from bo_service.domain.study import Metric
 from bo_service.domain.trial import Measurement, Pause, Prediction, Trial, TrialState
 from bo_service.optimizer.early_stopping.curves import Curve
@@ -27,9 +27,15 @@ def apply_fidelity(transaction: StudyTransaction, trial: Trial, received: Sequen
     if wild:
         return request_stop(transaction, trial, wild)
     step = trial.latest_measurement.step if trial.latest_measurement else 0
+    if fidelity.promotion is Promotion.FORECAST and fidelity.last_stop(step) == step:
+        transaction.note_longer_curve()
     if trial.until_step is None or step < trial.until_step or trial.is_pause_requested:
         return trial
     rung = fidelity.last_rung(step)
+    if fidelity.promotion is Promotion.FORECAST and rung is not None and step < fidelity.max_step:
+        if not any(metric.name in m.metrics for m in received):
+            return trial  # the rung's value comes with another report
+        return trial.request_pause(_wait_for_forecast(transaction, trial, fidelity, rung))
     if step >= fidelity.max_step or rung is None:
         return trial.run_until(fidelity.max_step)
     summaries = transaction.snapshot.summaries
@@ -40,6 +46,15 @@ def apply_fidelity(transaction: StudyTransaction, trial: Trial, received: Sequen
     if trial.number in best:
         return trial.run_until(fidelity.next_stop(step))
     return trial.request_pause(_pause(transaction, trial, values, rung, len(best)))
+
+
+def _wait_for_forecast(transaction: StudyTransaction, trial: Trial, fidelity: FidelitySettings, rung: int) -> Pause:
+    reason = (
+        f"Forecast: at {fidelity.step_name} {rung} the trial waits until it promises the most improvement for each "
+        f"{fidelity.step_name} that is trained."
+    )
+    expected = _forecast(transaction, trial, {}, transaction.study.spec.objective, fidelity.max_step)
+    return Pause(reason, transaction.at, rung, trial.attempt, expected, fidelity.max_step)
 
 
 def _pause(transaction: StudyTransaction, trial: Trial, values: Mapping[int, float], rung: int, places: int) -> Pause:

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from bo_service.application.ports import TrialSummary
 from bo_service.domain.constraints import Configuration
+from bo_service.domain.fidelity import Promotion
 from bo_service.domain.study import Metric, Study, StudySpec
 from bo_service.domain.trial import TrialState, is_short
-from bo_service.optimizer.inputs import Observation, OptimizerInput, Source
+from bo_service.optimizer.inputs import LearningCurve, Observation, OptimizerInput, Source, TrainingInParts
 
 V = TypeVar("V")
 
@@ -86,6 +87,8 @@ class OptimizerBasis:
     failed: Mapping[int, Configuration]
     """Configurations of trials that failed at every attempt, by number."""
     sources: tuple[Source, ...] = ()
+    curves: Mapping[int, LearningCurve] = field(default_factory=dict)
+    """Learning curves by number, where they decide which trials go on."""
     version: int = field(init=False, compare=False, default_factory=lambda: next(_versions))
     """Unique to this basis within the process."""
 
@@ -103,7 +106,12 @@ class OptimizerBasis:
         )
 
     def after(
-        self, study: Study, before: Mapping[int, TrialSummary], now: Mapping[int, TrialSummary], touched: Sequence[int]
+        self,
+        study: Study,
+        before: Mapping[int, TrialSummary],
+        now: Mapping[int, TrialSummary],
+        touched: Sequence[int],
+        curves: Mapping[int, LearningCurve],
     ) -> "OptimizerBasis":
         """Return the basis after a change of the study; itself where the optimizer is given the same.
 
@@ -112,20 +120,28 @@ class OptimizerBasis:
             before: all trials by number, as they were.
             now: all trials by number, as they are.
             touched: numbers of the trials that were added, changed or deleted.
+            curves: learning curves of those, as they are.
         """
         if study.spec != self.spec:
-            return OptimizerBasis.of(study, list(now.values()), self.sources)
+            return OptimizerBasis.of(study, list(now.values()), self.sources).with_curves(
+                replaced(self.curves, touched, curves)
+            )
         heard = [number for number in touched if _differs(before.get(number), now.get(number))]
         there = [now[number] for number in touched if number in now]
         return self._unless_equal(
             past=self.past.with_changes(now, heard, self.spec) if heard else self.past,
             discarded=replaced(self.discarded, touched, _spent(there)),
             failed=replaced(self.failed, touched, _failed(there)),
+            curves=replaced(self.curves, touched, curves),
         )
 
     def with_sources(self, sources: tuple[Source, ...]) -> "OptimizerBasis":
         """Return the basis with other earlier studies; itself where they say the same."""
         return self._unless_equal(sources=sources)
+
+    def with_curves(self, curves: Mapping[int, LearningCurve]) -> "OptimizerBasis":
+        """Return the basis with these learning curves."""
+        return self._unless_equal(curves=curves)
 
     def inputs(self, pending: Iterable[Configuration]) -> OptimizerInput:
         """Return the optimizer's input."""
@@ -139,8 +155,16 @@ class OptimizerBasis:
             self.sources,
             _in_order(self.discarded),
             _in_order(self.failed),
+            training=None if self.spec.fidelity is None else self._training,
             study=self.study_id,
         )
+
+    @property
+    def _training(self) -> TrainingInParts | None:
+        fidelity = self.spec.fidelity
+        if fidelity is None or fidelity.promotion is not Promotion.FORECAST:
+            return None
+        return TrainingInParts(fidelity, tuple(self.curves[number] for number in sorted(self.curves)))
 
     def _unless_equal(self, **changes: Any) -> "OptimizerBasis":
         changed = replace(self, **changes)

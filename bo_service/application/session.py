@@ -221,15 +221,15 @@ class StudySession:
         return self._surrogate_turn.waiting
 
     @contextmanager
-    def suggest(self, count: int, deadline: float) -> Iterator[Candidates]:
+    def suggest(self, count: int, deadline: float, can_resume: bool = True) -> Iterator[Candidates]:
         """Yield candidates for the trials that the queue lacks, and take back those that the block hasn't used.
 
-        One call at a time asks the surrogate, or finds its suggestions ready. A call that gets no turn or no answer
-        until the deadline gets quasi-random points.
+        One call at a time asks the surrogate. One without a turn or an answer in time gets quasi-random points.
 
         Args:
             count: how many trials are wanted, those in the queue included.
             deadline: on the monotonic clock.
+            can_resume: whether a candidate may be a paused trial that goes on.
 
         Raises:
             NotFound: no such study.
@@ -242,6 +242,7 @@ class StudySession:
         with turn as may_ask:
             if not snapshot.study.spec.suggestion.algorithm.is_blind:
                 snapshot = self.read()  # again: the call before has added trials
+            snapshot = snapshot if can_resume or not snapshot.basis.curves else snapshot.without_paused()
             is_final = time.monotonic() >= deadline
             candidates = self._candidates(snapshot, count, deadline if may_ask else None, is_final)
             try:
@@ -261,10 +262,9 @@ class StudySession:
 
     def _noted(self, points: Sequence[Suggestion], inputs: OptimizerInput) -> list[Suggestion]:
         """Return points with a note where a computation should have chosen them, and was too late."""
-        own = inputs.settings.custom_algorithm
-        note = TIMEOUT_NOTE.format(f"algorithm {own!r}" if own else "surrogate")
-        is_late = [inputs.needs_surrogate(i + 1) for i in range(len(points))]
-        return [replace(p, summary=note + p.summary) if late else p for p, late in zip(points, is_late, strict=True)]
+        note = TIMEOUT_NOTE.format(f"algorithm {own!r}" if (own := inputs.settings.custom_algorithm) else "surrogate")
+        is_late = inputs.needs_surrogate
+        return [replace(p, summary=note + p.summary) if is_late(i) else p for i, p in enumerate(points, start=1)]
 
     def prefetch(self) -> None:
         """Compute what is likely to be requested next, unless it is ready."""

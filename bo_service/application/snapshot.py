@@ -2,16 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from bo_service.application.learning_curves import read_curves
 from bo_service.application.observations import OptimizerBasis, has_forecast, replaced
 from bo_service.application.ports import TrialSummary, UnitOfWork
 from bo_service.domain.constraints import Configuration
 from bo_service.domain.limits import MAX_TRIALS
 from bo_service.domain.study import Study
 from bo_service.domain.trial import TrialState
-from bo_service.optimizer.inputs import OptimizerInput
+from bo_service.optimizer.inputs import LearningCurve, OptimizerInput
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,15 @@ class StudySnapshot:
         trials = records.summarize_trials(study.study_id)
         summaries = {trial.number: trial for trial in trials}
         counts = Counter(trial.state for trial in trials)
-        return cls(study, summaries, counts, _waiting(trials), _pending(trials), OptimizerBasis.of(study, trials))
+        basis = OptimizerBasis.of(study, trials).with_curves(read_curves(records, study, trials))
+        return cls(study, summaries, counts, _waiting(trials), _pending(trials), basis)
+
+    def without_paused(self) -> "StudySnapshot":
+        """Return the same for a worker that can't resume: without paused trials to choose from."""
+        if not any(curve.is_paused for curve in self.basis.curves.values()):
+            return self
+        curves = {number: replace(curve, is_paused=False) for number, curve in self.basis.curves.items()}
+        return replace(self, basis=self.basis.with_curves(curves))
 
     def after(self, change: "StudyDelta") -> "StudySnapshot":
         """Return the snapshot after a change of just this study."""
@@ -52,7 +61,7 @@ class StudySnapshot:
             counts=self._counted(touched, changed),
             queued_numbers=self.queued_numbers.difference(touched) | _waiting(changed),
             pending=_in_order(self.pending, touched, _pending(changed)),
-            basis=self.basis.after(change.after, self.summaries, summaries, touched),
+            basis=self.basis.after(change.after, self.summaries, summaries, touched, change.curves),
         )
 
     def _counted(self, touched: Sequence[int], changed: Sequence[TrialSummary]) -> Mapping[TrialState, int]:
@@ -99,13 +108,15 @@ class StudyDelta:
     deleted: Sequence[int]
     affects_surrogate: bool = True
     """Whether the optimizer's input may differ, beyond trials that were started."""
+    curves: Mapping[int, LearningCurve] = field(default_factory=dict)
+    """Learning curves of those that were changed; see `read_curves`."""
 
     @classmethod
     def since(cls, before: Study, records: UnitOfWork, study: Study) -> "StudyDelta":
         """Return all that was done to a study since it was as `before`."""
         changed = records.summarize_trials(study.study_id, before.revision)
         deleted = records.deleted_trials(study.study_id, before.revision, study.revision)
-        return cls(before, study, changed, list(deleted))
+        return cls(before, study, changed, list(deleted), curves=read_curves(records, study, changed))
 
 
 def is_same_incarnation(before: Study, study: Study) -> bool:

@@ -14,6 +14,7 @@ from bo_service.application.context import (
     earlier_answer,
     retry_on_conflict,
 )
+from bo_service.application.early_stopping import in_words
 from bo_service.application.ports import RequestKey
 from bo_service.application.prefetch import Candidates
 from bo_service.application.promotion import promotable, waiting_for_resume
@@ -21,6 +22,7 @@ from bo_service.application.session import StudySession
 from bo_service.application.trials import check_size
 from bo_service.application.views import Shortfall, SuggestResult
 from bo_service.domain.errors import DeadlinePassed, NoConfigurationFound, ObjectiveMismatch
+from bo_service.domain.fidelity import Promotion
 from bo_service.domain.objective import ObjectiveSpec, differences
 from bo_service.domain.search_space import SearchSpace
 from bo_service.domain.study import Metric, Study, StudyState
@@ -28,6 +30,8 @@ from bo_service.domain.trial import Explanation, Prediction, Trial, TrialState
 from bo_service.optimizer.initial_design import is_exhausted
 from bo_service.optimizer.inputs import NormalPrediction, Suggestion
 
+CONTINUES = "Continues"
+"""Begins the sentence that says why a paused trial goes on."""
 RETRY_DELAY = timedelta(seconds=2)
 NAMED, MOST_NAMED = 3, 120
 """Constraints that a message names, and characters of each."""
@@ -79,7 +83,7 @@ def suggest_trials(app: AppContext, request: SuggestRequest, key: RequestKey | N
                 break
         # 2. Choose configurations for the trials that the queue lacks: those ready, those being computed, or computed
         #    now by the surrogate; quasi-random points before there is one, and where it takes too long.
-        with session.suggest(request.count, deadline) as candidates:
+        with session.suggest(request.count, deadline, request.can_resume) as candidates:
             # 3. In one transaction, start trials from the queue and new trials of the candidates.
             hand_out = partial(_hand_out, session, request, candidates)
             result = change_idempotently(app, request.study_id, key, SuggestResult, hand_out)
@@ -96,6 +100,11 @@ def _hand_out(
     # 1. Check the candidates against the study as it is now, and the worker's objective against the study's.
     if candidates.is_outdated(transaction.study):
         return None
+    if transaction.study.spec.fidelity is not None:
+        valid = _still_valid(transaction, candidates.suggestions)
+        if len(valid) < len(candidates.suggestions) and not candidates.is_final:
+            return None
+        candidates.suggestions = valid
     _check_objective(transaction.study, request.objective)
     # 2. Hand out nothing while the study is paused or completed.
     if transaction.study.state in CLOSED:
@@ -109,10 +118,12 @@ def _hand_out(
     is_idle = not numbers and not suggestions and not transaction.snapshot.counts.get(TrialState.RUNNING)
     if is_idle and request.can_resume:
         numbers = transaction.last_promotable()[:1]
-    trials = [transaction.records.get_trial(request.study_id, number) for number in numbers]
-    trials += [_new_trial(transaction, suggestion) for suggestion in suggestions]
     # 4. Start them, unless the caller has gone, who would never know of them.
-    started = tuple(transaction.start(trial, request.worker_id, request.can_resume) for trial in trials)
+    get, holder = transaction.records.get_trial, (request.worker_id, request.can_resume)
+    started = (
+        *(transaction.start(get(request.study_id, number), *holder) for number in numbers),
+        *(transaction.start(_trial_of(transaction, s), *holder, s.until_step) for s in suggestions),
+    )
     if started and not request.is_awaited():
         raise DeadlinePassed("the caller has gone or its deadline has passed; no trial was handed out: ask again")
     # 5. Say why there are fewer than asked for.
@@ -128,8 +139,23 @@ def _waiting_trials(transaction: StudyTransaction, request: SuggestRequest) -> l
     queued = sorted(snapshot.queued_numbers)
     if not request.can_resume:
         return [number for number in queued if snapshot.summaries[number].pause is None][: request.count]
-    paused = promotable(transaction.records, transaction.study, snapshot.summaries)
-    return [*queued, *paused][: request.count]
+    return [*queued, *_by_rank(transaction)][: request.count]
+
+
+def _by_rank(transaction: StudyTransaction) -> list[int]:
+    """Return the numbers of the paused trials that go on by rank; forecasts choose as long as there may be new ones."""
+    fidelity = transaction.study.spec.fidelity
+    is_forecast = fidelity is not None and fidelity.promotion is Promotion.FORECAST
+    if is_forecast and transaction.remaining_capacity() > 0:
+        return []
+    return promotable(transaction.records, transaction.study, transaction.snapshot.summaries)
+
+
+def _still_valid(transaction: StudyTransaction, suggestions: Sequence[Suggestion]) -> list[Suggestion]:
+    """Return the suggestions without paused trials that were handed out, stopped or deleted meanwhile."""
+    trials = transaction.snapshot.summaries
+    paused = {number for number, trial in trials.items() if trial.state is TrialState.PAUSED}
+    return [s for s in suggestions if s.continues is None or s.continues.number in paused]
 
 
 def _check_objective(study: Study, given: ObjectiveSpec | None) -> None:
@@ -161,7 +187,7 @@ def _suggestions(
     if is_fitting:
         added = range(candidates.snapshot.study.last_number + 1, snapshot.study.last_number + 1)
         taken = [snapshot.summaries[number].parameters for number in added if number in snapshot.summaries]
-        kept = [s for s in candidates.suggestions if s.configuration not in taken][:count]
+        kept = [s for s in candidates.suggestions if s.continues or s.configuration not in taken][:count]
     if len(kept) == count:
         return kept
     pending = (*snapshot.inputs.pending, *(suggestion.configuration for suggestion in kept))
@@ -169,8 +195,14 @@ def _suggestions(
     return kept + session.quasi_random(inputs, count - len(kept), is_late=not (is_fitting and candidates.by_surrogate))
 
 
-def _new_trial(transaction: StudyTransaction, suggestion: Suggestion) -> Trial:
+def _trial_of(transaction: StudyTransaction, suggestion: Suggestion) -> Trial:
+    """Return the paused trial that goes on, with why in its explanation, or a new one."""
     study = transaction.study
+    if suggestion.continues is not None:
+        trial = transaction.records.get_trial(study.study_id, suggestion.continues.number)
+        before = "" if trial.explanation is None else trial.explanation.summary.split(CONTINUES)[0].rstrip()
+        told = explanation_of(suggestion, study.spec.modelled_metrics)
+        return replace(trial, explanation=replace(told, summary=f"{before} {_continues(study, suggestion)}".strip()))
     return Trial(
         study.study_id,
         transaction.next_number(),
@@ -178,6 +210,19 @@ def _new_trial(transaction: StudyTransaction, suggestion: Suggestion) -> Trial:
         transaction.at,
         suggestion.origin,
         explanation=explanation_of(suggestion, study.spec.modelled_metrics),
+    )
+
+
+def _continues(study: Study, suggestion: Suggestion) -> str:
+    """Return in a sentence which trial goes on, how far, and what is expected of it."""
+    going, fidelity, say = suggestion.continues, study.spec.fidelity, in_words(study.spec.objective)
+    assert going is not None
+    assert fidelity is not None
+    (expected,) = suggestion.expected
+    until = suggestion.until_step or fidelity.max_step
+    return (
+        f"{CONTINUES} trial {going.number} from {fidelity.step_name} {going.step} to {until}: expected "
+        f"{say(expected.mean)} ± {expected.std:.2g}, best {say(going.best)}."
     )
 
 

@@ -1,5 +1,6 @@
 """Settings of training in parts: the steps at which trials pause, and which of them go on."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -11,11 +12,19 @@ from bo_service.domain.search_space import NAME
 REDUCTION_FACTOR = 3
 """Of so many trials one goes on at each rung, and each rung is so many times as far as the one before."""
 
+LEAST_WHOLE = 4
+"""Trials that are trained to their end before forecasts choose."""
+
 
 class Promotion(Enum):
     """A rule that decides which paused trials go on."""
 
     ASHA = "asha"
+    """By rank: those of the best third at a rung."""
+    FORECAST = "forecast"
+    """By forecast of the final value: whatever promises the most improvement for each step left, new or paused."""
+    NONE = "none"
+    """Trials do not pause."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,16 @@ class FidelitySettings:
         while steps[-1] * REDUCTION_FACTOR < self.max_step:
             steps.append(steps[-1] * REDUCTION_FACTOR)
         return tuple(steps)
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """The rungs, and one step between each two of them: where the curve of a running trial is looked at."""
+        between = (round(rung * math.sqrt(REDUCTION_FACTOR)) for rung in self.rungs)
+        return tuple(sorted({step for step in (*self.rungs, *between) if step < self.max_step}))
+
+    def last_stop(self, step: int) -> int | None:
+        """Return the largest stop that a trial has reached with a step; None below the first."""
+        return max((stop for stop in self.stops if stop <= step), default=None)
 
     def last_rung(self, step: int) -> int | None:
         """Return the largest rung that a trial has reached with a step; None below the first."""

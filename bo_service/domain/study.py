@@ -8,7 +8,7 @@ from enum import Enum
 
 from bo_service.domain.early_stopping import StoppingRule, StoppingSettings
 from bo_service.domain.errors import InvalidArgument, Violation
-from bo_service.domain.fidelity import FidelitySettings
+from bo_service.domain.fidelity import FidelitySettings, Promotion
 from bo_service.domain.grid import DEFAULT_POINTS, grid_size
 from bo_service.domain.limits import (
     MAX_ATTEMPTS,
@@ -261,6 +261,11 @@ class StudySpec:
             count = len(self.modelled_metrics)
             what = f"needs one objective without constraint metrics; the study has {count} metrics of these roles"
             yield Violation("fidelity", f"{what}: give the others METRIC_ROLE_INFORMATION, or leave fidelity out")
+        algorithm = self.suggestion.algorithm
+        if self.fidelity.promotion is Promotion.FORECAST and algorithm is not Algorithm.GAUSSIAN_PROCESS:
+            what = f"is PROMOTION_FORECAST, which the algorithm {algorithm.name} has no forecasts for"
+            fix = "choose ALGORITHM_GAUSSIAN_PROCESS or PROMOTION_ASHA"
+            yield Violation("fidelity.promotion", f"{what}: {fix}")
         if self.stopping.rule is not StoppingRule.NONE:
             rule = self.stopping.rule.name
             what = f"is {rule}, and the study has a fidelity, whose trials pause instead of being stopped"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bo_service.domain.constraints import Configuration
+from bo_service.domain.fidelity import FidelitySettings
 from bo_service.domain.search_space import SearchSpace
 from bo_service.domain.study import Algorithm, SuggestionSettings
 from bo_service.domain.trial import Intent, Origin
@@ -45,6 +46,39 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class LearningCurve:
+    """What a trial has measured so far, where trials are trained in parts; larger is better."""
+
+    number: int
+    configuration: Configuration
+    steps: tuple[int, ...]
+    """Rising; at least one."""
+    values: tuple[float, ...]
+    """Finite, as many."""
+    is_paused: bool = False
+    """Whether the trial waits to go on."""
+    is_running: bool = False
+    """Whether a worker has it, or it waits in the queue."""
+    is_ranked: bool = True
+    """Whether it counts where trials are ranked."""
+
+    def value_at(self, step: int) -> float | None:
+        """Return the last value at or before a step; None where the trial has not come so far."""
+        if self.steps[-1] < step:
+            return None
+        return next((v for s, v in zip(reversed(self.steps), reversed(self.values), strict=True) if s <= step), None)
+
+
+@dataclass(frozen=True)
+class TrainingInParts:
+    """The learning curves of a study whose trials pause, and go on where their forecast says so."""
+
+    fidelity: FidelitySettings
+    curves: tuple[LearningCurve, ...]
+    """In the order of their trials."""
+
+
+@dataclass(frozen=True)
 class Source:
     """What an earlier study knows of one objective, in this study's space."""
 
@@ -72,6 +106,8 @@ class OptimizerInput:
     failed: tuple[Configuration, ...] = ()
     """Configurations that failed at every attempt, though nobody blamed the parameters. They are not suggested again,
     and configurations near them count as a little less likely to run."""
+    training: TrainingInParts | None = None
+    """The learning curves, where they decide which trials go on."""
     study: str = field(default="", compare=False)
     """Whose evidence it is: by this, what was learned of it before is found again."""
     hyperparameters: HyperparametersByDigest = field(default_factory=dict, compare=False)
@@ -129,6 +165,17 @@ class NormalPrediction:
 
 
 @dataclass(frozen=True)
+class Continuation:
+    """A paused trial that goes on."""
+
+    number: int
+    step: int
+    """How far it is."""
+    best: float
+    """The best final value so far, without noise; larger is better."""
+
+
+@dataclass(frozen=True)
 class Suggestion:
     """A configuration worth trying, and why."""
 
@@ -146,6 +193,10 @@ class Suggestion:
     """Number of the nearest past trial."""
     nearest_distance: float | None = None
     """Distance to it in the unit cube over the cube's diagonal, in [0, 1]."""
+    continues: Continuation | None = None
+    """The paused trial that goes on; None for a new one."""
+    until_step: int | None = None
+    """How far to train, where a forecast says it."""
     fault: str = ""
     """Why a custom algorithm did not choose it, if it should have."""
 

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bo_service.application import studies, suggest_trials, trial_lifecycle, trials
+from bo_service.domain.fidelity import FidelitySettings, Promotion
 from bo_service.domain.parameter_types import CategoricalDomain, FloatDomain, Scale
 from bo_service.domain.search_space import Parameter, SearchSpace
 from bo_service.domain.study import (
@@ -83,6 +84,16 @@ def create_anew(app, clock, going_on) -> None:
         trials.create_trial(app, "s", new, None)
 
 
+def create_anew_in_parts(app, clock, going_on) -> None:
+    studies.delete_study(app, "s", None)
+    clock.turn(1)
+    spec = StudySpec(SPACE, METRICS[:1], fidelity=FidelitySettings(9, promotion=Promotion.FORECAST))
+    studies.create_study(app, studies.NewStudy("s", spec, "", {}), None)
+    for i in range(4):
+        parameters = {"lr": 0.01 * (i + 1), "norm": "batch"}
+        trials.create_trial(app, "s", trials.NewTrial(parameters, {}, final_measurement=Measurement({"loss": i})), None)
+
+
 def stop_without_result(app, clock, going_on) -> None:
     trials.stop_trial(app, "s", going_on.number, "", None)
     fail(app, going_on)
@@ -99,6 +110,7 @@ CHANGES: dict[str, Callable] = {
     "seed": lambda app, *_: revise(app, seed=5),
     "observations": lambda app, *_: record(app, "s", 0.5, 0.5),
     "sources": lambda app, *_: record(app, "source", 0.5, 0.5),
+    "training": create_anew_in_parts,
     "discarded": stop_without_result,
     "failed": fail_twice,
 }

@@ -1,5 +1,6 @@
 """Training in parts over real processes: workers and the server are killed, and no epoch is trained twice."""
 
+import math
 import os
 import signal
 import subprocess
@@ -185,3 +186,34 @@ def test_no_epoch_is_trained_twice_though_workers_and_the_server_are_killed(
     }
     assert set(states.values()) == {bo_client.TrialState.SUCCEEDED, bo_client.TrialState.PAUSED}
     assert best.number == min(trials, key=lambda t: t.parameters["x"]).number
+
+
+def test_a_forecast_continues_a_slow_starter_that_ranking_would_drop(server_process) -> None:
+    """Curves cross: where x is small, the loss falls slowly and ends lowest."""
+    server_process.await_optimizer()
+    last, at_first, behind = 9, {}, []
+    space = bo_client.SearchSpace([bo_client.FloatParameter(name, 0.0, 1.0) for name in "xyz"])
+
+    def objective(parameters, trial):
+        epoch, (x, y, z) = int(trial.checkpoint_uri or 0), (parameters[name] for name in "xyz")
+        if epoch:
+            rank = sorted(at_first.values()).index(at_first[trial.number])
+            behind.extend([trial.number] if rank >= len(at_first) // 3 else [])
+        while epoch < last:
+            epoch += 1
+            loss = 0.2 + 0.4 * x + 2.0 * (y - 0.3) ** 2 + 2.0 * (z - 0.6) ** 2
+            loss += 2.0 * (1.0 - x) * (math.exp(-4 * epoch / last) - math.exp(-4))
+            at_first.setdefault(trial.number, loss)
+            trial.report(loss, epoch, checkpoint_uri=str(epoch))
+        return loss
+
+    with bo_client.connect(server_process.address) as client:
+        fidelity = {"metric": "epoch", "max": last, "promotion": "forecast"}
+        study = client.create_study("crossing", space, "loss", goal="minimize", fidelity=fidelity, seed=1)
+        study.optimize(objective, n_trials=20, can_resume=True)
+        trials = list(study.trials(full=True))
+    assert study.info().settings["fidelity"]["promotion"] == "forecast"
+    assert behind
+    slow = next(t for t in trials if t.number == behind[0])
+    assert f"Continues trial {slow.number} from epoch" in slow.explanation.summary
+    assert len(slow.attempts) > 1

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bo_service.optimizer.acquisition.cost import CostPenalty, cost_penalty
 from bo_service.optimizer.acquisition.feasibility import LogProbabilityOfFeasibility, feasibility, with_failures
+from bo_service.optimizer.curves.model import CurveModel
 from bo_service.optimizer.encoding.encoded_data import EncodedData
 from bo_service.optimizer.gp.base import Surrogate
 from bo_service.optimizer.gp.metric_model import MetricModel
@@ -36,6 +37,8 @@ class FittedModels:
     """That a configuration runs at all; None while none has failed."""
     cost_penalty: CostPenalty | None
     """Less what it costs, where that is wanted."""
+    curves: CurveModel | None = None
+    """What the objective rests on, where trials are trained in parts and enough of them are whole."""
 
     @classmethod
     def of(cls, encoded: EncodedData) -> "FittedModels":
@@ -43,12 +46,16 @@ class FittedModels:
         X, pending = encoded.encoding.features(encoded.past_rows), encoded.encoding.features(encoded.pending_rows)
         nothing = np.zeros(len(X))
         runs = feasibility(encoded, X)
-        fitted = (
+        curves = CurveModel.of(encoded)
+        fitted = [
             MetricModel.of(
                 encoded, X, values, nothing if k else encoded.noise_std, 1, k, sources=fit_sources(encoded, k)
             )
             for k, values in enumerate(encoded.objectives.T)
-        )
+            if curves is None
+        ]
+        if curves is not None:  # such a study has one objective
+            fitted = [curves.model]
         objectives = tuple(
             with_failures(encoded, model, values, runs).condition_on_mean(pending)
             for model, values in zip(fitted, encoded.objectives.T, strict=True)
@@ -59,7 +66,7 @@ class FittedModels:
             ).condition_on_mean(pending)
             for k, margins in enumerate(encoded.margins.T)
         )
-        return cls(encoded, encoded.evaluated.Z, objectives, limits, runs, cost_penalty(encoded, X))
+        return cls(encoded, encoded.evaluated.Z, objectives, limits, runs, cost_penalty(encoded, X), curves)
 
     def condition_on_mean(self, row: Array) -> "FittedModels":
         """Return the same once the row (p,), which `encoded` has taken in, is pending as well."""

@@ -7,6 +7,7 @@ import numpy as np
 from bo_service.optimizer.acquisition.fitted_models import FittedModels
 from bo_service.optimizer.acquisition.maximize import STARTS, Search, maximize_acquisition
 from bo_service.optimizer.acquisition.registry import build_acquisition
+from bo_service.optimizer.algorithms.continuation import pick, resumed
 from bo_service.optimizer.encoding.encoded_data import EncodedData
 from bo_service.optimizer.explain import explain
 from bo_service.optimizer.initial_design import without_surrogate
@@ -38,19 +39,26 @@ def _with_surrogate(encoded: EncodedData, count: int) -> list[Suggestion]:
     anchors = encoded.region.feasible_seeds(encoded.evaluated.Z, encoded.rng(2))
     best = encoded.best_rows()
     suggestions: list[Suggestion] = []
+    taken: set[int] = set()
     for i in range(count):
         starts = STARTS if i == 0 else FURTHER_STARTS
         search = Search(encoded.encoding, encoded.region, acquisition, anchors, encoded.rng(3, i), starts)
         row = maximize_acquisition(search, best, encoded.evaluated, listed)
-        reason = ""
-        if row is None:
-            repeats = find_repeats(encoded)
-            if not len(repeats.rows):
-                break
-            row, reason = _row_to_repeat(encoded, models, repeats), repeats.reason
+        reason, chosen = "", pick(models, acquisition, row, taken, len(suggestions))
+        if chosen is not None and chosen.curve is not None:
+            taken.add(chosen.curve.number)
+            (row,) = encoded.encoding.encode([chosen.curve.configuration])
+            suggestions.append(resumed(models, chosen.curve, chosen.until_step, row))
+        else:
+            if row is None:
+                repeats = find_repeats(encoded)
+                if not len(repeats.rows):
+                    break
+                row, reason = _row_to_repeat(encoded, models, repeats), repeats.reason
+            suggestion = explain(encoded, models, acquisition, row)
+            until_step = None if chosen is None else chosen.until_step
+            suggestions.append(replace(suggestion, summary=reason + suggestion.summary, until_step=until_step))
         encoded.evaluated.add(row)
-        suggestion = explain(encoded, models, acquisition, row)
-        suggestions.append(replace(suggestion, summary=reason + suggestion.summary))
         if len(suggestions) < count:
             models = models.condition_on_mean(row)
             acquisition = build_acquisition(models)

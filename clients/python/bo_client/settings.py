@@ -21,7 +21,7 @@ class Fidelity(TypedDict, total=False):
     """The last step of a whole trial."""
     min: int
     """The first step at which trials pause; by default 1."""
-    promotion: Literal["asha"]
+    promotion: Literal["asha", "forecast", "none"]
     """How it is decided which paused trials go on: the best third at each of min, 3·min, 9·min …"""
 
 

@@ -182,7 +182,7 @@ _SETTINGS = {
     "stopping_confidence": _NUMBER,
     "fidelity": _MAPPING,
 }
-_FIDELITY = {"metric": _TEXT, "max": _WHOLE.needed, "min": _WHOLE, "promotion": _choice("asha")}
+_FIDELITY = {"metric": _TEXT, "max": _WHOLE.needed, "min": _WHOLE, "promotion": _choice("asha", "forecast", "none")}
 
 _FILE = {"parameters": _MAPPING.needed, "metrics": _MAPPING.needed, "constraints": _LIST, "settings": _MAPPING}
 _NAMES = _Field("a list of parameters such as [lr, momentum]", _is_texts)

@@ -55,6 +55,8 @@ class Promotion(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PROMOTION_UNSPECIFIED: _ClassVar[Promotion]
     PROMOTION_ASHA: _ClassVar[Promotion]
+    PROMOTION_FORECAST: _ClassVar[Promotion]
+    PROMOTION_NONE: _ClassVar[Promotion]
 
 class StudyState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -88,6 +90,8 @@ STOPPING_RULE_SUCCESSIVE_HALVING: StoppingRule
 STOPPING_RULE_CURVE: StoppingRule
 PROMOTION_UNSPECIFIED: Promotion
 PROMOTION_ASHA: Promotion
+PROMOTION_FORECAST: Promotion
+PROMOTION_NONE: Promotion
 STUDY_STATE_UNSPECIFIED: StudyState
 STUDY_STATE_ACTIVE: StudyState
 STUDY_STATE_PAUSED: StudyState

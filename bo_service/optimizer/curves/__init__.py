@@ -1,0 +1,1 @@
+"""The surrogate of learning curves: one Gaussian process over configurations, steps and trials."""

@@ -1,0 +1,74 @@
+"""How well curves foretell final values: each whole trial's, from the first third of its curve and from all others.
+
+Curves of one study differ in how much they turn late, by more than a normal distribution has room for, so that the
+likelihood of all values finds too little of it. Therefore σ_c² and σ² are scaled by the factor of a grid under which
+the final values of whole trials are likeliest, with a prior, and so is what is left open of the trials that are paused.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, lapack
+
+from bo_service.optimizer.curves.data import CurveData
+from bo_service.optimizer.curves.kernel import CurveKernel
+from bo_service.optimizer.numerics.array import Array
+
+FIRST_PART = 0.34
+FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+PRIOR_MEAN, PRIOR_STD = float(np.log(8.0)), 0.3
+"""Of the logarithm of the factor."""
+_HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
+
+
+@dataclass(frozen=True)
+class ForecastQuality:
+    """What the whole trials say of the forecasts."""
+
+    factor: float
+    """By which σ_c² and σ² are to be scaled."""
+    gain: float
+    """By how much curves raise the mean log density of final values; 0 where no whole trial has a first part."""
+
+
+def widened(kernel: CurveKernel, factor: float) -> CurveKernel:
+    """Return the kernel with σ_c² and σ² scaled."""
+    changed = {name: factor * getattr(kernel, name) for name in ("curve_variance", "noise_variance")}
+    return CurveKernel(**(kernel.get_params() | changed))
+
+
+def calibrate(kernel: CurveKernel, data: CurveData) -> ForecastQuality:
+    """Return the factor under which final values are likeliest, and what curves tell of them then."""
+    rows, y = data.rows()
+    whole = np.flatnonzero(data.is_whole)
+    judged = [i for i in whole if ((rows[:, -1] == i) & (rows[:, -2] <= FIRST_PART)).any()]
+    if not judged:
+        return ForecastQuality(1.0, 0.0)
+    is_final = rows[:, -2] == 1.0
+
+    def densities(factor: float) -> Array:
+        K = widened(kernel, factor)(rows)
+        found = []
+        for i in judged:
+            is_own = rows[:, -1] == i
+            at = int(np.flatnonzero(is_own & is_final)[0])
+            with_curves = ~is_own | (rows[:, -2] <= FIRST_PART)
+            found.append((_density(K, y, at, with_curves), _density(K, y, at, is_final & ~is_own)))
+        return np.array(found)
+
+    every = [densities(factor) for factor in FACTORS]
+    prior = -0.5 * ((np.log(FACTORS) - PRIOR_MEAN) / PRIOR_STD) ** 2
+    best = int(np.argmax(np.array([each[:, 0].sum() for each in every]) + prior))
+    alone = max(float(each[:, 1].mean()) for each in every)
+    return ForecastQuality(FACTORS[best], float(every[best][:, 0].mean()) - alone)
+
+
+def _density(K: Array, y: Array, at: int, given: NDArray[np.bool_]) -> float:
+    """Return log p(y_at | y of the rows in the mask)."""
+    mean, variance = 0.0, float(K[at, at])
+    if given.any():
+        L, _ = lapack.dpotrf(K[np.ix_(given, given)], lower=1)
+        solved = cho_solve((L, True), K[given, at])
+        mean, variance = float(solved @ y[given]), max(variance - float(solved @ K[given, at]), 1e-12)
+    return -0.5 * (float(y[at]) - mean) ** 2 / variance - 0.5 * float(np.log(variance)) - _HALF_LOG_2PI
