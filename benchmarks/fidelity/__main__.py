@@ -53,7 +53,12 @@ def list_methods() -> None:
 @click.option("--tables", default="all", show_default=True, help="Names with commas, or all whole ones of the half.")
 @click.option("--seeds", default="0-9", show_default=True)
 @click.option("--budget", type=click.IntRange(min=1), default=LAST, show_default=True, help="Epochs, in whole trials.")
-@click.option("--workers", default="1,8", show_default=True, help="Trials trained at once; numbers with commas.")
+@click.option(
+    "--workers",
+    default=",".join(map(str, summary.WORKERS)),
+    show_default=True,
+    help="Trials trained at once; numbers with commas.",
+)
 @validation_option
 @results_option
 def run(

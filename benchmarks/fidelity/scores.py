@@ -127,6 +127,11 @@ class Comparer:
         self._methods = {m: studies for m, studies in chosen.items() if set(studies) & set(chosen.get(base, {}))}
         self._base, self._scales, self._score = base, scales, score
 
+    @property
+    def has_base(self) -> bool:
+        """Whether there is a study of the base; without one nothing is compared."""
+        return self._base in self._methods
+
     def compare(self) -> list[Comparison]:
         """Return a comparison for each method with a study that the base has too, the best at the last moment first."""
         ranks = self._mean_ranks()

@@ -9,6 +9,8 @@ from benchmarks.fidelity.results import Study
 from benchmarks.fidelity.scores import FIRST, LAST, MOMENTS, Comparer, Comparison, Ratio, Scale, Score, Studies
 from benchmarks.tabular.scores import ENOUGH_SEEDS, FLOOR, geometric
 
+WORKERS = (1, 8)
+"""Trials trained at once, as planned."""
 HEAD = (
     "| method | studies | tables | least seeds a table | "
     + " | ".join(f"at {moment}" for moment in MOMENTS)
@@ -48,16 +50,16 @@ def markdown(studies: Sequence[Study], scales: Mapping[str, Scale], base: str, h
         methods = latest(studies, list(scales), workers)
         for kind, group in groups.items():
             for score in Score:
-                lines = Comparer(methods, base, group, score).compare() if group else []
-                title = f"{workers} worker{'s' if workers > 1 else ''}, {len(group)} {kind} tables, {score.value}"
-                parts += [f"## {title}\n", _table(lines, base)] if lines else []
-        parts += [f"## {workers} worker{'s' if workers > 1 else ''}, by table, at {LAST}\n"]
+                comparer = Comparer(methods, base, group, score)
+                title = f"{_workers(workers).capitalize()}, {len(group)} {kind} tables, {score.value}"
+                parts += [f"## {title}\n", _table(comparer, base)] if group and comparer.has_base else []
+        parts += [f"## {_workers(workers).capitalize()}, by table, at {LAST}\n"]
         parts += [_by_table(methods, scales, score) for score in Score]
     return "\n".join(parts)
 
 
 def _introduction(studies: Sequence[Study], tables: Sequence[str], base: str) -> str:
-    counts = sorted({study.key.workers for study in studies})
+    counts = sorted({*WORKERS, *(study.key.workers for study in studies)})
     found = {workers: latest(studies, tables, workers) for workers in counts}
     kept = sum(len(of) for methods in found.values() for of in methods.values())
     versions = sorted({f"{m} {s.key.version}" for of in found.values() for m, o in of.items() for s in o.values()})
@@ -65,16 +67,17 @@ def _introduction(studies: Sequence[Study], tables: Sequence[str], base: str) ->
         f"Regret at equal epochs: those of {', '.join(map(str, MOMENTS))} whole trials; the two columns of seconds "
         f"are at the recorded seconds of {FIRST} and {LAST} whole trials. Regret 1 is the median best of ten random "
         f"configurations, 0 the best of the table; it is at least {FLOOR}, and at most that of the median "
-        f"configuration. A ratio is a method's regret divided by that of `{base}`, which stops no trial, on the "
-        "studies that both have: below 1 the method is better. Its 95 % interval is a bootstrap over tables and seeds.",
-        f"**Preliminary.** A comparison with fewer than {ENOUGH_SEEDS} paired seeds on any table supports no claim; "
-        "validation has not been run."
+        f"configuration. A ratio is a method's regret divided by that of `{base}` on the studies that both have: below "
+        "1 the method is better. Its 95 % interval is a bootstrap over tables and seeds. Where methods have different "
+        "studies, ratios can be compared and regrets cannot. [The plan](../fidelity/plan.md) says more, and which "
+        "peers are missing.",
+        f"**Preliminary.** A comparison with fewer than {ENOUGH_SEEDS} paired seeds on any table supports no claim."
         if _is_preliminary(found, tables)
         else "",
         f"Versions: {'; '.join(versions) or 'none'}."
         + (f" Studies of earlier versions, left out: {len(studies) - kept}." if len(studies) > kept else ""),
         *(f"Studies with {_workers(workers)}: {_counts(found[workers])}." for workers in counts),
-        f"Without any study: {', '.join(_missing(found)) or 'none'}.",
+        f"Methods without any study: {', '.join(_missing(found)) or 'none'}.",
     ]
     return "\n\n".join(filter(None, lines)) + "\n"
 
@@ -84,7 +87,7 @@ def _workers(count: int) -> str:
 
 
 def _counts(methods: Mapping[str, Studies]) -> str:
-    return ", ".join(f"{name} {len(methods[name])}" for name in METHODS if name in methods)
+    return ", ".join(f"{name} {len(methods[name])}" for name in METHODS if name in methods) or "none"
 
 
 def _missing(found: Mapping[int, Mapping[str, Studies]]) -> list[str]:
@@ -102,9 +105,12 @@ def _is_preliminary(found: Mapping[int, Mapping[str, Studies]], tables: Sequence
     return min(seeds, default=0) < ENOUGH_SEEDS
 
 
-def _table(lines: Sequence[Comparison], base: str) -> str:
+def _table(comparer: Comparer, base: str) -> str:
     rule = "|---" * HEAD.count(" | ") + "|---|"
-    return "\n".join([HEAD, rule, *(_row(line, base) for line in lines)]) + "\n"
+    rows = [_row(line, base) for line in comparer.compare()]
+    return (
+        "\n".join([HEAD, rule, *rows, "", f"Ranks are on the {len(comparer.common())} studies that all have."]) + "\n"
+    )
 
 
 def _row(line: Comparison, base: str) -> str:

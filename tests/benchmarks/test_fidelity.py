@@ -209,9 +209,11 @@ def test_results_are_gone_on_with_and_summarized(toy: Table, tmp_path: Path) -> 
     told = run("summarize", "--base", "random", "--results", str(path)).output
     assert path.with_suffix(".md").read_text() + "\n" == told
     assert "## 2 workers, 1 real tables, best checkpoint of any epoch" in told
+    assert "Ranks are on the 4 studies that all have." in told
     assert "Studies with 2 workers: random 4." in told
+    assert "Studies with 8 workers: none." in told
     assert "**Preliminary.**" in told
-    assert "Without any study: ours, ours-asha," in told
+    assert "Methods without any study: ours, ours-asha," in told
     changed = [Study(s.key._replace(version="newer"), s.replayed, 1.0) for s in found[:2]]
     assert "left out: 4" in summary.markdown([*found, *changed], {"toy": Scale(toy)}, "random", "development")
 
