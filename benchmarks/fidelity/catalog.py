@@ -35,6 +35,8 @@ class Entry:
     options: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     """Packages that it imports; the first one's version is part of the method's version."""
+    uses: tuple[str, ...] = ()
+    """Further modules of `benchmarks.fidelity` whose code is part of the method's version."""
 
 
 def _ours(**options: str) -> Entry:
@@ -59,6 +61,7 @@ METHODS = {
     "optuna-gp": _optuna("gp", "none"),
     "optuna-gp-halving": _optuna("gp", "halving"),
     "optuna-gp-hyperband": _optuna("gp", "hyperband"),
+    "ray-asha": Entry("ray_asha", "RayAsha", needs=("ray", "pyarrow"), uses=("random_search",)),
 }
 
 
@@ -92,7 +95,7 @@ def version_of(name: str) -> str:
     """
     entry = entry_of(name)
     files = [Path(module.__file__ or "") for module in (points, table, replay)]
-    files.append(Path(__file__).with_name(f"{entry.module}.py"))
+    files += [Path(__file__).with_name(f"{name}.py") for name in (entry.module, *entry.uses)]
     if entry.module == "ours":
         files += [path for folder in SERVICE for path in sorted(folder.rglob("*.py"))]
         files.append(ROOT / "benchmarks" / "early_stopping.py")

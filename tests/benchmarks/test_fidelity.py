@@ -23,6 +23,7 @@ from tests.benchmarks.toy_curves import EPOCHS, TOY
 
 BUDGET = 5
 LOCAL = [name for name, entry in METHODS.items() if "torch" not in entry.needs]
+SLOW_IMPORTS = {"ray-asha": pytest.mark.slow}
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
     return recording.record(TOY, tmp_path, 30, 2)
 
 
-@pytest.mark.parametrize("name", LOCAL)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW_IMPORTS.get(name, ())) for name in LOCAL])
 @pytest.mark.filterwarnings("ignore")
 def test_every_method_spends_its_epochs_and_repeats_itself(name: str, toy: Table) -> None:
     found = replay(make_of(name), toy, 3, BUDGET, workers=2)
