@@ -1,75 +1,88 @@
-"""This service with its rules for stopping: the server's own use cases on a database of their own, one worker."""
+"""This service with its rules for stopping and pausing: the server's own use cases on a store of their own."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import cast
 
 from benchmarks.curves.table import Table
-from benchmarks.early_stopping import RULES, Clock, LocalOptimizer
+from benchmarks.early_stopping import Clock, LocalOptimizer
+from benchmarks.fidelity.replay import Answer, Ending, Part, Snap
 from bo_service.application import studies, suggest_trials, trial_lifecycle
 from bo_service.application.context import AppContext
 from bo_service.application.ports import ComputationHandle, Optimizer
+from bo_service.application.views import PauseOutcome
 from bo_service.domain.constraints import Configuration
-from bo_service.domain.early_stopping import StoppingSettings
+from bo_service.domain.early_stopping import StoppingRule, StoppingSettings
 from bo_service.domain.failures import Failure, FailureReason
+from bo_service.domain.fidelity import FidelitySettings, Promotion
 from bo_service.domain.study import Goal, Metric, StudySpec, SuggestionSettings
 from bo_service.domain.trial import Measurement, Trial
 from bo_service.optimizer.inputs import OptimizerInput, Suggestion, SuggestionBatch
-from bo_service.storage.sqlite import SqliteStore
+from bo_service.storage.memory import MemoryStore
 
-Snap = Callable[[Configuration], Configuration]
+STUDY = "replayed"
+DIVERGED = Failure(FailureReason.DIVERGED, "the loss is not finite")
 
 
 class Ours:
-    """A study whose suggestions become recorded configurations before they become trials."""
+    """A study whose suggestions become recorded configurations before they become trials.
 
-    def __init__(self, rule: str, table: Table, seed: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="fidelity-")
+    Args:
+        table: The recorded curves.
+        seed: Seed of the study.
+        stopping: The study's stopping rule, as the contract names it.
+        promotion: Which paused trials go on, as the contract names it; empty to train no trial in parts.
+    """
+
+    def __init__(self, table: Table, seed: int, stopping: str = "none", promotion: str = "") -> None:
         self._optimizer = _Snapping()
-        store = SqliteStore(Path(self._folder.name) / "bo.db")
-        self._services = AppContext.of(store, Clock(), cast(Optimizer, self._optimizer))
-        settings = StoppingSettings(RULES[rule])
-        spec = StudySpec(
-            table.space, (Metric("loss", Goal.MINIMIZE),), SuggestionSettings(seed=seed), stopping=settings
-        )
-        studies.create_study(self._services, studies.NewStudy("s", spec, "", {}), None)
-        self._trial: Trial | None = None
-        self._last = Measurement({}, 0)
+        self._services = AppContext.of(MemoryStore(), Clock(), cast(Optimizer, self._optimizer))
+        fidelity = FidelitySettings(table.epochs, 1, "epoch", Promotion(promotion)) if promotion else None
+        settings, rule = SuggestionSettings(seed=seed), StoppingSettings(StoppingRule(stopping))
+        metrics = (Metric("loss", Goal.MINIMIZE),)
+        spec = StudySpec(table.space, metrics, settings, stopping=rule, fidelity=fidelity)
+        studies.create_study(self._services, studies.NewStudy(STUDY, spec, "", {}), None)
+        self._can_resume = fidelity is not None
+        self._held: dict[int, Trial] = {}
+        self._last: dict[int, Measurement] = {}
 
-    def begin(self, snap: Snap) -> Configuration:
+    def begin(self, snap: Snap) -> Part | None:
         """Ask for a trial."""
         self._optimizer.snap = snap
-        (self._trial,) = suggest_trials.suggest_trials(
-            self._services, suggest_trials.SuggestRequest("s", 1, "w", 60.0), None
-        ).trials
-        return self._trial.parameters
+        request = suggest_trials.SuggestRequest(STUDY, 1, "worker", 60.0, can_resume=self._can_resume)
+        for trial in suggest_trials.suggest_trials(self._services, request, None).trials:
+            self._held[trial.number] = trial
+            return Part(trial.number, trial.parameters)
+        return None
 
-    def report(self, epoch: int, loss: float) -> bool:
+    def report(self, number: int, epoch: int, loss: float) -> Answer:
         """Report a measurement."""
-        self._last = Measurement({"loss": loss}, epoch)
-        return trial_lifecycle.report_measurements(*self._call(), [self._last]).should_stop
+        self._last[number] = Measurement({"loss": loss}, epoch)
+        told = trial_lifecycle.report_measurements(*self._call(number), [self._last[number]])
+        if told.should_stop:
+            return Answer.STOP
+        return Answer.PAUSE if told.should_pause else Answer.GO_ON
 
-    def end(self, is_failed: bool) -> None:
-        """Complete the trial, or fail it."""
-        if is_failed:
-            trial_lifecycle.complete_trial(
-                *self._call(), Failure(FailureReason.DIVERGED, "the loss is not finite"), None
-            )
-        else:
-            trial_lifecycle.complete_trial(*self._call(), self._last, None)
+    def end(self, number: int, ending: Ending) -> None:
+        """Complete the trial, give it back, or fail it."""
+        outcome: Measurement | Failure | PauseOutcome = DIVERGED
+        if ending is Ending.PAUSED:
+            outcome = PauseOutcome(f"checkpoint-{number}")
+        elif ending is not Ending.FAILED:
+            outcome = self._last[number]
+        trial_lifecycle.complete_trial(*self._call(number), outcome, None)
+        del self._held[number]
 
-    def _call(self) -> tuple[AppContext, str, int, str]:
-        assert self._trial is not None
-        assert self._trial.lease is not None
-        return self._services, "s", self._trial.number, self._trial.lease.token
+    def _call(self, number: int) -> tuple[AppContext, str, int, str]:
+        lease = self._held[number].lease
+        assert lease is not None
+        return self._services, STUDY, number, lease.token
 
 
 class _Snapping(LocalOptimizer):
     """The core's suggestions, each replaced by the recorded configuration that is nearest."""
 
-    snap: Snap
+    snap: Callable[[Configuration], Configuration]
 
     def suggest(
         self, inputs: OptimizerInput, count: int, timeout: float, handle: ComputationHandle

@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -54,9 +55,13 @@ def default_file(is_validation: bool) -> Path:
 
 def read(path: Path) -> list[TabularRun]:
     """Return the finished runs of a file; a last line that was cut off is left out, a missing file is empty."""
+    return [_run(given) for given in whole_lines(path)]
+
+
+def whole_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the values of a file of JSON lines; a last line that was cut off is left out, a missing file is empty."""
     content = path.read_bytes() if path.exists() else b""
-    whole = content[: content.rfind(b"\n") + 1]
-    return [_run(line) for line in whole.splitlines()]
+    return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
 
 
 @contextmanager
@@ -82,14 +87,18 @@ def appending(path: Path) -> Iterator[None]:
 
 def append(path: Path, run: TabularRun) -> None:
     """Append one run; it is on the disk when this returns."""
+    append_line(path, asdict(run))
+
+
+def append_line(path: Path, value: Mapping[str, Any]) -> None:
+    """Append one JSON line; it is on the disk when this returns."""
     with path.open("ab") as file:
-        file.write(json.dumps(asdict(run)).encode() + b"\n")
+        file.write(json.dumps(value).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def _run(line: bytes) -> TabularRun:
-    given = json.loads(line)
+def _run(given: dict[str, Any]) -> TabularRun:
     recommended = given.pop("recommended")
     given |= {name: tuple(given[name]) for name in ("trials", "tried", "told")}
     return TabularRun(**given, recommended=None if recommended is None else tuple(recommended))

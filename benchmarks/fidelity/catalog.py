@@ -1,0 +1,106 @@
+"""The methods that are compared. A line of METHODS is all that a further one needs.
+
+A method's library is loaded when it is asked for.
+"""
+
+import hashlib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.curves import points, table
+from benchmarks.fidelity import replay
+from benchmarks.peers.process import ROOT
+
+SERVICE = tuple(ROOT / "bo_service" / name for name in ("domain", "optimizer", "application"))
+BASE = "ours"
+"""The method with which all others are compared: no trial is stopped."""
+DIGEST_LENGTH = 10
+
+
+class MethodError(Exception):
+    """There is no such method, or its library is not installed."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method: a class of a module of `benchmarks.fidelity`, and what it is made with."""
+
+    module: str
+    kind: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    """Packages that it imports; the first one's version is part of the method's version."""
+    uses: tuple[str, ...] = ()
+    """Further modules of `benchmarks.fidelity` whose code is part of the method's version."""
+
+
+def _ours(**options: str) -> Entry:
+    return Entry("ours", "Ours", options)
+
+
+def _optuna(sampler: str, pruner: str) -> Entry:
+    needs = ("optuna", "torch") if sampler == "gp" else ("optuna",)
+    return Entry("optuna_study", "Optuna", {"sampler": sampler, "pruner": pruner}, needs)
+
+
+METHODS = {
+    "random": Entry("random_search", "Random"),
+    "ours": _ours(),
+    "ours-asha": _ours(promotion="asha"),
+    "ours-median": _ours(stopping="median"),
+    "ours-halving": _ours(stopping="successive_halving"),
+    "ours-curve": _ours(stopping="curve"),
+    "optuna-tpe": _optuna("tpe", "none"),
+    "optuna-tpe-halving": _optuna("tpe", "halving"),
+    "optuna-tpe-hyperband": _optuna("tpe", "hyperband"),
+    "optuna-gp": _optuna("gp", "none"),
+    "optuna-gp-halving": _optuna("gp", "halving"),
+    "optuna-gp-hyperband": _optuna("gp", "hyperband"),
+    "ray-asha": Entry("ray_asha", "RayAsha", needs=("ray", "pyarrow"), uses=("random_search",)),
+}
+
+
+def entry_of(name: str) -> Entry:
+    """Return the entry of a method.
+
+    Raises:
+        MethodError: there is no such method, or a package that it needs is not installed.
+    """
+    if name not in METHODS:
+        raise MethodError(f"{name!r} is not a method; there are {', '.join(METHODS)}")
+    missing = [package for package in METHODS[name].needs if find_spec(package) is None]
+    if missing:
+        raise MethodError(f"{name} needs {', '.join(missing)}: install it, or leave the method out")
+    return METHODS[name]
+
+
+def make_of(name: str) -> replay.Make:
+    """Return what makes a method. Raises MethodError."""
+    entry = entry_of(name)
+    module = importlib.import_module(f"benchmarks.fidelity.{entry.module}")
+    make: replay.Make = partial(getattr(module, entry.kind), **entry.options)
+    return make
+
+
+def version_of(name: str) -> str:
+    """Return the version of a method's library, if any, and a digest of its options and of the code that replays it.
+
+    Raises:
+        MethodError: there is no such method, or its library is not installed.
+    """
+    entry = entry_of(name)
+    files = [Path(module.__file__ or "") for module in (points, table, replay)]
+    files += [Path(__file__).with_name(f"{name}.py") for name in (entry.module, *entry.uses)]
+    if entry.module == "ours":
+        files += [path for folder in SERVICE for path in sorted(folder.rglob("*.py"))]
+        files.append(ROOT / "benchmarks" / "early_stopping.py")
+    content = hashlib.sha256(repr(sorted(entry.options.items())).encode())
+    for file in files:
+        content.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
+    code = f"code-{content.hexdigest()[:DIGEST_LENGTH]}"
+    return f"{entry.needs[0]}-{version(entry.needs[0])} {code}" if entry.needs else code
