@@ -52,6 +52,7 @@ METHODS = {
     "random": Entry("random_search", "Random"),
     "ours": _ours(),
     "ours-asha": _ours(promotion="asha"),
+    "ours-forecast": _ours(promotion="forecast"),
     "ours-median": _ours(stopping="median"),
     "ours-halving": _ours(stopping="successive_halving"),
     "ours-curve": _ours(stopping="curve"),

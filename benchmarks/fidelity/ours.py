@@ -96,4 +96,4 @@ class _Snapping(LocalOptimizer):
         return self._snapped(super().suggest_quasi_random(inputs, count))
 
     def _snapped(self, found: list[Suggestion]) -> list[Suggestion]:
-        return [replace(s, configuration=dict(self.snap(s.configuration))) for s in found]
+        return [s if s.continues else replace(s, configuration=dict(self.snap(s.configuration))) for s in found]
