@@ -220,10 +220,8 @@ class TrainingContext:
         self, config: TrialConfig, lr: float, lr_backbone: float | None, first: int, last: int,
         top: keras.Model | None = None, is_trained: bool = True,
     ) -> optimizer.GradientRecordingOptimizer:  # fmt: skip
-        if top is not None and is_trained:
-            backbone.unfreeze(top)
-        elif top is not None:
-            top.trainable = False
+        if top is not None:
+            self._set_trained(config, top, is_trained)
         images = len(self.data_and_backbone(config.image_size).split.train)
         steps = (len(bounds(images, config.batch_size, self._merges_single(config))) - 1) * (last - first)
         return optimizer.make(
@@ -231,6 +229,16 @@ class TrainingContext:
                 lr, lr_backbone, steps, config.schedule, config.warmup, config.weight_decay, config.clip_norm
             )
         )
+
+    def _set_trained(self, config: TrialConfig, top: keras.Model, is_trained: bool) -> None:
+        """Train the part above the cut with stochastic depth, or freeze it without."""
+        if is_trained:
+            above = self.data_and_backbone(config.image_size).backbone.above(config.unfreeze_top)
+            backbone.unfreeze(top)
+            backbone.set_drop_rates(top, backbone.drop_rates(above))
+        else:
+            top.trainable = False
+            backbone.set_drop_rates(top, {})
 
     def counts(self, config: TrialConfig, network: keras.Model) -> dict[str, float]:
         """Return the numbers of parameters of the whole network, including the part below the cache."""

@@ -18,7 +18,7 @@ from bo_objectives.efficientnet.batches import predicted
 from bo_objectives.efficientnet.checkpoint import CheckpointManager, refuse, unwritable
 from bo_objectives.efficientnet.findings import Finding, Setting
 from bo_objectives.efficientnet.history import TrainingHistory
-from bo_objectives.efficientnet.names import BATCH, NETWORK, SCRATCH
+from bo_objectives.efficientnet.names import BATCH, LITE0, NETWORK, SCRATCH, TWO_STAGE
 from bo_objectives.efficientnet.training import LabeledInputs, TrainingStage, TrainingState
 from bo_objectives.efficientnet.training_context import TrainingContext
 from bo_objectives.efficientnet.trial_config import TrialConfig
@@ -31,6 +31,8 @@ IDENTITY_OPTIONS = ("backbone", "head_width", "epochs", "seed", "precision")
 """Options that a checkpoint depends on."""
 SCRATCH_REVISION = 2
 """Version of networks from scratch. In version 1, depthwise kernels had other fans, and blocks could stay frozen."""
+TWO_STAGE_REVISION = 2
+"""Version of two stages with stochastic depth. In version 1, the frozen blocks of the first stage had it too."""
 
 
 @dataclass(frozen=True)
@@ -228,8 +230,14 @@ class TrainingRun:
             "weights": self._origin()["sha256"],
             "pixels": [getattr(split, part).pixels_sha256 for part in data.PARTS],
             "backend": keras.backend.backend(),
-            **({"revision": SCRATCH_REVISION} if self.config.mode == SCRATCH else {}),
+            **self._revision(),
         }
+
+    def _revision(self) -> dict[str, int]:
+        if self.config.mode == SCRATCH:
+            return {"revision": SCRATCH_REVISION}
+        drops = self.config.mode == TWO_STAGE and self.context.settings.backbone != LITE0
+        return {"revision": TWO_STAGE_REVISION} if drops else {}
 
 
 def _throughput(record: TrainingHistory, images: int) -> float | None:
