@@ -59,11 +59,18 @@ def _remedy(stored: ObjectiveSpec, actual: ObjectiveSpec) -> str:
     arguments = [
         f"--option {key}={shlex.quote(stored_options[key])}" for key in other if key in stored_options and _is_own(key)
     ]
-    arguments += [f"an --option {key.partition('.')[0]} with the same content" for key in other if not _is_own(key)]
-    left_out = [key for key in other if key not in stored_options and _is_own(key)]
+    described = [key for key in other if key in stored_options and not _is_own(key)]
+    arguments += [f"an --option {_option(key)} with the same content" for key in described]
+    stored_names = {_option(key) for key in stored_options}
+    left_out = [_option(key) for key in other if key not in stored_options and _option(key) not in stored_names]
     if not arguments and left_out:
         return f"no --option {' or '.join(left_out)}"
     return " ".join(arguments)
+
+
+def _option(key: str) -> str:
+    """Return the option that a key belongs to."""
+    return key.partition(".")[0]
 
 
 def _is_own(key: str) -> bool:

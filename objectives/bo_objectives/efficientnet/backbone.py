@@ -9,6 +9,7 @@ trains copies of its layers. `untrained` does not use it.
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,6 +135,18 @@ def unfreeze(model: keras.Model) -> None:
     model.trainable = True
     for layer in model.layers:
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def drop_rates(model: keras.Model) -> dict[str, float]:
+    """Return the rates of the layers that drop units or residual branches, by name."""
+    return {layer.name: layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
+
+
+def set_drop_rates(model: keras.Model, rates: Mapping[str, float]) -> None:
+    """Set the rates of dropping layers by name, before the model is compiled; others drop nothing."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = rates.get(layer.name, 0.0)
 
 
 def load(name: str, weights: str, image_size: int) -> Backbone:

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bo_objectives.efficientnet.data import PORTION, Rows
+from bo_objectives.efficientnet.mixing import IMAGES, LABELS
 
 Array = NDArray[Any]
 Inputs = Array | Rows
-Batch = tuple[Array, ...]
+Batch = tuple[Any, ...]
 
 
 class Batches(keras.utils.PyDataset):
@@ -22,17 +23,18 @@ class Batches(keras.utils.PyDataset):
     Indexing gives them in order, for validation; `stream` shuffles them, for training. `weights` (classes,) weigh the
     loss by class. With several threads, batches are prepared ahead. The size of every batch is a multiple of `share`,
     the number of devices; remaining images are dropped. With `merges_single`, a single remaining image joins the
-    previous batch.
+    previous batch. With `feeds_labels`, the inputs are a mapping that has the labels too, for mixup.
     """
 
     def __init__(
         self, inputs: Inputs, one_hot: Array, batch_size: int, weights: Array | None = None, threads: int = 1,
-        share: int = 1, merges_single: bool = False,
+        share: int = 1, merges_single: bool = False, feeds_labels: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(workers=threads, use_multiprocessing=False, max_queue_size=2 * threads)
         self._inputs, self._one_hot = inputs, one_hot
         self._count = len(one_hot) // share * share
         self._bounds = bounds(self._count, max(share, batch_size // share * share), merges_single)
+        self._feeds_labels = feeds_labels
         self._weights = None if weights is None else (one_hot @ weights).astype(np.float32)
 
     def __len__(self) -> int:
@@ -60,7 +62,8 @@ class Batches(keras.utils.PyDataset):
         return slice(self._bounds[index], self._bounds[index + 1])
 
     def _select(self, rows: Any) -> Batch:
-        batch = (np.asarray(self._inputs[rows]), self._one_hot[rows])
+        inputs, labels = np.asarray(self._inputs[rows]), self._one_hot[rows]
+        batch: Batch = ({IMAGES: inputs, LABELS: labels} if self._feeds_labels else inputs, labels)
         return batch if self._weights is None else (*batch, self._weights[rows])
 
 

@@ -36,6 +36,8 @@ def export(trial: TrainingRun, trained: Trained, directory: Path) -> dict[str, f
     try:
         directory.mkdir(parents=True, exist_ok=True)
         full_model(trial, trained).save(directory / MODEL)
+        for function in trial.context.user_functions.values():
+            (directory / f"{function.option}.py").write_bytes(function.content)
         (directory / METRICS).write_text(json.dumps({**provenance, "metrics": metrics}, indent=2) + "\n", "utf-8")
         names = json.dumps(provenance["classes"], ensure_ascii=False, indent=2)
         (directory / CLASSES).write_text(names + "\n", "utf-8")

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from bo_objectives.efficientnet.batches import Inputs
 from bo_objectives.efficientnet.history import LayerStats, NetworkInspection, Outcome
-from bo_objectives.efficientnet.model import HEAD, LOGITS
+from bo_objectives.efficientnet.model import HEAD
 from bo_objectives.efficientnet.names import BATCH
 
 Array = NDArray[Any]
 
+CONVOLUTION = f"{HEAD}conv"
 TINY = 1e-6
 MAX_FEATURES, MAX_PIXELS = 64, 16
 """Number of images inspected, for networks that begin at cached features and at pixels."""
@@ -45,15 +46,15 @@ class InspectionSample:
 def inspect(network: keras.Model, sample: InspectionSample, norm: str, batch_size: int) -> NetworkInspection:
     """Return the state of the network."""
     outputs = dict(_outputs(network, sample.train[0]))
-    logits = next(array for name, array in outputs.items() if name == LOGITS)
-    maps = next(array for name, array in outputs.items() if name == f"{HEAD}conv")
+    logits = list(outputs.values())[-1]
+    maps = outputs.get(CONVOLUTION)  # a user's head has none
     predicted = _array(network(sample.validation[0], training=False)).argmax(-1)
-    alike = {f"{HEAD}conv": _alike(network.get_layer(f"{HEAD}conv").kernel.numpy())}
+    alike = {} if maps is None else {CONVOLUTION: _alike(network.get_layer(CONVOLUTION).kernel.numpy())}
     return NetworkInspection(
         loss=cross_entropy(logits, sample.train[1]),
         layers=[_layer(name, array, alike.get(name, False)) for name, array in outputs.items()],
         commonest=float(np.bincount(predicted).max() / len(predicted)),
-        batch_noise=batch_noise(maps, batch_size) if norm == BATCH else None,
+        batch_noise=batch_noise(maps, batch_size) if norm == BATCH and maps is not None else None,
         statistics=_statistics(network),
     )
 
@@ -164,6 +165,9 @@ def _outputs(model: keras.Model, x: Any) -> Iterator[tuple[str, Array]]:
             x = layer(x, training=False) if layer._call_has_training_arg else layer(x)
             if layer.name.startswith(HEAD):
                 yield layer.name, _array(x)
+        elif layer.name.startswith(HEAD):
+            x = layer(x, training=False)
+            yield layer.name, _array(x)
         elif not layer.trainable_variables:
             x = layer(x, training=False)
         elif any(isinstance(inner, keras.Model) for inner in layer.layers):

@@ -6,6 +6,7 @@ Every layer of the head is named `head_…`: the optimizer tells the two learnin
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -15,7 +16,11 @@ from bo_objectives.efficientnet.norms import norm_layer
 
 HEAD = "head_"
 LOGITS = f"{HEAD}dense"
+AUGMENT = "augment_"
 MIN_SHARE = 1e-6
+
+HeadBuilder = Callable[[keras.KerasTensor], keras.KerasTensor]
+"""Returns logits of features."""
 
 SCALES = {
     "glorot_uniform": (1.0, "fan_avg", "uniform"),
@@ -98,17 +103,33 @@ def augmentation(strength: float, seed: int) -> list[keras.Layer]:
     ]
 
 
-def network(features: tuple[int, ...], below: list[Part], head: Head, seed: int, augment: float = 0.0) -> keras.Model:
+def rand_augmentation(strength: float, seed: int) -> list[keras.Layer]:
+    """Return Keras's RandAugment for pixels in 0–255 (Cubuk et al. 2020, arXiv:1909.13719): two operations a batch."""
+    if strength == 0:
+        return []
+    name = f"{AUGMENT}rand"
+    return [keras.layers.RandAugment((0, 255), 2, strength, seed=seed + 104, dtype="float32", name=name)]
+
+
+def network(
+    features: tuple[int, ...], below: list[Part], head: Head | HeadBuilder, seed: int, augment: float = 0.0,
+    rand_augment: float = 0.0,
+) -> keras.Model:  # fmt: skip
     """Return the network from inputs of shape `features` to logits (B, classes).
 
     It consists of the parts `below` (lowest first) and the head. The logits are float32. The parts determine which of
     their weights are trained.
     """
     inputs = x = keras.Input(features)
-    for layer in augmentation(augment, seed):
+    for layer in [*augmentation(augment, seed), *rand_augmentation(rand_augment, seed)]:
         x = layer(x)
     for part in below:
         x = part(x)
+    return keras.Model(inputs, _own_head(head, x, seed) if isinstance(head, Head) else head(x))
+
+
+def _own_head(head: Head, x: keras.KerasTensor, seed: int) -> keras.KerasTensor:
+    """Return the logits of the head described above."""
     kernel = [initializer(head.kernel_initializer, seed + i) for i in range(2)]
     bias = initializer(head.bias_initializer, seed + 2)
     x = keras.layers.Conv2D(head.width, 1, kernel_initializer=kernel[0], bias_initializer=bias, name=f"{HEAD}conv")(x)
@@ -121,7 +142,7 @@ def network(features: tuple[int, ...], below: list[Part], head: Head, seed: int,
         head.classes, kernel_initializer=kernel[1], bias_initializer=_logit_bias(head, seed), dtype="float32",
         name=LOGITS,
     )  # fmt: skip
-    return keras.Model(inputs, logits(x))
+    return logits(x)
 
 
 def _logit_bias(head: Head, seed: int) -> keras.initializers.Initializer:

@@ -10,8 +10,8 @@ from bo_client import Value
 from bo_objectives.base import Definition, Run
 from bo_objectives.efficientnet import devices, runtime
 from bo_objectives.efficientnet.data import FOLDS
-from bo_objectives.efficientnet.settings import FULL, TrainingSettings
-from bo_objectives.efficientnet.space import BASELINE, METRICS, default_space, full_space
+from bo_objectives.efficientnet.settings import FULL, ON, TrainingSettings
+from bo_objectives.efficientnet.space import BASELINE, METRICS, default_space, full_space, whole_space
 from bo_objectives.efficientnet.trial_config import TrialConfig
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ class EfficientNetObjective:
         """
         self.settings.check()
         width, side = self.settings.head_width, self.settings.image_size
-        whole = full_space(width, self.settings.sizes, side)
-        space = whole if self.settings.space == FULL else default_space(width, side)
+        whole = whole_space(width, self.settings.sizes, side)
+        is_full = self.settings.space == FULL
+        space = full_space(width, self.settings.sizes, side) if is_full else default_space(width, side)
         options = self.settings.compared()
         return Definition(
             space,
@@ -112,6 +113,7 @@ class EfficientNetObjective:
         """
         with runtime.out_of_memory_as_failure(), runtime.started(self.settings.backend, self.settings.precision):
             runtime.check_steps(self.settings.steps_per_execution)
+            runtime.check_jit(self.settings.jit_compile == ON)
             with devices.scope(self.settings.strategy):
                 from bo_objectives.efficientnet.training_context import TrainingContext
 
@@ -122,4 +124,5 @@ class EfficientNetObjective:
 def _training_run(context: "TrainingContext", parameters: Mapping[str, Value], run: Run) -> "TrainingRun":
     from bo_objectives.efficientnet.training_run import TrainingRun
 
-    return TrainingRun(context, TrialConfig.of(parameters), run)
+    config = TrialConfig.of(parameters, allows_others=bool(context.user_functions))
+    return TrainingRun(context, config, run)

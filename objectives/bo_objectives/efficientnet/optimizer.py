@@ -38,15 +38,28 @@ class Rates:
     weight_decay: float = 0.0
     clip_norm: float = 0.0
     """Maximum norm of all gradients together; 0 for no limit."""
+    ema_momentum: float = 0.0
+    """Share of a weight's average that stays at each step; 0 for no averages."""
 
 
 class GradientRecordingOptimizer(keras.optimizers.MultiOptimizer):
-    """An optimizer that clips gradients by their common norm, delegates to one per variable, and sums ‖g‖² (v,)."""
+    """An optimizer that clips gradients by their common norm, delegates to one per variable, and sums ‖g‖² (v,).
 
-    def __init__(self, routes: keras.optimizers.OptimizerMap, clip_norm: float = 0.0) -> None:
+    With `ema_momentum`, its optimizers keep moving averages of the weights, a ← m·a + (1 − m)·w after each step, and
+    a = w after the first (Polyak & Juditsky 1992).
+    """
+
+    def __init__(
+        self, routes: keras.optimizers.OptimizerMap, clip_norm: float = 0.0, ema_momentum: float = 0.0
+    ) -> None:
         super().__init__(routes)
         self._clip_norm = clip_norm
         self.squares: keras.Variable | None = None
+        self.loss: Any = None
+        """The loss to minimize; None for cross-entropy."""
+        if ema_momentum > 0:
+            for each in self.optimizers:
+                each.use_ema, each.ema_momentum, each.ema_overwrite_frequency = True, ema_momentum, None
 
     def build(self, variables: list[keras.Variable]) -> None:
         if self.built:
@@ -75,6 +88,18 @@ class GradientRecordingOptimizer(keras.optimizers.MultiOptimizer):
             grads = [None if g is None else g / copies for g in grads]
         super().apply(grads, trainable_variables)
 
+    def averages(self) -> list[tuple[keras.Variable, keras.Variable]]:
+        """Return the weights that have moving averages, each with its average."""
+        averaged = [each for each in self.optimizers if each.use_ema and each.built]
+        return [
+            pair
+            for each in averaged
+            for pair in zip(each._trainable_variables, each._model_variables_moving_average, strict=True)
+        ]
+
+    def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
+        """Keep the weights as they are; Keras would replace them by their averages at the end of a stage."""
+
     def measured(self) -> tuple[int, NDArray[np.float32]]:
         """Return the number of steps, and the sums of ‖g‖² over them (v,)."""
         assert self.squares is not None
@@ -85,9 +110,9 @@ def make(rates: Rates) -> GradientRecordingOptimizer:
     """Return the optimizer, not built yet."""
     head = _adam(rates.head, rates)
     if rates.backbone is None:
-        return GradientRecordingOptimizer(keras.optimizers.OptimizerMap(head), rates.clip_norm)
+        return GradientRecordingOptimizer(keras.optimizers.OptimizerMap(head), rates.clip_norm, rates.ema_momentum)
     routes = keras.optimizers.OptimizerMap(_adam(rates.backbone, rates), {f"{HEAD}.*": head})
-    return GradientRecordingOptimizer(routes, rates.clip_norm)
+    return GradientRecordingOptimizer(routes, rates.clip_norm, rates.ema_momentum)
 
 
 def scaled(recorder: GradientRecordingOptimizer) -> keras.optimizers.Optimizer:

@@ -75,6 +75,18 @@ def check_steps(steps_per_execution: int) -> None:
         )
 
 
+def check_jit(is_on: bool) -> None:
+    """Check that the backend compiles steps by XLA if that is requested.
+
+    Raises:
+        SetupError: it does not.
+    """
+    import keras
+
+    if is_on and keras.backend.backend() == "torch":
+        raise SetupError("option jit_compile is 'on'; PyTorch has no XLA here: leave it out")
+
+
 def _configure_tensorflow() -> None:
     """Disable warnings, and allocate GPU memory as needed, so that parallel workers fit on one GPU."""
     import tensorflow as tf

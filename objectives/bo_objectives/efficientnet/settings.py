@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bo_objectives.efficientnet import data_sources, data_summary, devices, logs, weight_files
+from bo_objectives.efficientnet import data_sources, data_summary, devices, logs, user_code, weight_files
 from bo_objectives.efficientnet.data import FOLDS
 from bo_objectives.efficientnet.decoding import Decoder
 from bo_objectives.efficientnet.names import BACKBONES, IMAGE_STEP, IMAGENET, LITE0, RANDOM
+from bo_objectives.efficientnet.user_code import COMPILE, HEAD, UserFunction
 from bo_objectives.errors import SetupError
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -17,6 +18,7 @@ SWITCH = ("on", "off")
 CORE, FULL = SPACES = ("core", "full")
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 MEMORY, DISK = PIPELINES = ("memory", "disk")
+AUTO, ON, OFF = JIT = ("auto", "on", "off")
 FAIL, SKIP = CORRUPT = ("fail", "skip")
 COMPARED_OPTIONS = ("backbone", "image_size", "epochs", "patience", "head_width", "precision", "fold", "seed")
 """Options that affect the metrics, besides the data and the weights."""
@@ -43,6 +45,8 @@ class TrainingSettings:
     epochs: of every trial, at most.
     patience: epochs without a lower validation loss after which a trial ends early; 0 for never.
     head_width: channels of the head's 1×1 convolution.
+    head: FILE.py:FUNCTION that builds the head (`user_code`); empty for the objective's own.
+    compile: FILE.py:FUNCTION that gives the optimizer and the loss (`user_code`); empty for the objective's own.
     cache: whether features below the trained blocks are computed once; off runs the whole network at each step.
     cache_dir: folder of the features on disk, for the next process.
     pipeline: memory, or disk: images are decoded once, in parallel, into files that are mapped rather than read.
@@ -50,6 +54,7 @@ class TrainingSettings:
     corrupt: effect of an unreadable image: fail the trial, or skip (the image is counted and named).
     precision: float32; or bfloat16, or float16 with a scaled loss, each with weights and logits in float32.
     steps_per_execution: maximum training steps that run without returning to Python; 1 on PyTorch.
+    jit_compile: whether XLA compiles the steps: auto, as Keras chooses, on or off; not on with PyTorch or mirrored.
     strategy: none, mirrored (TensorFlow) or data_parallel (JAX): one trial on all devices of a process.
     checkpoints: whether each epoch writes a checkpoint from which another attempt resumes.
     artifacts: whether a trial gets its confusion matrix and its worst mistakes, which show validation images.
@@ -68,6 +73,8 @@ class TrainingSettings:
     epochs: int = 6
     patience: int = 0
     head_width: int = 128
+    head: str = ""
+    compile: str = ""
     cache: str = "on"
     cache_dir: str = ""
     pipeline: str = MEMORY
@@ -75,6 +82,7 @@ class TrainingSettings:
     corrupt: str = FAIL
     precision: str = FLOAT32
     steps_per_execution: int = 1
+    jit_compile: str = AUTO
     strategy: str = devices.SINGLE
     checkpoints: str = "on"
     artifacts: str = "on"
@@ -112,6 +120,7 @@ class TrainingSettings:
             ("corrupt", CORRUPT.__contains__, f"one of {', '.join(CORRUPT)}"),
             ("precision", PRECISIONS.__contains__, f"one of {', '.join(PRECISIONS)}"),
             ("steps_per_execution", lambda v: v >= 1, "1 or more"),
+            ("jit_compile", JIT.__contains__, f"one of {', '.join(JIT)}"),
             ("strategy", devices.STRATEGIES.__contains__, f"one of {', '.join(devices.STRATEGIES)}"),
             ("checkpoints", SWITCH.__contains__, f"one of {', '.join(SWITCH)}"),
             ("artifacts", SWITCH.__contains__, f"one of {', '.join(SWITCH)}"),
@@ -128,13 +137,18 @@ class TrainingSettings:
                 "option precision is 'float16', whose loss scale each device of the strategy 'mirrored' would "
                 "change by itself; set precision=bfloat16, or leave the strategy out"
             )
+        if self.jit_compile == ON and self.strategy == devices.MIRRORED:
+            raise SetupError(
+                "option jit_compile is 'on', and XLA does not compile steps of the strategy 'mirrored': leave one out"
+            )
 
     def check(self) -> None:
-        """Read every image once, and log a summary.
+        """Check the user's functions, read every image once, and log a summary.
 
         Raises:
-            SetupError: the data or the weights are missing, or the images cannot be used.
+            SetupError: the data or the weights are missing, or the images or the functions cannot be used.
         """
+        user_code.check({name: str(value) for name, value in asdict(self).items()}, self.user_functions())
         data_sources.check(self.data)
         weight_files.find(self.backbone, self.weights)
         logs.check(self.log_kinds)
@@ -153,11 +167,21 @@ class TrainingSettings:
         options = {name: str(getattr(self, name)) for name in COMPARED_OPTIONS}
         data = data_sources.contents(self.data)
         options |= {"data": self.data} if data is None else {"data.contents": data}
+        options |= {f"{function.option}.contents": function.contents for function in self.user_functions()}
         if self.weights in (IMAGENET, RANDOM):
             return {**options, "weights": self.weights}
         file = weight_files.find(self.backbone, self.weights)
         assert file is not None
         return {**options, "weights.sha256": weight_files.file_sha256(file)}
+
+    def user_functions(self) -> tuple[UserFunction, ...]:
+        """Return the functions that replace the head or the compilation, with the present content of their files.
+
+        Raises:
+            SetupError: an option has another form, or its file cannot be read.
+        """
+        named = (UserFunction.of(option, getattr(self, option)) for option in (HEAD, COMPILE))
+        return tuple(function for function in named if function is not None)
 
     @property
     def features_directory(self) -> Path:

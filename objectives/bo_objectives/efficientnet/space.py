@@ -62,6 +62,9 @@ FALLBACKS: Mapping[str, Value] = {
     "class_weights": "uniform",
     "augmentation": 0.0,
     "image_size": 0,
+    "rand_augment": 0.0,
+    "mixup": 0.0,
+    "ema_momentum": 0.0,
 }
 
 METRICS = (
@@ -143,6 +146,20 @@ def full_space(head_width: int = 128, image_sizes: Sequence[int] = (), image_siz
         FloatParameter("augmentation", 0.0, 1.0, default=0.0, description="strength of flip, rotation, zoom, contrast"),
         *(sizes if len(image_sizes) > 1 else []),
     ], forbidden)  # fmt: skip
+
+
+def whole_space(head_width: int = 128, image_sizes: Sequence[int] = (), image_size: int = 96) -> SearchSpace:
+    """Return `full_space` and the parameters that are tuned only on request."""
+    full = full_space(head_width, image_sizes, image_size)
+    requested = [
+        FloatParameter("rand_augment", 0.0, 1.0, default=0.0, description="strength of RandAugment"),
+        FloatParameter("mixup", 0.0, 1.0, default=0.0, description="alpha of mixup; 0 for none"),
+        FloatParameter(
+            "ema_momentum", 0.0, 0.9999, default=0.0,
+            description="momentum of the weights' moving averages, which are what is evaluated; 0 for none",
+        ),
+    ]  # fmt: skip
+    return SearchSpace([*full.parameters, *requested], full.constraints)
 
 
 def _mode(modes: tuple[str, ...]) -> Parameter:

@@ -1,12 +1,13 @@
 """A training in one stage or two: the loss, the history of each epoch, and the weights of the best epoch.
 
-The training loss may be smoothed and weighted; every reported loss is plain cross-entropy in nats, so that trials are
-comparable.
+The training loss may be smoothed, weighted, or a user's; every reported loss is plain cross-entropy in nats, so that
+trials are comparable. With moving averages of the weights, these are what is validated and kept.
 """
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from bo_objectives.base import TrialFailed
 from bo_objectives.efficientnet.batches import Batches, Inputs
 from bo_objectives.efficientnet.checkpoint import Checkpoint
 from bo_objectives.efficientnet.history import Point, TrainingHistory
+from bo_objectives.efficientnet.mixing import MixedTraining
 from bo_objectives.efficientnet.optimizer import GradientRecordingOptimizer, scaled
 
 Array = NDArray[Any]
@@ -53,6 +55,10 @@ class Plan:
     """Batch sizes are multiples of this number of devices."""
     merges_single: bool = False
     """Whether a last batch of one image joins the previous one: a batch norm of a 1×1 map would make it 0."""
+    mixup: float = 0.0
+    """Alpha of mixup; 0 for none."""
+    jit_compile: str = "auto"
+    """Whether XLA compiles the steps: auto, on or off."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,19 @@ class TrainingState:
     """The optimizer that applies the steps: `recorder`, or a loss scale around it."""
     stage: TrainingStage | None = None
     """The stage of the optimizer."""
+    mixup: keras.layers.MixUp | None = None
+    """The layer that mixes images and labels, with a random generator of its own."""
 
     @classmethod
-    def resumed(cls, network: keras.Model, checkpoint: Checkpoint, stages: Sequence[TrainingStage]) -> "TrainingState":
+    def started(cls, network: keras.Model, plan: Plan) -> "TrainingState":
+        """Return a training before its first step."""
+        mixup = keras.layers.MixUp(plan.mixup, seed=plan.seed + 200, dtype="float32") if plan.mixup > 0 else None
+        return cls(network, TrainingHistory(), mixup=mixup)
+
+    @classmethod
+    def resumed(
+        cls, network: keras.Model, plan: Plan, checkpoint: Checkpoint, stages: Sequence[TrainingStage]
+    ) -> "TrainingState":
         """Return the training in the state and the stage of a checkpoint.
 
         Raises:
@@ -105,10 +121,11 @@ class TrainingState:
         stage = next((s for s in stages if s.first_epoch < epoch <= s.last_epoch), None)
         if stage is None:
             raise ValueError(f"it is of epoch {epoch}, and the trial has {stages[-1].last_epoch}")
-        state = cls(network, checkpoint.record, list(checkpoint.best))
+        state = cls.started(network, plan)
+        state.record, state.best = checkpoint.record, list(checkpoint.best)
         optimizer = state.enter(stage)
         states = {
-            "variables": (network.variables, checkpoint.network),
+            "variables": (state.variables, checkpoint.network),
             "optimizer variables": (optimizer.variables, checkpoint.optimizer),
             "best weights": (network.weights, checkpoint.best),
         }
@@ -120,10 +137,31 @@ class TrainingState:
                 variable.assign(value)
         return state
 
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All variables but the optimizer's."""
+        return [*self.network.variables, *(self.mixup.variables if self.mixup is not None else [])]
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Give the network its moving averages inside the block, if the optimizer keeps them.
+
+        The averages are those of a started training; before the first step they are 0.
+        """
+        pairs = [] if self.recorder is None else self.recorder.averages()
+        raw = [variable.numpy() for variable, _ in pairs]
+        for variable, average in pairs:
+            variable.assign(average)
+        try:
+            yield
+        finally:
+            for (variable, _), value in zip(pairs, raw, strict=True):
+                variable.assign(value)
+
     def checkpoint(self) -> Checkpoint:
         assert self.optimizer is not None
         network, optimizer = (
-            [v.numpy() for v in variables] for variables in (self.network.variables, self.optimizer.variables)
+            [v.numpy() for v in variables] for variables in (self.variables, self.optimizer.variables)
         )
         return Checkpoint(network, optimizer, self.best, self.record)
 
@@ -150,11 +188,20 @@ class RecordingCallback(keras.callbacks.Callback):
         self._began = 0.0
         self._steps, self._squares = 0, np.zeros(0, np.float32)
         self._kernels: dict[str, Array] = {}
+        self._averaged: AbstractContextManager[None] = nullcontext()
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         assert self._state.recorder is not None
         self._steps, self._squares = self._state.recorder.measured()
-        self._kernels = _excerpts(self.model.trainable_variables)
+        self._kernels = _excerpts(self._network.trainable_variables)
+
+    def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        _ = self._network  # first, as it fetches what JAX has computed
+        self._averaged = self._state.averaged()
+        self._averaged.__enter__()
+
+    def on_test_end(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
+        self._averaged.__exit__(None, None, None)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
         self._began = time.monotonic()
@@ -176,7 +223,7 @@ class RecordingCallback(keras.callbacks.Callback):
         by_kernel, norm, steps = self._gradients()
         self._record.gradients.append(by_kernel)
         self._record.gradient_norms.append(norm)
-        kernels = _excerpts(self.model.trainable_variables)
+        kernels = _excerpts(self._network.trainable_variables)
         self._record.updates.append(_changes(self._kernels, kernels))
         self._kernels = kernels
         self._record.steps.append(steps)
@@ -185,14 +232,21 @@ class RecordingCallback(keras.callbacks.Callback):
         assert self._state.recorder is not None
         self._steps, self._squares = self._state.recorder.measured()
         if self._record.best_epoch == self._record.epoch:
-            self._state.best = self.model.get_weights()
+            with self._state.averaged():
+                self._state.best = self._network.get_weights()
+
+    @property
+    def _network(self) -> keras.Model:
+        """The network, with the variables that the backend has computed by now."""
+        _ = self.model  # fetches them on JAX
+        return self._state.network
 
     def _gradients(self) -> tuple[dict[str, float], float, int]:
         """Return the mean gradient of each kernel, the mean norm of all, and the steps of the epoch so far."""
         assert self._state.recorder is not None
         steps, squares = self._state.recorder.measured()
         mean = (squares - self._squares) / max(1, steps - self._steps)
-        variables = self.model.trainable_variables
+        variables = self._network.trainable_variables
         kernels = [(v.path, m, math.prod(v.shape)) for v, m in zip(variables, mean, strict=True) if len(v.shape) > 1]
         by_kernel = {path: math.sqrt(m / size) for path, m, size in kernels}
         return by_kernel, math.sqrt(float(mean.sum())), steps - self._steps
@@ -222,17 +276,29 @@ def _rms(values: Array) -> float:
 
 
 def compiled(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer, label_smoothing: float, steps_per_execution: int = 1
-) -> keras.Model:
-    """Return the model compiled for one-hot labels; its metrics are plain cross-entropy and accuracy."""
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, label_smoothing: float, steps_per_execution: int = 1,
+    jit_compile: str = "auto", loss: Any = None,
+) -> keras.Model:  # fmt: skip
+    """Return the model compiled for one-hot labels; its metrics are plain cross-entropy and accuracy.
+
+    Args:
+        model: the model.
+        optimizer: the optimizer.
+        label_smoothing: of the cross-entropy.
+        steps_per_execution: steps that run without returning to Python.
+        jit_compile: auto, on or off.
+        loss: of logits and labels, in the place of cross-entropy.
+    """
+    smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
     model.compile(
         optimizer,
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing),
+        loss=smoothed if loss is None else loss,
         metrics=[
             keras.metrics.CategoricalCrossentropy("cross_entropy", from_logits=True),
             keras.metrics.CategoricalAccuracy("accuracy"),
         ],
         steps_per_execution=steps_per_execution,
+        jit_compile={"auto": "auto", "on": True, "off": False}[jit_compile],
     )
     return model
 
@@ -287,13 +353,18 @@ def _run(
 ) -> None:  # fmt: skip
     training, validation = data
     shared = (plan.threads, plan.share)
+    model, weights = state.network, plan.class_weights
+    if state.mixup is not None:
+        model, weights = MixedTraining(state.network, state.mixup, weights), None
     batches = Batches(
-        training.inputs, training.one_hot, plan.batch_size, plan.class_weights, *shared, plan.merges_single
-    )
+        training.inputs, training.one_hot, plan.batch_size, weights, *shared, plan.merges_single,
+        feeds_labels=state.mixup is not None,
+    )  # fmt: skip
     assert state.optimizer is not None
+    assert state.recorder is not None
     first_epoch = state.record.epoch
     together = steps_together(plan.steps_per_execution, len(batches))
-    compiled(state.network, state.optimizer, plan.label_smoothing, together).fit(
+    compiled(model, state.optimizer, plan.label_smoothing, together, plan.jit_compile, state.recorder.loss).fit(
         batches.stream(plan.seed, first_epoch), steps_per_epoch=len(batches), initial_epoch=first_epoch,
         epochs=stage.last_epoch,
         validation_data=Batches(validation.inputs, validation.one_hot, max(plan.batch_size, 64), None, *shared),

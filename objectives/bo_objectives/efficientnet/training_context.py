@@ -9,7 +9,17 @@ import numpy as np
 from bo_client import FailureReason
 
 from bo_objectives.base import TrialFailed
-from bo_objectives.efficientnet import backbone, data, data_sources, data_summary, devices, features, model, optimizer
+from bo_objectives.efficientnet import (
+    backbone,
+    data,
+    data_sources,
+    data_summary,
+    devices,
+    features,
+    model,
+    optimizer,
+    user_head,
+)
 from bo_objectives.efficientnet.backbone import Backbone
 from bo_objectives.efficientnet.batches import bounds
 from bo_objectives.efficientnet.data import Images, Split
@@ -19,6 +29,7 @@ from bo_objectives.efficientnet.set_size import is_constant, positions
 from bo_objectives.efficientnet.settings import TrainingSettings
 from bo_objectives.efficientnet.training import LabeledInputs, Plan, TrainingStage
 from bo_objectives.efficientnet.trial_config import TrialConfig, invalid
+from bo_objectives.efficientnet.user_code import COMPILE, HEAD
 from bo_objectives.errors import SetupError
 
 
@@ -47,6 +58,7 @@ class TrainingContext:
         self.share = devices.replicas(settings.strategy)
         """Batch sizes are multiples of this number of devices."""
         self._features = features.FeatureCache(settings.features_directory, settings.precision, self.share)
+        self.user_functions = {function.option: function for function in settings.user_functions()}
         self._data_by_size: dict[int, DataAndBackbone] = {}
 
     def data_and_backbone(self, image_size: int = 0) -> DataAndBackbone:
@@ -89,9 +101,11 @@ class TrainingContext:
             TrialFailed: INVALID_CONFIGURATION, as they do not.
         """
         width, side = self.settings.head_width, config.image_size or self.settings.image_size
-        if config.norm == GROUP and width % config.groups:
-            raise invalid(f"groups is {config.groups}, which doesn't divide the head's {width} channels")
-        self._check_norm(config, Norms(config.norm, config.groups), [FeatureMap("head_norm", positions(side), width)])
+        if HEAD not in self.user_functions:
+            if config.norm == GROUP and width % config.groups:
+                raise invalid(f"groups is {config.groups}, which doesn't divide the head's {width} channels")
+            norms = Norms(config.norm, config.groups)
+            self._check_norm(config, norms, [FeatureMap("head_norm", positions(side), width)])
         if config.unfreeze_top > 0:
             blocks = len(self.data_and_backbone(config.image_size).backbone.blocks)
             if config.unfreeze_top >= blocks:
@@ -131,7 +145,7 @@ class TrainingContext:
 
     def is_cached(self, config: TrialConfig) -> bool:
         """Return whether the network's inputs are cached features."""
-        return self.settings.cache == "on" and config.mode != SCRATCH and config.augmentation == 0
+        return self.settings.cache == "on" and config.mode != SCRATCH and not config.is_augmented
 
     def labeled(self, config: TrialConfig, images: Images) -> LabeledInputs:
         """Return the network's inputs: cached features, or pixels if images are augmented or everything is trained."""
@@ -151,7 +165,18 @@ class TrainingContext:
             _ = source.backbone  # loads it now, as that may draw random numbers
         keras.utils.set_random_seed(self.settings.seed)
         below = self._untrained(config) if source is None else self._pretrained(config, source)
-        return model.network(shape, below, self._head(config), self.settings.seed, config.augmentation)
+        head = self._head(config) if HEAD not in self.user_functions else partial(self._user_head, config)
+        return model.network(shape, below, head, self.settings.seed, config.augmentation, config.rand_augment)
+
+    def _user_head(self, config: TrialConfig, features: keras.KerasTensor) -> keras.KerasTensor:
+        """Return the logits of the user's head, whose random numbers start at the seed."""
+        keras.utils.set_random_seed(self.settings.seed)
+        classes = len(self.data_and_backbone(config.image_size).split.train.classes)
+        try:
+            head = user_head.head_model(self.user_functions[HEAD], tuple(features.shape[1:]), classes, config.as_dict())
+        except SetupError as error:  # the check of the study succeeded, so these parameters are the cause
+            raise invalid(str(error)) from error
+        return head(features)
 
     def _untrained(self, config: TrialConfig) -> list[model.Part]:
         size = config.image_size or self.settings.image_size
@@ -188,6 +213,7 @@ class TrainingContext:
         return Plan(
             settings.epochs, config.batch_size, config.label_smoothing, settings.seed, settings.patience, weights,
             settings.steps_per_execution, settings.batch_threads, self.share, self._merges_single(config),
+            config.mixup, settings.jit_compile,
         )  # fmt: skip
 
     def _merges_single(self, config: TrialConfig) -> bool:
@@ -206,31 +232,51 @@ class TrainingContext:
         lr_backbone = config.lr_head * config.lr_backbone_ratio
         if config.mode != TWO_STAGE or epochs == 1:
             is_tuned = config.unfreeze_top > 0
-            whole = partial(self._begin, config, config.lr_head, lr_backbone if is_tuned else None, 0, epochs)
+            whole = partial(self._begin, config, network, config.lr_head, lr_backbone if is_tuned else None, 0, epochs)
             return [TrainingStage(0, epochs, whole)]
         alone = min(epochs - 1, max(1, round(config.head_share * epochs)))
         return [
-            TrainingStage(0, alone, partial(self._begin, config, config.lr_head, None, 0, alone, _top(network), False)),
             TrainingStage(
-                alone, epochs, partial(self._begin, config, lr_backbone, None, alone, epochs, _top(network), True)
+                0, alone, partial(self._begin, config, network, config.lr_head, None, 0, alone, _top(network), False)
+            ),
+            TrainingStage(
+                alone,
+                epochs,
+                partial(self._begin, config, network, lr_backbone, None, alone, epochs, _top(network), True),
             ),
         ]
 
     def _begin(
-        self, config: TrialConfig, lr: float, lr_backbone: float | None, first: int, last: int,
+        self, config: TrialConfig, network: keras.Model, lr: float, lr_backbone: float | None, first: int, last: int,
         top: keras.Model | None = None, is_trained: bool = True,
     ) -> optimizer.GradientRecordingOptimizer:  # fmt: skip
-        if top is not None and is_trained:
-            backbone.unfreeze(top)
-        elif top is not None:
-            top.trainable = False
+        if top is not None:
+            self._set_trained(config, top, is_trained)
         images = len(self.data_and_backbone(config.image_size).split.train)
         steps = (len(bounds(images, config.batch_size, self._merges_single(config))) - 1) * (last - first)
-        return optimizer.make(
-            optimizer.Rates(
-                lr, lr_backbone, steps, config.schedule, config.warmup, config.weight_decay, config.clip_norm
+        if COMPILE not in self.user_functions:
+            return optimizer.make(
+                optimizer.Rates(
+                    lr, lr_backbone, steps, config.schedule, config.warmup, config.weight_decay, config.clip_norm,
+                    config.ema_momentum,
+                )
+            )  # fmt: skip
+        try:
+            return user_head.compiled_optimizer(
+                self.user_functions[COMPILE], network, config.as_dict(), steps, config.clip_norm, config.ema_momentum
             )
-        )
+        except SetupError as error:
+            raise invalid(str(error)) from error
+
+    def _set_trained(self, config: TrialConfig, top: keras.Model, is_trained: bool) -> None:
+        """Train the part above the cut with stochastic depth, or freeze it without."""
+        if is_trained:
+            above = self.data_and_backbone(config.image_size).backbone.above(config.unfreeze_top)
+            backbone.unfreeze(top)
+            backbone.set_drop_rates(top, backbone.drop_rates(above))
+        else:
+            top.trainable = False
+            backbone.set_drop_rates(top, {})
 
     def counts(self, config: TrialConfig, network: keras.Model) -> dict[str, float]:
         """Return the numbers of parameters of the whole network, including the part below the cache."""
@@ -246,7 +292,8 @@ class TrainingContext:
 
 def _top(network: keras.Model) -> keras.Model:
     """Return the part that is unfrozen."""
-    return [layer for layer in network.layers if isinstance(layer, keras.Model)][-1]
+    parts = [layer for layer in network.layers if isinstance(layer, keras.Model)]
+    return [part for part in parts if not part.name.startswith(model.HEAD)][-1]
 
 
 def _why_constant(norm: str, feature_map: FeatureMap, config: TrialConfig, image_size: int) -> str:

@@ -18,10 +18,12 @@ from bo_objectives.efficientnet.batches import predicted
 from bo_objectives.efficientnet.checkpoint import CheckpointManager, refuse, unwritable
 from bo_objectives.efficientnet.findings import Finding, Setting
 from bo_objectives.efficientnet.history import TrainingHistory
-from bo_objectives.efficientnet.names import BATCH, NETWORK, SCRATCH
+from bo_objectives.efficientnet.names import BATCH, LITE0, NETWORK, NONE, SCRATCH, TWO_STAGE
+from bo_objectives.efficientnet.space import FALLBACKS
 from bo_objectives.efficientnet.training import LabeledInputs, TrainingStage, TrainingState
 from bo_objectives.efficientnet.training_context import TrainingContext
-from bo_objectives.efficientnet.trial_config import TrialConfig
+from bo_objectives.efficientnet.trial_config import ADDED, TrialConfig
+from bo_objectives.efficientnet.user_code import HEAD
 
 logger = logging.getLogger("bo_objectives")
 
@@ -31,6 +33,8 @@ IDENTITY_OPTIONS = ("backbone", "head_width", "epochs", "seed", "precision")
 """Options that a checkpoint depends on."""
 SCRATCH_REVISION = 2
 """Version of networks from scratch. In version 1, depthwise kernels had other fans, and blocks could stay frozen."""
+TWO_STAGE_REVISION = 2
+"""Version of two stages with stochastic depth. In version 1, the frozen blocks of the first stage had it too."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class TrainingRun:
     def __init__(self, context: TrainingContext, config: TrialConfig, run: Run) -> None:
         self.context, self.config = context, config
         self._run = run
-        self._logs = logs.TrialLogs(context.settings.log_kinds, run.directory, asdict(config))
+        self._logs = logs.TrialLogs(context.settings.log_kinds, run.directory, config.as_dict())
 
     def train(self) -> Trained:
         """Train a new head, and fresh copies of the unfrozen blocks, or everything.
@@ -122,18 +126,18 @@ class TrainingRun:
         self, checkpoints: CheckpointManager, shape: tuple[int, ...]
     ) -> tuple[TrainingState, list[TrainingStage]]:
         """Return the training and its stages, resumed from an earlier attempt's checkpoint if one fits."""
-        checkpoint = checkpoints.find(self._run.checkpoint_uri)
+        checkpoint, plan = checkpoints.find(self._run.checkpoint_uri), self.context.plan(self.config)
         if checkpoint is not None:
             network, stages = self._network(shape)
             try:
-                state = TrainingState.resumed(network, checkpoint, stages)
+                state = TrainingState.resumed(network, plan, checkpoint, stages)
             except ValueError as error:
                 refuse(self._run.checkpoint_uri, error)
             else:
                 logger.info("trial %d resumes after epoch %d", self._run.number, checkpoint.record.epoch)
                 return state, stages
         network, stages = self._network(shape)
-        return TrainingState(network, TrainingHistory()), stages
+        return TrainingState.started(network, plan), stages
 
     def _network(self, shape: tuple[int, ...]) -> tuple[keras.Model, list[TrainingStage]]:
         network = self.context.network(self.config, shape)
@@ -172,7 +176,7 @@ class TrainingRun:
             dropout=config.dropout,
             label_smoothing=config.label_smoothing,
             weight_decay=config.weight_decay,
-            augmentation=config.augmentation,
+            augmentation=max(config.augmentation, config.rand_augment),
             validation_images=len(split.validation),
             copies=duplicates.copies(split.train, split.validation),
             left_out=split.left_out,
@@ -181,9 +185,9 @@ class TrainingRun:
 
     @property
     def _trained_norm(self) -> str:
-        """The norm whose statistics come from this trial's batches."""
+        """The norm whose statistics come from this trial's batches; none where the user's head has what it likes."""
         is_batch = self.config.mode == SCRATCH and self.config.norm_scope != NETWORK
-        return BATCH if is_batch else self.config.norm
+        return BATCH if is_batch else NONE if HEAD in self.context.user_functions else self.config.norm
 
     def _finish(self, trained: Trained) -> None:
         content = self.provenance(trained, trained.metrics)
@@ -209,11 +213,12 @@ class TrainingRun:
         """Return the parameters, data and software of the training, with hashes, so that its result can be traced."""
         split, origin = self.context.data_and_backbone(self.config.image_size).split, self._origin()
         return {
-            "parameters": asdict(self.config),
+            "parameters": self.config.as_dict(),
             "metrics": dict(metrics),
             "diagnosis": [asdict(finding) for finding in trained.findings],
             "warnings": self.config.warnings(),
             "settings": asdict(self.context.settings),
+            "functions": {name: function.contents for name, function in self.context.user_functions.items()},
             "weights": origin,
             "classes": list(split.train.classes),
             "images": {part: len(getattr(split, part)) for part in data.PARTS},
@@ -234,15 +239,24 @@ class TrainingRun:
     def _identity(self) -> dict[str, Any]:
         """Return what must be equal in an attempt that resumes."""
         settings, split = self.context.settings, self.context.data_and_backbone(self.config.image_size).split
+        config = self.config.as_dict()
+        added = {name for name in ADDED if config[name] == FALLBACKS[name]}
         return {
-            **asdict(self.config),
+            **{name: value for name, value in config.items() if name not in added},
             **{name: getattr(settings, name) for name in IDENTITY_OPTIONS},
+            **{f"{name}.contents": function.contents for name, function in self.context.user_functions.items()},
             "is_cached": self.context.is_cached(self.config),
             "weights": self._origin()["sha256"],
             "pixels": [getattr(split, part).pixels_sha256 for part in data.PARTS],
             "backend": keras.backend.backend(),
-            **({"revision": SCRATCH_REVISION} if self.config.mode == SCRATCH else {}),
+            **self._revision(),
         }
+
+    def _revision(self) -> dict[str, int]:
+        if self.config.mode == SCRATCH:
+            return {"revision": SCRATCH_REVISION}
+        drops = self.config.mode == TWO_STAGE and self.context.settings.backbone != LITE0
+        return {"revision": TWO_STAGE_REVISION} if drops else {}
 
 
 def _throughput(record: TrainingHistory, images: int) -> float | None:

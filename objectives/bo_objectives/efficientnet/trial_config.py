@@ -1,7 +1,7 @@
 """The complete and validated parameters of a trial, without Keras."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bo_client import FailureReason, Value
@@ -60,7 +60,12 @@ RULES: Mapping[str, Rule] = {
     "augmentation": SHARE,
     "batch_size": COUNT,
     "image_size": SIDE,
+    "rand_augment": SHARE,
+    "mixup": SHARE,
+    "ema_momentum": FRACTION,
 }
+ADDED = ("rand_augment", "mixup", "ema_momentum")
+"""Parameters that checkpoints of earlier versions lack; then they have their fallbacks."""
 
 
 @dataclass(frozen=True)
@@ -90,25 +95,43 @@ class TrialConfig:
     augmentation: float
     batch_size: int
     image_size: int
+    rand_augment: float
+    mixup: float
+    ema_momentum: float
+    others: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    """Parameters that only the user's functions know."""
 
     @classmethod
-    def of(cls, parameters: Mapping[str, Value]) -> "TrialConfig":
+    def of(cls, parameters: Mapping[str, Value], allows_others: bool = False) -> "TrialConfig":
         """Return the configuration; parameters that the study's space lacks get the textbook's values.
+
+        Args:
+            parameters: values by name.
+            allows_others: whether a user's function may know other parameters.
 
         Raises:
             TrialFailed: INVALID_CONFIGURATION, as a name is unknown or a value invalid.
         """
         unknown = sorted(set(parameters) - set(FALLBACKS))
-        if unknown:
+        if unknown and not allows_others:
             raise invalid(f"efficientnet has no parameter {', '.join(unknown)}; it has {', '.join(FALLBACKS)}")
-        values: dict[str, Any] = {**FALLBACKS, **parameters}
+        values: dict[str, Any] = {**FALLBACKS, **{n: v for n, v in parameters.items() if n in FALLBACKS}}
         for name, (allowed, requirement) in RULES.items():
             if not _obeys(values[name], allowed, example=FALLBACKS[name]):
                 raise invalid(f"{name} is {values[name]!r}; it must be {requirement}")
             values[name] = type(FALLBACKS[name])(values[name])
         if values["mode"] not in (FINE_TUNE, TWO_STAGE):
             values["unfreeze_top"] = 0
-        return cls(**values)
+        return cls(**values, others={name: parameters[name] for name in unknown})
+
+    def as_dict(self) -> dict[str, Value]:
+        """Return all parameters by name."""
+        return {**{name: getattr(self, name) for name in FALLBACKS}, **self.others}
+
+    @property
+    def is_augmented(self) -> bool:
+        """Whether images change from step to step, so that their features cannot be computed once."""
+        return self.augmentation > 0 or self.rand_augment > 0 or self.mixup > 0
 
     @property
     def is_pretrained(self) -> bool:
