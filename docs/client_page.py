@@ -19,6 +19,7 @@ TITLES = {
     "study_runs": "Study: run trials",
     "study_shortcuts": "Study, by the names of other tools",
     "trial_pages": "Trials of a study",
+    "artifacts": "Files of trials",
     "running": "Running trials",
     "space": "Search space",
     "parameters": "Parameters",

@@ -45,9 +45,9 @@ def find_repeats(encoded: EncodedData) -> Repeats:
     """Return what may be tried again in a listed space whose every configuration has been tried.
 
     Where results of one configuration differ, any that has values may be repeated unless it is pending. Where none was
-    measured twice, paused and stopped trials included, the best may be, as soon as nothing is pending. Where all
-    results of one configuration are equal, there is no noise, and nothing is repeated. A configuration of which a trial
-    failed, was infeasible or ended without a result is not repeated either.
+    measured twice, the best may be, as soon as nothing is pending, unless it has a paused or stopped trial besides.
+    Where all results of one configuration are equal, there is no noise, and nothing is repeated. A configuration of
+    which a trial failed, was infeasible or ended without a result is not repeated either.
     """
     nothing = Repeats(np.empty((0, encoded.encoding.width)), np.empty(0, dtype=np.intp), is_noisy=False)
     if encoded.region.listed is None or not encoded.inputs.can_be_fitted:
@@ -57,7 +57,7 @@ def find_repeats(encoded: EncodedData) -> Repeats:
     is_noisy = _differ(encoded.past_rows[is_whole], encoded.objectives[is_whole])
     pending = encoded.evaluated.Z[len(encoded.observations) :]
     measured = Counter(_keys(encoded.past_rows[encoded.is_measured]))
-    if not is_noisy and (len(pending) or any(measured[key] > 1 for key in whole)):
+    if not is_noisy and (len(pending) or max(whole.values(), default=0) > 1):
         return nothing
     counts = measured if is_noisy else whole
     for key in (*_keys(encoded.discarded_rows), *_keys(encoded.past_rows[~encoded.is_measured]), *_keys(pending)):
@@ -65,9 +65,9 @@ def find_repeats(encoded: EncodedData) -> Repeats:
     rows = encoded.best_rows()
     rows = rows[encoded.region.holds(rows)]
     free = {key: row for key, row in zip(_keys(rows), rows, strict=True) if key in counts}
-    if not free:
-        return nothing
     found = list(free)[: None if is_noisy else 1]
+    if not found or (not is_noisy and measured[found[0]] > 1):  # its repetition paused, or was stopped
+        return nothing
     return Repeats(np.array([free[key] for key in found]), np.array([counts[key] for key in found]), is_noisy)
 
 

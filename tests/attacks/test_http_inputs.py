@@ -318,7 +318,8 @@ BODIES = [
 
 def routes() -> list[str]:
     mounted = [inner for outer in application(DashboardSettings("127.0.0.1:1")).routes for inner in outer.routes or []]
-    found = [each.path.format(study="s", number="1", kind="slice") for each in mounted if isinstance(each, Route)]
+    names = {"study": "s", "number": "1", "kind": "slice", "artifact": "log.txt"}
+    found = [each.path.format(**names) for each in mounted if isinstance(each, Route)]
     return [*found, *METHODS]
 
 

@@ -1,9 +1,10 @@
 """Callers who fill the server's memory: with answers that they never take, and with studies that are too wide."""
 
+import re
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import bo_client
@@ -15,8 +16,9 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.attacks.conftest import SPACE
+from tests.attacks.conftest import SPACE, Target, make_target
 from tests.attacks.http2 import connection
+from tests.attacks.test_disclosure import metrics_of
 from tests.attacks.test_stalls import OWN, SERVICE, code_of, works
 from tests.e2e.conftest import making_servers
 from tests.processes import memory_of, processes_of
@@ -29,6 +31,23 @@ GROWTH_MIB = 250
 """64 MiB of answers, which gRPC holds twice, and what is at work at the same time."""
 HUGE = 2**31 - 1
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems limit no process from outside")
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A server that counts its calls, with a study."""
+    folder = tmp_path_factory.mktemp("memory")
+    with making_servers(folder) as make:
+        found = make_target(make, folder / "bo.db", "--metrics", "127.0.0.1:0")
+        with found.client() as client:
+            client.create_study("s", SPACE, "loss", goal="minimize")
+        yield found
+
+
+def handled(filled: Target, method: str, code: str = "") -> int:
+    """Return how many calls of a method have ended, or have with a status."""
+    counts = re.findall(r'bo_rpc_handled_total\{code="(\w+)",method="(\w+)"\} (\S+)', metrics_of(filled.process))
+    return sum(int(float(count)) for c, m, count in counts if m == method and code in ("", c))
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +97,9 @@ WATCH = pb.WatchStudyRequest(name="studies/s", view=pb.TRIAL_VIEW_FULL)
     ],
 )
 def test_answers_that_are_not_taken_are_bounded(filled, method: str, request_: Message, window: int) -> None:
-    pid, logged = filled.process.process.pid, filled.process.log.count(f"{method} ")
+    pid, before_all = filled.process.process.pid, handled(filled, method)
     before, calls = memory_of(pid), CALLS if method != "WatchStudy" else 40
-    refused = filled.process.log.count(f"{method} RESOURCE_EXHAUSTED ")
+    refused = handled(filled, method, "RESOURCE_EXHAUSTED")
     ended = CONNECTIONS * calls - (48 if method == "WatchStudy" else 0)  # one caller's streams, which go on
     metadata = dict(filled.metadata("reader"))
     with ExitStack() as stack:
@@ -89,10 +108,10 @@ def test_answers_that_are_not_taken_are_bounded(filled, method: str, request_: M
             for _ in range(calls):
                 opened.call(SERVICE + method, request_.SerializeToString(), metadata)
         works(filled, seconds=60.0)
-        until(lambda: filled.process.log.count(f"{method} ") >= logged + ended)
+        until(lambda: handled(filled, method) >= before_all + ended)
         assert memory_of(pid) - before < GROWTH_MIB * 2**20
         works(filled, seconds=60.0)
-        assert filled.process.log.count(f"{method} RESOURCE_EXHAUSTED ") > refused
+        assert handled(filled, method, "RESOURCE_EXHAUSTED") > refused
 
     until(lambda: answer_to(filled, "ListTrials", LIST) is grpc.StatusCode.OK)  # the connections are gone
 

@@ -39,6 +39,7 @@ def test_what_may_be_repeated_is_known_from_the_results() -> None:
     assert to_repeat([*once, (a, None)]) == [b]
     assert to_repeat([(a, (1.0,))], [(b, (2.0,))]) == [a]
     assert to_repeat([(a, (1.0,))], [(b, (1.0,))]) == []
-    assert to_repeat([(a, (1.0,))], [(b, (2.0,)), (a, (1.0,))]) == []
+    assert to_repeat([(a, (1.0,))], [(b, (2.0,)), (a, (1.0,))], a) == []
+    assert to_repeat([(a, (1.0,)), (b, (2.0,))], [(b, (2.0,))], a) == [a, b]
     assert to_repeat([(a, (1.0,)), (b, (1.0,))]) == []
     assert to_repeat([(a, (1.0, 2.0)), (b, (1.0, 2.5)), (b, (1.0, 2.0))]) == [a, b]

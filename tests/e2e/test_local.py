@@ -133,7 +133,8 @@ def test_a_worker_joins_while_it_runs(start) -> None:
         for change in client.study("branin").watch():
             if change.study.state == "COMPLETED":
                 break
-        print("complete")
+        print("complete", flush=True)
+        sys.stdin.read()  # until the worker has heard of it
         """
     )
     address = program.stdout.readline().strip()

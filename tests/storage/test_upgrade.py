@@ -38,6 +38,9 @@ DUMPED = sorted(file.name.removeprefix("postgresql-").partition(".")[0] for file
 LEASE_S = 60.0
 """Of the studies of old servers."""
 WITH_ATTEMPTS = "0005"
+WITH_PAUSES = "0007"
+WITH_RESUMABLE_COUNT = "0009"
+"""From here on answers say how many trials wait for a worker that can resume."""
 HEAD = max(p.stem[:4] for p in Path("bo_service/storage/migrations/versions").glob("[0-9]*.py"))
 
 
@@ -143,6 +146,9 @@ def test_what_an_old_server_said_the_newest_says_too(version: str, old_file: Pat
     services = AppContext.of(store, Noon(), None)  # type: ignore[arg-type]
     now = told(services)
     attempts = without_attempts(now) if version < WITH_ATTEMPTS else {}
+    if version < WITH_RESUMABLE_COUNT:
+        waiting = {name for name, told in now.items() if told["study"].pop("resumableCount", 0)}
+        assert waiting == ({"studies/parts"} if version >= WITH_PAUSES else set())
     assert now == json.loads(kept(f"schema-{version}.json"))
     check_attempts(attempts)
     with store.read() as records:

@@ -1,6 +1,5 @@
 """Finite spaces: all their configurations, and whether all were tried."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from bo_client.constraints import Configuration
@@ -35,6 +34,7 @@ def is_exhausted(space: SearchSpace, tried: Iterable[Configuration]) -> bool:
 def to_repeat(
     tried: Sequence[tuple[Configuration, tuple[float, ...] | None]],
     short: Sequence[tuple[Configuration, tuple[float, ...]]] = (),
+    best: Configuration | None = None,
 ) -> list[Configuration]:
     """Return the configurations that the server may repeat after all of a finite space were tried.
 
@@ -44,15 +44,15 @@ def to_repeat(
     Args:
         tried: configurations of the ended trials with the values of their objectives, None without a result.
         short: configurations of the trials that were paused or cut short, with the values expected of them.
+        best: the configuration of the best trial, which is not repeated if such a trial is of it too.
     """
     results: dict[frozenset[tuple[str, str, Value]], list[tuple[float, ...] | None]] = {}
     for configuration, values in tried:
         results.setdefault(_key(configuration), []).append(values)
     distinct_results = [{v for v in values if v is not None} for values in results.values()]
     is_noisy = any(len(values) > 1 for values in distinct_results)
-    num_short = Counter(_key(configuration) for configuration, _ in short)
-    num_whole = {key: sum(v is not None for v in values) for key, values in results.items()}
-    is_repeated = any(count and count + num_short[key] > 1 for key, count in num_whole.items())
+    is_repeated = any(sum(v is not None for v in values) > 1 for values in results.values())
+    is_repeated |= best is not None and any(_key(configuration) == _key(best) for configuration, _ in short)
     if len(set().union(*distinct_results, (values for _, values in short))) < 2 or (is_repeated and not is_noisy):
         return []
     every = {_key(configuration): configuration for configuration, _ in tried}

@@ -184,6 +184,7 @@ def test_a_training_that_is_cut_off_lets_the_heartbeat_go_with_the_trial(make_st
     assert told.failure.reason.value == ("PREEMPTED" if isinstance(error, KeyboardInterrupt) else "OUT_OF_MEMORY")
 
 
+OF_KERAS = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # as it saves weights
 LAST = 4
 """Epochs of a whole trial in parts: it may pause after 1 and 3."""
 
@@ -211,6 +212,7 @@ def train(callback: Any, lr: float, epochs: list[int], epochs_to_train: int = LA
     return model
 
 
+@OF_KERAS
 def test_a_training_in_parts_is_the_same_as_a_whole_one(in_parts, tmp_path) -> None:
     trained: dict[int, list[int]] = {}
     iterations = []
@@ -236,6 +238,7 @@ def test_a_training_in_parts_is_the_same_as_a_whole_one(in_parts, tmp_path) -> N
     assert best.value("val_loss") == pytest.approx(whole.evaluate(x, x[:, 0], verbose=0), rel=1e-5)
 
 
+@OF_KERAS
 def test_a_training_in_parts_needs_checkpoints_that_can_be_read(in_parts, tmp_path) -> None:
     (trial,) = in_parts.suggest(can_resume=True)
     with pytest.raises(bo_client.InvalidRequest, match="checkpoint_dir: is missing"):

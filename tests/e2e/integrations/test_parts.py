@@ -110,6 +110,8 @@ def test_scikit_learn(client: bo_client.Client, address: str, study_id: str, pau
 
 
 @pytest.mark.keras
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of KerasTuner's own
+@pytest.mark.filterwarnings("ignore:All-NaN axis:RuntimeWarning")
 @pytest.mark.xdist_group("keras")
 def test_keras_tuner(client: bo_client.Client, address: str, study_id: str, pause_one, check, tmp_path, caplog) -> None:
     keras_tuner = pytest.importorskip("keras_tuner", reason="needs the extra keras-tuner")

@@ -51,7 +51,8 @@ class Progress:
             for t in self.trials.values()
             if t.state.is_ended and not t.is_cut_short
         ]
-        return bool(to_repeat(tried, self._short([values for _, values in tried if values])))
+        short = self._short([values for _, values in tried if values])
+        return bool(to_repeat(tried, short, self.best[0].parameters if self.best else None))
 
     def _short(self, results: list[tuple[float, ...]]) -> list[tuple[Configuration, tuple[float, ...]]]:
         """Return the trials that were paused or cut short, with what is expected of them.
