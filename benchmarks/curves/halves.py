@@ -6,6 +6,7 @@ the next, in alphabetical order, the turn goes on. All spaces of a data set are 
 """
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 
 from benchmarks.curves.catalog import SPACES
@@ -19,12 +20,16 @@ def half_of(space: Space) -> str:
     return halves()[space.source.name]
 
 
-@cache
-def halves() -> dict[str, str]:
+def halves() -> Mapping[str, str]:
     """Return the half of each data set."""
+    return _halves(frozenset((space.source.kind, space.source.name) for space in SPACES.values()))
+
+
+@cache
+def _halves(sources: frozenset[tuple[str, str]]) -> Mapping[str, str]:
     kinds: dict[str, set[str]] = {}
-    for space in SPACES.values():
-        kinds.setdefault(space.source.kind, set()).add(space.source.name)
+    for kind, name in sources:
+        kinds.setdefault(kind, set()).add(name)
     ordered = [name for kind in sorted(kinds) for name in sorted(kinds[kind], key=_digest)]
     return {name: HALVES[place % 2] for place, name in enumerate(ordered)}
 

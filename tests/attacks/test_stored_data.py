@@ -24,7 +24,10 @@ WITH_LOADERS = {
     "clients/python/bo_client/integrations/ray_tune.py",  # writes what Ray itself reads
 }
 RUNNERS = {"eval", "exec", "compile", "system", "popen"}
-UNKNOWN = {"yaml.load": "clients/python/bo_client/textfile.py"}  # with a loader of its own, of plain values
+UNKNOWN = {
+    "yaml.load": "clients/python/bo_client/textfile.py",  # with a loader of its own, of plain values
+    "exec": "objectives/bo_objectives/efficientnet/user_code.py",  # of a file that its user names
+}
 QUOTES = """'; DROP TABLE studies; --"`%s {0} :name $1 \\ ’ \N{SNOWMAN}"""
 
 

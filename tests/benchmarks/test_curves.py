@@ -24,7 +24,6 @@ ARRAYS = ("losses", "metrics", "ended")
 @pytest.fixture(autouse=True)
 def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SPACES, "toy", TOY)
-    halves.halves.cache_clear()
 
 
 @pytest.fixture
@@ -143,7 +142,6 @@ def test_chunks_hold_every_run_once() -> None:
 
 def test_halves_are_those_that_were_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(SPACES, "toy")
-    halves.halves.cache_clear()
     record = next((Path(__file__).parents[2] / "docs" / "decisions").glob("0160-*.md")).read_text("utf-8")
     for half in halves.HALVES:
         line = next(text for text in record.splitlines() if text.startswith(f"{half.capitalize()}:"))

@@ -30,7 +30,6 @@ SLOW_IMPORTS = {"ray-asha": pytest.mark.slow}
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
     monkeypatch.setitem(SPACES, "toy", TOY)
     monkeypatch.setattr(table, "TABLES", tmp_path)
-    halves.halves.cache_clear()
     monkeypatch.setitem(halves.halves(), "toy", halves.DEVELOPMENT)
     return recording.record(TOY, tmp_path, 30, 2)
 
