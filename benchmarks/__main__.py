@@ -25,7 +25,7 @@ environments_option = click.option(
 
 @click.group()
 def main() -> None:
-    """How well and how fast the optimizer works, beside its peers."""
+    """Measure how well and how fast the optimizer works, beside its peers."""
 
 
 @main.command()

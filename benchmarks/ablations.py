@@ -26,13 +26,13 @@ def no_warp() -> SuggestionSettings:
 
 
 def no_main_effects() -> SuggestionSettings:
-    """The kernel is Matérn 5/2 of all parameters together."""
+    """Use a Matérn 5/2 kernel of all parameters together."""
     _patch(priors, "MAIN_BOUNDS", (1e-9, 1e-8))
     return NOTHING
 
 
 def one_start() -> SuggestionSettings:
-    """The likelihood is climbed from the prior's mean alone, not from six places."""
+    """Climb the likelihood from the prior's mean alone, not from six places."""
     _patch(likelihood, "STARTS", 1)
     _patch(likelihood, "FINISHERS", 1)
     return NOTHING
@@ -81,7 +81,7 @@ def no_feasibility() -> SuggestionSettings:
 
 
 def ucb() -> SuggestionSettings:
-    """The upper confidence bound in place of log-EI."""
+    """Use the upper confidence bound in place of log-EI."""
     return SuggestionSettings(acquisition=Acquisition.UCB)
 
 

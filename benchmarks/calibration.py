@@ -22,7 +22,7 @@ HELD_BACK = 50
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of one problem: the share inside each interval, and the correlation of prediction and truth by rank."""
+    """The share of one problem's values inside each interval, and the rank correlation of prediction and truth."""
 
     problem: str
     shares: tuple[float, ...]
@@ -54,7 +54,7 @@ def _errors(problem: Problem, trials: int, seed: int) -> tuple[np.ndarray, float
 
 
 def table(found: list[Coverage]) -> str:
-    """A line for each problem, and the mean."""
+    """Yield a line for each problem, and one of the means."""
     heads = " | ".join(f"inside {level:.0%}" for level in LEVELS)
     lines = [f"| problem | {heads} | rank correlation |", "|---" * (len(LEVELS) + 2) + "|"]
     mean = Coverage(

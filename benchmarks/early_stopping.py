@@ -69,7 +69,7 @@ class Problem:
 
 
 def unit(configuration: Configuration, space: SearchSpace) -> np.ndarray:
-    """Where a configuration lies in the unit cube."""
+    """Return where a configuration lies in the unit cube."""
     places = []
     for parameter in space.parameters:
         domain, value = parameter.domain, float(configuration[parameter.name])
@@ -89,7 +89,7 @@ BEST_PLACE = np.array([0.35, 0.6, 0.3, 0.75])
 
 
 def synthetic(falls: Callable[[np.ndarray, float], np.ndarray], configuration: Configuration, seed: int) -> Any:
-    """A quadratic bowl with ripples for final values; a small learning rate learns slowly, and overtakes late."""
+    """Return the losses of a rippled quadratic bowl; a small learning rate learns slowly, and overtakes late."""
     x = unit(configuration, SYNTHETIC)
     z = x - BEST_PLACE
     final = 0.1 + 1.5 * (z**2).sum() + 0.05 * (1 - np.cos(6 * np.pi * z)).sum() / 4
@@ -106,7 +106,7 @@ def crossing(t: np.ndarray, speed: float) -> np.ndarray:
 
 
 def schedule(t: np.ndarray, speed: float) -> np.ndarray:
-    """A plateau until the learning rate is lowered at 70 % of the training, then a second fall."""
+    """Return a plateau until the learning rate is lowered at 70 % of the training, then a second fall."""
     late = np.where(t < 0.7, 1.0, np.exp(-(t - 0.7) / 0.05))
     return np.asarray(0.7 * np.exp(-t / (0.3 * 0.1**speed)) + 0.3 * late)
 
@@ -200,7 +200,7 @@ class LocalOptimizer:
 
 
 def as_given(summaries: Sequence[TrialSummary], metric: Metric) -> dict[int, tuple[float, float]]:
-    """For comparison: a stopped trial counts for what it had."""
+    """Count a stopped trial for what it had, for comparison."""
     assert metric.goal is not None
     return {
         t.number: (metric.goal.sign * t.final_measurement.metrics[metric.name], 0.0)
@@ -221,7 +221,7 @@ def service() -> Iterator[AppContext]:
 
 
 def run_study(problem: Problem, settings: StoppingSettings, seed: int, count: int) -> dict[str, float]:
-    """The figures of one study."""
+    """Return the figures of one study."""
     curves: dict[int, tuple[Sequence[float], float]] = {}
     spec = StudySpec(problem.space, (Metric("loss", Goal.MINIMIZE),), SuggestionSettings(seed=seed), stopping=settings)
     held: list[Trial] = []

@@ -44,7 +44,7 @@ def inputs(observations: int, parameters: int) -> OptimizerInput:
 
 
 def seconds(given: OptimizerInput, repeats: int) -> float:
-    """Of one suggestion where nothing was learned before, the median."""
+    """Return the median seconds of one suggestion where nothing was learned before."""
     found = []
     for _ in range(repeats):
         begin = time.process_time()
@@ -54,7 +54,7 @@ def seconds(given: OptimizerInput, repeats: int) -> float:
 
 
 def seconds_going_on(observations: int) -> float:
-    """Of one suggestion while one observation after another comes in, from one milestone to the next: the mean."""
+    """Return the mean seconds of a suggestion between two milestones, while observations come in one by one."""
     last = next(n for n in range(observations + 1, 2 * observations + 2) if last_refit_size(n) == n)
     whole, factors = inputs(last, USUAL_PARAMETERS), CholeskyCache()
     learned = suggest_with(replace(whole, observations=whole.observations[:observations]), 1, factors).hyperparameters

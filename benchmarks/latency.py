@@ -43,14 +43,14 @@ def observations(count: int, seed: int = 0) -> Iterator[tuple[Config, float]]:
 
 
 def of_peer(peer: str, count: int, environments: Path, repeats: int = REPEATS) -> Timing:
-    """The median of `seconds_of_peer`."""
+    """Return the median of `seconds_of_peer`."""
     return Timing(peer, count, median(seconds_of_peer(peer, count, environments, repeats)))
 
 
 def seconds_of_peer(
     peer: str, count: int, environments: Path, repeats: int = REPEATS, limit_s: float | None = None
 ) -> list[float]:
-    """Of single questions after `count` observations, the first of which isn't timed.
+    """Return the seconds of single suggestions after `count` observations; the first one isn't timed.
 
     Raises:
         PeerError: the peer is gone, or was not done within `limit_s` seconds.

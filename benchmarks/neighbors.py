@@ -46,7 +46,7 @@ class Worker(threading.Thread):
 
 
 def worked(server: Server, study_id: str, workers: int, rest_s: float, seconds: float) -> list[float]:
-    """The seconds that suggestions took."""
+    """Return the seconds that suggestions took."""
     found = [Worker(server.address, study_id, rest_s) for _ in range(workers)]
     time.sleep(seconds)
     for worker in found:
@@ -55,7 +55,7 @@ def worked(server: Server, study_id: str, workers: int, rest_s: float, seconds: 
 
 
 def row(label: str, taken: list[float]) -> str:
-    """Of the table."""
+    """Return a row of the table."""
     late = quantiles(taken, n=100)[98] if len(taken) > 1 else taken[0]
     return f"| {label} | {len(taken)} | {1e3 * median(taken):.1f} | {1e3 * late:.1f} |"
 

@@ -25,7 +25,7 @@ def ablations(text: str) -> list[str]:
 
 
 def seeds(text: str) -> list[int]:
-    """As in 0-2, or 0,3,5."""
+    """Return the seeds of a text such as 0-2, or 0,3,5."""
     found: list[int] = []
     for part in text.split(","):
         low, _, high = part.partition("-")

@@ -50,13 +50,13 @@ class Server:
         self._metrics = metrics
 
     def metric(self, name: str) -> float:
-        """The sum over its labels."""
+        """Return the sum of a metric over its labels."""
         with urllib.request.urlopen(self._metrics) as page:  # noqa: S310 - of a server on this machine
             text = page.read().decode()
         return sum(float(value) for value in re.findall(rf"^{re.escape(name)}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
 
     def found(self, outcome: str) -> float:
-        """How many calls came by suggestions in this way."""
+        """Return how many calls came by suggestions in this way."""
         return self.metric(f'bo_prepared_suggestions_total{{outcome="{outcome}"}}')
 
     def wait(self) -> None:
@@ -76,7 +76,7 @@ class Server:
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    """A server over a fresh SQLite file, with metrics."""
+    """Run a server over a fresh SQLite file, with metrics."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         metrics = f"127.0.0.1:{free.getsockname()[1]}"
@@ -132,7 +132,7 @@ def measure(server: Server, observations: int, times: int) -> Iterator[str]:
 
 
 def measure_peer(peer: str, observations: int, times: int, folder: Path | None, limit_s: float) -> str:
-    """A row of the table."""
+    """Return a row of the table."""
     try:
         taken = [1e3 * s for s in seconds_of_peer(peer, observations, environments(folder), times, limit_s)]
     except PeerError as error:

@@ -46,7 +46,7 @@ def _serves(address: str) -> bool:
 
 
 def import_seconds(module: str) -> float:
-    """Of a module, in a fresh interpreter."""
+    """Return the seconds that a module's import takes in a fresh interpreter."""
     code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter() - t)"
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 

@@ -33,7 +33,7 @@ WARM_UP_S = 1.0
 
 @contextmanager
 def serving(storage: str, *options: str) -> Iterator[tuple[str, int]]:
-    """A server; yields its address and its process's number."""
+    """Run a server; yield its address and its process's number."""
     command = [sys.executable, "-m", "bo_service.cli.main", "serve", "--storage", storage, "--listen", "127.0.0.1:0"]
     process = subprocess.Popen([*command, "--log-level", "warning", *options], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -45,7 +45,7 @@ def serving(storage: str, *options: str) -> Iterator[tuple[str, int]]:
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process has used so far."""
+    """Return the seconds of processor that a process has used so far."""
     used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(used[11]) + int(used[12])) / 100.0
 
@@ -75,7 +75,7 @@ def work(
 
 
 def measure(address: str, pid: int, clients: int, studies: int, seconds: float) -> str:
-    """A row of the table."""
+    """Return a row of the table."""
     context = multiprocessing.get_context("spawn")
     processes = min(PROCESSES, clients)
     with bo_client.connect(address) as client:
@@ -103,7 +103,7 @@ def measure(address: str, pid: int, clients: int, studies: int, seconds: float) 
 
 
 def measure_peer(peer: str, clients: int, seconds: float, folder: Path | None) -> str:
-    """A row of the table."""
+    """Return a row of the table."""
     load = Load(clients, seconds, trial_s=0.0, beat_s=1e9, warm_s=WARM_UP_S)
     figures = of_peer(peer, load, folder)
     pairs = [a + b for a, b in zip(figures.seconds["suggest"], figures.seconds["complete"], strict=False)]

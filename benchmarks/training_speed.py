@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measured(objective: EfficientNetObjective, parameters: Mapping[str, Value], is_first: bool) -> dict[str, float]:
-    """One repeat: ours and the bare one, in this order or the other."""
+    """Measure one repeat: ours and the bare one, in this order or the other."""
     sides = [ours, bare] if is_first else [bare, ours]
     found: dict[str, float] = {}
     for side in sides:
@@ -71,7 +71,7 @@ def measured(objective: EfficientNetObjective, parameters: Mapping[str, Value], 
 
 
 def ours(objective: EfficientNetObjective, parameters: Mapping[str, Value]) -> dict[str, float]:
-    """A trial as the worker runs it."""
+    """Run a trial as the worker does."""
     with TemporaryDirectory() as folder:
         began = time.process_time()
         objective.evaluate(parameters, Run(Path(folder)))

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def study(seed: int, trials: int, confirmed: int, options: Sequence[str]) -> dict[str, Any]:
-    """One study from nothing, and what its best and the textbook's reach on the test images."""
+    """Run one study from nothing; return what its best and the textbook's reach on the test images."""
     given = [part for option in [*options, f"seed={seed}"] for part in ("--option", option)]
     with TemporaryDirectory() as folder, server(Path(folder)) as address:
         space = Path(folder) / "space.yaml"
@@ -64,7 +64,7 @@ def study(seed: int, trials: int, confirmed: int, options: Sequence[str]) -> dic
 
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """The address of a server on a fresh database."""
+    """Run a server on a fresh database; yield its address."""
     port_file = folder / "port"
     argv = ["serve", "--storage", f"sqlite:///{folder}/bo.db", "--listen", "127.0.0.1:0", "--port-file", str(port_file)]
     process = subprocess.Popen([sys.executable, "-m", "bo_service.cli.main", *argv], stderr=subprocess.DEVNULL)
@@ -81,7 +81,7 @@ def server(folder: Path) -> Iterator[str]:
 
 
 def command(module: str, *argv: str) -> str:
-    """What the command prints. Raises CalledProcessError."""
+    """Return what the command prints. Raises CalledProcessError."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run([sys.executable, "-m", module, *argv], capture_output=True, text=True, env=environment)
     if done.returncode:

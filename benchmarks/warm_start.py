@@ -65,13 +65,13 @@ CUBE = SearchSpace(tuple(Parameter(name, FloatDomain(0.0, 1.0)) for name in "abc
 
 
 def narrow(c: Configuration) -> float:
-    """A bowl that is steep in some parameters and nearly flat in others."""
+    """Return a bowl that is steep in some parameters and nearly flat in others."""
     places = {"a": 0.8, "b": 0.25, "c": 0.6, "d": 0.3, "e": 0.7}
     return sum(10.0**-k * (float(c[name]) - at) ** 2 for k, (name, at) in enumerate(places.items()))
 
 
 def ripples(c: Configuration) -> float:
-    """A bowl with many small dents."""
+    """Return a bowl with many small dents."""
     z = np.array([float(c[name]) for name in "abcde"]) - np.array([0.35, 0.6, 0.3, 0.75, 0.5])
     return float((z**2).sum() + 0.02 * (1.0 - np.cos(6 * np.pi * z)).sum())
 
@@ -86,7 +86,7 @@ RATES = SearchSpace(
 
 
 def rates(c: Configuration) -> float:
-    """A loss that falls slowly with the learning rate and jumps where training diverges: a cliff beside the best."""
+    """Return a loss that falls slowly with the rate and jumps where training diverges: a cliff beside the best."""
     speed = math.log10(float(c["lr"]) / (1.0 - float(c["momentum"])))
     cliff = 2.0 / (1.0 + math.exp(-12.0 * (speed + 0.8)))
     return 0.25 * (speed + 1.3) ** 2 + cliff + 0.03 * (math.log10(float(c["decay"])) + 4.0) ** 2
@@ -106,7 +106,7 @@ TRAINING = SearchSpace(
 
 
 def training(c: Configuration) -> float:
-    """A loss over categories, steps and a parameter that isn't always there."""
+    """Return a loss over categories, steps and a parameter that isn't always there."""
     loss = 0.3 * (math.log10(float(c["lr"])) + 3.2) ** 2 + {"a": 0.3, "b": 0.1, "c": 0.0, "d": 0.5}[str(c["kind"])]
     loss += 0.02 * abs(int(c["layers"]) - 5) + 0.4 * (float(c["drop"]) - 0.35) ** 2
     loss += 0.1 * abs(math.log2(int(c["batch"]) / 32))
@@ -139,7 +139,7 @@ def moved(problem: Problem, rng: np.random.Generator) -> Loss:
 
 
 def shifted(encoding: Encoding, z: np.ndarray, step: np.ndarray, numeric: np.ndarray) -> np.ndarray:
-    """A row (p,) moved along the numeric axes, within their ranges."""
+    """Return a row (p,) moved along the numeric axes, within their ranges."""
     return np.asarray(encoding.round_to_valid(np.where(numeric, np.clip(z + step, 0.0, 1.0), z)[None])[0])
 
 
@@ -151,7 +151,7 @@ SOURCES: dict[str, Callable[[Problem, np.random.Generator], Loss]] = {
 
 
 def add_source(app: AppContext, problem: Problem, loss: Loss, rng: np.random.Generator) -> None:
-    """The study `earlier`, with all of its trials."""
+    """Add the study `earlier`, with all of its trials."""
     studies.create_study(app, studies.NewStudy("earlier", StudySpec(problem.space, (LOSS,)), "", {}), None)
     encoding = Encoding(problem.space)
     numeric = np.array([not isinstance(p.domain, CategoricalDomain) for p in problem.space.parameters])
@@ -167,7 +167,7 @@ def add_source(app: AppContext, problem: Problem, loss: Loss, rng: np.random.Gen
 
 
 def run_study(problem: Problem, kind: str, seed: int) -> list[float]:
-    """The best value after each of MOMENTS."""
+    """Return the best value after each of MOMENTS."""
     rng = np.random.default_rng([seed, 7])
     values: list[float] = []
     with service() as app:
@@ -192,7 +192,7 @@ def median_of(problem: Problem) -> float:
 
 
 def regrets(problem: Problem, kind: str, seeds: int) -> list[list[float]]:
-    """One row a seed, one column for each of MOMENTS."""
+    """Return one row a seed, one column for each of MOMENTS."""
     span = median_of(problem) - problem.minimum
     best = [run_study(problem, kind, seed) for seed in range(seeds)]
     return [[max((value - problem.minimum) / span, FLOOR) for value in row] for row in best]

@@ -62,7 +62,7 @@ def _drawn(half: str, rng: np.random.Generator) -> tuple[Pixels, Labels]:
 
 
 def _shape(label: int, rng: np.random.Generator) -> Pixels:
-    """A filled circle, a ring, a square, a triangle or a cross, anywhere, in any color."""
+    """Draw a filled circle, a ring, a square, a triangle or a cross, anywhere, in any color."""
     back, front = rng.integers(0, 110, 3), rng.integers(140, 256, 3)
     picture = Image.new("RGB", (SIDE, SIDE), tuple(int(v) for v in back))
     pen, color = ImageDraw.Draw(picture), tuple(int(v) for v in front)
@@ -118,7 +118,7 @@ def darkened(factor: float) -> Change:
 
 
 def copied(share: float, is_compressed: bool) -> Change:
-    """A share of the images occurs twice, compressed again or brighter and noisy: random parts share images."""
+    """Repeat a share of the images, compressed again or brighter and noisy: random parts share images."""
 
     def change(pixels: Pixels, labels: Labels, rng: np.random.Generator) -> tuple[Pixels, Labels]:
         rows = rng.permutation(len(pixels))[: round(share * len(pixels))]
@@ -166,7 +166,7 @@ def against_the_rest(c: int, count: int) -> Change:
 
 
 def shuffled_rest(c: int, count: int) -> Change:
-    """As `against_the_rest`, with labels that have nothing to do with the images."""
+    """Do as `against_the_rest`, with labels that have nothing to do with the images."""
 
     def change(pixels: Pixels, labels: Labels, rng: np.random.Generator) -> tuple[Pixels, Labels]:
         return shuffled(*against_the_rest(c, count)(pixels, labels, rng), rng)
@@ -175,7 +175,7 @@ def shuffled_rest(c: int, count: int) -> Change:
 
 
 def mislabeled(share: float) -> Change:
-    """A share of the labels is drawn anew."""
+    """Draw a share of the labels anew."""
 
     def change(pixels: Pixels, labels: Labels, rng: np.random.Generator) -> tuple[Pixels, Labels]:
         is_wrong = rng.random(len(labels)) < share

@@ -79,7 +79,7 @@ TUNED: Mapping[str, Value] = {"mode": "fine_tune", "unfreeze_top": 1, "lr_backbo
 
 
 def plants() -> list[StoppingContext]:
-    """The faults, 37 of each half."""
+    """Return the faults, 37 of each half."""
     plan = _Plan()
     d, t = DEVELOPMENT, TEST
     add = plan.add

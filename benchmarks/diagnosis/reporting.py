@@ -36,19 +36,19 @@ def found(row: Mapping[str, Any]) -> list[str]:
 
 
 def first(case: StoppingContext, kinds: Sequence[str]) -> str:
-    """What a plant counts as: its first finding, or its note where a note is expected."""
+    """Return what a planted fault counts as: its first finding, or its note where a note is expected."""
     if noted := case.expected & {kind for kind in kinds if kind.startswith("note.")}:
         return min(noted)
     return next((kind for kind in kinds if not kind.startswith("note.")), NOTHING)
 
 
 def is_right(case: StoppingContext, kinds: Sequence[str]) -> bool:
-    """Whether the first finding is the cause; of a control, whether there is none."""
+    """Return whether the first finding is the cause; for a control, whether there is none."""
     return first(case, kinds) in (case.expected or {NOTHING})
 
 
 def lines(cases: Sequence[StoppingContext], rows: RowIndex) -> Iterator[str]:
-    """A line for each case, for who sets thresholds."""
+    """Yield a line for each case, for whoever sets thresholds."""
     for case in cases:
         if case.key in rows:
             kinds = found(rows[case.key])

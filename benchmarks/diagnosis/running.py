@@ -99,7 +99,7 @@ def _bottom(k: int) -> keras.Model:
 
 
 def rounded(value: Any) -> Any:
-    """With floats of five digits."""
+    """Return a value with its floats rounded to five digits."""
     if isinstance(value, float):
         return float(f"{value:.5g}")
     if isinstance(value, Mapping):
@@ -108,7 +108,7 @@ def rounded(value: Any) -> Any:
 
 
 def _batch_norms_train(bench: TrainingContext) -> None:
-    """The pretrained network is called in training mode, its batch normalizations trainable: a frequent mistake."""
+    """Call the pretrained network in training mode, its batch normalizations trainable: a frequent mistake."""
     pretrained = bench._pretrained
 
     def parts(config: TrialConfig, source: DataAndBackbone) -> list[Part]:
@@ -121,7 +121,7 @@ def _batch_norms_train(bench: TrainingContext) -> None:
 
 
 def _dead_bias(bench: TrainingContext) -> None:
-    """The head's biases are so negative that no unit is ever above 0."""
+    """Make the head's biases so negative that no unit is ever above 0."""
     network = bench.network
 
     def made(config: TrialConfig, shape: tuple[int, ...]) -> Any:
