@@ -187,12 +187,14 @@ def test_the_page_on_http_runs_from_top_to_bottom(reader: Reader) -> None:
         assert client.study("curl").trial(best.number).measurements[0].metrics == {"loss": 0.7}
 
 
+@pytest.mark.slow
 def test_the_page_on_reports_runs_from_top_to_bottom(reader: Reader, tmp_path: Path) -> None:
     follow(reader, "docs/reports.md")
     assert {path.name for path in tmp_path.iterdir()} >= {"flowers.html", "best.png", "parallel.svg", "contour.pdf"}
     assert json.loads(reader.names["data_and_layout"])["data"]
 
 
+@pytest.mark.slow
 def test_the_page_on_storage_runs_over_postgresql(
     reader: Reader, make_database: Callable[[], str], postgres_programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

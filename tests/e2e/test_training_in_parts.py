@@ -135,7 +135,11 @@ def command(tmp_path: Path, request: pytest.FixtureRequest) -> list[str]:
     }[request.param]
 
 
-@pytest.mark.parametrize("command", ["function", "objective", "program"], indirect=True)
+@pytest.mark.parametrize(
+    "command",
+    ["program", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("function", "objective"))],
+    indirect=True,
+)
 def test_no_epoch_is_trained_twice_though_workers_and_the_server_are_killed(
     command: list[str], server_process, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from bo_service.domain.parameter_types import CategoricalDomain, FloatDomain, IntDomain, Scale
 from bo_service.domain.search_space import Parameter, SearchSpace
@@ -120,6 +121,7 @@ def test_a_half_where_everything_crashes_is_left() -> None:
         assert reached < (0.01 if best == -3.0 else 0.3)  # 0.25 at the edge
 
 
+@pytest.mark.slow
 def test_a_machine_that_crashes_at_random_costs_little() -> None:
     for seed in (0, 1):
         rng = np.random.default_rng(seed)

@@ -59,6 +59,7 @@ def test_branin() -> None:
     assert median(best_of(space, branin, 30, seed) for seed in range(3)) < 0.397887 + 0.05
 
 
+@pytest.mark.slow
 def test_a_mixed_space(mixed_space: SearchSpace) -> None:
     assert median(best_of(mixed_space, training, 40, seed) for seed in range(3)) < 0.03
 

@@ -226,6 +226,7 @@ def test_an_optimum_on_a_simplex_is_found() -> None:
     assert min(_searched(space, 25, lambda c: (c["x"] - 0.2) ** 2 + (c["y"] - 0.5) ** 2 + (c["z"] - 0.3) ** 2)) < 1e-3
 
 
+@pytest.mark.slow
 def test_an_optimum_among_whole_numbers_is_found() -> None:
     space = SPACES["whole numbers"]
     best = min(_searched(space, 25, lambda c: ((c["a"] - 200) / 1000) ** 2 + ((c["b"] - 500) / 1000) ** 2))

@@ -10,10 +10,12 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bo_service.application.ports import IssuedLease, Store
+from bo_service.cli.main import main
 from bo_service.domain.artifacts import Artifact, TrialNote
 from bo_service.domain.attempts import Attempt, AttemptOutcome
 from bo_service.domain.errors import AlreadyExists, InvalidArgument, NotFound
@@ -299,8 +301,9 @@ def test_from_the_command_line(make_database, store, running, tmp_path: Path) ->
         ("export-study", "--storage", addresses[1], "other", str(tmp_path / "other")): "studies/other",
         ("import-study", "--storage", addresses[1], str(tmp_path / "missing")): "No such file",
     }.items():
-        refused = command(*arguments)
-        assert refused.returncode == 1
-        assert hint in refused.stderr
-        assert len(refused.stderr.strip().splitlines()) == 1
+        refused = CliRunner().invoke(main, arguments)
+        assert refused.exit_code == 1
+        assert isinstance(refused.exception, SystemExit)  # with what Python then writes to standard error
+        (told,) = str(refused.exception).splitlines()
+        assert hint in told
     assert not (tmp_path / "other").exists()

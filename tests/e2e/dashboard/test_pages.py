@@ -243,7 +243,7 @@ def test_a_trial_tells_each_of_its_attempts(browser, site, failing) -> None:
     assert browser.run("return window.pwned") is None
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_failures_and_attempts_fit_a_phone(browser, site, failing, theme: str) -> None:
     signed_in(browser, site, "reader")
     browser.looks(theme, 390)

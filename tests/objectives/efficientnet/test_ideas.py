@@ -298,6 +298,7 @@ def test_float16_reaches_what_float32_does_and_its_scale_is_in_the_checkpoint(ma
     assert second.reports[-1][1] == pytest.approx(half.reports[-1][1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_several_steps_an_execution_train_alike(make_objective, make_run) -> None:
     one, four = make_run(), make_run()
     if keras.backend.backend() == "torch":

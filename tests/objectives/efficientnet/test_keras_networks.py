@@ -186,7 +186,7 @@ def test_every_other_network_from_a_file_computes_what_the_saved_network_did(
     check_file(saved(name, tmp_path), make_objective)
 
 
-@pytest.mark.parametrize("file", ["b0.keras", pytest.param("b0.h5", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("file", [pytest.param(file, marks=pytest.mark.slow) for file in ("b0.keras", "b0.h5")])
 def test_a_whole_model_in_one_file_is_read_too(b0: Saved, tmp_path: Path, file: str) -> None:
     network = built(B0)
     network.load_weights(b0.path)
@@ -279,7 +279,7 @@ def test_imagenets_weights_are_downloaded_before_the_study_and_fed_as_keras_feed
 
 
 @pytest.mark.parametrize(
-    "file", ["a.weights.h5", *(pytest.param(f, marks=pytest.mark.slow) for f in ("b.h5", "c.keras"))]
+    "file", [pytest.param(file, marks=pytest.mark.slow) for file in ("a.weights.h5", "b.h5", "c.keras")]
 )
 def test_weights_that_were_saved_of_keras_imagenet_network_are_fed_as_that_network(
     b0: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str

@@ -154,6 +154,7 @@ def test_mixup_changes_nothing_in_inference_and_comes_after_augmentation() -> No
         assert [v.path for v in mixed.trainable_variables] == [v.path for v in mixed.network.trainable_variables]
 
 
+@pytest.mark.slow
 def test_a_trial_with_mixup_trains_otherwise_and_resumes_to_the_same_curve(make_small, make_run) -> None:
     """The generator of the mixing layer is in the checkpoint. Averages and class weights go with it."""
     mixup = {**AVERAGED, "mixup": 0.4, "class_weights": "balanced"}

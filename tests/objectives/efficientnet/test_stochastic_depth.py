@@ -74,7 +74,7 @@ def check(network, expected: set[str], statistics_move: bool) -> None:
 
 
 @pytest.mark.usefixtures("small_b0")
-@pytest.mark.parametrize("cache", ["on", "off"])
+@pytest.mark.parametrize("cache", ["on", pytest.param("off", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("mode", "stages"),
     [("frozen", [set()]), ("fine_tune", [TOP]), ("two_stage", [set(), TOP]), ("scratch", [ALL])],

@@ -65,7 +65,9 @@ def test_a_space_of_one_configuration() -> None:
     assert found.best.summary == "Trial 4 is the best of those tried with probability 1.00."
 
 
-@pytest.mark.parametrize(("width", "count"), [(50, 20), pytest.param(256, 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("width", "count"), [(20, 12), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((50, 20), (256, 4)))]
+)
 def test_many_parameters(studied, cube, width, count) -> None:
     space = cube(width)
     assert_sound(analyze(studied(space, lambda c: c["x0"] + 0.1 * c["x1"], count)), space)
@@ -92,9 +94,6 @@ space = SearchSpace((Parameter("a", FloatDomain(0.0, 1.0)), Parameter("k", Categ
 past = tuple(Observation(i, {"a": i / 8, "k": "xy"[i % 2]}, (i * 5 % 7) / 3) for i in range(8))
 print(analyze(OptimizerInput(space, SuggestionSettings(), 3, past)))
 """
-    told = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=280).stdout
-        for _ in range(2)
-    ]
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=280).stdout
     past = tuple(Observation(i, {"a": i / 8, "k": "xy"[i % 2]}, (i * 5 % 7) / 3) for i in reversed(range(8)))
-    assert told[0] == told[1] == f"{analyze(OptimizerInput(space, SuggestionSettings(), 3, past))}\n"
+    assert told == f"{analyze(OptimizerInput(space, SuggestionSettings(), 3, past))}\n"

@@ -87,6 +87,7 @@ def test_what_is_known_or_as_good_as_equal_needs_no_repeats() -> None:
     assert repeats_to_tell([JointPosterior(np.array([0.0, 0.0]), np.eye(2), 1e-8, normals)]) == 1
 
 
+@pytest.mark.slow
 def test_probabilities_are_borne_out(cube) -> None:
     """Over noisy studies of random functions: how often the leader is best, and what choosing it costs."""
     space, told = cube(2), []
