@@ -48,8 +48,10 @@ SUM = {"x": 1.0, "y": 1.0, "z": 1.0}
 
 @pytest.mark.parametrize(
     "constraints",
-    [[bo_client.EqualityConstraint(SUM, 1.0)], band(SUM, 1.0, 1.0)],
-    ids=["an equality", "two inequalities"],
+    [
+        pytest.param([bo_client.EqualityConstraint(SUM, 1.0)], id="an equality", marks=pytest.mark.slow),
+        pytest.param(band(SUM, 1.0, 1.0), id="two inequalities"),
+    ],
 )
 def test_a_mixture_of_three_is_searched(client: bo_client.Client, constraints: Sequence[bo_client.Constraint]) -> None:
     space = bo_client.SearchSpace(floats("x", "y", "z"), constraints)

@@ -132,6 +132,7 @@ def test_data_is_compared_by_what_is_in_it(server: str, bo_worker, tmp_path: Pat
     assert "data is not set in the study and 'emoji' here" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_not_given_counts_as_its_default(server: str, bo_worker) -> None:
     own = ("--objective", "own:Parabola")
     assert bo_worker("run", *own, "--max-trials", "2").returncode == 0

@@ -69,6 +69,9 @@ SUPPOSED = {
 MARKS = {
     "README.md": [pytest.mark.keras],
     "docs/efficientnet.md": [pytest.mark.keras, pytest.mark.slow, pytest.mark.timeout(900)],
+    "docs/explanations.md": [pytest.mark.slow],
+    "docs/own-objective.md": [pytest.mark.slow],
+    "docs/several-objectives.md": [pytest.mark.slow],
 }
 
 

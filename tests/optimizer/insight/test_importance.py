@@ -38,6 +38,7 @@ def test_ishigami(studied, cube) -> None:
     assert whole.interactions[0].share.value == pytest.approx(0.2437, abs=0.1)
 
 
+@pytest.mark.slow
 def test_an_additive_function(studied, cube) -> None:
     whole, _ = regions(studied(cube(5), lambda c: sum((4 - i) * c[f"x{i}"] for i in range(5)), 60))
     found = by_name(whole)
