@@ -77,14 +77,13 @@ SAME = [
 
 @pytest.mark.parametrize(("earlier", "now"), SAME, ids=lambda words: " ".join(map(str, words)))
 def test_an_earlier_name_does_what_the_current_one_does(request: pytest.FixtureRequest, earlier, now) -> None:
-    """On two servers with the same studies."""
+    """On two studies that are the same."""
     outcomes = []
+    client = bo_client.testing.InProcessServer().client()
+    space = bo_client.SearchSpace(
+        [bo_client.FloatParameter("lr", 1e-4, 1.0, scale="log"), bo_client.CategoricalParameter("norm", ["batch"])]
+    )
     for arguments in (earlier, now):
-        server = bo_client.testing.InProcessServer()
-        client = server.client()
-        space = bo_client.SearchSpace(
-            [bo_client.FloatParameter("lr", 1e-4, 1.0, scale="log"), bo_client.CategoricalParameter("norm", ["batch"])]
-        )
         study = client.create_study("s", space, "loss", goal="minimize", max_trials=6, seed=1)
         for loss in (1.0, 0.5):
             study.suggest(worker_id="w")[0].complete({"loss": loss})
@@ -92,10 +91,12 @@ def test_an_earlier_name_does_what_the_current_one_does(request: pytest.FixtureR
         study.suggest(worker_id="w")
         study.enqueue({"lr": 0.5, "norm": "batch"})
         done = CliRunner().invoke(main, [str(a) for a in arguments], obj=client)
-        left = [
-            (t.number, t.state, t.note and t.note.text) for i in client.studies() for t in client.study(i.id).trials()
-        ]
-        outcomes.append((done.exit_code, steady(done.output), [info.state for info in client.studies()], left))
+        states = [info.state for info in client.studies()]
+        trials = study.trials() if states else ()
+        left = [(trial.number, trial.state, trial.note and trial.note.text) for trial in trials]
+        outcomes.append((done.exit_code, steady(done.output), states, left))
+        if states:
+            study.delete()
     assert outcomes[0] == outcomes[1]
 
 
@@ -147,6 +148,12 @@ def test_a_server_that_is_not_there_is_answered_with_how_to_start_one() -> None:
         ("send the token that SuggestTrials returned", "send the token that `bo trial suggest` returned"),
         ("lease_token is not\none", "--lease is not one"),
         ("study.spec.space: is bad", "space: is bad"),
+        ('trial.parameters["lr"]: is 9', "lr: is 9"),
+        ("give it with server=…, --server or BO_SERVER", "give it with --server or BO_SERVER"),
+        (
+            "use it as it is with client.study('s'), change settings with its update(), or choose another id",
+            "use it as it is, change its settings with `bo study update`, or choose another id",
+        ),
         ("see /v1/SuggestTrials and MySuggestTrials", "see /v1/SuggestTrials and MySuggestTrials"),
     ],
 )

@@ -165,7 +165,12 @@ def test_a_table_of_results_is_imported(bo, server, study, tmp_path: Path) -> No
         "0.3,batch,,,,never finished,,\n"
     )
     assert bo("study", "import", "s", file).output == "studies/s: 2 results imported\n"
-    done, failed = study.trials()
+    file.write_text(file.read_text() + "0.4,batch,,0.25,,,,\n")
+    bo("study", "import", "s", file)
+    (file := tmp_path / "more.csv").write_text("lr,norm,groups,loss\n0.5,batch,,0.75\n")
+    bo("study", "import", "s", file)
+    done, failed, *others = study.trials()
+    assert [trial.value("loss") for trial in others] == [0.25, 0.75]
     assert done.final_measurement.metrics == {"loss": 0.5, "accuracy": 0.9}
     assert (failed.state, failed.parameters["groups"]) == (State.INFEASIBLE, 3)
 

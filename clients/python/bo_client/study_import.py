@@ -1,6 +1,8 @@
 """Studies and results in files that `bo study export` writes."""
 
 import csv
+import hashlib
+import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -39,8 +41,6 @@ CONSTRAINTS: dict[str, Callable[..., Constraint]] = {
     "forbidden": ForbiddenCombination,
 }
 BLAMES_PARAMETERS = (FailureReason.OUT_OF_MEMORY, FailureReason.DIVERGED, FailureReason.INVALID_CONFIGURATION)
-MAX_REQUEST_ID = 64
-"""Maximum length of a request's id."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,12 @@ class Result:
     metrics: Mapping[str, float] | None = None
     failure: FailureReason | None = None
     labels: Mapping[str, str] | None = None
+
+    @property
+    def request_id(self) -> str:
+        """Id of the request that adds the result: the same for the same content, so that it is added once."""
+        content = json.dumps([self.number, self.parameters, self.metrics, self.failure, self.labels], sort_keys=True)
+        return f"import-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ def read_csv(path: Path, study: StudyInfo) -> list[Result]:
         InvalidRequest: the file cannot be read, lacks a column, or has a value that does not fit; the message names the
             row.
     """
-    rows = csv.DictReader(_text(path).splitlines())
+    rows = csv.DictReader(io.StringIO(_text(path), newline=""))
     metrics = [metric.name for metric in study.modelled_metrics]
     missing = [name for name in (*study.space.names, *metrics) if name not in (rows.fieldnames or ())]
     if missing:
@@ -144,22 +150,21 @@ def read_csv(path: Path, study: StudyInfo) -> list[Result]:
 
 
 def add_results(study: "Study", results: Iterable[Result]) -> int:
-    """Add results to a study, and return their number. Results of the same numbers are added only once.
+    """Add results to a study, and return their number. A result that was added within a week is not added again.
 
     Raises:
         InvalidRequest: a result does not fit the study.
     """
     count = 0
     for result in results:
-        request_id = f"import-{study.id}-{result.number}"[-MAX_REQUEST_ID:]
-        study.add(result.parameters, result.metrics, result.failure, result.labels, request_id)
+        study.add(result.parameters, result.metrics, result.failure, result.labels, result.request_id)
         count += 1
     return count
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets begin files with a mark
     except OSError as error:
         raise InvalidRequest.of(str(path), f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -58,6 +58,8 @@ def list_command(client: Client, study_id: str, number: int, as_json_: bool) -> 
     if as_json_:
         click.echo(as_json([artifact_record(each) for each in found]))
         return
+    if not found:
+        click.echo(f"trial {number} has no artifacts", err=True)
     for each in found:
         click.echo(artifact_line(each))
 

@@ -38,14 +38,14 @@ def explain(client: Client, study_id: str, as_json_: bool) -> None:
 @click.option(
     "--grid",
     type=click.IntRange(2, 1000),
-    help="Number of values of each parameter.  [default: 50 for one parameter, 25 for two]",
+    help="Number of values of each parameter; by default 50 for one parameter, 25 for two.",
 )
 @click.option(
     "--trial",
     "number",
     type=click.IntRange(min=1),
     shell_complete=trial_numbers(),
-    help="Trial that has the values of the other parameters.  [default: the best]",
+    help="Trial that has the values of the other parameters; by default the best.",
 )
 @json_option
 @pass_client
@@ -72,7 +72,7 @@ def diagnose(client: Client, study_id: str, as_json_: bool) -> None:
     """Diagnose a study and recommend changes.
 
     The output lists important parameters with their intervals, bounds near which the best trials lie, regions without a
-    good trial, a recommendation for each parameter, and the workers' findings.
+    good trial, a recommendation for each parameter, and the diagnostics that workers reported.
     """
     study = client.study(study_id)
     try:

@@ -23,7 +23,7 @@ class Column:
     rank: int = 0
     """A table that is too wide leaves out the columns of the highest rank first; those of rank 0 stay."""
     is_flexible: bool = False
-    """Whether long cells are cut; true of one column of a table."""
+    """Whether long cells are cut."""
     label: str = ""
     """Name of the column where it is left out; by default its title."""
 
@@ -50,7 +50,7 @@ class FittedTable:
             kept.remove(max(kept, key=lambda column: column.rank))
         table = Table(box=None, pad_edge=False, header_style="dim")
         for column in kept:
-            others = sum(other.width + GAP for other in kept if other is not column)
+            others = sum(other.min_width + GAP for other in kept if other is not column)
             width = min(column.width, max(MIN_FLEXIBLE, options.max_width - others)) if column.is_flexible else None
             table.add_column(Text(column.title), no_wrap=True, overflow="ellipsis", max_width=width)
         for i, cells in enumerate(zip(*(column.cells for column in kept), strict=True)):

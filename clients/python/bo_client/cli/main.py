@@ -124,8 +124,7 @@ def version() -> str:
 @click.option(
     "--patience",
     type=click.FloatRange(min=0),
-    show_default=f"{DEFAULT_PATIENCE_S:g}, and none where no server listens",
-    help="Seconds to keep trying while no server answers.",
+    help=f"Seconds to keep trying while no server answers; by default {DEFAULT_PATIENCE_S:g}, or 0 if none listens.",
 )
 @click.version_option(version=version(), prog_name="bo")
 @click.pass_context

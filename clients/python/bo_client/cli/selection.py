@@ -177,7 +177,7 @@ _OPTIONS = [
         "--limit",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Number of trials to list: the latest, or with --sort or --reverse the first; 0 for all."
-        f"  [default: {TERMINAL_LIMIT} on a terminal, else all]",
+        help="Number of trials to list: the latest, or with --sort or --reverse the first; 0 for all. By default "
+        f"{TERMINAL_LIMIT} on a terminal, else all.",
     ),
 ]

@@ -182,16 +182,18 @@ def delete(client: Client, study_id: str, number: int | None, yes: bool) -> None
         delete_trial(client, study_id, number, yes)
         return
     if not yes:
-        click.confirm(f"delete {study_id} with all of its trials?", abort=True, err=True)
+        count = sum(client.study_info(study_id).counts.values())
+        click.confirm(f"delete {study_id} with all of its {count} trials?", abort=True, err=True)
     client.delete_study(study_id)
     click.echo(f"deleted {study_id} with all of its trials")
 
 
 def delete_trial(client: Client, study_id: str, number: int, yes: bool) -> None:
     """Delete a trial, after a confirmation unless it was given."""
+    study = client.study(study_id)
     if not yes:
         click.confirm(f"delete trial {number} of {study_id}?", abort=True, err=True)
-    client.study(study_id).delete_trial(number)
+    study.delete_trial(number)
     click.echo(f"deleted trial {number} of {study_id}")
 
 

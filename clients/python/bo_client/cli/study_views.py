@@ -33,7 +33,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
     show_default=True,
     help="Order; changed lists the last change first.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Number of studies to list.  [default: all]")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Number of studies to list; by default all.")
 @json_option
 @pass_client
 def list_studies(client: Client, states: tuple[StudyState, ...], sort: str, limit: int | None, as_json_: bool) -> None:
@@ -44,6 +44,9 @@ def list_studies(client: Client, states: tuple[StudyState, ...], sort: str, limi
     infos = infos[:limit]
     if as_json_:
         click.echo(as_json([study_record(info) for info in infos]))
+        return
+    if not infos:
+        click.echo("there are no studies; see `bo study create --help`" if not states else "no study matches", err=True)
         return
     from bo_client.cli import tables
 

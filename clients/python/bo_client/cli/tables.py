@@ -42,7 +42,7 @@ STYLES = {
 }
 VIOLATED = "✗"
 FIELD_WIDTH = 10
-MACHINE_RANKS = (0, 3, 0, 0, 2, 1, 4, 5)
+MACHINE_RANKS = (0, 3, 0, 0, 2, 0, 4, 5)
 """Rank of each column in the table of machines; see `Column`."""
 ORIGINS = {
     Origin.DEFAULT: "the default configuration",
@@ -54,7 +54,6 @@ ORIGINS = {
     Origin.RANDOM: "a random draw",
     Origin.GRID: "the grid",
 }
-TIME = "%Y-%m-%d %H:%M:%S"
 PIPED_WIDTH = 10_000
 """Width without a terminal: lines are never folded."""
 DETAILS = ("diagnosis.", "note.", "warning.")
@@ -202,7 +201,7 @@ def machines_text(machines: Sequence[MachineAttempts]) -> RenderableType:
     rows = [[Text(one_line(cell)) for cell in machine_row(machine, within)] for machine in machines]
     titles = machine_columns(within)
     columns = [
-        Column(title, [row[i] for row in rows], MACHINE_RANKS[i], i == len(titles) - 1, "timeline" if i == 6 else "")
+        Column(title, [row[i] for row in rows], MACHINE_RANKS[i], i in (5, 7), "timeline" if i == 6 else "")
         for i, title in enumerate(titles)
     ]
     sentences = [Text(one_line(line), style="bold red") for line in suspects(machines)]
@@ -228,8 +227,9 @@ def trial_text(info: StudyInfo, trial: Trial, artifacts: Iterable[Artifact] = ()
         return Group(head, table, *lines)
     declared = {m.name: m for m in info.metrics}
     reached = Table.grid(padding=(0, 2))
-    for name, value in trial.final_measurement.metrics.items():
-        metric = declared.get(name, Metric(name, role="information"))
+    metrics = trial.final_measurement.metrics
+    for name in sorted(metrics, key=lambda name: list(declared).index(name) if name in declared else len(declared)):
+        metric, value = declared.get(name, Metric(name, role="information")), metrics[name]
         bound = heading(metric).removeprefix(name).strip()
         reached.add_row(Text(f"  {name}"), result(metric, value), Text(metric.unit), Text(bound, style="dim"))
     return Group(head, reached, Text("with"), table, *lines)
@@ -254,14 +254,15 @@ def _about(trial: Trial) -> Iterator[str]:
 
 
 def _moment(moment: datetime | None) -> str:
-    return f"{moment:{TIME}}" if moment else ""
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
 
 
 def prediction_text(info: StudyInfo, prediction: ConfigurationPrediction) -> RenderableType:
     """Return the prediction: mean, and standard deviation of the noise-free value."""
     units = {m.name: f" {m.unit}" if m.unit else "" for m in info.metrics}
     lines = [f"{p.metric} {within(p.mean, p.std)}{units[p.metric]}" for p in prediction.predictions]
-    return Text("\n".join([*lines, f"acquisition {short(prediction.acquisition_value)}"]))
+    lines.append(f"acquisition value {short(prediction.acquisition_value)}; larger values are more promising")
+    return Text("\n".join(lines))
 
 
 def _remark(trial: Trial) -> str:

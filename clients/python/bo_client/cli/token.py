@@ -51,6 +51,8 @@ def list_command(client: Client, as_json_: bool) -> None:
     if as_json_:
         click.echo(as_json([_record(info) for info in tokens]))
         return
+    if not tokens:
+        click.echo("there are no tokens, so the server requires none; see `bo token create --help`", err=True)
     for info in tokens:
         click.echo(_line(info))
 

@@ -31,6 +31,19 @@ WORDS = {
 PATTERN = re.compile(r"(?<![\w/`.])(" + "|".join(map(re.escape, WORDS)) + r")(?:\b|(?<=\.))")
 
 
+PHRASES = (
+    (re.compile(r"\btrial\.parameters\[\"([^\"\]]+)\"\]"), r"\1"),
+    (re.compile(r"\b(?:server|ca|server_name)=…, (?=--)"), ""),
+    (
+        re.compile(r"use it as it is with client\.study\(.*?\), change settings with its update\(\)"),
+        "use it as it is, change its settings with `bo study update`",
+    ),
+)
+"""Phrases about fields and Python, and what is said of them on the command line."""
+
+
 def in_one_line(message: str) -> str:
-    """Return a message in one line, with commands and options in place of the contract's methods and fields."""
+    """Return a message in one line, with commands and options in place of methods and fields."""
+    for pattern, words in PHRASES:
+        message = pattern.sub(words, message)
     return " ".join(PATTERN.sub(lambda match: WORDS[match[1]], message).split())
