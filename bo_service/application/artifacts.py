@@ -144,7 +144,7 @@ def get_artifact(app: AppContext, study_id: str, number: int, artifact_id: str) 
         for artifact in records.list_artifacts(study_id, [number]).get(number, ()):
             if artifact.artifact_id == artifact_id:
                 return artifact, records.artifact_content(study_id, number, artifact_id) or b""
-    raise NotFound(f"there is no artifact {artifact_id} of {name}; see ListArtifacts for those there are")
+    raise NotFound(f"there is no artifact {artifact_id} of {name}; list the artifacts with `bo artifact list`")
 
 
 @retry_on_conflict

@@ -171,7 +171,7 @@ class UnitOfWork(Protocol):
         """Return the study. Raises NotFound."""
         study = self.find_study(study_id)
         if study is None:
-            raise NotFound(f"there is no study studies/{study_id}; create it, or see ListStudies (`bo studies`)")
+            raise NotFound(f"there is no study studies/{study_id}; list the studies with `bo study list`")
         return study
 
     @abstractmethod
@@ -209,7 +209,8 @@ class UnitOfWork(Protocol):
         """Return the trial. Raises NotFound."""
         trial = self.find_trial(study_id, number)
         if trial is None:
-            raise NotFound(f"there is no trial studies/{study_id}/trials/{number}; see ListTrials for those there are")
+            where = f"list the trials with `bo trial list {study_id}`"
+            raise NotFound(f"there is no trial studies/{study_id}/trials/{number}; {where}")
         return trial
 
     @abstractmethod
@@ -359,7 +360,7 @@ class UnitOfWork(Protocol):
         for token in self.list_tokens():
             if token.token_id == token_id:
                 return token
-        raise NotFound(f"there is no token tokens/{token_id}; see ListTokens for those there are")
+        raise NotFound(f"there is no token tokens/{token_id}; list the tokens with `bo token list`")
 
     @abstractmethod
     def save_token(self, token: Token) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from bo_client import BoClientError, Study
+from bo_client.cli.completion import objective_names, study_ids
 from bo_client.cli.connection import ConnectionHelp, connected, connection_options
 from bo_client.cli.console import Console
 from bo_client.terminal import guard
@@ -55,7 +56,9 @@ class WorkerCommandGroup(click.Group):
 )
 @click.version_option(package_name="bo-service", prog_name="bo-worker")
 def main() -> None:
-    """Evaluate objectives with the configurations that a server suggests.
+    """Run the trials of studies on this machine.
+
+    A worker evaluates an objective with the configurations that the server suggests.
 
     Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 130 after Ctrl-C, 143 after SIGTERM.
 
@@ -64,7 +67,8 @@ def main() -> None:
       bo-worker objectives
       bo-worker look --data flowers/ --pictures flowers.png
       bo-worker run --study first --objective branin --max-trials 20
-      bo-worker run --study mine --objective command --space space.yaml -- python train.py {lr}
+      bo-worker run --study mine --objective command --space space.yaml \\
+        -- python train.py {lr}
     """
 
 
@@ -79,9 +83,19 @@ def _pairs(_: click.Context, parameter: click.Parameter, arguments: Iterable[str
     return values
 
 
-study_option = click.option("--study", required=True, metavar="ID", help="Study id; run creates a missing study.")
+study_option = click.option(
+    "--study",
+    required=True,
+    metavar="ID",
+    shell_complete=study_ids,
+    help="Study id; run creates a missing study.",
+)
 objective_option = click.option(
-    "--objective", required=True, metavar="NAME", help="Name listed by `bo-worker objectives`, or module:attribute."
+    "--objective",
+    required=True,
+    metavar="NAME",
+    shell_complete=objective_names,
+    help="Name listed by `bo-worker objectives`, or module:attribute.",
 )
 options_option = click.option(
     "--option",
@@ -216,7 +230,9 @@ main.add_command(fleet_command(run_command))
 @main.command("best")
 @connection_options
 @study_option
-@click.option("--objective", metavar="NAME", help="Objective, if the study does not store it.")
+@click.option(
+    "--objective", metavar="NAME", shell_complete=objective_names, help="Objective, if the study does not store it."
+)
 @click.option(
     "--option",
     "options",
@@ -281,7 +297,13 @@ def best_command(
 
 @main.command("look")
 @click.option("--data", metavar="DATA", help="Same as --option data=DATA: what the objective trains on.")
-@click.option("--objective", metavar="NAME", default="efficientnet", help="Objective that reads the data.")
+@click.option(
+    "--objective",
+    metavar="NAME",
+    default="efficientnet",
+    shell_complete=objective_names,
+    help="Objective that reads the data.",
+)
 @options_option
 @click.option(
     "--pictures",
@@ -290,9 +312,9 @@ def best_command(
     help="PNG file to write with examples of each class.",
 )
 def look_command(data: str | None, objective: str, options: dict[str, str], pictures: Path | None) -> None:
-    """Describe data before a study: classes, counts, sizes, splits, copies.
+    """Describe data: classes, counts, sizes, splits, copies.
 
-    Every image is read, and data that cannot be used is refused as `run` refuses it.
+    Use it before a study. Every image is read, and data that cannot be used is refused as `run` refuses it.
     """
     from bo_objectives.base import HasData
 

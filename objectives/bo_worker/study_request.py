@@ -177,7 +177,7 @@ def _limit_words(max_trials: int | None) -> str:
     """Return the number of trials of a new study in words."""
     if max_trials is not None:
         return f"max_trials {max_trials}"
-    return "no limit of trials (max_trials): it continues until Ctrl-C or `bo finish`"
+    return "no limit of trials (max_trials): it continues until Ctrl-C or `bo study finish`"
 
 
 def _log_limit(study: Study, max_trials: int | None) -> None:
@@ -185,7 +185,7 @@ def _log_limit(study: Study, max_trials: int | None) -> None:
     existing_limit = study.definition.max_trials
     if max_trials is not None and existing_limit != max_trials:
         limit_text = "no max_trials" if existing_limit is None else f"max_trials {existing_limit}"
-        change = f"`bo resume {study.id} --max-trials {max_trials}` changes it"
+        change = f"`bo study resume {study.id} --max-trials {max_trials}` changes it"
         logger.info(
             "%s has %s, and keeps it (%s); this worker runs at most %d", study.name, limit_text, change, max_trials
         )

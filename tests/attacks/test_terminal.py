@@ -27,6 +27,8 @@ EVIL = "e\x1b]0;owned\x07\x1b[8m\x9b2J\u202e\r\x7f\u2028[/red][link=x]\n\t\x1b[?
 """A window's title, invisible text, C1, a direction, a return, DEL, a line separator, markup, another screen."""
 HARMLESS = ("dashboard", "serve", "ray", "completion", "health", "look", "objectives", "migrate", "restore")
 """Commands that print nothing of what is stored; what they print of their arguments is tried."""
+OTHER_PROGRAMS = (("bo", "serve"), ("bo", "worker"))
+"""Commands of `bo-service` and `bo-worker`, which are tried as such."""
 PROGRAMS = {"bo": bo, "bo-service": bo_service, "bo-worker": bo_worker}
 ROOT = Path(__file__).parents[2]
 
@@ -63,7 +65,8 @@ def fill(client: bo_client.Client) -> None:
 def leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():
-            yield from leaves(inner, (*path, name))
+            if (*path, name) not in OTHER_PROGRAMS:
+                yield from leaves(inner, (*path, name))
     else:
         yield path
 
@@ -89,28 +92,39 @@ def outputs_of(target: Target, folder: Path) -> dict[tuple[str, ...], list[list[
     database, file = f"sqlite:///{folder}/copy.db", str(folder / "evil.jsonl")
     x = ["x=0.5", f"kind={EVIL}"]
     return {
-        ("bo", "create"): [["evil", "--space", str(folder / "space.yaml"), "--label", f"{EVIL}={EVIL}"]],
-        ("bo", "studies"): [[], ["--json"]],
-        ("bo", "show"): [["evil"], ["evil", "--json"], ["evil", "--trial", "5"], ["evil", "--trial", "5", "--json"]],
+        ("bo", "study", "create"): [["evil", "--space", str(folder / "space.yaml"), "--label", f"{EVIL}={EVIL}"]],
+        ("bo", "study", "list"): [[], ["--json"]],
+        ("bo", "study", "show"): [["evil"], ["evil", "--json"], ["evil", "--trial", "5"], ["evil", "--sort", EVIL]],
+        ("bo", "trial", "list"): [["evil"], ["evil", "--json"], ["evil", "--where", f"kind={EVIL}"]],
+        ("bo", "trial", "show"): [["evil", "5"], ["evil", "5", "--json"]],
+        ("bo", "study", "update"): [["evil", "--max-trials", "99"]],
+        ("bo", "study", "copy"): [["evil", "copied"], ["evil", EVIL]],
+        ("bo", "study", "rename"): [["evil", EVIL]],
+        ("bo", "study", "import"): [["evil", str(folder / "spoiled.json")], ["evil", str(folder / "space.yaml")]],
+        ("bo", "report"): [["evil"], ["evil", EVIL], ["evil", "-o", str(folder / "no" / f"{EVIL}.html")]],
         ("bo", "best"): [["evil"], ["evil", "--json"], ["evil", "--count", "3"]],
-        ("bo", "export"): [["evil", "--format", "json"], ["evil", "--format", "csv"]],
+        ("bo", "study", "export"): [["evil", "--format", "json"], ["evil", "--format", "csv"]],
         ("bo", "predict"): [["evil", *x], ["evil", "--json", *x]],
         ("bo", "explain"): [["evil"], ["evil", "--json"]],
         ("bo", "slice"): [["evil", "kind"], ["evil", "kind", "--json"], ["evil", "x", "--trial", "1"]],
         ("bo", "diagnose"): [["evil"], ["evil", "--json"]],
-        ("bo", "workers"): [["evil"], ["evil", "--json"]],
+        ("bo", "study", "workers"): [["evil"], ["evil", "--json"]],
         ("bo", "plot"): [["evil", "-o", str(folder / f"{EVIL.replace('/', '')}.png")]],
-        ("bo", "finish"): [["evil"]],
+        ("bo", "study", "finish"): [["evil"]],
         ("bo", "watch"): [["evil"]],
-        ("bo", "resume"): [["evil"]],
-        ("bo", "pause"): [["evil"]],
-        ("bo", "enqueue"): [["evil", "--label", f"{EVIL}={EVIL}", *x], ["evil", f"kind={EVIL}no", "x=9"]],
-        ("bo", "suggest"): [["evil"], ["evil", "--json", "--worker-id", EVIL], ["evil", "--worker-id", "w"]],
-        ("bo", "stop"): [["evil", "9", "--reason", EVIL]],
-        ("bo", "report"): [["evil", "9", "--lease", EVIL, f"loss={EVIL}"], ["evil", "9", "--lease", EVIL, "loss=1"]],
-        ("bo", "complete"): [["evil", "9", "--lease", EVIL, "loss=1"]],
-        ("bo", "fail"): [["evil", "9", "--lease", EVIL, "--message", EVIL]],
-        ("bo", "note"): [["evil", "1", EVIL], ["evil", EVIL, EVIL]],
+        ("bo", "study", "resume"): [["evil"]],
+        ("bo", "study", "pause"): [["evil"]],
+        ("bo", "trial", "enqueue"): [["evil", "--label", f"{EVIL}={EVIL}", *x], ["evil", f"kind={EVIL}no", "x=9"]],
+        ("bo", "trial", "suggest"): [["evil"], ["evil", "--json", "--worker-id", EVIL], ["evil", "--worker-id", "w"]],
+        ("bo", "trial", "pause"): [["evil", "9", "--lease", EVIL]],
+        ("bo", "trial", "stop"): [["evil", "9", "--reason", EVIL]],
+        ("bo", "trial", "report"): [
+            ["evil", "9", "--lease", EVIL, f"loss={EVIL}"],
+            ["evil", "9", "--lease", EVIL, "loss=1"],
+        ],
+        ("bo", "trial", "complete"): [["evil", "9", "--lease", EVIL, "loss=1"]],
+        ("bo", "trial", "fail"): [["evil", "9", "--lease", EVIL, "--message", EVIL]],
+        ("bo", "trial", "note"): [["evil", "1", EVIL], ["evil", EVIL, EVIL]],
         ("bo", "artifact", "add"): [
             ["evil", "1", f"gs://bucket/{EVIL}", "--name", EVIL],
             ["evil", "1", str(folder / "space.yaml"), "--name", "space.yaml", "--media-type", EVIL],
@@ -133,13 +147,15 @@ def outputs_of(target: Target, folder: Path) -> dict[tuple[str, ...], list[list[
         ],
         ("bo-worker", "run"): [["--study", "evil", "--objective", "branin"], ["--study", "evil", "--objective", EVIL]],
         ("bo-worker", "best"): [["--study", "evil", "--objective", "branin"]],
-        ("bo", "delete"): [["evil", "--trial", "1", "--yes"], [EVIL, "--yes"]],
+        ("bo", "trial", "delete"): [["evil", "1", "--yes"]],
+        ("bo", "study", "delete"): [["evil", "--trial", "2", "--yes"], [EVIL, "--yes"]],
     }
 
 
 @pytest.mark.filterwarnings("ignore:Glyph:UserWarning")  # a font lacks the control characters of a picture's title
 def test_no_command_writes_what_steers_a_terminal(target, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(json.dumps({"parameters": {EVIL: {"type": EVIL}}, "metrics": {EVIL: EVIL}}))
+    (tmp_path / "spoiled.json").write_text(json.dumps({"study": {"parameters": [{"type": EVIL}]}}))
     (tmp_path / "spoiled.jsonl").write_text(json.dumps({"format": "bo-service study", "version": 2, "study": EVIL}))
     calls = outputs_of(target, tmp_path)
     assert {path for path in ALL if path[-1] not in HARMLESS} == set(calls)

@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import bo_client
+import click
 import pytest
-from bo_client.cli.main import main
+from bo_client.cli.main import ALIASES, main
 from click.testing import CliRunner
 
 State = bo_client.TrialState
@@ -39,7 +41,7 @@ def test_create_with_several_metrics(bo, server, tmp_path: Path) -> None:
     file.write_text(SEVERAL)
     done = bo("create", "new", "--space", file)
     assert done.output == "studies/new: 2 parameters, minimize loss, maximize score (%), latency at most 50\n"
-    command = next(line for line in bo("suggest", "new").output.splitlines() if "bo complete" in line)
+    command = next(line for line in bo("suggest", "new").output.splitlines() if "bo trial complete" in line)
     assert command.endswith("loss=VALUE score=VALUE latency=VALUE")
     assert bo(*command.replace("VALUE", "0.5").split()[1:]).output == "trial 1 SUCCEEDED\n"
     refused = bo("create", "other", "--space", file, "--acquisition", "log_pi")
@@ -181,7 +183,7 @@ def test_a_trial_from_the_shell(bo, study) -> None:
 
 def test_the_printed_command_completes_the_trial(bo, study) -> None:
     text = bo("suggest", "s").output
-    command = next(line for line in text.splitlines() if "bo complete" in line)
+    command = next(line for line in text.splitlines() if "bo trial complete" in line)
     assert bo(*command.replace("VALUE", "0.5").split()[1:]).exit_code == 0
     assert study.trial(1).state is State.SUCCEEDED
 
@@ -207,7 +209,7 @@ def test_enqueue_reads_values_by_the_space(bo, study) -> None:
 def test_pause_resume_finish(bo, study) -> None:
     bo("pause", "s")
     waiting = bo("suggest", "s")
-    assert (waiting.exit_code, "bo resume s" in waiting.stderr) == (1, True)
+    assert (waiting.exit_code, "bo study resume s" in waiting.stderr) == (1, True)
     assert bo("resume", "s").output == "study s is ACTIVE\n"
     bo("finish", "s")
     assert "completed" in bo("suggest", "s").stderr
@@ -338,49 +340,85 @@ def test_a_server_that_is_not_there() -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-EVERY = [
-    ("show",),
-    ("best",),
-    ("suggest",),
-    ("report", 1, "--lease", "x", "--step", 1, "loss=1"),
-    ("complete", 1, "--lease", "x", "loss=1"),
-    ("fail", 1, "--lease", "x", "--reason", "CRASHED"),
-    ("enqueue", "lr=0.1"),
-    ("stop", 1),
-    ("pause",),
-    ("resume",),
-    ("finish",),
-    ("delete", "--yes"),
-    ("workers",),
-    ("watch",),
-    ("plot", "-o", "p.png"),
-    ("export", "--format", "csv"),
-    ("predict", "lr=0.1"),
-    ("explain",),
-    ("diagnose",),
-    ("slice", "lr"),
-    ("note", 1, "text"),
-]
+LEASE = ("--lease", "x")
+EVERY: dict[str, tuple[object, ...]] = {
+    "study show": (),
+    "study workers": (),
+    "study pause": (),
+    "study resume": (),
+    "study finish": (),
+    "study update": ("--max-trials", 9),
+    "study rename": ("name",),
+    "study copy": ("t",),
+    "study delete": ("--yes",),
+    "study export": ("--format", "csv"),
+    "study import": (__file__, "--format", "csv"),
+    "trial list": (),
+    "trial show": (1,),
+    "trial suggest": (),
+    "trial report": (1, *LEASE, "--step", 1, "loss=1"),
+    "trial complete": (1, *LEASE, "loss=1"),
+    "trial fail": (1, *LEASE, "--reason", "CRASHED"),
+    "trial pause": (1, *LEASE),
+    "trial stop": (1,),
+    "trial enqueue": ("lr=0.1",),
+    "trial note": (1, "text"),
+    "trial delete": (1, "--yes"),
+    "artifact add": (1, "gs://a"),
+    "artifact list": (1,),
+    "artifact get": (1, "a"),
+    "best": (),
+    "watch": (),
+    "plot": ("-o", "p.png"),
+    "report": ("-o", "p.html"),
+    "predict": ("lr=0.1",),
+    "explain": (),
+    "diagnose": (),
+    "slice": ("lr",),
+}
+"""Each command about a study, with what follows the study."""
+OF_NO_STUDY = {
+    "study create",
+    "study list",
+    "serve",
+    "worker best",
+    "worker look",
+    "worker objectives",
+    "worker ray",
+    "worker run",
+    "dashboard",
+    "token create",
+    "token list",
+    "token revoke",
+    "completion",
+}
+
+
+def paths(group: click.Group = main, *before: str) -> Iterator[str]:
+    """Each command without those below it, as it is typed."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.commands[name]
+        if isinstance(command, click.Group):
+            yield from paths(command, *before, name)
+        else:
+            yield " ".join((*before, name))
 
 
 def test_no_command_is_forgotten() -> None:
-    of_no_study = {"studies", "create", "dashboard", "token", "completion", "artifact"}
-    assert {command for command, *_ in EVERY} | of_no_study == set(main.commands)
+    assert sorted({*EVERY, *OF_NO_STUDY}) == sorted(paths())
 
 
-@pytest.mark.parametrize("command", EVERY, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", EVERY)
 def test_an_unknown_study_is_told_in_one_line(bo, command) -> None:
-    name, *rest = command
-    done = bo(name, "nobody", *rest)
+    done = bo(*command.split(), "nobody", *EVERY[command])
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == "Error: there is no study studies/nobody; create it, or see ListStudies (`bo studies`)\n"
+    assert done.stderr == "Error: there is no study studies/nobody; list the studies with `bo study list`\n"
 
 
-@pytest.mark.parametrize("command", EVERY, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", EVERY)
 def test_a_server_that_does_not_answer_is_told_in_one_line(bo, server, study, command) -> None:
-    name, *rest = command
     with server.outage():
-        done = bo(name, "s", *rest)
+        done = bo(*command.split(), "s", *EVERY[command])
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: no server answers")
 
@@ -413,7 +451,7 @@ def test_a_command_line_that_makes_no_sense_ends_with_2(bo, study, arguments, hi
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (("complete", "s", 1, "--lease", "x", "loss=1"), "lease_token"),
+        (("complete", "s", 1, "--lease", "x", "loss=1"), "--lease"),
         (("complete", "s", 1, "--lease", "LEASE", "loss=nan"), "DIVERGED"),
         (("complete", "s", 1, "--lease", "LEASE", "accuracy=1"), "loss"),
         (("delete", "s", "--trial", 1, "--yes"), "is running"),
@@ -469,9 +507,9 @@ def test_json_holds_curves_that_are_not_finite(bo, study) -> None:
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
-@pytest.mark.parametrize("command", [(), *((name,) for name in sorted(main.commands))], ids=" ".join)
+@pytest.mark.parametrize("command", ["", "study", "trial", "artifact", "token", "worker", *paths(), *ALIASES])
 def test_help(bo, command, option) -> None:
-    done = bo(*command, option)
+    done = bo(*command.split(), option)
     assert (done.exit_code, done.output.startswith("Usage: bo")) == (0, True)
     assert max(len(line) for line in done.output.splitlines()) <= 80
 

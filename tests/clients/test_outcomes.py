@@ -228,7 +228,7 @@ def test_a_paused_study_is_waited_for_aloud(study, told) -> None:
         study.optimize(lambda parameters: 1.0, n_trials=2)
     finally:
         outcomes.logger.removeHandler(handler)
-    assert told() == ["studies/s: waiting because the study is paused; run `bo resume s` to continue"]
+    assert told() == ["studies/s: waiting because the study is paused; run `bo study resume s` to continue"]
 
 
 def test_an_interruption_is_told(study, told) -> None:

@@ -35,6 +35,8 @@ SHOWN = ("text", "mermaid")
 FILE_NAME = re.compile(r"# (\S+\.\w+)\n")
 EXTRAS = re.compile(r"bo-service\[([\w,-]+)\]")
 ADDRESS = re.compile(r"(?:127\.0\.0\.1|0\.0\.0\.0|bo\.example):50051")
+SERVE = re.compile(r"\bbo(?:-service)? serve\b")
+"""The command that starts a server."""
 COMMAND = re.compile(r"(?:^|[;&|('$]\s*|-- |nohup |\w=\S+ )(bo|bo-worker|bo-service) (.*)")
 
 
@@ -157,7 +159,7 @@ class Reader:
         """Lines of shell; servers among them are started and stay."""
         told, waiting = "", []
         for line in text.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True) if "bo-service serve" in line else []
+            words = shlex.split(line, comments=True) if SERVE.search(line) else []
             if "serve" in words:
                 told += self.bash(waiting)
                 waiting = []
@@ -167,7 +169,7 @@ class Reader:
         return told + self.bash(waiting)
 
     def start(self, words: list[str]) -> None:
-        """`bo-service serve` with the options that the page gives it, on a free port, in place of an earlier one."""
+        """`bo serve` with the options that the page gives it, on a free port, in place of an earlier one."""
         self.servers.stop()
         at = words.index("serve")
         for word in words[: at - 1]:

@@ -71,3 +71,23 @@ def test_ctrl_c_ends_with_130_and_says_nothing() -> None:
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=280)
     assert (process.returncode, out, err) == (130, "", "")
+
+
+@pytest.mark.slow
+def test_bo_alone_serves_works_and_shows(tmp_path: Path) -> None:
+    """Each as a process of its own; the server ends gracefully, as `bo-service serve` does."""
+    bo = [sys.executable, "-m", "bo_client.cli.main"]
+    storage = f"sqlite:///{tmp_path}/bo.db"
+    serve = [*bo, "serve", "--storage", storage, "--listen", "127.0.0.1:0", "--processes", "1"]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().removeprefix("listening on ").strip()
+        work = ["worker", "run", "--study", "b", "--objective", "branin", "--max-trials", "2", "--in-process"]
+        for words in (work, ["study", "show", "b"], ["best", "b"]):
+            done = subprocess.run(
+                [*bo, "--server", address, *words], capture_output=True, text=True, timeout=280, cwd=tmp_path
+            )
+            assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("trial ")
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=280) == 0

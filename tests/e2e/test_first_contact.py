@@ -78,7 +78,7 @@ def refusal(address: str | None = None, **security) -> str:
 
 def test_no_server(nobody: str) -> None:
     told = refusal(nobody)
-    assert f"no server listens at {nobody}; start one with `bo-service serve`" in told
+    assert f"no server listens at {nobody}; start one with `bo serve`" in told
     assert "BO_SERVER" in told
     assert "no server listens at unix:/nowhere/bo.sock" in refusal("unix:/nowhere/bo.sock")
     assert "no server listens at nowhere.invalid:50051" in refusal("nowhere.invalid:50051")
@@ -89,7 +89,7 @@ def test_no_server_for_the_commands(nobody: str) -> None:
     for command in ([*BO, "--server", nobody, "studies"], [*BO, "--server", nobody, "watch", "s"], worker):
         done = subprocess.run(command, capture_output=True, text=True, timeout=280)
         assert done.returncode == 1
-        assert done.stderr.startswith(f"Error: no server listens at {nobody}; start one with `bo-service serve`")
+        assert done.stderr.startswith(f"Error: no server listens at {nobody}; start one with `bo serve`")
 
 
 def test_patience_that_is_given_counts_from_the_first_call_on(make_server, nobody: str, caplog) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import bo_client
 import pytest
 
-from tests.e2e.snippets import ROOT, Reader, Servers, Snippet, pages, snippets, unknown
+from tests.e2e.snippets import ROOT, SERVE, Reader, Servers, Snippet, pages, snippets, unknown
 
 NOT_RUN = {
     ("README.md", "scripts/demo"): "test_demo.py runs the one, and the other runs this",
@@ -98,7 +98,7 @@ def reader(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> Iter
 def follow(reader: Reader, page: str) -> str:
     """Reads the page from top to bottom; what its programs print."""
     reader.replaced = {**reader.replaced, **SHORTER.get(page, {})}
-    if any("bo-service" in snippet.text for snippet in read(page)):
+    if any("bo-service" in snippet.text or SERVE.search(snippet.text) for snippet in read(page)):
         reader.default_server = ""  # its commands are about the server's database
     suppose(reader, SUPPOSED.get(page, {}))
     told = ""

@@ -290,7 +290,7 @@ def test_a_worker_of_a_complete_study_says_so(work, told) -> None:
     assert work("Good", max_trials=8) == 0
     (line,) = told("WARNING")
     assert line.startswith("studies/s: ended after 0 of 8 trials (0 succeeded, 0 failed): studies/s is complete: 3 of")
-    assert "`bo resume s --max-trials …`" in line
+    assert "`bo study resume s --max-trials …`" in line
 
 
 def test_a_missing_setup_ends_the_worker_at_once(work) -> None:
@@ -443,7 +443,7 @@ class TestEnrollment:
         caplog.set_level("INFO", logger="bo_objectives")
         get_or_create_study(server.client(), wanted, StudyRequest("s", max_trials=3))
         assert get_or_create_study(server.client(), wanted, StudyRequest("s", max_trials=5)).info().max_trials == 3
-        assert "has max_trials 3, and keeps it (`bo resume s --max-trials 5` changes it)" in caplog.text
+        assert "has max_trials 3, and keeps it (`bo study resume s --max-trials 5` changes it)" in caplog.text
         assert "this worker runs at most 5" in caplog.text
 
 

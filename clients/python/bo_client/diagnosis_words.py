@@ -23,15 +23,15 @@ def in_brief(study: StudyInfo, diagnosis: StudyDiagnosis) -> str:
 
 
 def study_findings(diagnosis: StudyDiagnosis, best: Trial | None) -> Iterator[Findings]:
-    """Yield important parameters, bounds, low-value regions, recommendations, and the workers' findings."""
+    """Yield important parameters, bounds, unpromising regions, recommendations, and the diagnostics of trials."""
     yield Findings("What matters", tuple(_mattering(diagnosis)))
     yield Findings("Bounds near which the best trials lie", tuple(_pressed(diagnosis)) or ("none",))
-    yield Findings("Low-value regions", tuple(_wasted(diagnosis)) or ("none",))
+    yield Findings("Unpromising regions", tuple(_wasted(diagnosis)) or ("none",))
     if diagnosis.advice:
         yield Findings("What to change", tuple(f"{name}: {text}" for name, text in diagnosis.advice.items()))
     ended = diagnosis.results + diagnosis.failed
     worker_findings = tuple(f"{kind}: {count} of {ended}" for kind, count in diagnosis.ailments.items())
-    yield Findings("Findings of the workers", worker_findings or ("none",))
+    yield Findings("Trial diagnostics", worker_findings or ("none reported",))
     if best is not None and kinds(best):
         yield Findings(f"The best, trial {best.number}", tuple(trial_lines(best)))
 

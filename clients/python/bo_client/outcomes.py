@@ -180,7 +180,7 @@ class Waiting:
         is_paused = shortfall is Shortfall.PAUSED
         if not self._is_logged and (is_paused or time.monotonic() - self._began >= WAIT_WARNING_S):
             self._is_logged = True
-            hint = f"; run `bo resume {self._study.id}` to continue" if is_paused else " by other workers"
+            hint = f"; run `bo study resume {self._study.id}` to continue" if is_paused else " by other workers"
             self._log.warning("%s: waiting because %s%s", self._study.name, shortfall.explanation, hint)
 
 
@@ -194,7 +194,7 @@ def why_no_more(study: "Study", shortfall: Shortfall | None) -> str:
     if shortfall is Shortfall.NEEDS_RESUME:
         return (
             f"{shortfall.explanation}: run one with can_resume=True, or a bo-worker whose objective resumes, or "
-            f"end the trials with `bo stop {study.id} TRIAL`"
+            f"end the trials with `bo trial stop {study.id} TRIAL`"
         )
     return "the server gave no trial and no reason" if shortfall is None else shortfall.explanation
 
@@ -203,10 +203,10 @@ def completed(info: StudyInfo) -> str:
     """Return how a study was completed, and how to continue it."""
     paused = info.counts.get(TrialState.PAUSED, 0)
     if info.max_trials is None or info.ended + paused < info.max_trials:
-        again = f'study.update(state="ACTIVE") or `bo resume {info.id}`'
+        again = f'study.update(state="ACTIVE") or `bo study resume {info.id}`'
         return f"{info.name} was marked as completed; to go on with it, {again}"
     left = f", and {paused} paused where they are not among the best" if paused else ""
     return (
         f"{info.name} is complete: {info.ended} of its {info.max_trials} trials (max_trials) have ended{left}; "
-        f"for more, study.update(max_trials=…) or `bo resume {info.id} --max-trials …`"
+        f"for more, study.update(max_trials=…) or `bo study resume {info.id} --max-trials …`"
     )

@@ -17,12 +17,13 @@ LOG_FLUSH_S = 1.0
 SINGLE_WORKER_OPTIONS = {"parallel", "gpus", "in_process", "worker_id"}
 """Options of `bo-worker run` that a fleet replaces by its own."""
 
-HELP = """Run the trials of a study on a Ray cluster, until there are none left.
+HELP = """Run the trials of a study on a Ray cluster.
 
-Each worker is an actor with its own GPUs and CPUs, and does what `bo-worker run` does with the same options,
-one trial after another. Files named by options are read here and sent to the workers. A worker whose process
-or machine is lost restarts when resources are free; its trial goes to the next worker that asks. SIGTERM and Ctrl-C
-return running trials to the server; a second signal ends the fleet without waiting.
+The command ends when no trials are left. Each worker is an actor with its own GPUs and CPUs, and does what
+`bo-worker run` does with the same options, one trial after another. Files named by options are read here and sent to
+the workers. A worker whose process or machine is lost restarts when resources are free; its trial goes to the next
+worker that asks. SIGTERM and Ctrl-C return running trials to the server; a second signal ends the fleet without
+waiting.
 """
 
 OWN_OPTIONS = [

@@ -1,4 +1,4 @@
-"""The commands `bo artifact` and `bo note`."""
+"""The command `bo artifact`."""
 
 import sys
 from pathlib import Path
@@ -6,25 +6,34 @@ from pathlib import Path
 import click
 
 from bo_client.cli.arguments import json_option, pass_client, study_argument, trial_argument
+from bo_client.cli.completion import artifact_names
 from bo_client.cli.records import artifact_record, as_json
 from bo_client.client import Client
 from bo_client.formatting import artifact_line
 
-name_argument = click.argument("name", metavar="NAME")
+SOURCE = click.Path(exists=False)
+name_argument = click.argument("name", metavar="NAME", shell_complete=artifact_names)
 
 
 @click.group()
 def artifact() -> None:
-    """Add, list and get the files of a trial, such as images of its results."""
+    """Add, list and get the files of a trial.
+
+    An artifact is a file of at most 1 MiB, such as an image, or the URI of a larger one.
+    """
 
 
 @artifact.command("add")
 @study_argument
 @trial_argument
-@click.argument("source", metavar="FILE")
-@click.option("--name", help="Name of the artifact; by default that of the file.")
-@click.option("--media-type", metavar="TYPE", help="Such as image/png; by default what the name's ending says.")
-@click.option("--lease", "token", default="", metavar="TOKEN", help="Lease token of the trial, while it has not ended.")
+@click.argument("source", metavar="FILE", type=SOURCE)
+@click.option("--name", help="Name of the artifact.  [default: the file's]")
+@click.option(
+    "--media-type", metavar="TYPE", help="Media type, such as image/png.  [default: by the ending of the name]"
+)
+@click.option(
+    "--lease", "token", default="", metavar="TOKEN", help="Lease token of the trial; required until it has ended."
+)
 @pass_client
 def add(
     client: Client, study_id: str, number: int, source: str, name: str | None, media_type: str | None, token: str
@@ -49,6 +58,8 @@ def list_command(client: Client, study_id: str, number: int, as_json_: bool) -> 
     if as_json_:
         click.echo(as_json([artifact_record(each) for each in found]))
         return
+    if not found:
+        click.echo(f"trial {number} has no artifacts", err=True)
     for each in found:
         click.echo(artifact_line(each))
 
@@ -62,11 +73,14 @@ def list_command(client: Client, study_id: str, number: int, as_json_: bool) -> 
     "--output",
     type=click.Path(allow_dash=True),
     metavar="FILE",
-    help="Output file, which is overwritten; by default NAME in the current folder, and - for standard output.",
+    help="Output file, or - for standard output.  [default: NAME in the current folder]",
 )
 @pass_client
 def get(client: Client, study_id: str, number: int, name: str, output: str | None) -> None:
-    """Write the bytes of a file of a trial. A file that exists is overwritten only if --output names it."""
+    """Save a file of a trial.
+
+    A file that exists is overwritten only if --output names it.
+    """
     target = name if output is None else output
     if output is None and Path(target).exists():
         raise click.ClickException(f"{target}: exists; choose another file with --output")
@@ -81,17 +95,3 @@ def get(client: Client, study_id: str, number: int, name: str, output: str | Non
     except OSError as error:
         raise click.ClickException(f"{target}: cannot be written: {error.strerror}") from None
     click.echo(f"wrote {target}, {len(content):,} bytes")
-
-
-@click.command()
-@study_argument
-@trial_argument
-@click.argument("text", metavar="TEXT")
-@pass_client
-def note(client: Client, study_id: str, number: int, text: str) -> None:
-    """Write the note of a trial, in whichever state it is; an empty TEXT removes it."""
-    written = client.study(study_id).set_note(number, text)
-    click.echo(f"trial {number} has {'a' if written.note else 'no'} note")
-
-
-ADDING = (artifact, note)

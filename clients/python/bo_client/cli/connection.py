@@ -57,22 +57,23 @@ OPTIONS = [
     ),
 ]
 NAMES = ("token_file", "tls", "ca", "certificate", "key", "server_name", "plaintext_token")
+CONNECTION_NAMES = frozenset(("server", *NAMES))
 
 
 class ConnectionHelp(click.Command):
     """A command whose help lists the connection options separately."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write both groups of options, and the subcommands of a group after them."""
-        shared = {parameter.name for parameter in self.get_params(ctx)} & {"server", *NAMES}
+        """Write both groups of options, after the subcommands of a group."""
+        if isinstance(self, click.Group):
+            self.format_commands(ctx, formatter)
+        shared = {parameter.name for parameter in self.get_params(ctx)} & CONNECTION_NAMES
         for title, is_shared in (("Options", False), ("Connection", True)):
             parameters = [p for p in self.get_params(ctx) if (p.name in shared) is is_shared]
             records = [record for p in parameters if (record := p.get_help_record(ctx))]
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
-        if isinstance(self, click.Group):
-            self.format_commands(ctx, formatter)
 
 
 def connection_options(command: F) -> F:

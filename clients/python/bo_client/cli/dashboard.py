@@ -46,10 +46,10 @@ PEM = click.Path(dir_okay=False, exists=True, path_type=Path)
 @click.option("--until-stdin-ends", is_flag=True, hidden=True)
 @pass_client
 def dashboard(client: Client, /, until_stdin_ends: bool, log_format: str, **settings: Any) -> None:
-    """Serve the dashboard, and JSON over HTTP, for the server at --server.
+    """Serve the dashboard, and JSON over HTTP.
 
-    Users sign in with their own token, and programs send theirs; each sees what that token gives access to. This
-    command's own token is not used.
+    It shows the studies of the server that `bo --server` names. Users sign in with their own token, and programs send
+    theirs; each sees what that token gives access to. This command's own token is not used.
 
     The first line on standard output is the address.
     """

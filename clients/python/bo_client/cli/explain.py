@@ -6,6 +6,7 @@ import click
 
 from bo_client import diagnosis
 from bo_client.cli.arguments import json_option, pass_client, study_argument
+from bo_client.cli.completion import parameter_names, trial_numbers
 from bo_client.cli.records import as_json
 from bo_client.client import Client
 from bo_client.errors import FailedPrecondition
@@ -16,7 +17,11 @@ from bo_client.errors import FailedPrecondition
 @json_option
 @pass_client
 def explain(client: Client, study_id: str, as_json_: bool) -> None:
-    """Show which parameters matter, and how certain the best configuration is."""
+    """Show which parameters matter, and how certain the best trial is.
+
+    The output has the importance of each parameter, whether the best trial is significantly better than the runners-up,
+    and how well the model predicts held-out trials.
+    """
     study = client.study(study_id)
     analysis = study.analyze()
     if as_json_:
@@ -29,7 +34,7 @@ def explain(client: Client, study_id: str, as_json_: bool) -> None:
 
 @click.command("slice")
 @study_argument
-@click.argument("parameters", nargs=-1, required=True, metavar="PARAMETER [PARAMETER]")
+@click.argument("parameters", nargs=-1, required=True, metavar="PARAMETER [PARAMETER]", shell_complete=parameter_names)
 @click.option(
     "--grid",
     type=click.IntRange(2, 1000),
@@ -39,7 +44,8 @@ def explain(client: Client, study_id: str, as_json_: bool) -> None:
     "--trial",
     "number",
     type=click.IntRange(min=1),
-    help="Trial with the values of the other parameters; by default the best.",
+    shell_complete=trial_numbers(),
+    help="Trial that has the values of the other parameters; by default the best.",
 )
 @json_option
 @pass_client
@@ -66,7 +72,7 @@ def diagnose(client: Client, study_id: str, as_json_: bool) -> None:
     """Diagnose a study and recommend changes.
 
     The output lists important parameters with their intervals, bounds near which the best trials lie, regions without a
-    good trial, a recommendation for each parameter, and the workers' findings.
+    good trial, a recommendation for each parameter, and the diagnostics that workers reported.
     """
     study = client.study(study_id)
     try:
@@ -83,6 +89,3 @@ def diagnose(client: Client, study_id: str, as_json_: bool) -> None:
 
     best = study.best() if study_diagnosis.results else None
     tables.console().print(diagnosis_text.study_text(info, study_diagnosis, best))
-
-
-EXPLAINING = (explain, slice_, diagnose)

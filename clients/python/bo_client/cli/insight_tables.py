@@ -16,11 +16,14 @@ from bo_client.insight import (
     ParameterImportance,
     RegionImportance,
     Slice,
+    SliceAxis,
 )
 from bo_client.models import Goal, Metric, StudyInfo
+from bo_client.parameters import Value
 
 BAR_WIDTH = 12
 ALONE, TOGETHER = "█", "░"
+ROUNDING = 1e-12
 MAX_PARAMETERS = 20
 """Maximum number of parameters shown; the others hardly matter."""
 
@@ -32,12 +35,13 @@ def analysis_text(info: StudyInfo, analysis: Analysis) -> RenderableType:
 
 def slice_table(info: StudyInfo, predicted: Slice) -> RenderableType:
     """Return a table with a row for each point, below the values of the other parameters."""
-    names = [axis.parameter for axis in predicted.axes]
+    axes = {axis.parameter: axis for axis in predicted.axes}
+    names = list(axes)
     fixed = {n: v for n, v in in_order(predicted.base, info.space).items() if n not in names}
     table = table_of(*names, *(p.metric for p in predicted.points[0].predictions), "")
     for point in predicted.points:
         predictions = [within(p.mean, p.std) for p in point.predictions]
-        values = [Text(short(v)) for v in point.parameters.values()]
+        values = [Text(short(_clean(value, axes[name]))) for name, value in point.parameters.items()]
         table.add_row(*values, *predictions, "" if point.feasible else "violates a constraint")
     origin = f"trial {predicted.base_trial}" if predicted.base_trial else "given"
     return Group(Text(f"others as in {origin}: {assignments(fixed)}", style="dim"), table)
@@ -114,3 +118,11 @@ def _repeats(contender: Contender, analysis: BestAnalysis) -> str:
     if contender is analysis.contenders[0]:
         return ""
     return f"repeat both {contender.repeats} ×" if contender.repeats else "known, or as good"
+
+
+def _clean(value: Value, axis: SliceAxis) -> Value:
+    """Return a value of a slice; a float that is 0 but for rounding errors becomes 0."""
+    if not isinstance(value, float):
+        return value
+    scale = max(abs(float(each)) for each in axis.values)
+    return 0.0 if abs(value) < ROUNDING * scale else value

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from bo_client.cli.arguments import pass_client, study_argument
+from bo_client.cli.completion import metric_names, parameter_names
 from bo_client.client import Client
 from bo_client.figures.fetch import KINDS, picture
 from bo_client.figures.themes import PALETTES
@@ -33,9 +34,12 @@ from bo_client.figures.themes import PALETTES
     "parameters",
     multiple=True,
     metavar="NAME",
+    shell_complete=parameter_names,
     help="Parameter of a slice (once or twice) or contour (twice); by default the most important ones.",
 )
-@click.option("--metric", metavar="NAME", help="Metric to draw; by default the objectives.")
+@click.option(
+    "--metric", metavar="NAME", shell_complete=metric_names, help="Metric to draw.  [default: the objectives]"
+)
 @click.option("--std", is_flag=True, help="Draw the standard deviation in a contour.")
 @click.option("--theme", type=click.Choice(list(PALETTES)), default="light", show_default=True, help="Color theme.")
 @pass_client
@@ -49,7 +53,10 @@ def plot(
     std: bool,
     theme: str,
 ) -> None:
-    """Draw a study. This command needs matplotlib: pip install "bo-service[plot]"."""
+    """Draw a study into a PNG, SVG or PDF file.
+
+    This command needs matplotlib: pip install "bo-service[plot]".
+    """
     from bo_client.figures import matplotlib_renderer
 
     study = client.study(study_id)

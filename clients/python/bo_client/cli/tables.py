@@ -2,13 +2,15 @@
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 
 from bo_client.artifacts import Artifact
 from bo_client.cli.console import Console, Text
+from bo_client.cli.layout import Column, FittedTable, Hanging
 from bo_client.formatting import (
     artifact_line,
     assignments,
@@ -27,7 +29,7 @@ from bo_client.formatting import (
     short,
 )
 from bo_client.machines import MachineAttempts, by_machine, machine_columns, machine_row, span, suspects
-from bo_client.models import ConfigurationPrediction, Metric, StudyInfo, Trial, TrialState
+from bo_client.models import ConfigurationPrediction, Metric, Origin, StudyInfo, Trial, TrialState
 
 STYLES = {
     TrialState.QUEUED: "dim",
@@ -39,6 +41,19 @@ STYLES = {
     TrialState.PAUSED: "blue",
 }
 VIOLATED = "✗"
+FIELD_WIDTH = 10
+MACHINE_RANKS = (0, 3, 0, 0, 2, 0, 4, 5)
+"""Rank of each column in the table of machines; see `Column`."""
+ORIGINS = {
+    Origin.DEFAULT: "the default configuration",
+    Origin.QUASI_RANDOM: "the initial design (quasi-random)",
+    Origin.WARM_START: "the best trials of earlier studies",
+    Origin.SURROGATE: "the model",
+    Origin.USER: "a user",
+    Origin.CUSTOM_ALGORITHM: "the algorithm of the study",
+    Origin.RANDOM: "a random draw",
+    Origin.GRID: "the grid",
+}
 PIPED_WIDTH = 10_000
 """Width without a terminal: lines are never folded."""
 DETAILS = ("diagnosis.", "note.", "warning.")
@@ -61,43 +76,49 @@ def within(value: float, error: float) -> str:
 
 def studies_table(studies: Iterable[StudyInfo]) -> RenderableType:
     """Return a table with a row for each study."""
-    table = table_of("study", "state", "ended", "running", "goal", "changed (UTC)")
-    failing = []
-    for info in studies:
-        failing += (
-            [Text(f"{info.id}: {one_line(str(info.recent_failures))}", style="red")] if info.recent_failures else []
-        )
-        changed = f"{info.update_time:%Y-%m-%d %H:%M:%S}" if info.update_time else ""
-        running = str(info.counts[TrialState.RUNNING])
-        table.add_row(Text(info.id), info.state.value, progress(info), running, Text(goals(info)), changed)
-    return Group(table, *failing)
+    infos = list(studies)
+    failing = [info for info in infos if info.recent_failures]
+    table = FittedTable(
+        [
+            Column("study", [Text(info.id) for info in infos]),
+            Column("state", [Text(info.state.value) for info in infos]),
+            Column("ended", [Text(progress(info)) for info in infos]),
+            Column("running", [Text(str(info.counts[TrialState.RUNNING])) for info in infos], rank=2),
+            Column("goal", [Text(goals(info)) for info in infos], is_flexible=True),
+            Column("changed (UTC)", [Text(_moment(info.update_time)) for info in infos], rank=1),
+        ]
+    )
+    return Group(table, *(Text(f"{info.id}: {one_line(str(info.recent_failures))}", style="red") for info in failing))
 
 
 def study_text(info: StudyInfo, best: Sequence[Trial], trials: Sequence[Trial] = ()) -> RenderableType:
     """Return a summary of a study: its objectives, progress and best trials, and machines that fail."""
     counts = ", ".join(f"{count} {state.lower()}" for state, count in info.counts.items() if count)
     lines = [
-        f"study     {info.id}" + (f" ({info.display_name})" if info.display_name not in ("", info.id) else ""),
-        f"state     {info.state.value}, {progress(info)} trials ended",
-        f"goal      {goals(info)}",
-        f"trials    {counts or 'none yet'}",
-        f"best      {best_line(info, best)}",
+        ("study", info.id + (f" ({info.display_name})" if info.display_name not in ("", info.id) else "")),
+        ("state", f"{info.state.value}, {progress(info)} trials ended"),
+        ("goal", goals(info)),
+        ("trials", counts or "none yet"),
+        ("best", best_line(info, best)),
     ]
     if info.warm_start_studies:
-        lines.append(f"starts    from {', '.join(info.warm_start_studies)}")
+        lines.append(("starts", f"from {', '.join(info.warm_start_studies)}"))
     if info.objective_spec:
         options = " ".join(f"{key}={one_line(text)}" for key, text in info.objective_spec.options.items())
-        lines.append(f"objective {one_line(info.objective_spec.name)} {options}".rstrip())
+        lines.append(("objective", f"{one_line(info.objective_spec.name)} {options}".rstrip()))
     if info.labels:
-        lines.append("labels    " + " ".join(f"{k}={v}" for k, v in sorted(info.labels.items())))
+        lines.append(("labels", " ".join(f"{k}={v}" for k, v in sorted(info.labels.items()))))
     if info.resumable_count:
-        lines.append(f"waiting   {resumable(info)}")
-    text = Text("\n".join(lines))
+        lines.append(("waiting", resumable(info)))
+    shown = [_field(name, Text(text)) for name, text in lines]
     if info.recent_failures:
-        text.append(f"\nfailing   {one_line(str(info.recent_failures))}", style="bold red")
-    for line in suspects(by_machine(trials)):
-        text.append(f"\nmachine   {one_line(line)}", style="bold red")
-    return text
+        shown.append(_field("failing", Text(one_line(str(info.recent_failures)), style="bold red")))
+    shown += [_field("machine", Text(one_line(line), style="bold red")) for line in suspects(by_machine(trials))]
+    return Group(*shown)
+
+
+def _field(name: str, text: Text) -> Hanging:
+    return Hanging(name.ljust(FIELD_WIDTH), text, FIELD_WIDTH)
 
 
 def best_line(info: StudyInfo, best: Sequence[Trial]) -> str:
@@ -125,35 +146,66 @@ def result(metric: Metric, value: float | None) -> Text:
     return Text(short(value)) if metric.admits(value) else Text(f"{short(value)} {VIOLATED}", style="red")
 
 
-def trials_table(info: StudyInfo, trials: Iterable[Trial], best: Sequence[Trial]) -> RenderableType:
-    """Return a table with a row for each trial and a column for each modelled metric; a star marks the best."""
-    table = table_of(
-        "trial", "state", *(heading(m) for m in info.modelled_metrics), "time", "from", "worker", "parameters"
-    )
+def trials_table(
+    info: StudyInfo,
+    trials: Sequence[Trial],
+    best: Sequence[Trial],
+    selected: int | None = None,
+    total: int | None = None,
+) -> RenderableType:
+    """Return a table with a row for each trial and a column for each modelled metric; a star marks the best.
+
+    Args:
+        info: the study.
+        trials: the trials to show.
+        best: the best trials.
+        selected: number of trials that match the options; by default as many as are shown.
+        total: number of all trials; by default as many as are shown.
+    """
     starred = {trial.number for trial in best}
-    for trial in trials:
-        seconds = duration(trial)
-        table.add_row(
-            f"{trial.number}{' *' if trial.number in starred else ''}",
-            Text(trial.state.value, style=STYLES[trial.state]),
-            *(result(metric, trial.value(metric.name)) for metric in info.modelled_metrics),
-            "" if seconds is None else clock(seconds),
-            (trial.origin or "").lower(),
-            Text(trial.worker_id),
-            Text(assignments(in_order(trial.parameters, info.space))).append(_remark(trial), style="dim"),
-            style="bold" if trial.number in starred else "",
-        )
-    return table
+    bounds = [metric for metric in info.modelled_metrics if metric.role == "constraint"]
+    columns = [
+        Column("trial", [Text(f"{t.number}{' *' if t.number in starred else ''}") for t in trials]),
+        Column("state", [Text(t.state.value, style=STYLES[t.state]) for t in trials]),
+        *(
+            Column(
+                heading(metric), [result(metric, t.value(metric.name)) for t in trials], 1 if metric in bounds else 0
+            )
+            for metric in info.modelled_metrics
+        ),
+        Column("time", [Text("" if (took := duration(t)) is None else clock(took)) for t in trials], rank=2),
+        Column("from", [Text((t.origin or "").lower()) for t in trials], rank=3),
+        Column("worker", [Text(t.worker_id) for t in trials], rank=4),
+        Column("parameters", [_configuration(info, t) for t in trials], is_flexible=True),
+    ]
+    table = FittedTable(columns, ["bold" if t.number in starred else "" for t in trials])
+    selected = len(trials) if selected is None else selected
+    notes = []
+    if total is not None and selected < total:
+        notes.append(f"{selected} of {total} trials match.")
+    if len(trials) < selected:
+        notes.append(f"{len(trials)} of {selected} trials are shown; --limit 0 shows all.")
+    return Group(table, *([Text(" ".join(notes), style="dim")] if notes else []))
+
+
+def _configuration(info: StudyInfo, trial: Trial) -> Text:
+    """Return the failure, the parameters, and remarks."""
+    text = Text(f"{trial.failure.reason.value}  " if trial.failure else "", style="dim")
+    text.append(assignments(in_order(trial.parameters, info.space)), style="default")
+    return text.append(_remark(trial), style="dim")
 
 
 def machines_text(machines: Sequence[MachineAttempts]) -> RenderableType:
     """Return a table with a row for each machine, after a sentence for each that fails more often than the others."""
     within = span(machines)
-    table = table_of(*machine_columns(within))
-    for machine in machines:
-        row = [Text(one_line(cell)) for cell in machine_row(machine, within)]
-        table.add_row(*row, style="red" if machine.failed else "")
-    return Group(*(Text(one_line(line), style="bold red") for line in suspects(machines)), table)
+    rows = [[Text(one_line(cell)) for cell in machine_row(machine, within)] for machine in machines]
+    titles = machine_columns(within)
+    columns = [
+        Column(title, [row[i] for row in rows], MACHINE_RANKS[i], i in (5, 7), "timeline" if i == 6 else "")
+        for i, title in enumerate(titles)
+    ]
+    sentences = [Text(one_line(line), style="bold red") for line in suspects(machines)]
+    return Group(*sentences, FittedTable(columns, ["red" if machine.failed else "" for machine in machines]))
 
 
 def trial_text(info: StudyInfo, trial: Trial, artifacts: Iterable[Artifact] = ()) -> RenderableType:
@@ -162,35 +214,59 @@ def trial_text(info: StudyInfo, trial: Trial, artifacts: Iterable[Artifact] = ()
     for name, value in in_order(trial.parameters, info.space).items():
         table.add_row(Text(f"  {name}"), Text(short(value)), Text(info.space[name].unit))
     head = Text(f"trial {trial.number}  {trial.state.value}", style="bold")
-    details = [Text(f"{name}: {text}", style="dim") for name, text in trial.labels.items()]
+    details = [Text(about, style="dim") for about in _about(trial)]
+    details += [Text(f"{name}: {text}", style="dim") for name, text in trial.labels.items()]
     if trial.failure:
         details.append(Text(f"{trial.failure.reason.value}: {printable(trial.failure.message)}", style="red"))
     details += [Text(attempt_line(attempt), style="dim") for attempt in trial.attempts]
     if trial.note:
         details += [Text(note_head(trial.note), style="dim"), Text(printable(trial.note.text))]
     details += [Text(f"artifact {artifact_line(artifact)}", style="dim") for artifact in artifacts]
+    lines = [Hanging("", text) for text in details]
     if trial.final_measurement is None:
-        return Group(head, table, *details)
+        return Group(head, table, *lines)
     declared = {m.name: m for m in info.metrics}
     reached = Table.grid(padding=(0, 2))
-    for name, value in trial.final_measurement.metrics.items():
-        metric = declared.get(name, Metric(name, role="information"))
+    metrics = trial.final_measurement.metrics
+    for name in sorted(metrics, key=lambda name: list(declared).index(name) if name in declared else len(declared)):
+        metric, value = declared.get(name, Metric(name, role="information")), metrics[name]
         bound = heading(metric).removeprefix(name).strip()
         reached.add_row(Text(f"  {name}"), result(metric, value), Text(metric.unit), Text(bound, style="dim"))
-    return Group(head, reached, Text("with"), table, *details)
+    return Group(head, reached, Text("with"), table, *lines)
+
+
+def _about(trial: Trial) -> Iterator[str]:
+    """Yield where a trial comes from, how long it took, and why it ends early or waits."""
+    if trial.origin:
+        yield f"from {ORIGINS[trial.origin]}"
+    took = duration(trial)
+    if took is not None:
+        yield f"took {clock(took)}"
+    if trial.state is TrialState.RUNNING and trial.latest_measurement:
+        latest = trial.latest_measurement
+        yield f"step {latest.step}: {assignments(latest.metrics)}"
+    if trial.stop_reason is not None:
+        yield f"stopped by {trial.stop_rule or 'a user'}: {one_line(trial.stop_reason)}".rstrip(": ")
+    if trial.state is TrialState.PAUSED and trial.pause:
+        yield f"paused at step {trial.pause.step}: {one_line(trial.pause.reason)}"
+    if trial.checkpoint_uri and not trial.state.is_ended:
+        yield f"checkpoint {trial.checkpoint_uri}"
+
+
+def _moment(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
 
 
 def prediction_text(info: StudyInfo, prediction: ConfigurationPrediction) -> RenderableType:
     """Return the prediction: mean, and standard deviation of the noise-free value."""
     units = {m.name: f" {m.unit}" if m.unit else "" for m in info.metrics}
-    lines = [f"{p.metric} {short(p.mean)} ± {short(p.std)}{units[p.metric]}" for p in prediction.predictions]
-    return Text("\n".join([*lines, f"acquisition {short(prediction.acquisition_value)}"]))
+    lines = [f"{p.metric} {within(p.mean, p.std)}{units[p.metric]}" for p in prediction.predictions]
+    lines.append(f"acquisition value {short(prediction.acquisition_value)}; larger values are more promising")
+    return Text("\n".join(lines))
 
 
 def _remark(trial: Trial) -> str:
-    remarks = [trial.failure.reason.value] if trial.failure else []
-    if trial.attempt > 1:
-        remarks.append(f"attempt {trial.attempt}")
+    remarks = [f"attempt {trial.attempt}"] if trial.attempt > 1 else []
     brief = {name: text for name, text in trial.labels.items() if not name.startswith(DETAILS)}
     return "".join(f"  {mark}" for mark in [*remarks, *(f"{k}={v}" for k, v in sorted(brief.items()))])
 

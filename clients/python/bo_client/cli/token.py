@@ -6,6 +6,7 @@ from typing import cast
 import click
 
 from bo_client.cli.arguments import json_option, pass_client
+from bo_client.cli.completion import study_ids, token_ids
 from bo_client.cli.records import as_json
 from bo_client.client import Client
 from bo_client.tokens import Role, TokenInfo
@@ -13,10 +14,10 @@ from bo_client.tokens import Role, TokenInfo
 
 @click.group()
 def token() -> None:
-    """Create, list and revoke tokens of a running server; needs an administrator's token.
+    """Create, list and revoke tokens of a running server.
 
-    Create the first token with `bo-service token create` where the database is, or with this command on the server's
-    machine while there are no tokens.
+    This needs an administrator's token. Create the first token with `bo-service token create` where the database is, or
+    with this command on the server's machine while there are no tokens.
     """
 
 
@@ -27,6 +28,7 @@ def token() -> None:
     "studies",
     multiple=True,
     metavar="ID",
+    shell_complete=study_ids,
     help="Study id, or PREFIX*, that the token gives access to; repeatable.  [default: all]",
 )
 @click.option("--days", type=float, help="Days until the token expires.  [default: never]")
@@ -49,12 +51,14 @@ def list_command(client: Client, as_json_: bool) -> None:
     if as_json_:
         click.echo(as_json([_record(info) for info in tokens]))
         return
+    if not tokens:
+        click.echo("there are no tokens, so the server requires none; see `bo token create --help`", err=True)
     for info in tokens:
         click.echo(_line(info))
 
 
 @token.command("revoke")
-@click.argument("token_id", metavar="ID")
+@click.argument("token_id", metavar="ID", shell_complete=token_ids)
 @pass_client
 def revoke(client: Client, token_id: str) -> None:
     """Revoke a token. Every server rejects it within seconds."""

@@ -37,7 +37,7 @@ def cause_of(details: str, address: str, security: Security) -> Cause:
     """
     message = details.removesuffix(": OK").rpartition(": ")[2].rstrip("]")
     if any(sign in details for sign in NO_SERVER):
-        fix = "start one with `bo-service serve`, or give its address with server=…, --server or BO_SERVER"
+        fix = "start one with `bo serve`, or give its address with server=…, --server or BO_SERVER"
         return Cause(f"no server listens at {address}; {fix} ({message})", "NO_SERVER")
     if "WRONG_VERSION_NUMBER" in details:
         fix = "leave out tls and ca (--no-tls, BO_TLS=0, no --ca and BO_CA), or give the port that does"
@@ -51,10 +51,10 @@ def cause_of(details: str, address: str, security: Security) -> Cause:
         fix = "give the name it has with server_name=…, --server-name or BO_SERVER_NAME"
         return Cause(f"the certificate of {address} is not for the name {expected_name}; {fix}", "WRONG_CONNECTION")
     if "Failed parsing HTTP/2" in details or "http1.x" in details:
-        fix = "give the port of `bo-service serve --listen`, not that of a dashboard or another program"
+        fix = "give the port of `bo serve --listen`, not that of a dashboard or another program"
         return Cause(f"what listens at {address} does not speak gRPC; {fix}", "WRONG_CONNECTION")
     return _closed(address, security) or Cause(
-        f"no server answers at {address}; is it running, and is the address right? ({message})", "UNAVAILABLE"
+        f"no server answers at {address}; start one with `bo serve`, or check the address ({message})", "UNAVAILABLE"
     )
 
 

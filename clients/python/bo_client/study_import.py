@@ -1,0 +1,202 @@
+"""Studies and results in files that `bo study export` writes."""
+
+import csv
+import hashlib
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from bo_client.constraints import Constraint, EqualityConstraint, ForbiddenCombination, LinearConstraint
+from bo_client.errors import InvalidRequest
+from bo_client.models import FailureReason, Metric, ObjectiveSpec, StudyInfo, TrialState
+from bo_client.parameters import (
+    Activation,
+    CategoricalParameter,
+    DiscreteParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    Value,
+)
+from bo_client.settings import StudySettings
+from bo_client.space import SearchSpace
+
+if TYPE_CHECKING:
+    from bo_client.client import Client
+    from bo_client.study import Study
+
+PARAMETERS: dict[str, Callable[..., Parameter]] = {
+    "float": FloatParameter,
+    "int": IntParameter,
+    "categorical": CategoricalParameter,
+    "discrete": DiscreteParameter,
+}
+CONSTRAINTS: dict[str, Callable[..., Constraint]] = {
+    "linear": LinearConstraint,
+    "equality": EqualityConstraint,
+    "forbidden": ForbiddenCombination,
+}
+BLAMES_PARAMETERS = (FailureReason.OUT_OF_MEMORY, FailureReason.DIVERGED, FailureReason.INVALID_CONFIGURATION)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a trial: metrics, or a failure that the parameters caused."""
+
+    number: int
+    parameters: Mapping[str, Value]
+    metrics: Mapping[str, float] | None = None
+    failure: FailureReason | None = None
+    labels: Mapping[str, str] | None = None
+
+    @property
+    def request_id(self) -> str:
+        """Id of the request that adds the result: the same for the same content, so that it is added once."""
+        content = json.dumps([self.number, self.parameters, self.metrics, self.failure, self.labels], sort_keys=True)
+        return f"import-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
+
+
+@dataclass(frozen=True)
+class ExportedStudy:
+    """The content of a JSON file of `bo study export`."""
+
+    space: SearchSpace
+    metrics: tuple[Metric, ...]
+    settings: StudySettings
+    display_name: str
+    labels: Mapping[str, str]
+    objective: ObjectiveSpec | None
+    results: tuple[Result, ...]
+
+    def create(self, client: "Client", study_id: str) -> "Study":
+        """Create the study with an id, or find the one that was created so.
+
+        Raises:
+            AlreadyExists: the id belongs to another study.
+        """
+        return client.create_study(
+            study_id,
+            self.space,
+            self.metrics,
+            display_name=self.display_name,
+            labels=self.labels,
+            objective=self.objective,
+            **self.settings,
+        )
+
+
+def read_json(path: Path) -> ExportedStudy:
+    """Read a JSON file of `bo study export`.
+
+    Raises:
+        InvalidRequest: the file cannot be read, or was not written by that command.
+    """
+    text = _text(path)
+    try:
+        content = json.loads(text)
+        study = content["study"]
+        parameters = [_parameter(record) for record in study["parameters"]]
+        constraints = [_built(CONSTRAINTS, record) for record in study["constraints"]]
+        objective = study["objective"]
+        return ExportedStudy(
+            SearchSpace(parameters, constraints),
+            tuple(Metric(**record) for record in study["metrics"]),
+            cast(StudySettings, study["settings"]),
+            study["display_name"],
+            study["labels"],
+            ObjectiveSpec(**objective) if objective else None,
+            tuple(result for record in content["trials"] if (result := _result(record)) is not None),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else repr(error)
+        raise InvalidRequest.of(str(path), f"is not a JSON file of `bo study export` ({what})") from None
+
+
+def read_csv(path: Path, study: StudyInfo) -> list[Result]:
+    """Read a CSV file with a column for each parameter and modelled metric of a study.
+
+    Rows whose column `state`, if there is one, is neither SUCCEEDED nor INFEASIBLE are left out, and so are rows
+    without a metric.
+
+    Raises:
+        InvalidRequest: the file cannot be read, lacks a column, or has a value that does not fit; the message names the
+            row.
+    """
+    rows = csv.DictReader(io.StringIO(_text(path), newline=""))
+    metrics = [metric.name for metric in study.modelled_metrics]
+    missing = [name for name in (*study.space.names, *metrics) if name not in (rows.fieldnames or ())]
+    if missing:
+        raise InvalidRequest.of(str(path), f"has no column {', '.join(missing)}; each parameter and metric needs one")
+    others = [metric.name for metric in study.metrics if metric.name not in metrics]
+    results = []
+    for number, row in enumerate(rows, start=1):
+        place = f"{path}: row {number}"
+        given = {name: row[name] for name in study.space.names if row[name]}
+        try:
+            parameters = study.space.parse(given)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"{place}: {error}", error.reason, error.metadata, error.violations) from None
+        state, failure = row.get("state") or TrialState.SUCCEEDED, row.get("failure")
+        if state == TrialState.INFEASIBLE and failure in BLAMES_PARAMETERS:
+            results.append(Result(number, parameters, failure=FailureReason(failure)))
+        elif state == TrialState.SUCCEEDED and all(row[name] for name in metrics):
+            values = {name: _number(f"{place}: {name}", row[name]) for name in (*metrics, *others) if row.get(name)}
+            results.append(Result(number, parameters, values))
+    return results
+
+
+def add_results(study: "Study", results: Iterable[Result]) -> int:
+    """Add results to a study, and return their number. A result that was added within a week is not added again.
+
+    Raises:
+        InvalidRequest: a result does not fit the study.
+    """
+    count = 0
+    for result in results:
+        study.add(result.parameters, result.metrics, result.failure, result.labels, result.request_id)
+        count += 1
+    return count
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets begin files with a mark
+    except OSError as error:
+        raise InvalidRequest.of(str(path), f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidRequest.of(str(path), "is not text in UTF-8") from None
+
+
+def _number(place: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InvalidRequest.of(place, f"is {text!r}; give a finite number")
+    return value
+
+
+def _parameter(record: Mapping[str, Any]) -> Parameter:
+    activation = record.get("activation")
+    given = {**record, "activation": Activation(**activation)} if activation else record
+    return cast(Parameter, _built(PARAMETERS, given))
+
+
+def _built(kinds: Mapping[str, Callable[..., Any]], record: Mapping[str, Any]) -> Any:
+    return kinds[record["type"]](**{name: value for name, value in record.items() if name != "type"})
+
+
+def _result(record: Mapping[str, Any]) -> Result | None:
+    """Return the result of a trial's record; None if it has none, or a rule ended the trial early."""
+    parameters, labels = record["parameters"], record.get("labels")
+    if record["state"] == TrialState.INFEASIBLE and "failure" in record:
+        return Result(record["number"], parameters, failure=FailureReason(record["failure"]["reason"]), labels=labels)
+    if record["state"] != TrialState.SUCCEEDED or "stop_rule" in record:
+        return None
+    metrics = {name: float(value) for name, value in record["final_measurement"]["metrics"].items()}
+    return Result(record["number"], parameters, metrics, labels=labels)
