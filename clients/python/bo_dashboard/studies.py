@@ -93,7 +93,7 @@ async def list_studies(request: Request) -> Response:
 
 
 async def create_study(request: Request) -> Response:
-    """Create a study from an id and a text in the format of `bo create --space`.
+    """Create a study from an id and a text in the format of `bo study create --space`.
 
     Raises:
         AioRpcError: the server rejects the study.
