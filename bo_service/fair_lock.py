@@ -2,8 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -86,41 +85,33 @@ class FairLock:
             self._is_reserved = bool(self._queues)
             return self._is_reserved
 
-    @contextmanager
-    def hold(self, key: str, timeout: float) -> Iterator[None]:
-        """Hold the lock.
+    def acquire(self, key: str, timeout: float) -> bool:
+        """Wait for the lock, and return whether it was free in time.
 
         Args:
             key: the queue to wait in.
             timeout: maximum seconds to wait.
-
-        Raises:
-            TimeoutError: the lock was not free in time.
         """
-        ticket = None
         with self._guard:
-            if self._is_held:
-                ticket = threading.Lock()
-                ticket.acquire()
-                self._queues.add(key, ticket)
-            self._is_held = True
-        if ticket is not None:
-            self._wait(key, ticket, timeout)
-        try:
-            yield
-        finally:
-            with self._guard:
-                self._is_reserved = False
-                if self._queues:
-                    self._queues.next().release()
-                else:
-                    self._is_held = False
-
-    def _wait(self, key: str, ticket: threading.Lock, timeout: float) -> None:
-        if ticket.acquire(timeout=timeout):  # whoever held it releases ticket
-            return
+            if not self._is_held:
+                self._is_held = True
+                return True
+            ticket = threading.Lock()
+            ticket.acquire()
+            self._queues.add(key, ticket)
+        if ticket.acquire(timeout=timeout):  # whoever held the lock releases the ticket
+            return True
         with self._guard:
             is_reserved_waiter = self._is_reserved and len(self._queues) == 1
             if not is_reserved_waiter and self._queues.remove(key, ticket):
-                raise TimeoutError
-        ticket.acquire()  # it is given at this moment
+                return False
+        return ticket.acquire()  # it is given at this moment
+
+    def release(self) -> None:
+        """Give the lock to whose turn it is."""
+        with self._guard:
+            self._is_reserved = False
+            if self._queues:
+                self._queues.next().release()
+            else:
+                self._is_held = False

@@ -44,6 +44,15 @@ class RequestContext:
     is_authorized: Callable[[], bool] = lambda: True
     """Whether the principal is still authorized."""
 
+    def require_authorized(self) -> None:
+        """Check that the principal is still authorized; streams check this repeatedly.
+
+        Raises:
+            Unauthenticated: the token has been revoked or has expired since the call began, or tokens are now required.
+        """
+        if not self.is_authorized():
+            raise Unauthenticated(f"{self.principal.name} is no longer authorized; ask an administrator for a token")
+
     @cached_property
     def request_id(self) -> str:
         """Hash of the client's `x-request-id`; random without one."""
@@ -80,7 +89,7 @@ def required() -> RequestContext:
     Raises:
         LookupError: the thread answers no call.
     """
-    call = current()
+    call = _CURRENT.get()
     if call is None:
         raise LookupError("this thread answers no call")
     return call
@@ -88,21 +97,5 @@ def required() -> RequestContext:
 
 def principal() -> Principal:
     """Return the principal of this thread's call; the anonymous administrator outside of calls."""
-    call = current()
+    call = _CURRENT.get()
     return call.principal if call else ANONYMOUS_ADMIN
-
-
-def is_authorized() -> bool:
-    """Return whether the principal is still authorized; streams check this repeatedly."""
-    call = current()
-    return call is None or call.is_authorized()
-
-
-def require_authorized() -> None:
-    """Check that the principal is still authorized.
-
-    Raises:
-        Unauthenticated: the token has been revoked or has expired since the call began, or tokens are now required.
-    """
-    if not is_authorized():
-        raise Unauthenticated(f"{principal().name} is no longer authorized; ask an administrator for a token")

@@ -46,17 +46,11 @@ class Authenticator:
         self._refreshing = threading.Lock()
         self._tokens: Mapping[str, Token] = {}
         self._uses: dict[str, datetime] = {}
-        self.reload()
-
-    @property
-    def allows_anonymous(self) -> bool:
-        """Whether callers need no token."""
-        return self._mode is AuthMode.NONE or self.is_bootstrap
-
-    @property
-    def is_bootstrap(self) -> bool:
+        self.is_bootstrap = False
         """Whether it is open because no token has been made yet, and closes with the first."""
-        return self._mode is AuthMode.AUTO and not self._tokens
+        self.allows_anonymous = False
+        """Whether callers need no token."""
+        self.reload()
 
     @property
     def has_tokens(self) -> bool:
@@ -71,6 +65,8 @@ class Authenticator:
         try:  # one at a time, so that what was read later stays
             with self._store.read() as records:
                 self._tokens = {token.token_id: token for token in records.list_tokens()}
+            self.is_bootstrap = self._mode is AuthMode.AUTO and not self._tokens
+            self.allows_anonymous = self._mode is AuthMode.NONE or self.is_bootstrap
         finally:
             self._refreshing.release()
 

@@ -74,10 +74,6 @@ class StudyTransaction:
         self._deleted: list[int] = []
 
     @property
-    def is_changed(self) -> bool:
-        return self.study is not self._opened
-
-    @property
     def snapshot(self) -> StudySnapshot:
         """The study with its trials, as this transaction sees them."""
         return self._session.at(self.records, self.study)
@@ -177,15 +173,14 @@ class StudyTransaction:
         """
         return promotable(self.records, self.study, self.snapshot.summaries, at_least=1)
 
-    def close(self) -> None:
-        """Store the study if it was changed, and tell its session once that is durable."""
-        if not self.is_changed:
-            return
+    def finish(self) -> StudyDelta | None:
+        """Store the study, and return what was made of it; None if nothing was."""
+        if self.study is self._opened:
+            return None
         self.flush()
         changed = [TrialSummary.of(trial) for trial in self._saved.values()]
         curves = {} if self.study.spec.fidelity is None else read_curves(self.records, self.study, changed)
-        delta = StudyDelta(self._opened, self.study, changed, self._deleted, self._affects_surrogate, curves)
-        self.records.on_commit(self._session.apply(delta))
+        return StudyDelta(self._opened, self.study, changed, self._deleted, self._affects_surrogate, curves)
 
     def _count_up(self, **changes: Any) -> Study:
         self.study = replace(self.study, revision=self.study.revision + 1, update_time=self.at, **changes)
@@ -204,7 +199,9 @@ def study_transaction(app: AppContext, study_id: str) -> Iterator[StudyTransacti
         with app.store.write(study_id) as records:
             transaction = StudyTransaction(records, session, app.clock.now())
             yield transaction
-            transaction.close()
+            delta = transaction.finish()
+            if delta is not None:
+                records.on_commit(session.apply(delta))
     except (StorageUnavailable, TransactionConflict):
         session.undo()
         raise

@@ -58,13 +58,13 @@ class ObservationHistory:
         """Return the history once the trials with these numbers are as in `summaries`, or are gone."""
         there = [summaries[number] for number in changed if number in summaries]
         short = (self.early_stopped - set(changed)) | {trial.number for trial in there if is_cut_short(trial)}
-        whole = _by_number([trial for trial in there if trial.number not in short], spec, math.inf)
+        whole = observations_of([trial for trial in there if trial.number not in short], spec, math.inf)
         found = replaced(self.by_number, changed, whole)
         if not short:
             return ObservationHistory(found, frozenset(), math.inf)
         most = max((t.value for n, t in found.items() if n not in short and t.value is not None), default=math.inf)
         again = short if most != self.best_full_value else short & set(changed)
-        cut = _by_number([summaries[number] for number in again], spec, most)
+        cut = observations_of([summaries[number] for number in again], spec, most)
         return ObservationHistory(replaced(found, (), cut), frozenset(short), most)
 
 
@@ -100,8 +100,8 @@ class OptimizerBasis:
             study.study_id,
             spec,
             ObservationHistory.of(trials, spec),
-            _spent(trials),
-            _failed(trials),
+            without_result(trials, is_failed=False),
+            without_result(trials, is_failed=True),
             sources,
         )
 
@@ -130,8 +130,8 @@ class OptimizerBasis:
         there = [now[number] for number in touched if number in now]
         return self._unless_equal(
             past=self.past.with_changes(now, heard, self.spec) if heard else self.past,
-            discarded=replaced(self.discarded, touched, _spent(there)),
-            failed=replaced(self.failed, touched, _failed(there)),
+            discarded=replaced(self.discarded, touched, without_result(there, is_failed=False)),
+            failed=replaced(self.failed, touched, without_result(there, is_failed=True)),
             curves=replaced(self.curves, touched, curves),
         )
 
@@ -167,8 +167,9 @@ class OptimizerBasis:
         return TrainingInParts(fidelity, tuple(self.curves[number] for number in sorted(self.curves)))
 
     def _unless_equal(self, **changes: Any) -> "OptimizerBasis":
-        changed = replace(self, **changes)
-        return self if changed == self else changed
+        if all(getattr(self, name) == value for name, value in changes.items()):
+            return self
+        return replace(self, **changes)
 
 
 def _differs(before: TrialSummary | None, now: TrialSummary | None) -> bool:
@@ -180,16 +181,10 @@ def _in_order(configurations: Mapping[int, Configuration]) -> tuple[Configuratio
     return tuple(configurations[number] for number in sorted(configurations))
 
 
-def _spent(trials: Iterable[TrialSummary]) -> dict[int, Configuration]:
-    return {t.number: t.parameters for t in trials if ended_without_result(t) and t.state is not TrialState.FAILED}
-
-
-def _failed(trials: Iterable[TrialSummary]) -> dict[int, Configuration]:
-    return {t.number: t.parameters for t in trials if ended_without_result(t) and t.state is TrialState.FAILED}
-
-
-def _by_number(trials: Sequence[TrialSummary], spec: StudySpec, most: float) -> dict[int, Observation]:
-    return {past.number: past for past in observations_of(trials, spec, most)}
+def without_result(trials: Iterable[TrialSummary], is_failed: bool) -> dict[int, Configuration]:
+    """Return the configurations of trials that ended and say nothing about them, by number; those failed, or not."""
+    ended = (t for t in trials if t.state.is_ended and (t.state is TrialState.FAILED) is is_failed)
+    return {t.number: t.parameters for t in ended if not is_informative(t)}
 
 
 def is_informative(trial: TrialSummary | None) -> bool:
@@ -204,33 +199,23 @@ def has_forecast(trial: TrialSummary) -> bool:
     return not trial.state.is_ended and trial.pause is not None and trial.pause.expected is not None
 
 
-def ended_without_result(trial: TrialSummary) -> bool:
-    """Return whether the trial ended and says nothing about its parameters."""
-    return trial.state.is_ended and not is_informative(trial)
-
-
-def observations_of(
-    trials: Sequence[TrialSummary], spec: StudySpec, most: float | None = None
-) -> tuple[Observation, ...]:
-    """Return the observations of the trials that count.
-
-    What was cut short counts for `most` at most, or for the best of the others.
-    """
+def observations_of(trials: Sequence[TrialSummary], spec: StudySpec, most: float) -> dict[int, Observation]:
+    """Return the observations of the trials that count, by number. What was cut short counts for `most` at most."""
     values = full_fidelity_values(trials, spec.objective, most)
-    found = []
+    found = {}
     for trial in trials:
         if trial.state is TrialState.INFEASIBLE:
-            found.append(Observation(trial.number, trial.parameters, None))
+            found[trial.number] = Observation(trial.number, trial.parameters, None)
         elif trial.number in values and trial.final_measurement is not None:
             metrics, (value, std) = trial.final_measurement.metrics, values[trial.number]
             further = tuple(m.to_maximized(metrics[m.name]) for m in spec.objectives[1:])
             margins = tuple(m.to_maximized(metrics[m.name]) for m in spec.constraint_metrics)
             about = value, std, further, margins, trial.seconds, is_cut_short(trial)
-            found.append(Observation(trial.number, trial.parameters, *about))
+            found[trial.number] = Observation(trial.number, trial.parameters, *about)
         elif trial.number in values:  # it hasn't ended; a study with a fidelity has a single modelled metric
             value, std = values[trial.number]
-            found.append(Observation(trial.number, trial.parameters, value, std, is_short=True))
-    return tuple(found)
+            found[trial.number] = Observation(trial.number, trial.parameters, value, std, is_short=True)
+    return found
 
 
 def seed_of(study_id: str) -> int:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from bo_service.application.snapshot import StudySnapshot
 from bo_service.domain.constraints import Configuration
@@ -51,7 +52,7 @@ class QuasiRandomPool:
                 made = make(replace(snapshot.inputs, pending=pending), ahead)
                 self._unused = {_key(s.configuration): s for s in made}
                 self._last_number = snapshot.study.last_number  # it may be lower than that of an earlier snapshot
-            keys = list(self._unused)[:count]
+            keys = list(islice(self._unused, count))
             suggestions = [self._unused.pop(key) for key in keys]
             self._taken.update((key, s.configuration) for key, s in zip(keys, suggestions, strict=True))
             return suggestions
@@ -65,7 +66,8 @@ class QuasiRandomPool:
                 return
             unused = {_key(s.configuration): s for s in taken if s.configuration not in used}
             back = {key: s for key, s in unused.items() if self._taken.pop(key, None) is not None}
-            self._unused = {**back, **self._unused}
+            if back:
+                self._unused = {**back, **self._unused}
 
     def clear(self) -> None:
         """Drop all points: which of those taken became trials isn't known."""

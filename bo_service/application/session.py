@@ -39,8 +39,8 @@ class SessionObserver(Protocol):
     def of(self, study_id: str) -> "StudySession":
         """Return the session of another study."""
 
-    def size_changed(self, session: "StudySession") -> None:
-        """Note that the session holds another number of trials."""
+    def keep(self, session: "StudySession") -> None:
+        """Note that the session was used last, and how many trials it holds now."""
 
     def schedule_prefetch(self, session: "StudySession") -> None:
         """Note that suggestions may have to be prefetched."""
@@ -57,8 +57,6 @@ class StudySession:
 
     def __init__(self, study_id: str, store: Store, optimizer: Optimizer, observer: SessionObserver) -> None:
         self.study_id = study_id
-        self.num_trials = 0
-        """How many trials it holds; 1 where it has none, and quasi-random points in reserve."""
         self._store, self._optimizer, self._observer = store, optimizer, observer
         self._lock = threading.Lock()
         self._read_turn, self._surrogate_turn = Turn(), Turn()
@@ -73,6 +71,12 @@ class StudySession:
         self.watchers = Watchers(self._lock)
 
     # The snapshot
+
+    @property
+    def num_trials(self) -> int:
+        """How many trials it holds; 1 where it has none, and quasi-random points ready for the study's first trials."""
+        snapshot = self._snapshot
+        return len(snapshot.summaries if snapshot is not None else ()) or int(self._pool.has_points)
 
     def read(self) -> StudySnapshot:
         """Return the study as it is committed. Raises NotFound."""
@@ -137,7 +141,7 @@ class StudySession:
             self._hyperparameters = None
             self.watchers.announce(DELETED)
         self._pool.clear()
-        self._size_changed()
+        self._observer.keep(self)
 
     def _recalled(self) -> StudySnapshot | None:
         """Return the study without reading it, if that will do: no suggestion depends on the results of others."""
@@ -178,7 +182,7 @@ class StudySession:
             if is_same and before is not None and before.study.revision > study.revision:
                 return  # a transaction was committed since it was read
             self._snapshot, self._is_outdated = snapshot, False
-        self._size_changed()
+        self._observer.keep(self)
 
     def _committed(self, delta: StudyDelta, staged: StudySnapshot | None) -> None:
         with self._lock:
@@ -192,16 +196,9 @@ class StudySession:
             if delta.affects_surrogate:
                 self._buffer.invalidate()
             self.watchers.announce(study.revision)
-        self._size_changed()
+        self._observer.keep(self)
         if delta.affects_surrogate and self.is_prefetched:
             self._observer.schedule_prefetch(self)
-
-    def _size_changed(self) -> None:
-        size = 0 if self._snapshot is None else len(self._snapshot.summaries)
-        size = size or int(self._pool.has_points)  # so that the points last until the study's first trial
-        if size != self.num_trials:
-            self.num_trials = size
-            self._observer.size_changed(self)
 
     # Suggestions
 
@@ -302,7 +299,9 @@ class StudySession:
             if suggestions is not None:
                 return Candidates(snapshot, suggestions, True, is_final)
         points = self._pool.take(snapshot, lacking, self._optimizer.suggest_quasi_random)  # kept if the caller goes
-        return Candidates(snapshot, self._noted(points, snapshot.inputs), False, is_final)
+        if not snapshot.study.spec.suggestion.algorithm.is_blind:
+            points = self._noted(points, snapshot.inputs)
+        return Candidates(snapshot, points, False, is_final)
 
     def _settle(self, candidates: Candidates) -> None:
         """Take note of which candidates have become trials."""
@@ -310,7 +309,7 @@ class StudySession:
             self._is_outdated = True  # perhaps; the next call reads the study
         if not candidates.by_surrogate:
             self._pool.return_unused(candidates.snapshot, candidates.suggestions, candidates.used or ())
-            self._size_changed()
+            self._observer.keep(self)
             return
         with self._lock:
             demand = self._buffer.predicted_demand(candidates.snapshot.version)

@@ -34,9 +34,8 @@ class Sessions:
         self._store, self._optimizer = store, optimizer
         self._lock = threading.Condition()
         self._alive: WeakValueDictionary[str, StudySession] = WeakValueDictionary()
-        self._recent: OrderedDict[str, StudySession] = OrderedDict()
-        """Sessions that hold trials, the least recently used first."""
-        self._sizes: dict[str, int] = {}
+        self._recent: OrderedDict[str, tuple[StudySession, int]] = OrderedDict()
+        """Sessions that hold trials and how many these are, the least recently used first."""
         self._num_trials = 0
         self._unsaved: dict[str, StudySession] = {}
         """Sessions with hyperparameters that aren't stored yet."""
@@ -49,8 +48,10 @@ class Sessions:
             session = self._alive.get(study_id)
             if session is None:
                 session = self._alive[study_id] = StudySession(study_id, self._store, self._optimizer, self)
+            elif study_id in self._recent:
+                self._recent.move_to_end(study_id)
             elif session.num_trials:
-                self._keep(session)
+                self.keep(session)
             return session
 
     def counts(self, study: Study) -> Mapping[TrialState, int] | None:
@@ -101,9 +102,19 @@ class Sessions:
         for session in sessions:
             session.cancel()
 
-    def size_changed(self, session: StudySession) -> None:
+    def keep(self, session: StudySession) -> None:
+        """Make a session the last to be dropped, and drop others where there are too many."""
         with self._lock:
-            self._keep(session)
+            _, former_size = self._recent.pop(session.study_id, (session, 0))
+            size = session.num_trials
+            self._num_trials += size - former_size
+            if size:
+                self._recent[session.study_id] = session, size
+            while self._num_trials > self.max_trials or len(self._recent) > self.max_sessions:
+                if len(self._recent) < 2:
+                    break  # one alone may be of any size
+                _, (_, dropped) = self._recent.popitem(last=False)
+                self._num_trials -= dropped
 
     def schedule_prefetch(self, session: StudySession) -> None:
         with self._lock:
@@ -113,21 +124,6 @@ class Sessions:
     def learned(self, session: StudySession) -> None:
         with self._lock:
             self._unsaved[session.study_id] = session
-
-    def _keep(self, session: StudySession) -> None:
-        """Make a session the last to be dropped, and drop others where there are too many. The lock is held."""
-        self._drop(session.study_id)
-        if not session.num_trials:
-            return
-        self._recent[session.study_id] = session
-        self._sizes[session.study_id] = session.num_trials
-        self._num_trials += session.num_trials
-        while len(self._recent) > 1 and (self._num_trials > self.max_trials or len(self._recent) > self.max_sessions):
-            self._drop(next(iter(self._recent)))
-
-    def _drop(self, study_id: str) -> None:
-        self._recent.pop(study_id, None)
-        self._num_trials -= self._sizes.pop(study_id, 0)
 
 
 class PrefetchThreads:

@@ -65,10 +65,13 @@ class StudySnapshot:
         )
 
     def _counted(self, touched: Sequence[int], changed: Sequence[TrialSummary]) -> Mapping[TrialState, int]:
-        counts = Counter(self.counts)
-        counts.subtract(self.summaries[number].state for number in touched if number in self.summaries)
-        counts.update(trial.state for trial in changed)
-        return +counts
+        counts = dict(self.counts)
+        for number in touched:
+            if number in self.summaries:
+                counts[self.summaries[number].state] -= 1
+        for trial in changed:
+            counts[trial.state] = counts.get(trial.state, 0) + 1
+        return {state: count for state, count in counts.items() if count}
 
     @property
     def version(self) -> int:
@@ -128,8 +131,9 @@ def _in_order(
     before: Mapping[int, Configuration], touched: Sequence[int], now: Mapping[int, Configuration]
 ) -> dict[int, Configuration]:
     """Return what was there before, but for what was touched, and what is there now, ordered by number."""
-    gone = set(touched).difference(now)
-    found = {number: configuration for number, configuration in before.items() if number not in gone}
+    found = dict(before)
+    for number in set(touched).difference(now):
+        found.pop(number, None)
     last = next(reversed(found), 0)
     found.update(now)
     return found if all(n in before or n > last for n in now) else dict(sorted(found.items()))

@@ -148,10 +148,15 @@ class Processes:
             is_short = bool(self._waiting) and not self._free
         if is_short:
             self._start_another()
+        changed = threading.Event()
+        handle.subscribe(changed.set)  # whoever cancels the computation doesn't interrupt it: this thread does
         future.add_done_callback(lambda _: self._release(running))
-        handle.subscribe(lambda: self._on_handle_change(running))
-        self._on_handle_change(running)
+        future.add_done_callback(lambda _: changed.set())
         try:
+            while not (future.done() or handle.is_cancelled) and changed.wait(max(0.0, deadline - time.monotonic())):
+                changed.clear()
+            if handle.is_cancelled and not future.done():
+                self._watch(process, future)
             return future.result(max(0.0, deadline - time.monotonic()))
         except tasks.Interrupted:
             raise ComputationStopped from None
@@ -162,10 +167,6 @@ class Processes:
         finally:
             handle.subscribe(lambda: None)
 
-    def _on_handle_change(self, running: _Running) -> None:
-        if running.handle.is_cancelled and not running.future.done():
-            self._watch(running.process, running.future)
-
     def _acquire(self, deadline: float, handle: ComputationHandle, affinity_key: str) -> Process:
         """Wait for a free process, and return it once no task with a higher priority waits."""
         handle.subscribe(lambda: self._preempt(handle))
@@ -175,7 +176,9 @@ class Processes:
         with self._changed:
             self._waiting.append(handle)
             try:
-                self._changed.wait_for(lambda: self._is_over(handle), max(0.0, deadline - time.monotonic()))
+                self._changed.wait_for(
+                    lambda: self._closed.is_set() or self._is_next(handle), max(0.0, deadline - time.monotonic())
+                )
                 if handle.is_cancelled:
                     raise ComputationStopped
                 if self._closed.is_set():
@@ -201,10 +204,6 @@ class Processes:
     def _is_next(self, handle: ComputationHandle) -> bool:
         first = next((waiting for waiting in self._waiting if waiting.is_urgent), self._waiting[0])
         return handle.is_cancelled or (bool(self._free) and handle is first)
-
-    def _is_over(self, handle: ComputationHandle) -> bool:
-        """Return whether a task no longer has to wait for a process."""
-        return self._closed.is_set() or self._is_next(handle)
 
     def _preempt(self, handle: ComputationHandle) -> None:
         """Wake the waiting threads, and cancel a running task if an urgent one finds no process free."""

@@ -39,9 +39,9 @@ class TrialState(Enum):
     STOPPED = "stopped"
     PAUSED = "paused"
 
-    @property
-    def is_ended(self) -> bool:
-        return self not in (TrialState.QUEUED, TrialState.RUNNING, TrialState.PAUSED)
+    def __init__(self, name: str) -> None:
+        self.is_ended = name not in ("queued", "running", "paused")
+        """Whether no worker will run the trial any more."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ class Trial:
         if not self.is_pause_requested:
             why = "can't be paused: it wasn't asked to; go on until ReportMeasurements answers should_pause"
             raise WrongState(f"{self.name} {why}", state=self.state.name)
-        ended = waiting._end_attempt(None, AttemptOutcome.PAUSED, at)
+        ended = replace(waiting, attempts=waiting._ended_attempts(None, AttemptOutcome.PAUSED, at))
         if self.stop_request:
             return ended._end(TrialState.STOPPED, at)
         if not waiting.checkpoint_uri:
@@ -228,8 +228,8 @@ class Trial:
         is_paused = self.state is TrialState.PAUSED or self.is_pause_requested
         is_short = is_paused and self.pause is not None and measurement.step < self.pause.expected_step
         state = TrialState.STOPPED if self.stop_request or is_short else TrialState.SUCCEEDED
-        recorded = self._end_attempt(attempt, AttemptOutcome.COMPLETED, at)
-        return recorded._end(state, at, final_measurement=measurement, latest_measurement=measurement)
+        recorded = self._ended_attempts(attempt, AttemptOutcome.COMPLETED, at)
+        return self._end(state, at, attempts=recorded, final_measurement=measurement, latest_measurement=measurement)
 
     def label(self, labels: Mapping[str, str]) -> "Trial":
         """Add labels; an existing label gets the new value.
@@ -262,7 +262,8 @@ class Trial:
         self._require_open("fail")
         if self.state is TrialState.PAUSED and not failure.reason.blames_parameters:
             return self
-        return self._end_attempt(attempt, AttemptOutcome.FAILED, at, failure)._fail(failure, max_attempts, at)
+        recorded = self._ended_attempts(attempt, AttemptOutcome.FAILED, at, failure)
+        return replace(self, attempts=recorded)._fail(failure, max_attempts, at)
 
     def expire(self, max_attempts: int, at: datetime) -> "Trial":
         """End the attempt of a worker whose lease expired.
@@ -276,7 +277,8 @@ class Trial:
             f"worker {self.lease.worker_id!r} sent no heartbeat until {self.lease.expire_time:%Y-%m-%d %H:%M:%S} UTC"
         )
         failure = Failure(FailureReason.PREEMPTED, message)
-        return self._end_attempt(None, AttemptOutcome.EXPIRED, at, failure)._fail(failure, max_attempts, at)
+        recorded = self._ended_attempts(None, AttemptOutcome.EXPIRED, at, failure)
+        return replace(self, attempts=recorded)._fail(failure, max_attempts, at)
 
     def stop(self, request: StopRequest) -> "Trial":
         """End a queued or paused trial; request that the worker of a running trial ends it. The first request is kept.
@@ -305,15 +307,15 @@ class Trial:
     def _at_rest(self) -> "Trial":
         return replace(self, state=TrialState.PAUSED, lease=None, until_step=None)
 
-    def _end_attempt(
+    def _ended_attempts(
         self, attempt: int | None, outcome: AttemptOutcome, at: datetime, failure: Failure | None = None
-    ) -> "Trial":
-        """Return the trial with an attempt ended, and also the last one if an earlier attempt ends the trial."""
+    ) -> tuple[Attempt, ...]:
+        """Return the attempts with one of them ended, and also the last one if an earlier attempt ends the trial."""
         number = self.attempt if attempt is None else attempt
         recorded = attempts.ended(self.attempts, number, outcome, at, failure)
         if number != self.attempt and self.state is TrialState.RUNNING:
-            recorded = attempts.ended(recorded, self.attempt, AttemptOutcome.SUPERSEDED, at)
-        return replace(self, attempts=recorded)
+            return attempts.ended(recorded, self.attempt, AttemptOutcome.SUPERSEDED, at)
+        return recorded
 
     def _end(self, state: TrialState, at: datetime, **changes: object) -> "Trial":
         return replace(self, state=state, lease=None, end_time=at, until_step=None, **changes)  # type: ignore[arg-type]

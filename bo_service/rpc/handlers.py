@@ -1,6 +1,10 @@
-"""Handlers of a method's calls: of those that are accepted, on the threads of a lane, and of those that are refused."""
+"""Handlers of a method's calls: of those that are accepted, on the threads of a lane, and of those that are refused.
+
+Errors become statuses, and each call has a log line.
+"""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -9,6 +13,7 @@ from typing import Any, Protocol
 
 import grpc
 from google.protobuf.message import DecodeError
+from grpc_status import rpc_status
 
 from bo_service import request_context
 from bo_service.application.deadlines import set_deadline
@@ -18,11 +23,13 @@ from bo_service.request_context import RequestContext
 from bo_service.rpc.authorization import AccessRule
 from bo_service.rpc.lanes import Lane
 from bo_service.rpc.outbox import Outbox
-from bo_service.rpc.outcome import refuse, reported
 from bo_service.rpc.requests import time_left
-from bo_service.rpc.status import STATUS
+from bo_service.rpc.status import STATUS, to_status
 
-logger = logging.getLogger("bo_service.access")
+logger, calls = logging.getLogger("bo_service.access"), logging.getLogger("bo_service.grpc")
+
+FREQUENT = ("ReportMeasurements", "WatchStudy", "Check")
+"""Methods that are logged at level debug unless they fail."""
 
 
 class CallObserver(Protocol):
@@ -97,12 +104,12 @@ class MethodHandlers:
     def _stream(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
         with self._around(context) as call:
             for message in self._behavior(self._request(messages, call, context), context):
-                request_context.require_authorized()
+                call.require_authorized()
                 size = message.ByteSize()
                 self._outbox.check_read(call.client, size)
                 with self._outbox.sending(call.client, size, context):
                     yield message
-            request_context.require_authorized()
+            call.require_authorized()
 
     @contextmanager
     def _around(self, context: grpc.ServicerContext) -> Iterator[RequestContext]:
@@ -129,7 +136,7 @@ class MethodHandlers:
         data = None
         with suppress(grpc.RpcError):  # the client has disconnected, or was canceled as too slow
             data = next(messages, None)
-        request_context.require_authorized()
+        call.require_authorized()
         if data is None:
             raise InvalidArgument.of("request", "was not sent; send one message and then half-close the call")
         try:
@@ -156,3 +163,50 @@ class MethodHandlers:
                 yield self._inner.request_deserializer(data)
             except DecodeError:  # reflection answers an empty message in its own way
                 yield self._inner.request_deserializer(b"")
+
+
+@contextmanager
+def reported(method: str, context: grpc.ServicerContext) -> Iterator[None]:
+    """End a call with the status of its exception, and log its method, status, milliseconds and peer.
+
+    Args:
+        method: method name without the service.
+        context: the call.
+    """
+    began = time.perf_counter()
+    try:
+        yield
+    except Exception as error:
+        refuse(error, context)
+    finally:
+        code, took = outcome(context), (time.perf_counter() - began) * 1000
+        is_frequent = method in FREQUENT and code in ("OK", "CANCELLED")
+        level = logging.DEBUG if is_frequent else logging.INFO
+        if calls.isEnabledFor(level):
+            fields = {"code": code, "duration_ms": round(took, 2), "peer": context.peer(), **_certificate(context)}
+            if (call := request_context.current()) is None or not call.caller:  # a stranger, as whoever asks for health
+                fields["kind"] = f"{method} {code}"
+            calls.log(level, "%s %s %.1f ms", method, code, took, extra=fields)
+
+
+def refuse(error: Exception, context: grpc.ServicerContext) -> None:
+    """End a call with the status of an error.
+
+    Raises:
+        Exception: always, as gRPC ends calls so.
+    """
+    context.abort_with_status(rpc_status.to_status(to_status(error)))
+
+
+def outcome(context: grpc.ServicerContext) -> str:
+    """Return the name of the status code that a call ends with."""
+    code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]  # missing in the stubs
+    if code is not None:
+        return code.name
+    return "OK" if context.is_active() else "CANCELLED"
+
+
+def _certificate(context: grpc.ServicerContext) -> dict[str, str]:
+    """Return the common name of the client's certificate, if it sent one."""
+    names = context.auth_context().get("x509_common_name", ())
+    return {"certificate": bytes(names[0]).decode(errors="replace")} if names else {}

@@ -209,22 +209,16 @@ class Lane(ThreadPoolExecutor):
 
     def _fill(self) -> None:
         """Give the free places to the calls whose turn it is, and await their messages."""
-        while (call := self._next()) is not None:
+        while self._queues:  # whoever adds one looks for a place afterwards
+            with self._guard:
+                if self._num_placed >= self.threads or not self._queues.any(self._has_turn):
+                    return
+                call = self._queues.next(self._has_turn)
+                self._num_placed += 1
+                _count(self._entering, call.context.client, 1)
+                self._idle_since = time.monotonic()
+                self._awaited[call.ended] = _Awaited(self._watched_s, call.context, call.cancel, call.messages)
             call.messages.receive(partial(self._arrived, call))
-
-    def _next(self) -> _LaneCall | None:
-        """Return the call that gets a free place; None without a place or a call."""
-        if not self._queues:  # whoever adds one looks for a place afterwards
-            return None
-        with self._guard:
-            if self._num_placed >= self.threads or not self._queues.any(self._has_turn):
-                return None
-            call = self._queues.next(self._has_turn)
-            self._num_placed += 1
-            _count(self._entering, call.context.client, 1)
-            self._idle_since = time.monotonic()
-            self._awaited[call.ended] = _Awaited(self._watched_s, call.context, call.cancel, call.messages)
-            return call
 
     def _arrived(self, call: _LaneCall) -> None:
         """Give a thread to a call whose first message has arrived, or will not."""

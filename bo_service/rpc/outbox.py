@@ -7,10 +7,10 @@ message of a stream counts until the next one is requested.
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 
@@ -44,14 +44,14 @@ class Outbox:
         self._max_bytes = max_bytes
         self._share = share
         self._guard = threading.Lock()
-        self._bytes: Counter[str] = Counter()
+        self._bytes: dict[str, int] = {}
+        self._total = 0
         self._responses: set[_UnsentResponse] = set()
 
     @property
     def unsent(self) -> int:
         """Total unsent bytes."""
-        with self._guard:
-            return self._bytes.total()
+        return self._total
 
     def check(self, caller: str, size: int = 1) -> None:
         """Check that a response may be added.
@@ -64,8 +64,7 @@ class Outbox:
             Overloaded: the client exceeds its share; or the total exceeds its limit, and the client its guaranteed
                 bytes.
         """
-        with self._guard:
-            total, own = self._bytes.total(), self._bytes[caller]
+        total, own = self._total, self._bytes.get(caller, 0)
         if own + size > self._share or (total + size > self._max_bytes and own + size > GUARANTEED_BYTES):
             raise Overloaded(
                 f"{total} bytes of responses are unsent, {own} of them yours, and this has {size} or more; "
@@ -89,7 +88,7 @@ class Outbox:
     def put(self, caller: str, size: int, context: grpc.ServicerContext) -> None:
         """Count a response until its call has ended."""
         answer = self._add(caller, size, context)
-        if not context.add_callback(lambda: self._remove(answer)):
+        if not context.add_callback(partial(self._remove, answer)):
             self._remove(answer)
 
     @contextmanager
@@ -112,13 +111,15 @@ class Outbox:
     def _add(self, caller: str, size: int, context: grpc.ServicerContext) -> _UnsentResponse:
         answer = _UnsentResponse(caller, size, context, time.monotonic() + SEND_TIMEOUT_S + size / MIN_BYTES_PER_S)
         with self._guard:
-            self._bytes[caller] += size
+            self._total += size
+            self._bytes[caller] = self._bytes.get(caller, 0) + size
             self._responses.add(answer)
         return answer
 
     def _remove(self, answer: _UnsentResponse) -> None:
         with self._guard:
             self._responses.discard(answer)
+            self._total -= answer.size
             self._bytes[answer.caller] -= answer.size
             if not self._bytes[answer.caller]:
                 del self._bytes[answer.caller]

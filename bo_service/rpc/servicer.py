@@ -7,7 +7,6 @@ import grpc
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import optimization_service_pb2_grpc as rpc
 from bo_api.v1 import study_pb2, trial_pb2
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from bo_service import request_context
@@ -35,12 +34,12 @@ from bo_service.domain.limits import (
     MAX_SUGGESTIONS,
     MAX_WATCHES,
 )
-from bo_service.domain.trial import Trial
 from bo_service.rpc import requests, resource_names
 from bo_service.rpc.codec import artifact as artifact_codec
 from bo_service.rpc.codec import decoding, search_space, study
 from bo_service.rpc.codec import insight as insight_codec
 from bo_service.rpc.codec import trial as trial_codec
+from bo_service.rpc.codec.trial import trial_to_wire
 
 SHORTFALLS = {
     None: pb.SHORTFALL_UNSPECIFIED,
@@ -129,7 +128,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         study_id = resource_names.study_id_of(request.parent, "parent")
         new = trial_codec.new_trial_from_wire(request.trial, "trial")
         key = requests.request_key("CreateTrial", study_id, request, context)
-        return pb.CreateTrialResponse(trial=_trial(trials.create_trial(self._app, study_id, new, key)))
+        return pb.CreateTrialResponse(trial=trial_to_wire(trials.create_trial(self._app, study_id, new, key)))
 
     def ReportMeasurements(
         self, request: pb.ReportMeasurementsRequest, context: grpc.ServicerContext
@@ -142,18 +141,16 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         uri = trial_codec.checkpoint_uri_from_wire(request.checkpoint_uri, "checkpoint_uri")
         token = requests.lease_token_of(request.lease_token)
         heartbeat = trial_lifecycle.report_measurements(self._app, study_id, number, token, measurements, uri)
-        response = pb.ReportMeasurementsResponse(
+        return pb.ReportMeasurementsResponse(
             should_stop=heartbeat.should_stop,
             stop_reason=heartbeat.stop_reason,
             lease_valid=heartbeat.lease_valid,
             should_pause=heartbeat.should_pause,
             pause_reason=heartbeat.pause_reason,
             until_step=heartbeat.until_step,
+            lease_expire_time=heartbeat.lease_expire_time,
+            lease_remaining=heartbeat.lease_remaining,
         )
-        if heartbeat.lease_expire_time is not None and heartbeat.lease_remaining is not None:
-            response.lease_expire_time.FromDatetime(heartbeat.lease_expire_time)
-            response.lease_remaining.FromTimedelta(heartbeat.lease_remaining)
-        return response
 
     def CompleteTrial(
         self, request: pb.CompleteTrialRequest, context: grpc.ServicerContext
@@ -164,13 +161,13 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         key = requests.request_key("CompleteTrial", study_id, request, context)
         labels = decoding.labels_from_wire(request.labels, "labels")
         ended = trial_lifecycle.complete_trial(self._app, study_id, number, token, outcome, key, labels)
-        return pb.CompleteTrialResponse(trial=_trial(ended))
+        return pb.CompleteTrialResponse(trial=trial_to_wire(ended))
 
     def StopTrial(self, request: pb.StopTrialRequest, context: grpc.ServicerContext) -> pb.StopTrialResponse:
         study_id, number = resource_names.trial_of(request.name, "name")
         reason = decoding.text(request.reason, "reason", MAX_STOP_REASON)
         key = requests.request_key("StopTrial", study_id, request, context)
-        return pb.StopTrialResponse(trial=_trial(trials.stop_trial(self._app, study_id, number, reason, key)))
+        return pb.StopTrialResponse(trial=trial_to_wire(trials.stop_trial(self._app, study_id, number, reason, key)))
 
     def GetTrial(self, request: pb.GetTrialRequest, context: grpc.ServicerContext) -> pb.GetTrialResponse:
         study_id, number = resource_names.trial_of(request.name, "name")
@@ -232,14 +229,15 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         text = decoding.text(request.text, "text", MAX_NOTE)
         key = requests.request_key("SetTrialNote", study_id, request, context)
         author = request_context.principal().name
-        return pb.SetTrialNoteResponse(trial=_trial(artifacts.set_note(self._app, study_id, number, text, author, key)))
+        noted = artifacts.set_note(self._app, study_id, number, text, author, key)
+        return pb.SetTrialNoteResponse(trial=trial_to_wire(noted))
 
     def GetBestTrials(
         self, request: pb.GetBestTrialsRequest, context: grpc.ServicerContext
     ) -> pb.GetBestTrialsResponse:
         study_id = resource_names.study_id_of(request.parent, "parent")
         best = best_trials.best_trials(self._app, study_id, requests.count_of(request.count, MAX_BEST))
-        return pb.GetBestTrialsResponse(trials=[_trial(trial) for trial in best])
+        return pb.GetBestTrialsResponse(trials=[trial_to_wire(trial) for trial in best])
 
     def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:
         study_id = resource_names.study_id_of(request.parent, "parent")
@@ -289,21 +287,16 @@ def _study(view: StudyView) -> study_pb2.Study:
     return study.study_to_wire(view)
 
 
-def _trial(trial: Trial) -> trial_pb2.Trial:
-    return trial_codec.trial_to_wire(trial, None, token_visible=False)
-
-
 def _trial_view(view: TrialView) -> trial_pb2.Trial:
-    return trial_codec.trial_to_wire(view.trial, view.measurements, token_visible=False)
+    return trial_to_wire(view.trial, view.measurements)
 
 
 def _suggest_response(result: SuggestResult) -> pb.SuggestTrialsResponse:
-    delay = None
-    if result.retry_delay is not None:
-        delay = Duration()
-        delay.FromTimedelta(result.retry_delay)
-    trial_messages = [trial_codec.trial_to_wire(trial, None, token_visible=True) for trial in result.trials]
-    return pb.SuggestTrialsResponse(trials=trial_messages, shortfall=SHORTFALLS[result.shortfall], retry_delay=delay)
+    return pb.SuggestTrialsResponse(
+        trials=[trial_to_wire(trial, token_visible=True) for trial in result.trials],
+        shortfall=SHORTFALLS[result.shortfall],
+        retry_delay=result.retry_delay,
+    )
 
 
 def _changes(change: StudyChanges) -> pb.WatchStudyResponse:

@@ -90,7 +90,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 def to_text(value: object, kind: Any) -> str:
     """Return JSON, with NaN and Infinity as Python writes them."""
-    return _encode(unstructured(value, kind))
+    return _encode(_CONVERTER.unstructure(value, unstructure_as=kind))
 
 
 def unstructured(value: object, kind: Any) -> Any:

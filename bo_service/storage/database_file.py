@@ -90,20 +90,22 @@ class DatabaseFile:
             raise
         _files.add(self)
 
-    def check(self) -> None:
-        """Make sure that what is read and written is still what its name leads to.
+    def check(self) -> Signature:
+        """Make sure that what is read and written is still what its name leads to, and return how it looks now.
 
         Raises:
             StorageUnavailable: the file was deleted, moved or replaced, or one of those that SQLite keeps beside it.
         """
-        if _identity_of(self._name) != self._identity:
+        file, log, shared = map(_status_of, (self._name, self._log, self._shared))
+        if file is None or (file.st_dev, file.st_ino) != self._identity:
             raise self._lost(self._name)
-        for one in (self._log, self._shared):
-            identity, expected = _identity_of(one), self._companions.get(one)
+        for name, status in ((self._log, log), (self._shared, shared)):
+            identity, expected = status and (status.st_dev, status.st_ino), self._companions.get(name)
             if expected is None and identity is not None:
-                self._companions[one] = identity
+                self._companions[name] = identity
             elif identity != expected:
-                raise self._lost(one)
+                raise self._lost(name)
+        return Signature(file.st_size, file.st_mtime_ns, log.st_size if log else 0)
 
     def forget_companions(self) -> None:
         """Take whatever SQLite keeps beside the file next for the right one: it is about to be opened."""
@@ -128,18 +130,12 @@ class DatabaseFile:
 
     def is_logged(self) -> bool:
         """Return whether there is a write-ahead log that holds anything."""
-        return self._log_size() > 0
+        return self.signature().log_size > 0
 
     def signature(self) -> Signature:
-        """Return how the file and its log look now."""
-        status = os.fstat(self._descriptor)
-        return Signature(status.st_size, status.st_mtime_ns, self._log_size())
-
-    def _log_size(self) -> int:
-        try:
-            return os.stat(self._log).st_size
-        except OSError:
-            return 0
+        """Return how the file and its log look now, wherever its name leads."""
+        file, log = os.fstat(self._descriptor), _status_of(self._log)
+        return Signature(file.st_size, file.st_mtime_ns, log.st_size if log else 0)
 
     def mend_modes(self) -> None:
         """Take files that an earlier version has left readable by everybody from the others."""
@@ -160,7 +156,7 @@ class DatabaseFile:
 
         Otherwise the forked process would hold the file after its parent has ended.
         """
-        lock_file = _identity_of(Path(f"{self._real}.lock"))
+        lock_file = _identity_of(f"{self._real}.lock")
         for name in os.listdir("/dev/fd"):
             with suppress(OSError, ValueError):
                 status = os.fstat(int(name))
@@ -204,7 +200,7 @@ class DatabaseFile:
 
     def _hold(self) -> None:
         with _holding:
-            if _identity_of(self.path) in _held:
+            if _identity_of(self._name) in _held:
                 raise self._in_use()
             try:
                 self._descriptor = _opened(self.path)
@@ -252,11 +248,12 @@ class FileGuard:
         """Make sure that what is read is not known to be damaged.
 
         Raises:
-            StorageUnavailable: it is, or the file is shorter than it was.
+            StorageUnavailable: it is, the file is shorter than it was, or it is lost.
         """
+        signature = self._file.check()
         if self._damaged is not None:
             raise self._refusal(self._damaged[1])
-        if self._file.signature().is_cut_from(self._last_written):
+        if signature.is_cut_from(self._last_written):
             raise self._refusal("it is shorter than it was")
 
     def before(self) -> bool:
@@ -265,9 +262,8 @@ class FileGuard:
         Raises:
             StorageUnavailable: It is damaged, lost or read-only.
         """
-        self._file.check()
+        signature = self._file.check()
         self._file.check_writable()
-        signature = self._file.signature()
         if signature.is_same_as(self._last_written) and self._damaged is None:
             return False
         if self._damaged is None or self._damaged[0] != signature:
@@ -281,16 +277,16 @@ class FileGuard:
         return True
 
     def after(self) -> None:
-        """Remember the file as it is: this process has written it."""
+        """Remember the file as it is, wherever its name leads: this process has written it."""
         self._last_written = self._file.signature()
 
     def check_written(self) -> None:
-        """Make sure that what was written is in the file that its name leads to.
+        """Make sure that what was written is in the file that its name leads to, and remember it as it is.
 
         Raises:
             StorageUnavailable: the file was deleted, moved or replaced.
         """
-        self._file.check()
+        self._last_written = self._file.check()
 
     def _refusal(self, fault: str) -> StorageUnavailable:
         """Return the error while the file is damaged."""
@@ -377,12 +373,16 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _identity_of(path: str | Path) -> Identity | None:
+def _status_of(path: str) -> os.stat_result | None:
     try:
-        status = os.stat(path)
+        return os.stat(path)
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+
+
+def _identity_of(path: str) -> Identity | None:
+    status = _status_of(path)
+    return status and (status.st_dev, status.st_ino)
 
 
 def _abandon_all() -> None:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, text
@@ -24,8 +24,11 @@ from bo_service.storage.unit_of_work import SqlUnitOfWork
 
 WAIT_TIMEOUT_S = 60.0
 """For the transactions before, where no call waits."""
-MAX_GROUP_S = 0.005
-"""A group that is older takes in no more: its first transaction waits for the last one's commit."""
+MIN_GROUP_S, MAX_GROUP_S = 0.005, 0.02
+"""A group takes in transactions for as long as the last commit took, within these limits.
+
+Its first transaction waits for the last one's commit, so this is at most half of the wait.
+"""
 _SAVEPOINT, _RELEASE = CompiledStatement(text("SAVEPOINT part")), CompiledStatement(text("RELEASE part"))
 _ROLL_BACK = CompiledStatement(text("ROLLBACK TO part"))
 _VERSION = CompiledStatement(text("PRAGMA data_version"))
@@ -118,14 +121,14 @@ class Guard(Protocol):
         """
 
     def check_written(self) -> None:
-        """Make sure that a group that was committed can be found again.
+        """Note that a group was committed, and make sure that it can be found again.
 
         Raises:
             StorageUnavailable: The file was deleted, moved or replaced.
         """
 
     def after(self) -> None:
-        """Note that the group has ended."""
+        """Note that the group has failed."""
 
 
 class GroupCommit:
@@ -139,6 +142,8 @@ class GroupCommit:
         self._connection: Connection | None = None
         self._stored = IdentityMap()
         self._version: object = None
+        self._commit_s = 0.0
+        """Seconds that the last commit took."""
 
     def close(self) -> None:
         """Give the connection back."""
@@ -151,75 +156,69 @@ class GroupCommit:
 
         Studies take turns: a study with a thousand transactions holds up another's by one, and by their commit.
         """
+        if not self._lock.acquire(study_id or "", within(WAIT_TIMEOUT_S)):
+            raise no_turn("other transactions are being written")
         group = None
         try:
-            with self._locked(study_id or ""):
-                group = self._group = self._group or self._begin()
-                yield from self._member(group)
+            group = self._group = self._group or self._begin()
+            work = SqlUnitOfWork(group.connection, self._stored)
+            try:
+                if group.is_empty:
+                    self._forget_if_changed(group.connection)
+                else:
+                    group.begin_savepoint()
+                yield work
+                if not group.is_empty:
+                    group.release_savepoint()
+            except BaseException as error:
+                self._undo(group, error)
+                raise
+            group.is_empty = False
+            group.on_commit += work.committed
+            self._finish_or_hand_over(group)
         finally:
+            self._lock.release()
             if group is not None:
                 group.wait_durable(sys.exception())
 
     def _begin(self) -> _CommitGroup:
+        """Begin a group on the connection, which is kept from group to group until something goes wrong."""
         if self._guard.before():  # nothing is remembered then
             self._stored.clear()
             self.close()
             self._engine.dispose()
             self._connection = None
-        return _CommitGroup(self._connect())
-
-    def _connect(self) -> Connection:
-        """Return the connection, kept from group to group until something goes wrong."""
         if self._connection is None or self._connection.closed:
             self._connection = self._engine.connect()
-        return self._connection
+        return _CommitGroup(self._connection)
 
-    def _member(self, group: _CommitGroup) -> Iterator[SqlUnitOfWork]:
-        work = SqlUnitOfWork(group.connection, self._stored)
-        try:
-            if group.is_empty:
-                self._notice_others(group.connection)
-                yield work
-            else:
-                group.begin_savepoint()
-                yield work
-                group.release_savepoint()
-        except BaseException as error:
-            self._stored.clear()
-            failure = error if isinstance(error, SQLAlchemyError) else None
-            obstacle = None if group.is_empty else group.roll_back_to_savepoint()
-            if group.is_empty or obstacle is not None:
-                self._group = None
-                group.roll_back(failure or obstacle)  # raised for those before it in the group
-                self._guard.after()
-            else:
-                self._finish_or_hand_over(group)
-            raise
-        group.is_empty = False
-        group.on_commit += work.committed
-        self._finish_or_hand_over(group)
-
-    def _notice_others(self, connection: Connection) -> None:
+    def _forget_if_changed(self, connection: Connection) -> None:
         """Drop what was stored where another program has written."""
-        version = _VERSION.fetch_first(connection)
+        version = _VERSION.execute(connection).fetchone()
         if version != self._version:
             self._stored.clear()
             self._version = version
 
+    def _undo(self, group: _CommitGroup, error: BaseException) -> None:
+        """Undo a transaction that has failed: alone, if that is possible."""
+        self._stored.clear()
+        failure = error if isinstance(error, SQLAlchemyError) else None
+        obstacle = None if group.is_empty else group.roll_back_to_savepoint()
+        if group.is_empty or obstacle is not None:
+            self._group = None
+            group.roll_back(failure or obstacle)  # raised for those before it in the group
+            self._guard.after()
+        else:
+            self._finish_or_hand_over(group)
+
     def _finish_or_hand_over(self, group: _CommitGroup) -> None:
         """Leave the commit to the next transaction that waits, if there is one and time for it."""
-        if time.monotonic() - group.began > MAX_GROUP_S or not self._lock.reserve_next():
+        now = time.monotonic()
+        longest_s = max(MIN_GROUP_S, min(MAX_GROUP_S, self._commit_s))
+        if now - group.began > longest_s or not self._lock.reserve_next():
             self._group = None
             group.commit(self._guard.check_written)
-            self._guard.after()
+            self._commit_s = time.monotonic() - now
             if group.error is not None:
+                self._guard.after()
                 self._stored.clear()
-
-    @contextmanager
-    def _locked(self, key: str) -> Iterator[None]:
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(self._lock.hold(key, within(WAIT_TIMEOUT_S)))
-            except TimeoutError as error:
-                raise no_turn("other transactions are being written") from error
-            yield

@@ -8,7 +8,7 @@ outer dictionary and copies each table before its first change, so readers see t
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -216,16 +216,16 @@ class MemoryStore:
     @contextmanager
     def write(self, study_id: str | None = None) -> Iterator[MemoryUnitOfWork]:
         """Open a transaction that writes; all of them are made one at a time."""
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(self._lock.hold(study_id or "", within(WAIT_TIMEOUT_S)))
-            except TimeoutError as error:
-                raise no_turn("other transactions are being written") from error
+        if not self._lock.acquire(study_id or "", within(WAIT_TIMEOUT_S)):
+            raise no_turn("other transactions are being written")
+        try:
             work = MemoryUnitOfWork(dict(self.tables), is_writable=True)
             yield work
             self.commit(work.tables)
             for act in work.committed:
                 act()
+        finally:
+            self._lock.release()
 
     def commit(self, tables: Tables) -> None:
         """Make these tables what later transactions see."""

@@ -79,9 +79,7 @@ class SqliteStore:
     @contextmanager
     def read(self) -> Iterator[SqlUnitOfWork]:
         """Open a transaction that reads."""
-        self._file.check()
-        if self._guard is not None:
-            self._guard.check()
+        (self._guard or self._file).check()
         with translate_errors(), self._reading() as connection:
             yield SqlUnitOfWork(connection)
 

@@ -6,6 +6,7 @@ each dialect, how values are stored, the pool and the exceptions.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import methodcaller
 from typing import Any
 
 from sqlalchemy import Connection, Executable, SelectBase, Table
@@ -39,28 +40,24 @@ class CompiledStatement:
 
     def send(self, connection: Connection, values: Mapping[str, Any] = NO_VALUES) -> Callable[[], list[Any]]:
         """Send a query and return what fetches its rows: within a pipeline nothing is waited for until then."""
-        form = self._form(connection.dialect)
-        cursor = call_driver(connection, lambda driver: driver.execute(form.sql, form.encode(values)))
-        return lambda: form.decode(call_driver(connection, lambda _: cursor.fetchall()))
+        cursor = self.execute(connection, values)
+        return lambda: self._form(connection.dialect).decode(call_driver(connection, lambda _: cursor.fetchall()))
 
     def fetch_first(self, connection: Connection, values: Mapping[str, Any] = NO_VALUES) -> Any:
         """Return the first row of a query, or None."""
         rows = self.fetch_all(connection, values)
         return rows[0] if rows else None
 
-    def execute(self, connection: Connection, values: Mapping[str, Any] = NO_VALUES) -> None:
-        """Run a statement that returns no rows."""
+    def execute(self, connection: Connection, values: Mapping[str, Any] = NO_VALUES) -> Any:
+        """Run the statement and return the driver's cursor."""
         form = self._form(connection.dialect)
-        call_driver(connection, lambda driver: driver.execute(form.sql, form.encode(values)))
+        return call_driver(connection, methodcaller("execute", form.sql, form.encode(values)))
 
     def execute_many(self, connection: Connection, values: Sequence[Mapping[str, Any]]) -> None:
         """Run a statement that returns no rows with each of these values."""
         form = self._form(connection.dialect)
         rows = [form.encode(each) for each in values]
-        if len(rows) == 1:
-            call_driver(connection, lambda driver: driver.execute(form.sql, rows[0]))
-        else:
-            call_driver(connection, lambda driver: driver.cursor().executemany(form.sql, rows))
+        call_driver(connection, lambda driver: driver.cursor().executemany(form.sql, rows))
 
     def _form(self, dialect: Dialect) -> "_DialectForm":
         form = self._forms.get(type(dialect))

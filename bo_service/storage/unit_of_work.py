@@ -120,7 +120,7 @@ class SqlUnitOfWork(UnitOfWork):
         self._stored = IdentityMap() if stored is None else stored
 
     def find_study(self, study_id: str) -> Study | None:
-        study = self._stored.study(study_id)
+        study = self._stored.studies.get(study_id)
         return self.request_study(study_id)() if study is None else study
 
     def request_study(self, study_id: str) -> Callable[[], Study | None]:
@@ -130,7 +130,7 @@ class SqlUnitOfWork(UnitOfWork):
         def receive() -> Study | None:
             studies = [Study(*row) for row in fetch()]
             for study in studies:
-                self._stored.keep_study(study)
+                self._stored.studies[study_id] = study
             return studies[0] if studies else None
 
         return receive
@@ -147,23 +147,23 @@ class SqlUnitOfWork(UnitOfWork):
         return {row.study_id: row.revision for row in self.connection.execute(query)}
 
     def save_study(self, study: Study) -> None:
-        before = self._stored.study(study.study_id)
+        before = self._stored.studies.get(study.study_id)
         if before is None:
             self._upsert(_STUDIES, [_row(study, STUDY_FIELDS)])
         elif changes := _changes(before, study):
             _update_study(tuple(changes)).execute(self.connection, {"study": study.study_id, **changes})
-        self._stored.keep_study(study)
+        self._stored.studies[study.study_id] = study
 
     def delete_study(self, study_id: str) -> None:
         self.connection.execute(delete(_STUDIES).where(_STUDIES.c.study_id == study_id))
         self._stored.clear()  # its trials are gone as well
 
     def find_trial(self, study_id: str, number: int) -> Trial | None:
-        trial = self._stored.trial(study_id, number)
+        trial = self._stored.trials.get((study_id, number))
         if trial is None:
             row = _TRIAL.fetch_first(self.connection, {"study": study_id, "trial": number})
             if row is not None:
-                self._stored.keep_trial(trial := Trial(*row))
+                trial = self._stored.trials[study_id, number] = Trial(*row)
         return trial
 
     def list_trials(
@@ -199,7 +199,7 @@ class SqlUnitOfWork(UnitOfWork):
     def save_trials(self, *trials: Trial) -> None:
         unknown = []
         for trial in trials:
-            before = self._stored.trial(trial.study_id, trial.number)
+            before = self._stored.trials.get((trial.study_id, trial.number))
             lease_end = trial.lease.expire_time if trial.lease else None
             if before is None:
                 unknown.append({**_row(trial, TRIAL_FIELDS), "lease_expire_time": lease_end})
@@ -210,10 +210,10 @@ class SqlUnitOfWork(UnitOfWork):
                 _update_trial(tuple(changes)).execute(self.connection, {**identity, **changes})
         self._upsert(_TRIALS, unknown)
         for trial in trials:
-            self._stored.keep_trial(trial)
+            self._stored.trials[trial.study_id, trial.number] = trial
 
     def delete_trial(self, study_id: str, number: int, revision: int) -> None:
-        self._stored.drop_trial(study_id, number)
+        self._stored.trials.pop((study_id, number), None)
         self.connection.execute(delete(_TRIALS).where(_TRIALS.c.study_id == study_id, _TRIALS.c.number == number))
         tombstone = {"study_id": study_id, "number": number, "revision": revision}
         self.connection.execute(insert(_DELETED).values(tombstone))
@@ -349,7 +349,9 @@ class SqlUnitOfWork(UnitOfWork):
         return [Trial(*row) for row in self.connection.execute(query)]
 
     def _upsert(self, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-        if rows:
+        if len(rows) == 1:
+            upsert(self.dialect_insert, table, tuple(rows[0])).execute(self.connection, rows[0])
+        elif rows:
             upsert(self.dialect_insert, table, tuple(rows[0])).execute_many(self.connection, rows)
 
 

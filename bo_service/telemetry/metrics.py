@@ -18,7 +18,7 @@ from prometheus_client import (
 
 from bo_service.application.prefetch import CacheOutcome
 from bo_service.domain.errors import StorageUnavailable
-from bo_service.rpc.outcome import outcome
+from bo_service.rpc.handlers import outcome
 from bo_service.telemetry.instrument import Computation
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

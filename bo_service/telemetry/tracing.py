@@ -15,7 +15,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from bo_service import request_context
 from bo_service.application.prefetch import CacheOutcome
 from bo_service.domain.errors import StartupError
-from bo_service.rpc.outcome import outcome
+from bo_service.rpc.handlers import outcome
 from bo_service.telemetry.instrument import Computation
 
 logger = logging.getLogger("bo_service.tracing")

@@ -2,12 +2,24 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 
 import pytest
 
 from bo_service.fair_lock import FairLock, RoundRobinQueues
+
+
+@contextmanager
+def held(lock: FairLock, key: str) -> Iterator[None]:
+    """Hold the lock in a block."""
+    assert lock.acquire(key, 60.0)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def test_lines_take_turns_and_keep_their_own_order() -> None:
@@ -39,10 +51,10 @@ def test_one_who_waits_for_a_lock_is_not_held_up_by_many_of_another_kind() -> No
     lock, order = FairLock(), []
 
     def hold(key: str) -> None:
-        with lock.hold(key, 60.0):
+        with held(lock, key):
             order.append(key)
 
-    with ThreadPoolExecutor(21) as pool, lock.hold("greedy", 60.0):
+    with ThreadPoolExecutor(21) as pool, held(lock, "greedy"):
         for count, key in enumerate([*["greedy"] * 20, "modest"], 1):
             pool.submit(hold, key)
             while lock.num_waiting < count:
@@ -57,7 +69,7 @@ def test_a_lock_is_held_by_one_at_a_time() -> None:
     def hold(key: str) -> None:
         nonlocal inside, most
         for _ in range(200):
-            with lock.hold(key, 60.0):
+            with held(lock, key):
                 inside += 1
                 most = max(most, inside)
                 inside -= 1
@@ -72,30 +84,29 @@ def test_a_lock_is_held_by_one_at_a_time() -> None:
 
 def test_a_lock_is_free_again_after_an_error() -> None:
     lock = FairLock()
-    with pytest.raises(KeyError), lock.hold("a", 60.0):
+    with pytest.raises(KeyError), held(lock, "a"):
         raise KeyError
-    with lock.hold("b", 60.0):
+    with held(lock, "b"):
         pass
 
 
 def test_whoever_waits_in_vain_leaves_the_line() -> None:
     lock = FairLock()
-    with lock.hold("a", 60.0):
-        with pytest.raises(TimeoutError), lock.hold("b", 0.01):
-            raise AssertionError("it is held")
+    with held(lock, "a"):
+        assert not lock.acquire("b", 0.01)
         assert lock.num_waiting == 0
         assert not lock.reserve_next()
-    with lock.hold("c", 60.0):
+    with held(lock, "c"):
         pass
 
 
 def test_whoever_was_promised_the_lock_gets_it_however_late() -> None:
     lock = FairLock()
     with ThreadPoolExecutor(1) as pool:
-        with lock.hold("a", 60.0):
-            waiting = pool.submit(lambda: lock.hold("b", 0.2).__enter__())
+        with held(lock, "a"):
+            waiting = pool.submit(lock.acquire, "b", 0.2)
             while not lock.reserve_next():
                 time.sleep(0.001)
             with pytest.raises(FutureTimeout):
                 waiting.result(timeout=1.0)  # its time has passed, and it waits on
-        waiting.result(timeout=60.0)
+        assert waiting.result(timeout=60.0)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import event, text
@@ -34,7 +35,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 @pytest.fixture(autouse=True)
 def longest(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow this machine is, groups wait for all."""
-    monkeypatch.setattr(group_commit, "MAX_GROUP_S", 60.0)
+    monkeypatch.setattr(group_commit, "MIN_GROUP_S", 60.0)
 
 
 @pytest.fixture
@@ -91,11 +92,29 @@ def test_those_who_wait_are_committed_together(store, commits) -> None:
 
 
 def test_no_group_goes_on_for_ever(store, commits, monkeypatch) -> None:
+    monkeypatch.setattr(group_commit, "MIN_GROUP_S", 0.0)
     monkeypatch.setattr(group_commit, "MAX_GROUP_S", 0.0)
     for future in together(store, nothing, nothing, nothing):
         future.result()
     assert kept(store) == [1, 2, 3]
     assert len(commits) == 3
+
+
+@pytest.mark.parametrize(("commit_s", "groups"), [(0.001, 3), (0.010, 2), (5.0, 1)])
+def test_the_slower_the_disk_the_larger_the_groups(store, commits, monkeypatch, commit_s: float, groups: int) -> None:
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(group_commit, "MIN_GROUP_S", 0.005)
+    monkeypatch.setattr(group_commit, "time", clock)
+
+    def last(seconds: float) -> Callable[[object], None]:
+        return lambda _: setattr(clock, "now", clock.now + seconds)
+
+    event.listen(store._writer, "commit", last(commit_s))
+    add(store, 9)
+    del commits[:]
+    for future in together(store, last(0.006), last(0.006), last(0.006)):
+        future.result()
+    assert len(commits) == groups
 
 
 def test_alone_each_is_committed_at_once(store, commits) -> None:

@@ -20,6 +20,7 @@ from bo_service.domain.trial import (
     Failure,
     FailureReason,
     Intent,
+    Lease,
     Measurement,
     Origin,
     Pause,
@@ -78,12 +79,12 @@ def measurement_from_wire(message: pb.Measurement, field: str) -> Measurement:
 
 def measurement_to_wire(measurement: Measurement) -> pb.Measurement:
     """Return the message."""
-    message = pb.Measurement(step=measurement.step, metrics=measurement.metrics)
-    if measurement.elapsed is not None:
-        message.elapsed.FromTimedelta(measurement.elapsed)
-    if measurement.receive_time is not None:
-        message.receive_time.FromDatetime(measurement.receive_time)
-    return message
+    return pb.Measurement(
+        step=measurement.step,
+        metrics=measurement.metrics,
+        elapsed=measurement.elapsed,
+        receive_time=measurement.receive_time,
+    )
 
 
 def failure_from_wire(message: pb.Failure, field: str) -> Failure:
@@ -162,7 +163,9 @@ def new_trial_from_wire(message: pb.Trial, field: str) -> NewTrial:
     return NewTrial(configuration, labels or {}, uri or "", curve or (), final, failure)
 
 
-def trial_to_wire(trial: Trial, measurements: Sequence[Measurement] | None, token_visible: bool) -> pb.Trial:
+def trial_to_wire(
+    trial: Trial, measurements: Sequence[Measurement] | None = None, token_visible: bool = False
+) -> pb.Trial:
     """Return the message.
 
     Args:
@@ -170,85 +173,72 @@ def trial_to_wire(trial: Trial, measurements: Sequence[Measurement] | None, toke
         measurements: its learning curve; None to omit it.
         token_visible: whether to include the lease token, which only the worker that got the trial may see.
     """
-    message = pb.Trial(
+    lease = trial.lease
+    return pb.Trial(
         name=trial.name,
         parameters=configuration_to_wire(trial.parameters),
         state=STATES_TO_WIRE[trial.state],
         measurements=[measurement_to_wire(m) for m in measurements or ()],
+        latest_measurement=measurement_to_wire(trial.latest_measurement) if trial.latest_measurement else None,
+        final_measurement=measurement_to_wire(trial.final_measurement) if trial.final_measurement else None,
+        failure=failure_to_wire(trial.failure) if trial.failure else None,
+        lease=lease_to_wire(lease, token_visible) if lease else None,
         attempt=trial.attempt,
         checkpoint_uri=trial.checkpoint_uri,
         labels=trial.labels,
         origin=ORIGINS_TO_WIRE[trial.origin],
+        explanation=explanation_to_wire(trial.explanation, trial.study_id) if trial.explanation else None,
+        stop_request=stop_request_to_wire(trial.stop_request) if trial.stop_request else None,
+        create_time=trial.create_time,
+        start_time=trial.start_time,
+        end_time=trial.end_time,
         revision=trial.revision,
         attempts=[attempt_to_wire(attempt) for attempt in trial.attempts],
+        pause=pause_to_wire(trial.pause) if trial.pause else None,
         until_step=trial.until_step,
+        note=note_to_wire(trial.note) if trial.note else None,
     )
-    message.create_time.FromDatetime(trial.create_time)
-    if trial.start_time is not None:
-        message.start_time.FromDatetime(trial.start_time)
-    if trial.end_time is not None:
-        message.end_time.FromDatetime(trial.end_time)
-    _add_results(message, trial)
-    _add_lease(message, trial, token_visible)
-    if trial.note is not None:
-        message.note.CopyFrom(note_to_wire(trial.note))
-    if trial.explanation is not None:
-        message.explanation.CopyFrom(explanation_to_wire(trial.explanation, trial.study_id))
-    return message
 
 
 def attempt_to_wire(attempt: Attempt) -> pb.TrialAttempt:
     """Return the message."""
-    message = pb.TrialAttempt(
-        attempt=attempt.number, worker_id=attempt.worker_id, outcome=OUTCOMES_TO_WIRE[attempt.outcome]
+    return pb.TrialAttempt(
+        attempt=attempt.number,
+        worker_id=attempt.worker_id,
+        start_time=attempt.start_time,
+        end_time=attempt.end_time,
+        outcome=OUTCOMES_TO_WIRE[attempt.outcome],
+        failure=failure_to_wire(attempt.failure) if attempt.failure else None,
     )
-    if attempt.start_time is not None:
-        message.start_time.FromDatetime(attempt.start_time)
-    if attempt.end_time is not None:
-        message.end_time.FromDatetime(attempt.end_time)
-    if attempt.failure is not None:
-        message.failure.CopyFrom(failure_to_wire(attempt.failure))
-    return message
 
 
-def _add_results(message: pb.Trial, trial: Trial) -> None:
-    if trial.latest_measurement is not None:
-        message.latest_measurement.CopyFrom(measurement_to_wire(trial.latest_measurement))
-    if trial.final_measurement is not None:
-        message.final_measurement.CopyFrom(measurement_to_wire(trial.final_measurement))
-    if trial.failure is not None:
-        message.failure.CopyFrom(failure_to_wire(trial.failure))
-
-
-def _add_lease(message: pb.Trial, trial: Trial, token_visible: bool) -> None:
-    if trial.lease is not None:
-        message.lease.worker_id = trial.lease.worker_id
-        message.lease.token = trial.lease.token if token_visible else ""
-        message.lease.expire_time.FromDatetime(trial.lease.expire_time)
-    if trial.stop_request is not None:
-        message.stop_request.CopyFrom(stop_request_to_wire(trial.stop_request))
-    if trial.pause is not None:
-        message.pause.CopyFrom(pause_to_wire(trial.pause))
+def lease_to_wire(lease: Lease, token_visible: bool) -> pb.Lease:
+    """Return the message, with or without the token."""
+    token = lease.token if token_visible else ""
+    return pb.Lease(worker_id=lease.worker_id, token=token, expire_time=lease.expire_time)
 
 
 def stop_request_to_wire(request: StopRequest) -> pb.StopRequest:
     """Return the message. It has no rule if a user made the request."""
-    message = pb.StopRequest(reason=request.reason, expected_step=request.expected_step)
-    message.create_time.FromDatetime(request.create_time)
-    if request.rule is not StoppingRule.NONE:
-        message.rule = RULES_TO_WIRE[request.rule]
-    if request.expected is not None:
-        message.expected.CopyFrom(prediction_to_wire(request.expected))
-    return message
+    return pb.StopRequest(
+        reason=request.reason,
+        create_time=request.create_time,
+        rule=None if request.rule is StoppingRule.NONE else RULES_TO_WIRE[request.rule],
+        expected=prediction_to_wire(request.expected) if request.expected else None,
+        expected_step=request.expected_step,
+    )
 
 
 def pause_to_wire(pause: Pause) -> pb.Pause:
     """Return the message."""
-    message = pb.Pause(reason=pause.reason, step=pause.step, attempt=pause.attempt, expected_step=pause.expected_step)
-    message.create_time.FromDatetime(pause.create_time)
-    if pause.expected is not None:
-        message.expected.CopyFrom(prediction_to_wire(pause.expected))
-    return message
+    return pb.Pause(
+        reason=pause.reason,
+        create_time=pause.create_time,
+        step=pause.step,
+        attempt=pause.attempt,
+        expected=prediction_to_wire(pause.expected) if pause.expected else None,
+        expected_step=pause.expected_step,
+    )
 
 
 def prediction_to_wire(prediction: Prediction) -> pb.Prediction:
