@@ -124,12 +124,13 @@ def suggest_external_trials(app: AppContext, request: SuggestRequest, received: 
 
 
 def _is_unnamed(trial: Trial) -> bool:
-    return trial.state is TrialState.RUNNING and NAME not in trial.labels
+    """Return whether the trial was handed out to the scheduler, and not reported by it yet."""
+    return trial.state is TrialState.RUNNING and RECEIVED in trial.labels and NAME not in trial.labels
 
 
 def _received_before(trial: Trial) -> int:
     """Return how many configurations the scheduler had received when the trial was handed out."""
-    return int(trial.labels.get(RECEIVED, "0"))
+    return int(trial.labels[RECEIVED])
 
 
 def _is_late_result(trial: Trial, report: ExternalTrial) -> bool:

@@ -18,7 +18,7 @@ from bo_service.application.external_trials import ExternalTrial
 from bo_service.application.studies import NewStudy
 from bo_service.domain.early_stopping import StoppingRule
 from bo_service.domain.errors import AlgorithmNotInstalled, InvalidArgument, Violation
-from bo_service.domain.limits import MAX_DISPLAY_NAME, MAX_LABEL_VALUE, MAX_STUDY_ID, MAX_SUGGESTIONS
+from bo_service.domain.limits import MAX_DISPLAY_NAME, MAX_STUDY_ID, MAX_SUGGESTIONS
 from bo_service.domain.study import Algorithm, ExecutionSettings, Goal, Metric, MetricRole, StudySpec
 from bo_service.domain.trial import Failure, FailureReason, Measurement
 from bo_service.katib.space import KatibSpace, space_from_wire
@@ -26,6 +26,8 @@ from bo_service.rpc.codec.study import merge_settings
 
 PREFIX = "katib-"
 """Beginning of the ids of all studies that Katib's calls create and change."""
+MAX_TRIAL_NAME = 253
+"""Characters of a name in Kubernetes."""
 DIGEST = 12
 """Characters of a study id that depend on the experiment's definition."""
 GOALS = {pb.MINIMIZE: Goal.MINIMIZE, pb.MAXIMIZE: Goal.MAXIMIZE}
@@ -56,10 +58,10 @@ class KatibExperiment:
 
     def new_study(self, namespace: str) -> NewStudy:
         """Return the study to be created for it."""
-        labels = {"katib_experiment": self.name[:MAX_LABEL_VALUE]}
+        labels = {"katib_experiment": self.name}
         if namespace:
             labels["katib_namespace"] = namespace
-        return NewStudy(self.study_id, self.spec, self.name[:MAX_DISPLAY_NAME], labels)
+        return NewStudy(self.study_id, self.spec, self.name, labels)
 
     def report(self, trial: pb.Trial, path: str) -> ExternalTrial:
         """Return what Katib reports of a trial.
@@ -67,11 +69,10 @@ class KatibExperiment:
         Raises:
             InvalidArgument: it has no usable name, or its parameters are no values of the space.
         """
-        if not 1 <= len(trial.name) <= MAX_LABEL_VALUE or "\0" in trial.name:
-            raise InvalidArgument.of(f"{path}.name", f"is {trial.name[:80]!r}; 1 to {MAX_LABEL_VALUE} characters")
+        name = _name(trial.name, f"{path}.name", MAX_TRIAL_NAME)
         given = trial.spec.parameter_assignments.assignments
         configuration = self.space.configuration(given, f"{path}.spec.parameter_assignments.assignments")
-        running = ExternalTrial(trial.name, configuration)
+        running = ExternalTrial(name, configuration)
         end = ENDS.get(trial.status.condition)
         return running if end is None else end(running, self._outcome(trial.status))
 
@@ -100,8 +101,7 @@ def experiment_from_wire(message: pb.Experiment, namespace: str) -> KatibExperim
         InvalidArgument: the experiment cannot be served; says why.
     """
     spec = message.spec
-    if not message.name:
-        raise InvalidArgument.of("experiment.name", "is empty")
+    name = _name(message.name, "experiment.name", MAX_DISPLAY_NAME)
     if spec.HasField("nas_config"):
         raise InvalidArgument.of(f"{SPEC}.nas_config", "is given; this service searches hyperparameters alone")
     space = space_from_wire(spec.parameter_specs, f"{SPEC}.parameter_specs")
@@ -114,7 +114,7 @@ def experiment_from_wire(message: pb.Experiment, namespace: str) -> KatibExperim
         study = merge_settings(study, study_pb2.StudySpec(suggestion=settings), ["spec.suggestion"])
     except InvalidArgument as error:
         raise InvalidArgument([_renamed(violation) for violation in error.violations]) from error
-    return KatibExperiment(message.name, _study_id(message, namespace), study, space)
+    return KatibExperiment(name, _study_id(message, namespace), study, space)
 
 
 def check_experiment(experiment: KatibExperiment, message: pb.Experiment) -> None:
@@ -135,6 +135,13 @@ def check_experiment(experiment: KatibExperiment, message: pb.Experiment) -> Non
             check_algorithm(experiment.spec.suggestion)
         except AlgorithmNotInstalled as error:
             raise InvalidArgument.of(SETTINGS, error.message) from error
+
+
+def _name(name: str, path: str, most: int) -> str:
+    """Return the name of an object in Kubernetes. Raises InvalidArgument."""
+    if not name or len(name) > most or not name.isprintable():
+        raise InvalidArgument.of(path, f"is {name[:80]!r}; give 1 to {most} printable characters")
+    return name
 
 
 def _metrics(objective: pb.ObjectiveSpec) -> tuple[Metric, ...]:

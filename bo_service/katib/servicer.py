@@ -44,12 +44,14 @@ class SuggestionServicer(rpc.SuggestionServicer):
     ) -> pb.GetSuggestionsReply:
         # 1. Read the experiment, and how many configurations Katib wants and has received.
         experiment = experiment_from_wire(request.experiment, self._namespace)
-        request_context.principal().require_study(experiment.study_id)
+        _authorize(experiment.study_id)
         count, total = request.current_request_number, request.total_request_number
         if not 0 <= count <= MAX_SUGGESTIONS:
             raise InvalidArgument.of("current_request_number", f"is {count}; give 0 to {MAX_SUGGESTIONS}")
         received = max(0, total - count)
         reports = each(request.trials, "trials", experiment.report)
+        if len({report.name for report in reports}) < len(reports):
+            raise InvalidArgument.of("trials", "hold a name twice; each trial occurs once")
         with self._turn(experiment.study_id, requests.timeout(context)):
             # 2. Bring the study up to date.
             self._ensure_study(experiment)
@@ -89,3 +91,11 @@ class SuggestionServicer(rpc.SuggestionServicer):
             if not is_mine:
                 raise DeadlinePassed("another call for this experiment is in progress; nothing was changed: retry")
             yield
+
+
+def _authorize(study_id: str) -> None:
+    """Check that the caller may change the study, and name it in the call's log lines. Raises PermissionDenied."""
+    call = request_context.current()
+    if call is not None:
+        call.principal.require_study(study_id)
+        call.study = study_id

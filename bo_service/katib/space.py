@@ -21,6 +21,7 @@ from bo_service.domain.parameter_types import (
     Value,
 )
 from bo_service.domain.search_space import Parameter, SearchSpace
+from bo_service.rpc.codec import decoding
 from bo_service.rpc.codec.decoding import each
 
 SCALES: dict[pb.Distribution, Scale] = {
@@ -96,7 +97,7 @@ def _domain(parameter: pb.ParameterSpec, path: str) -> Domain:
         pb.DOUBLE: _double,
         pb.INT: _int,
         pb.DISCRETE: _discrete,
-        pb.CATEGORICAL: lambda space, _scale, _path: CategoricalDomain(tuple(space.list)),
+        pb.CATEGORICAL: lambda space, _, at: CategoricalDomain(each(space.list, f"{at}.list", _category)),
     }
     kind, given = parameter.parameter_type, parameter.feasible_space
     if kind not in kinds:
@@ -125,6 +126,10 @@ def _int(given: pb.FeasibleSpace, scale: Scale, path: str) -> Domain:
 def _discrete(given: pb.FeasibleSpace, scale: Scale, path: str) -> Domain:
     numbers = [float(_number(text, f"{path}.list[{i}]")) for i, text in enumerate(given.list[: MAX_VALUES + 1])]
     return DiscreteDomain(tuple(sorted(numbers)), scale)
+
+
+def _category(value: str, path: str) -> str:
+    return decoding.text(value, path, MAX_TEXT)
 
 
 def _bounds(

@@ -8,7 +8,8 @@ import pytest
 
 from bo_service.application.external_trials import NAME
 from bo_service.application.studies import get_study, list_studies
-from bo_service.application.trials import list_trials
+from bo_service.application.suggest_trials import SuggestRequest, suggest_trials
+from bo_service.application.trials import NewTrial, create_trial, list_trials
 from bo_service.domain.trial import FailureReason, Origin, Trial, TrialState
 from tests.katib.controller import Controller, Service, Status, experiment, served
 
@@ -136,6 +137,27 @@ def test_calls_at_once_for_one_experiment_give_the_same_answer(service: Service)
         answers = list(threads.map(lambda _: controller.ask(2), range(4)))
     assert answers == [answers[0]] * 4
     assert len(trials_of(service, "twice")) == 2
+
+
+def test_a_trial_of_another_worker_is_neither_given_to_katib_nor_ended(service: Service) -> None:
+    controller = Controller(service.address, experiment("shared"))
+    controller.create(controller.ask(1))
+    request = SuggestRequest(study_of(service, "shared"), 1, "somewhere", 0.0)
+    (own,) = suggest_trials(service.app, request, None).trials
+    controller.create(controller.ask(1))
+    controller.ask(0)
+    states = {trial.number: trial.state for trial in trials_of(service, "shared")}
+    assert states == dict.fromkeys((1, own.number, 3), TrialState.RUNNING)
+
+
+def test_a_configuration_that_a_person_has_queued_is_the_next(service: Service) -> None:
+    controller = Controller(service.address, experiment("queued"))
+    controller.create(controller.ask(1))
+    queued = create_trial(service.app, study_of(service, "queued"), NewTrial({"x": 0.25, "rate": 0.5}, {}), None)
+    (trial,) = controller.create(controller.ask(1))
+    controller.evaluate(trial)
+    controller.ask(0)
+    assert by_name(service, "queued")[trial.name].number == queued.number
 
 
 def test_an_experiment_of_the_same_name_with_another_definition_has_a_study_of_its_own(service: Service) -> None:

@@ -95,7 +95,8 @@ DOUBLE = {"min": "0", "max": "1"}
         (parameter("DISCRETE", list=["1", "1.0"]), "each may occur once"),
         (parameter("DISCRETE", list=[]), "give 1 to 1000 values"),
         (parameter("CATEGORICAL", list=["a", "a"]), "each may occur once"),
-        (parameter("CATEGORICAL", list=["x" * 300]), "shorten it"),
+        (parameter("CATEGORICAL", list=["x" * 300]), "feasible_space.list[0]: has 300 characters"),
+        (parameter("CATEGORICAL", list=["a\0"]), "NUL"),
         (parameter("UNKNOWN_TYPE"), "give double, int, discrete or categorical"),
         ({"parameterSpecs": {}}, "a space has 1 to 256 parameters"),
         ({"objective": {"objectiveMetricName": "loss"}}, "objective.type: is not given; give minimize or maximize"),
@@ -155,15 +156,20 @@ def test_a_space_without_further_configurations_says_so(service: Service) -> Non
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
-        (pb.GetSuggestionsRequest(), "experiment.name: is empty"),
+        (pb.GetSuggestionsRequest(), "experiment.name: is ''; give 1 to 200"),
         (pb.GetSuggestionsRequest(experiment=experiment("bad"), current_request_number=-1), "is -1; give 0 to 100"),
         (pb.GetSuggestionsRequest(experiment=experiment("bad"), trials=[pb.Trial()]), "trials[0].name: is ''"),
         (
             pb.GetSuggestionsRequest(experiment=experiment("bad"), trials=[pb.Trial(name="strange")]),
             'trials[0].parameters["x"]: is missing',
         ),
+        (
+            pb.GetSuggestionsRequest(experiment=experiment("bad"), trials=[pb.Trial(name="same")] * 2),
+            "trials: hold a name twice",
+        ),
+        (pb.GetSuggestionsRequest(experiment=experiment("a\0b")), "experiment.name: is 'a\\x00b'; give 1 to 200"),
     ],
-    ids=["no experiment", "fewer than none", "no name", "no parameters"],
+    ids=["no experiment", "fewer than none", "no name", "no parameters", "twice", "NUL"],
 )
 def test_requests_that_katib_never_sends_are_refused(
     service: Service, request_: pb.GetSuggestionsRequest, said: str
