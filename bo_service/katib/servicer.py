@@ -52,7 +52,7 @@ class SuggestionServicer(rpc.SuggestionServicer):
         reports = each(request.trials, "trials", experiment.report)
         if len({report.name for report in reports}) < len(reports):
             raise InvalidArgument.of("trials", "hold a name twice; each trial occurs once")
-        with self._turn(experiment.study_id, requests.timeout(context)):
+        with self._turn(experiment.study_id, context):
             # 2. Bring the study up to date.
             self._ensure_study(experiment)
             record_external_trials(self._app, experiment.study_id, reports, received, SCHEDULER)
@@ -84,11 +84,15 @@ class SuggestionServicer(rpc.SuggestionServicer):
             create_study(self._app, experiment.new_study(self._namespace), None)
 
     @contextmanager
-    def _turn(self, study_id: str, timeout: float) -> Iterator[None]:
-        """Wait until no other call for the study runs. Raises DeadlinePassed."""
+    def _turn(self, study_id: str, context: grpc.ServicerContext) -> Iterator[None]:
+        """Wait until no other call for the study runs.
+
+        Raises:
+            DeadlinePassed: the turn came too late, or nobody waits for the answer: what the call reports is outdated.
+        """
         turn = self._turns[zlib.crc32(study_id.encode()) % NUM_TURNS]
-        with turn.taken(timeout) as is_mine:
-            if not is_mine:
+        with turn.taken(requests.timeout(context)) as is_mine:
+            if not is_mine or not requests.is_awaited(context)():
                 raise DeadlinePassed("another call for this experiment is in progress; nothing was changed: retry")
             yield
 

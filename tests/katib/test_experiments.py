@@ -5,12 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from katib_api.v1beta1 import api_pb2 as pb
 
 from bo_service.application.external_trials import NAME
 from bo_service.application.studies import get_study, list_studies
 from bo_service.application.suggest_trials import SuggestRequest, suggest_trials
 from bo_service.application.trials import NewTrial, create_trial, list_trials
+from bo_service.domain.errors import DeadlinePassed
 from bo_service.domain.trial import FailureReason, Origin, Trial, TrialState
+from bo_service.katib.servicer import SuggestionServicer
 from tests.katib.controller import Controller, Service, Status, experiment, served
 
 
@@ -202,3 +205,25 @@ def test_each_condition_of_a_trial_has_a_state(
     found = by_name(service, name)[trial.name]
     assert (found.state, found.failure.reason if found.failure else None) == (state, reason)
     assert (found.final_measurement is not None) == (reason is None and value is not None)
+
+
+def test_a_call_that_nobody_waits_for_reports_nothing(service: Service) -> None:
+    """Its list of trials may be older than the one of a later call, which has been answered meanwhile."""
+    controller = Controller(service.address, experiment("stale"))
+    (trial,) = controller.create(controller.ask(1))
+    controller.ask(0)
+    servicer = SuggestionServicer(service.app, "team")
+    stale = pb.GetSuggestionsRequest(experiment=controller.experiment, total_request_number=1)
+    with pytest.raises(DeadlinePassed):
+        servicer.GetSuggestions(stale, LeftCall())
+    assert by_name(service, "stale")[trial.name].state is TrialState.RUNNING
+
+
+class LeftCall:
+    """The context of a call whose caller has gone."""
+
+    def is_active(self) -> bool:
+        return False
+
+    def time_remaining(self) -> float:
+        return 10.0
