@@ -20,6 +20,7 @@ from bo_service.config import Config
 from bo_service.dashboard_process import DashboardProcess, PrivateSocket
 from bo_service.descriptor_limit import raise_descriptor_limit
 from bo_service.domain.errors import StorageUnavailable
+from bo_service.katib.server import KatibServer
 from bo_service.optimizer.algorithms.custom import installed_algorithms
 from bo_service.periodic_task import PeriodicTask
 from bo_service.rpc.health import HealthMonitor
@@ -74,6 +75,7 @@ def running_server(config: Config) -> Iterator[int]:
         private = None if config.dashboard is None else _private_socket(stack)
         observer = instrument if instruments else None
         server = GrpcServer(app, authenticator, config.listen, credentials, observer, private)
+        katib = _katib_server(config, app, observer)
         if metrics is not None:
             _serve_metrics(stack, config, metrics, GaugeCollector(store, pool.load))
         _start_periodic_tasks(stack, app, authenticator, instrument, server)
@@ -84,7 +86,10 @@ def running_server(config: Config) -> Iterator[int]:
             stack.callback(PeriodicTask("changes", FOREIGN_CHANGES_S, app.sessions.notice_changes).stop)
         server.start()
         stack.callback(server.stop, config.drain_seconds, config.grace_seconds)
-        _watch_health(stack, app, pool, _announcing(server, metrics))
+        _watch_health(stack, app, pool, _announcing(server, metrics, katib))
+        if katib is not None:
+            katib.start()
+            stack.callback(katib.stop, config.grace_seconds)
         if private is not None:
             with affinity.lifted():
                 dashboard = stack.enter_context(DashboardProcess(private, config.dashboard_options))
@@ -169,9 +174,20 @@ def _start_periodic_tasks(
     stack.callback(PeriodicTask("token uses", TOKEN_USES_S, authenticator.note_uses, at_end=True).stop)
 
 
-def _announcing(server: GrpcServer, metrics: Metrics | None) -> Callable[[str, bool], None]:
+def _katib_server(config: Config, app: AppContext, observer: Instruments | None) -> KatibServer | None:
+    address = config.katib_address
+    if address is None:
+        return None
+    server = KatibServer(app, address.text, config.katib_namespace, observer)
+    logger.info("Katib's suggestion service at %s:%d", address.host, server.port)
+    return server
+
+
+def _announcing(server: GrpcServer, metrics: Metrics | None, katib: KatibServer | None) -> Callable[[str, bool], None]:
     def announce(name: str, is_serving: bool) -> None:
         server.announce(name, is_serving)
+        if katib is not None and name == READINESS:
+            katib.announce(is_serving)
         if metrics is not None:
             metrics.announced(name, is_serving)
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from bo_service.domain.errors import StartupError
 
-EXAMPLES = {"--metrics": "127.0.0.1:9464", "--dashboard": "127.0.0.1:8080"}
+EXAMPLES = {"--metrics": "127.0.0.1:9464", "--dashboard": "127.0.0.1:8080", "--katib": "127.0.0.1:6789"}
 
 
 def default_processes() -> int:
@@ -24,6 +25,7 @@ CGROUP_MEMORY_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/m
 """Files with the memory limit of a container."""
 MIB = 2**20
 MIN_PROCESS_MEMORY_MIB = 512
+NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 DEFAULT_SHARE, MIN_DEFAULT_MIB = 0.5, 1024
 
 
@@ -119,6 +121,12 @@ class Config:
     """Additional host names of the dashboard."""
     dashboard_origins: Sequence[str] = ()
     """Web origins that may call the methods over HTTP."""
+    katib: str | None = None
+    """HOST:PORT of Katib's suggestion service; None disables it."""
+    katib_insecure: bool = False
+    """Whether it may use a non-loopback address."""
+    katib_namespace: str = ""
+    """Kubernetes namespace of Katib's experiments; part of the ids of their studies."""
     drain_seconds: float = 0.0
     """Seconds from NOT_SERVING until the server accepts no more calls."""
     grace_seconds: float = 10.0
@@ -143,7 +151,17 @@ class Config:
                 f"--metrics: other machines can reach {address.host}, and metrics are neither encrypted nor "
                 "authenticated; listen on 127.0.0.1, or allow it with --metrics-insecure"
             )
-
+        katib = self.katib_address
+        if katib is not None and not katib.is_loopback and not self.katib_insecure:
+            raise StartupError(
+                f"--katib: other machines can reach {katib.host}, and Katib's calls are neither encrypted nor "
+                "authenticated; listen on 127.0.0.1, or allow it with --katib-insecure where a network policy admits "
+                "Katib's controller alone"
+            )
+        if self.katib_namespace and not NAMESPACE.fullmatch(self.katib_namespace):
+            raise StartupError(
+                f"--katib-namespace: is {self.katib_namespace!r}; give the name of a Kubernetes namespace"
+            )
         self._check_dashboard()
 
     def _check_dashboard(self) -> None:
@@ -199,6 +217,11 @@ class Config:
     def dashboard_address(self) -> Address | None:
         """The parsed `dashboard`."""
         return None if self.dashboard is None else Address("--dashboard", self.dashboard)
+
+    @property
+    def katib_address(self) -> Address | None:
+        """The parsed `katib`."""
+        return None if self.katib is None else Address("--katib", self.katib)
 
     @property
     def dashboard_options(self) -> list[str]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 from bo_service.application.learning_curves import read_curves
@@ -117,7 +117,14 @@ class StudyTransaction:
         self.study = replace(self.study, last_number=self.study.last_number + 1)
         return self.study.last_number
 
-    def start(self, trial: Trial, worker_id: str, can_resume: bool, until_step: int | None = None) -> Trial:
+    def start(
+        self,
+        trial: Trial,
+        worker_id: str,
+        can_resume: bool,
+        until_step: int | None = None,
+        lease_duration: timedelta | None = None,
+    ) -> Trial:
         """Hand a queued or paused trial to a worker, under a new lease.
 
         Args:
@@ -125,8 +132,9 @@ class StudyTransaction:
             worker_id: who runs it.
             can_resume: whether that worker trains in parts, where the study has a fidelity.
             until_step: how far the trial is trained then, where that was chosen.
+            lease_duration: how long the lease lasts; None for the study's setting.
         """
-        duration = self.study.spec.execution.lease_duration
+        duration = self.study.spec.execution.lease_duration if lease_duration is None else lease_duration
         lease = Lease(secrets.token_urlsafe(18), worker_id, self.at + duration, duration)
         fidelity = self.study.spec.fidelity
         if fidelity is None or not can_resume:

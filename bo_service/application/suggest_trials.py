@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
@@ -56,6 +56,10 @@ class SuggestRequest:
     """Whether the worker trains in parts and resumes trials that were paused."""
     is_awaited: Callable[[], bool] = lambda: True
     """Whether the caller still waits for the answer."""
+    lease_duration: timedelta | None = None
+    """How long the leases last; None for the study's setting."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels that the trials get."""
 
 
 @retry_on_conflict
@@ -119,10 +123,15 @@ def _hand_out(
     if is_idle and request.can_resume:
         numbers = transaction.last_promotable()[:1]
     # 4. Start them, unless the caller has gone, who would never know of them.
-    get, holder = transaction.records.get_trial, (request.worker_id, request.can_resume)
-    started = (
-        *(transaction.start(get(request.study_id, number), *holder) for number in numbers),
-        *(transaction.start(_trial_of(transaction, s), *holder, s.until_step) for s in suggestions),
+    waiting = [transaction.records.get_trial(request.study_id, number) for number in numbers]
+    steps = [None] * len(waiting) + [suggestion.until_step for suggestion in suggestions]
+    trials = waiting + [_trial_of(transaction, suggestion) for suggestion in suggestions]
+    holder = request.worker_id, request.can_resume
+    started = tuple(
+        transaction.start(
+            trial.label(request.labels) if request.labels else trial, *holder, step, request.lease_duration
+        )
+        for trial, step in zip(trials, steps, strict=True)
     )
     if started and not request.is_awaited():
         raise DeadlinePassed("the caller has gone or its deadline has passed; no trial was handed out: ask again")

@@ -75,6 +75,20 @@ SECOND_SIGNAL_STATUS = 130
     help="Web origin (https://…) that may call the methods over HTTP; repeatable.",
 )
 @click.option(
+    "--katib", metavar="HOST:PORT", help="Address of Kubeflow Katib's suggestion service, such as 127.0.0.1:6789."
+)
+@click.option(
+    "--katib-insecure",
+    is_flag=True,
+    help="Allow a non-loopback address for Katib, whose calls have neither encryption nor authentication.",
+)
+@click.option(
+    "--katib-namespace",
+    default="",
+    metavar="NAME",
+    help="Kubernetes namespace of Katib's experiments, as part of the names of their studies.",
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="Lowest level to log."
 )
 @click.option(

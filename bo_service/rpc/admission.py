@@ -7,20 +7,20 @@ only serving thread, which every call passes: nothing here waits, formats or log
 responses get no further ones (see `outbox.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
 from bo_service import request_context
-from bo_service.application.authentication import Authenticator
+from bo_service.domain.access import Principal
 from bo_service.domain.errors import BoError, PermissionDenied, Unauthenticated
 from bo_service.domain.limits import MAX_WATCHES
 from bo_service.periodic_task import PeriodicTask
 from bo_service.request_context import RequestContext
-from bo_service.rpc.authorization import RULES
+from bo_service.rpc.authorization import RULES, AccessRule
 from bo_service.rpc.handlers import CallObserver, MethodHandlers
 from bo_service.rpc.lanes import STALL_CHECK_S, Lane
 from bo_service.rpc.outbox import Outbox
@@ -44,6 +44,7 @@ LANE_BY_METHOD = {
     "List": "health",
     "CompleteTrial": "result",
     "SuggestTrials": "suggest",
+    "GetSuggestions": "suggest",
     "GetStudy": "read",
     "ListStudies": "read",
     "GetTrial": "read",
@@ -61,17 +62,30 @@ LANE_BY_METHOD = {
 """Lane by method name; other methods use the lane `call`."""
 
 
+class Callers(Protocol):
+    """Who may call, such as an `Authenticator`."""
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        """Return the caller of a value of the header `authorization`, None without one. Raises Unauthenticated."""
+
+    def is_still_authorized(self, principal: Principal) -> bool:
+        """Return whether an admitted caller would be admitted again."""
+
+
 class Admission(grpc.ServerInterceptor):
     """The only interceptor: it authorizes each call, and gives it a place in its lane or refuses it."""
 
-    def __init__(self, authenticator: Authenticator, observer: CallObserver | None = None) -> None:
+    def __init__(
+        self, authenticator: Callers, observer: CallObserver | None = None, rules: Mapping[str, AccessRule] = RULES
+    ) -> None:
         """Create the lanes.
 
         Args:
             authenticator: authenticates callers.
             observer: observes each call.
+            rules: who may call each method.
         """
-        self._authenticator, self._observer = authenticator, observer
+        self._authenticator, self._observer, self._rules = authenticator, observer, rules
         self._lanes = {name: Lane(name, *bounds) for name, bounds in LANES.items()}
         self._refusals = ThreadPoolExecutor(1, "grpc-refuse")
         self._outbox = Outbox()
@@ -108,7 +122,7 @@ class Admission(grpc.ServerInterceptor):
             return None
         name = path.rpartition("/")[2]
         lane = self._lanes[LANE_BY_METHOD.get(name, "call")]
-        made = MethodHandlers(name, handler, RULES.get(path), lane, self._refusals, self._outbox, self._observer)
+        made = MethodHandlers(name, handler, self._rules.get(path), lane, self._refusals, self._outbox, self._observer)
         self._methods[path] = made
         return made
 

@@ -31,6 +31,7 @@ def test_by_default_only_this_machine_reaches_anything(tmp_path: Path) -> None:
     assert server.is_private
     assert server.metrics_address is None
     assert server.dashboard_address is None
+    assert server.katib_address is None
     dashboard = bo_client.cli.main.main.get_command(click.Context(bo_client.cli.main.main), "dashboard")
     assert dashboard is not None
     assert Config("sqlite:///bo.db", str(default_of(dashboard, "--listen"))).is_private

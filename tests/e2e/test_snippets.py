@@ -23,6 +23,7 @@ NOT_RUN = {
     ("docs/fleet.md", "docker build"): "needs Kubernetes and a registry; tests/deploy checks chart and images' files",
     ("docs/fleet.md", "export BO_SERVER"): "needs Slurm; tests/deploy runs the script in a shell",
     ("docs/fleet.md", "ssh gpu7"): "needs another machine",
+    ("docs/katib.md", "kubectl -n kubeflow"): "needs Kubernetes with Katib; tests/katib checks the files",
     (
         "docs/languages.md",
         "$ grpcurl",
