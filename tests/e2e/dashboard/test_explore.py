@@ -156,7 +156,7 @@ def test_figures_open_trials_zoom_and_are_saved(browser, site, study) -> None:
 def test_a_range_on_an_axis_becomes_a_filter(browser, site, study) -> None:
     signed_in(browser, site, "reader")
     show(browser, site, study, "parameters")
-    browser.until(lambda: drawn(browser, "importance"))  # which is above it
+    browser.run("document.querySelector('[data-figure=importance]').hidden = true")  # else it moves what is below it
     browser.run("document.getElementById('parallel').scrollIntoView()")
     browser.until(lambda: browser.all("#parallel polyline"))
     places = "return [...document.querySelectorAll('#parallel .brush')].map((r) => r.getBoundingClientRect().toJSON())"

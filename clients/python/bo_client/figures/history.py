@@ -138,10 +138,13 @@ def _best(observed: TrialValues, metric: Metric, last: int) -> list[Mark]:
     if not observed:
         return []
     numbers, best = [t.number for t, _ in observed], best_so_far([v for _, v in observed], metric.goal)
-    winner = numbers[best.index(best[-1])]
+    leaders = numbers[:1]
+    for number, value, previous in zip(numbers[1:], best[1:], best, strict=False):
+        leaders.append(number if value != previous else leaders[-1])
+    winner = leaders[-1]
     side = -1 if winner > 0.8 * last else 1 if winner < 0.2 * last else 0
     return [
-        Line([*numbers, last], [*best, best[-1]], "accent", "best so far", 2.2, step="post"),
+        Line([*numbers, last], [*best, best[-1]], "accent", "best so far", 2.2, step="post", trials=[*leaders, winner]),
         Dots([winner], [best[-1]], "accent", symbol="star", size=11, trials=[winner]),
         TextMark(
             winner,
