@@ -16,5 +16,7 @@ def tags_of(trial: Trial) -> tuple[str, ...] | None:
 
 def tags_in(text: str) -> tuple[str, ...] | None:
     """Return the tags in a text, in lower case and in order; None without any."""
+    if "#" not in text:
+        return None
     found = dict.fromkeys(tag.lower() for tag in TAG.findall(text))
     return tuple(found)[:MAX_TAGS] or None

@@ -114,6 +114,7 @@ export class Figure {
     layout.dragmode = isCoarse.matches ? false : "zoom"; // fingers scroll the page
     this.whole = rangesOf(layout);
     for (const [name, range] of Object.entries(this.ranges ?? {})) if (layout[name]) layout[name].range = range;
+    await library();
     await window.Plotly.react(this.picture, data, layout, CONFIG);
     this.attend();
     this.picture.setAttribute("role", "img");
@@ -160,6 +161,17 @@ export class Figure {
     const url = await window.Plotly.toImage({ data: this.picture.data, layout, config: CONFIG }, { format: "png", width, height, scale: 2 });
     saveFile(url, `${this.study}-${this.kind}.png`);
   }
+}
+
+let loading = null;
+
+/** Loads plotly.js when a figure is first drawn: it is large, and the rest of the page does not wait for it. */
+function library() {
+  loading ??= new Promise((done, fail) => {
+    const failed = () => ((loading = null), fail(new Error("the dashboard doesn't answer; is it still running?")));
+    document.head.append(h("script", { src: "/plotly.js", onload: done, onerror: failed }));
+  });
+  return loading;
 }
 
 export const openTrial = (trial) => document.dispatchEvent(new CustomEvent("open-trial", { detail: trial }));
