@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from bo_dashboard import artifacts, insight, plotly_js, studies
+from bo_dashboard import artifacts, explore, insight, plotly_js, studies
 from bo_dashboard.authentication import AuthenticationMiddleware, Bodies
 from bo_dashboard.background import TaskLimits, in_thread
 from bo_dashboard.changes import changes
@@ -92,7 +92,9 @@ def application(settings: DashboardSettings) -> Starlette:
 def _pages() -> list[Route | Mount]:
     return [
         Route("/", _studies),
+        Route("/compare", _compare),
         Route("/studies/{study}", _study),
+        Route("/studies/{study}/trials/{number}", _study),
         Route("/plotly.js", _plotly),
         Mount("/static", Revalidated(directory=STATIC)),
     ]
@@ -109,7 +111,14 @@ def _data(authentication: Callable[..., Middleware]) -> list[Route]:
         Route("/data/session", studies.sign_out, methods=["DELETE"], middleware=sign_in),
         Route("/data/studies", studies.list_studies, middleware=authenticated),
         Route("/data/studies", studies.create_study, methods=["POST"], middleware=authenticated),
+        Route(of_study, explore.overview, middleware=authenticated),
+        Route("/data/comparison", insight.comparison, middleware=authenticated),
         Route(f"{of_study}/changes", changes, middleware=authenticated),
+        Route(f"{of_study}/trials", explore.trials, middleware=authenticated),
+        Route(f"{of_study}/metrics", explore.metrics, middleware=authenticated),
+        Route(f"{of_study}/parallel", explore.parallel, middleware=authenticated),
+        Route(f"{of_study}/trials.csv", explore.csv, middleware=authenticated),
+        Route(f"{of_study}/report.html", explore.report, middleware=authenticated),
         Route(f"{of_study}/best", studies.best_trials, middleware=authenticated),
         Route(f"{of_study}/trials/{{number}}", studies.trial, middleware=authenticated),
         Route(f"{of_study}/trials/{{number}}/artifacts/{{artifact}}", artifacts.artifact, middleware=authenticated),
@@ -139,7 +148,15 @@ async def _studies(_: Request) -> Response:
 
 
 async def _study(_: Request) -> Response:
-    page = (STATIC / "study.html").read_text(encoding="utf-8")
+    return _with_figures("study.html")
+
+
+async def _compare(_: Request) -> Response:
+    return _with_figures("compare.html")
+
+
+def _with_figures(name: str) -> Response:
+    page = (STATIC / name).read_text(encoding="utf-8")
     return HTMLResponse(page.replace("</head>", f"{plotly_js.placeholders()}</head>"), headers=REVALIDATED_HEADERS)
 
 

@@ -1,5 +1,6 @@
 """Figures and the diagnosis of a study, which are computed in threads."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -9,11 +10,12 @@ from bo_client.client import Client
 from bo_client.diagnosis import HEALTHY, diagnose, kinds
 from bo_client.diagnosis_words import in_brief, study_findings
 from bo_client.errors import FailedPrecondition, InvalidRequest
-from bo_client.figures import FigureSpec
+from bo_client.figures import CurveOptions, FigureSpec
 from bo_client.insight import Analysis, MetricAnalysis
 from bo_client.models import Trial
 from bo_client.ranking import best_of
 from bo_client.study import Study
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,6 +26,11 @@ from bo_dashboard.snapshots import Snapshots
 PATIENCE_S = 2.0
 TIMEOUT_S = 60.0
 """Timeout in seconds of a call; an analysis of thousands of results takes several seconds."""
+MAX_STUDIES = 8
+"""Maximum number of studies that are compared."""
+MAX_COMPARED = 20
+"""Maximum number of trials whose curves are drawn alone."""
+NUMBER = re.compile(r"[0-9]{1,15}")
 KINDS = ("convergence", "front", "curves", "parallel", "importance", "slice", "contour", "workers")
 
 
@@ -34,6 +41,26 @@ async def figure(request: Request) -> Response:
         BoClientError: the request is invalid, or the server rejects it.
     """
     return json_response(await request.app.state.task_limits.in_thread(token_of(request), _figure, request))
+
+
+async def comparison(request: Request) -> Response:
+    """Return the figure that compares studies, for Plotly.react.
+
+    Raises:
+        BoClientError: the request is invalid, or the server rejects it.
+    """
+    return json_response(await request.app.state.task_limits.in_thread(token_of(request), _comparison, request))
+
+
+def _comparison(request: Request) -> bytes:
+    ids = list(dict.fromkeys(request.query_params.getlist("study")))
+    if not 1 <= len(ids) <= MAX_STUDIES:
+        raise InvalidRequest.of("study", f"is given {len(ids)} times; give the ids of 1 to {MAX_STUDIES} studies")
+    client, snapshots = _client(request), request.app.state.snapshots
+    studies = [client.study(each) for each in ids]
+    compared = [(study.definition, snapshots.trials(study, study.definition)) for study in studies]
+    drawn = figures.drawn(figures.comparison(compared), request.query_params.get("theme", "light"), is_titled=False)
+    return figures.as_json(drawn).encode()
 
 
 async def diagnosis(request: Request) -> Response:
@@ -50,11 +77,31 @@ def _figure(request: Request) -> bytes:
     kind, query = request.path_params["kind"], request.query_params
     if kind not in KINDS:
         raise InvalidRequest.of("figure", f"is {kind!r}; there are {', '.join(KINDS)}")
-    study = _study(request)
+    study = study_of(request)
     along, metric = query.getlist("along"), query.get("metric") or None
-    spec = _StudyFigures(request.app.state.snapshots, study).picture(kind, along, metric, query.get("show", "mean"))
+    study_figures = _StudyFigures(request.app.state.snapshots, study)
+    if kind == "curves":
+        spec = study_figures.curves(metric, _curve_options(query))
+    else:
+        spec = study_figures.picture(kind, along, metric, query.get("show", "mean"))
     drawn = figures.drawn(spec, query.get("theme", "light"), is_titled=False)
     return figures.as_json(drawn).encode()
+
+
+def _curve_options(query: QueryParams) -> CurveOptions:
+    """Return the options of learning curves in a query.
+
+    Raises:
+        InvalidRequest: one of them is invalid.
+    """
+    smoothing, numbers = query.get("smoothing") or "0", query.getlist("trial")
+    try:
+        weight = float(smoothing)
+    except ValueError:
+        raise InvalidRequest.of("smoothing", f"is {smoothing[:40]!r}; give a number") from None
+    if len(numbers) > MAX_COMPARED or not all(map(NUMBER.fullmatch, numbers)):
+        raise InvalidRequest.of("trial", f"give the numbers of up to {MAX_COMPARED} trials")
+    return CurveOptions(query.get("scale") or "auto", weight, frozenset(map(int, numbers)))
 
 
 class _StudyFigures:
@@ -76,8 +123,11 @@ class _StudyFigures:
             case "workers":
                 return figures.workers(self._info, self.trials())
             case _:
-                draw = {"convergence": figures.convergence, "curves": figures.curves, "parallel": figures.parallel}
+                draw = {"convergence": figures.convergence, "parallel": figures.parallel}
                 return draw[kind](self._info, self.trials(), metric)
+
+    def curves(self, metric: str | None, options: CurveOptions) -> FigureSpec:
+        return figures.curves(self._info, self.trials(), metric, options)
 
     def trials(self) -> list[Trial]:
         return self._snapshots.trials(self._study, self._info)
@@ -113,7 +163,7 @@ def analysis_of(study: Study) -> Analysis | None:
 
 
 def _diagnosis(request: Request) -> dict[str, Any]:
-    study = _study(request)
+    study = study_of(request)
     info, study_figures = study.definition, _StudyFigures(request.app.state.snapshots, study)
     trials, analysis = study_figures.trials(), study_figures.analysis()
     diagnosis = diagnose(info, trials, analysis)
@@ -150,7 +200,10 @@ def _of_metric(analysis: MetricAnalysis) -> dict[str, Any]:
     }
 
 
-def _study(request: Request) -> Study:
+def study_of(request: Request) -> Study:
     """Return the study, read with the caller's token."""
-    client = Client(request.app.state.transport.showing(token_of(request)), TIMEOUT_S, PATIENCE_S)
-    return client.study(request.path_params["study"])
+    return _client(request).study(request.path_params["study"])
+
+
+def _client(request: Request) -> Client:
+    return Client(request.app.state.transport.showing(token_of(request)), TIMEOUT_S, PATIENCE_S)

@@ -9,6 +9,8 @@ from bo_client.wire.codec_settings import settings_from_wire
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from bo_dashboard.tags import tags_in
+
 Record = dict[str, Any]
 
 
@@ -77,6 +79,8 @@ def trial_record(trial: trial_pb2.Trial) -> Record:
     if trial.HasField("note"):
         written = _moment(trial.note, "update_time")
         record["note"] = {"text": trial.note.text, "author": trial.note.author, "written": written}
+        if tags := tags_in(trial.note.text):
+            record["note"]["tags"] = list(tags)
     if trial.HasField("explanation"):
         record["why"] = _explanation(trial.explanation)
     if trial.measurements:

@@ -65,6 +65,10 @@ class Snapshots:
                 self._catch_up(study, info, cached)
             return [cached.trials[number] for number in sorted(cached.trials)]
 
+    def missing(self, info: StudyInfo) -> int:
+        """Return the number of trials that are not read yet, at least."""
+        return sum(info.counts.values()) - len(self._of(info).trials)
+
     def analysis(self, info: StudyInfo, analyze: Callable[[], Analysis | None]) -> Analysis | None:
         """Return the analysis of the current results, or a recent one.
 

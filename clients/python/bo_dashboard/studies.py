@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -25,6 +26,9 @@ from bo_dashboard.upstream import Upstream
 MAX_TEXT_LENGTH = 256 * 1024
 PAGE_SIZE = 50
 """Studies per page; the best trial of each is requested."""
+MAX_STUDIES = 5000
+"""Maximum number of studies that are sorted."""
+OFFSET = re.compile(r"[0-9]{1,9}")
 MAX_PARALLEL_CALLS = 8
 MAX_BODY_BYTES = 2 * MAX_TEXT_LENGTH
 UNICODE = re.compile(r"[^\ud800-\udfff]*")
@@ -64,14 +68,19 @@ async def sign_out(request: Request) -> Response:
 
 
 async def list_studies(request: Request) -> Response:
-    """Return a page of studies, each with its best trial.
+    """Return a page of studies, those that changed last first, each with its best trial.
 
     Raises:
         AioRpcError: the server rejects a call.
+        InvalidRequest: there can be no such page.
     """
     upstream, token = _upstream(request), token_of(request)
-    list_request = pb.ListStudiesRequest(page_size=PAGE_SIZE, page_token=request.query_params.get("page", ""))
-    page = await upstream.ask("ListStudies", list_request, token)
+    first = request.query_params.get("page") or "0"
+    if not OFFSET.fullmatch(first):
+        raise InvalidRequest.of("page", f"is {first[:40]!r}; give what the previous page has as `next`")
+    begin, words = int(first), request.query_params.get("filter", "").lower().split()
+    matching = [study for study in await _all_studies(upstream, token) if _matches(study, words)]
+    listed_studies = matching[begin : begin + PAGE_SIZE]
     semaphore = asyncio.Semaphore(MAX_PARALLEL_CALLS)
 
     async def best_of(study: study_pb2.Study) -> pb.GetBestTrialsResponse:
@@ -80,16 +89,37 @@ async def list_studies(request: Request) -> Response:
             response = await upstream.ask("GetBestTrials", pb.GetBestTrialsRequest(parent=study.name), token)
             return response
 
-    best = await asyncio.gather(*map(best_of, page.studies))
+    best = await asyncio.gather(*map(best_of, listed_studies))
 
     def listed() -> dict[str, Any]:
         studies = [
             {**study_record(study), "best": [trial_record(trial) for trial in response.trials]}
-            for study, response in zip(page.studies, best, strict=True)
+            for study, response in zip(listed_studies, best, strict=True)
         ]
-        return {"studies": studies, "next": page.next_page_token}
+        is_last = begin + PAGE_SIZE >= len(matching)
+        return {"studies": studies, "next": "" if is_last else str(begin + PAGE_SIZE), "count": len(matching)}
 
     return await json_of(listed)
+
+
+async def _all_studies(upstream: Upstream, token: str | None) -> list[study_pb2.Study]:
+    """Return the studies that the caller may see, up to MAX_STUDIES, those that changed last first."""
+    studies: list[study_pb2.Study] = []
+    page = pb.ListStudiesResponse()
+    while len(studies) < MAX_STUDIES:
+        list_request = pb.ListStudiesRequest(page_size=1000, page_token=page.next_page_token)
+        page = await upstream.ask("ListStudies", list_request, token)
+        studies += page.studies
+        if not page.next_page_token:
+            break
+    return sorted(studies, key=lambda study: study.update_time.ToNanoseconds(), reverse=True)
+
+
+def _matches(study: study_pb2.Study, words: Sequence[str]) -> bool:
+    state = study_pb2.StudyState.Name(study.state).removeprefix("STUDY_STATE_")
+    labels = " ".join(f"{name}={value}" for name, value in study.labels.items())
+    text = f"{study.name.removeprefix('studies/')} {study.display_name} {state} {labels}".lower()
+    return all(word in text for word in words)
 
 
 async def create_study(request: Request) -> Response:
@@ -135,7 +165,7 @@ async def best_trials(request: Request) -> Response:
     """
     best_request = pb.GetBestTrialsRequest(parent=f"studies/{request.path_params['study']}")
     best = await _upstream(request).ask("GetBestTrials", best_request, token_of(request))
-    return JSONResponse([trial.name.rpartition("/")[2] for trial in best.trials])
+    return await json_of(lambda: [trial_record(trial) for trial in best.trials])
 
 
 async def trial(request: Request) -> Response:

@@ -20,7 +20,7 @@ SPACE = bo_client.SearchSpace(
         bo_client.FloatParameter("decay", 0.0, 1.0),
     ]
 )
-TABS = ("overview", "trials", "curves", "parameters", "diagnosis", "workers", "definition")
+TABS = ("overview", "trials", "compare", "curves", "parameters", "diagnosis", "workers", "definition")
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
 
 
@@ -79,8 +79,10 @@ def choose(browser, select: str, value: str) -> None:
 
 def drawn(browser, kind: str) -> bool:
     """Whether a figure is there, with marks in it."""
-    script = "const p = document.querySelector(arguments[0]); return !!p && p.querySelectorAll('path').length > 5"
-    return browser.run(script, f"[data-figure={kind}] .js-plotly-plot")
+    script = "const p = document.querySelector(arguments[0]); return !!p && p.querySelectorAll(arguments[1]).length > 5"
+    if kind == "parallel":
+        return browser.run(script, "#parallel .picture svg", "polyline")
+    return browser.run(script, f":not([hidden]) > [data-figure={kind}] .js-plotly-plot", "path")
 
 
 def signed_in(browser, site, role: str) -> None:

@@ -100,16 +100,17 @@ def _by_origin(study: StudyInfo, observed: TrialValues) -> list[Mark]:
 
 def _dots(study: StudyInfo, observed: TrialValues, label: str, symbol: Symbol) -> Dots:
     numbers, values = [t.number for t, _ in observed], [v for _, v in observed]
-    return Dots(numbers, values, "muted", label, symbol, hover=facts_of(study, [t for t, _ in observed]))
+    return Dots(
+        numbers, values, "muted", label, symbol, hover=facts_of(study, [t for t, _ in observed]), trials=numbers
+    )
 
 
 def _beyond(study: StudyInfo, observed: TrialValues) -> list[Mark]:
     hover = facts_of(study, [t for t, _ in observed])
-    return (
-        [Dots([t.number for t, _ in observed], [v for _, v in observed], "bad", OUT_OF_BOUNDS, "ring", hover=hover)]
-        if observed
-        else []
-    )
+    if not observed:
+        return []
+    numbers, values = [t.number for t, _ in observed], [v for _, v in observed]
+    return [Dots(numbers, values, "bad", OUT_OF_BOUNDS, "ring", hover=hover, trials=numbers)]
 
 
 def _stopped(study: StudyInfo, observed: TrialValues, count: int) -> list[Mark]:
@@ -118,7 +119,7 @@ def _stopped(study: StudyInfo, observed: TrialValues, count: int) -> list[Mark]:
         return []
     label, hover = f"{STOPPED} ({count}), as far as they came", facts_of(study, [t for t, _ in observed])
     numbers, values = [t.number for t, _ in observed], [v for _, v in observed]
-    return [Dots(numbers, values, "muted", label, "cross", hover=hover, alpha=0.6)]
+    return [Dots(numbers, values, "muted", label, "cross", hover=hover, alpha=0.6, trials=numbers)]
 
 
 def _far(study: StudyInfo, observed: TrialValues, metric: Metric, worst: float, is_alone: bool) -> list[Mark]:
@@ -128,7 +129,8 @@ def _far(study: StudyInfo, observed: TrialValues, metric: Metric, worst: float, 
     label = f"worse than {worst:.3g}" if is_alone else "far worse"
     symbol: Symbol = "down" if metric.goal == "maximize" else "up"
     hover = facts_of(study, [t for t, _ in observed])
-    return [Dots([t.number for t, _ in observed], [worst] * len(observed), "muted", label, symbol, hover=hover)]
+    numbers = [t.number for t, _ in observed]
+    return [Dots(numbers, [worst] * len(numbers), "muted", label, symbol, hover=hover, trials=numbers)]
 
 
 def _best(observed: TrialValues, metric: Metric, last: int) -> list[Mark]:
@@ -136,11 +138,14 @@ def _best(observed: TrialValues, metric: Metric, last: int) -> list[Mark]:
     if not observed:
         return []
     numbers, best = [t.number for t, _ in observed], best_so_far([v for _, v in observed], metric.goal)
-    winner = numbers[best.index(best[-1])]
+    leaders = numbers[:1]
+    for number, value, previous in zip(numbers[1:], best[1:], best, strict=False):
+        leaders.append(number if value != previous else leaders[-1])
+    winner = leaders[-1]
     side = -1 if winner > 0.8 * last else 1 if winner < 0.2 * last else 0
     return [
-        Line([*numbers, last], [*best, best[-1]], "accent", "best so far", 2.2, step="post"),
-        Dots([winner], [best[-1]], "accent", symbol="star", size=11),
+        Line([*numbers, last], [*best, best[-1]], "accent", "best so far", 2.2, step="post", trials=[*leaders, winner]),
+        Dots([winner], [best[-1]], "accent", symbol="star", size=11, trials=[winner]),
         TextMark(
             winner,
             best[-1],
@@ -186,4 +191,5 @@ def _lost(study: StudyInfo, trials: Sequence[Trial]) -> list[Mark]:
     if not lost:
         return []
     label, hover = "ended without a result", facts_of(study, lost)
-    return [Dots([t.number for t in lost], [0.0] * len(lost), "bad", label, "cross", hover=hover, at_foot=True)]
+    numbers = [t.number for t in lost]
+    return [Dots(numbers, [0.0] * len(lost), "bad", label, "cross", hover=hover, at_foot=True, trials=numbers)]

@@ -18,38 +18,43 @@ def importance(study: StudyInfo, analysis: Analysis | None, metric: str | None =
     Args:
         study: the study.
         analysis: its analysis; None if there are too few results.
-        metric: an objective; by default the first.
+        metric: an objective; by default all, each in a panel of its own.
 
     Raises:
         InvalidRequest: there is no such objective.
     """
     if analysis is None:
         return nothing(study, "there are too few results to say what matters")
-    metric_analysis = _of(analysis, metric)
+    of = analysis.metrics if metric is None else [_of(analysis, metric)]
+    stopped = analysis.stopped_count
+    basis = f", by {analysis.observation_count} results and forecasts of {stopped} stopped early" if stopped else ""
+    panels = [_panel(each, each.metric if len(of) > 1 else "", each is of[-1]) for each in of]
+    title = titled(study, f"what matters for {' and '.join(each.metric for each in of)}{basis}")
+    shares = [_shares(each, each.metric if len(of) > 1 else "") for each in of]
+    return FigureSpec(title, panels, summary=f"Shares over the whole space{basis}: {'; '.join(shares)}.")
+
+
+def _panel(metric_analysis: MetricAnalysis, name: str, is_last: bool) -> Panel:
+    """Return the bars of one objective, beside its name if there are several."""
     names = [p.parameter for p in metric_analysis.importance[0].parameters[:MAX_PARAMETERS]]
     marks: list[Mark] = []
     colors: tuple[Color, Color] = ("accent", "second")
     for place, (region, color) in enumerate(zip(metric_analysis.importance, colors, strict=False)):
         marks += _bars(names, region, (place - 0.5) * BAR_HEIGHT, color)
     ticks = tuple((float(i), clipped(name, 28)) for i, name in enumerate(names))
-    across = FigureAxis(
-        "share of the predicted variation\n(light: together with others)",
-        window=(0.0, 1.0),
-        has_lines=True,
-    )
-    upright = FigureAxis(ticks=ticks, window=(len(names) - 0.4, -0.6))
-    shares = ", ".join(
-        f"{p.parameter} {p.total.value:.0%}" for p in metric_analysis.importance[0].parameters[:MAX_PARAMETERS]
-    )
-    stopped = analysis.stopped_count
-    basis = f", by {analysis.observation_count} results and forecasts of {stopped} stopped early" if stopped else ""
-    title = titled(study, f"what matters for {metric_analysis.metric}{basis}")
-    return FigureSpec(title, [Panel(across, upright, marks)], summary=f"Shares over the whole space{basis}: {shares}.")
+    what = "share of the predicted variation\n(light: together with others)"
+    across = FigureAxis(what if is_last else "", window=(0.0, 1.0), has_lines=True)
+    upright = FigureAxis(clipped(name, 28), ticks=ticks, window=(len(names) - 0.4, -0.6))
+    return Panel(across, upright, marks)
 
 
-def _of(analysis: Analysis, metric: str | None) -> MetricAnalysis:
-    if metric is None:
-        return analysis.metrics[0]
+def _shares(metric_analysis: MetricAnalysis, name: str) -> str:
+    parameters = metric_analysis.importance[0].parameters[:MAX_PARAMETERS]
+    shares = ", ".join(f"{p.parameter} {p.total.value:.0%}" for p in parameters)
+    return f"{name}: {shares}" if name else shares
+
+
+def _of(analysis: Analysis, metric: str) -> MetricAnalysis:
     for metric_analysis in analysis.metrics:
         if metric_analysis.metric == metric:
             return metric_analysis

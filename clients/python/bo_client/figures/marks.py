@@ -52,6 +52,8 @@ class Dots:
     at_foot: bool = False
     """Whether the dots are at the lower edge, whatever `y` is."""
     alpha: float = 1.0
+    trials: Sequence[int] = ()
+    """Number of the trial of each dot."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Line:
     shade: float | None = None
     """Position on the color scale from 0 to 1, instead of `color`."""
     hover: Sequence[str] = ()
+    trials: Sequence[int] = ()
+    """Number of the trial of each place."""
 
 
 @dataclass(frozen=True)

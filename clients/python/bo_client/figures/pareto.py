@@ -85,7 +85,7 @@ def _values(trials: Sequence[Trial], metric: Metric) -> list[float]:
 
 def _dots(study: StudyInfo, trials: Sequence[Trial], pair: Pair, template: Dots) -> Dots:
     x, y = (_values(trials, metric) for metric in pair)
-    return replace(template, x=x, y=y, hover=facts_of(study, trials))
+    return replace(template, x=x, y=y, hover=facts_of(study, trials), trials=[t.number for t in trials])
 
 
 def _colored(dots: Dots, trials: Sequence[Trial], ended: int) -> Dots:

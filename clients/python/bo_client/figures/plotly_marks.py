@@ -156,6 +156,7 @@ class PlotlyPanelRenderer:
             cliponaxis=mark.symbol != "star",
             error_y=spread if mark.spread else None,
             error_x={**across, "thickness": 1.2} if mark.across else None,
+            customdata=list(mark.trials) or None,
             **where,
             **self._named(mark.label),
             **self._hover(mark.hover, mark.label),
@@ -178,6 +179,7 @@ class PlotlyPanelRenderer:
             line={**line, "dash": "dot" if mark.is_dashed else "solid"},
             marker={"size": 3 + 1.5 * mark.width},
             opacity=mark.alpha,
+            customdata=list(mark.trials) or None,
             **self._named(mark.label),
             **self._hover(mark.hover, mark.label),
         )

@@ -133,7 +133,15 @@ def _observed(study: StudyInfo, trials: Sequence[Trial], axis: SliceAxis, of: Me
     places = [_place(axis, t.parameters[axis.parameter], by_index) for t, _ in observed]
     hover = [brief(study, t) for t, _ in observed]
     return [
-        Dots(places, [v for _, v in observed], label="observed, the rest differs", size=5.0, hover=hover, alpha=0.6)
+        Dots(
+            places,
+            [v for _, v in observed],
+            label="observed, the rest differs",
+            size=5.0,
+            hover=hover,
+            alpha=0.6,
+            trials=[t.number for t, _ in observed],
+        )
     ]
 
 
@@ -192,7 +200,8 @@ def _tried(study: StudyInfo, trials: Sequence[Trial], predicted: Slice, by_index
         return []
     x, y = ([_place(axis, t.parameters[axis.parameter], by_index) for t in shown] for axis in (across, upright))
     hover = [brief(study, t) for t in shown]
-    return [Dots(x, y, "ink", "trials, the rest differs", "circle", 3.5, hover, alpha=0.7)]
+    numbers = [t.number for t in shown]
+    return [Dots(x, y, "ink", "trials, the rest differs", "circle", 3.5, hover, alpha=0.7, trials=numbers)]
 
 
 def _place(axis: SliceAxis, value: Value, by_index: bool) -> float:

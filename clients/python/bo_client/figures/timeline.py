@@ -90,4 +90,5 @@ def _dots(
         for _, trial, attempt, _ in chosen
     ]
     x, y = [at(moment) for *_, moment in chosen], [row for row, *_ in chosen]
-    return [Dots(x, y, color, f"{label} ({len(chosen)})", symbol, hover=hover)]
+    numbers = [trial.number for _, trial, _, _ in chosen]
+    return [Dots(x, y, color, f"{label} ({len(chosen)})", symbol, hover=hover, trials=numbers)]

@@ -32,6 +32,20 @@ export const part = (text) => encodeURIComponent(text);
 
 export const read = (path, signal) => request(`/data/${path}`, { signal });
 
+/** The text of a file. */
+export async function readText(path) {
+  const answer = await fetch(path, { credentials: "same-origin" });
+  if (!answer.ok) throw new Refusal(answer.status, await answer.json().catch(() => ({})));
+  return answer.text();
+}
+
+/** A file as an address that this page alone knows, to be saved. */
+export async function readFile(path) {
+  const answer = await fetch(path, { credentials: "same-origin" });
+  if (!answer.ok) throw new Refusal(answer.status, await answer.json().catch(() => ({})));
+  return URL.createObjectURL(await answer.blob());
+}
+
 export const post = (path, content) => request(`/data/${path}`, posted(content));
 
 export const signOut = () => request("/data/session", posted({}, "DELETE"));

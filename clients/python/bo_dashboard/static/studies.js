@@ -1,20 +1,22 @@
 // The list of studies.
 
 import { part, post, read } from "./api.js";
-import { byId, fill, h } from "./dom.js";
-import { endedOf, failing, lower, moment, number, objectives, titled } from "./format.js";
+import { byId, fill, h, throttled } from "./dom.js";
+import { endedOf, failing, moment, number, objectives, titled } from "./format.js";
 import { badge, enter, notify } from "./page.js";
 
 const EVERY = 3000;
 let caller = null;
 let shown = [];
 let pages = 1;
+let count = 0;
 
 async function main() {
   caller = await enter();
   byId("new").hidden = !caller.may("worker");
   byId("create").addEventListener("submit", create);
-  byId("filter").addEventListener("input", render);
+  byId("filter").addEventListener("input", throttled(() => ((pages = 1), refresh()), () => 200));
+  byId("studies").addEventListener("change", ({ target }) => mark(target));
   byId("more").addEventListener("click", () => {
     pages += 1;
     refresh();
@@ -27,12 +29,14 @@ async function refresh() {
   try {
     let [found, next] = [[], ""];
     for (let page = 0; page < pages && (page === 0 || next); page += 1) {
-      const answer = await read(`studies?page=${part(next)}`);
+      const answer = await read(`studies?page=${part(next)}&filter=${part(byId("filter").value.trim())}`);
       found = found.concat(answer.studies);
+      count = answer.count;
       next = answer.next;
     }
     shown = found;
     byId("more").hidden = !next;
+    byId("cut").textContent = next ? `The ${found.length} of ${count} studies that changed last.` : "";
     byId("connection").textContent = "";
     render();
   } catch (error) {
@@ -42,11 +46,21 @@ async function refresh() {
 }
 
 function render() {
-  const wanted = byId("filter").value.trim().toLowerCase();
-  const studies = shown.filter((study) => `${study.id} ${study.title} ${lower(study.state)}`.toLowerCase().includes(wanted));
-  fill(byId("studies"), studies.map(row));
-  const none = shown.length ? "No study has that in its name." : "There are no studies yet. Workers and clients make them, or you do, below.";
-  byId("none").textContent = studies.length ? "" : none;
+  fill(byId("studies"), shown.map(row));
+  const none = byId("filter").value.trim() ? "No study has that in its name, state or labels." : "There are no studies yet. Workers and clients make them, or you do, below.";
+  byId("none").textContent = shown.length ? "" : none;
+}
+
+const compared = new Set();
+
+function mark({ checked, dataset }) {
+  if (!dataset.mark) return;
+  if (checked) compared.add(dataset.mark);
+  else compared.delete(dataset.mark);
+  const ids = [...compared];
+  byId("compare").hidden = ids.length < 2;
+  byId("compare").textContent = `Compare ${ids.length} studies`;
+  byId("compare").href = `/compare?${ids.map((id) => `study=${part(id)}`).join("&")}`;
 }
 
 function row(study) {
@@ -58,8 +72,15 @@ function row(study) {
     h("td", {}, badge(study.state), study.failing && h("small", { class: "fault", textContent: failing(study.failing) })),
     h("td", { class: "number", data: { name: "Ended" }, textContent: `${ended}${total}` }),
     h("td", { class: "number", data: { name: "Running" }, textContent: String(running) }),
+    h("td", { class: "number", data: { name: "Failed" } }, failed(study)),
     h("td", { data: { name: "Best" } }, best(study)),
-    h("td", { data: { name: "Changed" } }, h("time", { textContent: moment(study.changed) })));
+    h("td", { data: { name: "Changed" } }, h("time", { textContent: moment(study.changed) })),
+    h("td", { class: "mark", data: { name: "Compare" } }, h("input", { type: "checkbox", checked: compared.has(study.id), "aria-label": `Compare ${study.id}`, data: { mark: study.id } })));
+}
+
+function failed({ counts }) {
+  const lost = counts.failed + counts.infeasible;
+  return h("span", { class: lost ? "fault" : "quiet", title: `${counts.failed} failed, ${counts.infeasible} infeasible`, textContent: String(lost) });
 }
 
 function best(study) {

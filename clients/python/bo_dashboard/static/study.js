@@ -1,43 +1,89 @@
 // One study, as it happens.
 
-import { call, part, read } from "./api.js";
+import { choose, chosen, keep, tabOf } from "./address.js";
+import { call, part, read, readFile } from "./api.js";
+import { comparedTrials, showComparison } from "./compare.js";
 import { showDiagnosis } from "./diagnosis.js";
 import { byId, fill, h, options, throttled } from "./dom.js";
 import { Figure } from "./figures.js";
 import { direction, endedOf, failing, isEnded, lower, moment, number, objectives, titled, value } from "./format.js";
 import { announce, ask, attempt, badge, enter, notify } from "./page.js";
+import { Parallel } from "./parallel.js";
 import { QueueForm } from "./queue.js";
+import { saveFile } from "./save.js";
 import { TrialDialog } from "./trial.js";
 import { TrialTable } from "./trials.js";
 import { showWorkers } from "./workers.js";
 
 const ID = decodeURIComponent(location.pathname.split("/")[2]);
-const TABS = ["overview", "trials", "curves", "parameters", "diagnosis", "workers", "definition"];
-const trials = new Map();
-let [study, caller, table, dialog, queue, figures, skew, best] = [null, null, null, null, null, [], 0, new Set()];
+const TABS = ["overview", "trials", "compare", "curves", "parameters", "diagnosis", "workers", "definition"];
+const open = new Map(); // the trials in progress; all others are read when they are shown
+let [study, caller, table, dialog, queue, figures, skew, best, isBestKnown] = [null, null, null, null, null, [], 0, new Map(), false];
 
 async function main() {
+  const linked = location.pathname.split("/")[4];
+  if (linked) history.replaceState(null, "", `/studies/${part(ID)}#trials?trial=${Number(linked) || 0}`);
   caller = await enter();
   byId("title").textContent = ID;
   document.title = `${ID} · bo`;
   dialog = new TrialDialog(ID, caller);
-  table = new TrialTable();
+  table = new TrialTable(ID);
   queue = new QueueForm(ID);
-  figures = [...document.querySelectorAll("[data-figure]")].map((place) => new Figure(ID, place, () => asked(place)));
+  figures = [...document.querySelectorAll("[data-figure]")].map(figureAt);
+  byId("csv").href = `/data/studies/${part(ID)}/trials.csv`;
+  byId("report").onclick = () => attempt(async () => saveFile(await readFile(`/data/studies/${part(ID)}/report.html`), `${ID}-report.html`), "The report is saved.");
   listen();
+  await first();
   watchWhileSeen();
-  setInterval(() => study && showWorkers(study, [...trials.values()], Date.now() + skew), 1000);
+  setInterval(() => study && tab() === "workers" && showWorkers(study, [...open.values()], Date.now() + skew), 1000);
+}
+
+const figureAt = (place) => (place.dataset.figure === "parallel" ? new Parallel(ID, place, () => asked(place), filtered) : new Figure(ID, place, () => asked(place)));
+
+/** What the page shows first, before it follows the changes. */
+async function first() {
+  try {
+    const found = await read(`studies/${part(ID)}`);
+    ({ study } = found);
+    revision = study.revision;
+    skew = found.now - Date.now();
+    found.open.forEach((trial) => open.set(trial.number, trial));
+    prepare();
+    findBest();
+    if (tab() === "trials") await table.load();
+    showLinked();
+  } catch (error) {
+    if (error.status === 401) location.reload();
+    notify(error.message, true);
+  }
+}
+
+/** A filter that was made beside the table. */
+function filtered(filter) {
+  choose({ filter, page: "" });
+  byId("parallel-filter").value = filter;
+  table.follow();
+  figures.find(({ kind }) => kind === "parallel").ask();
 }
 
 function listen() {
-  addEventListener("hashchange", showTab);
+  addEventListener("hashchange", () => (keep(), showTab(), showLinked()));
+  addEventListener("popstate", () => (table.follow(), showLinked()));
+  const typed = throttled(() => filtered(byId("parallel-filter").value.trim()), () => 300);
+  byId("parallel-filter").addEventListener("input", typed);
+  byId("parallel-table").addEventListener("click", () => table.follow());
+  byId("compare-only").addEventListener("change", ({ target }) => byId("compare-table").classList.toggle("only", target.checked));
+  document.addEventListener("open-trial", ({ detail }) => dialog.open(detail, study));
   document.addEventListener("queue", ({ detail }) => queue.open(study, detail));
   document.addEventListener("click", ({ target }) => {
     const opened = target.closest?.("#main [data-trial]");
     if (opened) dialog.open(Number(opened.dataset.trial), study);
   });
   for (const select of document.querySelectorAll("[data-asks]")) {
-    select.addEventListener("change", () => figures.find(({ place }) => place.id === select.dataset.asks).ask());
+    select.addEventListener("change", () => {
+      if (select.dataset.keep) choose({ [select.dataset.keep]: select.value === "0" ? "" : select.value });
+      figures.find(({ place }) => place.id === select.dataset.asks).ask();
+    });
   }
   byId("study-actions").addEventListener("click", ({ target }) => target.dataset.act && ACTIONS[target.dataset.act]());
 }
@@ -99,25 +145,29 @@ function apply(change) {
   if (study && study.created !== change.study.created) location.reload(); // another study has taken the name
   const isFirst = study === null;
   skew = change.now - Date.now();
-  const news = change.trials.filter((trial) => isEnded(trial) && trials.has(trial.number) && !isEnded(trials.get(trial.number)));
-  change.trials.forEach((trial) => trials.set(trial.number, trial));
-  change.deleted.forEach((gone) => trials.delete(gone));
+  const news = change.trials.filter((trial) => isEnded(trial) && open.has(trial.number));
+  change.trials.forEach((trial) => (isEnded(trial) ? open.delete(trial.number) : open.set(trial.number, trial)));
+  change.deleted.forEach((gone) => open.delete(gone));
   study = change.study;
   if (isFirst) prepare();
   if (news.length) announce(news.map((trial) => `Trial ${trial.number} ${lower(trial.state)}${told(trial)}`).join(". "));
   if (change.trials.length || change.deleted.length) {
     figures.forEach((figure) => figure.touch());
+    if (tab() === "trials") table.refresh();
     dialog.changed(change.trials);
     if (isFirst || news.length || change.deleted.length || change.trials.some(isEnded)) findBest();
   }
   render();
 }
 
+const MOST_BEST = 20;
+
 const told = (trial) => (trial.final ? `: ${objectives(study).map(({ name }) => `${name} ${number(trial.final.metrics[name])}`).join(", ")}` : "");
 
 const findBest = throttled(async () => {
   try {
-    best = new Set((await read(`studies/${part(ID)}/best`)).map(Number));
+    best = new Map((await read(`studies/${part(ID)}/best`)).map((trial) => [trial.number, trial]));
+    isBestKnown = true;
     render();
   } catch {
     // The connection tells of it.
@@ -134,25 +184,54 @@ function prepare() {
   options(byId("slice-along"), [...most, ...names]);
   options(byId("contour-first"), [...most, ...names]);
   options(byId("contour-second"), [["", "what matters next"], ...names]);
-  for (const id of ["slice-metric", "contour-metric"]) {
+  for (const id of ["slice-metric", "contour-metric", "parallel-metric"]) {
     options(byId(id), metrics);
     byId(id).closest(".field").hidden = metrics.length < 2;
   }
+  options(byId("curve-metric"), [["", "the objectives"], ...study.metrics.map((metric) => [metric.name, titled(metric)])]);
+  byId("curve-scale").value = ["linear", "log"].includes(chosen("scale")) ? chosen("scale") : "";
+  byId("curve-smoothing").value = chosen("smoothing") || "0";
+  byId("parallel-filter").value = chosen("filter");
   byId("contour").hidden = names.length < 2;
   showTab();
 }
 
-function asked(place) {
-  const chosen = (id) => byId(id).value;
-  if (place.id === "slice") return { along: chosen("slice-along"), metric: chosen("slice-metric") };
-  if (place.id !== "contour") return {};
-  const pair = [chosen("contour-first"), chosen("contour-second")];
-  return { along: pair.every(Boolean) && pair[0] !== pair[1] ? pair : [], metric: chosen("contour-metric"), show: chosen("contour-show") };
+/** Trials report metrics that the study does not define, too. */
+async function offerMetrics() {
+  const names = await read(`studies/${part(ID)}/metrics`);
+  const declared = new Map(study.metrics.map((metric) => [metric.name, titled(metric)]));
+  options(byId("curve-metric"), [["", "the objectives"], ...names.map((name) => [name, declared.get(name) ?? name])]);
+  if (names.includes(chosen("metric")) && byId("curve-metric").value !== chosen("metric")) {
+    byId("curve-metric").value = chosen("metric");
+    figures.find(({ place }) => place.id === "all-curves").ask();
+  }
 }
+
+function asked(place) {
+  const set = (id) => byId(id).value;
+  const shown = { scale: set("curve-scale"), smoothing: set("curve-smoothing") };
+  if (place.id === "all-curves") return { metric: set("curve-metric"), ...shown };
+  if (place.id === "compare-curves") return { trial: comparedTrials(), metric: set("curve-metric"), ...shown };
+  if (place.id === "slice") return { along: set("slice-along"), metric: set("slice-metric") };
+  if (place.id === "parallel") return { metric: ranking(set("parallel-metric")), filter: chosen("filter"), state: chosen("state") };
+  if (place.id !== "contour") return {};
+  const pair = [set("contour-first"), set("contour-second")];
+  return { along: pair.every(Boolean) && pair[0] !== pair[1] ? pair : [], metric: set("contour-metric"), show: set("contour-show") };
+}
+
+/** The objectives, the one that colors the lines first. */
+const ranking = (first) => objectives(study).map(({ name }) => name).sort((a, b) => (b === first) - (a === first));
 
 // -- what is shown
 
-const tab = () => (TABS.includes(location.hash.slice(1)) ? location.hash.slice(1) : TABS[0]);
+const tab = () => tabOf(TABS);
+
+/** The trial in the address is open, and no other. */
+function showLinked() {
+  const linked = Number(chosen("trial"));
+  if (linked && study) dialog.open(linked, study);
+  else if (!linked) dialog.shut();
+}
 
 function showTab() {
   for (const name of TABS) {
@@ -161,20 +240,29 @@ function showTab() {
     if (name === tab()) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  figures.forEach((figure) => figure.look());
+  if (!study) return;
+  figures.forEach((figure) => (figure.place.id === "compare-curves" ? figure.touch() : figure.look()));
+  if (tab() === "trials") {
+    table.follow();
+    if (table.answer) table.load();
+    else table.refresh();
+  }
+  if (tab() === "parameters") byId("parallel-filter").value = chosen("filter");
+  if (tab() === "compare") showComparison(ID, study);
+  if (tab() === "curves") attempt(offerMetrics);
   if (tab() === "diagnosis") attempt(() => showDiagnosis(ID));
   render();
 }
 
 const render = throttled(() => {
   if (!study) return;
-  const all = [...trials.values()].sort((a, b) => a.number - b.number);
+  const all = [...open.values()].sort((a, b) => a.number - b.number);
   showHead();
   if (tab() === "definition") showDefinition();
   if (tab() === "overview") showOverview(all);
-  if (tab() === "trials") table.show(study, all, best);
+  if (tab() === "trials") table.show(best);
   if (tab() === "workers") showWorkers(study, all, Date.now() + skew);
-}, () => (trials.size > 2000 ? 1000 : 100));
+}, () => 100);
 
 function showHead() {
   byId("title").textContent = study.title || study.id;
@@ -204,14 +292,24 @@ function showOverview(all) {
   ];
   fill(byId("tiles"), tiles.map(([name, main, more]) => h("div", { class: "tile" }, h("dt", { textContent: name }), h("dd", {}, h("b", {}, main), more && h("small", {}, more)))));
   showBest();
+  showStart();
+}
+
+/** A study without trials says how they are run. */
+function showStart() {
+  const isEmpty = Object.values(study.counts).every((count) => count === 0);
+  byId("start").hidden = !isEmpty;
+  if (!isEmpty) return;
+  const objective = study.objective?.name ?? "OBJECTIVE";
+  byId("start-command").textContent = `bo-worker run --server HOST:PORT --study ${study.id} --objective ${objective}`;
 }
 
 function bestTiles() {
   const goals = objectives(study);
-  const leaders = [...best].map((number) => trials.get(number)).filter((trial) => trial?.final);
+  const leaders = [...best.values()].filter((trial) => trial.final);
   if (goals.length > 1) return [["Pareto set", String(leaders.length), goals.map(direction).join("; ")]];
   const leader = leaders[0];
-  return [[`Best ${titled(goals[0])}`, leader ? number(leader.final.metrics[goals[0].name]) : "none yet", leader ? `trial ${leader.number}` : direction(goals[0])]];
+  return [[`Best ${titled(goals[0])}`, leader ? number(leader.final.metrics[goals[0].name]) : isBestKnown ? "none yet" : "…", leader ? `trial ${leader.number}` : direction(goals[0])]];
 }
 
 function running(all) {
@@ -220,8 +318,9 @@ function running(all) {
 }
 
 function showBest() {
-  const leaders = [...best].map((number) => trials.get(number)).filter(Boolean).slice(0, 20);
-  byId("best-none").textContent = leaders.length ? "" : "No trial has a result yet.";
+  const leaders = [...best.values()].slice(0, MOST_BEST);
+  byId("best-none").textContent = leaders.length ? "" : isBestKnown ? "No trial has a result yet." : "…";
+  byId("best-cut").textContent = best.size > MOST_BEST ? `The first ${MOST_BEST} of ${best.size} trials in the Pareto set.` : "";
   byId("best").hidden = !leaders.length;
   const goals = study.metrics.filter(({ role }) => role !== "INFORMATION");
   const names = study.parameters.map(({ name }) => name).filter((name) => leaders.some((trial) => name in (trial.parameters ?? {})));
@@ -271,7 +370,7 @@ const ACTIONS = {
   },
   enqueue: () => queue.open(study),
   remove: async () => {
-    if ((await ask(`Delete the study ${ID} with its ${trials.size} trials? Nothing brings it back.`, "Delete it")) === null) return;
+    if ((await ask(`Delete the study ${ID} with its ${Object.values(study.counts).reduce((sum, count) => sum + count, 0)} trials? Nothing brings it back.`, "Delete it")) === null) return;
     if (await attempt(() => call("DeleteStudy", { name: `studies/${ID}` }))) location.assign("/");
   },
 };

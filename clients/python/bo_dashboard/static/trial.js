@@ -1,6 +1,7 @@
 // One trial: what was tried and why, how it went, and what may be done with it.
 
-import { call, part, read } from "./api.js";
+import { choose, chosen } from "./address.js";
+import { call, part, read, readText } from "./api.js";
 import { byId, fill, h, svg } from "./dom.js";
 import { ORIGINS, duration, inOrder, isEnded, lower, moment, number, value } from "./format.js";
 import { ask, attempt, badge } from "./page.js";
@@ -13,16 +14,27 @@ export class TrialDialog {
     this.number = null;
     byId("trial-close").onclick = () => this.dialog.close();
     this.dialog.addEventListener("close", () => {
-      this.number = null;
+      this.forget();
       byId("main").querySelector(`[data-trial="${this.last}"]`)?.focus();
     });
   }
 
   async open(number, study) {
+    if (this.dialog.open && this.number === number) return;
     this.number = this.last = number;
     this.study = study;
-    await attempt(() => this.load());
+    choose({ trial: number }, !this.dialog.open && !chosen("trial"));
+    if (!(await attempt(() => this.load()))) return this.forget();
     if (!this.dialog.open) this.dialog.showModal();
+  }
+
+  shut() {
+    if (this.dialog.open) this.dialog.close();
+  }
+
+  forget() {
+    this.number = null;
+    choose({ trial: "" });
   }
 
   /** Reads it again, where it is the one that is shown. */
@@ -37,6 +49,7 @@ export class TrialDialog {
     fill(byId("trial-actions"), this.actions(trial));
     for (const button of byId("trial-actions").querySelectorAll("button")) button.onclick = () => this[button.dataset.act](trial);
     for (const button of byId("trial-content").querySelectorAll("[data-act='write']")) button.onclick = () => this.write(trial);
+    for (const button of byId("trial-content").querySelectorAll("[data-act='read']")) button.onclick = () => attempt(() => showText(button));
     for (const image of byId("trial-content").querySelectorAll(".file img")) image.onerror = () => image.replaceWith(h("p", { class: "quiet", textContent: "Not an image that pages show." }));
     for (const button of byId("trial-content").querySelectorAll("[data-open]")) button.onclick = () => this.open(Number(button.dataset.open), this.study);
   }
@@ -118,9 +131,12 @@ function result(trial, study) {
 /** What people have written, and where those who may can write. */
 function note({ note: told }, isEditable) {
   const by = told && h("p", { class: "quiet", textContent: `By ${told.author}, ${moment(told.written)}` });
-  if (!isEditable) return told ? [h("pre", { tabIndex: 0, textContent: told.text }), by] : null;
+  const tags = (told?.tags ?? []).map((tag) => h("a", { class: "tag", href: `#trials?filter=${part(`tag=${tag}`)}`, textContent: `#${tag}` }));
+  if (!isEditable) return told ? [h("pre", { tabIndex: 0, textContent: told.text }), ...tags, by] : null;
   return [
-    h("textarea", { id: "note", rows: 3, maxLength: 10000, "aria-label": "Note", textContent: told?.text ?? "" }),
+    h("textarea", { id: "note", rows: 3, maxLength: 10000, "aria-label": "Note", "aria-describedby": "note-help", textContent: told?.text ?? "" }),
+    h("small", { id: "note-help", textContent: "A word after # is a tag, by which the table is filtered." }),
+    ...tags,
     h("div", { class: "actions" }, h("button", { type: "button", data: { act: "write" }, textContent: "Save the note" })),
     by,
   ];
@@ -136,8 +152,25 @@ function files({ artifacts = [] }, at) {
     if (uri) return h("li", { class: "file" }, h("b", { textContent: id }), " ", told, h("p", { textContent: uri }));
     const link = h("a", { href: `${at}/${part(id)}`, download: id, textContent: id });
     const image = DRAWN.includes(type) && h("img", { src: `${at}/${part(id)}?image`, alt: id, loading: "lazy" });
-    return h("li", { class: "file" }, link, " ", told, image);
+    const show = isText(id, type) && h("button", { type: "button", class: "link", data: { act: "read", file: `${at}/${part(id)}` }, "aria-label": `Show ${id}`, textContent: "Show" });
+    return h("li", { class: "file" }, link, " ", told, " ", show, image);
   }));
+}
+
+const TEXTS = /^(text\/|application\/(json|yaml|x-ndjson)$)/;
+const MOST_TEXT = 200_000;
+
+const isText = (id, type) => TEXTS.test(type) || /\.(log|txt|csv|json|jsonl|ya?ml)$/.test(id);
+
+/** Shows a file as text, which it never is more than; of a long one the end, where a log says why it ended. */
+async function showText(button) {
+  const item = button.closest(".file");
+  const shown = item.querySelector("pre");
+  button.textContent = shown ? "Show" : "Hide";
+  if (shown) return shown.remove();
+  const text = await readText(button.dataset.file);
+  const isCut = text.length > MOST_TEXT;
+  item.append(h("pre", { tabIndex: 0, textContent: (isCut ? `… the last ${MOST_TEXT} of ${text.length} characters:\n` : "") + text.slice(-MOST_TEXT) }));
 }
 
 const bytes = (size) => (size < 1024 ? `${size} bytes` : `${Math.ceil(size / 1024)} KiB`);

@@ -1,157 +1,186 @@
-// The table of trials: filtered, sorted and shown in pages, as there may be ten thousands.
+// The table of trials. The dashboard filters, sorts and pages it, as there may be ten thousand.
 
-import { byId, fill, h, options } from "./dom.js";
-import { ORIGINS, duration, lower, number, titled, value } from "./format.js";
-import { badge } from "./page.js";
+import { choose, chosen, hashWith } from "./address.js";
+import { part, read } from "./api.js";
+import { byId, fill, h, options, throttled } from "./dom.js";
+import { duration, lower, moment, number, value } from "./format.js";
+import { badge, notify } from "./page.js";
 
-const COMPARISON = /^([^\s<>=!]+?)(<=|>=|!=|=|<|>)(.+)$/;
+const STATES = ["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "INFEASIBLE", "STOPPED", "PAUSED"];
+const EVERY = 500;
+const REST = 3; // times as long as a page took is waited before it is asked for again
+const TYPING = 150;
+const MOST_COMPARED = 20;
+const LONG = 28; // characters from which a text is broken into lines
 
 export class TrialTable {
-  constructor() {
-    this.order = { key: "number", isDown: true };
-    this.page = 0;
-    this.trials = [];
-    this.study = null;
-    for (const id of ["trial-filter", "trial-state", "trial-rows"]) byId(id).addEventListener("input", () => this.turn(0));
+  constructor(id) {
+    this.path = `studies/${part(id)}`;
+    this.best = new Set();
+    this.compared = new Set();
+    this.took = 0;
+    this.page = Number(chosen("page")) || 0;
+    options(byId("trial-state"), [["", "all states"], ...STATES.map((state) => [state, lower(state)])]);
+    this.listen();
+    this.follow();
+    this.refresh = throttled(() => this.load(), () => Math.max(EVERY, REST * this.took));
+  }
+
+  listen() {
+    const typed = throttled(() => this.turn(0), () => TYPING);
+    byId("trial-filter").addEventListener("input", typed);
+    for (const id of ["trial-state", "trial-rows"]) byId(id).addEventListener("change", () => this.turn(0));
     byId("trial-head").addEventListener("click", ({ target }) => target.dataset.key && this.sort(target.dataset.key));
     byId("trial-first").onclick = () => this.turn(0);
     byId("trial-back").onclick = () => this.turn(this.page - 1);
     byId("trial-next").onclick = () => this.turn(this.page + 1);
-    byId("trial-last").onclick = () => this.turn(Infinity);
-    const states = ["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "INFEASIBLE", "STOPPED", "PAUSED"];
-    options(byId("trial-state"), [["", "all states"], ...states.map((state) => [state, lower(state)])]);
+    byId("trial-last").onclick = () => this.turn(this.answer.pages - 1);
+    byId("trial-columns").addEventListener("change", () => this.chooseColumns());
+    byId("trial-body").addEventListener("change", ({ target }) => this.mark(target));
+    byId("trial-compare").onclick = () => (location.hash = hashWith({ trials: [...this.compared].join("."), trial: "" }, "compare"));
+  }
+
+  /** Takes what the address says into the controls. */
+  follow() {
+    byId("trial-filter").value = chosen("filter");
+    byId("trial-state").value = STATES.includes(chosen("state")) ? chosen("state") : "";
+    const sizes = [...byId("trial-rows").options].map((option) => option.value);
+    byId("trial-rows").value = sizes.includes(chosen("rows")) ? chosen("rows") : "50";
+    this.page = Number(chosen("page")) || 0;
+    this.compared = new Set(chosen("trials").split(".").filter(Boolean).map(Number));
   }
 
   turn(page) {
-    this.page = page;
-    this.render();
-  }
-
-  show(study, trials, best) {
-    Object.assign(this, { study, trials, best });
-    this.render();
-  }
-
-  render() {
-    if (!this.study) return;
-    const columns = columnsOf(this.study, this.trials);
-    const [found, faults] = this.found(columns);
-    const size = Number(byId("trial-rows").value);
-    const pages = Math.max(1, Math.ceil(found.length / size));
-    this.page = Math.min(Math.max(0, this.page), pages - 1);
-    const rows = found.slice(this.page * size, (this.page + 1) * size);
-    this.renderHead(columns);
-    fill(byId("trial-body"), rows.map((trial) => this.row(trial, columns)));
-    this.renderPager(found.length, pages, faults);
-  }
-
-  renderHead(columns) {
-    fill(byId("trial-head"), columns.map(({ key, title, isNumber }) => {
-      const isSorted = this.order.key === key;
-      const arrow = isSorted ? (this.order.isDown ? " ▼" : " ▲") : "";
-      const sorting = isSorted ? (this.order.isDown ? "descending" : "ascending") : "none";
-      return h("th", { scope: "col", class: isNumber ? "number" : "", "aria-sort": sorting }, h("button", { type: "button", data: { key }, textContent: title + arrow }));
-    }));
+    this.page = Math.max(0, page);
+    const [rows, filter, state] = ["trial-rows", "trial-filter", "trial-state"].map((id) => byId(id).value);
+    choose({ filter: filter.trim(), state, rows: rows === "50" ? "" : rows, page: this.page || "" });
+    this.load();
   }
 
   sort(key) {
-    this.order = { key, isDown: this.order.key === key ? !this.order.isDown : false };
+    const order = chosen("order") || "-number";
+    choose({ order: order === key ? `-${key}` : key });
     this.turn(0);
   }
 
-  renderPager(count, pages, faults) {
-    const all = this.trials.length;
-    byId("trial-count").textContent = `${count === all ? all : `${count} of ${all}`} trials, page ${this.page + 1} of ${pages}`;
-    byId("trial-filter-fault").textContent = faults.length ? `no column is called ${faults.join(", ")}` : "";
-    for (const id of ["trial-first", "trial-back"]) byId(id).disabled = this.page === 0;
-    for (const id of ["trial-next", "trial-last"]) byId(id).disabled = this.page === pages - 1;
+  query() {
+    const query = new URLSearchParams({ rows: byId("trial-rows").value, page: this.page, order: chosen("order") || "-number" });
+    for (const name of ["filter", "state"]) if (chosen(name)) query.set(name, chosen(name));
+    return query;
   }
 
-  row(trial, columns) {
-    const cells = columns.slice(1).map(({ key, cell, read, isNumber }) => {
-      const shown = cell ? cell(trial) : value(read(trial) ?? "");
-      return h("td", { class: isNumber ? "number" : "", data: { column: key } }, shown);
+  async load(isWaiting = false) {
+    this.abort?.abort();
+    this.abort = new AbortController();
+    const query = this.query();
+    byId("trial-csv").href = `/data/${this.path}/trials.csv?${query}`;
+    if (isWaiting) query.set("wait", "1");
+    const began = performance.now();
+    try {
+      const answer = await read(`${this.path}/trials?${query}`, this.abort.signal);
+      this.took = performance.now() - began;
+      this.answer = answer;
+      this.page = answer.page;
+      this.render();
+      if (answer.isComplete === false) this.load(true);
+    } catch (error) {
+      if (error.name !== "AbortError" && error.status !== 404) notify(error.message, true);
+    }
+  }
+
+  show(best) {
+    this.best = best;
+    if (this.answer) this.render();
+  }
+
+  columns() {
+    const wanted = chosen("columns").split("~").filter(Boolean);
+    const { columns } = this.answer;
+    return columns.filter(({ key, isShown }) => key === "number" || (wanted.length ? wanted.includes(key) : isShown));
+  }
+
+  render() {
+    const columns = this.columns();
+    this.renderHead(columns);
+    fill(byId("trial-body"), this.answer.rows.map((row) => this.row(row, columns)));
+    this.renderPager();
+    this.renderColumns(columns);
+    this.renderCompared();
+  }
+
+  renderHead(columns) {
+    const order = chosen("order") || "-number";
+    const cells = columns.map(({ key, title, kind }) => {
+      const [isSorted, isDown] = [order.replace(/^-/, "") === key, order.startsWith("-")];
+      const arrow = isSorted ? (isDown ? " ▼" : " ▲") : "";
+      const sorting = isSorted ? (isDown ? "descending" : "ascending") : "none";
+      return h("th", { scope: "col", class: isRight(kind, key) ? "number" : "", "aria-sort": sorting }, h("button", { type: "button", data: { key }, textContent: title + arrow }));
     });
-    const isBest = this.best.has(trial.number);
-    const label = `Trial ${trial.number}${isBest ? ", the best" : ""}`;
-    const open = h("button", { type: "button", class: "link", "aria-label": label, textContent: `${trial.number}${isBest ? " ★" : ""}` });
-    open.dataset.trial = trial.number;
-    return h("tr", { class: isBest ? "best" : "" }, h("th", { scope: "row" }, open), ...cells);
+    fill(byId("trial-head"), [...cells, h("th", { scope: "col", textContent: "Compare" })]);
   }
 
-  /** The trials that are wanted, in order; and the columns that the filter names and that aren't there. */
-  found(columns) {
-    const state = byId("trial-state").value;
-    const [wanted, faults] = conditions(byId("trial-filter").value, columns);
-    const kept = this.trials.filter((trial) => (!state || trial.state === state) && wanted.every((fits) => fits(trial)));
-    const { read } = columns.find(({ key }) => key === this.order.key) ?? columns[0];
-    const sign = this.order.isDown ? -1 : 1;
-    return [kept.sort((a, b) => compared(read(a), read(b), sign) || a.number - b.number), faults];
+  row({ number: trial, state, cells, latest }, columns) {
+    const isBest = this.best.has(trial);
+    const label = `Trial ${trial}${isBest ? ", the best" : ""}`;
+    const open = h("button", { type: "button", class: "link", "aria-label": label, data: { trial }, textContent: `${trial}${isBest ? " ★" : ""}` });
+    const rest = columns.slice(1).map(({ key, kind }) => h("td", { class: isRight(kind, key) ? "number" : String(cells[key] ?? "").length > LONG ? "long" : "", data: { column: key } }, cell(key, kind, state, cells, latest)));
+    const mark = h("input", { type: "checkbox", checked: this.compared.has(trial), "aria-label": `Compare trial ${trial}`, data: { mark: trial } });
+    return h("tr", { class: isBest ? "best" : "" }, h("th", { scope: "row" }, open), ...rest, h("td", { class: "mark" }, mark));
+  }
+
+  renderPager() {
+    const { count, total, page, pages, fault, rows, isComplete } = this.answer;
+    const cut = columnsHidden(this.answer.columns.length - this.columns().length);
+    const which = isComplete === false ? `the ${rows.length} that changed last; reading all ${total} trials …` : `${count === total ? total : `${count} of ${total}`} trials, page ${page + 1} of ${pages}${cut}`;
+    if (byId("trial-count").textContent !== which) byId("trial-count").textContent = which;
+    byId("trial-filter-fault").textContent = fault ? `Filter not understood: ${fault.replace(/^filter: /, "")}` : "";
+    if (fault) byId("trial-filter").setAttribute("aria-invalid", "true");
+    else byId("trial-filter").removeAttribute("aria-invalid");
+    for (const id of ["trial-first", "trial-back"]) byId(id).disabled = page === 0;
+    for (const id of ["trial-next", "trial-last"]) byId(id).disabled = page >= pages - 1;
+  }
+
+  renderColumns(columns) {
+    const shown = new Set(columns.map(({ key }) => key));
+    fill(byId("trial-columns"), this.answer.columns.slice(1).map(({ key, title }) => h("label", {}, h("input", { type: "checkbox", value: key, checked: shown.has(key) }), ` ${title}`)));
+  }
+
+  chooseColumns() {
+    const keys = [...byId("trial-columns").querySelectorAll("input:checked")].map((input) => input.value);
+    const usual = this.answer.columns.filter(({ key, isShown }) => isShown && key !== "number").map(({ key }) => key);
+    choose({ columns: String(keys) === String(usual) ? "" : ["number", ...keys].join("~") });
+    this.render();
+  }
+
+  mark(input) {
+    const trial = Number(input.dataset.mark);
+    if (!input.checked) this.compared.delete(trial);
+    else if (this.compared.size < MOST_COMPARED) this.compared.add(trial);
+    else {
+      input.checked = false;
+      notify(`At most ${MOST_COMPARED} trials are compared.`);
+    }
+    choose({ trials: [...this.compared].join(".") });
+    this.renderCompared();
+  }
+
+  renderCompared() {
+    byId("trial-compare").disabled = this.compared.size < 2;
+    byId("trial-compare").textContent = this.compared.size ? `Compare ${this.compared.size} trials` : "Compare trials";
   }
 }
 
-/** What is absent comes last, whichever way it is sorted. */
-function compared(a, b, sign) {
-  const [noA, noB] = [a === undefined || a === "", b === undefined || b === ""];
-  if (noA || noB) return noA - noB;
-  if (typeof a === "number" && typeof b === "number") return sign * (a - b);
-  return sign * String(a).localeCompare(String(b), undefined, { numeric: true });
-}
+const isRight = (kind, key) => key !== "number" && (kind === "number" || kind === "duration");
 
-/** A filter such as `lr<0.01 norm=batch crashed`: all of it must fit. */
-function conditions(text, columns) {
-  const faults = [];
-  const wanted = text.trim().split(/\s+/).filter(Boolean).map((word) => {
-    const [, name, sign, given] = word.match(COMPARISON) ?? [];
-    if (!name) return (trial) => columns.some(({ read }) => String(read(trial) ?? "").toLowerCase().includes(word.toLowerCase()));
-    const column = columns.find(({ key, title }) => key === name || title.toLowerCase() === name.toLowerCase());
-    if (!column) faults.push(name);
-    return column ? (trial) => fits(column.read(trial), sign, given) : () => true;
-  });
-  return [wanted, faults];
-}
+const columnsHidden = (count) => (count > 0 ? `; ${count} column${count === 1 ? "" : "s"} not shown` : "");
 
-function fits(found, sign, given) {
-  if (found === undefined || found === "") return sign === "!=";
-  const isNumeric = typeof found === "number" && given.trim() !== "" && !Number.isNaN(Number(given));
-  const [a, b] = isNumeric ? [found, Number(given)] : [String(found).toLowerCase(), given.toLowerCase()];
-  return { "=": a === b, "!=": a !== b, "<": a < b, ">": a > b, "<=": a <= b, ">=": a >= b }[sign];
-}
-
-export function columnsOf(study, trials) {
-  const isAiling = trials.some((trial) => trial.labels?.diagnosis);
-  return [
-    { key: "number", title: "Trial", read: (t) => t.number },
-    { key: "state", title: "State", read: (t) => lower(t.state), cell: (t) => badge(t.state) },
-    ...study.metrics.map((metric) => ({
-      key: metric.name,
-      title: titled(metric),
-      isNumber: true,
-      read: (t) => t.final?.metrics[metric.name],
-      cell: (t) => measured(t, metric.name),
-    })),
-    ...study.parameters.map((parameter) => ({
-      key: study.metrics.some(({ name }) => name === parameter.name) ? `parameter ${parameter.name}` : parameter.name,
-      title: parameter.unit ? `${parameter.name} (${parameter.unit})` : parameter.name,
-      isNumber: typeof parameter.low === "number",
-      read: (t) => t.parameters?.[parameter.name],
-    })),
-    ...(isAiling ? [{ key: "diagnosis", title: "Diagnosis", read: (t) => t.labels?.diagnosis ?? "" }] : []),
-    { key: "failure", title: "Failure", read: (t) => (t.failure && t.state !== "SUCCEEDED" ? lower(t.failure.reason) : "") },
-    { key: "worker", title: "Worker", read: (t) => t.lease?.worker ?? t.worker ?? "" },
-    { key: "origin", title: "From", read: (t) => ORIGINS[t.origin] ?? "" },
-    { key: "time", title: "Time", isNumber: true, read: timeOf, cell: (t) => (timeOf(t) === undefined ? "" : duration(1000 * timeOf(t))) },
-  ];
-}
-
-/** Of a trial that runs the last that it reported, which is not yet its result. */
-function measured(trial, name) {
-  const final = trial.final?.metrics[name];
-  if (final !== undefined) return number(final);
-  const latest = trial.latest?.metrics[name];
-  return latest === undefined ? "" : h("span", { class: "quiet", textContent: `(${number(latest)})`, title: `at step ${trial.latest.step}` });
-}
-
-function timeOf(trial) {
-  return trial.started === undefined || trial.ended === undefined ? undefined : (trial.ended - trial.started) / 1000;
+function cell(key, kind, state, cells, latest) {
+  const given = cells[key];
+  if (kind === "state") return badge(state);
+  if (given === undefined && latest && key in latest.metrics) {
+    return h("span", { class: "quiet", textContent: `(${number(latest.metrics[key])})`, title: `at step ${latest.step}` }); // not yet its result
+  }
+  if (given === undefined) return "";
+  if (kind === "duration") return duration(1000 * given);
+  return kind === "moment" ? moment(given) : value(given);
 }

@@ -1,0 +1,131 @@
+"""The filter of the table of trials: words, and conditions such as `lr<0.01 norm=batch,layer`; all must match.
+
+    FILTER    = TERM {space TERM}
+    TERM      = WORD | COLUMN OPERATOR VALUE {"," VALUE}
+    OPERATOR  = "<" | "<=" | ">" | ">=" | "=" | "!="
+
+A word matches trials that have it in any column. Columns are named by their key or title. A list of values is for `=`,
+which needs one of them, and `!=`, which needs none. Quotation marks hold words, names and values with spaces.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from operator import ge, gt, le, lt
+
+from bo_client.errors import InvalidRequest
+from bo_client.models import Trial
+from bo_client.parameters import Value
+
+from bo_dashboard.columns import Column, text_of
+
+MAX_LENGTH = 2000
+TERM = re.compile(r'(?:"[^"]*"|[^\s"])+')
+COMPARISON = re.compile(r'("[^"]*"|[^\s<>=!"]+)(<=|>=|!=|=|<|>)(.*)', re.DOTALL)
+VALUE = re.compile(r'"[^"]*"|[^,"]+')
+ORDERED: dict[str, Callable[[float, float], bool]] = {"<": lt, ">": gt, "<=": le, ">=": ge}
+
+Condition = Callable[[Trial], bool]
+
+
+def parse(text: str, columns: Sequence[Column]) -> Condition:
+    """Return the condition that a trial must meet.
+
+    Args:
+        text: the filter; empty for all trials.
+        columns: the columns of the table.
+
+    Raises:
+        InvalidRequest: a part of the filter has no meaning.
+    """
+    if len(text) > MAX_LENGTH:
+        raise InvalidRequest.of("filter", f"has {len(text)} characters; at most {MAX_LENGTH}")
+    if text.count('"') % 2:
+        raise InvalidRequest.of("filter", "has a quotation mark that is not closed")
+    conditions = [_condition(term, columns) for term in TERM.findall(text)]
+    return lambda trial: all(condition(trial) for condition in conditions)
+
+
+def _condition(term: str, columns: Sequence[Column]) -> Condition:
+    match = COMPARISON.fullmatch(term)
+    if match is None:
+        return _has_word(_unquoted(term).lower(), columns)
+    name, operator, given = _unquoted(match[1]), match[2], match[3]
+    column = _column(name, columns)
+    values = [_unquoted(value) for value in VALUE.findall(given)]
+    if not values:
+        example = _example(column, operator)
+        raise InvalidRequest.of("filter", f"{name}{operator} has no value; give one, such as {example}")
+    if operator in ORDERED:
+        return _ordered(column, operator, values)
+    return _equal(column, values, operator == "=")
+
+
+def _unquoted(text: str) -> str:
+    return text.replace('"', "")
+
+
+def _column(name: str, columns: Sequence[Column]) -> Column:
+    for column in columns:
+        if name.lower() in (column.key.lower(), column.title.lower()):
+            return column
+    listed = ", ".join(column.key for column in columns[:30])
+    raise InvalidRequest.of("filter", f"no column is called {name}; there are {listed}")
+
+
+def _example(column: Column, operator: str) -> str:
+    if column.is_numeric:
+        return f"{column.key}{operator}0.5"
+    return f"{column.key}{operator}{column.values[0] if column.values else 'text'}"
+
+
+def _has_word(word: str, columns: Sequence[Column]) -> Condition:
+    return lambda trial: any(word in text for column in columns for text in _texts(column, trial))
+
+
+def _texts(column: Column, trial: Trial) -> Sequence[str]:
+    """Return the values of a trial in lower case."""
+    value = column.read(trial)
+    if value is None or column.kind == "moment":
+        return ()
+    return [text.lower() for text in value] if isinstance(value, tuple | list) else [_text(value)]
+
+
+def _text(value: Value | Sequence[str]) -> str:
+    return text_of(value).lower() if isinstance(value, str | bool | int | float) else ""
+
+
+def _ordered(column: Column, operator: str, values: Sequence[str]) -> Condition:
+    if not column.is_numeric:
+        raise InvalidRequest.of("filter", f"{column.key} has no numbers; use = or !=")
+    if len(values) > 1:
+        raise InvalidRequest.of("filter", f"{column.key}{operator} has {len(values)} values; give one")
+    limit, holds = _number(column, values[0]), ORDERED[operator]
+
+    def condition(trial: Trial) -> bool:
+        value = column.read(trial)
+        return isinstance(value, int | float) and holds(value, limit)
+
+    return condition
+
+
+def _equal(column: Column, values: Sequence[str], is_wanted: bool) -> Condition:
+    if column.is_numeric:
+        numbers = [_number(column, value) for value in values]
+        return lambda trial: (column.read(trial) in numbers) is is_wanted
+    wanted = {value.lower() for value in values}
+    unknown = wanted.difference(column.values) if column.values else ()
+    if unknown:
+        listed = ", ".join(column.values[:30])
+        raise InvalidRequest.of("filter", f"{column.key} is never {sorted(unknown)[0]!r}; its values are {listed}")
+    return lambda trial: (not wanted.isdisjoint(_texts(column, trial))) is is_wanted
+
+
+def _number(column: Column, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        raise InvalidRequest.of("filter", f"{text!r} is no number, and {column.key} has numbers alone")
+    return number
