@@ -29,7 +29,7 @@ MAX_OTHER_METRICS = 50
 
 
 @dataclass(frozen=True)
-class Column:
+class TrialColumn:
     """A column. `read` returns None where a trial has no value."""
 
     key: str
@@ -47,39 +47,39 @@ class Column:
         return self.kind in ("number", "duration", "moment")
 
 
-def columns_of(study: StudyInfo, trials: Sequence[Trial]) -> list[Column]:
+def columns_of(study: StudyInfo, trials: Sequence[Trial]) -> list[TrialColumn]:
     """Return the columns of a study with these trials."""
     states = tuple(state.lower() for state in TrialState)
     has_diagnosis = any("diagnosis" in trial.labels for trial in trials)
     return [
-        Column("number", "Trial", "number", lambda t: t.number),
-        Column("state", "State", "state", lambda t: t.state.lower(), states),
-        *(Column(m.name, with_unit(m), "number", _value_of(m.name)) for m in study.metrics),
+        TrialColumn("number", "Trial", "number", lambda t: t.number),
+        TrialColumn("state", "State", "state", lambda t: t.state.lower(), states),
+        *(TrialColumn(m.name, with_unit(m), "number", _value_of(m.name)) for m in study.metrics),
         *(_of_parameter(study, parameter) for parameter in study.space.parameters),
-        Column("diagnosis", "Diagnosis", "text", lambda t: t.labels.get("diagnosis"), is_shown=has_diagnosis),
-        Column("failure", "Failure", "text", _failure),
-        Column("tag", "Tags", "text", tags_of, is_shown=any(map(tags_of, trials))),
-        Column("worker", "Worker", "text", lambda t: t.worker_id or None),
-        Column("origin", "From", "text", lambda t: ORIGINS.get(t.origin) if t.origin else None),
-        Column("time", "Time", "duration", duration),
-        *(Column(name, name, "number", _value_of(name), is_shown=False) for name in _other_metrics(study, trials)),
-        Column("attempt", "Attempt", "number", lambda t: t.attempt, is_shown=False),
-        Column("step", "Step", "number", _step, is_shown=False),
-        Column("started", "Started", "moment", lambda t: _milliseconds(t.start_time), is_shown=False),
-        Column("ended", "Ended", "moment", lambda t: _milliseconds(t.end_time), is_shown=False),
-        Column("note", "Note", "text", lambda t: t.note.text if t.note else None, is_shown=False),
+        TrialColumn("diagnosis", "Diagnosis", "text", lambda t: t.labels.get("diagnosis"), is_shown=has_diagnosis),
+        TrialColumn("failure", "Failure", "text", _failure),
+        TrialColumn("tag", "Tags", "text", tags_of, is_shown=any(map(tags_of, trials))),
+        TrialColumn("worker", "Worker", "text", lambda t: t.worker_id or None),
+        TrialColumn("origin", "From", "text", lambda t: ORIGINS.get(t.origin) if t.origin else None),
+        TrialColumn("time", "Time", "duration", duration),
+        *(TrialColumn(name, name, "number", _value_of(name), is_shown=False) for name in _other_metrics(study, trials)),
+        TrialColumn("attempt", "Attempt", "number", lambda t: t.attempt, is_shown=False),
+        TrialColumn("step", "Step", "number", _step, is_shown=False),
+        TrialColumn("started", "Started", "moment", lambda t: _milliseconds(t.start_time), is_shown=False),
+        TrialColumn("ended", "Ended", "moment", lambda t: _milliseconds(t.end_time), is_shown=False),
+        TrialColumn("note", "Note", "text", lambda t: t.note.text if t.note else None, is_shown=False),
     ]
 
 
-def _of_parameter(study: StudyInfo, parameter: Parameter) -> Column:
+def _of_parameter(study: StudyInfo, parameter: Parameter) -> TrialColumn:
     name = parameter.name
     key = f"parameter {name}" if any(m.name == name for m in study.metrics) else name
     title = f"{name} ({parameter.unit})" if parameter.unit else name
     if isinstance(parameter, FloatParameter | IntParameter):
-        return Column(key, title, "number", lambda t: t.parameters.get(name))
+        return TrialColumn(key, title, "number", lambda t: t.parameters.get(name))
     is_numeric = not any(isinstance(value, str | bool) for value in parameter.values)
     values = () if is_numeric else tuple(text_of(value).lower() for value in parameter.values)
-    return Column(key, title, "number" if is_numeric else "text", lambda t: t.parameters.get(name), values)
+    return TrialColumn(key, title, "number" if is_numeric else "text", lambda t: t.parameters.get(name), values)
 
 
 def text_of(value: Value) -> str:

@@ -17,7 +17,7 @@ from bo_client.errors import InvalidRequest
 from bo_client.models import Trial
 from bo_client.parameters import Value
 
-from bo_dashboard.columns import Column, text_of
+from bo_dashboard.columns import TrialColumn, text_of
 
 MAX_LENGTH = 2000
 TERM = re.compile(r'(?:"[^"]*"|[^\s"])+')
@@ -28,7 +28,7 @@ ORDERED: dict[str, Callable[[float, float], bool]] = {"<": lt, ">": gt, "<=": le
 Condition = Callable[[Trial], bool]
 
 
-def parse(text: str, columns: Sequence[Column]) -> Condition:
+def parse(text: str, columns: Sequence[TrialColumn]) -> Condition:
     """Return the condition that a trial must meet.
 
     Args:
@@ -46,7 +46,7 @@ def parse(text: str, columns: Sequence[Column]) -> Condition:
     return lambda trial: all(condition(trial) for condition in conditions)
 
 
-def _condition(term: str, columns: Sequence[Column]) -> Condition:
+def _condition(term: str, columns: Sequence[TrialColumn]) -> Condition:
     match = COMPARISON.fullmatch(term)
     if match is None:
         return _has_word(_unquoted(term).lower(), columns)
@@ -65,7 +65,7 @@ def _unquoted(text: str) -> str:
     return text.replace('"', "")
 
 
-def _column(name: str, columns: Sequence[Column]) -> Column:
+def _column(name: str, columns: Sequence[TrialColumn]) -> TrialColumn:
     for column in columns:
         if name.lower() in (column.key.lower(), column.title.lower()):
             return column
@@ -73,17 +73,17 @@ def _column(name: str, columns: Sequence[Column]) -> Column:
     raise InvalidRequest.of("filter", f"no column is called {name}; there are {listed}")
 
 
-def _example(column: Column, operator: str) -> str:
+def _example(column: TrialColumn, operator: str) -> str:
     if column.is_numeric:
         return f"{column.key}{operator}0.5"
     return f"{column.key}{operator}{column.values[0] if column.values else 'text'}"
 
 
-def _has_word(word: str, columns: Sequence[Column]) -> Condition:
+def _has_word(word: str, columns: Sequence[TrialColumn]) -> Condition:
     return lambda trial: any(word in text for column in columns for text in _texts(column, trial))
 
 
-def _texts(column: Column, trial: Trial) -> Sequence[str]:
+def _texts(column: TrialColumn, trial: Trial) -> Sequence[str]:
     """Return the values of a trial in lower case."""
     value = column.read(trial)
     if value is None or column.kind == "moment":
@@ -95,7 +95,7 @@ def _text(value: Value | Sequence[str]) -> str:
     return text_of(value).lower() if isinstance(value, str | bool | int | float) else ""
 
 
-def _ordered(column: Column, operator: str, values: Sequence[str]) -> Condition:
+def _ordered(column: TrialColumn, operator: str, values: Sequence[str]) -> Condition:
     if not column.is_numeric:
         raise InvalidRequest.of("filter", f"{column.key} has no numbers; use = or !=")
     if len(values) > 1:
@@ -109,7 +109,7 @@ def _ordered(column: Column, operator: str, values: Sequence[str]) -> Condition:
     return condition
 
 
-def _equal(column: Column, values: Sequence[str], is_wanted: bool) -> Condition:
+def _equal(column: TrialColumn, values: Sequence[str], is_wanted: bool) -> Condition:
     if column.is_numeric:
         numbers = [_number(column, value) for value in values]
         return lambda trial: (column.read(trial) in numbers) is is_wanted
@@ -121,7 +121,7 @@ def _equal(column: Column, values: Sequence[str], is_wanted: bool) -> Condition:
     return lambda trial: (not wanted.isdisjoint(_texts(column, trial))) is is_wanted
 
 
-def _number(column: Column, text: str) -> float:
+def _number(column: TrialColumn, text: str) -> float:
     try:
         number = float(text)
     except ValueError:

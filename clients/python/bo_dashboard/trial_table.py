@@ -10,7 +10,7 @@ from bo_client.models import StudyInfo, Trial, TrialState
 from bo_client.parameters import Value
 
 from bo_dashboard import trial_filter
-from bo_dashboard.columns import Column, columns_of
+from bo_dashboard.columns import TrialColumn, columns_of
 
 MAX_ROWS = 500
 DEFAULT_ROWS = 50
@@ -76,7 +76,7 @@ def found(study: StudyInfo, trials: Sequence[Trial], query: TableQuery) -> list[
     return _found(trials, query, columns_of(study, trials))
 
 
-def _found(trials: Sequence[Trial], query: TableQuery, columns: Sequence[Column]) -> list[Trial]:
+def _found(trials: Sequence[Trial], query: TableQuery, columns: Sequence[TrialColumn]) -> list[Trial]:
     condition = trial_filter.parse(query.filter, columns)
     kept = [t for t in trials if (not query.state or t.state == query.state) and condition(t)]
     is_descending, key = query.order.startswith("-"), query.order.removeprefix("-")
@@ -110,11 +110,11 @@ def page_of(study: StudyInfo, trials: Sequence[Trial], query: TableQuery) -> dic
     return {**content, "rows": rows, "count": len(kept), "page": page, "pages": pages}
 
 
-def _head(column: Column) -> dict[str, Any]:
+def _head(column: TrialColumn) -> dict[str, Any]:
     return {"key": column.key, "title": column.title, "kind": column.kind, "isShown": column.is_shown}
 
 
-def _row(trial: Trial, columns: Sequence[Column], metrics: Collection[str]) -> dict[str, Any]:
+def _row(trial: Trial, columns: Sequence[TrialColumn], metrics: Collection[str]) -> dict[str, Any]:
     cells = {column.key: _cell(value) for column in columns if (value := column.read(trial)) is not None}
     row: dict[str, Any] = {"number": trial.number, "state": trial.state.value, "cells": cells}
     latest = trial.latest_measurement

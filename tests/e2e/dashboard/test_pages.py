@@ -64,6 +64,12 @@ def show(browser, site, study: bo_client.Study | str, tab: str = "overview") -> 
     browser.reads("#connection", "live")
 
 
+def turn(browser, tab: str) -> None:
+    """To another tab of the page that is shown."""
+    browser.run("location.hash = arguments[0]", tab)
+    browser.one(f"#{tab}")
+
+
 def rows(browser, body: str = "#trial-body") -> list[str]:
     """The first cells."""
     return browser.run(
@@ -499,8 +505,9 @@ def test_nothing_is_wider_than_a_phone(browser, site, study) -> None:
     browser.looks(width=360)
     wide = "return document.documentElement.scrollWidth"
     assert browser.run(wide) == 360
+    show(browser, site, study)
     for tab in TABS:
-        show(browser, site, study, tab)
+        turn(browser, tab)
         browser.until(lambda: browser.one("#tiles, #main section:not([hidden])").text)
         assert browser.run(wide) == 360, tab
     browser.run("location.hash = 'trials'")
@@ -532,8 +539,9 @@ def test_everybody_can_read_it(browser, site, study, theme: str) -> None:
     browser.reads("#studies", study.id)
     browser.click("#new summary")
     assert faults(browser) == []
+    show(browser, site, study)
     for tab in TABS:
-        show(browser, site, study, tab)
+        turn(browser, tab)
         browser.until(lambda: "…" not in browser.run("return document.getElementById('main').innerText"))
         assert faults(browser) == [], tab
     browser.run("location.hash = 'trials'")
