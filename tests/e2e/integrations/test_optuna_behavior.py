@@ -330,6 +330,25 @@ def test_a_copied_study_tells_its_results_to_a_study_of_its_own(make_study, addr
     assert told == [t.value for t in copy.trials]
 
 
+@pytest.mark.parametrize("space", [None, LINE])
+def test_results_that_are_added_on_the_way_are_told_once(make_study, trials, space) -> None:
+    study = make_study(search_space=space)
+    study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=3)
+    study.add_trial(optuna.trial.create_trial(params={"x": 0.25}, distributions=LINE, value=-5.0))
+    study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=2)
+    assert sorted(t.value("value") for t in trials()) == sorted(t.value for t in study.trials)
+
+
+def test_results_of_another_sampler_are_told_once(make_study, trials, tmp_path: Path) -> None:
+    study = make_study({"storage": f"sqlite:///{tmp_path}/optuna.db", "study_name": "o"}, search_space=LINE)
+    other = optuna.load_study(study_name="o", storage=study._storage, sampler=optuna.samplers.RandomSampler(seed=0))
+    late = other.ask(LINE)
+    study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=1)
+    other.tell(late, 0.5)
+    study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=2)
+    assert sorted(t.value("value") for t in trials()) == sorted(t.value for t in study.trials)
+
+
 def test_a_study_that_was_deleted_gets_all_results_again(make_study, address, client, study_id, tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/optuna.db"
     study = make_study({"storage": storage, "study_name": "o"}, search_space=LINE)
