@@ -260,6 +260,12 @@ def test_several_objectives_with_nan_diverge(make_study, trials) -> None:
     assert reasons(trials()) == [None, "DIVERGED", None]
 
 
+def test_too_many_objectives_are_refused_before_any_is_evaluated(make_study) -> None:
+    study = make_study({"directions": ["minimize"] * 4})
+    with pytest.raises(bo_client.InvalidRequest, match="directions: has 4, and at most 3 are optimized together"):
+        study.optimize(lambda _: pytest.fail("evaluated"), n_trials=1)
+
+
 def test_names_of_metrics_that_the_service_lacks_become_similar(make_study, client, study_id) -> None:
     study = make_study(search_space=LINE)
     study.set_metric_names(["val loss"])

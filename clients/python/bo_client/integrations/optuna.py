@@ -36,6 +36,7 @@ from bo_client.integrations.optuna_study import (
     stored_failure,
 )
 from bo_client.integrations.studies import StudyConnection
+from bo_client.limits import MAX_OBJECTIVES
 from bo_client.models import Failure, FailureReason, Shortfall
 from bo_client.outcomes import why_no_more
 from bo_client.parameters import strict_equal
@@ -109,8 +110,11 @@ class BoSampler(BaseSampler):
         """Prepare the independent sampler.
 
         Raises:
-            InvalidRequest: the sampler already serves another Optuna study.
+            InvalidRequest: the sampler already serves another Optuna study, or the study has too many objectives.
         """
+        if (count := len(study.directions)) > MAX_OBJECTIVES:
+            what = f"has {count}, and at most {MAX_OBJECTIVES} are optimized together"
+            raise InvalidRequest.of("directions", f"{what}; return fewer values, or use trial.set_constraint for some")
         with self._lock:
             self._study_name = self._study_name or study.study_name
             if self._study_name != study.study_name:
