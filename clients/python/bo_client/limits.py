@@ -19,6 +19,8 @@ MAX_FAILURE_MESSAGE = 10_000
 """Characters of a failure's message."""
 MAX_METRIC_VALUES = 64
 """Metrics in a measurement."""
+MAX_OBJECTIVES = 3
+"""Metrics that are optimized together."""
 MAX_STEP = 2**53
 """Largest step."""
 MAX_ARTIFACT_BYTES = 2**20

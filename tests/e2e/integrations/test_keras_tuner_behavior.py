@@ -180,6 +180,12 @@ def test_a_tuner_that_is_made_again_goes_on(make, trials) -> None:
     ]
 
 
+def test_a_tuner_that_is_made_again_adds_what_it_found_on_the_way_once(make, trials) -> None:
+    for max_trials in (2, 3, 4):
+        make(max_trials=max_trials).search(verbose=0)
+    assert len(trials()) == 4
+
+
 def test_overwriting_a_project_says_that_earlier_trials_count(make, trials, caplog) -> None:
     make(max_trials=2, hyperparameters=known()).search(verbose=0)
     assert "overwrite" not in caplog.text

@@ -260,6 +260,12 @@ def test_several_objectives_with_nan_diverge(make_study, trials) -> None:
     assert reasons(trials()) == [None, "DIVERGED", None]
 
 
+def test_too_many_objectives_are_refused_before_any_is_evaluated(make_study) -> None:
+    study = make_study({"directions": ["minimize"] * 4})
+    with pytest.raises(bo_client.InvalidRequest, match="directions: has 4, and at most 3 are optimized together"):
+        study.optimize(lambda _: pytest.fail("evaluated"), n_trials=1)
+
+
 def test_names_of_metrics_that_the_service_lacks_become_similar(make_study, client, study_id) -> None:
     study = make_study(search_space=LINE)
     study.set_metric_names(["val loss"])
@@ -328,6 +334,25 @@ def test_a_copied_study_tells_its_results_to_a_study_of_its_own(make_study, addr
     copy.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=1)
     told = [t.value("value") for t in client.study(f"{study_id}-copy").trials()]
     assert told == [t.value for t in copy.trials]
+
+
+@pytest.mark.parametrize("space", [None, LINE])
+def test_results_that_are_added_on_the_way_are_told_once(make_study, trials, space) -> None:
+    study = make_study(search_space=space)
+    study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=3)
+    study.add_trial(optuna.trial.create_trial(params={"x": 0.25}, distributions=LINE, value=-5.0))
+    study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=2)
+    assert sorted(t.value("value") for t in trials()) == sorted(t.value for t in study.trials)
+
+
+def test_results_of_another_sampler_are_told_once(make_study, trials, tmp_path: Path) -> None:
+    study = make_study({"storage": f"sqlite:///{tmp_path}/optuna.db", "study_name": "o"}, search_space=LINE)
+    other = optuna.load_study(study_name="o", storage=study._storage, sampler=optuna.samplers.RandomSampler(seed=0))
+    late = other.ask(LINE)
+    study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=1)
+    other.tell(late, 0.5)
+    study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=2)
+    assert sorted(t.value("value") for t in trials()) == sorted(t.value for t in study.trials)
 
 
 def test_a_study_that_was_deleted_gets_all_results_again(make_study, address, client, study_id, tmp_path: Path) -> None:

@@ -143,6 +143,16 @@ def test_what_is_missing_is_named(make_search) -> None:
         make_search(space=None).suggest("a")
     with pytest.raises(bo_client.InvalidRequest, match="metric: and mode are missing"):
         make_search(metric=None, mode=None).suggest("a")
+    with pytest.raises(bo_client.InvalidRequest, match="mode: is missing; give one of min, max and obs for loss"):
+        make_search(mode=None).suggest("a")
+    several = make_search(metric=["a", "b"], mode=None)
+    several.set_search_properties(None, "min", {})
+    with pytest.raises(bo_client.InvalidRequest, match="mode: is 'min'; give one of min, max and obs for each of a, b"):
+        several.suggest("a")
+    bare = make_search(metric=None, mode=None)
+    bare.set_search_properties("loss", "minimise", {})
+    with pytest.raises(bo_client.InvalidRequest, match="mode: is 'minimise'; give one of min, max and obs for loss"):
+        bare.suggest("a")
 
 
 RUN = """

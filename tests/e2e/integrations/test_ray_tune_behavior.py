@@ -130,10 +130,25 @@ def test_what_cannot_be_expressed_is_refused_by_its_path(space: dict[str, Any], 
         BoSearch(study_id="s", space=space)
 
 
-def test_a_point_with_a_name_that_the_space_lacks_is_refused(make_search) -> None:
-    search = make_search(points_to_evaluate=[{"x": 0.5, "typo": 1}])
-    with pytest.raises(bo_client.InvalidRequest, match=r"points_to_evaluate: \[0\] has typo, which the space lacks"):
+NESTED = {"x": tune.uniform(0.0, 1.0), "net": {"units": tune.randint(1, 9), "act": "relu"}}
+LACKING = [
+    (NESTED, {"x": 0.5, "net": {"units": 2}, "typo": 1}, "typo"),
+    (NESTED, {"x": 0.5, "net": {"units": 2, "typo": 1}}, "net/typo"),
+    ({"l": [NESTED, 3]}, {"l": [{"x": 0.5, "net": {"units": 2, "typo": 1}}, 3]}, "l/0/net/typo"),
+    ({"m": tune.choice([NESTED, 1])}, {"m": {"x": 0.5, "net": {"units": 2, "typo": 1}}}, "m/0/net/typo"),
+    (bo_client.SearchSpace([bo_client.FloatParameter("a/x", 0.0, 1.0)]), {"a": {"x": 0.5, "typo": 1}}, "a/typo"),
+]
+
+
+@pytest.mark.parametrize(("space", "point", "path"), LACKING)
+def test_a_point_with_a_name_that_the_space_lacks_is_refused(make_search, trials, space, point, path: str) -> None:
+    search = make_search(space=space, points_to_evaluate=[point])
+    with pytest.raises(bo_client.InvalidRequest, match=rf"points_to_evaluate: \[0\] has {path}, which the space lacks"):
         search.suggest("a")
+    search = make_search(space=space)
+    with pytest.raises(bo_client.InvalidRequest, match=f"parameters: has {path}, which the space lacks"):
+        search.add_evaluated_point(point, 1.0)
+    assert trials() == []
 
 
 @pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5), np.array(0.5), np.int64(1), True, 1])

@@ -75,8 +75,9 @@ def test_of_several_scores_the_one_named_by_refit_is_optimized(address: str, cli
     assert client.study(search.study_id_).definition.objective.name == "mean_test_neg_log_loss"
     assert search.best_score_ == max(search.cv_results_["mean_test_neg_log_loss"])
     assert "mean_test_accuracy" in search.cv_results_
+    four = ["accuracy", "neg_log_loss", "balanced_accuracy", "f1_macro"]
     with pytest.raises(bo_client.InvalidRequest, match=r'refit: is False, .* as in refit="accuracy"'):
-        knn(address, scoring=["accuracy", "neg_log_loss"], refit=False).fit(X, Y)
+        knn(address, scoring=four, refit=False).fit(X, Y)
 
 
 def test_fits_that_fail_blame_their_parameters(address: str, client: bo_client.Client) -> None:

@@ -298,6 +298,16 @@ def test_without_refit_there_is_a_best_and_no_estimator(search) -> None:
     assert not hasattr(found, "best_estimator_")
 
 
+def test_several_scores_without_refit_are_all_optimized(search, client) -> None:
+    """As in RandomizedSearchCV there is then no best, as no score is preferred."""
+    scoring = {"right": "accuracy", "area": "roc_auc"}
+    found = search(LogisticRegression(), {"C": [0.1, 1.0]}, n_iter=2, scoring=scoring, refit=False).fit(X, y)
+    objectives = client.study(found.study_id_).definition.objectives
+    assert [m.name for m in objectives] == ["mean_test_right", "mean_test_area"]
+    assert not hasattr(found, "best_index_")
+    assert {"rank_test_right", "rank_test_area"} <= set(found.cv_results_)
+
+
 def test_all_candidates_are_compared_on_the_same_folds(search) -> None:
     """A splitter without a seed would give each candidate folds of its own."""
     found = search(Ridge(), {"alpha": [1.0, 1.0 + 1e-12]}, n_iter=2, cv=ShuffleSplit(3, test_size=0.3)).fit(X, y)

@@ -174,7 +174,8 @@ class BoOracle(keras_tuner.Oracle):
     def _add(self, study: Study, space: Hyperparameters, trial: Trial) -> None:
         """Add a result that the service lacks, once; of failures, only those that the parameters caused."""
         outcome = self._outcome(trial)
-        label = f"{trial.trial_id}/{trial.score!r}"
+        score = None if trial.score is None else float(trial.score)  # a reloaded trial has no NumPy scalar
+        label = f"{trial.trial_id}/{score!r}"
         if label in self._added or self._told.get(trial.trial_id) == study.id:
             return
         if isinstance(outcome, Failure) and outcome.reason in (FailureReason.CRASHED, FailureReason.PREEMPTED):

@@ -36,6 +36,7 @@ from bo_client.integrations.optuna_study import (
     stored_failure,
 )
 from bo_client.integrations.studies import StudyConnection
+from bo_client.limits import MAX_OBJECTIVES
 from bo_client.models import Failure, FailureReason, Shortfall
 from bo_client.outcomes import why_no_more
 from bo_client.parameters import strict_equal
@@ -109,8 +110,11 @@ class BoSampler(BaseSampler):
         """Prepare the independent sampler.
 
         Raises:
-            InvalidRequest: the sampler already serves another Optuna study.
+            InvalidRequest: the sampler already serves another Optuna study, or the study has too many objectives.
         """
+        if (count := len(study.directions)) > MAX_OBJECTIVES:
+            what = f"has {count}, and at most {MAX_OBJECTIVES} are optimized together"
+            raise InvalidRequest.of("directions", f"{what}; return fewer values, or use trial.set_constraint for some")
         with self._lock:
             self._study_name = self._study_name or study.study_name
             if self._study_name != study.study_name:
@@ -250,7 +254,7 @@ class BoSampler(BaseSampler):
         )
 
     def _study_of(self, study: OptunaStudy, search_space: Mapping[str, BaseDistribution]) -> ServiceStudy:
-        """Return the service's study for this space and these constraints, with Optuna's existing results."""
+        """Return the service's study for this space and these constraints, with all of Optuna's results."""
         with self._lock:
             if self._current is None:
                 complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -267,15 +271,18 @@ class BoSampler(BaseSampler):
                 make = self._studies.exactly if is_fixed else self._studies.for_space
                 current = ServiceStudy(make(translation.space, metrics), dict(search_space), translation)
                 self._current = current
-                self._add_earlier(study, current)
+            self._add_others(study, current)
             return current
 
-    def _add_earlier(self, study: OptunaStudy, current: ServiceStudy) -> None:
+    def _add_others(self, study: OptunaStudy, current: ServiceStudy) -> None:
+        """Add the results that the service lacks: of earlier processes, other samplers, and `add_trial`."""
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL)):
-            failure = stored_failure(trial)
-            if current.has(trial) or (trial.state is TrialState.FAIL and failure is None):
+            if trial.number in current.seen:
                 continue
-            current.add(study, trial, failure or measured(current.study.definition, trial, trial.values or ()))
+            failure = stored_failure(trial)
+            if not current.has(trial) and (failure is not None or trial.state is TrialState.COMPLETE):
+                current.add(study, trial, failure or measured(current.study.definition, trial, trial.values or ()))
+            current.seen.add(trial.number)
 
     def _independently(
         self,

@@ -38,6 +38,8 @@ class ServiceStudy:
         self.study = study
         self.distributions = distributions
         self.translation = translation
+        self.seen: set[int] = set()
+        """Numbers of Optuna's ended trials that have been compared with the service's."""
         self._created = str(study.definition.create_time)
         self._added = {trial.labels.get(LABEL) for trial in study.trials()}
 
@@ -77,6 +79,7 @@ class ServiceStudy:
         request_id = f"optuna-{hashlib.sha256(origin.encode()).hexdigest()[:40]}"
         try:
             self.study.add(configuration, metrics, failure, {LABEL: label}, request_id)
+            self._added.add(label)
         except (InvalidRequest, FailedPrecondition, LimitExceeded) as refusal:
             logger.warning("trial %d is not added to the service: %s", trial.number, refusal)
 

@@ -142,11 +142,20 @@ class Options:
 
     def to_service(self, config: Any) -> dict[str, Value]:
         """Return the values of the first option that matches the config."""
-        for label, option in zip(_labels(self.options), self.options, strict=True):
+        number, values = self.match(config)
+        return {self.domain.parameter.name: _labels(self.options)[number], **values}
+
+    def match(self, config: Any) -> tuple[int, dict[str, Value]]:
+        """Return the number of the first option that matches the config, and the option's values.
+
+        Raises:
+            InvalidRequest: none matches.
+        """
+        for number, option in enumerate(self.options):
             if isinstance(option, Branch) and isinstance(config, Mapping) and set(config) != set(option.parts):
                 continue
             try:
-                return {self.domain.parameter.name: label, **option.to_service(config)}
+                return number, option.to_service(config)
             except InvalidRequest:
                 continue
         raise InvalidRequest.of(self.domain.name, f"is {config!r}; it matches none of the options")
@@ -186,11 +195,11 @@ class RaySpace:
             return self._ours.to_service(_flat(config))
         return self._root.to_service(config)
 
-    def has(self, name: str) -> bool:
-        """Return whether a config may have this key."""
-        if isinstance(self._root, Branch):
-            return name in map(str, self._root.parts)
-        return any(own == name or own.startswith(f"{name}/") for own in self.space.names)
+    def unknown(self, config: Mapping[str, Any]) -> list[str]:
+        """Return the paths in a config of this space that the space lacks."""
+        if self._root is None:
+            return [name for name in _flat(config) if name not in self.space.names]
+        return list(_unknown(self._root, config))
 
 
 def domain(name: str, ray_domain: RayDomain) -> Domain:
@@ -255,6 +264,17 @@ def _join(path: str, key: Any) -> str:
     if "/" in str(key):
         raise InvalidRequest.of(f"{path}/{key}" if path else str(key), "has '/' in its name; give it another one")
     return f"{path}/{key}" if path else str(key)
+
+
+def _unknown(node: Node, config: Any) -> Iterator[str]:
+    if isinstance(node, Options):
+        yield from _unknown(node.options[node.match(config)[0]], config)
+    elif isinstance(node, Branch):
+        for key, value in config.items() if isinstance(config, Mapping) else enumerate(config):
+            if key in node.parts:
+                yield from _unknown(node.parts[key], value)
+            else:
+                yield f"{node.path}/{key}" if node.path else str(key)
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import logging
 import math
 import numbers
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,12 @@ logger = logging.getLogger("bo_client.ray_tune")
 
 STEP = "training_iteration"
 """Ray's counter of a trial's results."""
+MODES: dict[str, Callable[[str], Metric]] = {
+    "min": lambda name: Metric(name, "minimize"),
+    "max": lambda name: Metric(name, "maximize"),
+    "obs": lambda name: Metric(name, role="information"),
+}
+"""The metric of a name, by Ray's mode."""
 
 
 class BoSearch(Searcher):
@@ -202,7 +208,7 @@ class BoSearch(Searcher):
         """
         study = self._study_of_search()
         assert self._space is not None
-        configuration = self._space.to_service(parameters)
+        configuration = _in_space(self._space, parameters, "parameters")
         if error or not math.isfinite(value):
             study.add(configuration, failure=FailureReason.DIVERGED)
         elif not pruned:
@@ -266,17 +272,17 @@ class BoSearch(Searcher):
         if self._space is None:
             raise InvalidRequest.of("space", "is missing; give it to BoSearch, or param_space to the Tuner")
         modes = [self._mode] if isinstance(self._mode, str) else list(self._mode or ())
-        if not self._names or len(modes) != len(self._names):
+        if not self._names:
             what = 'and mode are missing; give them to TuneConfig, as in "loss" and "min", or to BoSearch'
             raise InvalidRequest.of("metric", f"{what} where that has the space and the Tuner no param_space")
-        metrics = [_metric(name, mode) for name, mode in zip(self._names, modes, strict=True)]
+        if len(modes) != len(self._names) or not MODES.keys() >= set(modes):
+            given = f"is {self._mode!r}" if self._mode else "is missing"
+            each = self._names[0] if len(self._names) == 1 else f"each of {', '.join(self._names)}"
+            raise InvalidRequest.of("mode", f"{given}; give one of min, max and obs for {each}")
+        metrics = [MODES[mode](name) for name, mode in zip(self._names, modes, strict=True)]
         self._study = self._studies.exactly(self._space.space, metrics)
         for i, point in enumerate(self._points):
-            configuration = self._space.to_service(point)
-            unknown = [str(name) for name in point if not self._space.has(str(name))]
-            if unknown:
-                what = f"[{i}] has {', '.join(unknown)}, which the space lacks; leave it out"
-                raise InvalidRequest.of("points_to_evaluate", what)
+            configuration = _in_space(self._space, point, "points_to_evaluate", f"[{i}] ")
             self._study.enqueue(configuration, {"ray-point": str(i)}, f"{self._study.name}/ray-point/{i}")
         return self._study
 
@@ -320,10 +326,16 @@ class BoSearch(Searcher):
             logger.warning("%s", ending(study, why, self._ended, self._num_samples, self._failed))
 
 
-def _metric(name: str, mode: str) -> Metric:
-    if mode == "obs":
-        return Metric(name, role="information")
-    return Metric(name, "minimize" if mode == "min" else "maximize")
+def _in_space(space: RaySpace, config: Mapping[str, Any], argument: str, which: str = "") -> dict[str, Value]:
+    """Return the service's values of a config that the user has written.
+
+    Raises:
+        InvalidRequest: the config does not belong to the space, or has more.
+    """
+    configuration = space.to_service(config)
+    if unknown := ", ".join(space.unknown(config)):
+        raise InvalidRequest.of(argument, f"{which}has {unknown}, which the space lacks; leave it out")
+    return configuration
 
 
 def _number(value: Any) -> float | None:

@@ -26,6 +26,7 @@ from bo_client.integrations.domains import service_name
 from bo_client.integrations.external_trial import ExternalTrial, ask_for, ending
 from bo_client.integrations.scikit_space import translated
 from bo_client.integrations.studies import StudyConnection
+from bo_client.limits import MAX_OBJECTIVES
 from bo_client.models import Failure, FailureReason, Metric, Shortfall
 from bo_client.outcomes import why_no_more
 from bo_client.settings import StudySettings
@@ -37,8 +38,6 @@ FitResult = Mapping[str, Any]
 """The result of one fit in scikit-learn: "fit_error" is its traceback, or None."""
 SINGLE = "mean_test_score"
 """The name of a single score in cv_results_."""
-MAX_SCORES = 3
-"""Maximum number of scores that are optimized together."""
 
 
 class BOSearchCV(BaseSearchCV):
@@ -66,8 +65,8 @@ class BOSearchCV(BaseSearchCV):
     random_state : int, RandomState instance or None, default=None
         An int makes the search the same each time.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
-        As in RandomizedSearchCV. With several scores, `refit` names the one that is optimized; where it is a function,
-        all of them are, which may be at most three.
+        As in RandomizedSearchCV. With several scores, `refit` names the one that is optimized; where it is a function
+        or False, all of them are, which may be at most three.
 
     Attributes
     ----------
@@ -170,9 +169,9 @@ class BOSearchCV(BaseSearchCV):
         if isinstance(self.scoring, list | tuple | set | dict):
             if isinstance(self.refit, str):
                 return [f"mean_test_{self.refit}"]
-            if callable(self.refit) and len(self.scoring) <= MAX_SCORES:
+            if len(self.scoring) <= MAX_OBJECTIVES:
                 return [f"mean_test_{name}" for name in self.scoring]
-            count = "several" if not callable(self.refit) else f"{len(self.scoring)}, of which {MAX_SCORES} at most are"
+            count = f"{len(self.scoring)}, of which {MAX_OBJECTIVES} at most are optimized together"
             what = f'and scoring has {count}; name the one to optimize, as in refit="accuracy"'
             raise InvalidRequest.of("refit", f"is {self.refit!r}, {what}")
         return [f"mean_test_{self.refit}" if callable(self.scoring) and isinstance(self.refit, str) else SINGLE]
