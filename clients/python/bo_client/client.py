@@ -373,6 +373,10 @@ def _in_users_words(error: InvalidRequest, space: SearchSpace) -> InvalidRequest
 def metric_list(metrics: str | Sequence[Metric], goal: Goal | None) -> list[Metric]:
     """Return the metrics of a study, from the name of one or from values.
 
+    Args:
+        metrics: The name of the only objective, or metrics with their goals and roles.
+        goal: Whether the only objective is minimized or maximized; None where `metrics` say it.
+
     Raises:
         InvalidRequest: the goal is missing or superfluous.
     """

@@ -154,6 +154,10 @@ class Study(TrialFiles, StudyRuns):
     def attach(self, number: int, lease_token: str) -> RunningTrial:
         """Return a trial that another process got, as when a shell script completes it.
 
+        Args:
+            number: The trial's number.
+            lease_token: What `RunningTrial.lease_token` was in that process.
+
         Raises:
             NotFound: the trial does not exist.
         """
@@ -185,7 +189,15 @@ class Study(TrialFiles, StudyRuns):
             request.page_token = page.next_page_token
 
     def trial(self, number: int, full: bool = True) -> Trial:
-        """Return a trial. Raises NotFound if it does not exist."""
+        """Return a trial.
+
+        Args:
+            number: The trial's number.
+            full: Whether to include its learning curve.
+
+        Raises:
+            NotFound: the trial does not exist.
+        """
         return codec.trial_from_wire(self._get(number, _view(full)))
 
     def best(self) -> Trial | None:
@@ -245,6 +257,10 @@ class Study(TrialFiles, StudyRuns):
     def stop_trial(self, number: int, reason: str = "") -> Trial:
         """End a queued or paused trial immediately, or ask the worker of a running one to stop.
 
+        Args:
+            number: The trial's number.
+            reason: Why, in words that the trial keeps.
+
         Raises:
             FailedPrecondition: the trial has ended.
         """
@@ -272,6 +288,17 @@ class Study(TrialFiles, StudyRuns):
         objective: ObjectiveSpec | None = None,
     ) -> StudyInfo:
         """Change the given properties, and leave the others.
+
+        Args:
+            state: ACTIVE, PAUSED or COMPLETED.
+            display_name: A name to show beside the id.
+            labels: All labels; those that are not given are removed.
+            settings: The settings to change; the others stay.
+            max_trials: The most trials that may run, 0 for any number.
+            objective: What the values depend on besides the parameters.
+
+        Returns:
+            The study as it is now.
 
         Raises:
             InvalidRequest: a property is invalid.
