@@ -19,6 +19,7 @@ from google.rpc.status_pb2 import Status
 from benchmarks.attacks import REFLECTION, repeated, resets, unread
 from benchmarks.http2 import CONTINUATION, HEADERS, PING, RawConnection, frame, header_block, message
 from bo_service.domain.access import Role
+from bo_service.katib.server import RULES as KATIB_RULES
 from bo_service.rpc.admission import LANE_BY_METHOD, LANES
 from bo_service.rpc.authorization import RULES
 from tests.attacks.test_stalls import OWN, SERVICE, code_of, silent_calls, works
@@ -50,7 +51,7 @@ def test_health_alone_is_open() -> None:
 
 
 def test_every_lane_is_bounded_and_known() -> None:
-    assert {path.rpartition("/")[2] for path in RULES} >= set(LANE_BY_METHOD)
+    assert {path.rpartition("/")[2] for path in (*RULES, *KATIB_RULES)} >= set(LANE_BY_METHOD)
     assert set(LANE_BY_METHOD.values()) <= set(LANES)
     for name, (threads, most, share) in LANES.items():
         assert threads <= most, name
