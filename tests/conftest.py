@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -36,6 +37,23 @@ def pytest_collection() -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@cache
+def _migrated() -> bytes:
+    from bo_service.storage.factory import open_store
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "bo.db"
+        open_store(f"sqlite:///{file}").close()
+        return file.read_bytes()
+
+
+def make_sqlite(file: Path) -> str:
+    """The address of a new database with the newest schema: a tenth of a second faster than all migrations."""
+    file.write_bytes(_migrated())
+    file.chmod(0o600)
+    return f"sqlite:///{file}"
 
 
 ENGLISH = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"]

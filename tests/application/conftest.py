@@ -22,6 +22,7 @@ from bo_service.optimizer.insight.results import Analysis, Slice, SliceRequest
 from bo_service.optimizer.insight.slices import predict_slice
 from bo_service.optimizer.numerics.computation_cache import CholeskyCache
 from bo_service.storage.factory import open_store
+from tests.conftest import make_sqlite
 
 NEVER = StoppingSettings()
 
@@ -81,7 +82,7 @@ def optimizer() -> LocalOptimizer:
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Of an empty database: SQLite's, unless the test asks for both."""
     if getattr(request, "param", "sqlite") == "sqlite":
-        return f"sqlite:///{tmp_path}/bo.db"
+        return make_sqlite(tmp_path / "bo.db")
     make_database: Callable[[], str] = request.getfixturevalue("make_database")
     return make_database()
 
