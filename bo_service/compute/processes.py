@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any
@@ -160,6 +160,8 @@ class Processes:
             return future.result(max(0.0, deadline - time.monotonic()))
         except tasks.Interrupted:
             raise ComputationStopped from None
+        except CancelledError:  # the process was discarded before the task was passed to it
+            raise BrokenExecutor("its task had not begun") from None
         except FutureTimeout:
             if not future.cancel():
                 self._watch(process, future)

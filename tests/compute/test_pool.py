@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
@@ -463,3 +464,28 @@ def test_who_waits_for_a_process_is_told_when_the_pool_closes(left: None) -> Non
     for thread in threads:
         thread.join(PATIENCE)
     assert len(ended) == 3
+
+
+def test_who_waits_for_a_task_that_has_not_begun_is_told_when_the_pool_closes(
+    left: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The executor cancels what it has not passed to its process yet."""
+    pool = PoolOptimizer(1)
+    assert recovered(pool)
+    pending: Future[None] = Future()
+    monkeypatch.setattr(process.Process, "submit", lambda *_: pending)
+    ended: list[str] = []
+
+    def wait() -> None:
+        try:
+            pool._processes.run(PATIENCE * 10, time.sleep, 0.0)
+        except DeadlinePassed as error:
+            ended.append(error.message)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    until(lambda: pool.load().running == 1)
+    pool.close()
+    pending.cancel()
+    thread.join(PATIENCE)
+    assert ended == ["the server is shutting down; try again"]
