@@ -2,6 +2,7 @@
 has a PostgreSQL server of its own where a test asks for one."""
 
 import gc
+import logging
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -37,6 +39,29 @@ def pytest_collection() -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+@contextmanager
+def restored_logging() -> Iterator[None]:
+    """A command configures the logging of its process: one that a test calls must not do so for the tests after it."""
+    named = logging.root.manager.loggerDict
+    levels = {name: each.level for name, each in named.items() if isinstance(each, logging.Logger)}
+    level, handlers = logging.root.level, set(logging.root.handlers)
+    try:
+        yield
+    finally:
+        logging.root.setLevel(level)
+        for handler in set(logging.root.handlers) - handlers:
+            logging.root.removeHandler(handler)
+        for name, each in list(named.items()):
+            if isinstance(each, logging.Logger) and each.level != levels.get(name, logging.NOTSET):
+                each.setLevel(levels.get(name, logging.NOTSET))
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    with restored_logging():
+        yield
 
 
 @cache
