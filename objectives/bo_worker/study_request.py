@@ -18,6 +18,7 @@ from bo_client import (
     StudySettings,
     Value,
 )
+from bo_client.differences import metrics_difference, space_difference
 from bo_client.parameters import admits, parse
 from bo_client.specfile import Base, StudyFile, load
 from bo_objectives.base import TEXTBOOK_ROLE, Definition
@@ -156,21 +157,14 @@ def _widened(space: SearchSpace, whole: SearchSpace, pins: Mapping[str, str]) ->
 def _check(study: Study, space: SearchSpace, metrics: tuple[Metric, ...]) -> None:
     existing = study.definition
     if existing.space != space:
+        different = space_difference(existing.space, space)
         raise SetupError(
-            f"{study.name} exists with another search space ({_difference(existing.space, space)}); choose another "
-            "--study, or the same --objective, --option, --pin and --space as before"
+            f"{study.name} exists with another search space ({different}); choose another --study, or "
+            "the same --objective, --option, --pin and --space as before"
         )
-    if [(m.name, m.goal, m.role, m.bound) for m in existing.metrics] != [
-        (m.name, m.goal, m.role, m.bound) for m in metrics
-    ]:
-        names = ", ".join(m.name for m in existing.metrics)
-        raise SetupError(f"{study.name} exists with other metrics or bounds ({names}); choose another --study")
-
-
-def _difference(existing: SearchSpace, requested: SearchSpace) -> str:
-    theirs, ours = ({p.name: p for p in space.parameters} for space in (existing, requested))
-    names = sorted(name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name))
-    return f"they differ in {', '.join(names)}" if names else "they differ in order or constraints"
+    if [replace(m, unit="") for m in existing.metrics] != [replace(m, unit="") for m in metrics]:
+        different = metrics_difference(existing.metrics, metrics)
+        raise SetupError(f"{study.name} exists with other metrics ({different}); choose another --study")
 
 
 def _limit_words(max_trials: int | None) -> str:

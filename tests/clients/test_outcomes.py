@@ -1,6 +1,7 @@
 """What a run of Study.optimize says: of each trial, of failures, and of its end."""
 
 import logging
+import re
 import threading
 
 import bo_client
@@ -192,8 +193,10 @@ def test_a_program_that_asks_for_more_trials_is_told_how(server, study) -> None:
         caught.value
     )
     other = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
-    with pytest.raises(bo_client.AlreadyExists, match="exists with another search space, metrics, max_trials"):
-        server.client().create_study("s", other, "loss", goal="minimize")
+    with pytest.raises(bo_client.AlreadyExists) as caught:
+        server.client().create_study("s", other, [bo_client.Metric("loss", "maximize")])
+    assert "exists with another search space (they differ in groups, lr, norm, x), metrics (" in str(caught.value)
+    assert re.search(r"\(loss: minimize, in nats, \S+: .* there, loss: maximize here\), max_trials", str(caught.value))
 
 
 def test_a_study_that_was_declared_complete(study, told) -> None:

@@ -417,7 +417,7 @@ class TestEnrollment:
 
     def test_other_metrics_are_refused(self, server, wanted) -> None:
         server.client().create_study("s", wanted.space, "loss", goal="maximize")
-        with pytest.raises(SetupError, match="other metrics"):
+        with pytest.raises(SetupError, match=r"other metrics \(loss: maximize there, loss: minimize here\)"):
             get_or_create_study(server.client(), wanted, StudyRequest("s"))
 
     def test_a_pinned_parameter_is_constant(self, server, wanted) -> None:

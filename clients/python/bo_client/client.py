@@ -13,6 +13,7 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from google.protobuf.message import Message
 
 from bo_client.definitions import SpaceLike, goal_of, space_of
+from bo_client.differences import study_differences
 from bo_client.errors import AlreadyExists, BoClientError, InvalidRequest
 from bo_client.models import Goal, Metric, ObjectiveSpec, StudyInfo
 from bo_client.retries import call_with_retries, new_request_id
@@ -259,18 +260,10 @@ class Client:
             existing = self.study_info(study_id)
         except BoClientError:
             return error
-        parts = {"search space": (existing.space, requested.space), "metrics": (existing.metrics, requested.metrics)}
-        differences = [name for name, (there, here) in parts.items() if there != here]
-        there, here = dict[str, object](existing.settings), dict[str, object](requested.settings)
-        different_settings = [
-            name for name in ("max_trials", *sorted({*here} - {"max_trials"})) if there.get(name) != here.get(name)
-        ]
-        differences += [
-            f"{name} ({there.get(name, 'none')} there, {here.get(name, 'none')} here)" for name in different_settings
-        ]
+        differences = study_differences(existing, requested)
         if not differences:  # another objective, which the server tells
             return error
-        what = f"{'other' if differences[0] == 'metrics' else 'another'} {', '.join(differences)}"
+        what = f"{'other' if differences[0].startswith('metrics') else 'another'} {', '.join(differences)}"
         how = f"use it as it is with client.study({study_id!r}), change settings with its update(), or choose another"
         return AlreadyExists(f"{existing.name} exists with {what}; {how} id", error.reason, error.metadata)
 
