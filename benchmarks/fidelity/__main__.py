@@ -24,7 +24,7 @@ from benchmarks.fidelity.scores import LAST, Scale
 from benchmarks.tabular.results import ResultsInUse, appending
 
 FILE = click.Path(path_type=Path, dir_okay=False)
-FIRST_METHODS = "random,ours,ours-asha,optuna-tpe-halving"
+FIRST_METHODS = "random,ours,ours-forecast,optuna-tpe-halving"
 results_option = click.option(
     "--results", "path", type=FILE, help="File of the results; else one in benchmarks/results."
 )

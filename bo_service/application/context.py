@@ -18,7 +18,7 @@ from bo_service.application.session import StudySession
 from bo_service.application.sessions import Sessions
 from bo_service.application.snapshot import StudyDelta, StudySnapshot
 from bo_service.domain.errors import BoError, StorageUnavailable, TransactionConflict
-from bo_service.domain.fidelity import LEAST_WHOLE, FidelitySettings, Promotion
+from bo_service.domain.fidelity import FidelitySettings, Promotion
 from bo_service.domain.limits import MAX_TRIALS
 from bo_service.domain.study import Study, StudyState
 from bo_service.domain.trial import Lease, Measurement, Trial, TrialState
@@ -122,7 +122,6 @@ class StudyTransaction:
         trial: Trial,
         worker_id: str,
         can_resume: bool,
-        until_step: int | None = None,
         lease_duration: timedelta | None = None,
     ) -> Trial:
         """Hand a queued or paused trial to a worker, under a new lease.
@@ -131,28 +130,20 @@ class StudyTransaction:
             trial: the trial.
             worker_id: who runs it.
             can_resume: whether that worker trains in parts, where the study has a fidelity.
-            until_step: how far the trial is trained then, where that was chosen.
             lease_duration: how long the lease lasts; None for the study's setting.
         """
         duration = self.study.spec.execution.lease_duration if lease_duration is None else lease_duration
         lease = Lease(secrets.token_urlsafe(18), worker_id, self.at + duration, duration)
         fidelity = self.study.spec.fidelity
-        if fidelity is None or not can_resume:
-            until_step = None
-        elif until_step is None:
-            until_step = self._until_step(fidelity, trial)
+        until_step = self._until_step(fidelity, trial) if fidelity is not None and can_resume else None
         started = self.save(trial.start(lease, self.at, until_step))
         self.records.save_lease(started.study_id, started.number, IssuedLease(lease.token, worker_id, started.attempt))
         return started
 
     def _until_step(self, fidelity: FidelitySettings, trial: Trial) -> int:
-        """Return how far a trial is trained where no forecast says it."""
+        """Return how far a trial is trained before it may pause."""
         if fidelity.promotion is Promotion.NONE:
             return fidelity.max_step
-        if fidelity.promotion is Promotion.FORECAST and trial.pause is None:
-            counts = self.records.count_trials(self.study.study_id)  # the first are trained to their end
-            if sum(counts.get(state, 0) for state in (TrialState.SUCCEEDED, TrialState.RUNNING)) < LEAST_WHOLE:
-                return fidelity.max_step
         return fidelity.next_stop(trial.latest_measurement.step if trial.latest_measurement else 0)
 
     def note_longer_curve(self) -> None:

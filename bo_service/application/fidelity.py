@@ -33,9 +33,10 @@ def apply_fidelity(transaction: StudyTransaction, trial: Trial, received: Sequen
         return trial
     rung = fidelity.last_rung(step)
     if fidelity.promotion is Promotion.FORECAST and rung is not None and step < fidelity.max_step:
-        if not any(metric.name in m.metrics for m in received):
+        last = next((m.metrics[metric.name] for m in reversed(received) if metric.name in m.metrics), None)
+        if last is None:
             return trial  # the rung's value comes with another report
-        return trial.request_pause(_wait_for_forecast(transaction, trial, fidelity, rung))
+        return trial.request_pause(_wait_for_forecast(transaction, trial, fidelity, rung, last))
     if step >= fidelity.max_step or rung is None:
         return trial.run_until(fidelity.max_step)
     summaries = transaction.snapshot.summaries
@@ -48,12 +49,16 @@ def apply_fidelity(transaction: StudyTransaction, trial: Trial, received: Sequen
     return trial.request_pause(_pause(transaction, trial, values, rung, len(best)))
 
 
-def _wait_for_forecast(transaction: StudyTransaction, trial: Trial, fidelity: FidelitySettings, rung: int) -> Pause:
+def _wait_for_forecast(
+    transaction: StudyTransaction, trial: Trial, fidelity: FidelitySettings, rung: int, last: float
+) -> Pause:
+    metric = transaction.study.spec.objective
+    value = in_words(metric)(metric.to_maximized(last))
     reason = (
-        f"Forecast: at {fidelity.step_name} {rung} the trial waits until it promises the most improvement for each "
-        f"{fidelity.step_name} that is trained."
+        f"Forecast: at {fidelity.step_name} {rung} {metric.name} was {value}; the trial goes on once what it is "
+        "expected to end with is among the best third of those that have come so far."
     )
-    expected = _forecast(transaction, trial, {}, transaction.study.spec.objective, fidelity.max_step)
+    expected = _forecast(transaction, trial, {}, metric, fidelity.max_step)
     return Pause(reason, transaction.at, rung, trial.attempt, expected, fidelity.max_step)
 
 

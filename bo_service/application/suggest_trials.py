@@ -124,14 +124,11 @@ def _hand_out(
         numbers = transaction.last_promotable()[:1]
     # 4. Start them, unless the caller has gone, who would never know of them.
     waiting = [transaction.records.get_trial(request.study_id, number) for number in numbers]
-    steps = [None] * len(waiting) + [suggestion.until_step for suggestion in suggestions]
     trials = waiting + [_trial_of(transaction, suggestion) for suggestion in suggestions]
     holder = request.worker_id, request.can_resume
     started = tuple(
-        transaction.start(
-            trial.label(request.labels) if request.labels else trial, *holder, step, request.lease_duration
-        )
-        for trial, step in zip(trials, steps, strict=True)
+        transaction.start(trial.label(request.labels) if request.labels else trial, *holder, request.lease_duration)
+        for trial in trials
     )
     if started and not request.is_awaited():
         raise DeadlinePassed("the caller has gone or its deadline has passed; no trial was handed out: ask again")
@@ -152,10 +149,13 @@ def _waiting_trials(transaction: StudyTransaction, request: SuggestRequest) -> l
 
 
 def _by_rank(transaction: StudyTransaction) -> list[int]:
-    """Return the numbers of the paused trials that go on by rank; forecasts choose as long as there may be new ones."""
+    """Return the numbers of the paused trials that go on by rank.
+
+    Forecasts choose instead once the surrogate makes suggestions, and as long as there may be new trials.
+    """
     fidelity = transaction.study.spec.fidelity
     is_forecast = fidelity is not None and fidelity.promotion is Promotion.FORECAST
-    if is_forecast and transaction.remaining_capacity() > 0:
+    if is_forecast and transaction.remaining_capacity() > 0 and transaction.snapshot.inputs.needs_surrogate(1):
         return []
     return promotable(transaction.records, transaction.study, transaction.snapshot.summaries)
 
@@ -228,9 +228,9 @@ def _continues(study: Study, suggestion: Suggestion) -> str:
     assert going is not None
     assert fidelity is not None
     (expected,) = suggestion.expected
-    until = suggestion.until_step or fidelity.max_step
     return (
-        f"{CONTINUES} trial {going.number} from {fidelity.step_name} {going.step} to {until}: expected "
+        f"{CONTINUES} trial {going.number} from {fidelity.step_name} {going.step} to {fidelity.next_stop(going.step)}: "
+        f"expected "
         f"{say(expected.mean)} ± {expected.std:.2g}, best {say(going.best)}."
     )
 

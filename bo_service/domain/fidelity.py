@@ -12,9 +12,6 @@ from bo_service.domain.search_space import NAME
 REDUCTION_FACTOR = 3
 """Of so many trials one goes on at each rung, and each rung is so many times as far as the one before."""
 
-LEAST_WHOLE = 4
-"""Trials that are trained to their end before forecasts choose."""
-
 
 class Promotion(Enum):
     """A rule that decides which paused trials go on."""
@@ -22,7 +19,7 @@ class Promotion(Enum):
     ASHA = "asha"
     """By rank: those of the best third at a rung."""
     FORECAST = "forecast"
-    """By forecast of the final value: whatever promises the most improvement for each step left, new or paused."""
+    """By forecast of the final value: those of the best third at a rung, as the surrogate of all curves sees them."""
     NONE = "none"
     """Trials do not pause."""
 

@@ -195,8 +195,6 @@ class Suggestion:
     """Distance to it in the unit cube over the cube's diagonal, in [0, 1]."""
     continues: Continuation | None = None
     """The paused trial that goes on; None for a new one."""
-    until_step: int | None = None
-    """How far to train, where a forecast says it."""
     fault: str = ""
     """Why a custom algorithm did not choose it, if it should have."""
 

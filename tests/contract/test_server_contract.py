@@ -283,7 +283,7 @@ class ServerContract:
     @pytest.fixture
     def in_parts(self, client) -> bo_client.Study:
         """A study whose trials pause at 1, 3 and 9 epochs of 27."""
-        fidelity = {"metric": "epoch", "max": 27, "min": 1}
+        fidelity = {"metric": "epoch", "max": 27, "min": 1, "promotion": "asha"}
         return client.create_study("s", SPACE, "loss", goal="minimize", fidelity=fidelity, max_attempts=2)
 
     def test_a_trial_pauses_and_goes_on_from_its_checkpoint(self, in_parts) -> None:
@@ -320,6 +320,11 @@ class ServerContract:
         assert trial.pause("gs://a").state is State.PAUSED
         assert trial.heartbeat().reason == "studies/s/trials/1 is paused"
         assert in_parts.stop_trial(trial.number).state is State.STOPPED
+
+    @pytest.mark.parametrize(("algorithm", "promotion"), [("gaussian_process", "forecast"), ("random", "asha")])
+    def test_forecasts_choose_where_there_are_any(self, client, algorithm, promotion) -> None:
+        study = client.create_study("s", SPACE, "loss", goal="minimize", fidelity={"max": 9}, algorithm=algorithm)
+        assert study.info().settings["fidelity"]["promotion"] == promotion
 
     def test_a_fidelity_is_refused_by_name_and_never_changes(self, client, in_parts) -> None:
         with pytest.raises(bo_client.InvalidRequest, match=r"fidelity\.min"):

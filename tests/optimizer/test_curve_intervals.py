@@ -37,8 +37,9 @@ def coverage(name: str) -> float:
     inputs = OptimizerInput(found.space, SuggestionSettings(), 1, tuple(whole), training=training)
     model = CurveModel.of(EncodedData(inputs))
     judged = np.flatnonzero(ends == 9)
-    posterior = model.model.surrogate.posterior(model.posterior.data.X[judged])
-    spread = np.sqrt(posterior.std**2 + model.posterior.kernel.noise_variance)
+    process = model.model.surrogate
+    posterior = process.posterior(process.X[judged])
+    spread = np.sqrt(posterior.std**2 + process.noise)
     worst = min(v for c in curves for v in c.values)
     actual = model.model.output_transform.forward(np.maximum(losses[judged, -1], worst))
     return float((np.abs(actual - posterior.mean) <= NORMAL_90 * spread).mean())
@@ -49,14 +50,22 @@ def test_intervals_hold_on_recorded_curves() -> None:
     assert 0.75 <= np.mean(list(held.values())) <= 0.99, held
 
 
-def test_no_forecast_before_four_trials_are_whole() -> None:
+@pytest.mark.parametrize("ends", [(1,), (1, 3, 9), (27,)])
+def test_forecasts_begin_with_eight_curves_though_none_is_whole(ends: tuple[int, ...]) -> None:
     found = table.load(TABLES[0])
-    curves = [LearningCurve(i, found.configurations[i], (1, 27), (0.1 * i, 0.2 * i)) for i in range(1, 5)]
-    for count, is_there in ((3, False), (4, True)):
-        past = tuple(Observation(c.number, c.configuration, c.values[-1]) for c in curves[:count])
+    rows, at = np.flatnonzero(found.ended[:, 0] == Ended.WHOLE)[:12], np.array(ends) - 1
+    curves = [
+        LearningCurve(i, found.configurations[row], ends, tuple(-found.losses[row, 0, at]), ends[-1] < 27)
+        for i, row in enumerate(rows.tolist(), start=1)
+    ]
+    for count, is_there in ((7, False), (8, True), (12, True)):
+        past = tuple(Observation(c.number, c.configuration, float(c.values[-1])) for c in curves[:count])
         training = TrainingInParts(FidelitySettings(27), tuple(curves[:count]))
-        made = OptimizerInput(found.space, SuggestionSettings(), 1, past, training=training)
-        assert (CurveModel.of(EncodedData(made)) is not None) is is_there
+        made = CurveModel.of(EncodedData(OptimizerInput(found.space, SuggestionSettings(), 1, past, training=training)))
+        assert (made is not None) is is_there
+        if made is not None:
+            means = made.model.surrogate.means
+            assert np.corrcoef(means, [c.values[-1] for c in curves[:count]])[0, 1] > 0.5
 
 
 def test_a_huge_loss_counts_as_the_worst_that_was_learned_from() -> None:

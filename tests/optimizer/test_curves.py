@@ -65,7 +65,7 @@ def test_scikit_learn_takes_the_kernel() -> None:
     rows, y = curves().rows()
     fitted = GaussianProcessRegressor(clone(kernel()), alpha=1e-10, optimizer=None).fit(rows, y)
     at = np.column_stack([rng.random((4, 3)), np.ones(4), 100 + np.arange(4)])
-    posterior = condition_on_curves(kernel(), curves_of(rows, y)).process.posterior(at[:, :3])
+    posterior = condition_on_curves(kernel(), curves_of(rows, y)).posterior(at[:, :3])
     np.testing.assert_allclose(posterior.mean, fitted.predict(at), atol=1e-6)
 
 
@@ -106,41 +106,9 @@ def test_the_posterior_of_final_values_is_the_dense_one(believed: int) -> None:
     for points in (Q, data.X):
         at = np.column_stack([points, np.ones(len(points)), np.full(len(points), -9.0)])
         mean, cov = dense.joint(at)
-        posterior = ours.process.posterior(points)
+        posterior = ours.posterior(points)
         np.testing.assert_allclose(posterior.mean, mean, atol=1e-5)
         np.testing.assert_allclose(posterior.std, np.sqrt(np.maximum(cov.diagonal(), 0)), atol=1e-4)
-
-
-@pytest.mark.parametrize("believed", [0, 2])
-def test_what_the_next_value_tells_is_the_dense_one(believed: int) -> None:
-    data, pending = curves(), rng.random((believed, 3))
-    dense = Dense(data, pending)
-    ours = condition_on_curves(kernel(), data).condition_on_mean(pending)
-    i, u = np.array([2, 3, 4, 5]), np.array([1.0, 1 / 9, 1 / 3, 1 / 3])
-    expected = []
-    for k, part in zip(i, u, strict=True):
-        _, cov = dense.joint(np.array([[*data.X[k], 1.0, k], [*data.X[k], part, k]]))
-        expected.append(cov[0, 1] / np.sqrt(cov[1, 1] + 0.01))
-    np.testing.assert_allclose(ours.step(i, u), expected, atol=1e-4)
-    Q = rng.random((3, 3))
-    expected = []
-    for x in Q:
-        _, cov = dense.joint(np.array([[*x, 1.0, 99.0], [*x, 1 / 27, 99.0]]))
-        expected.append(cov[0, 1] / np.sqrt(cov[1, 1] + 0.01))
-    np.testing.assert_allclose(ours.first_step(Q, 1 / 27), expected, atol=1e-4)
-
-
-def test_the_step_is_how_far_the_next_value_moves_the_expectation() -> None:
-    data = curves()
-    ours, dense = condition_on_curves(kernel(), data), Dense(data, np.empty((0, 3)))
-    mean, cov = dense.joint(np.array([[*data.X[2], 1.0, 2], [*data.X[2], 1.0, 2]]))
-    draws = mean[1] + np.sqrt(cov[1, 1] + 0.01) * rng.standard_normal(4000)
-    at_next = np.column_stack([data.X[2:3], [[1.0, 2.0]]])
-    rows, y = dense.rows, dense.y
-    grown = kernel()(np.vstack([rows, at_next]))
-    weights = np.linalg.solve(grown, kernel()(np.vstack([rows, at_next]), at_next))[:, 0]
-    moved = weights[:-1] @ y + weights[-1] * draws
-    assert ours.step(np.array([2]), np.array([1.0]))[0] == pytest.approx(moved.std(), rel=0.05)
 
 
 def test_hyperparameters_are_learned_and_explain_the_curves() -> None:
@@ -159,7 +127,7 @@ def test_hyperparameters_are_learned_and_explain_the_curves() -> None:
     owner = np.array([0])
     theta = learn(teaching_part(data), 1, owner, np.random.default_rng(1))
     assert len(theta) == 10
-    process = condition_on_curves(kernel_with(theta, 1, owner), data).process
+    process = condition_on_curves(kernel_with(theta, 1, owner), data)
     posterior = process.posterior(X)
     assert np.abs(posterior.mean - np.sin(5 * X[:, 0])).max() < 0.3
     assert np.array_equal(theta, learn(teaching_part(data), 1, owner, np.random.default_rng(1)))

@@ -16,6 +16,7 @@ from bo_service.optimizer.curves.model import CurveModel
 from bo_service.optimizer.encoding.encoded_data import EncodedData
 from bo_service.optimizer.gp.base import Surrogate
 from bo_service.optimizer.gp.metric_model import MetricModel
+from bo_service.optimizer.inputs import LearningCurve
 from bo_service.optimizer.numerics.array import Array
 from bo_service.optimizer.transfer.sources import fit_sources
 
@@ -37,8 +38,8 @@ class FittedModels:
     """That a configuration runs at all; None while none has failed."""
     cost_penalty: CostPenalty | None
     """Less what it costs, where that is wanted."""
-    curves: CurveModel | None = None
-    """What the objective rests on, where trials are trained in parts and enough of them are whole."""
+    curves: tuple[LearningCurve, ...] = ()
+    """What the objective rests on, where trials are trained in parts and there are enough curves."""
 
     @classmethod
     def of(cls, encoded: EncodedData) -> "FittedModels":
@@ -46,16 +47,16 @@ class FittedModels:
         X, pending = encoded.encoding.features(encoded.past_rows), encoded.encoding.features(encoded.pending_rows)
         nothing = np.zeros(len(X))
         runs = feasibility(encoded, X)
-        curves = CurveModel.of(encoded)
+        by_curves = CurveModel.of(encoded)
         fitted = [
             MetricModel.of(
                 encoded, X, values, nothing if k else encoded.noise_std, 1, k, sources=fit_sources(encoded, k)
             )
             for k, values in enumerate(encoded.objectives.T)
-            if curves is None
+            if by_curves is None
         ]
-        if curves is not None:  # such a study has one objective
-            fitted = [curves.model]
+        if by_curves is not None:  # such a study has one objective
+            fitted = [by_curves.model]
         objectives = tuple(
             with_failures(encoded, model, values, runs).condition_on_mean(pending)
             for model, values in zip(fitted, encoded.objectives.T, strict=True)
@@ -66,6 +67,7 @@ class FittedModels:
             ).condition_on_mean(pending)
             for k, margins in enumerate(encoded.margins.T)
         )
+        curves = () if by_curves is None else by_curves.curves
         return cls(encoded, encoded.evaluated.Z, objectives, limits, runs, cost_penalty(encoded, X), curves)
 
     def condition_on_mean(self, row: Array) -> "FittedModels":
@@ -74,6 +76,12 @@ class FittedModels:
         objectives = tuple(model.condition_on_mean(X) for model in self.objectives)
         limits = tuple(model.condition_on_mean(X) for model in self.limits)
         return replace(self, evaluated_rows=self.encoded.evaluated.Z, objectives=objectives, limits=limits)
+
+    @property
+    def forecasts(self) -> dict[int, float]:
+        """The posterior means of the final values of the curves, by number, in warped units."""
+        means = self.objectives[0].surrogate.means[: len(self.curves)].tolist()
+        return {curve.number: mean for curve, mean in zip(self.curves, means, strict=True)}
 
     @cached_property
     def feasibility_terms(self) -> tuple[LogProbabilityOfFeasibility, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 from bo_service.optimizer.acquisition.fitted_models import FittedModels
 from bo_service.optimizer.acquisition.maximize import STARTS, Search, maximize_acquisition
 from bo_service.optimizer.acquisition.registry import build_acquisition
-from bo_service.optimizer.algorithms.continuation import pick, resumed
+from bo_service.optimizer.algorithms.continuation import continuation, next_to_continue
 from bo_service.optimizer.encoding.encoded_data import EncodedData
 from bo_service.optimizer.explain import explain
 from bo_service.optimizer.initial_design import without_surrogate
@@ -34,35 +34,30 @@ class GaussianProcesses:
 
 def _with_surrogate(encoded: EncodedData, count: int) -> list[Suggestion]:
     models = FittedModels.of(encoded)
-    acquisition = build_acquisition(models)
-    listed = encoded.region.listed
-    anchors = encoded.region.feasible_seeds(encoded.evaluated.Z, encoded.rng(2))
-    best = encoded.best_rows()
+    anchors, best = encoded.region.feasible_seeds(encoded.evaluated.Z, encoded.rng(2)), encoded.best_rows()
     suggestions: list[Suggestion] = []
     taken: set[int] = set()
     for i in range(count):
-        starts = STARTS if i == 0 else FURTHER_STARTS
-        search = Search(encoded.encoding, encoded.region, acquisition, anchors, encoded.rng(3, i), starts)
-        row = maximize_acquisition(search, best, encoded.evaluated, listed)
-        reason, chosen = "", pick(models, acquisition, row, taken, len(suggestions))
-        if chosen is not None and chosen.curve is not None:
-            taken.add(chosen.curve.number)
-            (row,) = encoded.encoding.encode([chosen.curve.configuration])
-            suggestions.append(resumed(models, chosen.curve, chosen.until_step, row))
+        paused = next_to_continue(models, taken)
+        if paused is not None:
+            taken.add(paused.number)
+            (row,) = encoded.encoding.encode([paused.configuration])
+            suggestions.append(continuation(models, paused, row))
         else:
-            if row is None:
+            acquisition, starts = build_acquisition(models), STARTS if i == 0 else FURTHER_STARTS
+            search = Search(encoded.encoding, encoded.region, acquisition, anchors, encoded.rng(3, i), starts)
+            found, reason = maximize_acquisition(search, best, encoded.evaluated, encoded.region.listed), ""
+            if found is None:
                 repeats = find_repeats(encoded)
                 if not len(repeats.rows):
                     break
-                row, reason = _row_to_repeat(encoded, models, repeats), repeats.reason
-            suggestion = explain(encoded, models, acquisition, row)
-            until_step = None if chosen is None else chosen.until_step
-            suggestions.append(replace(suggestion, summary=reason + suggestion.summary, until_step=until_step))
+                found, reason = _row_to_repeat(encoded, models, repeats), repeats.reason
+            row, suggestion = found, explain(encoded, models, acquisition, found)
+            suggestions.append(replace(suggestion, summary=reason + suggestion.summary))
         encoded.evaluated.add(row)
         if len(suggestions) < count:
             models = models.condition_on_mean(row)
-            acquisition = build_acquisition(models)
-    if len(suggestions) < count and listed is None:
+    if len(suggestions) < count and encoded.region.listed is None:
         suggestions += without_surrogate(encoded, count - len(suggestions))
     return suggestions
 

@@ -5,8 +5,6 @@ likelihood of all values finds too little of it. Therefore σ_c² and σ² are s
 the final values of whole trials are likeliest, with a prior, and so is what is left open of the trials that are paused.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, lapack
@@ -22,46 +20,29 @@ PRIOR_MEAN, PRIOR_STD = float(np.log(8.0)), 0.3
 _HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
 
 
-@dataclass(frozen=True)
-class ForecastQuality:
-    """What the whole trials say of the forecasts."""
-
-    factor: float
-    """By which σ_c² and σ² are to be scaled."""
-    gain: float
-    """By how much curves raise the mean log density of final values; 0 where no whole trial has a first part."""
-
-
 def widened(kernel: CurveKernel, factor: float) -> CurveKernel:
     """Return the kernel with σ_c² and σ² scaled."""
     changed = {name: factor * getattr(kernel, name) for name in ("curve_variance", "noise_variance")}
     return CurveKernel(**(kernel.get_params() | changed))
 
 
-def calibrate(kernel: CurveKernel, data: CurveData) -> ForecastQuality:
-    """Return the factor under which final values are likeliest, and what curves tell of them then."""
+def calibration_factor(kernel: CurveKernel, data: CurveData) -> float:
+    """Return the factor of σ_c² and σ² under which final values are likeliest; the prior's where none can be judged."""
     rows, y = data.rows()
     whole = np.flatnonzero(data.is_whole)
     judged = [i for i in whole if ((rows[:, -1] == i) & (rows[:, -2] <= FIRST_PART)).any()]
-    if not judged:
-        return ForecastQuality(1.0, 0.0)
-    is_final = rows[:, -2] == 1.0
 
     def densities(factor: float) -> Array:
         K = widened(kernel, factor)(rows)
         found = []
         for i in judged:
             is_own = rows[:, -1] == i
-            at = int(np.flatnonzero(is_own & is_final)[0])
-            with_curves = ~is_own | (rows[:, -2] <= FIRST_PART)
-            found.append((_density(K, y, at, with_curves), _density(K, y, at, is_final & ~is_own)))
+            at = int(np.flatnonzero(is_own & (rows[:, -2] == 1.0))[0])
+            found.append(_density(K, y, at, ~is_own | (rows[:, -2] <= FIRST_PART)))
         return np.array(found)
 
-    every = [densities(factor) for factor in FACTORS]
     prior = -0.5 * ((np.log(FACTORS) - PRIOR_MEAN) / PRIOR_STD) ** 2
-    best = int(np.argmax(np.array([each[:, 0].sum() for each in every]) + prior))
-    alone = max(float(each[:, 1].mean()) for each in every)
-    return ForecastQuality(FACTORS[best], float(every[best][:, 0].mean()) - alone)
+    return FACTORS[int(np.argmax(np.array([densities(factor).sum() for factor in FACTORS]) + prior))]
 
 
 def _density(K: Array, y: Array, at: int, given: NDArray[np.bool_]) -> float:

@@ -4,11 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bo_service.domain.fidelity import LEAST_WHOLE
 from bo_service.optimizer.curves.data import CurveData, spaced_steps
-from bo_service.optimizer.curves.fitting import kernel_with, learn, teaching_part
-from bo_service.optimizer.curves.leave_one_out import calibrate, widened
-from bo_service.optimizer.curves.posterior import CurvePosterior, condition_on_curves
+from bo_service.optimizer.curves.fitting import APART, kernel_with, learn, teaching_part
+from bo_service.optimizer.curves.leave_one_out import calibration_factor, widened
+from bo_service.optimizer.curves.posterior import condition_on_curves
 from bo_service.optimizer.encoding.encoded_data import EncodedData
 from bo_service.optimizer.gp.metric_model import MetricModel
 from bo_service.optimizer.gp.output_transform import OutputTransform
@@ -17,50 +16,40 @@ from bo_service.optimizer.numerics.array import Array
 
 MOST_CURVES = 400
 """The surrogate rests on at most so many curves: all whole ones first, then the last ones."""
+FEWEST_CURVES = APART
+"""Before there are so many, the values that are recorded at a rung rank, and extrapolations teach."""
 PURPOSE = 10
 
 
 @dataclass(frozen=True)
 class CurveModel:
-    """The objective as all curves tell it, and how much they tell."""
+    """The objective as all curves tell it."""
 
     model: MetricModel
-    """Of the final values."""
-    posterior: CurvePosterior
+    """Of the final values: first those of the curves, in their order."""
     curves: tuple[LearningCurve, ...]
-    """Those that it rests on, in its order."""
-    gain: float
-    """By how much curves raise the mean log density of the final values of whole trials; see `leave_one_out.py`."""
+    """Those that it rests on."""
 
     @classmethod
     def of(cls, encoded: EncodedData) -> "CurveModel | None":
-        """Return the model, or None where trials aren't trained in parts or too few of them are whole."""
+        """Return the model, or None where trials aren't trained in parts or there are too few curves."""
         training = encoded.inputs.training
-        if training is None:
+        if training is None or len(training.curves) < FEWEST_CURVES:
             return None
         last_step = training.fidelity.max_step
         curves = _chosen(training.curves, last_step)
-        if sum(curve.steps[-1] == last_step for curve in curves) < LEAST_WHOLE:
-            return None
         features = encoded.encoding.features(encoded.encoding.encode([curve.configuration for curve in curves]))
         raw = CurveData.of(features, [_points(curve, last_step) for curve in curves])
         teaching = teaching_part(raw)
         transform, worst = _transform(teaching), float(teaching.y[teaching.mask].min())
-        theta, factor, gain = _learned(encoded, teaching.transformed(transform.forward))
+        theta, factor = _learned(encoded, teaching.transformed(transform.forward))
         kernel = widened(kernel_with(theta, _dimensions(encoded), encoded.encoding.feature_group), factor)
         bounded = raw.transformed(lambda y: transform.forward(np.maximum(y, worst)))  # how bad it is, is of no interest
-        posterior = condition_on_curves(kernel, bounded)
-        whole = {curve.number for curve in curves if curve.steps[-1] == last_step}
-        rows = np.array([i for i, t in enumerate(encoded.observations) if t.number in whole], dtype=np.intp)
-        counted = {trial.number for trial in encoded.observations}
+        process = condition_on_curves(kernel, bounded)
+        numbers, counted = {curve.number for curve in curves}, {trial.number for trial in encoded.observations}
+        rows = np.array([i for i, t in enumerate(encoded.observations) if t.number in numbers], dtype=np.intp)
         again = [i for i, curve in enumerate(curves) if curve.is_running and curve.number in counted]  # once paused
-        model = MetricModel(transform, posterior.process, rows, {}).condition_on_mean(features[again])
-        return cls(model, posterior, curves, gain)
-
-    def given(self, model: MetricModel) -> CurvePosterior:
-        """Return the posterior where the final values are as `model` says, which was conditioned on further points."""
-        assert isinstance(model.surrogate, type(self.posterior.process))
-        return replace(self.posterior, process=model.surrogate)
+        return cls(MetricModel(transform, process, rows, {}).condition_on_mean(features[again]), curves)
 
 
 def _dimensions(encoded: EncodedData) -> int:
@@ -78,21 +67,20 @@ def _points(curve: LearningCurve, last_step: int) -> list[tuple[float, float]]:
 
 
 def _transform(teaching: CurveData) -> OutputTransform:
-    """Return the transform under which the final values among those have mean 0."""
-    fitted = OutputTransform.fit(teaching.y[teaching.mask])
-    center = float(fitted.forward(teaching.last[teaching.is_whole]).mean())
+    """Return the transform under which the final values among those have mean 0; all last values, if none is final."""
+    fitted, is_whole = OutputTransform.fit(teaching.y[teaching.mask]), teaching.is_whole
+    center = float(fitted.forward(teaching.last[is_whole] if is_whole.any() else teaching.last).mean())
     return replace(fitted, shift=fitted.shift + center * fitted.scale)
 
 
-def _learned(encoded: EncodedData, teaching: CurveData) -> tuple[Array, float, float]:
-    """Return theta, the factor and the gain, found or learned."""
+def _learned(encoded: EncodedData, teaching: CurveData) -> tuple[Array, float]:
+    """Return theta and the factor, found or learned."""
     owner, seed = encoded.encoding.feature_group, encoded.seed(PURPOSE)
     rows, y = teaching.rows()
 
     def make() -> Array:
         theta = learn(teaching, _dimensions(encoded), owner, np.random.default_rng(seed))
-        found = calibrate(kernel_with(theta, _dimensions(encoded), owner), teaching)
-        return np.array([*theta, found.factor, found.gain])
+        return np.array([*theta, calibration_factor(kernel_with(theta, _dimensions(encoded), owner), teaching)])
 
-    *theta, factor, gain = encoded.cache.theta([rows, y, owner, np.array(seed, dtype=np.uint64)], make).tolist()
-    return np.array(theta), factor, gain
+    *theta, factor = encoded.cache.theta([rows, y, owner, np.array(seed, dtype=np.uint64)], make).tolist()
+    return np.array(theta), factor

@@ -1,4 +1,4 @@
-"""What curves teach about the final values, and what the next values would.
+"""What curves teach about the final values.
 
 n curves, r = 3 n. w = (f, b) are f (n,) and the scaled shapes √v_j b_j (r,) at the curves' features; A_i is the design
 of curve i, so that y_i = A_i w_i + e_i with the noise D_i = σ² I + σ_c² w(u_i, u_i).
@@ -11,11 +11,8 @@ For f alone the curves are observations H⁻¹ h with the noise covariance H⁻�
 every acquisition function works. It costs O(r³ + n³), however many values the curves have.
 """
 
-from dataclasses import dataclass, replace
-from functools import cached_property
-
 import numpy as np
-from scipy.linalg import cho_solve, lapack, solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from bo_service.optimizer.curves.data import MOST_POINTS, CurveData
 from bo_service.optimizer.curves.kernel import SHAPES, CurveKernel, falls, wander
@@ -27,111 +24,14 @@ JITTER = 1e-8
 LEAST_PRECISION = 1e-9
 
 
-@dataclass(frozen=True)
-class CurvePosterior:
-    """The surrogate of curves, conditioned on them."""
-
-    kernel: CurveKernel
-    data: CurveData
-    process: GaussianProcess
-    """Of f."""
-    Lb: Array
-    """The Cholesky factor (n, n) of k_b(X, X)."""
-    LM: Array
-    """That of M (r, r)."""
-    G: Array
-    """(n, 4, 4)."""
-    design: Array
-    """A (n, 6, 4); 0 where a curve has no value."""
-    precision: Array
-    """D⁻¹ (n, 6, 6)."""
-
-    def condition_on_mean(self, X: Array) -> "CurvePosterior":
-        """Condition on the posterior mean of f at X (b, f), as of trials that are pending."""
-        return replace(self, process=self.process.condition_on_mean(X))
-
-    def step(self, i: Array, u: Array) -> Array:
-        """Return s̃ (q,), the standard deviation that a value at u (q,) of curves i (q,) would take from f.
-
-        s̃ = cov(f, y(u)) / √var y(u), given everything.
-        """
-        phi = falls(u) * self._scales
-        between = self.kernel.curve_variance * wander(self.data.u[i], u[:, None]) * self.data.mask[i]
-        kappa = np.einsum("qkl,ql->qk", self.precision[i], between)
-        by_f = 1.0 - kappa.sum(axis=1)
-        by_b = phi - np.einsum("qk,qkj->qj", kappa, self.design[i, :, 1:])
-        left = self.kernel.curve_variance * wander(u, u) - (kappa * between).sum(axis=1)
-        one, nothing = np.eye(len(self.data))[i].T, np.zeros((len(self.process.X) - len(self.data), len(i)))
-        return self._step(np.vstack([one, nothing]), one, np.zeros(len(i)), np.zeros(len(i)), by_f, by_b, left)
-
-    def first_step(self, Q: Array, u: float) -> Array:
-        """Return the same (m,) of new trials at features Q (m, f), whose first value comes at u."""
-        kernel, count = self.kernel, len(Q)
-        k_f, k_b = kernel.final(self.process.X, Q), kernel.shape(self.data.X, Q)
-        by_f, by_b = cho_solve((self._Lf, True), k_f), cho_solve((self.Lb, True), k_b)
-        rest_f = kernel.final.variance - (k_f * by_f).sum(axis=0)
-        rest_b = 2.0 - (k_b * by_b).sum(axis=0)
-        phi = np.tile(falls(np.array(u)) * self._scales, (count, 1))
-        left = np.full(count, self.kernel.curve_variance * -np.log(u))
-        return self._step(by_f, by_b, rest_f, rest_b, np.ones(count), phi, left)
-
-    def _step(
-        self, a_f: Array, a_b: Array, rest_f: Array, rest_b: Array, by_f: Array, by_b: Array, left: Array
-    ) -> Array:
-        """Return s̃ (q,) of y = by_f f_q + by_b b_q + N(0, left) + ε, where f_q = a_fᵀ f + N(0, rest_f), and so with b.
-
-        f is that at the curves and at the pending points.
-        """
-        n = len(self.data)
-        loads = (by_b.T[:, None, :] * a_b).reshape(SHAPES * n, -1)  # (r, q)
-        half = solve_triangular(self.LM, self._lower_t(loads), lower=True, check_finite=False)
-        cov_f, seen = self._cov_f, by_f * a_f
-        seen[:n] -= self._W.T @ loads  # E(b | f) falls where f rises
-        cov = (a_f * (cov_f @ seen)).sum(axis=0) + by_f * np.maximum(rest_f, 0.0)
-        variance = (seen * (cov_f @ seen)).sum(axis=0) + by_f**2 * np.maximum(rest_f, 0.0)
-        variance += (half * half).sum(axis=0) + (by_b**2).sum(axis=1) * np.maximum(rest_b, 0.0)
-        variance += left + self.kernel.noise_variance
-        return np.asarray(np.maximum(cov, 0.0) / np.sqrt(variance))
-
-    @property
-    def _scales(self) -> Array:
-        return np.asarray(np.sqrt(np.asarray(self.kernel.shape_variance, dtype=np.float64)))
-
-    @cached_property
-    def _Lf(self) -> Array:
-        """The Cholesky factor of k_f between the curves and the pending points."""
-        kernel, X = self.kernel.final, self.process.X
-        return factor(kernel(X) + JITTER * kernel.variance * np.eye(len(X)), JITTER * kernel.variance)
-
-    @cached_property
-    def _cov_f(self) -> Array:
-        """The covariance (n + b, n + b) of f at the curves and the pending points, given everything."""
-        process = self.process
-        prior = process.kernel(process.X)
-        half = solve_triangular(process.L, prior, lower=True, check_finite=False)
-        return np.asarray(prior - half.T @ half)
-
-    @cached_property
-    def _W(self) -> Array:
-        """S G_bf (r, n)."""
-        n = len(self.data)
-        G_bf = np.concatenate([np.diag(self.G[:, 0, j + 1]) for j in range(SHAPES)])
-        half = solve_triangular(self.LM, self._lower_t(G_bf), lower=True, check_finite=False)
-        back = solve_triangular(self.LM, half, lower=True, trans=1, check_finite=False)
-        return np.concatenate([self.Lb @ back[j * n : (j + 1) * n] for j in range(SHAPES)])
-
-    def _lower_t(self, V: Array) -> Array:
-        return lower_t(self.Lb, V)
-
-
-def lower_t(Lb: Array, V: Array) -> Array:
+def _lower_t(Lb: Array, V: Array) -> Array:
     """Return Lᵀ V for V (r, q), L being `Lb` for each shape."""
     n = len(Lb)
     return np.concatenate([Lb.T @ V[j * n : (j + 1) * n] for j in range(SHAPES)])
 
 
-def condition_on_curves(kernel: CurveKernel, data: CurveData) -> CurvePosterior:
-    """Return the posterior of curves, each of which has a value."""
+def condition_on_curves(kernel: CurveKernel, data: CurveData) -> GaussianProcess:
+    """Return the posterior of the final values, given curves that each have a value."""
     n, mask, noise = len(data), data.mask, kernel.noise_variance
     scales = np.sqrt(np.asarray(kernel.shape_variance, dtype=np.float64))
     A = np.concatenate([mask[:, :, None], falls(data.u) * scales * mask[:, :, None]], axis=2)
@@ -149,10 +49,10 @@ def condition_on_curves(kernel: CurveKernel, data: CurveData) -> CurvePosterior:
     LM = factor(M, JITTER)
     G_bf = np.concatenate([np.diag(G[:, 0, j + 1]) for j in range(SHAPES)])
     h_b = np.concatenate([h[:, j + 1] for j in range(SHAPES)])[:, None]
-    half = solve_triangular(LM, lower_t(Lb, np.hstack([G_bf, h_b])), lower=True, check_finite=False)
+    half = solve_triangular(LM, _lower_t(Lb, np.hstack([G_bf, h_b])), lower=True, check_finite=False)
     H = np.diag(G[:, 0, 0]) - half[:, :n].T @ half[:, :n]
     information = h[:, 0] - half[:, :n].T @ half[:, n]
-    return CurvePosterior(kernel, data, _process(kernel, data.X, H, information), Lb, LM, G, A, precision)
+    return _process(kernel, data.X, H, information)
 
 
 def _process(kernel: CurveKernel, X: Array, H: Array, information: Array) -> GaussianProcess:

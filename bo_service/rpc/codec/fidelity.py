@@ -17,12 +17,15 @@ PROMOTIONS_TO_WIRE: dict[Promotion, Any] = {promotion: number for number, promot
 def fidelity_from_wire(spec: pb.StudySpec, field: str, violations: ViolationCollector) -> FidelitySettings | None:
     """Return the settings; None if the spec has none. Numbers are validated with the study's spec.
 
+    Without a promotion, forecasts choose where the study's algorithm has any, else ranks.
+
     An unknown promotion is added to `violations`.
     """
     if not spec.HasField("fidelity"):
         return None
     message = spec.fidelity
-    number = message.promotion or pb.PROMOTION_ASHA
+    has_forecasts = spec.suggestion.algorithm in (pb.ALGORITHM_UNSPECIFIED, pb.ALGORITHM_GAUSSIAN_PROCESS)
+    number = message.promotion or (pb.PROMOTION_FORECAST if has_forecasts else pb.PROMOTION_ASHA)
     promotion = or_else(violations, lambda: choice(number, f"{field}.promotion", PROMOTIONS), Promotion.ASHA)
     given: dict[str, Any] = {"min_step": message.min} if message.HasField("min") else {}
     if message.metric:

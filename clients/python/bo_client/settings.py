@@ -22,7 +22,8 @@ class Fidelity(TypedDict, total=False):
     min: int
     """The first step at which trials pause; by default 1."""
     promotion: Literal["asha", "forecast", "none"]
-    """How it is decided which paused trials go on: the best third at each of min, 3·min, 9·min …"""
+    """By what the best third at each of min, 3·min, 9·min … goes on: the values recorded there, or forecasts of the
+    final ones, which is the default with a Gaussian process."""
 
 
 class StudySettings(TypedDict, total=False):
