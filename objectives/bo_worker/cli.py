@@ -141,6 +141,9 @@ program_argument = click.argument("program", nargs=-1, type=click.UNPROCESSED)
     help="For a new study, its total number of trials; for an existing one, the number that this worker runs.",
 )
 @click.option(
+    "--in-parts", is_flag=True, help="Let trials of a new study pause at checkpoints; only the promising ones go on."
+)
+@click.option(
     "--parallel", type=click.IntRange(min=1), default=1, help="Number of trials at once, each in its own process."
 )
 @click.option(
@@ -178,6 +181,7 @@ def run_command(
     pins: dict[str, str],
     space: Path | None,
     max_trials: int | None,
+    in_parts: bool,
     parallel: int,
     gpus: str,
     strategy: str | None,
@@ -212,7 +216,7 @@ def run_command(
         chosen(gpus) if gpus else (),
     )
     with connected(server, CALL_TIMEOUT_S, CONNECT_TIMEOUT_S, connection, False) as client:
-        study_request = StudyRequest(study, pins, space, max_trials)
+        study_request = StudyRequest(study, pins, space, max_trials, in_parts)
         ctx.exit(
             run(
                 client,

@@ -20,6 +20,7 @@ from bo_client import (
 )
 from bo_client.differences import metrics_difference, space_difference
 from bo_client.parameters import admits, parse
+from bo_client.settings import Fidelity
 from bo_client.specfile import Base, StudyFile, load
 from bo_objectives.base import TEXTBOOK_ROLE, Definition
 from bo_objectives.errors import SetupError
@@ -28,6 +29,9 @@ from bo_worker import python_file
 from bo_worker.objective_comparison import require_same
 
 logger = logging.getLogger("bo_objectives")
+
+FEWEST_STEPS = 2
+"""A trial of one step can't pause before its end."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class StudyRequest:
     """File with a space, metrics and settings that replace the objective's own."""
     max_trials: int | None = None
     """For a new study, its total number of trials; for an existing one, the number that this worker runs."""
+    in_parts: bool = False
+    """Whether the study has a fidelity: trials pause at their checkpoints, and only the promising ones go on."""
 
 
 def get_or_create_study(
@@ -78,20 +84,24 @@ def get_or_create_study(
     if objective is not None:
         require_same(study, objective)
     _check(study, space, requested.metrics)
-    _check_fidelity(study, definition)
+    _check_fidelity(study, definition, study_request.in_parts)
     _log_limit(study, study_request.max_trials)
     if requested.defaults is not None and not sum(study.info().counts.values()):
         _enqueue_textbook(study, space, {**requested.defaults, **constants})
     return study
 
 
-def _check_fidelity(study: Study, definition: Definition) -> None:
-    """Check that a whole trial of the study is a whole trial of the objective.
+def _check_fidelity(study: Study, definition: Definition, in_parts: bool) -> None:
+    """Check that the study has a fidelity if one is requested, and that a whole trial of it is one of the objective.
 
     Raises:
         SetupError: it isn't.
     """
     fidelity = study.definition.settings.get("fidelity")
+    if in_parts and fidelity is None:
+        raise SetupError(
+            f"{study.name} exists without a fidelity, which never changes; choose another --study, or omit --in-parts"
+        )
     if fidelity is not None and definition.can_resume and definition.steps not in (None, fidelity["max"]):
         raise SetupError(
             f"{study.name}: fidelity.max is {fidelity['max']}, and the objective trains {definition.steps} "
@@ -108,7 +118,27 @@ def _requested(definition: Definition, study_request: StudyRequest) -> tuple[Def
         definition = replace(definition, space=file.space, metrics=file.metrics or definition.metrics)
     if study_request.max_trials is not None:
         settings = {**settings, "max_trials": study_request.max_trials}
+    if study_request.in_parts and "fidelity" not in settings:
+        settings = {**settings, "fidelity": _fidelity(definition)}
     return definition, settings
+
+
+def _fidelity(definition: Definition) -> Fidelity:
+    """Return the fidelity under which a whole trial is one of the objective.
+
+    Raises:
+        SetupError: the objective doesn't resume, or doesn't say how many steps a trial has.
+    """
+    if not definition.can_resume or definition.steps is None:
+        raise SetupError(
+            "--in-parts needs an objective that resumes from its checkpoints and says how many steps a trial has "
+            "(Definition(can_resume=True, steps=…)); omit it, or write the fidelity into the file of --space"
+        )
+    if definition.steps < FEWEST_STEPS:
+        raise SetupError(
+            f"--in-parts needs trials of at least {FEWEST_STEPS} {definition.step}s; these have 1: omit it"
+        )
+    return {"metric": definition.step, "max": definition.steps}
 
 
 def _labels(definition: Definition) -> dict[str, str]:

@@ -118,6 +118,22 @@ def several(server, space) -> bo_client.Study:
     return study
 
 
+def test_show_says_what_training_in_parts_has_saved(bo, server) -> None:
+    space = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
+    study = server.client().create_study(
+        "parts", space, "loss", goal="minimize", fidelity={"metric": "epoch", "max": 9}
+    )
+    assert "trained" not in bo("show", "parts").output
+
+    def objective(parameters, trial):
+        for epoch in range(int(trial.checkpoint_uri or 0) + 1, 10):
+            trial.report(parameters["x"] + 1 / epoch, epoch, checkpoint_uri=str(epoch))
+        return parameters["x"]
+
+    study.optimize(objective, n_trials=3, can_resume=True)
+    assert "\ntrained   3 of the 27 epochs of 3 whole trials\n" in bo("show", "parts").output
+
+
 def test_show_several_objectives(bo, several) -> None:
     text = bo("show", "several").output
     assert "goal      minimize loss (nats), maximize score, size at most 5 MB\n" in text

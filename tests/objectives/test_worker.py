@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import bo_client
@@ -429,6 +430,43 @@ class TestEnrollment:
     def test_a_pin_that_cannot_be_is_refused(self, server, wanted, pins) -> None:
         with pytest.raises(SetupError, match=next(iter(pins))):
             get_or_create_study(server.client(), wanted, StudyRequest("s", pins=pins))
+
+    def test_a_study_in_parts_has_the_whole_trials_of_the_objective(self, server, wanted) -> None:
+        resuming = replace(wanted, can_resume=True, step="epoch", steps=9)
+        study = get_or_create_study(server.client(), resuming, StudyRequest("s", in_parts=True))
+        whole = {"metric": "epoch", "max": 9, "min": 1, "promotion": "forecast"}
+        assert study.info().settings["fidelity"] == whole
+        again = get_or_create_study(server.client(), resuming, StudyRequest("s", in_parts=True))
+        assert again.info().settings["fidelity"] == whole
+
+    def test_a_study_in_parts_keeps_the_fidelity_of_its_file(self, server, wanted, tmp_path: Path) -> None:
+        file = tmp_path / "space.yaml"
+        file.write_text(
+            "parameters: {y: {type: int, low: 1, high: 3}}\nmetrics: {loss: minimize}\n"
+            "settings: {fidelity: {metric: epoch, max: 9, min: 3, promotion: asha}}\n"
+        )
+        resuming = replace(wanted, can_resume=True, step="epoch", steps=9)
+        study = get_or_create_study(server.client(), resuming, StudyRequest("s", file=file, in_parts=True))
+        assert study.info().settings["fidelity"]["min"] == 3
+
+    @pytest.mark.parametrize(
+        ("changes", "hint"),
+        [
+            ({"steps": 9}, "needs an objective that resumes"),
+            ({"can_resume": True, "steps": None}, "how many steps a trial has"),
+            ({"can_resume": True, "steps": 1}, "at least 2 steps; these have 1"),
+        ],
+    )
+    def test_in_parts_is_refused_where_it_cannot_be(self, server, wanted, changes, hint: str) -> None:
+        with pytest.raises(SetupError, match=hint):
+            get_or_create_study(server.client(), replace(wanted, **changes), StudyRequest("s", in_parts=True))
+        assert not list(server.client().studies())
+
+    def test_a_study_without_a_fidelity_gets_none(self, server, wanted) -> None:
+        resuming = replace(wanted, can_resume=True, step="epoch", steps=9)
+        get_or_create_study(server.client(), resuming, StudyRequest("s"))
+        with pytest.raises(SetupError, match="exists without a fidelity, which never changes; choose another --study"):
+            get_or_create_study(server.client(), resuming, StudyRequest("s", in_parts=True))
 
     def test_a_file_says_space_metrics_and_settings(self, server, wanted, tmp_path: Path) -> None:
         file = tmp_path / "space.yaml"

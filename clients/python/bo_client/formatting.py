@@ -1,6 +1,6 @@
 """Formatting of values, configurations and metrics for tables, figures and pages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from bo_client.artifacts import Artifact
@@ -53,6 +53,17 @@ def resumable(info: StudyInfo) -> str:
     """Return how many trials wait for a worker that can resume; empty if none does."""
     count = info.resumable_count
     return f"{count} {'trial waits' if count == 1 else 'trials wait'} for a worker that can resume" if count else ""
+
+
+def trained_in_parts(info: StudyInfo, trials: Sequence[Trial]) -> str:
+    """Return how many steps were trained, beside those of as many whole trials; empty without a fidelity or trials."""
+    fidelity = info.settings.get("fidelity")
+    begun = [trial.latest_measurement.step for trial in trials if trial.latest_measurement is not None]
+    if fidelity is None or not begun:
+        return ""
+    name = fidelity.get("metric", "step")
+    count = f"{len(begun)} whole trials" if len(begun) > 1 else "a whole trial"
+    return f"{sum(begun)} of the {len(begun) * fidelity['max']} {name}s of {count}"
 
 
 def nothing_yet(info: StudyInfo) -> str:

@@ -27,6 +27,7 @@ from bo_client.formatting import (
     progress,
     resumable,
     short,
+    trained_in_parts,
 )
 from bo_client.machines import MachineAttempts, by_machine, machine_columns, machine_row, span, suspects
 from bo_client.models import ConfigurationPrediction, Metric, Origin, StudyInfo, Trial, TrialState
@@ -108,6 +109,8 @@ def study_text(info: StudyInfo, best: Sequence[Trial], trials: Sequence[Trial] =
         lines.append(("objective", f"{one_line(info.objective_spec.name)} {options}".rstrip()))
     if info.labels:
         lines.append(("labels", " ".join(f"{k}={v}" for k, v in sorted(info.labels.items()))))
+    if trained := trained_in_parts(info, trials):
+        lines.append(("trained", trained))
     if info.resumable_count:
         lines.append(("waiting", resumable(info)))
     shown = [_field(name, Text(text)) for name, text in lines]
