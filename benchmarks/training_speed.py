@@ -104,8 +104,8 @@ def bare(objective: EfficientNetObjective, parameters: Mapping[str, Value]) -> d
         times = [time.perf_counter()]
         clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: times.append(time.perf_counter()))
         network.fit(
-            np.asarray(train.inputs[:]), train.one_hot, choice.batch_size, objective.settings.epochs, verbose=0,
-            validation_data=(np.asarray(validation.inputs[:]), validation.one_hot), callbacks=[clock],
+            np.asarray(train.inputs[:]), train.targets, choice.batch_size, objective.settings.epochs, verbose=0,
+            validation_data=(np.asarray(validation.inputs[:]), validation.targets), callbacks=[clock],
             validation_batch_size=max(choice.batch_size, 64),
         )  # fmt: skip
         seconds = time.process_time() - began

@@ -34,6 +34,7 @@ NOT_RUN = {
     ("docs/languages.md", "<Protobuf"): "needs .NET",
     ("docs/languages.md", "fn main"): "needs Rust",
     ("docs/languages.md", "pub mod bo"): "needs Rust",
+    ("docs/efficientnet.md", "bo-worker run --study tags"): "the reader's own photos.csv; test_tasks.py trains both",
     ("docs/operations.md", "bo-service serve --storage sqlite:////var"): "in a folder of root's; test_operations.py",
     ("docs/operations.md", '{"time"'): "what is logged, not a file; the test below reads it",
     ("docs/security.md", "scripts/lock --upgrade"): "needs an image registry and hours; tests/supply runs the parts",

@@ -12,8 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bo_objectives.efficientnet.data import PARTS, TEST, TRAIN, VALIDATION, Images, Remark, check_classes
+from bo_objectives.efficientnet import targets
+from bo_objectives.efficientnet.data import (
+    PARTS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Images,
+    Remark,
+    check_classes,
+    check_other_targets,
+)
 from bo_objectives.efficientnet.decoding import digest
+from bo_objectives.efficientnet.names import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from bo_objectives.efficientnet.printing import printable
 from bo_objectives.efficientnet.rgb import depth_of, eight_of, on_white, resized
 from bo_objectives.errors import SetupError
@@ -30,12 +41,13 @@ MISSING = ("nan", "none", "nat", "<na>", "null")
 """Lower-case texts that result from converting a missing label to text."""
 
 
-def load(path: Path, image_size: int) -> Images:
+def load(path: Path, image_size: int, task: str = SINGLE_LABEL) -> Images:
     """Read an .npz without unpickling.
 
     Args:
         path: the file.
         image_size: side in pixels.
+        task: one of `names.TASKS`.
 
     Raises:
         SetupError: the file cannot be read, or a field is invalid; the message names the field.
@@ -49,48 +61,65 @@ def load(path: Path, image_size: int) -> Images:
     counts = [(part, len(fields[y])) for part, (_, y) in parts.items() if part]
     part_of_image = tuple(part for part, count in counts for _ in range(count))
     x, y = next(iter(parts.values()))
-    return from_arrays(images, labels, image_size, fields.get(CLASSES), part_of_image, (x, y))
+    return from_arrays(images, labels, image_size, fields.get(CLASSES), part_of_image, (x, y), task)
 
 
 def from_arrays(
     images: Array, labels: Array, image_size: int, classes: Array | None = None, given_parts: tuple[str, ...] = (),
-    fields: tuple[str, str] = FIELDS[0],
+    fields: tuple[str, str] = FIELDS[0], task: str = SINGLE_LABEL,
 ) -> Images:  # fmt: skip
     """Convert arrays to images of one size.
 
     Args:
         images: (n, h, w), with 1, 3 or 4 channels last, or 1 or 3 first; of the types in `DTYPES`.
-        labels: (n,) or (n, 1) integers or texts, or a one-hot matrix (n, classes).
+        labels: (n,) or (n, 1) integers or texts, or a one-hot matrix (n, classes); (n, k) of 0 and 1 for several
+            labels; (n,) or (n, k) numbers for regression.
         image_size: side in pixels.
-        classes: names of the classes, which integer labels index from 0.
+        classes: names of the classes, which integer labels index from 0, or of the columns of other tasks.
         given_parts: as `Images.given_parts`.
         fields: names of images and labels in errors.
+        task: one of `names.TASKS`.
 
     Raises:
         SetupError: an array is invalid, or a class is too small.
     """
     is_train = np.array([part == TRAIN for part in given_parts]) if given_parts else np.ones(len(images), np.bool_)
     pixels, bits, remarks = _pixels(images, fields[0], is_train)
-    if classes is None and labels.ndim == 2 and labels.shape[1] > 1:
-        classes = np.arange(labels.shape[1])
-    labels = _flat(labels, fields[1])
-    if len(labels) != len(pixels):
+    if labels.ndim and len(labels) != len(pixels):
         raise SetupError(
             f"there are {len(pixels)} images and {len(labels)} labels (in {fields[0]} and {fields[1]}); give one label "
             "for each image"
         )
-    if classes is None and labels.dtype.kind == "i" and labels.min(initial=0) < 0 and len(np.unique(labels)) > 2:
-        lost = f"{int((labels < 0).sum())} labels in {fields[1]} are below 0, and are taken for classes of their own"
-        remarks.append((logging.WARNING, f"{lost}; if they mean that a label is missing, remove these images"))
-    class_indices, names = indices(labels, fields[1], classes)
-    check_classes(class_indices, names, given_parts=given_parts)
+    found = None
+    if task == SINGLE_LABEL:
+        class_indices, names = _classes(labels, fields[1], classes, given_parts, remarks)
+    else:
+        columns = () if classes is None else _names(classes)
+        found, names = targets.of_array(labels, fields[1], columns, task)
+        class_indices = np.zeros(len(found), np.int64)
+        check_other_targets(task, found, names, given_parts=given_parts)
     decoded_images = [_decoded(picture, image_size) for picture in pixels]
     return Images(
         np.stack([one for one, _ in decoded_images]), class_indices, names,
         digests=np.array([d for _, d in decoded_images], np.uint64),
         given_parts=given_parts, names=tuple(f"{fields[0]}[{i}]" for i in range(len(pixels))), remarks=tuple(remarks),
-        bits=bits,
+        bits=bits, task=task, targets=found,
     )  # fmt: skip
+
+
+def _classes(
+    labels: Array, field: str, classes: Array | None, given_parts: tuple[str, ...], remarks: list[Remark]
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return the index of each image's class and the names of the classes, and add what is to be said of them."""
+    if classes is None and labels.ndim == 2 and labels.shape[1] > 1:
+        classes = np.arange(labels.shape[1])
+    labels = _flat(labels, field)
+    if classes is None and labels.dtype.kind == "i" and labels.min(initial=0) < 0 and len(np.unique(labels)) > 2:
+        lost = f"{int((labels < 0).sum())} labels in {field} are below 0, and are taken for classes of their own"
+        remarks.append((logging.WARNING, f"{lost}; if they mean that a label is missing, remove these images"))
+    class_indices, names = indices(labels, field, classes)
+    check_classes(class_indices, names, given_parts=given_parts)
+    return class_indices, names
 
 
 def _read(path: Path) -> dict[str, Array]:
@@ -219,7 +248,7 @@ def _flat(labels: Array, field: str) -> Array:
         raise SetupError(f"{field} has the shape {labels.shape}; {LABELS}")
     if labels.dtype.kind == "f":
         wrong = ~np.isfinite(labels) | (labels != np.floor(np.where(np.isfinite(labels), labels, 0)))
-        _refuse(labels, wrong, field, "whole numbers")
+        _refuse(labels, wrong, field, f"whole numbers; to predict numbers, set the option task={REGRESSION}")
         labels = labels.astype(np.int64)
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "replace")
@@ -235,7 +264,8 @@ def _from_one_hot(labels: Array, field: str) -> Array:
     if wrong.any():
         raise SetupError(
             f"{field} has the shape {labels.shape} and isn't one-hot: row {wrong.argmax()} is "
-            f"{np.array2string(labels[wrong.argmax()], threshold=10)}; give a single 1 in each row, or labels (n,)"
+            f"{np.array2string(labels[wrong.argmax()], threshold=10)}; give a single 1 in each row, or labels (n,); if "
+            f"images have several labels, set the option task={MULTI_LABEL}"
         )
     return labels.argmax(1)
 

@@ -18,7 +18,7 @@ Batch = tuple[Any, ...]
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches of inputs (n, …), which may be a memory-mapped file, and one-hot labels (n, classes).
+    """Batches of inputs (n, …), which may be a memory-mapped file, and targets (n, outputs), one-hot for classes.
 
     Indexing gives them in order, for validation; `stream` shuffles them, for training. `weights` (classes,) weigh the
     loss by class. With several threads, batches are prepared ahead. The size of every batch is a multiple of `share`,
@@ -27,15 +27,15 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(
-        self, inputs: Inputs, one_hot: Array, batch_size: int, weights: Array | None = None, threads: int = 1,
+        self, inputs: Inputs, targets: Array, batch_size: int, weights: Array | None = None, threads: int = 1,
         share: int = 1, merges_single: bool = False, feeds_labels: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(workers=threads, use_multiprocessing=False, max_queue_size=2 * threads)
-        self._inputs, self._one_hot = inputs, one_hot
-        self._count = len(one_hot) // share * share
+        self._inputs, self._targets = inputs, targets
+        self._count = len(targets) // share * share
         self._bounds = bounds(self._count, max(share, batch_size // share * share), merges_single)
         self._feeds_labels = feeds_labels
-        self._weights = None if weights is None else (one_hot @ weights).astype(np.float32)
+        self._weights = None if weights is None else (targets @ weights).astype(np.float32)
 
     def __len__(self) -> int:
         return len(self._bounds) - 1
@@ -55,14 +55,14 @@ class Batches(keras.utils.PyDataset):
 
     def shuffled(self, seed: int, epoch: int, index: int) -> Batch:
         """Return a batch of an epoch, in the order of `numpy.random.default_rng([seed, epoch])`."""
-        order = _order(seed, epoch, len(self._one_hot))[: self._count]
+        order = _order(seed, epoch, len(self._targets))[: self._count]
         return self._select(order[self._place(index)])
 
     def _place(self, index: int) -> slice:
         return slice(self._bounds[index], self._bounds[index + 1])
 
     def _select(self, rows: Any) -> Batch:
-        inputs, labels = np.asarray(self._inputs[rows]), self._one_hot[rows]
+        inputs, labels = np.asarray(self._inputs[rows]), self._targets[rows]
         batch: Batch = ({IMAGES: inputs, LABELS: labels} if self._feeds_labels else inputs, labels)
         return batch if self._weights is None else (*batch, self._weights[rows])
 

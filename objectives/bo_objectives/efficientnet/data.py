@@ -1,6 +1,7 @@
 """Images in memory, and their split into three parts.
 
-n images of side s: pixels (n, s, s, 3) uint8, labels (n,) int64, which index `classes`.
+n images of side s: pixels (n, s, s, 3) uint8; labels (n,) int64, which index `classes`, or targets (n, k) of another
+task than single-label, whose k names are `classes`.
 """
 
 import hashlib
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bo_objectives.efficientnet import grouped
+from bo_objectives.efficientnet import grouped, targets
+from bo_objectives.efficientnet.names import MULTI_LABEL, SINGLE_LABEL
 from bo_objectives.efficientnet.printing import join_names
+from bo_objectives.efficientnet.targets import Targets
 from bo_objectives.errors import SetupError
 
 Pixels = NDArray[np.uint8]
@@ -66,6 +69,11 @@ class Images:
     remarks: tuple[Remark, ...] = ()
     bits: int = 8
     """How many bits the pixels had; of more than 8 only the upper 8 are kept."""
+    task: str = SINGLE_LABEL
+    targets: Targets | None = None
+    """(n, k) labels of 0 and 1, or numbers in the user's units, where `labels` are all 0; None for the task
+    single-label.
+    """
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -73,7 +81,10 @@ class Images:
     def take(self, indices: NDArray[Any]) -> "Images":
         """Return the images at some indices; a memory-mapped file is not read."""
         pixels = Rows(self.pixels, indices) if isinstance(self.pixels, np.memmap) else self.pixels[indices]
-        return Images(pixels, self.labels[indices], self.classes, bits=self.bits)
+        chosen = None if self.targets is None else self.targets[indices]
+        return Images(
+            pixels, self.labels[indices], self.classes, bits=self.bits, task=self.task, targets=chosen
+        )  # fmt: skip
 
     @cached_property
     def pixels_sha256(self) -> str:
@@ -85,7 +96,9 @@ class Images:
 
     @cached_property
     def shares(self) -> tuple[float, ...]:
-        """Relative frequency of each class."""
+        """Relative frequency of each class or label; of numbers, their mean."""
+        if self.targets is not None:
+            return tuple(map(float, self.targets.mean(0)))
         counts = np.bincount(self.labels, minlength=len(self.classes))
         return tuple(float(count) / len(self.labels) for count in counts)
 
@@ -106,6 +119,12 @@ class Images:
     def one_hot(self) -> NDArray[np.float32]:
         """One-hot labels, of shape (n, number of classes)."""
         return np.eye(len(self.classes), dtype=np.float32)[self.labels]
+
+    def counts(self, rows: NDArray[Any] | slice = slice(None)) -> NDArray[np.int64]:
+        """Return how many of some images have each class or label, (k,)."""
+        if self.targets is not None:
+            return np.asarray((self.targets[rows] > 0.5).sum(0), np.int64)
+        return np.bincount(self.labels[rows], minlength=len(self.classes))
 
 
 @dataclass(frozen=True)
@@ -143,20 +162,37 @@ def places_of(images: Images, fold: int) -> dict[str, NDArray[np.int64]]:
     Raises:
         SetupError: as in `split`.
     """
-    check_classes(images.labels, images.classes, images.first, images.given_parts)
-    if images.units is None:
+    check_targets(images)
+    if images.units is None and images.targets is None:
         return split_indices(images.labels, fold, images.first, images.given_parts)
     part = _without_leaks(images.first, images.given_parts)
     missing_parts = _missing_parts(images.given_parts)
     if missing_parts:
         pool = np.flatnonzero(part == (TRAIN if images.given_parts else ""))
         bins = FOLDS + (TEST in missing_parts)
-        bin_of_image = grouped.bins_of(images.labels[pool], images.units[pool], bins, images.classes)
+        units = images.first if images.units is None else images.units
+        bin_of_image = _bins(images, pool, units[pool], bins)
         part[pool] = TRAIN
         part[pool[bin_of_image == FOLDS]] = TEST
         if VALIDATION in missing_parts:
             part[pool[bin_of_image == FOLDS - 1 - fold]] = VALIDATION  # fold 3 has the largest group
     return {name: np.flatnonzero(part == name) for name in PARTS}
+
+
+def _bins(images: Images, pool: NDArray[np.int64], units: NDArray[np.int64], bins: int) -> NDArray[np.int64]:
+    """Return the bin of each image of the pool; every class or label is in every bin, and numbers are spread evenly."""
+    if images.targets is None:
+        return grouped.bins_of(grouped.counted(images.labels[pool], units), units, bins, images.classes)
+    values = images.targets[pool]
+    if images.task == MULTI_LABEL:
+        members, names = values, images.classes
+    else:
+        members, names = targets.strata(values, bins, len(np.unique(units))), ()
+    everything = np.ones((len(pool), 1))
+    return grouped.bins_of(
+        grouped.summed(np.concatenate([members, everything], 1), units), units, bins, (*names, "all images"),
+        required=members.shape[1] if images.task != MULTI_LABEL else 0, what="groups" if images.groups else "images",
+    )  # fmt: skip
 
 
 def split_indices(
@@ -230,6 +266,45 @@ def min_per_class(given_parts: Sequence[str]) -> int:
     return 1 if {VALIDATION, TEST} <= set(given_parts) else FOLDS if TEST in given_parts else 2
 
 
+def check_targets(images: Images) -> None:
+    """Check that the images' task can be trained and tested.
+
+    Raises:
+        SetupError: as in `check_classes`; or a label has too few images, or numbers cannot be predicted.
+    """
+    if images.targets is None:
+        check_classes(images.labels, images.classes, images.first, images.given_parts)
+    else:
+        check_other_targets(images.task, images.targets, images.classes, images.first, images.given_parts)
+
+
+def check_other_targets(
+    task: str, values: Targets, names: tuple[str, ...], first: NDArray[np.int64] | None = None,
+    given_parts: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Check that labels or numbers can be trained and tested. The arguments are those of `Images`.
+
+    Raises:
+        SetupError: a label has too few images, or numbers cannot be predicted.
+    """
+    _check_whole(names)
+    first = np.arange(len(values)) if first is None else first
+    pool = _without_leaks(first, given_parts) == (TRAIN if len(given_parts) else "")
+    different = pool & (first == np.arange(len(values)))
+    required, where = min_per_class(given_parts), _parts_text(given_parts)
+    if task == MULTI_LABEL:
+        targets.check_labels(values[different].sum(0), names, required, where)
+    else:
+        targets.check_numbers(values[pool], names, int(different.sum()), max(2, required), where)
+
+
+def _check_whole(names: Sequence[str]) -> None:
+    """Raise SetupError if a name cannot be stored."""
+    for name in names:
+        if not name.isascii() and name != name.encode("utf-8", "ignore").decode():
+            raise SetupError(f"the class {name!r} has half a character, which can't be stored; rename it")
+
+
 def check_classes(
     labels: Labels,
     classes: tuple[str, ...],
@@ -243,9 +318,7 @@ def check_classes(
     """
     if len(classes) < 2:
         raise SetupError(f"the data has {len(classes)} class{'' if classes else 'es'}; a classifier needs at least 2")
-    for name in classes:
-        if not name.isascii() and name != name.encode("utf-8", "ignore").decode():
-            raise SetupError(f"the class {name!r} has half a character, which can't be stored; rename it")
+    _check_whole(classes)
     first = np.arange(len(labels)) if first is None else first
     pool = _without_leaks(first, given_parts) == (TRAIN if len(given_parts) else "")
     images = np.bincount(labels[np.array(given_parts) == TRAIN] if len(given_parts) else labels, minlength=len(classes))
@@ -259,7 +332,7 @@ def check_classes(
     if small:
         raise SetupError(
             f"too few images in {join_names(small)}: a class needs at least {required} for {_parts_text(given_parts)}; "
-            "add images or remove the class"
+            f"add images or remove the class{targets.hint(classes)}"
         )
 
 

@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bo_objectives.efficientnet import arrays, folder_layout, hugging_face, manifest, tables, tfrecord
-from bo_objectives.efficientnet.data import TRAIN, Images, Remark, check_classes
+from bo_objectives.efficientnet.data import TRAIN, Images, Remark, check_classes, check_other_targets
 from bo_objectives.efficientnet.decoding import Decoded, Decoder, ImageSource, Peaks, digest
+from bo_objectives.efficientnet.names import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from bo_objectives.efficientnet.printing import printable
 from bo_objectives.efficientnet.rgb import depth_of, eight_of, read, resized
+from bo_objectives.efficientnet.targets import USUAL, SourceTargets, TargetSpec
 from bo_objectives.errors import SetupError
 
 logger = logging.getLogger("bo_objectives")
@@ -28,22 +30,25 @@ logger = logging.getLogger("bo_objectives")
 EMOJI = "emoji"
 TFDS = "tfds:"
 SOURCES = f"emoji, a folder, a manifest ({', '.join(tables.SUFFIXES)}), an .npz file, TFRecord files, or tfds:NAME"
+KINDS = {SINGLE_LABEL: "classes", MULTI_LABEL: "labels", REGRESSION: "numbers"}
+"""What the outputs of a task are called."""
 MIN_COUNT_TO_LOG = 5000
 """Number of images from which the start of reading is logged."""
 
 
-def load(data: str, image_size: int, decoder: Decoder | None = None) -> Images:
+def load(data: str, image_size: int, decoder: Decoder | None = None, spec: TargetSpec = USUAL) -> Images:
     """Load all images of a source, in an order that does not depend on the machine.
 
     Args:
         data: the source.
         image_size: side in pixels.
         decoder: decodes the images; by default a new one.
+        spec: what is predicted, and from which columns.
 
     Raises:
-        SetupError: the source is missing, or has an unsupported layout.
+        SetupError: the source is missing, has an unsupported layout, or has no such targets.
     """
-    check(data)
+    check(data, spec)
     decoder = decoder or Decoder()
     if data == EMOJI:
         with (resources.files("bo_objectives.efficientnet") / "data_files" / "emoji.zip").open("rb") as archive:
@@ -52,22 +57,25 @@ def load(data: str, image_size: int, decoder: Decoder | None = None) -> Images:
         return _from_tfds(data.removeprefix(TFDS), image_size)
     path = Path(data).expanduser()
     if hugging_face.is_saved(path):
-        return _from_encoded(*hugging_face.read(path), image_size, decoder)
+        return _from_encoded(*hugging_face.read(path, spec), image_size, decoder)
     if tfrecord.files(path):
         images = tfrecord.read(path)
         labels = [image.label for image in images]
-        return _from_encoded(images, labels, tfrecord.classes(labels), image_size, decoder)
+        return _from_encoded(images, SourceTargets(labels, tfrecord.classes(labels)), image_size, decoder)
     if path.is_dir():
         return _from_folder(path, image_size, decoder)
-    return _from_manifest(path, image_size, decoder) if manifest.is_manifest(path) else arrays.load(path, image_size)
+    if manifest.is_manifest(path):
+        return _from_manifest(path, image_size, decoder, spec)
+    return arrays.load(path, image_size, spec.task)
 
 
-def check(data: str) -> None:
-    """Check that a source exists, without reading images.
+def check(data: str, spec: TargetSpec = USUAL) -> None:
+    """Check that a source exists and can have such targets, without reading images.
 
     Raises:
-        SetupError: it is missing, or has an unsupported layout.
+        SetupError: it is missing, has an unsupported layout, or has no such targets.
     """
+    _check_spec(data, spec)
     if data == EMOJI:
         return
     if data.startswith(TFDS):
@@ -87,8 +95,11 @@ def check(data: str) -> None:
     elif not path.is_file():
         raise SetupError(f"data is {data!r}, which doesn't exist; give {SOURCES}")
     elif manifest.is_manifest(path):
-        table = manifest.read(path)
-        _check_classes(path, table.labels, table.classes, table.given_parts)
+        table = manifest.read(path, spec)
+        if table.targets is None:
+            _check_classes(path, table.labels, table.classes, table.given_parts)
+        else:
+            _check_targets(path, table)
     elif path.suffix.lower() != ".npz":
         raise SetupError(f"data is {data!r}; give {SOURCES}; {folder_layout.LAYOUTS}")
 
@@ -100,6 +111,31 @@ def _check_classes(source: Path, labels: list[str], classes: tuple[str, ...], gi
         check_classes(np.array([places[name] for name in labels]), classes, given_parts=given_parts)
     except SetupError as error:
         raise SetupError(f"{printable(str(source))}: {error}") from error
+
+
+def _check_targets(path: Path, table: manifest.Manifest) -> None:
+    """Raise SetupError if a label has too few images, or numbers cannot be predicted."""
+    assert table.targets is not None
+    try:
+        check_other_targets(table.spec.task, table.targets, table.classes, given_parts=table.given_parts)
+    except SetupError as error:
+        raise SetupError(f"{printable(str(path))}: {error}") from error
+
+
+def _check_spec(data: str, spec: TargetSpec) -> None:
+    """Raise SetupError if a source of this kind has no such targets or columns."""
+    path = Path(data).expanduser()
+    is_table = manifest.is_manifest(path) or hugging_face.is_saved(path)
+    if spec.columns and not is_table:
+        raise SetupError(
+            f"option targets is {','.join(spec.columns)!r}, and data is {data!r}, which has no columns; give a "
+            f"manifest ({', '.join(tables.SUFFIXES)}) or a folder of Hugging Face's save_to_disk"
+        )
+    if spec.task != SINGLE_LABEL and not is_table and (path.suffix.lower() != ".npz" or path.is_dir()):
+        raise SetupError(
+            f"option task is {spec.task!r}, and data is {data!r}, which has one class for each image; give a manifest "
+            f"({', '.join(tables.SUFFIXES)}), an .npz file or a folder of Hugging Face's save_to_disk"
+        )
 
 
 def is_downloaded(data: str) -> bool:
@@ -115,7 +151,7 @@ def has_files(data: str) -> bool:
     return path.is_dir() or manifest.is_manifest(path)
 
 
-def contents(data: str) -> str | None:
+def contents(data: str, spec: TargetSpec = USUAL) -> str | None:
     """Return a text that identifies the content of a folder or file; None for a source identified by its name.
 
     A folder is identified by its classes and the names of its images, a manifest also by what it says of each, an .npz
@@ -124,7 +160,7 @@ def contents(data: str) -> str | None:
     Raises:
         SetupError: as in `check`.
     """
-    check(data)
+    check(data, spec)
     if data == EMOJI or data.startswith(TFDS):
         return None
     path = Path(data).expanduser()
@@ -137,8 +173,9 @@ def contents(data: str) -> str | None:
         names = [file.relative_to(layout.root).as_posix() for _, _, file in layout.images()]
         return f"{len(layout.classes)} classes, {len(names)} images, {_digest(names)}"
     if manifest.is_manifest(path):
-        table = manifest.read(path)
-        return f"manifest, {len(table.classes)} classes, {len(table.rows)} images, {_digest(table.entries())}"
+        table = manifest.read(path, spec)
+        kind = KINDS[spec.task]
+        return f"manifest, {len(table.classes)} {kind}, {len(table.rows)} images, {_digest(table.entries())}"
     try:
         with zipfile.ZipFile(path) as archive:
             return f".npz, {_digest([f'{entry.filename} {entry.CRC}' for entry in archive.infolist()])}"
@@ -155,26 +192,24 @@ def _from_folder(folder: Path, image_size: int, decoder: Decoder) -> Images:
     images = layout.images()
     pictures = [_picture(path, image_size) for _, _, path in images]
     given_parts = () if "" in layout.parts else tuple(part for part, _, _ in images)
-    return _images(
-        [name for _, name, _ in images], layout.classes, pictures, image_size, decoder, given_parts, layout.remarks
-    )
+    said = SourceTargets([name for _, name, _ in images], layout.classes)
+    return _images(said, pictures, image_size, decoder, given_parts, layout.remarks)
 
 
-def _from_manifest(path: Path, image_size: int, decoder: Decoder) -> Images:
-    table = manifest.read(path)
+def _from_manifest(path: Path, image_size: int, decoder: Decoder, spec: TargetSpec) -> Images:
+    table = manifest.read(path, spec)
     pictures = [_picture(row.file, image_size) for row in table.rows]
-    return _images(
-        table.labels, table.classes, pictures, image_size, decoder, table.given_parts, table.remarks, table.groups
-    )
+    said = SourceTargets(table.labels, table.classes, table.targets, spec.task)
+    return _images(said, pictures, image_size, decoder, table.given_parts, table.remarks, table.groups)
 
 
 def _from_encoded(
-    images: Sequence[hugging_face.SavedImage | tfrecord.RecordedImage], labels: list[str], classes: tuple[str, ...],
-    image_size: int, decoder: Decoder,
+    images: Sequence[hugging_face.SavedImage | tfrecord.RecordedImage], said: SourceTargets, image_size: int,
+    decoder: Decoder,
 ) -> Images:  # fmt: skip
     pictures = [ImageSource(each.name, each.stamp, partial(_decoded_from, each, image_size)) for each in images]
     given_parts = tuple(each.part for each in images if each.part)
-    return _images(labels, classes, pictures, image_size, decoder, given_parts)
+    return _images(said, pictures, image_size, decoder, given_parts)
 
 
 def _decoded_from(
@@ -202,11 +237,11 @@ def _from_archive(archive: IO[bytes], image_size: int, decoder: Decoder) -> Imag
         for name, file in files.items()
     ]
     labels = [name.split("/")[0] for name in names]
-    return _images(labels, tuple(sorted(set(labels))), pictures, image_size, decoder)
+    return _images(SourceTargets(labels, tuple(sorted(set(labels)))), pictures, image_size, decoder)
 
 
 def _images(
-    labels: list[str], classes: tuple[str, ...], pictures: list[ImageSource], image_size: int, decoder: Decoder,
+    said: SourceTargets, pictures: list[ImageSource], image_size: int, decoder: Decoder,
     given_parts: tuple[str, ...] = (), remarks: tuple[Remark, ...] = (), groups: tuple[str, ...] = (),
 ) -> Images:  # fmt: skip
     if len(pictures) > MIN_COUNT_TO_LOG:
@@ -216,19 +251,21 @@ def _images(
     if 8 <= bits < 16 and peaks.any():
         pixels, digests, _ = decoder(pictures, image_size, bits)
     skipped = tuple(picture.name for picture, digest in zip(pictures, digests, strict=True) if not digest)
+    labels = said.labels if said.targets is None else ["images"] * len(pictures)
     if skipped:
         unreadable = [i for i, digest in enumerate(digests) if not digest]
         _warn_skipped(Counter(labels[i] for i in unreadable), Counter(labels), skipped)
         if given_parts:
             _check_left(Counter(given_parts[i] for i in unreadable), Counter(given_parts))
         _check_left(Counter(labels[i] for i in unreadable), Counter(labels))
-    places = {name: i for i, name in enumerate(classes)}
+    places = {name: i for i, name in enumerate(said.classes)} if said.targets is None else {"images": 0}
     readable = np.flatnonzero(digests)
     return Images(
-        pixels, np.array([places[labels[i]] for i in readable], np.int64), classes, skipped, digests[readable],
+        pixels, np.array([places[labels[i]] for i in readable], np.int64), said.classes, skipped, digests[readable],
         tuple(given_parts[i] for i in readable) if given_parts else (),
         tuple(groups[i] for i in readable) if groups else (),
         tuple(pictures[i].name for i in readable), (*remarks, *more_remarks), bits,
+        said.task, None if said.targets is None else said.targets[readable],
     )  # fmt: skip
 
 

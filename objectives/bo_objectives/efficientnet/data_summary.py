@@ -10,25 +10,29 @@ from numpy.typing import NDArray
 from bo_objectives.efficientnet import data, data_sources
 from bo_objectives.efficientnet.data import TEST, TRAIN, VALIDATION, Images, Remark
 from bo_objectives.efficientnet.decoding import Decoder
-from bo_objectives.efficientnet.printing import printable
+from bo_objectives.efficientnet.names import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+from bo_objectives.efficientnet.printing import join_names, printable
+from bo_objectives.efficientnet.targets import USUAL, TargetSpec
 from bo_objectives.errors import SetupError
 
 logger = logging.getLogger("bo_objectives")
 
+BY = {SINGLE_LABEL: "class", MULTI_LABEL: "label", REGRESSION: "range of numbers"}
+"""What the split keeps about equal in every part."""
 MAX_CLASSES = 20
 MAX_EXAMPLES = 3
 
 
-def inspect(source: str, fold: int, image_size: int, decoder: Decoder) -> None:
+def inspect(source: str, fold: int, image_size: int, decoder: Decoder, spec: TargetSpec = USUAL) -> None:
     """Read every image once and log a summary.
 
     Raises:
         SetupError: as in `loaded` and `remarks`.
     """
-    log_summary(source, fold, loaded(source, fold, image_size, decoder))
+    log_summary(source, fold, loaded(source, fold, image_size, decoder, spec))
 
 
-def loaded(source: str, fold: int, image_size: int, decoder: Decoder) -> Images:
+def loaded(source: str, fold: int, image_size: int, decoder: Decoder, spec: TargetSpec = USUAL) -> Images:
     """Read every image.
 
     Args:
@@ -36,13 +40,14 @@ def loaded(source: str, fold: int, image_size: int, decoder: Decoder) -> Images:
         fold: the fold that validates.
         image_size: side in pixels.
         decoder: decodes the images.
+        spec: what is predicted, and from which columns.
 
     Raises:
         SetupError: an image cannot be read, a class is too small, or a fold is set although validation is given.
     """
     shown = printable(source)
     try:
-        images = data_sources.load(source, image_size, decoder)
+        images = data_sources.load(source, image_size, decoder, spec)
     except OSError as error:
         raise SetupError(f"the images of {shown} can't be read or kept on disk ({error}); repair this") from error
     if fold and VALIDATION in images.given_parts:
@@ -79,18 +84,51 @@ def remarks(source: str, fold: int, images: Images) -> list[Remark]:
 def _parts(source: str, fold: int, images: Images, places: dict[str, NDArray[np.int64]]) -> Iterator[Remark]:
     names = ", ".join(map(printable, images.classes[:MAX_CLASSES]))
     more = f" and {len(images.classes) - MAX_CLASSES} more" if len(images.classes) > MAX_CLASSES else ""
-    yield (
-        logging.INFO,
-        f"data {printable(source)}: {len(images)} images of {len(images.classes)} classes: {names}{more}",
-    )
+    yield logging.INFO, f"data {printable(source)}: {len(images)} images {_outputs(images)}: {names}{more}"
+    if images.task == MULTI_LABEL:
+        yield from _labels(images)
     for part, chosen in places.items():
         how = (
             "given"
             if part in images.given_parts
-            else f"split by {'group and ' * bool(images.groups)}class" + (f", fold {fold}" if part != TEST else "")
+            else f"split by {'group and ' * bool(images.groups)}{BY[images.task]}"
+            + (f", fold {fold}" if part != TEST else "")
         )
-        counts = np.bincount(images.labels[chosen], minlength=len(images.classes))
-        yield logging.INFO, f"{part} ({how}): {len(chosen)} images: {_counted(images.classes, counts)}"
+        said = _counted(images.classes, images.counts(chosen)) if images.task != REGRESSION else _ranges(images, chosen)
+        yield logging.INFO, f"{part} ({how}): {len(chosen)} images: {said}"
+
+
+def _outputs(images: Images) -> str:
+    """Return how many classes, labels or numbers there are, in words."""
+    count = len(images.classes)
+    if images.task == REGRESSION:
+        return f"with {count} number{'' if count == 1 else 's'}"
+    return f"with {count} labels" if images.task == MULTI_LABEL else f"of {count} classes"
+
+
+def _labels(images: Images) -> Iterator[Remark]:
+    """Yield the labels of an image, and what is the same for all images."""
+    assert images.targets is not None
+    each = images.targets.sum(1)
+    message = f"an image has {int(each.min())} to {int(each.max())} labels, {each.mean():.2f} in the mean"
+    yield logging.INFO, f"{message}; {int((each == 0).sum())} images have none"
+    everywhere = [name for name, share in zip(images.classes, images.shares, strict=True) if share == 1]
+    if everywhere:
+        yield logging.WARNING, f"every image has the label {join_names(everywhere)}: nothing can be learned of it"
+
+
+def _ranges(images: Images, rows: NDArray[np.int64]) -> str:
+    """Return the range, mean and standard deviation of each number in some images."""
+    assert images.targets is not None
+    values = images.targets[rows]
+    if not len(values):
+        return "none"
+    texts = [
+        f"{printable(name)} {column.min():.4g} to {column.max():.4g}, mean {column.mean():.4g}, standard deviation "
+        f"{column.std():.4g}"
+        for name, column in zip(images.classes[:MAX_CLASSES], values.T, strict=False)
+    ]
+    return "; ".join(texts)
 
 
 def _groups(images: Images) -> Iterator[Remark]:
@@ -117,10 +155,14 @@ def _copies(images: Images) -> Iterator[Remark]:
         return
     message = f"{len(copies)} images are copies of others, equal in every pixel ({_examples(images, copies, first)})"
     yield logging.WARNING, f"{message}; a picture and its copies are always in one part of the split"
-    mislabeled = copies[images.labels[copies] != images.labels[first[copies]]]
+    said = images.labels[:, None] if images.targets is None else images.targets
+    mislabeled = copies[(said[copies] != said[first[copies]]).any(-1)]
     if len(mislabeled):
-        message = f"{len(mislabeled)} of these are in different classes ({_examples(images, mislabeled, first)})"
-        yield logging.WARNING, f"{message}: one of the labels must be wrong; correct or remove them"
+        kind = data_sources.KINDS[images.task]
+        where = "in different classes" if images.targets is None else f"given different {kind}"
+        message = f"{len(mislabeled)} of these are {where} ({_examples(images, mislabeled, first)})"
+        what = "labels" if images.task != REGRESSION else kind
+        yield logging.WARNING, f"{message}: one of the {what} must be wrong; correct or remove them"
     if images.groups:
         crossing = copies[[images.groups[i] != images.groups[first[i]] for i in copies]]
         if len(crossing):

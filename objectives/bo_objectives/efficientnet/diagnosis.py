@@ -1,8 +1,8 @@
 """Diagnosis of a training from its curves and inspections of its network.
 
-H: the loss of a network that predicts the class frequencies, Σ −p·ln p. All losses are compared with it, as losses in
-nats have no other scale. A finding contains its evidence and a remedy; a healthy training has no findings. A note is
-information that is not a fault.
+H: the loss of a network that predicts the class frequencies, Σ −p·ln p, or what corresponds to it for another task
+(`Setting.chance`). All losses are compared with it, as losses in nats have no other scale. A finding contains its
+evidence and a remedy; a healthy training has no findings. A note is information that is not a fault.
 """
 
 import math
@@ -60,6 +60,7 @@ from bo_objectives.efficientnet.late_causes import (
     rate_too_low,
     underfitting,
 )
+from bo_objectives.efficientnet.names import SINGLE_LABEL
 
 Check = Callable[[TrainingHistory, Setting], Finding | None]
 
@@ -68,6 +69,8 @@ def diagnose(record: TrainingHistory, setting: Setting) -> tuple[Finding, ...]:
     """Return the findings, causes before their consequences."""
     findings: dict[str, Finding] = {}
     for check, silenced_by in CHECKS:
+        if check in OF_CLASSES and setting.task != SINGLE_LABEL:
+            continue
         finding = check(record, setting)
         if finding is not None and not silenced_by & set(findings):
             findings[finding.kind] = finding
@@ -88,10 +91,10 @@ def notes(record: TrainingHistory, setting: Setting) -> dict[str, str]:
             "may improve it"
         )
     if 0 < setting.validation_images < MIN_VALIDATION:
-        error = math.sqrt(0.25 / setting.validation_images)
+        error = f": the standard error of an accuracy is up to {math.sqrt(0.25 / setting.validation_images):.2f}"
         notes_by_kind[SMALL_VALIDATION] = (
-            f"there are {setting.validation_images} validation images: the standard error of an accuracy is up to "
-            f"{error:.2f}; add images, or confirm the best by repeats on other folds"
+            f"there are {setting.validation_images} validation images{error if setting.task == SINGLE_LABEL else ''}; "
+            "add images, or confirm the best by repeats on other folds"
         )
     return notes_by_kind
 
@@ -112,6 +115,8 @@ def _cut(text: str) -> str:
 
 START = {INPUT_SCALE, SYMMETRIC, EXPLODING, VANISHING, DEAD, BATCH_NORM_MODE}
 SLOW = {RATE_TOO_HIGH, RATE_TOO_LOW, STALE_STATISTICS}
+OF_CLASSES = {label_noise, imbalance, collapsed}
+"""Checks of the task single-label alone."""
 CHECKS: Sequence[tuple[Check, set[str]]] = (
     (input_scale, set()),
     (leakage, set()),

@@ -6,8 +6,9 @@ H is the loss of predicting the class frequencies; see `diagnosis.py`.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from bo_objectives.efficientnet.names import HEAD_ONLY
+from bo_objectives.efficientnet.names import HEAD_ONLY, MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 INPUT_SCALE = "input_scale"
 LEAKAGE = "leakage"
@@ -58,6 +59,8 @@ MAX_BATCH_NOISE = 0.45
 """Noise of batches of five independent images."""
 MAX_LEARNED_LOSS = 0.6
 """Training loss in H above which a training has learned little."""
+MAX_CHANCE_LOSS = 0.98
+"""Validation loss in H from which labels or numbers are predicted no better than by chance."""
 LEARNED_ACCURACY = 0.8
 """Balanced training accuracy from which a training has learned, whatever its loss."""
 MIN_PIXEL_RANGE = 64.0
@@ -87,7 +90,7 @@ class Setting:
     """The trial's parameters and properties of its images that the diagnosis needs."""
 
     shares: Sequence[float]
-    """Relative frequency of each class in training."""
+    """Relative frequency of each class or label in training; of numbers, their mean."""
     batch_size: int
     norm: str
     """The norm whose statistics or scales are trained."""
@@ -104,15 +107,25 @@ class Setting:
     left_out: int = 0
     """Number of images that were removed, as a later part of the given split contains them too."""
     pixel_range: tuple[float, float] = (0.0, 255.0)
+    task: str = SINGLE_LABEL
 
     @property
     def chance(self) -> float:
-        """H."""
+        """H; for labels the mean over them, and for numbers the squared error of their mean, which is 1."""
+        if self.task == REGRESSION:
+            return 1.0
+        if self.task == MULTI_LABEL:
+            return fmean(-sum(q * math.log(q) for q in (p, 1 - p) if q > 0) for p in self.shares)
         return -sum(p * math.log(p) for p in self.shares if p > 0)
 
     @property
     def uniform(self) -> float:
-        """Loss of a uniform prediction, ln C: about that of a sound start, however unbalanced the classes are."""
+        """Loss of a uniform prediction, ln C: about that of a sound start, however unbalanced the classes are.
+
+        For labels it is ln 2. Numbers have none; a sound start has about the squared error of their mean.
+        """
+        if self.task != SINGLE_LABEL:
+            return math.log(2) if self.task == MULTI_LABEL else 1.0
         return math.log(max(2, len(self.shares)))
 
     @property

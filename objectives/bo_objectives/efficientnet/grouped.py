@@ -41,36 +41,56 @@ def _least(values: Indices, keys: Indices) -> Indices:
     return np.asarray(least[keys])
 
 
-def bins_of(labels: Indices, units: Indices, bins: int, names: Sequence[str]) -> Indices:
+def counted(labels: Indices, units: Indices) -> NDArray[Any]:
+    """Return (U, C) the number of images of each class in each unit, for labels (n,) and units (n,)."""
+    _, unit = np.unique(units, return_inverse=True)
+    counts = np.zeros((int(unit.max(initial=-1)) + 1, int(labels.max(initial=-1)) + 1))
+    np.add.at(counts, (unit, labels), 1)
+    return counts
+
+
+def summed(members: NDArray[Any], units: Indices) -> NDArray[Any]:
+    """Return (U, C) the sums over each unit of `members` (n, C), for units (n,)."""
+    _, unit = np.unique(units, return_inverse=True)
+    counts = np.zeros((int(unit.max(initial=-1)) + 1, members.shape[1]))
+    np.add.at(counts, unit, members)
+    return counts
+
+
+def bins_of(
+    counts: NDArray[Any], units: Indices, bins: int, names: Sequence[str], required: int = 0, what: str = "groups"
+) -> Indices:
     """Return (n,) the bin of each image, the same at every call: about equal bins that all have every class.
 
     Units are assigned one after another, largest first, each to the bin that has the least of its classes, which
     minimizes the sum of squared shares.
 
     Args:
-        labels: (n,), which index `names`.
+        counts: (U, C).
         units: (n,).
         bins: number of bins.
-        names: names of the classes, for messages.
+        names: names of the required classes, for messages.
+        required: the first class that every bin must have; those before are only spread evenly.
+        what: what units are called in messages.
 
     Raises:
-        SetupError: a class would be missing in a bin.
+        SetupError: a required class would be missing in a bin.
     """
     _, unit = np.unique(units, return_inverse=True)
-    present, label = np.unique(labels, return_inverse=True)
-    counts = np.zeros((int(unit.max(initial=-1)) + 1, len(present)))
-    np.add.at(counts, (unit, label), 1)
+    counts, needed, names = counts[:, counts.any(0)], counts[:, required:], list(names)
+    names = [names[i] for i in np.flatnonzero(needed.any(0))]
+    needed = needed[:, needed.any(0)]
     shares = counts / counts.sum(0)
-    is_possible = bool(((counts > 0).sum(0) >= bins).all())
+    is_possible = bool(((needed > 0).sum(0) >= bins).all())
     for attempt in range(TRIES if is_possible else 0):
-        chosen, filled = _assigned(shares, bins, np.random.default_rng([0, attempt]))
-        if filled.all():
+        chosen = _assigned(shares, bins, np.random.default_rng([0, attempt]))
+        if all(needed[chosen == i].any(0).all() for i in range(bins)):
             return np.asarray(chosen[unit])
-    raise SetupError(_problem(counts, bins, [names[i] for i in present]))
+    raise SetupError(_problem(needed, bins, names, what))
 
 
-def _assigned(shares: NDArray[Any], bins: int, rng: np.random.Generator) -> tuple[Indices, NDArray[Any]]:
-    """Return (U,) the bin of each unit, and (bins, C) the share of each class in each bin."""
+def _assigned(shares: NDArray[Any], bins: int, rng: np.random.Generator) -> Indices:
+    """Return (U,) the bin of each unit."""
     order = rng.permutation(len(shares))
     order = order[np.argsort(-np.square(shares[order]).sum(1), kind="stable")]
     chosen, filled = np.zeros(len(shares), np.int64), np.zeros((bins, shares.shape[1]))
@@ -78,23 +98,26 @@ def _assigned(shares: NDArray[Any], bins: int, rng: np.random.Generator) -> tupl
         loads = filled @ shares[i]
         chosen[i] = np.lexsort((filled.sum(1), loads))[0]
         filled[chosen[i]] += shares[i]
-    return chosen, filled
+    return chosen
 
 
-def _problem(counts: NDArray[Any], bins: int, names: Sequence[str]) -> str:
+def _problem(counts: NDArray[Any], bins: int, names: Sequence[str], what: str) -> str:
     """Return why no split was found."""
     groups = (counts > 0).sum(0)
     rare = [
-        f"{name} ({int(images)} images in {n} groups)"
+        f"{name} ({int(images)} images in {n} {what})"
         for name, images, n in zip(names, counts.sum(0), groups, strict=True)
         if n < bins
     ]
-    if rare:
+    if rare and what == "groups":
         return (
             f"too few groups of {join_names(rare)}: a group stays in one part, so each class needs at least {bins} "
             "groups for all folds and parts; add images of other groups, give a split of your own, or remove the class"
         )
+    if rare:
+        return f"too few different images of {join_names(rare)}: each of all folds and parts needs one; add images"
     return (
-        f"found no split of the {len(counts)} groups with every class in each of {bins} folds and parts, in {TRIES} "
-        "tries, as groups share classes; give a split of your own, or divide the groups"
+        f"found no split of the {len(counts)} {what} with every class in each of {bins} folds and parts, in {TRIES} "
+        f"tries, as {what} share classes; give a split of your own"
+        + (", or divide the groups" if what == "groups" else "")
     )

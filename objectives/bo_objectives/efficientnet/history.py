@@ -6,7 +6,10 @@ from typing import Any
 
 EVALUATED_PARTS = ("train", "validation")
 Point = Mapping[str, float]
-"""The train_loss, val_loss, train_accuracy and val_accuracy of an epoch; losses in nats."""
+"""The train_loss, val_loss, train_accuracy and val_accuracy of an epoch.
+
+Other tasks have another metric than accuracy.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,11 @@ class Outcome:
     images: int
     """Number of images predicted, about as many of each class."""
     loss: float
-    """Cross-entropy, in nats."""
+    """The task's loss."""
     loss_std: float
-    """Standard deviation of the cross-entropy between images."""
+    """Standard deviation of the loss between images."""
     accuracy: float
+    """This and what follows are 0 or empty for other tasks than single-label."""
     entropy: float
     """Mean entropy of the predicted distributions, in nats."""
     commonest: float
@@ -48,7 +52,7 @@ class NetworkInspection:
     """The state of a network, in inference, at one moment."""
 
     loss: float
-    """Cross-entropy of training images, in nats."""
+    """The task's loss of training images."""
     layers: Sequence[LayerStats]
     """Layers that a trial may train, from the lowest to the logits."""
     commonest: float

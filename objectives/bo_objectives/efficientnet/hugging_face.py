@@ -14,13 +14,15 @@ from typing import IO, Any
 
 import numpy as np
 
-from bo_objectives.efficientnet import arrays
+from bo_objectives.efficientnet import arrays, targets
 from bo_objectives.efficientnet.folder_layout import parts_of_splits
+from bo_objectives.efficientnet.names import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from bo_objectives.efficientnet.printing import join_names, printable
+from bo_objectives.efficientnet.targets import USUAL, SourceTargets, TargetSpec
 from bo_objectives.errors import SetupError
 
 SPLITS_FILE, STATE_FILE = "dataset_dict.json", "state.json"
-LABEL = "label"
+LABEL, LABELS = "label", ("labels",)
 NEEDED = "it needs one column of images and one column of class labels, or a column named label"
 
 
@@ -89,8 +91,12 @@ def _fingerprint(folder: Path) -> str:
     return str(json.loads((folder / STATE_FILE).read_text("utf-8"))["_fingerprint"])
 
 
-def read(path: Path) -> tuple[list[SavedImage], list[str], tuple[str, ...]]:
-    """Return the images, the name of each one's class, and the classes in their order.
+def read(path: Path, spec: TargetSpec = USUAL) -> tuple[list[SavedImage], SourceTargets]:
+    """Return the images and what is predicted.
+
+    Args:
+        path: the folder.
+        spec: what is predicted, and from which columns.
 
     Raises:
         SetupError: the package is missing, or the data set has no usable columns or labels.
@@ -99,21 +105,32 @@ def read(path: Path) -> tuple[list[SavedImage], list[str], tuple[str, ...]]:
     folders = _folders(path)
     parts = parts_of_splits(list(folders)) or dict.fromkeys(folders, "")
     images: list[SavedImage] = []
-    labels: list[Any] = []
+    values: list[Any] = []
     names: Any = None
     for split, part in parts.items():
         folder, stamp = folders[split]
-        rows, column, label = _opened(folder)
-        names = getattr(rows.features[label], "names", None)
+        rows, column, columns = _opened(folder, spec)
+        names = _class_names(rows.features[columns[0]])
         where = f"{path / split}"
         images += [SavedImage(f"{where}[{i}]", stamp, part, rows, i, column) for i in range(len(rows))]
-        labels += _labels(rows[label], f"{LABEL} of {where}")
-    indices, classes = arrays.indices(np.array(labels), LABEL, None if names is None else np.array(names))
-    return images, [classes[i] for i in indices], classes
+        values += _values({name: rows[name] for name in columns}, where, spec, names)
+    if spec.task == SINGLE_LABEL:
+        indices, classes = arrays.indices(np.array(values), LABEL, None if names is None else np.array(names))
+        return images, SourceTargets([classes[i] for i in indices], classes)
+    if spec.task == REGRESSION or spec.has_flags:
+        return images, SourceTargets([], columns, np.array(values, np.float64), spec.task)
+    classes = tuple(names) if names is not None else tuple(sorted({name for row in values for name in row}))
+    return images, SourceTargets([], classes, targets.indicator(values, classes), spec.task)
 
 
-def _opened(folder: Path) -> tuple[Any, str, str]:
-    """Return the rows of a split, with encoded images, and the names of the columns of images and labels."""
+def _class_names(feature: Any) -> Any:
+    """Return the names of the classes of a column, or of the lists in it; None if it has none."""
+    inner = feature[0] if isinstance(feature, list) and feature else getattr(feature, "feature", feature)
+    return getattr(inner, "names", None)
+
+
+def _opened(folder: Path, spec: TargetSpec) -> tuple[Any, str, tuple[str, ...]]:
+    """Return the rows of a split, with encoded images, and the names of the columns of images and targets."""
     import datasets
 
     try:
@@ -125,14 +142,39 @@ def _opened(folder: Path) -> tuple[Any, str, str]:
     features = rows.features
     images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
     labels = [name for name, feature in features.items() if isinstance(feature, datasets.ClassLabel)]
-    label = LABEL if LABEL in features else labels[0] if len(labels) == 1 else ""
-    if len(images) != 1 or not label:
-        raise SetupError(f"{printable(str(folder))} has the columns {join_names(features)}; {NEEDED}")
-    return rows.cast_column(images[0], datasets.Image(decode=False)), images[0], label
+    usual = next((name for name in (LABEL, *LABELS * (spec.task == MULTI_LABEL)) if name in features), "")
+    columns = spec.columns or (usual or (labels[0] if len(labels) == 1 else ""),)
+    if len(images) != 1 or not set(columns) <= set(features):
+        needed = f"one column of images, and {join_names(columns)}" if spec.columns else NEEDED
+        raise SetupError(f"{printable(str(folder))} has the columns {join_names(features)}; {needed}")
+    return rows.cast_column(images[0], datasets.Image(decode=False)), images[0], columns
 
 
-def _labels(values: Any, where: str) -> Iterator[Any]:
-    for i, value in enumerate(values):
-        if not isinstance(value, int | str):
-            raise SetupError(f"{printable(where)}[{i}] is {value!r}; allowed are class labels; remove this row")
-        yield value
+def _values(columns: dict[str, Any], where: str, spec: TargetSpec, names: Any) -> Iterator[Any]:
+    """Yield the class, the labels or the numbers of each row."""
+    for i, row in enumerate(zip(*columns.values(), strict=True)):
+        try:
+            if spec.task == SINGLE_LABEL:
+                if not isinstance(row[0], int | str):
+                    raise SetupError(f"{row[0]!r}; allowed are class labels; remove this row")
+                yield row[0]
+            elif spec.task == REGRESSION:
+                yield [targets.number(*pair) for pair in zip(columns, row, strict=True)]
+            elif spec.has_flags:
+                yield [targets.flag(*pair) for pair in zip(columns, row, strict=True)]
+            else:
+                yield _labels(next(iter(columns)), row[0], names)
+        except SetupError as error:
+            is_single = spec.task == SINGLE_LABEL
+            prefix = f"{LABEL} of {printable(where)}[{i}] is " if is_single else f"{printable(where)}[{i}]: "
+            raise SetupError(f"{prefix}{error}") from error
+
+
+def _labels(column: str, value: Any, names: Any) -> list[str]:
+    """Return the names of the labels in a row, which are numbers where `names` has their names."""
+    labels = targets.label_texts(column, value)
+    if names is None:
+        return sorted({str(label) for label in labels})
+    if not all(isinstance(label, int) and 0 <= label < len(names) for label in labels):
+        raise targets.wrong(column, value, f"numbers from 0 to {len(names) - 1}, as there are {len(names)} labels")
+    return sorted({names[label] for label in labels})

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from bo_objectives.efficientnet.batches import Inputs
 from bo_objectives.efficientnet.history import LayerStats, NetworkInspection, Outcome
 from bo_objectives.efficientnet.model import HEAD
-from bo_objectives.efficientnet.names import BATCH
+from bo_objectives.efficientnet.names import BATCH, SINGLE_LABEL
+from bo_objectives.efficientnet.tasks import LearningTask
 
 Array = NDArray[Any]
 
@@ -30,17 +31,20 @@ EVALUATION_BATCH = 32
 
 @dataclass(frozen=True)
 class InspectionSample:
-    """Some training and validation images, as the network's inputs, with one-hot labels."""
+    """Some training and validation images, as the network's inputs, with encoded targets."""
 
     train: tuple[Array, Array]
     validation: tuple[Array, Array]
     parts: tuple[tuple[Inputs, Array], tuple[Inputs, Array]]
     """All training and validation images."""
+    task: LearningTask
 
     @classmethod
-    def of(cls, train: tuple[Inputs, Array], validation: tuple[Inputs, Array]) -> "InspectionSample":
+    def of(
+        cls, train: tuple[Inputs, Array], validation: tuple[Inputs, Array], task: LearningTask
+    ) -> "InspectionSample":
         """Return a sample, the same at every call."""
-        return cls(_select(*train), _select(*validation), (train, validation))
+        return cls(_select(*train), _select(*validation), (train, validation), task)
 
 
 def inspect(network: keras.Model, sample: InspectionSample, norm: str, batch_size: int) -> NetworkInspection:
@@ -48,12 +52,15 @@ def inspect(network: keras.Model, sample: InspectionSample, norm: str, batch_siz
     outputs = dict(_outputs(network, sample.train[0]))
     logits = list(outputs.values())[-1]
     maps = outputs.get(CONVOLUTION)  # a user's head has none
-    predicted = _array(network(sample.validation[0], training=False)).argmax(-1)
+    commonest = 0.0
+    if sample.task.name == SINGLE_LABEL:
+        predicted = _array(network(sample.validation[0], training=False)).argmax(-1)
+        commonest = float(np.bincount(predicted).max() / len(predicted))
     alike = {} if maps is None else {CONVOLUTION: _alike(network.get_layer(CONVOLUTION).kernel.numpy())}
     return NetworkInspection(
-        loss=cross_entropy(logits, sample.train[1]),
+        loss=mean_loss(sample.task, logits, sample.train[1]),
         layers=[_layer(name, array, alike.get(name, False)) for name, array in outputs.items()],
-        commonest=float(np.bincount(predicted).max() / len(predicted)),
+        commonest=commonest,
         batch_noise=batch_noise(maps, batch_size) if norm == BATCH and maps is not None else None,
         statistics=_statistics(network),
     )
@@ -61,13 +68,17 @@ def inspect(network: keras.Model, sample: InspectionSample, norm: str, batch_siz
 
 def with_outcomes(inspection: NetworkInspection, network: keras.Model, sample: InspectionSample) -> NetworkInspection:
     """Return the inspection with predictions for training and validation images, about as many of each class."""
-    train, validation = (_outcome(network, *images) for images in sample.parts)
+    train, validation = (_outcome(network, *images, sample.task) for images in sample.parts)
     return replace(inspection, train=train, validation=validation)
 
 
-def _outcome(network: keras.Model, inputs: Inputs, one_hot: Array) -> Outcome:
-    labels = one_hot.argmax(-1)
+def _outcome(network: keras.Model, inputs: Inputs, targets: Array, task: LearningTask) -> Outcome:
     limit = MAX_EVALUATED_PIXELS if inputs.dtype == np.uint8 else MAX_EVALUATED_FEATURES
+    if task.name != SINGLE_LABEL:
+        rows = drawn(len(targets), limit)
+        losses = task.losses(logits(network, inputs, rows), targets[rows])
+        return Outcome(len(rows), float(losses.mean()), float(losses.std()), 0.0, 0.0, 0.0, [], [])
+    one_hot, labels = targets, targets.argmax(-1)
     rows = stratified(labels, max(1, limit // one_hot.shape[-1]))
     return outcome(
         logits(network, inputs, rows), labels[rows], np.bincount(labels, minlength=one_hot.shape[-1]) / len(labels)
@@ -78,6 +89,11 @@ def logits(network: keras.Model, inputs: Inputs, rows: Array) -> Array:
     """Return the network's outputs for some of the inputs, computed in small batches."""
     batches = np.array_split(rows, math.ceil(len(rows) / EVALUATION_BATCH))
     return np.concatenate([_array(network(np.asarray(inputs[batch]), training=False)) for batch in batches])
+
+
+def drawn(count: int, limit: int) -> Array:
+    """Return at most `limit` rows of `count`, increasing; the same at every call."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:limit])
 
 
 def stratified(labels: Array, limit: int) -> Array:
@@ -147,10 +163,9 @@ def batch_noise(maps: Array, batch_size: int) -> float | None:
     return float(np.median(means.std(0, ddof=1)[is_varying] / spread[is_varying])) if is_varying.any() else None
 
 
-def _select(inputs: Inputs, one_hot: Array) -> tuple[Array, Array]:
-    limit = MAX_PIXELS if inputs.dtype == np.uint8 else MAX_FEATURES
-    rows = np.sort(np.random.default_rng(0).permutation(len(one_hot))[:limit])
-    return np.asarray(inputs[rows]), one_hot[rows]
+def _select(inputs: Inputs, targets: Array) -> tuple[Array, Array]:
+    rows = drawn(len(targets), MAX_PIXELS if inputs.dtype == np.uint8 else MAX_FEATURES)
+    return np.asarray(inputs[rows]), targets[rows]
 
 
 def _outputs(model: keras.Model, x: Any) -> Iterator[tuple[str, Array]]:
@@ -194,15 +209,9 @@ def _alike(kernel: Array) -> bool:
     return kernel.shape[-1] > 1 and float(np.ptp(kernel, axis=-1).max()) <= TINY * float(np.abs(kernel).max())
 
 
-def cross_entropy(logits: Array, one_hot: Array) -> float:
-    """Return the mean cross-entropy in nats; infinite if it is not finite.
-
-    Args:
-        logits: (n, classes).
-        one_hot: (n, classes).
-    """
-    shifted = logits - logits.max(-1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(-1)) - (shifted * one_hot).sum(-1)
+def mean_loss(task: LearningTask, outputs: Array, targets: Array) -> float:
+    """Return the mean loss of outputs and encoded targets (n, k), without smoothing; infinite if it is not finite."""
+    losses = task.losses(outputs, targets)
     return float(losses.mean()) if np.isfinite(losses).all() else math.inf
 
 

@@ -10,6 +10,7 @@ from bo_objectives.efficientnet.findings import (
     FEW_STEPS,
     IMBALANCE,
     LABEL_NOISE,
+    MAX_CHANCE_LOSS,
     MAX_FIRST_EPOCH_CHANGE,
     MAX_INITIAL_LOSS,
     MAX_LEARNED_LOSS,
@@ -33,7 +34,7 @@ from bo_objectives.efficientnet.findings import (
 )
 from bo_objectives.efficientnet.history import TrainingHistory
 from bo_objectives.efficientnet.learned import are_classes_recognized, is_below_chance, is_falling, is_unlearned
-from bo_objectives.efficientnet.names import FROZEN
+from bo_objectives.efficientnet.names import FROZEN, REGRESSION, SINGLE_LABEL
 
 # ── the learning rate
 
@@ -213,7 +214,14 @@ def overfitting(record: TrainingHistory, setting: Setting) -> Finding | None:
         )  # fmt: skip
     gap = last["val_loss"] - last["train_loss"]
     is_memorized = last["train_loss"] < MAX_MEMORIZED_RATIO * last["val_loss"] and gap > 0.2 * setting.chance
-    if not is_memorized or last["train_accuracy"] - last["val_accuracy"] < 0.1:
+    if not is_memorized:
+        return None
+    if setting.task != SINGLE_LABEL:
+        evidence = (
+            f"the training loss is {last['train_loss']:.3g} and the validation loss {last['val_loss']:.3g} at the end"
+        )
+        return Finding(OVERFITTING, f"{evidence}: the training images are memorized", remedy)
+    if last["train_accuracy"] - last["val_accuracy"] < 0.1:
         return None
     return Finding(
         OVERFITTING,
@@ -237,11 +245,12 @@ def underfitting(record: TrainingHistory, setting: Setting) -> Finding | None:
     if best["val_loss"] - best["train_loss"] > 0.15 * setting.chance:
         return None
     more = "unfreeze more blocks" if setting.mode != FROZEN else "set mode=fine_tune"
+    smoothing = "label_smoothing, " if setting.task != REGRESSION else ""
     return Finding(
         UNDERFITTING,
         f"the training loss stays at {best['train_loss']:.3g} and the validation loss at {best['val_loss']:.3g}, where "
         f"guessing has {setting.chance:.3g}",
-        f"lower dropout, label_smoothing, weight_decay or augmentation, {more}, or train longer",
+        f"lower dropout, {smoothing}weight_decay or augmentation, {more}, or train longer",
     )
 
 
@@ -265,6 +274,8 @@ def at_chance(record: TrainingHistory, setting: Setting) -> Finding | None:
     if not record.curve or (record.after is None and len(record.curve) < 3):
         return None
     best, largest = record.best, max(setting.shares, default=1.0)
+    if setting.task != SINGLE_LABEL:
+        return _loss_at_chance(record, setting)
     if best["val_accuracy"] > setting.chance_accuracy or is_below_chance(record, setting):
         return None
     if are_classes_recognized(record):
@@ -273,5 +284,18 @@ def at_chance(record: TrainingHistory, setting: Setting) -> Finding | None:
         AT_CHANCE,
         f"the validation accuracy is {best['val_accuracy']:.2f}, where always guessing one class has {largest:.2f}, "
         f"and the loss {best['val_loss']:.3g}, where guessing has {setting.chance:.3g}",
+        "check images and labels, lr_head and the initializer",
+    )
+
+
+def _loss_at_chance(record: TrainingHistory, setting: Setting) -> Finding | None:
+    """Find a validation loss that is no better than always predicting frequencies, or the mean."""
+    loss = record.best["val_loss"]
+    if loss < MAX_CHANCE_LOSS * setting.chance:
+        return None
+    guess = "the mean" if setting.task == REGRESSION else "how often each label occurs"
+    return Finding(
+        AT_CHANCE,
+        f"the validation loss is {loss:.3g}, where always predicting {guess} has about {setting.chance:.3g}",
         "check images and labels, lr_head and the initializer",
     )

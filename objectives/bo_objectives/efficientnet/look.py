@@ -1,8 +1,10 @@
 """A first look at the data: classes, counts, sizes, modes, copies and groups, and a picture of examples."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from bo_objectives.efficientnet import data, data_sources, data_summary, duplicates
 from bo_objectives.efficientnet.data import PARTS, Images
+from bo_objectives.efficientnet.names import MULTI_LABEL, REGRESSION
 from bo_objectives.efficientnet.printing import printable, shortened
 from bo_objectives.efficientnet.rgb import opened
 from bo_objectives.efficientnet.settings import TrainingSettings
@@ -20,6 +23,8 @@ MAX_NAME = 40
 """Characters of a class's name in the table."""
 ROWS, COLUMNS = 20, 8
 """Number of classes, and of images of each, in the picture."""
+BINS, RANGES = 10, 8
+"""Number of ranges of a number in its table, and in the picture."""
 CELL, LEGEND, GAP = 96, 180, 4
 """Pixels of an image, of the names of classes, and between images."""
 
@@ -34,7 +39,9 @@ def look(settings: TrainingSettings, pictures: Path | None) -> str:
     Raises:
         SetupError: the data cannot be used, or the file cannot be written.
     """
-    images = data_summary.loaded(settings.data, settings.fold, settings.image_size, settings.decoder)
+    images = data_summary.loaded(
+        settings.data, settings.fold, settings.image_size, settings.decoder, settings.target_spec
+    )
     remarks = data_summary.remarks(settings.data, settings.fold, images)
     places = data.places_of(images, settings.fold)
     if pictures is not None:
@@ -43,7 +50,8 @@ def look(settings: TrainingSettings, pictures: Path | None) -> str:
         except OSError as error:
             raise SetupError(f"{printable(str(pictures))} can't be written ({error}); give another file") from error
     lines = [text for _, text in remarks]
-    return "\n".join([*lines, *_files(images, settings), *_near_copies(images, places), "", *_table(images, places)])
+    table = _table if images.task != REGRESSION else _histograms
+    return "\n".join([*lines, *_files(images, settings), *_near_copies(images, places), "", *table(images, places)])
 
 
 def _files(images: Images, settings: TrainingSettings) -> Iterator[str]:
@@ -85,31 +93,66 @@ def _near_copies(images: Images, places: Mapping[str, NDArray[np.int64]]) -> Ite
 
 
 def _table(images: Images, places: Mapping[str, NDArray[np.int64]]) -> Iterator[str]:
-    """Yield a table of the images by class and part."""
-    columns = [np.bincount(images.labels[places[part]], minlength=len(images.classes)) for part in PARTS]
+    """Yield a table of the images by class or label and part."""
     names = [shortened(name, MAX_NAME) for name in images.classes]
-    width = max(map(len, ["class", *names]))
-    yield f"{'class':{width}}" + "".join(f"{part:>12}" for part in PARTS)
+    title = "label" if images.task == MULTI_LABEL else "class"
+    yield from _rows(title, names, [images.counts(places[part]) for part in PARTS])
+
+
+def _rows(title: str, names: Sequence[str], columns: Sequence[NDArray[Any]]) -> Iterator[str]:
+    """Yield a table with a column for each part."""
+    width = max(map(len, [title, *names]))
+    yield f"{title:{width}}" + "".join(f"{part:>12}" for part in PARTS)
     for name, *counts in zip(names, *columns, strict=True):
         yield f"{name:{width}}" + "".join(f"{count:>12}" for count in counts)
 
 
+def _histograms(images: Images, places: Mapping[str, NDArray[np.int64]]) -> Iterator[str]:
+    """Yield a table of the images by range and part for each number."""
+    assert images.targets is not None
+    for name, column in zip(images.classes, images.targets.T, strict=True):
+        edges = np.histogram_bin_edges(column, BINS)
+        ranges = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges)]
+        counts = [np.histogram(column[places[part]], edges)[0] for part in PARTS]
+        yield from _rows(shortened(name, MAX_NAME), ranges, counts)
+
+
 def grid(images: Images, rows: NDArray[np.int64]) -> Image.Image:
-    """Return a picture with a row of examples for each of the first classes, the same at every call.
+    """Return a picture with a row of examples for each of the first classes, labels or ranges of the first number.
+
+    It is the same at every call.
 
     Args:
         images: all images.
         rows: indices of those that may be shown.
     """
-    classes = images.classes[:ROWS]
+    classes = list(_members(images, rows))[:ROWS]
     side = CELL + GAP
     canvas = Image.new("RGB", (LEGEND + COLUMNS * side, len(classes) * side), "white")
     draw = ImageDraw.Draw(canvas)
-    for i, name in enumerate(classes):
-        members = rows[images.labels[rows] == i]
+    for i, (name, members) in enumerate(classes):
         text = shortened(name, 24).encode("latin-1", "backslashreplace").decode("latin-1")  # which the font has
         draw.text((GAP, i * side + CELL // 2 - 12), f"{shortened(text, 28)}\n{len(members)} images", "black")
         for j, index in enumerate(np.random.default_rng([0, i]).permutation(members)[:COLUMNS]):
             example = Image.fromarray(np.asarray(images.pixels[index])).resize((CELL, CELL))
             canvas.paste(example, (LEGEND + j * side, i * side))
     return canvas
+
+
+def _members(images: Images, rows: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Yield each class, label or range of the first number with those of the rows that belong to it."""
+    if images.targets is None:
+        for i, name in enumerate(images.classes):
+            yield name, rows[images.labels[rows] == i]
+    elif images.task == MULTI_LABEL:
+        for i, name in enumerate(images.classes):
+            yield name, rows[images.targets[rows, i] > 0.5]
+        yield "no label", rows[images.targets[rows].sum(1) == 0]
+    else:
+        column = images.targets[rows, 0]
+        edges = np.unique(np.quantile(column, np.arange(1, RANGES) / RANGES))
+        place = np.searchsorted(edges, column, side="right")
+        for i in range(len(edges) + 1):
+            if (place == i).any():
+                chosen = column[place == i]
+                yield f"{images.classes[0]} {chosen.min():.4g} to {chosen.max():.4g}", rows[place == i]

@@ -55,7 +55,7 @@ def draw_matrix(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -
     for i, name in enumerate(classes):
         y = 20 + cell * i + cell // 2 - 5
         if margin:
-            draw.text((2, y), _short(name), fill="black")
+            draw.text((2, y), short(name), fill="black")
         for j, share in enumerate(shares[i]):
             if cell >= CAPTION:
                 fill = "white" if share > 0.5 else "black"
@@ -93,14 +93,19 @@ def leave(folder: Path, pixels: Any, logits: Array, labels: Array, classes: Sequ
     if len(classes) <= MAX_CLASSES:
         draw_matrix(folder / CONFUSION, confusion(logits, labels), classes)
     rows, predicted = worst(logits, labels, COLUMNS * ROWS), logits.argmax(-1)
+    captions = [f"{short(classes[labels[i]])}\ntaken for {short(classes[predicted[i]])}" for i in rows]
+    leave_grid(folder, pixels, rows, captions)
+
+
+def leave_grid(folder: Path, pixels: Any, rows: NDArray[np.int64], captions: Sequence[str]) -> None:
+    """Write the grid of the images at some rows, or remove that of an earlier attempt if there are none."""
     if len(rows):
-        captions = [f"{_short(classes[labels[i]])}\ntaken for {_short(classes[predicted[i]])}" for i in rows]
         draw_mistakes(folder / MISTAKES, np.asarray(pixels[rows], np.uint8), captions)
     else:
-        (folder / MISTAKES).unlink(missing_ok=True)  # of an earlier attempt
+        (folder / MISTAKES).unlink(missing_ok=True)
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """Return a class name as the drawing font can show it."""
     plain = name.encode("ascii", "replace").decode()
     return plain if len(plain) <= MAX_NAME else f"{plain[: MAX_NAME - 1]}~"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import keras
 
-from bo_objectives.efficientnet.names import PRIOR
+from bo_objectives.efficientnet.names import MULTI_LABEL, PRIOR, SINGLE_LABEL
 from bo_objectives.efficientnet.norms import norm_layer
 
 HEAD = "head_"
@@ -43,7 +43,8 @@ class Head:
     classes: int
     bias_initializer: str = "zeros"
     shares: tuple[float, ...] = ()
-    """Relative frequency of each class in training, for the bias initializer "prior"."""
+    """Relative frequency of each class or label in training, for the bias initializer "prior"."""
+    task: str = SINGLE_LABEL
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,12 @@ def _own_head(head: Head, x: keras.KerasTensor, seed: int) -> keras.KerasTensor:
 
 
 def _logit_bias(head: Head, seed: int) -> keras.initializers.Initializer:
-    """Return the initializer of the logits' bias; for "prior", the logits whose softmax is the class frequencies."""
+    """Return the initializer of the logits' bias; for "prior", the logits of the frequencies of classes or labels."""
     if head.bias_initializer != PRIOR:
         return initializer(head.bias_initializer, seed + 3)
+    if head.task == MULTI_LABEL:
+        shares = [min(max(share, MIN_SHARE), 1 - MIN_SHARE) for share in head.shares]
+        return keras.initializers.Constant([math.log(share / (1 - share)) for share in shares])
     return keras.initializers.Constant([math.log(max(share, MIN_SHARE)) for share in head.shares])
 
 

@@ -4,41 +4,60 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bo_objectives.efficientnet.names import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from bo_objectives.efficientnet.printing import shortened
 
 MAX_CLASSES, MAX_NAME = 100, 60
 """Number of classes that the card names, and characters of a name."""
 
 LIMITS = """\
-- It knows these classes alone, and gives one of them for every picture.
+- {knows}
 - It was measured on pictures of the same source as those it was trained on; others may look different to it.
 - The configuration was chosen by its validation loss among several, so that loss is somewhat too good; the test images
   were looked at once, by this model, after the choice.
-- Nothing was measured of fairness, of robustness to attacks, or of how well its probabilities are calibrated.
+- Nothing was measured of fairness, of robustness to attacks, or of {last}.
 """
+WHAT = {
+    SINGLE_LABEL: "An image classifier.",
+    MULTI_LABEL: "A classifier of images that may have any number of labels.",
+    REGRESSION: "A network that predicts numbers from images.",
+}
+CALIBRATION = "how well its probabilities are calibrated"
+CODE = {
+    SINGLE_LABEL: "probabilities = keras.ops.softmax(model.predict(pixels))",
+    MULTI_LABEL: "probabilities = keras.ops.sigmoid(model.predict(pixels))  # a label is there from 0.5",
+    REGRESSION: "numbers = model.predict(pixels)  # in the units of the data",
+}
+KNOWS = {
+    SINGLE_LABEL: "It knows these classes alone, and gives one of them for every picture.",
+    MULTI_LABEL: "It knows these labels alone, and a picture may have none of them.",
+    REGRESSION: "It gives numbers for every picture, and was not measured beyond the range of the data.",
+}
 
 
 def model_card(provenance: Mapping[str, Any], metrics: Mapping[str, float], picture: str) -> str:
     """Return the card as Markdown, from `TrainingRun.provenance`."""
     settings, images = provenance["settings"], provenance["images"]
     size = provenance["parameters"]["image_size"] or settings["image_size"]
-    confusion = f"\n![confusion matrix]({picture})\n" if picture else "\nSee confusion_matrix.csv.\n"
+    task, names = provenance.get("task", SINGLE_LABEL), provenance["classes"]
+    shown = "predictions over true numbers" if task == REGRESSION else "confusion matrix"
+    confusion = f"\n![{shown}]({picture})\n" if picture else "\nSee confusion_matrix.csv.\n"
     return f"""\
 # {settings["backbone"]}, tuned
 
-An image classifier. `model.keras` takes pixels (B, {size}, {size}, 3) from 0 to 255 and gives logits (B, \
-{len(provenance["classes"])}), in the order of `classes.json`: {_classes(provenance["classes"])}.
+{WHAT[task]} `model.keras` takes pixels (B, {size}, {size}, 3) from 0 to 255 and gives \
+{"numbers" if task == REGRESSION else "logits"} (B, {len(names)}), in the order of `classes.json`: {_classes(names)}.
 
     import keras
     model = keras.models.load_model("model.keras")
-    probabilities = keras.ops.softmax(model.predict(pixels))
+    {CODE[task]}
 
 ## Data
 
 `{settings["data"]}`: {images["train"]} images for training, {images["validation"]} for validation, \
 {images["test"]} for the test, at {size} × {size} pixels.
 SHA-256 of the pixels: {"; ".join(f"{part} {digest}" for part, digest in provenance["pixels_sha256"].items())}.
-{_depth(provenance["bits"])}{_skipped(provenance["skipped_images"])}
+{_scale(provenance)}{_depth(provenance["bits"])}{_skipped(provenance["skipped_images"])}
 ## Weights it began with
 
 {provenance["weights"]["source"]}{_hash(provenance["weights"]["sha256"])}
@@ -59,7 +78,7 @@ at most {settings["epochs"]} epochs, {settings["precision"]}.
 {_diagnosis(provenance)}
 ## Limits
 
-{LIMITS}"""
+{LIMITS.format(knows=KNOWS[task], last="how sure its numbers are" if task == REGRESSION else CALIBRATION)}"""
 
 
 def _table(title: str, values: Mapping[str, Any]) -> str:
@@ -76,6 +95,19 @@ def _classes(names: Sequence[str]) -> str:
 
 def _hash(digest: str) -> str:
     return f", SHA-256 {digest}" if digest else ""
+
+
+def _scale(provenance: Mapping[str, Any]) -> str:
+    """Return the mean and deviation of the numbers that are predicted; empty for other tasks."""
+    scale = provenance.get("scale")
+    if scale is None:
+        return ""
+    names = [shortened(name, MAX_NAME).replace("`", "'") for name in provenance["classes"][:MAX_CLASSES]]
+    texts = [
+        f"{name} {mean:.6g} ± {deviation:.6g}"
+        for name, mean, deviation in zip(names, scale["mean"], scale["standard_deviation"], strict=False)
+    ]
+    return f"Mean and standard deviation in training: {'; '.join(texts)}.\n"
 
 
 def _depth(bits: int) -> str:

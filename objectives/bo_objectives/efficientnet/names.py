@@ -32,4 +32,6 @@ FROZEN, FINE_TUNE, TWO_STAGE, SCRATCH = MODES = ("frozen", "fine_tune", "two_sta
 CONSTANT, COSINE = SCHEDULES = ("constant", "cosine")
 UNIFORM, BALANCED = CLASS_WEIGHTS = ("uniform", "balanced")
 
+SINGLE_LABEL, MULTI_LABEL, REGRESSION = TASKS = ("single-label", "multi-label", "regression")
+
 IMAGE_STEP = 32  # a backbone halves the image five times

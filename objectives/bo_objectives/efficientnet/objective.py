@@ -11,7 +11,14 @@ from bo_objectives.base import Definition, Run
 from bo_objectives.efficientnet import devices, runtime
 from bo_objectives.efficientnet.data import FOLDS
 from bo_objectives.efficientnet.settings import FULL, ON, TrainingSettings
-from bo_objectives.efficientnet.space import BASELINE, METRICS, default_space, full_space, whole_space
+from bo_objectives.efficientnet.space import (
+    BASELINE,
+    default_space,
+    for_task,
+    full_space,
+    metrics_of,
+    whole_space,
+)
 from bo_objectives.efficientnet.trial_config import TrialConfig
 
 if TYPE_CHECKING:
@@ -41,18 +48,18 @@ class EfficientNetObjective:
             SetupError: the data or the weights are missing.
         """
         self.settings.check()
-        width, side = self.settings.head_width, self.settings.image_size
+        width, side, task = self.settings.head_width, self.settings.image_size, self.settings.task
         whole = whole_space(width, self.settings.sizes, side)
         is_full = self.settings.space == FULL
         space = full_space(width, self.settings.sizes, side) if is_full else default_space(width, side)
         options = self.settings.compared()
         return Definition(
-            space,
-            METRICS,
+            for_task(space, task),
+            metrics_of(task),
             BASELINE,
             step="epoch",
             steps=self.settings.epochs,
-            whole=whole,
+            whole=for_task(whole, task),
             options=options,
             can_resume=self.settings.checkpoints == "on",
         )
@@ -76,7 +83,7 @@ class EfficientNetObjective:
         return self._repeat[1].evaluate(parameters, run)
 
     def evaluate_test(self, parameters: Mapping[str, Value], run: Run) -> Mapping[str, float]:
-        """Evaluate the test images once: test_loss and test_accuracy.
+        """Evaluate the test images once: test_loss, and test_accuracy or the figures of another task.
 
         A finished trial is loaded from its checkpoint; otherwise it is trained again with the same seed.
         """

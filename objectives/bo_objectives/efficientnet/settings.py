@@ -9,7 +9,8 @@ from typing import Any
 from bo_objectives.efficientnet import data_sources, data_summary, devices, logs, user_code, weight_files
 from bo_objectives.efficientnet.data import FOLDS
 from bo_objectives.efficientnet.decoding import Decoder
-from bo_objectives.efficientnet.names import BACKBONES, IMAGE_STEP, IMAGENET, LITE0, RANDOM
+from bo_objectives.efficientnet.names import BACKBONES, IMAGE_STEP, IMAGENET, LITE0, RANDOM, SINGLE_LABEL, TASKS
+from bo_objectives.efficientnet.targets import TargetSpec
 from bo_objectives.efficientnet.user_code import COMPILE, HEAD, UserFunction
 from bo_objectives.errors import SetupError
 
@@ -37,6 +38,8 @@ class TrainingSettings:
 
     data: emoji (the bundled images), a folder with a subfolder for each class or by Hugging Face's save_to_disk, a
         manifest (.csv, .tsv, .jsonl), an .npz file, TFRecord files, or tfds:NAME.
+    task: single-label (a class for each image), multi-label (any number of labels) or regression (numbers).
+    targets: columns of a table that have what is predicted, with commas between; empty for label.
     backbone: one of `names.BACKBONES`.
     weights: imagenet, the path of a weights file, or random (only on request, never as a fallback).
     space: core, the parameters that matter most, or full, all of them.
@@ -65,6 +68,8 @@ class TrainingSettings:
     """
 
     data: str = "emoji"
+    task: str = SINGLE_LABEL
+    targets: str = ""
     backbone: str = LITE0
     weights: str = IMAGENET
     space: str = CORE
@@ -107,6 +112,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         rules: list[tuple[str, Callable[[Any], bool], str]] = [
+            ("task", TASKS.__contains__, f"one of {', '.join(TASKS)}"),
             ("backbone", BACKBONES.__contains__, f"one of {', '.join(BACKBONES)}"),
             ("space", SPACES.__contains__, f"one of {', '.join(SPACES)}"),
             ("image_size", _is_side, f"a multiple of {IMAGE_STEP}"),
@@ -132,6 +138,12 @@ class TrainingSettings:
         for name, allowed, requirement in rules:
             if not allowed(getattr(self, name)):
                 raise SetupError(f"option {name} is {getattr(self, name)!r}; it must be {requirement}")
+        columns = [name.casefold() for name in self.target_spec.columns]
+        if len(set(columns)) < len(columns) or (self.task == SINGLE_LABEL and len(columns) > 1):
+            raise SetupError(
+                f"option targets is {self.targets!r}; it must be different names of columns with commas between, and "
+                f"one for the task {SINGLE_LABEL}: for several, set task to {' or '.join(TASKS[1:])}"
+            )
         if self.precision == FLOAT16 and self.strategy == devices.MIRRORED:
             raise SetupError(
                 "option precision is 'float16', whose loss scale each device of the strategy 'mirrored' would "
@@ -149,12 +161,12 @@ class TrainingSettings:
             SetupError: the data or the weights are missing, or the images or the functions cannot be used.
         """
         user_code.check({name: str(value) for name, value in asdict(self).items()}, self.user_functions())
-        data_sources.check(self.data)
+        data_sources.check(self.data, self.target_spec)
         weight_files.find(self.backbone, self.weights)
         logs.check(self.log_kinds)
         if not data_sources.is_downloaded(self.data):
             size = self.image_size if self.pipeline == DISK else 1  # what is kept on disk, trials find there
-            data_summary.inspect(self.data, self.fold, size, self.decoder)
+            data_summary.inspect(self.data, self.fold, size, self.decoder, self.target_spec)
 
     def compared(self) -> dict[str, str]:
         """Return the options that affect the metrics, as texts.
@@ -165,7 +177,11 @@ class TrainingSettings:
             SetupError: the data or the weights are missing.
         """
         options = {name: str(getattr(self, name)) for name in COMPARED_OPTIONS}
-        data = data_sources.contents(self.data)
+        if self.task != SINGLE_LABEL:  # a worker of an earlier version has no such option
+            options["task"] = self.task
+        if self.targets:
+            options["targets"] = ",".join(self.target_spec.columns)
+        data = data_sources.contents(self.data, self.target_spec)
         options |= {"data": self.data} if data is None else {"data.contents": data}
         options |= {f"{function.option}.contents": function.contents for function in self.user_functions()}
         if self.weights in (IMAGENET, RANDOM):
@@ -201,6 +217,11 @@ class TrainingSettings:
         """Decoder of images."""
         directory = self.cache_directory / "pixels" if self.pipeline == DISK else None
         return Decoder(self.threads, self.corrupt == SKIP, directory)
+
+    @property
+    def target_spec(self) -> TargetSpec:
+        """What is predicted, and from which columns."""
+        return TargetSpec(self.task, _parts(self.targets))
 
     @property
     def batch_threads(self) -> int:

@@ -1,6 +1,7 @@
 """The search space: the default, the full one, and the textbook configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from bo_client import (
     Activation,
@@ -16,6 +17,7 @@ from bo_client import (
 )
 
 from bo_objectives.efficientnet.names import (
+    BALANCED,
     BATCH,
     BIAS_INITIALIZERS,
     CLASS_WEIGHTS,
@@ -27,10 +29,14 @@ from bo_objectives.efficientnet.names import (
     HEAD_ONLY,
     INITIALIZERS,
     MODES,
+    MULTI_LABEL,
     NORM_SCOPES,
     NORMS,
+    PRIOR,
+    REGRESSION,
     SCHEDULES,
     SCRATCH,
+    SINGLE_LABEL,
     TWO_STAGE,
 )
 from bo_objectives.efficientnet.set_size import is_constant, positions
@@ -67,15 +73,59 @@ FALLBACKS: Mapping[str, Value] = {
     "ema_momentum": 0.0,
 }
 
-METRICS = (
-    Metric("val_loss", goal="minimize", unit="nats"),
-    Metric("val_accuracy", role="information"),
-    Metric("train_loss", role="information", unit="nats"),
-    Metric("train_accuracy", role="information"),
-    Metric("best_epoch", role="information"),
-    Metric("trainable_parameters", role="information"),
-    Metric("non_trainable_parameters", role="information"),
-)
+# The unit of the loss, the further metric of an epoch, and those of the best epoch.
+_MEASURES = {
+    SINGLE_LABEL: ("nats", "accuracy", ()),
+    MULTI_LABEL: ("nats", "f1", ("average_precision",)),
+    REGRESSION: ("", "mae", ("rmse", "r2")),
+}
+
+
+def metrics_of(task: str) -> tuple[Metric, ...]:
+    """Return the metrics of a task; the validation loss is the one to minimize."""
+    unit, each, final = _MEASURES[task]
+    return (
+        Metric("val_loss", goal="minimize", unit=unit),
+        *(Metric(f"val_{name}", role="information") for name in (each, *final)),
+        Metric("train_loss", role="information", unit=unit),
+        Metric(f"train_{each}", role="information"),
+        Metric("best_epoch", role="information"),
+        Metric("trainable_parameters", role="information"),
+        Metric("non_trainable_parameters", role="information"),
+    )
+
+
+METRICS = metrics_of(SINGLE_LABEL)
+
+# Parameters and values that have no meaning for a task.
+WITHOUT: Mapping[str, Mapping[str, Callable[[Value], bool]]] = {
+    SINGLE_LABEL: {},
+    MULTI_LABEL: {"class_weights": lambda value: value == BALANCED},
+    REGRESSION: {
+        "class_weights": lambda value: value == BALANCED,
+        "label_smoothing": lambda value: value != 0,
+        "bias_initializer": lambda value: value == PRIOR,
+    },
+}
+
+
+def for_task(space: SearchSpace, task: str) -> SearchSpace:
+    """Return a space without the parameters and values that have no meaning for a task."""
+    without = WITHOUT[task]
+    kept = [_usable(parameter, without) for parameter in space.parameters]
+    return SearchSpace([parameter for parameter in kept if parameter is not None], space.constraints)
+
+
+def _usable(parameter: Parameter, without: Mapping[str, Callable[[Value], bool]]) -> Parameter | None:
+    """Return a parameter without values that a task lacks; None if at most one is left."""
+    is_left_out = without.get(parameter.name)
+    if is_left_out is None:
+        return parameter
+    if not isinstance(parameter, CategoricalParameter):
+        return None
+    values = [value for value in parameter.values if not is_left_out(value)]
+    return replace(parameter, values=values) if len(values) > 1 else None
+
 
 CORE_MODES = (FROZEN, FINE_TUNE)
 PRETRAINED_TRAINED = (FINE_TUNE, TWO_STAGE)

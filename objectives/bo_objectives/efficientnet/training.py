@@ -1,6 +1,6 @@
 """A training in one stage or two: the loss, the history of each epoch, and the weights of the best epoch.
 
-The training loss may be smoothed, weighted, or a user's; every reported loss is plain cross-entropy in nats, so that
+The training loss may be smoothed, weighted, or a user's; every reported loss is the plain one of the task, so that
 trials are comparable. With moving averages of the weights, these are what is validated and kept.
 """
 
@@ -23,19 +23,12 @@ from bo_objectives.efficientnet.checkpoint import Checkpoint
 from bo_objectives.efficientnet.history import Point, TrainingHistory
 from bo_objectives.efficientnet.mixing import MixedTraining
 from bo_objectives.efficientnet.optimizer import GradientRecordingOptimizer, scaled
+from bo_objectives.efficientnet.tasks import LearningTask, SingleLabel
 
 Array = NDArray[Any]
 
 MAX_SAMPLED = 4096
 """Maximum elements of a kernel whose changes are measured."""
-
-# Keras's name of a metric → ours
-REPORTED = {
-    "val_cross_entropy": "val_loss",
-    "val_accuracy": "val_accuracy",
-    "cross_entropy": "train_loss",
-    "accuracy": "train_accuracy",
-}
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,7 @@ class Plan:
     """Alpha of mixup; 0 for none."""
     jit_compile: str = "auto"
     """Whether XLA compiles the steps: auto, on or off."""
+    task: LearningTask = field(default_factory=SingleLabel)
 
 
 @dataclass(frozen=True)
@@ -73,13 +67,13 @@ class TrainingStage:
 
 @dataclass(frozen=True)
 class LabeledInputs:
-    """Inputs (n, …) and one-hot labels (n, classes)."""
+    """Inputs (n, …) and encoded targets (n, outputs), which are one-hot for classes."""
 
     inputs: Inputs
-    one_hot: NDArray[np.float32]
+    targets: NDArray[np.float32]
 
     def __len__(self) -> int:
-        return len(self.one_hot)
+        return len(self.targets)
 
 
 EpochCallback = Callable[[TrainingHistory], None]
@@ -180,8 +174,11 @@ class TrainingState:
 class RecordingCallback(keras.callbacks.Callback):
     """A callback that records the history, keeps the best weights, and ends a training that diverges or stagnates."""
 
-    def __init__(self, state: TrainingState, listener: EpochCallback, is_over: Callable[[], bool]) -> None:
+    def __init__(
+        self, state: TrainingState, task: LearningTask, listener: EpochCallback, is_over: Callable[[], bool]
+    ) -> None:  # fmt: skip
         super().__init__()
+        self._reported = task.reported
         self._state, self._record = state, state.record
         self._listener = listener
         self._is_over = is_over
@@ -212,7 +209,7 @@ class RecordingCallback(keras.callbacks.Callback):
         self._check("training loss", (logs or {})["loss"])
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002
-        point = {ours: float((logs or {})[theirs]) for theirs, ours in REPORTED.items()}
+        point = {ours: float((logs or {})[theirs]) for theirs, ours in self._reported.items()}
         self._check("validation loss", point["val_loss"])
         self._add(point)
         self._listener(self._record)
@@ -277,26 +274,24 @@ def _rms(values: Array) -> float:
 
 def compiled(
     model: keras.Model, optimizer: keras.optimizers.Optimizer, label_smoothing: float, steps_per_execution: int = 1,
-    jit_compile: str = "auto", loss: Any = None,
+    jit_compile: str = "auto", loss: Any = None, task: LearningTask | None = None,
 ) -> keras.Model:  # fmt: skip
-    """Return the model compiled for one-hot labels; its metrics are plain cross-entropy and accuracy.
+    """Return the model compiled for the targets of a task; its metrics are the task's.
 
     Args:
         model: the model.
         optimizer: the optimizer.
-        label_smoothing: of the cross-entropy.
+        label_smoothing: of a cross-entropy.
         steps_per_execution: steps that run without returning to Python.
         jit_compile: auto, on or off.
-        loss: of logits and labels, in the place of cross-entropy.
+        loss: of outputs and targets, in the place of the task's.
+        task: the task; None for one of several classes.
     """
-    smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+    task = task or SingleLabel()
     model.compile(
         optimizer,
-        loss=smoothed if loss is None else loss,
-        metrics=[
-            keras.metrics.CategoricalCrossentropy("cross_entropy", from_logits=True),
-            keras.metrics.CategoricalAccuracy("accuracy"),
-        ],
+        loss=task.loss(label_smoothing) if loss is None else loss,
+        metrics=task.metrics(),
         steps_per_execution=steps_per_execution,
         jit_compile={"auto": "auto", "on": True, "off": False}[jit_compile],
     )
@@ -357,16 +352,18 @@ def _run(
     if state.mixup is not None:
         model, weights = MixedTraining(state.network, state.mixup, weights), None
     batches = Batches(
-        training.inputs, training.one_hot, plan.batch_size, weights, *shared, plan.merges_single,
+        training.inputs, training.targets, plan.batch_size, weights, *shared, plan.merges_single,
         feeds_labels=state.mixup is not None,
     )  # fmt: skip
     assert state.optimizer is not None
     assert state.recorder is not None
     first_epoch = state.record.epoch
     together = steps_together(plan.steps_per_execution, len(batches))
-    compiled(model, state.optimizer, plan.label_smoothing, together, plan.jit_compile, state.recorder.loss).fit(
+    compiled(
+        model, state.optimizer, plan.label_smoothing, together, plan.jit_compile, state.recorder.loss, plan.task
+    ).fit(
         batches.stream(plan.seed, first_epoch), steps_per_epoch=len(batches), initial_epoch=first_epoch,
         epochs=stage.last_epoch,
-        validation_data=Batches(validation.inputs, validation.one_hot, max(plan.batch_size, 64), None, *shared),
-        callbacks=[RecordingCallback(state, listener, is_over)], shuffle=False, verbose=0,
+        validation_data=Batches(validation.inputs, validation.targets, max(plan.batch_size, 64), None, *shared),
+        callbacks=[RecordingCallback(state, plan.task, listener, is_over)], shuffle=False, verbose=0,
     )  # fmt: skip

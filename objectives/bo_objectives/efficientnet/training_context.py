@@ -27,6 +27,8 @@ from bo_objectives.efficientnet.names import BALANCED, BATCH, GROUP, IMAGE_STEP,
 from bo_objectives.efficientnet.network_surgery import FeatureMap, InitializerFactory, Norms, normalized_maps
 from bo_objectives.efficientnet.set_size import is_constant, positions
 from bo_objectives.efficientnet.settings import TrainingSettings
+from bo_objectives.efficientnet.space import WITHOUT
+from bo_objectives.efficientnet.tasks import LearningTask, task_of
 from bo_objectives.efficientnet.training import LabeledInputs, Plan, TrainingStage
 from bo_objectives.efficientnet.trial_config import TrialConfig, invalid
 from bo_objectives.efficientnet.user_code import COMPILE, HEAD
@@ -48,6 +50,10 @@ class DataAndBackbone:
     @cached_property
     def backbone(self) -> Backbone:
         return self.load()
+
+    @cached_property
+    def task(self) -> LearningTask:
+        return task_of(self.split.train)
 
 
 class TrainingContext:
@@ -79,7 +85,7 @@ class TrainingContext:
             TrialFailed: CRASHED, as images cannot be read; they may be repaired while the study runs.
         """
         try:
-            images = data_sources.load(self.settings.data, size, self.settings.decoder)
+            images = data_sources.load(self.settings.data, size, self.settings.decoder, self.settings.target_spec)
             if data_sources.is_downloaded(self.settings.data):  # else the worker has said it
                 data_summary.log_summary(self.settings.data, self.settings.fold, images)
             return data.split(images, self.settings.fold)
@@ -100,7 +106,12 @@ class TrainingContext:
         Raises:
             TrialFailed: INVALID_CONFIGURATION, as they do not.
         """
-        width, side = self.settings.head_width, config.image_size or self.settings.image_size
+        width, side, task = self.settings.head_width, config.image_size or self.settings.image_size, self.settings.task
+        for name, is_meaningless in WITHOUT[task].items():
+            if is_meaningless(getattr(config, name)):
+                raise invalid(
+                    f"{name} is {getattr(config, name)!r}, which has no meaning for the task {task}: leave it out"
+                )
         if HEAD not in self.user_functions:
             if config.norm == GROUP and width % config.groups:
                 raise invalid(f"groups is {config.groups}, which doesn't divide the head's {width} channels")
@@ -147,12 +158,17 @@ class TrainingContext:
         """Return whether the network's inputs are cached features."""
         return self.settings.cache == "on" and config.mode != SCRATCH and not config.is_augmented
 
+    def task(self, config: TrialConfig) -> LearningTask:
+        """Return what the network is trained for."""
+        return self.data_and_backbone(config.image_size).task
+
     def labeled(self, config: TrialConfig, images: Images) -> LabeledInputs:
         """Return the network's inputs: cached features, or pixels if images are augmented or everything is trained."""
+        targets = self.task(config).encoded(images)
         if not self.is_cached(config):
-            return LabeledInputs(images.pixels, images.one_hot)
+            return LabeledInputs(images.pixels, targets)
         shared = self.data_and_backbone(config.image_size)
-        return LabeledInputs(self._features.get(shared.backbone, config.unfreeze_top, images), images.one_hot)
+        return LabeledInputs(self._features.get(shared.backbone, config.unfreeze_top, images), targets)
 
     def network(self, config: TrialConfig, shape: tuple[int, ...]) -> keras.Model:
         """Return the network of a trial before training, for inputs (B, *shape) of `labeled`.
@@ -202,7 +218,7 @@ class TrainingContext:
         images = self.data_and_backbone(config.image_size).split.train
         return model.Head(
             config.kernel_initializer, config.norm, config.groups, config.dropout, self.settings.head_width,
-            len(images.classes), config.bias_initializer, images.shares,
+            len(images.classes), config.bias_initializer, images.shares, images.task,
         )  # fmt: skip
 
     def plan(self, config: TrialConfig) -> Plan:
@@ -213,7 +229,7 @@ class TrainingContext:
         return Plan(
             settings.epochs, config.batch_size, config.label_smoothing, settings.seed, settings.patience, weights,
             settings.steps_per_execution, settings.batch_threads, self.share, self._merges_single(config),
-            config.mixup, settings.jit_compile,
+            config.mixup, settings.jit_compile, self.task(config),
         )  # fmt: skip
 
     def _merges_single(self, config: TrialConfig) -> bool:

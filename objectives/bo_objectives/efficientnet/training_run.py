@@ -1,5 +1,6 @@
 """One trial: trained or resumed from a checkpoint, inspected, diagnosed and recorded."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -13,13 +14,25 @@ from bo_client import StopTrial
 from numpy.typing import NDArray
 
 from bo_objectives.base import ARTIFACTS, Run, TrialFailed
-from bo_objectives.efficientnet import data, diagnosis, duplicates, inspection, logs, mistakes, training
+from bo_objectives.efficientnet import (
+    data,
+    diagnosis,
+    duplicates,
+    inspection,
+    label_mistakes,
+    logs,
+    mistakes,
+    number_mistakes,
+    training,
+)
 from bo_objectives.efficientnet.batches import predicted
 from bo_objectives.efficientnet.checkpoint import CheckpointManager, refuse, unwritable
+from bo_objectives.efficientnet.data import Images
 from bo_objectives.efficientnet.findings import Finding, Setting
 from bo_objectives.efficientnet.history import TrainingHistory
-from bo_objectives.efficientnet.names import BATCH, LITE0, NETWORK, NONE, SCRATCH, TWO_STAGE
+from bo_objectives.efficientnet.names import BATCH, LITE0, NETWORK, NONE, SCRATCH, SINGLE_LABEL, TWO_STAGE
 from bo_objectives.efficientnet.space import FALLBACKS
+from bo_objectives.efficientnet.tasks import LearningTask, Regression
 from bo_objectives.efficientnet.training import LabeledInputs, TrainingStage, TrainingState
 from bo_objectives.efficientnet.training_context import TrainingContext
 from bo_objectives.efficientnet.trial_config import ADDED, TrialConfig
@@ -52,8 +65,9 @@ class Tested:
     """A network's results on the test images."""
 
     metrics: dict[str, float]
-    confusion: NDArray[np.int64]
-    """Images by (true class, predicted class)."""
+    outputs: NDArray[np.float64]
+    targets: NDArray[np.float64]
+    """Outputs and encoded targets, (n, k)."""
 
 
 class TrainingRun:
@@ -80,7 +94,8 @@ class TrainingRun:
             logger.warning("trial %d: %s", self._run.number, warning)
         train, validation = self._labeled()
         state, stages = self._start_or_resume(checkpoints, train.inputs.shape[1:])
-        sample = inspection.InspectionSample.of((train.inputs, train.one_hot), (validation.inputs, validation.one_hot))
+        parts = ((train.inputs, train.targets), (validation.inputs, validation.targets))
+        sample = inspection.InspectionSample.of(*parts, self.task)
         inspect = partial(inspection.inspect, state.network, sample, self._trained_norm, self.config.batch_size)
         record = state.record
         record.before = record.before or inspect()
@@ -99,7 +114,8 @@ class TrainingRun:
             raise TrialFailed(failure.reason, self._failure_message(failure, record)) from failure
         record.after = inspection.with_outcomes(inspect(), state.network, sample)
         best = {**record.best, "best_epoch": float(record.best_epoch)}
-        metrics = {**best, **self.context.counts(self.config, state.network)}
+        further = self._further_figures(state.network, validation)
+        metrics = {**best, **further, **self.context.counts(self.config, state.network)}
         findings = self._diagnose(record)
         trained = Trained(state.network, metrics, record, findings)
         self._finish(trained)
@@ -110,12 +126,24 @@ class TrainingRun:
     def test(self, trained: Trained) -> Tested:
         """Evaluate the test images, which nothing else uses."""
         inputs = self.context.labeled(self.config, self.context.data_and_backbone(self.config.image_size).split.test)
-        logits = predicted(trained.network, inputs.inputs, TEST_BATCH, self.context.share).astype(np.float64)
-        true, predicted_labels = inputs.one_hot.argmax(-1), logits.argmax(-1)
-        confusion = np.zeros((inputs.one_hot.shape[-1],) * 2, np.int64)
-        np.add.at(confusion, (true, predicted_labels), 1)
-        loss = inspection.cross_entropy(logits, inputs.one_hot)
-        return Tested({"test_loss": loss, "test_accuracy": float((true == predicted_labels).mean())}, confusion)
+        outputs = predicted(trained.network, inputs.inputs, TEST_BATCH, self.context.share).astype(np.float64)
+        loss = inspection.mean_loss(self.task, outputs, inputs.targets)
+        figures = self.task.figures(outputs, inputs.targets)
+        metrics = {"test_loss": loss, **{f"test_{name}": value for name, value in figures.items()}}
+        return Tested(metrics, outputs, inputs.targets.astype(np.float64))
+
+    @property
+    def task(self) -> LearningTask:
+        """What the network is trained for."""
+        return self.context.task(self.config)
+
+    def _further_figures(self, network: keras.Model, validation: LabeledInputs) -> dict[str, float]:
+        """Return the validation metrics that are not known of every epoch, of the best one."""
+        if self.task.name == SINGLE_LABEL:
+            return {}
+        outputs = predicted(network, validation.inputs, TEST_BATCH, self.context.share).astype(np.float64)
+        figures = self.task.figures(outputs, validation.targets)
+        return {f"val_{name}": value for name, value in figures.items() if name != self.task.metric}
 
     def _labeled(self) -> tuple[LabeledInputs, LabeledInputs]:
         """Return the training and the validation inputs."""
@@ -169,6 +197,7 @@ class TrainingRun:
         config, split = self.config, self.context.data_and_backbone(self.config.image_size).split
         return Setting(
             shares=split.train.shares,
+            task=self.task.name,
             batch_size=config.batch_size,
             norm=self._trained_norm,
             mode=config.mode,
@@ -202,10 +231,20 @@ class TrainingRun:
         """Write what the network confuses among the validation images; what prevents that is logged."""
         try:
             images = self.context.data_and_backbone(self.config.image_size).split.validation
-            rows = inspection.stratified(images.labels, max(1, mistakes.MAX_IMAGES // len(images.classes)))
-            logits = inspection.logits(trained.network, validation.inputs, rows)
+            folder, classes = self._run.directory / ARTIFACTS, images.classes
+            if images.targets is None:
+                rows = inspection.stratified(images.labels, max(1, mistakes.MAX_IMAGES // len(classes)))
+            else:
+                rows = inspection.drawn(len(images), mistakes.MAX_IMAGES)
+            outputs = inspection.logits(trained.network, validation.inputs, rows)
             pixels = np.asarray(images.pixels[rows])
-            mistakes.leave(self._run.directory / ARTIFACTS, pixels, logits, images.labels[rows], images.classes)
+            if images.targets is None:
+                mistakes.leave(folder, pixels, outputs, images.labels[rows], classes)
+            elif isinstance(self.task, Regression):
+                predicted_numbers = self.task.scale.in_units(outputs.astype(np.float64))
+                number_mistakes.leave(folder, pixels, predicted_numbers, images.targets[rows], classes)
+            else:
+                label_mistakes.leave(folder, pixels, outputs.astype(np.float64), images.targets[rows], classes)
         except Exception:
             logger.warning("trial %d: its mistakes could not be drawn", self._run.number, exc_info=True)
 
@@ -220,7 +259,9 @@ class TrainingRun:
             "settings": asdict(self.context.settings),
             "functions": {name: function.contents for name, function in self.context.user_functions.items()},
             "weights": origin,
+            "task": self.task.name,
             "classes": list(split.train.classes),
+            **self._scale(),
             "images": {part: len(getattr(split, part)) for part in data.PARTS},
             "pixels_sha256": {part: getattr(split, part).pixels_sha256 for part in data.PARTS},
             "bits": split.train.bits,
@@ -230,6 +271,13 @@ class TrainingRun:
             "images_per_second": _throughput(trained.record, len(split.train)),
             "record": trained.record.as_json(),
         }
+
+    def _scale(self) -> dict[str, Any]:
+        """Return the mean and standard deviation of the numbers in the training images."""
+        if not isinstance(self.task, Regression):
+            return {}
+        scale = self.task.scale
+        return {"scale": {"mean": scale.mean.tolist(), "standard_deviation": scale.deviation.tolist()}}
 
     def _origin(self) -> dict[str, str]:
         if self.config.mode == SCRATCH:
@@ -249,8 +297,15 @@ class TrainingRun:
             "weights": self._origin()["sha256"],
             "pixels": [getattr(split, part).pixels_sha256 for part in data.PARTS],
             "backend": keras.backend.backend(),
+            **self._target_identity(split.train),
             **self._revision(),
         }
+
+    def _target_identity(self, train: Images) -> dict[str, Any]:
+        if train.targets is None:
+            return {}
+        digest = hashlib.sha256(train.targets.tobytes()).hexdigest()
+        return {"task": train.task, "classes": list(train.classes), "targets": digest}
 
     def _revision(self) -> dict[str, int]:
         if self.config.mode == SCRATCH:

@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bo_objectives.efficientnet import runtime
+from bo_objectives.efficientnet import data, runtime
+from bo_objectives.efficientnet.names import SINGLE_LABEL
 from bo_objectives.efficientnet.settings import TrainingSettings
 from bo_objectives.efficientnet.space import FALLBACKS
 from bo_objectives.efficientnet.user_code import HEAD, UserFunction
@@ -61,7 +62,7 @@ def _check_training(
     import keras
     import numpy as np
 
-    from bo_objectives.efficientnet import model, optimizer, training, user_head
+    from bo_objectives.efficientnet import model, optimizer, tasks, training, user_head
 
     function = functions.get(HEAD)
     if function is not None:
@@ -70,6 +71,10 @@ def _check_training(
     else:
         head = model.Head("glorot_uniform", "batch", 8, 0.0, settings.head_width, classes)
         network = model.network(features, [], head, seed=0)
+    pixels, numbers = np.zeros((2, 1, 1, 3), np.uint8), np.array([[-1.0] * classes, [1.0] * classes])
+    known = None if settings.task == SINGLE_LABEL else numbers
+    names = tuple(map(str, range(classes)))
+    task = tasks.task_of(data.Images(pixels, np.zeros(2, np.int64), names, task=settings.task, targets=known))
     compiles = functions.get("compile")
     recorder = (
         optimizer.make(optimizer.Rates(1e-3, None, STEPS))
@@ -82,7 +87,7 @@ def _check_training(
     assert culprit is not None
     try:
         applied = optimizer.scaled(recorder)
-        training.compiled(network, applied, 0.0, loss=recorder.loss).train_on_batch(x, y)
+        training.compiled(network, applied, 0.0, loss=recorder.loss, task=task).train_on_batch(x, y)
         loss = float(keras.ops.convert_to_numpy(network.get_metrics_result()["loss"]))
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""

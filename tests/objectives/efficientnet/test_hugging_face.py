@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from bo_objectives.efficientnet import data, data_sources
 from bo_objectives.efficientnet.objective import EfficientNetObjective
+from bo_objectives.efficientnet.targets import TargetSpec
 from bo_objectives.errors import SetupError
 from PIL import Image
 
@@ -20,6 +21,7 @@ Splits = dict[str, list[Any]]
 """Labels by split; a single split, "", is saved alone."""
 Save = Callable[..., Path]
 NAMES = ["cat", "dog"]
+LISTS, FLOATS = "lists of classes", "floats"
 
 
 def png(value: int) -> bytes:
@@ -44,6 +46,7 @@ class Rows:
     def __init__(self, folder: Path) -> None:
         content = json.loads((folder / "rows.json").read_text())
         labels = ClassLabel(NAMES) if content["is_class"] else SimpleNamespace()
+        labels = SimpleNamespace(feature=ClassLabel(NAMES)) if content["kind"] == LISTS else labels
         self.features = {"image": ImageFeature(), "label": labels, "id": SimpleNamespace()}
         self.features = {name: self.features[name] for name in content["columns"]}
         self._content = content
@@ -63,11 +66,14 @@ class Rows:
         return self
 
 
-def save_standing_in(folder: Path, splits: Splits, columns: tuple[str, ...], is_class: bool, missing: int) -> None:
+def save_standing_in(
+    folder: Path, splits: Splits, columns: tuple[str, ...], is_class: bool, missing: int, kind: str
+) -> None:  # fmt: skip
     first = 0
     for split, labels in splits.items():
         (folder / split).mkdir(parents=True)
         content = {"label": labels, "columns": columns, "is_class": is_class, "first": first, "missing": missing}
+        content["kind"] = kind
         (folder / split / "rows.json").write_text(json.dumps(content))
         (folder / split / "state.json").write_text(json.dumps({"_fingerprint": str(content)}))
         first += len(labels)
@@ -75,13 +81,18 @@ def save_standing_in(folder: Path, splits: Splits, columns: tuple[str, ...], is_
         (folder / "dataset_dict.json").write_text(json.dumps({"splits": list(splits)}))
 
 
-def save_really(folder: Path, splits: Splits, columns: tuple[str, ...], is_class: bool, missing: int) -> None:
+def save_really(
+    folder: Path, splits: Splits, columns: tuple[str, ...], is_class: bool, missing: int, kind: str
+) -> None:  # fmt: skip
     import datasets
 
     whole, first = {}, 0
     kinds = {"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES), "id": datasets.Value("int64")}
     if not is_class:
         kinds["label"] = datasets.Value("string")
+    if kind:
+        several = datasets.Sequence(datasets.ClassLabel(names=NAMES))
+        kinds["label"] = several if kind == LISTS else datasets.Value("float64")
     for split, labels in splits.items():
         places = range(first, first + len(labels))
         images = [None if i == missing else {"bytes": png(i), "path": None} for i in places]
@@ -104,10 +115,11 @@ def save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Save:
         monkeypatch.setitem(sys.modules, "datasets", module)
 
     def make(
-        splits: Splits, columns: tuple[str, ...] = ("image", "label", "id"), is_class: bool = True, missing: int = -1
-    ) -> Path:
+        splits: Splits, columns: tuple[str, ...] = ("image", "label", "id"), is_class: bool = True, missing: int = -1,
+        kind: str = "",
+    ) -> Path:  # fmt: skip
         folder = tmp_path / f"data{len(list(tmp_path.iterdir()))}"
-        (save_really if is_real else save_standing_in)(folder, splits, columns, is_class, missing)
+        (save_really if is_real else save_standing_in)(folder, splits, columns, is_class, missing, kind)
         return folder
 
     return make
@@ -139,6 +151,24 @@ def test_other_data_sets_are_split_by_class(save: Save, splits: Splits) -> None:
 
 def test_texts_are_labels_too(save: Save) -> None:
     assert data_sources.load(str(save({"": ["01", "1"] * 6}, is_class=False)), 32).classes == ("01", "1")
+
+
+def test_lists_of_classes_are_labels_and_floats_are_numbers(save: Save) -> None:
+    several = save({"": [[0], [0, 1], [], [1]] * 5}, kind=LISTS)
+    found = data_sources.load(str(several), 32, spec=TargetSpec("multi-label"))
+    assert found.classes == ("cat", "dog")
+    assert found.targets is not None
+    assert found.targets[:4].tolist() == [[1, 0], [1, 1], [0, 0], [0, 1]]
+    numbers = save({"train": [i / 4 for i in range(12)], "test": [7.5, 0.0]}, is_class=False, kind=FLOATS)
+    found = data_sources.load(str(numbers), 32, spec=TargetSpec("regression", ("label",)))
+    assert found.classes == ("label",)
+    assert found.targets is not None
+    assert found.targets[:, 0].tolist() == [*(i / 4 for i in range(12)), 7.5, 0.0]
+    wrong = save({"": [[0], [2]] * 6}, kind=LISTS)
+    with pytest.raises(SetupError, match=r"\[1\]: label is \[2\]; allowed is numbers from 0 to 1"):
+        data_sources.load(str(wrong), 32, spec=TargetSpec("multi-label"))
+    with pytest.raises(SetupError, match="has the columns image, label, id; one column of images, and age"):
+        data_sources.load(str(numbers), 32, spec=TargetSpec("regression", ("age",)))
 
 
 def test_the_content_is_that_of_the_saved_files(save: Save) -> None:

@@ -119,7 +119,7 @@ def one_step(bench: TrainingContext, stage: int = 0, **parameters) -> dict[str, 
     network = bench.network(choice, part.inputs.shape[1:])
     before = network.get_weights()
     training.compiled(network, bench.stages(choice, network)[stage].begin(), 0.0)
-    network.train_on_batch(part.inputs[:16], part.one_hot[:16])
+    network.train_on_batch(part.inputs[:16], part.targets[:16])
     moves = (after - b for after, b in zip(network.get_weights(), before, strict=True))
     return {w.path: move for w, move in zip(network.weights, moves, strict=True)}
 
