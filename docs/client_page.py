@@ -42,6 +42,8 @@ MODULES: dict[str, list[str] | None] = {
     "integrations.keras_tuner": ["BoTuner", "BoOracle"],
     "integrations.ray_tune": ["BoSearch"],
     "integrations.keras": ["BoCallback"],
+    "integrations.xgboost": ["XGBoostCallback"],
+    "integrations.lightgbm": ["LightGBMCallback"],
     "integrations.scikit_learn": ["BOSearchCV"],
     "integrations.exporters": ["follow", "following"],
     "integrations.mlflow": ["MlflowLog"],
