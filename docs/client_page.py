@@ -42,6 +42,8 @@ MODULES: dict[str, list[str] | None] = {
     "integrations.keras_tuner": ["BoTuner", "BoOracle"],
     "integrations.ray_tune": ["BoSearch"],
     "integrations.keras": ["BoCallback"],
+    "integrations.lightning": ["LightningCallback"],
+    "integrations.transformers": ["TransformersCallback"],
     "integrations.xgboost": ["XGBoostCallback"],
     "integrations.lightgbm": ["LightGBMCallback"],
     "integrations.scikit_learn": ["BOSearchCV"],

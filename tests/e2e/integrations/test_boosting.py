@@ -239,7 +239,7 @@ def test_a_pause_needs_a_folder_that_can_be_read(tool, make_study, tmp_path) -> 
     with pytest.raises(bo_client.InvalidRequest, match=r"checkpoint_uri: is .* cannot be read"):
         tool.callback(again, checkpoint_dir=tmp_path)
     file.unlink()
-    with pytest.raises(bo_client.InvalidRequest, match="there is no such file; give all workers the same"):
+    with pytest.raises(bo_client.InvalidRequest, match="it does not exist; give all workers the same"):
         tool.callback(again, checkpoint_dir=tmp_path)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bo_client.errors import InvalidRequest
-from bo_client.integrations.training import Metrics, TrainingCallback, unreadable
+from bo_client.integrations.training import Metrics, TrainingCallback, existing, unreadable
 from bo_client.running import RunningTrial
 
 
@@ -51,12 +51,12 @@ class BoostingCallback(TrainingCallback):
         self._every = every
         self._metric_of: dict[str, str] = {}
         self._rounds_before = 0
-        if self._folder is not None and (existing := self._folder.existing()) is not None:
+        if self._folder is not None and (file := existing(trial)) is not None:
             try:
-                self._rounds_before = self._rounds_of(existing)
+                self._rounds_before = self._rounds_of(file)
             except Exception as error:  # of the library: a class of its own in XGBoost and in LightGBM
-                raise unreadable(existing, error) from error
-            self.model = existing
+                raise unreadable(file, error) from error
+            self.model = file
             self._recall()
 
     def rounds_left(self, rounds: int) -> int:

@@ -29,6 +29,8 @@ class TrainingCallback:
     """Name of the library in errors."""
     _advice = ""
     """What a user does if the library has no such metric."""
+    _needs_folder = True
+    """Whether a trial cannot pause without a folder for checkpoints."""
 
     def __init__(
         self,
@@ -43,7 +45,8 @@ class TrainingCallback:
             InvalidRequest: the trial is trained in parts, and has no checkpoints, or the study has no such metric.
         """
         super().__init__()
-        if trial.until_step is not None and not checkpoint_uri and checkpoint_dir is None:
+        has_folder = bool(checkpoint_uri) or checkpoint_dir is not None
+        if trial.until_step is not None and self._needs_folder and not has_folder:
             what = "is missing, and the trial is trained in parts; give a folder, or leave can_resume out"
             raise InvalidRequest.of("checkpoint_dir", what)
         self.trial = trial
@@ -192,22 +195,23 @@ class CheckpointFolder:
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder / f"attempt-{self._attempt}-{unit}-{step}{ending}"
 
-    def existing(self) -> str | None:
-        """Return the checkpoint to resume from; None if no earlier attempt has left one.
-
-        Raises:
-            InvalidRequest: it cannot be read.
-        """
-        if self.last and not Path(self.last).exists():
-            raise unreadable(self.last, "there is no such file")
-        return self.last or None
-
     def keep(self, uri: str) -> None:
         """Delete the checkpoint before this one, which the server has now. Folders elsewhere are not touched."""
         before = Path(self.last)
         if self.last != uri and before.parent == self._folder:
             shutil.rmtree(before, ignore_errors=True) if before.is_dir() else before.unlink(missing_ok=True)
         self.last = uri
+
+
+def existing(trial: RunningTrial) -> str | None:
+    """Return the checkpoint of an earlier attempt; None if there is none.
+
+    Raises:
+        InvalidRequest: it cannot be read.
+    """
+    if trial.checkpoint_uri and not Path(trial.checkpoint_uri).exists():
+        raise unreadable(trial.checkpoint_uri, "it does not exist")
+    return trial.checkpoint_uri or None
 
 
 def unreadable(uri: str, why: object) -> InvalidRequest:
