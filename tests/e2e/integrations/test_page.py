@@ -11,7 +11,8 @@ import bo_client
 import pytest
 
 PAGE = (Path(__file__).parents[3] / "docs" / "integrations.md").read_text()
-SNIPPETS: list[str] = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+SNIPPETS = [text for language, text in BLOCKS if language == "python" and not text.startswith("# ")]
 NAMES = [(re.findall(r"bo_client\.integrations\.(\w+)", text) or ["a loop"])[0] for text in SNIPPETS]
 LARGE = ("torch", "lightning", "transformers", "wandb")
 """Packages that the extra dev leaves out."""
@@ -45,6 +46,24 @@ def test_the_snippet_runs(
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet.replace("127.0.0.1:50051", address), "integrations.md", "exec"), {"__name__": "snippet"})
     check_studies(snippet, client)
+
+
+def test_the_program_of_hydra_is_searched(address: str, client: bo_client.Client, tmp_path: Path) -> None:
+    (program,) = (text for language, text in BLOCKS if text.startswith("# train.py\n"))
+    (commands,) = (text for language, text in BLOCKS if language == "bash")
+    (tmp_path / "train.py").write_text(program)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-ec", commands],
+        cwd=tmp_path,
+        env={**os.environ, "BO_SERVER": address, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert most_results("train", client) == 4
+    assert "act=" in done.stdout
 
 
 @pytest.mark.slow
@@ -99,6 +118,7 @@ def test_each_integration_has_a_snippet_and_is_in_the_table() -> None:
         "domains",
         "embedded",
         "external_trial",
+        "hydra",
         "hyperparameters",
         "optuna_study",
         "ray_space",
