@@ -110,6 +110,15 @@ def test_a_short_name_is_that_of_the_last_data_set(tool, make_study) -> None:
     assert set(callback.history) == {"auc", "valid-auc", f"train-{tool.loss}", f"valid-{tool.loss}"}
 
 
+def test_a_name_that_the_service_refuses_is_reported_by_a_similar_one(make_study) -> None:
+    (trial,) = make_study("error", "minimize").suggest()
+    callback = XGBoostCallback(trial, "valid-error@0.7")
+    data = xgboost.DMatrix(X, Y)
+    params = {"objective": "binary:logistic", "eval_metric": ["error@0.3", "error@0.7"], "nthread": 1}
+    xgboost.train(params, data, 1, evals=[(data, "valid")], callbacks=[callback], verbose_eval=False)
+    assert sorted(name[:16] for name in callback.history) == ["error", "valid-error_0.3_"]
+
+
 @pytest.mark.parametrize("every", [1, 3])
 def test_a_metric_that_there_is_not_is_told_with_those_that_there_are(tool, make_study, every: int) -> None:
     (trial,) = make_study("accuracy").suggest()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bo_client.errors import InvalidRequest, PauseTrial, StopTrial
+from bo_client.integrations.domains import service_name
 from bo_client.integrations.external_trial import divergence
 from bo_client.models import Heartbeat
 from bo_client.optimize import ObjectiveTrial
@@ -167,7 +168,7 @@ class TrainingCallback:
         missing = [name for name in self._objectives if sources[name] not in measured]
         if missing:
             raise InvalidRequest.of("metrics", f"lack {', '.join(missing)}; {self._available(measured)}")
-        others = {name: value for name, value in measured.items() if name not in sources.values()}
+        others = {service_name(name): value for name, value in measured.items() if name not in sources.values()}
         return {**others, **{name: measured[source] for name, source in sources.items() if source in measured}}
 
     def _library_name(self, name: str, measured: Mapping[str, float]) -> str:  # noqa: ARG002 - for short names
