@@ -50,6 +50,7 @@ MODULES: dict[str, list[str] | None] = {
     "integrations.exporters": ["follow", "following"],
     "integrations.mlflow": ["MlflowLog"],
     "integrations.tensorboard": ["TensorBoardLog"],
+    "integrations.wandb": ["WandbLog"],
 }
 """The public modules of `bo_client`, each with its public names; None stands for those of its `__all__`."""
 OBJECTIVES = ("bo_objectives.base", "bo_objectives.testing")
