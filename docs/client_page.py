@@ -42,10 +42,15 @@ MODULES: dict[str, list[str] | None] = {
     "integrations.keras_tuner": ["BoTuner", "BoOracle"],
     "integrations.ray_tune": ["BoSearch"],
     "integrations.keras": ["BoCallback"],
+    "integrations.lightning": ["LightningCallback"],
+    "integrations.transformers": ["TransformersCallback"],
+    "integrations.xgboost": ["XGBoostCallback"],
+    "integrations.lightgbm": ["LightGBMCallback"],
     "integrations.scikit_learn": ["BOSearchCV"],
     "integrations.exporters": ["follow", "following"],
     "integrations.mlflow": ["MlflowLog"],
     "integrations.tensorboard": ["TensorBoardLog"],
+    "integrations.wandb": ["WandbLog"],
 }
 """The public modules of `bo_client`, each with its public names; None stands for those of its `__all__`."""
 OBJECTIVES = ("bo_objectives.base", "bo_objectives.testing")

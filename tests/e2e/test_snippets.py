@@ -123,7 +123,7 @@ RUN_BY = {
     "docs/add-a-backend.md": ("tests/storage/test_add_a_backend.py", {"python", "toml"}),
     "docs/add-an-acquisition.md": ("tests/e2e/test_add_an_acquisition.py", {"proto", "python"}),
     "docs/add-an-algorithm.md": ("tests/e2e/test_add_an_algorithm.py", {"bash", "python", "toml"}),
-    "docs/integrations.md": ("tests/e2e/integrations/test_page.py", {"python"}),
+    "docs/integrations.md": ("tests/e2e/integrations/test_page.py", {"bash", "python"}),
 }
 """Pages whose snippets, of these languages, a test of their own runs."""
 
