@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -20,7 +21,6 @@ from bo_service.config import Config
 from bo_service.dashboard_process import DashboardProcess, PrivateSocket
 from bo_service.descriptor_limit import raise_descriptor_limit
 from bo_service.domain.errors import StorageUnavailable
-from bo_service.katib.server import KatibServer
 from bo_service.optimizer.algorithms.custom import installed_algorithms
 from bo_service.periodic_task import PeriodicTask
 from bo_service.rpc.health import HealthMonitor
@@ -28,11 +28,12 @@ from bo_service.rpc.server import COMPUTING, READINESS, GrpcServer
 from bo_service.rpc.tls import CertificateFiles
 from bo_service.storage.factory import open_store
 from bo_service.telemetry.config import tracing_from_environment
-from bo_service.telemetry.gauges import GaugeCollector
 from bo_service.telemetry.instrument import Instrument, Instruments
-from bo_service.telemetry.metrics import Metrics
-from bo_service.telemetry.metrics_server import serve_metrics
 from bo_service.telemetry.observed import ObservedOptimizer, ObservedStore
+
+if TYPE_CHECKING:  # what few servers need is loaded by those alone
+    from bo_service.katib.server import KatibServer
+    from bo_service.telemetry.metrics import Metrics
 
 logger = logging.getLogger("bo_service")
 
@@ -77,7 +78,7 @@ def running_server(config: Config) -> Iterator[int]:
         server = GrpcServer(app, authenticator, config.listen, credentials, observer, private)
         katib = _katib_server(config, app, observer)
         if metrics is not None:
-            _serve_metrics(stack, config, metrics, GaugeCollector(store, pool.load))
+            _serve_metrics(stack, config, metrics, store, pool)
         _start_periodic_tasks(stack, app, authenticator, instrument, server)
         saving = PeriodicTask("hyperparameters", HYPERPARAMETER_FLUSH_S, app.sessions.save_hyperparameters, at_end=True)
         stack.callback(saving.stop)
@@ -107,15 +108,18 @@ def _run_unless_read_only(*tasks: Callable[[], object]) -> None:
             return
 
 
-def _instruments(stack: ExitStack, config: Config) -> tuple[list[Instrument], Metrics | None]:
+def _instruments(stack: ExitStack, config: Config) -> tuple[list[Instrument], "Metrics | None"]:
     """Return the enabled instruments. Tracing is outermost, so that other log lines contain its trace id."""
     instruments: list[Instrument] = []
     tracing = tracing_from_environment()
     if tracing is not None:
         instruments.append(tracing[0])
         stack.callback(tracing[1])
-    metrics = None if config.metrics is None else Metrics()
-    if metrics is not None:
+    metrics = None
+    if config.metrics is not None:
+        from bo_service.telemetry.metrics import Metrics
+
+        metrics = Metrics()
         instruments.append(metrics)
     return instruments, metrics
 
@@ -150,10 +154,13 @@ def _private_socket(stack: ExitStack) -> str:
     return socket.address
 
 
-def _serve_metrics(stack: ExitStack, config: Config, metrics: Metrics, gauges: GaugeCollector) -> None:
+def _serve_metrics(stack: ExitStack, config: Config, metrics: "Metrics", store: Store, pool: PoolOptimizer) -> None:
+    from bo_service.telemetry.gauges import GaugeCollector
+    from bo_service.telemetry.metrics_server import serve_metrics
+
     address = config.metrics_address
     assert address is not None
-    metrics.registry.register(gauges)
+    metrics.registry.register(GaugeCollector(store, pool.load))
     port, stop = serve_metrics(metrics.registry, address.host, address.port)
     stack.callback(stop)
     logger.info("metrics at http://%s:%d/metrics", address.host, port)
@@ -174,16 +181,20 @@ def _start_periodic_tasks(
     stack.callback(PeriodicTask("token uses", TOKEN_USES_S, authenticator.note_uses, at_end=True).stop)
 
 
-def _katib_server(config: Config, app: AppContext, observer: Instruments | None) -> KatibServer | None:
+def _katib_server(config: Config, app: AppContext, observer: Instruments | None) -> "KatibServer | None":
     address = config.katib_address
     if address is None:
         return None
+    from bo_service.katib.server import KatibServer
+
     server = KatibServer(app, address.text, config.katib_namespace, observer)
     logger.info("Katib's suggestion service at %s:%d", address.host, server.port)
     return server
 
 
-def _announcing(server: GrpcServer, metrics: Metrics | None, katib: KatibServer | None) -> Callable[[str, bool], None]:
+def _announcing(
+    server: GrpcServer, metrics: "Metrics | None", katib: "KatibServer | None"
+) -> Callable[[str, bool], None]:
     def announce(name: str, is_serving: bool) -> None:
         server.announce(name, is_serving)
         if katib is not None and name == READINESS:

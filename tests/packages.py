@@ -1,7 +1,29 @@
-"""Packages that are installed in a folder, as far as an interpreter with the folder on its path can tell."""
+"""Packages: installed in a folder, as far as an interpreter with the folder on its path can tell, or loaded late."""
 
 import tomllib
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Deferred:
+    """A module that is loaded when a test first uses it: each process that runs tests collects all of them.
+
+    Where its package is not installed, the tests of the file that makes this are skipped.
+    """
+
+    def __init__(self, name: str, reason: str = "") -> None:
+        if find_spec(name.partition(".")[0]) is None:
+            pytest.skip(reason, allow_module_level=True)
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_"):  # asked for by pytest, which looks for tests
+            raise AttributeError(attribute)
+        return getattr(import_module(self._name), attribute)
 
 
 def install(folder: Path, files: dict[str, str], pyproject: str) -> None:

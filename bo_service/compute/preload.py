@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import threadpoolctl  # noqa: F401
 
+gc.disable()  # imports make no garbage: looking for it meanwhile would take a tenth of their time
+
 
 @contextmanager
 def absent(name: str) -> Iterator[None]:
@@ -21,7 +23,7 @@ def absent(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
-with absent("pandas"):  # scikit-learn imports it where it is installed, for functions that are not used here
+with absent("pandas"), absent("rich"):  # scikit-learn imports them where they are installed, for what is not used here
     import bo_service.compute.tasks
     import bo_service.optimizer.insight.analysis
     import bo_service.optimizer.insight.slices
@@ -29,3 +31,4 @@ with absent("pandas"):  # scikit-learn imports it where it is installed, for fun
 
 gc.collect()
 gc.freeze()  # a collection in one of them would write to pages, which are then no longer shared
+gc.enable()

@@ -6,16 +6,15 @@ from bo_service.application.ports import Store
 from bo_service.domain.errors import StartupError
 from bo_service.storage.backend import Backend
 from bo_service.storage.memory import MemoryBackend
-from bo_service.storage.postgresql import PostgresBackend
 from bo_service.storage.sqlite import SqliteBackend
 
 ENTRY_POINTS = "bo_service.storage"
 """Group in which installed packages name their backends, by scheme."""
 FORMS = "sqlite:///FILE, such as sqlite:///bo.db, postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or memory:"
+POSTGRESQL = ("postgres", "postgresql")
+"""Schemes whose backend is loaded with the first address of theirs, as its dialect takes a while."""
 _backends: dict[str, Backend] = {
     "memory": MemoryBackend(),
-    "postgres": PostgresBackend(),
-    "postgresql": PostgresBackend(),
     "sqlite": SqliteBackend(),
 }
 
@@ -32,6 +31,10 @@ def backend_of(address: str) -> Backend:
         StartupError: No backend has this scheme.
     """
     scheme, colon, _ = address.partition(":")
+    if colon and scheme in POSTGRESQL and scheme not in _backends:
+        from bo_service.storage.postgresql import PostgresBackend
+
+        register(scheme, PostgresBackend())
     if colon and scheme not in _backends:
         for entry_point in entry_points(group=ENTRY_POINTS, name=scheme):
             register(scheme, entry_point.load()())

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import make_sqlite
+
 ROOT = Path(__file__).parents[2]
 
 HEAVY = [
@@ -53,6 +55,14 @@ def test_the_servers_main_process_loads_neither_scikit_learn_nor_scipy() -> None
     """Not for quick suggestions either."""
     loaded = modules_after("import bo_service.cli.main, bo_service.bootstrap, bo_service.optimizer.initial_design")
     assert not loaded & {"sklearn", "scipy", "keras", "bo_client"}
+
+
+def test_a_server_over_a_migrated_file_loads_what_others_need_only_where_they_do(tmp_path: Path) -> None:
+    address = make_sqlite(tmp_path / "bo.db")
+    opened = f"from bo_service.storage.factory import open_store; open_store({address!r}).close()"
+    loaded = modules_after(f"import bo_service.bootstrap; {opened}")
+    assert "sqlalchemy" in loaded
+    assert not loaded & {"alembic", "prometheus_client", "psycopg", "katib_api"}
 
 
 def test_the_cores_values_need_no_numerics() -> None:

@@ -16,6 +16,7 @@ import trustme
 
 from bo_service.rpc.health_probe import Target, ask_health
 from bo_service.rpc.server import COMPUTING
+from tests.conftest import make_sqlite
 
 
 class ServerProcess:
@@ -88,10 +89,12 @@ class ServerProcess:
 
 @contextmanager
 def making_servers(folder: Path) -> Iterator[Callable[..., ServerProcess]]:
-    """Makes servers over one file; those still running at the end are stopped."""
+    """Makes servers over one file, of the newest schema; those still running at the end are stopped."""
     made: list[ServerProcess] = []
 
     def make(*options: str, environment: Mapping[str, str] | None = None) -> ServerProcess:
+        if not (folder / "bo.db").exists():
+            make_sqlite(folder / "bo.db")
         made.append(ServerProcess(folder / "bo.db", *options, environment=environment))
         return made[-1]
 

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import bo_client
 import pytest
 
-pytest.importorskip("ray", reason="needs the extra ray")
+if find_spec("ray") is None:
+    pytest.skip("needs the extra ray", allow_module_level=True)
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 ON = re.compile(r"worker (\d+) is on \S+ process (\d+)")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from bo_api.v1 import optimization_service_pb2 as pb
 from click.testing import CliRunner, Result
 from google.protobuf.json_format import MessageToDict
@@ -222,6 +223,12 @@ def test_migrate_on_postgresql(make_database: Callable[[], str]) -> None:
     assert migrate(address, "--check").exit_code == 1
     assert migrate(address).stdout == f"{shown}: migrated from an empty database to schema {HEAD}\n"
     assert migrate(address, "--check").stdout == f"{shown}: schema {HEAD} is the newest\n"
+
+
+def test_the_revisions_of_the_files_are_those_of_their_content() -> None:
+    history = list(ScriptDirectory.from_config(upgrading._config()).walk_revisions())
+    assert upgrading.revisions() == [script.revision for script in reversed(history)]
+    assert len(history) > 5
 
 
 def test_a_newer_schema_is_refused_by_migrate_too(tmp_path: Path) -> None:

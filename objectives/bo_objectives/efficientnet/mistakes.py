@@ -60,7 +60,7 @@ def draw_matrix(path: Path, counts: NDArray[np.int64], classes: Sequence[str]) -
             if cell >= CAPTION:
                 fill = "white" if share > 0.5 else "black"
                 draw.text((margin + cell * j + cell // 2 - 6, y), str(counts[i, j]), fill=fill)
-    picture.save(path, optimize=True)
+    picture.save(path)
 
 
 def draw_mistakes(path: Path, pixels: Array, captions: Sequence[str]) -> None:
@@ -73,7 +73,7 @@ def draw_mistakes(path: Path, pixels: Array, captions: Sequence[str]) -> None:
         x, y = i % columns * (TILE + 8) + 4, i // columns * (TILE + CAPTION + 8) + 4
         picture.paste(Image.fromarray(image).resize((TILE, TILE)), (x, y))
         draw.multiline_text((x, y + TILE + 2), caption, fill="black", spacing=2)
-    picture.save(path, optimize=True)
+    picture.save(path)
 
 
 def leave(folder: Path, pixels: Any, logits: Array, labels: Array, classes: Sequence[str]) -> None:

@@ -26,6 +26,14 @@ from bo_service.storage.clock import SystemClock
 from bo_service.storage.sqlite import SqliteStore
 
 PATIENCE = 120
+SEEN = """
+  const look = {visibilityProperty: true, opacityProperty: true};
+  return [...document.querySelectorAll(arguments[0])].find((e) => {
+    const {width, height} = e.getBoundingClientRect();
+    return width && height && e.checkVisibility(look);
+  });
+"""
+"""The first element of a selector that is seen: one call, where asking for each element is two or more."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +114,13 @@ class Browser:
         options = webdriver.ChromeOptions()
         options.binary_location = programs[0]
         flags = ["headless=new", "disable-dev-shm-usage", "disable-background-networking", "no-first-run", "lang=en"]
+        flags += ["disable-gpu"]  # else a processor computes what one would draw
         for flag in [*flags, f"user-data-dir={folder}", *(["no-sandbox"] if os.geteuid() == 0 else [])]:
             options.add_argument(f"--{flag}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         self.driver = webdriver.Chrome(options, Service(programs[1], env=environment))
+        self._cookies: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
     def open(self, url: str) -> None:
         self.driver.get(url)
@@ -120,7 +130,7 @@ class Browser:
 
     def one(self, selector: str) -> WebElement:
         """The one that is seen, as soon as there is one."""
-        return self.until(lambda: next((e for e in self.all(selector) if e.is_displayed()), None), selector)
+        return self.until(lambda: self.run(SEEN, selector), selector)
 
     def until(self, check: Callable[[], Any], what: str = "") -> Any:
         """What the check returns as soon as that is true; the page may change under it meanwhile."""
@@ -156,11 +166,20 @@ class Browser:
         self.command("Emulation.setDeviceMetricsOverride", **size)
 
     def sign_in(self, site: Site, role: str) -> None:
+        """On the first page, where a token is written only once: each page that is loaded costs half a second."""
         self.command("Network.clearBrowserCookies")
+        kept = self._cookies.get((site.url, role))
+        for cookie in kept or ():
+            self.command("Network.setCookie", **cookie)
         self.open(f"{site.url}/")
-        self.write("#token", site.tokens[role])
-        self.click("#sign-in button")
+        if kept is None:
+            self.write("#token", site.tokens[role])
+            self.click("#sign-in button")
         self.one("#main")
+        self._cookies[site.url, role] = [
+            {"name": c["name"], "value": c["value"], "url": site.url, "httpOnly": True, "sameSite": "Strict"}
+            for c in self.command("Network.getCookies", urls=[site.url])["cookies"]
+        ]
 
     def complaints(self) -> list[str]:
         """Of the console, since the last time."""

@@ -10,17 +10,21 @@ import bo_client
 import pytest
 from bo_client.integrations.exporters import follow, following
 
-mlflow = pytest.importorskip("mlflow", reason="needs the extra mlflow")
-accumulator = pytest.importorskip(
-    "tensorboard.backend.event_processing.event_accumulator", reason="needs the extra tensorboard"
-)
-from bo_client.integrations.mlflow import MlflowLog  # noqa: E402
-from bo_client.integrations.tensorboard import TensorBoardLog  # noqa: E402
-from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2  # noqa: E402
+from tests.packages import Deferred
+
+mlflow = Deferred("mlflow", "needs the extra mlflow")
+accumulator = Deferred("tensorboard.backend.event_processing.event_accumulator", "needs the extra tensorboard")
+api_pb2 = Deferred("tensorboard.plugins.hparams.api_pb2")
+plugin_data_pb2 = Deferred("tensorboard.plugins.hparams.plugin_data_pb2")
+to_mlflow = Deferred("bo_client.integrations.mlflow")
+to_tensorboard = Deferred("bo_client.integrations.tensorboard")
 
 pytestmark = [
-    pytest.mark.filterwarnings(f"ignore::{kind}")  # of MLflow's own
-    for kind in ("DeprecationWarning", "FutureWarning", "ResourceWarning", "PendingDeprecationWarning")
+    pytest.mark.xdist_group("logs"),  # so that MLflow is loaded once
+    *(
+        pytest.mark.filterwarnings(f"ignore::{kind}")  # of MLflow's own
+        for kind in ("DeprecationWarning", "FutureWarning", "ResourceWarning", "PendingDeprecationWarning")
+    ),
 ]
 
 SPACE = bo_client.SearchSpace(
@@ -94,7 +98,7 @@ def check_tensorboard(folder: Path, trials: list[bo_client.Trial]) -> None:
 
 
 def test_trials_are_logged_while_they_run(study, store, runs, tmp_path: Path) -> None:
-    with following(study, MlflowLog(tracking_uri=store), TensorBoardLog(tmp_path)):
+    with following(study, to_mlflow.MlflowLog(tracking_uri=store), to_tensorboard.TensorBoardLog(tmp_path)):
         study.optimize(objective)
     trials = list(study.trials(full=True))
     check_mlflow(runs(), trials, store)
@@ -104,7 +108,7 @@ def test_trials_are_logged_while_they_run(study, store, runs, tmp_path: Path) ->
 def test_a_study_can_be_followed_afterwards_and_again(study, store, runs, tmp_path: Path) -> None:
     study.optimize(objective)
     for _ in range(2):
-        follow(study, MlflowLog(tracking_uri=store), TensorBoardLog(tmp_path))
+        follow(study, to_mlflow.MlflowLog(tracking_uri=store), to_tensorboard.TensorBoardLog(tmp_path))
         check_mlflow(runs(), list(study.trials(full=True)), store)
         check_tensorboard(tmp_path, list(study.trials(full=True)))
 
@@ -114,7 +118,7 @@ def cut_off(study: bo_client.Study, store: str, tmp_path: Path) -> Iterator[bo_c
     """A trial of which a follower has seen a part."""
     (trial,) = study.suggest()
     trial.report(1.5, 1)
-    with following(study, MlflowLog(tracking_uri=store), TensorBoardLog(tmp_path)):
+    with following(study, to_mlflow.MlflowLog(tracking_uri=store), to_tensorboard.TensorBoardLog(tmp_path)):
         pass
     return trial
 
@@ -125,14 +129,14 @@ def test_a_follower_goes_on_after_another_was_cut_off(cut_off, study, store, run
     cut_off.report(1.25, 2)
     cut_off.complete(1.0)
     study.optimize(objective)
-    follow(study, MlflowLog(tracking_uri=store), TensorBoardLog(tmp_path))
+    follow(study, to_mlflow.MlflowLog(tracking_uri=store), to_tensorboard.TensorBoardLog(tmp_path))
     trials = list(study.trials(full=True))
     check_mlflow(runs(), trials, store)
     check_tensorboard(tmp_path, trials)
 
 
 def test_following_waits_for_the_last_trial_of_another_worker(study, store, runs, tmp_path: Path) -> None:
-    follower = threading.Thread(target=follow, args=(study, MlflowLog(tracking_uri=store)), daemon=True)
+    follower = threading.Thread(target=follow, args=(study, to_mlflow.MlflowLog(tracking_uri=store)), daemon=True)
     follower.start()
     study.optimize(objective)
     follower.join(60)
@@ -157,7 +161,7 @@ def test_a_block_that_raises_leaves_whole_runs(study, store, runs, error: type[B
             raise error
         return float(parameters["lr"])
 
-    with pytest.raises(error), following(study, MlflowLog(tracking_uri=store)):
+    with pytest.raises(error), following(study, to_mlflow.MlflowLog(tracking_uri=store)):
         study.optimize(cut, n_trials=2, raise_errors=True)
     ended = {t.number: t.state.value for t in study.trials() if t.state.is_ended}
     assert 1 in ended
@@ -168,7 +172,7 @@ def test_a_block_that_raises_leaves_whole_runs(study, store, runs, error: type[B
 def test_more_parameters_than_a_call_of_mlflow_takes(client, study_id, store, runs) -> None:
     space = bo_client.SearchSpace([bo_client.FloatParameter(f"p{i}", 0.0, 1.0) for i in range(150)])
     study = client.create_study(study_id, space, "loss", "minimize", algorithm="quasi_random")
-    with following(study, MlflowLog(tracking_uri=store)):
+    with following(study, to_mlflow.MlflowLog(tracking_uri=store)):
         study.optimize(lambda p: p["p0"], n_trials=1)
     (run,) = runs()
     assert len(run.data.params) == 150
@@ -182,7 +186,7 @@ def test_the_value_of_a_stopped_trial_is_not_logged_as_final(client, study_id, s
         is_stopped = trial.report(9.0 if i == 3 else 1.0, step=1).should_stop
         trial.complete(0.01 if is_stopped else 0.5, step=1 if is_stopped else 2)
     assert study.trial(4).is_cut_short
-    follow(study, MlflowLog(tracking_uri=store), TensorBoardLog(tmp_path))
+    follow(study, to_mlflow.MlflowLog(tracking_uri=store), to_tensorboard.TensorBoardLog(tmp_path))
     whole, stopped = runs()[0].data.metrics, runs()[3].data.metrics
     assert (whole["final_loss"], "stopped_loss" in whole) == (0.5, False)
     assert (stopped["stopped_loss"], "final_loss" in stopped) == (0.01, False)

@@ -12,19 +12,25 @@ import bo_client
 import pytest
 from bo_client import FailureReason, TrialState
 
-ray_tune = pytest.importorskip("ray.tune", reason="needs the extra ray-tune")
-from bo_client.integrations.ray_space import RaySpace  # noqa: E402
-from bo_client.integrations.ray_tune import BoSearch  # noqa: E402
-from ray import tune  # noqa: E402
-from ray.tune.search import Searcher  # noqa: E402
+from tests.packages import Deferred
 
-SPACE = {"lr": tune.loguniform(1e-4, 1e-1), "model": {"layers": tune.randint(1, 5), "act": "relu"}}
+tune = Deferred("ray.tune", "needs the extra ray-tune")
+ray_search = Deferred("ray.tune.search")
+bo_ray = Deferred("bo_client.integrations.ray_tune")
+bo_space = Deferred("bo_client.integrations.ray_space")
+pytestmark = pytest.mark.xdist_group("ray")  # which is loaded once
+
+
+def space() -> dict[str, Any]:
+    return {"lr": tune.loguniform(1e-4, 1e-1), "model": {"layers": tune.randint(1, 5), "act": "relu"}}
 
 
 @pytest.fixture
-def make_search(address: str, study_id: str) -> Callable[..., BoSearch]:
-    def make(**options: Any) -> BoSearch:
-        return BoSearch(address, study_id=study_id, **{"space": SPACE, "metric": "loss", "mode": "min", **options})
+def make_search(address: str, study_id: str) -> Callable[..., Any]:
+    def make(**options: Any) -> Any:
+        return bo_ray.BoSearch(
+            address, study_id=study_id, **{"space": space(), "metric": "loss", "mode": "min", **options}
+        )
 
     return make
 
@@ -66,7 +72,7 @@ def test_every_domain_comes_through(make_search, trials) -> None:
         assert config["even"] in (4, 6, 8)
         search.on_trial_complete(str(i), {"loss": config["uniform"], "done": True})
     assert [t.state for t in trials()] == [TrialState.SUCCEEDED] * 5
-    assert RaySpace({"n": tune.randint(1, 5)}).space["n"] == bo_client.IntParameter("n", 1, 4)
+    assert bo_space.RaySpace({"n": tune.randint(1, 5)}).space["n"] == bo_client.IntParameter("n", 1, 4)
 
 
 def test_failures_are_told_as_such(make_search, trials) -> None:
@@ -100,7 +106,7 @@ def test_the_end_of_the_study_is_the_end_of_the_search(make_search, client, stud
     search.suggest("a")
     assert search.suggest("b") is None  # the first may still fail
     search.on_trial_complete("a", {"loss": 1.0, "done": True})
-    assert search.suggest("b") == Searcher.FINISHED
+    assert search.suggest("b") == ray_search.Searcher.FINISHED
 
 
 def test_a_search_that_is_restored_goes_on_with_its_trials(make_search, trials, tmp_path: Path) -> None:
@@ -127,15 +133,15 @@ def test_several_metrics_make_several_objectives(make_search, client, study_id) 
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({"m": {"x": tune.randn()}}, r"m/x: is a float by normal; give tune's uniform"),
-        ({"x": tune.sample_from(lambda _: 1)}, "x: is a function by"),
-        ({"x": tune.grid_search([1, 2])}, r"x: is a grid_search; give tune\.choice"),
-        ({"x": tune.qloguniform(1e-3, 10.0, 1e-3)}, r"x: has 10000 multiples of 0\.001; .* take a larger step"),
+        (lambda: {"m": {"x": tune.randn()}}, r"m/x: is a float by normal; give tune's uniform"),
+        (lambda: {"x": tune.sample_from(lambda _: 1)}, "x: is a function by"),
+        (lambda: {"x": tune.grid_search([1, 2])}, r"x: is a grid_search; give tune\.choice"),
+        (lambda: {"x": tune.qloguniform(1e-3, 10.0, 1e-3)}, r"x: has 10000 multiples of 0\.001; .* take a larger step"),
     ],
 )
-def test_what_cannot_be_expressed_is_refused_by_name(space: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_expressed_is_refused_by_name(space: Callable[[], Any], message: str) -> None:
     with pytest.raises(bo_client.InvalidRequest, match=message):
-        BoSearch(study_id="s", space=space)
+        bo_ray.BoSearch(study_id="s", space=space())
 
 
 def test_what_is_missing_is_named(make_search) -> None:
@@ -183,7 +189,6 @@ print("best", tuner.fit().get_best_result().config["x"])
 """
 
 
-@pytest.mark.xdist_group("ray")
 @pytest.mark.slow
 def test_ray_tune_runs_with_it(address: str, study_id: str, trials, tmp_path: Path) -> None:
     import os

@@ -13,22 +13,27 @@ import numpy as np
 import pytest
 from bo_client import FailureReason, TrialState
 
-ray_tune = pytest.importorskip("ray.tune", reason="needs the extra ray-tune")
-from bo_client.integrations.ray_space import RaySpace  # noqa: E402
-from bo_client.integrations.ray_tune import BoSearch  # noqa: E402
-from ray import tune  # noqa: E402
-from ray.tune.search import ConcurrencyLimiter, Repeater, Searcher, SearchGenerator  # noqa: E402
-from ray.tune.search.sample import Domain  # noqa: E402
+from tests.packages import Deferred
+
+tune = Deferred("ray.tune", "needs the extra ray-tune")
+ray_search = Deferred("ray.tune.search")
+ray_sample = Deferred("ray.tune.search.sample")
+bo_ray = Deferred("bo_client.integrations.ray_tune")
+bo_space = Deferred("bo_client.integrations.ray_space")
+pytestmark = pytest.mark.xdist_group("ray")  # which is loaded once
 
 QUICK = {"algorithm": "quasi_random", "seed": 0}
-LINE = {"x": tune.uniform(0.0, 1.0)}
+
+
+def line() -> dict[str, Any]:
+    return {"x": tune.uniform(0.0, 1.0)}
 
 
 @pytest.fixture
-def make_search(address: str, study_id: str) -> Callable[..., BoSearch]:
-    def make(**options: Any) -> BoSearch:
-        given = {"space": LINE, "metric": "loss", "mode": "min", "settings": QUICK, **options}
-        return BoSearch(address, study_id=study_id, **given)
+def make_search(address: str, study_id: str) -> Callable[..., Any]:
+    def make(**options: Any) -> Any:
+        given = {"space": line(), "metric": "loss", "mode": "min", "settings": QUICK, **options}
+        return bo_ray.BoSearch(address, study_id=study_id, **given)
 
     return make
 
@@ -43,10 +48,10 @@ def holds_a_domain(config: Any) -> bool:
         return any(map(holds_a_domain, config.values()))
     if isinstance(config, list | tuple):
         return any(map(holds_a_domain, config))
-    return isinstance(config, Domain)
+    return isinstance(config, ray_sample.Domain)
 
 
-def run(search: BoSearch, count: int) -> list[Any]:
+def run(search: Any, count: int) -> list[Any]:
     configs = []
     for i in range(count):
         configs.append(search.suggest(str(i)))
@@ -63,23 +68,28 @@ def test_a_choice_of_dictionaries_with_domains_is_a_condition(make_search, trial
         assert trial.parameters.get("m/0/C") == config["m"].get("C")
 
 
-DEEP = {
-    "layers": [tune.randint(1, 4), {"units": tune.choice([8, 16])}, "last"],
-    "pair": (tune.uniform(0, 1), 2),
-    "optimizer": tune.choice(
-        [
-            {"name": "sgd", "momentum": tune.uniform(0, 0.9), "nesterov": tune.choice([True, False])},
-            {"name": "adam", "betas": [0.9, tune.loguniform(0.9, 0.999)], "amsgrad": tune.choice([{"on": True}, None])},
-            tune.loguniform(1e-4, 1e-1),
-            "none",
-        ]
-    ),
-    "nested": {"a": {"b": tune.choice(["x", {"deep": tune.choice([{"er": tune.randint(0, 5)}, 7])}])}},
-}
+def deep() -> dict[str, Any]:
+    return {
+        "layers": [tune.randint(1, 4), {"units": tune.choice([8, 16])}, "last"],
+        "pair": (tune.uniform(0, 1), 2),
+        "optimizer": tune.choice(
+            [
+                {"name": "sgd", "momentum": tune.uniform(0, 0.9), "nesterov": tune.choice([True, False])},
+                {
+                    "name": "adam",
+                    "betas": [0.9, tune.loguniform(0.9, 0.999)],
+                    "amsgrad": tune.choice([{"on": True}, None]),
+                },
+                tune.loguniform(1e-4, 1e-1),
+                "none",
+            ]
+        ),
+        "nested": {"a": {"b": tune.choice(["x", {"deep": tune.choice([{"er": tune.randint(0, 5)}, 7])}])}},
+    }
 
 
 def test_domains_are_found_at_any_depth(make_search, trials) -> None:
-    configs = run(make_search(space=DEEP), 24)
+    configs = run(make_search(space=deep()), 24)
     assert not any(map(holds_a_domain, configs))
     for config in configs:
         assert type(config["layers"]) is list
@@ -97,7 +107,7 @@ def test_domains_are_found_at_any_depth(make_search, trials) -> None:
 
 
 def test_configs_there_and_back_are_the_same(make_search) -> None:
-    space, search = RaySpace(DEEP), make_search(space=DEEP)
+    space, search = bo_space.RaySpace(deep()), make_search(space=deep())
     for i, config in enumerate(run(search, 12)):
         assert space.from_service(space.to_service(config)) == config, i
 
@@ -113,39 +123,46 @@ def test_points_and_evaluated_results_may_be_of_nested_choices(make_search, tria
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({"a": [1, {"b": tune.grid_search([1, 2])}]}, r"a/1/b: is a grid_search; give tune\.choice"),
-        ({"a": tune.choice([{"b": tune.grid_search([1])}, 2])}, r"a/0/b: is a grid_search"),
-        ({"a": tune.choice([{"b": tune.randn()}, 2])}, "a/0/b: is a float by normal; give tune's uniform"),
-        ({"a": [tune.sample_from(lambda _: 1)]}, "a/0: is a function by"),
-        ({"a": (tune.qrandn(0, 1, 0.1),)}, "a/0: is a float by normal"),
-        ({"a": {"eval": "1 + 1"}}, "a: is a eval; give tune's uniform"),
-        ({"a/b": tune.uniform(0, 1)}, "a/b: has '/' in its name"),
-        ({"a": [{"b/c": tune.uniform(0, 1)}]}, "a/0/b/c: has '/' in its name"),
-        ({"a": tune.choice([])}, r"a\.values: has 0"),
-        ({"a": tune.uniform(1, 1)}, r"a\.low: is 1\.0"),
+        (lambda: {"a": [1, {"b": tune.grid_search([1, 2])}]}, r"a/1/b: is a grid_search; give tune\.choice"),
+        (lambda: {"a": tune.choice([{"b": tune.grid_search([1])}, 2])}, r"a/0/b: is a grid_search"),
+        (lambda: {"a": tune.choice([{"b": tune.randn()}, 2])}, "a/0/b: is a float by normal; give tune's uniform"),
+        (lambda: {"a": [tune.sample_from(lambda _: 1)]}, "a/0: is a function by"),
+        (lambda: {"a": (tune.qrandn(0, 1, 0.1),)}, "a/0: is a float by normal"),
+        (lambda: {"a": {"eval": "1 + 1"}}, "a: is a eval; give tune's uniform"),
+        (lambda: {"a/b": tune.uniform(0, 1)}, "a/b: has '/' in its name"),
+        (lambda: {"a": [{"b/c": tune.uniform(0, 1)}]}, "a/0/b/c: has '/' in its name"),
+        (lambda: {"a": tune.choice([])}, r"a\.values: has 0"),
+        (lambda: {"a": tune.uniform(1, 1)}, r"a\.low: is 1\.0"),
     ],
 )
-def test_what_cannot_be_expressed_is_refused_by_its_path(space: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_expressed_is_refused_by_its_path(space: Callable[[], Any], message: str) -> None:
     with pytest.raises(bo_client.InvalidRequest, match=message):
-        BoSearch(study_id="s", space=space)
+        bo_ray.BoSearch(study_id="s", space=space())
 
 
-NESTED = {"x": tune.uniform(0.0, 1.0), "net": {"units": tune.randint(1, 9), "act": "relu"}}
+def nested() -> dict[str, Any]:
+    return {"x": tune.uniform(0.0, 1.0), "net": {"units": tune.randint(1, 9), "act": "relu"}}
+
+
 LACKING = [
-    (NESTED, {"x": 0.5, "net": {"units": 2}, "typo": 1}, "typo"),
-    (NESTED, {"x": 0.5, "net": {"units": 2, "typo": 1}}, "net/typo"),
-    ({"l": [NESTED, 3]}, {"l": [{"x": 0.5, "net": {"units": 2, "typo": 1}}, 3]}, "l/0/net/typo"),
-    ({"m": tune.choice([NESTED, 1])}, {"m": {"x": 0.5, "net": {"units": 2, "typo": 1}}}, "m/0/net/typo"),
-    (bo_client.SearchSpace([bo_client.FloatParameter("a/x", 0.0, 1.0)]), {"a": {"x": 0.5, "typo": 1}}, "a/typo"),
+    (nested, {"x": 0.5, "net": {"units": 2}, "typo": 1}, "typo"),
+    (nested, {"x": 0.5, "net": {"units": 2, "typo": 1}}, "net/typo"),
+    (lambda: {"l": [nested(), 3]}, {"l": [{"x": 0.5, "net": {"units": 2, "typo": 1}}, 3]}, "l/0/net/typo"),
+    (lambda: {"m": tune.choice([nested(), 1])}, {"m": {"x": 0.5, "net": {"units": 2, "typo": 1}}}, "m/0/net/typo"),
+    (
+        lambda: bo_client.SearchSpace([bo_client.FloatParameter("a/x", 0.0, 1.0)]),
+        {"a": {"x": 0.5, "typo": 1}},
+        "a/typo",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("space", "point", "path"), LACKING)
 def test_a_point_with_a_name_that_the_space_lacks_is_refused(make_search, trials, space, point, path: str) -> None:
-    search = make_search(space=space, points_to_evaluate=[point])
+    search = make_search(space=space(), points_to_evaluate=[point])
     with pytest.raises(bo_client.InvalidRequest, match=rf"points_to_evaluate: \[0\] has {path}, which the space lacks"):
         search.suggest("a")
-    search = make_search(space=space)
+    search = make_search(space=space())
     with pytest.raises(bo_client.InvalidRequest, match=f"parameters: has {path}, which the space lacks"):
         search.add_evaluated_point(point, 1.0)
     assert trials() == []
@@ -195,7 +212,7 @@ def test_the_end_names_its_reason_and_how_many_ran(make_search, caplog) -> None:
     search = make_search(space={"x": tune.choice([1, 2])})
     search.set_search_properties(None, None, {}, num_samples=9)
     run(search, 2)
-    assert [search.suggest("c"), search.suggest("d")] == [Searcher.FINISHED] * 2
+    assert [search.suggest("c"), search.suggest("d")] == [ray_search.Searcher.FINISHED] * 2
     (told,) = [r for r in caplog.records if "ended after" in r.message]
     assert told.levelname == "WARNING"
     assert "ended after 2 of 9 trials (2 succeeded, 0 failed): no configuration" in told.message
@@ -207,7 +224,7 @@ def test_the_end_counts_nan_and_infinity_as_failed(make_search, trials, caplog) 
     for i, (loss, size) in enumerate(values):
         config = search.suggest(str(i))
         search.on_trial_complete(str(i), {"loss": loss, "size": size, "config": config, "done": True})
-    assert search.suggest("e") == Searcher.FINISHED
+    assert search.suggest("e") == ray_search.Searcher.FINISHED
     assert [t.failure and t.failure.reason.value for t in trials()] == [None, "DIVERGED", "DIVERGED", None]
     (told,) = [r.message for r in caplog.records if "ended after" in r.message]
     assert "ended after 4 trials (2 succeeded, 2 failed)" in told
@@ -226,7 +243,7 @@ def test_a_search_waits_for_trials_of_others(make_search, client, study_id) -> N
     assert first.suggest("a") == {"x": 1}
     assert second.suggest("b") is None
     first.on_trial_complete("a", {"loss": 1.0, "done": True})
-    assert second.suggest("b") == Searcher.FINISHED
+    assert second.suggest("b") == ray_search.Searcher.FINISHED
 
 
 def test_a_bare_search_goes_on_where_another_was_saved(make_search, address, study_id, trials, tmp_path) -> None:
@@ -235,7 +252,7 @@ def test_a_bare_search_goes_on_where_another_was_saved(make_search, address, stu
     search.save(str(tmp_path / "state"))
     for held in search._runs.values():
         held.release()
-    bare = BoSearch(address, study_id=study_id, settings=QUICK)
+    bare = bo_ray.BoSearch(address, study_id=study_id, settings=QUICK)
     bare.restore(str(tmp_path / "state"))
     bare.on_trial_complete("a", {"loss": 0.5, "done": True})
     assert not holds_a_domain(bare.suggest("b"))
@@ -251,11 +268,11 @@ def test_a_checkpoint_of_an_old_release_completes_its_trials(make_search, addres
     (tmp_path / "state").write_text(
         json.dumps({"study": study_id, "runs": {"a": [held.trial.number, held.trial.lease_token]}})
     )
-    bare = BoSearch(address, study_id=study_id, settings=QUICK)
+    bare = bo_ray.BoSearch(address, study_id=study_id, settings=QUICK)
     bare.restore(str(tmp_path / "state"))
     bare.on_trial_complete("a", {"loss": 0.5, "done": True})
     assert [t.value("loss") for t in trials()] == [0.5]
-    assert bare.set_search_properties("loss", "min", LINE)
+    assert bare.set_search_properties("loss", "min", line())
     assert 0 <= bare.suggest("b")["x"] <= 1
     with pytest.raises(bo_client.InvalidRequest, match="param_space: is another than that of studies/"):
         bare.set_search_properties("loss", "min", {"y": tune.uniform(0, 1)})
@@ -283,7 +300,7 @@ def test_a_configuration_that_a_scheduler_has_changed_is_told_as_it_was_run(make
 
 
 def test_wrappers_of_rays_work(make_search, trials) -> None:
-    limited = ConcurrencyLimiter(make_search(), max_concurrent=2)
+    limited = ray_search.ConcurrencyLimiter(make_search(), max_concurrent=2)
     assert limited.suggest("a") is not None
     assert limited.suggest("b") is not None
     assert limited.suggest("c") is None
@@ -292,9 +309,9 @@ def test_wrappers_of_rays_work(make_search, trials) -> None:
     assert limited.suggest("c") is not None
     limited.on_trial_complete("c", {"loss": 1.0, "done": True})
     assert [t.state for t in trials()] == [TrialState.SUCCEEDED, TrialState.FAILED, TrialState.SUCCEEDED]
-    generator = SearchGenerator(make_search(metric=None, mode=None, space=None))
-    assert generator.set_search_properties("loss", "min", LINE, num_samples=2)
-    repeated = Repeater(make_search(), repeat=2)
+    generator = ray_search.SearchGenerator(make_search(metric=None, mode=None, space=None))
+    assert generator.set_search_properties("loss", "min", line(), num_samples=2)
+    repeated = ray_search.Repeater(make_search(), repeat=2)
     first, second = repeated.suggest("d"), repeated.suggest("e")
     assert {k: v for k, v in first.items() if k == "x"} == {k: v for k, v in second.items() if k == "x"}
 
@@ -374,7 +391,6 @@ def program(text: str, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.xdist_group("ray")
 @pytest.mark.slow
 def test_failures_in_a_run_of_ray_are_told_by_their_reason(address: str, study_id: str, trials, tmp_path: Path) -> None:
     program(PROGRAM, tmp_path, address, study_id, str(tmp_path / "results"))
@@ -389,7 +405,6 @@ def test_failures_in_a_run_of_ray_are_told_by_their_reason(address: str, study_i
     assert len(trials()) == 5
 
 
-@pytest.mark.xdist_group("ray")
 @pytest.mark.slow
 def test_a_run_of_ray_that_was_interrupted_is_restored(address: str, study_id: str, trials, tmp_path: Path) -> None:
     output = program(RESTORE, tmp_path, address, study_id, str(tmp_path / "results"), str(tmp_path / "marker"))

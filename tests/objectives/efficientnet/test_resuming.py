@@ -182,7 +182,7 @@ def test_trials_that_pause_have_the_curves_of_trials_that_do_not(
         server.client(),
         EvaluationTask("efficientnet", tuple(options.items())),
         asked,
-        WorkerSettings("w", tmp_path / "trials"),
+        WorkerSettings("w", tmp_path / "trials", is_local=True),  # a process of its own would load TensorFlow again
     )
     trials = list(server.client().study("s").trials(full=True))
     ended, *paused = sorted(trials, key=lambda trial: -len(trial.measurements))
