@@ -269,6 +269,23 @@ def test_paused_trials_that_wait_for_a_worker_that_can_resume_are_told(capsys) -
     assert capsys.readouterr().out.splitlines() == ["trial 1 paused", waits]  # once nothing has happened for a while
 
 
+def test_what_training_in_parts_has_saved_is_seen_and_told(bo, server) -> None:
+    fidelity = {"metric": "epoch", "max": 9}
+    study = server.client().create_study("parts", SPACE, "loss", goal="minimize", fidelity=fidelity, max_trials=3)
+
+    def objective(parameters, trial):
+        for epoch in range(int(trial.checkpoint_uri or 0) + 1, 10):
+            trial.report(parameters["lr"] + 1 / epoch, epoch, checkpoint_uri=str(epoch))
+        return parameters["lr"]
+
+    study.optimize(objective, can_resume=True)
+    told = bo("watch", "parts").output.splitlines()
+    saved = r"(1[1-9]|2[0-6]) of the 27 epochs of 3 whole trials"
+    assert re.fullmatch(f"trained {saved}", told[-2])
+    shown = Progress(study.info(), {t.number: t for t in study.trials()})
+    assert re.search(f"^trained +{saved}", seen(shown), re.MULTILINE)
+
+
 @pytest.mark.parametrize("width", [30, 60, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     text = seen(progress(trial(1, -20, -10, 0.123456789), trial(2, -10)), width)

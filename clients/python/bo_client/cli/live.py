@@ -15,7 +15,17 @@ from bo_client.cli.console import Text
 from bo_client.cli.progress import Progress
 from bo_client.cli.sparkline import Sparkline
 from bo_client.cli.tables import STYLES, best_line, console, result, results
-from bo_client.formatting import assignments, clock, duration, in_order, nothing_yet, one_line, resumable, short
+from bo_client.formatting import (
+    assignments,
+    clock,
+    duration,
+    in_order,
+    nothing_yet,
+    one_line,
+    resumable,
+    short,
+    trained_in_parts,
+)
 from bo_client.models import Change, StudyInfo, StudyState, Trial, TrialState
 
 BAR_WIDTH = 32
@@ -68,6 +78,8 @@ def _as_lines(progress: Progress, changes: Iterator[Change], exit_when_done: boo
         told = waiting
         if exit_when_done and _is_last(progress, change):
             end = "is completed" if progress.study.state is StudyState.COMPLETED else EXHAUSTED
+            if trained := trained_in_parts(progress.study, list(progress.trials.values())):
+                click.echo(f"trained {trained}")
             click.echo(f"{progress.study.id} {end}: {best_line(progress.study, progress.best)}")
             return
 
@@ -104,6 +116,8 @@ def render(progress: Progress, now: datetime) -> RenderableType:
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(ratio=1)
     rows.add_row("trials", _bar(progress))
+    if trained := trained_in_parts(progress.study, list(progress.trials.values())):
+        rows.add_row("trained", Text(trained))
     rows.add_row("time", _times(progress, now))
     several = len(progress.study.objectives) > 1
     rows.add_row("Pareto set" if several else "best so far", _front(progress) if several else _best(progress))
