@@ -25,7 +25,7 @@ from bo_client.trial_loop import HeartbeatThread, TrialLimit, TrialSource, end, 
 
 from bo_worker.evaluation import Outcome, SetupFailure, Stopped, Task
 from bo_worker.evaluators import Evaluator
-from bo_worker.trial_files import add_artifacts
+from bo_worker.trial_files import add_artifacts, set_aside_artifacts
 from bo_worker.trial_watch import TrialWatch
 
 logger = logging.getLogger("bo_objectives")
@@ -114,6 +114,7 @@ class Slot:
         parameters, until_step = dict(trial.parameters), trial.until_step
         task = Task(trial.number, trial.attempt, trial.checkpoint_uri, directory, parameters, until_step=until_step)
         logger.info("trial %d begins (attempt %d): %s", trial.number, trial.attempt, _brief(trial.parameters))
+        set_aside_artifacts(trial, directory)
         with HeartbeatThread(watch.trial, watch.beat):
             outcome = self.evaluator.evaluate(task, watch)
             if watch.trial.is_lost:

@@ -1,6 +1,7 @@
 """The files in the folder `artifacts` of a trial's directory, which are added to the trial before it ends."""
 
 import logging
+from itertools import count
 from pathlib import Path
 
 from bo_client import BoClientError, DeadlineExceeded, FailedPrecondition, NotFound, RunningTrial, ServerUnavailable
@@ -11,6 +12,25 @@ logger = logging.getLogger("bo_objectives")
 MAX_FILES = 32
 ENDS_ALL = (ServerUnavailable, DeadlineExceeded, NotFound, FailedPrecondition)
 """Errors after which the other files would fail as well."""
+
+
+def set_aside_artifacts(trial: RunningTrial, directory: Path) -> None:
+    """Rename a folder of artifacts that is there before a trial's first attempt: it is of another study's trial.
+
+    Args:
+        trial: the trial.
+        directory: the trial's directory, which studies with the same `--directory` share.
+    """
+    folder = directory / ARTIFACTS
+    if trial.attempt > 1 or not folder.exists():
+        return
+    free = next(path for n in count(1) if not (path := directory / f"{ARTIFACTS}.{n}").exists())
+    try:
+        folder.rename(free)
+    except OSError as error:
+        logger.warning("trial %d: %s is of another study, and stays: %s", trial.number, folder, error.strerror)
+    else:
+        logger.info("trial %d: %s was of another study, and is %s now", trial.number, folder, free.name)
 
 
 def add_artifacts(trial: RunningTrial, directory: Path) -> None:

@@ -202,6 +202,18 @@ def test_files_of_the_folder_artifacts_are_added_and_what_cannot_be_is_logged(wo
     assert ["large.bin" in line or "odd name" in line for line in told] == [True] * 4
 
 
+def test_files_of_another_study_in_the_same_directory_are_not_added(work, server, tmp_path: Path) -> None:
+    folder = tmp_path / "trials" / "trial-0001" / "artifacts"
+    folder.mkdir(parents=True)
+    for name in ("old.png", "picture.png"):
+        (folder / name).write_bytes(b"\x89PNG of another study")
+    assert work("Drawing", max_trials=1, is_local=True) == 0
+    study = server.client().study("s")
+    assert [a.artifact_id for a in study.artifacts(1)] == ["picture.png"]
+    assert study.read_artifact(1, "picture.png") == b"\x89PNG"
+    assert (folder.parent / "artifacts.1" / "old.png").exists()
+
+
 def test_processes_are_replaced_after_some_trials(work, tmp_path: Path) -> None:
     work("Good", max_trials=5, trials_per_process=2)
     pids = [(tmp_path / "trials" / f"trial-{i:04d}" / "pid").read_text() for i in range(1, 6)]
