@@ -51,10 +51,10 @@ def tracked(*folders: str) -> set[str]:
 def test_the_wheel_holds_all_that_is_imported_and_nothing_else(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    shipped = tracked("bo_service", "proto/bo_api", "proto/katib_api", "objectives/bo_objectives", "clients/python")
+    shipped = tracked("bo_service", "proto/bo_api", "proto/katib_api", "objectives", "clients/python")
     expected = {re.sub(r"^(proto|objectives|clients/python)/", "", name) for name in shipped}
     assert {name for name in names if ".dist-info/" not in name} == expected
-    for package in ("bo_service", "bo_api", "bo_objectives", "bo_client", "bo_dashboard"):
+    for package in ("bo_service", "bo_api", "bo_objectives", "bo_worker", "bo_client", "bo_dashboard"):
         assert f"{package}/py.typed" in names
     assert "bo_api/v1/optimization_service.proto" in names
     assert [name for name in names if name.endswith("licenses/LICENSE")]
