@@ -85,7 +85,8 @@ class DashboardProcess:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.startswith(READY):
-            self._process.wait(PROCESS_TIMEOUT_S)
+            self.close()
+            self._process.stdout.close()
             raise StartupError("--dashboard: the dashboard did not start; the line above gives the reason")
         return line.removeprefix(READY).strip()
 

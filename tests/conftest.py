@@ -41,6 +41,10 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+_removed_handlers: list[logging.Handler] = []
+"""A thread of the command may still write to their streams, which therefore stay open to the process's end."""
+
+
 @contextmanager
 def restored_logging() -> Iterator[None]:
     """A command configures the logging of its process: one that a test calls must not do so for the tests after it."""
@@ -53,6 +57,7 @@ def restored_logging() -> Iterator[None]:
         logging.root.setLevel(level)
         for handler in set(logging.root.handlers) - handlers:
             logging.root.removeHandler(handler)
+            _removed_handlers.append(handler)
         for name, each in list(named.items()):
             if isinstance(each, logging.Logger) and each.level != levels.get(name, logging.NOTSET):
                 each.setLevel(levels.get(name, logging.NOTSET))
@@ -62,6 +67,14 @@ def restored_logging() -> Iterator[None]:
 def _logging() -> Iterator[None]:
     with restored_logging():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _others_garbage(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a library leaves open, and its test says so, is collected there: later it would be another test's fault."""
+    yield
+    if any("ResourceWarning" in mark.args[0] for mark in request.node.iter_markers("filterwarnings")):
+        gc.collect()
 
 
 @cache
