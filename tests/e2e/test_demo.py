@@ -14,12 +14,14 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.keras
 @pytest.mark.timeout(600)
 def test_the_demo_ends_with_the_best_configuration_and_pictures(tmp_path: Path) -> None:
-    shortened = ["--trials", "2", "--option", "epochs=1", "--option", "image_size=32"]
+    shortened = ["--trials", "2", "--option", "epochs=2", "--option", "image_size=32"]
     command = ["scripts/demo", *shortened, "--output", str(tmp_path)]
     environment = {**os.environ, "BO_VENV": os.environ.get("BO_VENV", sys.prefix)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=580)
     logs = "".join(log.read_text() for log in tmp_path.glob("*.log"))
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs}"
+
+    assert "epochs of 2 whole trials" in done.stdout
 
     pictures = re.findall(r"\S+\.png", done.stdout)
     assert len(set(pictures)) == 2
