@@ -3,6 +3,8 @@
 The tables are of the half for development; 90 % intervals were calibrated on it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from bo_service.domain.study import SuggestionSettings
 from bo_service.optimizer.curves.model import CurveModel
 from bo_service.optimizer.encoding.encoded_data import EncodedData
 from bo_service.optimizer.inputs import LearningCurve, Observation, OptimizerInput, TrainingInParts
+from bo_service.optimizer.numerics import computation_cache
 
 NORMAL_90 = 1.645
 TABLES = ("breast-cancer-mlp", "diamonds-boosting", "segment-crossing", "vowels-gru")
@@ -79,3 +82,20 @@ def test_a_huge_loss_counts_as_the_worst_that_was_learned_from() -> None:
         made = OptimizerInput(found.space, SuggestionSettings(), 1, past, training=training)
         means.append(CurveModel.of(EncodedData(made)).model.surrogate.means)
     assert means[1] == pytest.approx(means[0])
+
+
+def test_what_an_earlier_version_has_stored_of_curves_is_learned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stored one number more for each study."""
+    found = table.load(TABLES[0])
+    curves = tuple(LearningCurve(i, found.configurations[i], (1, 27), (-1.0, -0.1 * i)) for i in range(1, 9))
+    past = tuple(Observation(c.number, c.configuration, c.values[-1]) for c in curves)
+    training = TrainingInParts(FidelitySettings(27), curves)
+    inputs = OptimizerInput(found.space, SuggestionSettings(), 1, past, training=training)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(computation_cache, "CACHE_VERSION", b"1")
+        before = EncodedData(inputs)
+        expected = CurveModel.of(before).model.surrogate.means
+    stored = {digest: (*values, 0.5) for digest, values in before.cache.used.items()}
+    assert stored
+    again = CurveModel.of(EncodedData(replace(inputs, hyperparameters=stored)))
+    assert again.model.surrogate.means == pytest.approx(expected)

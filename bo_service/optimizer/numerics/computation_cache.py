@@ -16,7 +16,7 @@ from bo_service.optimizer.numerics.array import Array
 
 Parts = Sequence[NDArray[Any]]
 """All that something is computed from."""
-CACHE_VERSION = b"1"
+CACHE_VERSION = b"2"
 """Another one whenever other hyperparameters are learned from the same: those that were stored are then of no use."""
 MOST_BYTES = 48 * 2**20
 MOST_STUDIES = 1000
