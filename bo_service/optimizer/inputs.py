@@ -172,7 +172,7 @@ class Continuation:
     step: int
     """How far it is."""
     best: float
-    """The best final value so far, without noise; larger is better."""
+    """The best final value that is expected of any trial, paused ones included, without noise; larger is better."""
 
 
 @dataclass(frozen=True)
