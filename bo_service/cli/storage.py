@@ -122,8 +122,8 @@ def export_study(storage: str, study_id: str, target: Path) -> None:
 def import_study(storage: str, source: Path, study_id: str | None) -> None:
     """Import the study in the file SOURCE, written by export-study. The import is atomic."""
     with refusals():
+        from bo_service.rpc.codec.fields import check_study_id
         from bo_service.rpc.import_validation import CallValidator
-        from bo_service.rpc.resource_names import check_study_id
         from bo_service.storage import transfer
         from bo_service.storage.factory import open_store
 

@@ -14,8 +14,7 @@ from bo_service.domain.errors import StartupError
 from bo_service.katib.early_stopping_servicer import early_stopping_handler
 from bo_service.katib.experiment import PREFIX
 from bo_service.katib.servicer import SuggestionServicer
-from bo_service.rpc.admission import Admission
-from bo_service.rpc.authorization import HEALTH, AccessRule
+from bo_service.rpc.admission import HEALTH, AccessRule, Admission
 from bo_service.rpc.handlers import CallObserver
 from bo_service.rpc.server import MAX_CALLS, OPTIONS, SPARE_THREADS
 

@@ -18,7 +18,7 @@ from bo_service.domain.errors import DeadlinePassed, InvalidArgument, NotFound
 from bo_service.domain.limits import MAX_SUGGESTIONS
 from bo_service.katib.experiment import KatibExperiment, check_experiment, experiment_from_wire
 from bo_service.rpc import requests
-from bo_service.rpc.codec.decoding import each
+from bo_service.rpc.codec.fields import each
 
 SCHEDULER = "katib"
 """Worker of the trials."""

@@ -21,8 +21,8 @@ from bo_service.domain.parameter_types import (
     Value,
 )
 from bo_service.domain.search_space import Parameter, SearchSpace
-from bo_service.rpc.codec import decoding
-from bo_service.rpc.codec.decoding import each
+from bo_service.rpc.codec import fields
+from bo_service.rpc.codec.fields import each
 
 SCALES: dict[pb.Distribution, Scale] = {
     pb.DISTRIBUTION_UNSPECIFIED: Scale.LINEAR,
@@ -129,7 +129,7 @@ def _discrete(given: pb.FeasibleSpace, scale: Scale, path: str) -> Domain:
 
 
 def _category(value: str, path: str) -> str:
-    return decoding.text(value, path, MAX_TEXT)
+    return fields.text(value, path, MAX_TEXT)
 
 
 def _bounds(

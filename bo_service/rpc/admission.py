@@ -4,26 +4,26 @@ gRPC would give a call to a thread as soon as its headers arrive, and the thread
 that sends only headers would hold the thread as long as its connection lives. Therefore one interceptor authorizes each
 call and gives it a place in the lane of its kind (see `lanes.py`), or has another thread refuse it. It runs on gRPC's
 only serving thread, which every call passes: nothing here waits, formats or logs. Clients that do not read their
-responses get no further ones (see `outbox.py`).
+responses get no further ones (see `handlers.py`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 import grpc
 
 from bo_service import request_context
-from bo_service.domain.access import Principal
+from bo_service.domain.access import Principal, Role
 from bo_service.domain.errors import BoError, PermissionDenied, Unauthenticated
 from bo_service.domain.limits import MAX_WATCHES
 from bo_service.periodic_task import PeriodicTask
 from bo_service.request_context import RequestContext
-from bo_service.rpc.authorization import RULES, AccessRule
-from bo_service.rpc.handlers import CallObserver, MethodHandlers
+from bo_service.rpc.codec import fields
+from bo_service.rpc.handlers import CallObserver, MethodHandlers, Outbox, Studies
 from bo_service.rpc.lanes import STALL_CHECK_S, Lane
-from bo_service.rpc.outbox import Outbox
 
 LANES = {
     "beat": (16, 4096, 4096),
@@ -60,6 +60,94 @@ LANE_BY_METHOD = {
     "ServerReflectionInfo": "reflect",
 }
 """Lane by method name; other methods use the lane `call`."""
+
+
+def _no_studies(_: Any) -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True)
+class AccessRule:
+    """Of one method."""
+
+    role: Role | None
+    """None: anybody may."""
+    studies: Studies = _no_studies
+    is_for_every_study: bool = False
+    """Whether callers that are limited to some studies may not."""
+
+
+def _named(request: Any) -> Sequence[str]:
+    return (fields.study_id_of(request.name, "name"),)
+
+
+def _parent(request: Any) -> Sequence[str]:
+    return (fields.study_id_of(request.parent, "parent"),)
+
+
+def _trial(request: Any) -> Sequence[str]:
+    return (fields.trial_of(request.name, "name")[0],)
+
+
+def _parent_trial(request: Any) -> Sequence[str]:
+    return (fields.trial_of(request.parent, "parent")[0],)
+
+
+def _artifact(request: Any) -> Sequence[str]:
+    return (fields.artifact_of(request.name, "name")[0],)
+
+
+def _created(request: Any) -> Sequence[str]:
+    return (fields.check_study_id(request.study_id, "study_id"), *_sources(request))
+
+
+def _updated(request: Any) -> Sequence[str]:
+    return (fields.study_id_of(request.study.name, "study.name"), *_sources(request))
+
+
+def _sources(request: Any) -> Sequence[str]:
+    """Return also the studies that a study starts from. Invalid names are rejected later."""
+    return [name.removeprefix("studies/") for name in request.study.spec.suggestion.warm_start_studies]
+
+
+OURS = "/bo_api.v1.OptimizationService/"
+TOKENS = "/bo_api.v1.TokenService/"
+HEALTH = "/grpc.health.v1.Health/"
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/"
+
+RULES: dict[str, AccessRule] = {
+    f"{OURS}GetStudy": AccessRule(Role.READER, _named),
+    f"{OURS}ListStudies": AccessRule(Role.READER),  # which lists what the caller may see
+    f"{OURS}WatchStudy": AccessRule(Role.READER, _named),
+    f"{OURS}AnalyzeStudy": AccessRule(Role.READER, _named),
+    f"{OURS}GetTrial": AccessRule(Role.READER, _trial),
+    f"{OURS}ListTrials": AccessRule(Role.READER, _parent),
+    f"{OURS}GetBestTrials": AccessRule(Role.READER, _parent),
+    f"{OURS}ListArtifacts": AccessRule(Role.READER, _parent_trial),
+    f"{OURS}GetArtifact": AccessRule(Role.READER, _artifact),
+    f"{OURS}Predict": AccessRule(Role.READER, _parent),
+    f"{OURS}PredictSlice": AccessRule(Role.READER, _parent),
+    f"{OURS}CreateStudy": AccessRule(Role.WORKER, _created),
+    f"{OURS}UpdateStudy": AccessRule(Role.WORKER, _updated),
+    f"{OURS}SuggestTrials": AccessRule(Role.WORKER, _parent),
+    f"{OURS}CreateTrial": AccessRule(Role.WORKER, _parent),
+    f"{OURS}ReportMeasurements": AccessRule(Role.WORKER, _trial),
+    f"{OURS}CompleteTrial": AccessRule(Role.WORKER, _trial),
+    f"{OURS}StopTrial": AccessRule(Role.WORKER, _trial),
+    f"{OURS}AddArtifact": AccessRule(Role.WORKER, _trial),
+    f"{OURS}SetTrialNote": AccessRule(Role.WORKER, _trial),
+    f"{OURS}DeleteStudy": AccessRule(Role.ADMIN, _named),
+    f"{OURS}DeleteTrial": AccessRule(Role.ADMIN, _trial),
+    f"{TOKENS}CreateToken": AccessRule(Role.ADMIN, is_for_every_study=True),
+    f"{TOKENS}ListTokens": AccessRule(Role.ADMIN, is_for_every_study=True),
+    f"{TOKENS}RevokeToken": AccessRule(Role.ADMIN, is_for_every_study=True),
+    f"{TOKENS}GetCaller": AccessRule(Role.READER),
+    f"{HEALTH}Check": AccessRule(None),
+    f"{HEALTH}List": AccessRule(None),
+    f"{HEALTH}Watch": AccessRule(None),
+    f"{REFLECTION}ServerReflectionInfo": AccessRule(Role.READER),
+}
+"""Who may call each method, by its path."""
 
 
 class Callers(Protocol):
@@ -108,7 +196,7 @@ class Admission(grpc.ServerInterceptor):
         call = RequestContext(method.name, details.invocation_metadata or ())
         request_context.begin(call)
         try:
-            self._authorize(call, method)
+            self._authorize(call, self._rules.get(details.method))
             method.lane.admit(call)
         except BoError as error:
             call.refusal = error
@@ -121,19 +209,19 @@ class Admission(grpc.ServerInterceptor):
         if handler is None:
             return None
         name = path.rpartition("/")[2]
-        lane = self._lanes[LANE_BY_METHOD.get(name, "call")]
-        made = MethodHandlers(name, handler, self._rules.get(path), lane, self._refusals, self._outbox, self._observer)
+        lane, rule = self._lanes[LANE_BY_METHOD.get(name, "call")], self._rules.get(path)
+        studies, is_read = (rule.studies, rule.role in (None, Role.READER)) if rule else (_no_studies, False)
+        made = MethodHandlers(name, handler, studies, is_read, lane, self._refusals, self._outbox, self._observer)
         self._methods[path] = made
         return made
 
-    def _authorize(self, call: RequestContext, method: MethodHandlers) -> None:
-        """Authorize a call, and set its principal.
+    def _authorize(self, call: RequestContext, rule: AccessRule | None) -> None:
+        """Authorize a call by the rule of its method, None where it has none, and set its principal.
 
         Raises:
             Unauthenticated: the token is missing or invalid.
             PermissionDenied: the role or the scope is insufficient.
         """
-        rule = method.rule
         if rule is not None and rule.role is None:
             return
         tokens = [value for key, value in call.metadata if key == "authorization"]

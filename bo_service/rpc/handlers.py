@@ -1,13 +1,19 @@
 """Handlers of a method's calls: of those that are accepted, on the threads of a lane, and of those that are refused.
 
 Errors become statuses, and each call has a log line.
+
+The bytes of unsent responses are limited, in total and per client: gRPC keeps a response until the client reads it,
+which a client with a closed flow-control window never does. `ServicerContext.add_callback` runs when a response was
+sent or can no longer be sent; until then its bytes count. A message of a stream counts until the next one is requested.
 """
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,12 +23,10 @@ from grpc_status import rpc_status
 
 from bo_service import request_context
 from bo_service.application.deadlines import set_deadline
-from bo_service.domain.access import Role
-from bo_service.domain.errors import InvalidArgument
+from bo_service.domain.errors import InvalidArgument, LimitExceeded, Overloaded
+from bo_service.domain.limits import MAX_ANSWER_BYTES, MAX_CALLER_UNSENT_BYTES, MAX_UNSENT_BYTES
 from bo_service.request_context import RequestContext
-from bo_service.rpc.authorization import AccessRule
 from bo_service.rpc.lanes import Lane
-from bo_service.rpc.outbox import Outbox
 from bo_service.rpc.requests import time_left
 from bo_service.rpc.status import STATUS, to_status
 
@@ -30,6 +34,14 @@ logger, calls = logging.getLogger("bo_service.access"), logging.getLogger("bo_se
 
 FREQUENT = ("ReportMeasurements", "WatchStudy", "Check")
 """Methods that are logged at level debug unless they fail."""
+GUARANTEED_BYTES = 2**20
+"""Bytes that each client may have unsent, whatever others have."""
+SEND_TIMEOUT_S, MIN_BYTES_PER_S = 60.0, 64 * 2**10
+"""Seconds within which a response must be sent, plus its size at a minimum rate."""
+
+
+Studies = Callable[[Any], Sequence[str]]
+"""From a request to the ids of the studies that it names. Raises InvalidArgument."""
 
 
 class CallObserver(Protocol):
@@ -42,6 +54,108 @@ class CallObserver(Protocol):
         """Count a call that was refused from its headers."""
 
 
+@dataclass(eq=False)
+class _UnsentResponse:
+    caller: str
+    size: int
+    context: grpc.ServicerContext
+    deadline: float
+
+
+class Outbox:
+    """The unsent responses of a server."""
+
+    def __init__(self, max_bytes: int = MAX_UNSENT_BYTES, share: int = MAX_CALLER_UNSENT_BYTES) -> None:
+        """Create an outbox.
+
+        Args:
+            max_bytes: maximum bytes in total.
+            share: maximum bytes of one client.
+        """
+        self._max_bytes = max_bytes
+        self._share = share
+        self._guard = threading.Lock()
+        self._bytes: dict[str, int] = {}
+        self._total = 0
+        self._responses: set[_UnsentResponse] = set()
+
+    @property
+    def unsent(self) -> int:
+        """Total unsent bytes."""
+        return self._total
+
+    def check(self, caller: str, size: int = 1) -> None:
+        """Check that a response may be added.
+
+        Args:
+            caller: the client.
+            size: bytes of the response; 1 if it is not computed yet.
+
+        Raises:
+            Overloaded: the client exceeds its share; or the total exceeds its limit, and the client its guaranteed
+                bytes.
+        """
+        total, own = self._total, self._bytes.get(caller, 0)
+        if own + size > self._share or (total + size > self._max_bytes and own + size > GUARANTEED_BYTES):
+            raise Overloaded(
+                f"{total} bytes of responses are unsent, {own} of them yours, and this has {size} or more; "
+                f"the limits are {self._max_bytes} and {self._share}: read the responses to earlier calls, then retry"
+            )
+
+    def check_read(self, caller: str, size: int) -> None:
+        """Check that the response of a read-only call may be added.
+
+        Raises:
+            LimitExceeded: the response is too large.
+            Overloaded: as in `check`.
+        """
+        if size > MAX_ANSWER_BYTES:
+            raise LimitExceeded(
+                f"the response has {size} bytes; the limit is {MAX_ANSWER_BYTES}: request fewer items, or without "
+                "learning curves"
+            )
+        self.check(caller, size)
+
+    def put(self, caller: str, size: int, context: grpc.ServicerContext) -> None:
+        """Count a response until its call has ended."""
+        answer = self._add(caller, size, context)
+        if not context.add_callback(partial(self._remove, answer)):
+            self._remove(answer)
+
+    @contextmanager
+    def sending(self, caller: str, size: int, context: grpc.ServicerContext) -> Iterator[None]:
+        """Count a message of a stream inside the block."""
+        answer = self._add(caller, size, context)
+        try:
+            yield
+        finally:
+            self._remove(answer)
+
+    def cancel_stalled(self) -> None:
+        """Cancel the calls whose responses are not read in time."""
+        now = time.monotonic()
+        with self._guard:
+            stalled = [answer.context for answer in self._responses if answer.deadline < now]
+        for context in stalled:
+            context.cancel()
+
+    def _add(self, caller: str, size: int, context: grpc.ServicerContext) -> _UnsentResponse:
+        answer = _UnsentResponse(caller, size, context, time.monotonic() + SEND_TIMEOUT_S + size / MIN_BYTES_PER_S)
+        with self._guard:
+            self._total += size
+            self._bytes[caller] = self._bytes.get(caller, 0) + size
+            self._responses.add(answer)
+        return answer
+
+    def _remove(self, answer: _UnsentResponse) -> None:
+        with self._guard:
+            self._responses.discard(answer)
+            self._total -= answer.size
+            self._bytes[answer.caller] -= answer.size
+            if not self._bytes[answer.caller]:
+                del self._bytes[answer.caller]
+
+
 class MethodHandlers:
     """The handlers of one method: `accepting`, and `refusing`."""
 
@@ -49,7 +163,8 @@ class MethodHandlers:
         self,
         name: str,
         handler: Any,
-        rule: AccessRule | None,
+        studies: Studies,
+        is_read: bool,
         lane: Lane,
         refusals: ThreadPoolExecutor,
         outbox: Outbox,
@@ -60,17 +175,17 @@ class MethodHandlers:
         Args:
             name: method name without the service.
             handler: gRPC's handler of the method.
-            rule: who may call it; None refuses every call.
+            studies: returns the studies that a request names.
+            is_read: whether it changes nothing, so that its finished response can still be rejected.
             lane: runs `accepting`.
             refusals: runs `refusing`.
             outbox: bounds the responses.
             observer: observes each call.
         """
-        self.name, self.rule, self.lane = name, rule, lane
+        self.name, self.lane = name, lane
         self._inner, self._outbox, self._observer = handler, outbox, observer
+        self._studies, self._is_read = studies, is_read
         self._behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-        self._is_read = rule is not None and rule.role in (None, Role.READER)
-        """Whether the method changes nothing, so that its finished response can still be rejected."""
         self.accepting = self._handler(self._stream if handler.response_streaming else self._answer, lane)
         self.refusing = self._handler(self._refuse, refusals)
 
@@ -114,14 +229,29 @@ class MethodHandlers:
     @contextmanager
     def _around(self, context: grpc.ServicerContext) -> Iterator[RequestContext]:
         call = request_context.required()
-        observed = nullcontext() if self._observer is None else self._observer.call(self.name, context)
-        with observed, reported(self.name, context):
+        with nullcontext() if self._observer is None else self._observer.call(self.name, context):
+            began = time.perf_counter()
             try:
                 set_deadline(time_left(context))
                 self._outbox.check(call.client)
                 yield call
+            except Exception as error:
+                refuse(error, context)
             finally:
                 self.lane.leave(call.caller)
+                self._log(call, context, time.perf_counter() - began)
+
+    def _log(self, call: RequestContext, context: grpc.ServicerContext, seconds: float) -> None:
+        """Log the method, status, milliseconds and peer of a call that has ended."""
+        code = outcome(context)
+        is_frequent = self.name in FREQUENT and code in ("OK", "CANCELLED")
+        level = logging.DEBUG if is_frequent else logging.INFO
+        if calls.isEnabledFor(level):
+            took = seconds * 1000
+            fields = {"code": code, "duration_ms": round(took, 2), "peer": context.peer(), **_certificate(context)}
+            if not call.caller:  # a stranger, as whoever asks for health
+                fields["kind"] = f"{self.name} {code}"
+            calls.log(level, "%s %s %.1f ms", self.name, code, took, extra=fields)
 
     def _request(self, messages: Iterator[bytes], call: RequestContext, context: grpc.ServicerContext) -> Any:
         """Return the request of a call whose studies the caller may access; or all messages, where a call has many.
@@ -144,7 +274,7 @@ class MethodHandlers:
         except DecodeError:  # gRPC itself would report an error of the server
             fault = "is not a valid message of this method; encode it as bo_api.v1 defines"
             raise InvalidArgument.of("request", fault) from None
-        studies = self.rule.studies(request) if self.rule is not None else ()
+        studies = self._studies(request)
         if studies:
             call.study = studies[0]
         for study_id in studies:
@@ -163,30 +293,6 @@ class MethodHandlers:
                 yield self._inner.request_deserializer(data)
             except DecodeError:  # reflection answers an empty message in its own way
                 yield self._inner.request_deserializer(b"")
-
-
-@contextmanager
-def reported(method: str, context: grpc.ServicerContext) -> Iterator[None]:
-    """End a call with the status of its exception, and log its method, status, milliseconds and peer.
-
-    Args:
-        method: method name without the service.
-        context: the call.
-    """
-    began = time.perf_counter()
-    try:
-        yield
-    except Exception as error:
-        refuse(error, context)
-    finally:
-        code, took = outcome(context), (time.perf_counter() - began) * 1000
-        is_frequent = method in FREQUENT and code in ("OK", "CANCELLED")
-        level = logging.DEBUG if is_frequent else logging.INFO
-        if calls.isEnabledFor(level):
-            fields = {"code": code, "duration_ms": round(took, 2), "peer": context.peer(), **_certificate(context)}
-            if (call := request_context.current()) is None or not call.caller:  # a stranger, as whoever asks for health
-                fields["kind"] = f"{method} {code}"
-            calls.log(level, "%s %s %.1f ms", method, code, took, extra=fields)
 
 
 def refuse(error: Exception, context: grpc.ServicerContext) -> None:

@@ -24,7 +24,7 @@ from bo_service.domain.study import MAX_LEASE, Study
 from bo_service.domain.trial import Measurement, Trial, TrialState
 from bo_service.optimizer.encoding.contradictions import contradictions
 from bo_service.rpc.codec.artifact import artifact_from_wire
-from bo_service.rpc.codec.decoding import ViolationCollector, text
+from bo_service.rpc.codec.fields import ViolationCollector, text, trial_of
 from bo_service.rpc.codec.study import new_study_from_wire, study_to_wire
 from bo_service.rpc.codec.trial import (
     failure_from_wire,
@@ -33,7 +33,6 @@ from bo_service.rpc.codec.trial import (
     trial_to_wire,
 )
 from bo_service.rpc.requests import lease_token_of, worker_id_of
-from bo_service.rpc.resource_names import trial_of
 
 WITH_RESULT = (TrialState.SUCCEEDED, TrialState.STOPPED)
 WITH_FAILURE = (TrialState.FAILED, TrialState.INFEASIBLE)

@@ -14,7 +14,7 @@ from bo_service.application.authentication import ANONYMOUS_ADMIN
 from bo_service.application.ports import RequestKey
 from bo_service.domain.errors import InvalidArgument
 from bo_service.domain.limits import MAX_LEASE_TOKEN, MAX_PAGE, MAX_PAGE_BYTES, MAX_REQUEST_ID, MAX_WORKER_ID
-from bo_service.rpc.codec.decoding import text
+from bo_service.rpc.codec.fields import text
 
 M = TypeVar("M", bound=Message)
 

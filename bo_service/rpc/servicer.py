@@ -34,9 +34,9 @@ from bo_service.domain.limits import (
     MAX_SUGGESTIONS,
     MAX_WATCHES,
 )
-from bo_service.rpc import requests, resource_names
+from bo_service.rpc import requests
 from bo_service.rpc.codec import artifact as artifact_codec
-from bo_service.rpc.codec import decoding, search_space, study
+from bo_service.rpc.codec import fields, study
 from bo_service.rpc.codec import insight as insight_codec
 from bo_service.rpc.codec import trial as trial_codec
 from bo_service.rpc.codec.trial import trial_to_wire
@@ -80,12 +80,12 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         return pb.CreateStudyResponse(study=_study(studies.create_study(self._app, new, key)))
 
     def GetStudy(self, request: pb.GetStudyRequest, context: grpc.ServicerContext) -> pb.GetStudyResponse:
-        study_id = resource_names.study_id_of(request.name, "name")
+        study_id = fields.study_id_of(request.name, "name")
         return pb.GetStudyResponse(study=_study(studies.get_study(self._app, study_id)))
 
     def ListStudies(self, request: pb.ListStudiesRequest, context: grpc.ServicerContext) -> pb.ListStudiesResponse:
         if request.page_token:
-            resource_names.check_study_id(request.page_token, "page_token")
+            fields.check_study_id(request.page_token, "page_token")
         limit = requests.page_size(request.page_size)
         views, next_page_token = studies.list_studies(
             self._app, request.page_token, limit, request_context.principal().sees
@@ -95,20 +95,20 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         return pb.ListStudiesResponse(studies=page, next_page_token=token)
 
     def UpdateStudy(self, request: pb.UpdateStudyRequest, context: grpc.ServicerContext) -> pb.UpdateStudyResponse:
-        study_id = resource_names.study_id_of(request.study.name, "study.name")
+        study_id = fields.study_id_of(request.study.name, "study.name")
         change = study.update_from_wire(request)
         key = requests.request_key("UpdateStudy", study_id, request, context)
         return pb.UpdateStudyResponse(study=_study(studies.update_study(self._app, study_id, change, key)))
 
     def DeleteStudy(self, request: pb.DeleteStudyRequest, context: grpc.ServicerContext) -> pb.DeleteStudyResponse:
-        study_id = resource_names.study_id_of(request.name, "name")
+        study_id = fields.study_id_of(request.name, "name")
         studies.delete_study(self._app, study_id, requests.request_key("DeleteStudy", study_id, request, context))
         return pb.DeleteStudyResponse()
 
     def SuggestTrials(
         self, request: pb.SuggestTrialsRequest, context: grpc.ServicerContext
     ) -> pb.SuggestTrialsResponse:
-        study_id = resource_names.study_id_of(request.parent, "parent")
+        study_id = fields.study_id_of(request.parent, "parent")
         count = requests.count_of(request.count, MAX_SUGGESTIONS)
         worker_id = requests.worker_id_of(request.worker_id)
         objective = study.objective_from_wire(request, "objective")
@@ -125,7 +125,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
                 self._waiting.release()
 
     def CreateTrial(self, request: pb.CreateTrialRequest, context: grpc.ServicerContext) -> pb.CreateTrialResponse:
-        study_id = resource_names.study_id_of(request.parent, "parent")
+        study_id = fields.study_id_of(request.parent, "parent")
         new = trial_codec.new_trial_from_wire(request.trial, "trial")
         key = requests.request_key("CreateTrial", study_id, request, context)
         return pb.CreateTrialResponse(trial=trial_to_wire(trials.create_trial(self._app, study_id, new, key)))
@@ -133,11 +133,11 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     def ReportMeasurements(
         self, request: pb.ReportMeasurementsRequest, context: grpc.ServicerContext
     ) -> pb.ReportMeasurementsResponse:
-        study_id, number = resource_names.trial_of(request.name, "name")
+        study_id, number = fields.trial_of(request.name, "name")
         if len(request.measurements) > MAX_CALL_MEASUREMENTS:
             count = len(request.measurements)
             raise InvalidArgument.of("measurements", f"has {count}; a call takes at most {MAX_CALL_MEASUREMENTS}")
-        measurements = decoding.each(request.measurements, "measurements", trial_codec.measurement_from_wire)
+        measurements = fields.each(request.measurements, "measurements", trial_codec.measurement_from_wire)
         uri = trial_codec.checkpoint_uri_from_wire(request.checkpoint_uri, "checkpoint_uri")
         token = requests.lease_token_of(request.lease_token)
         heartbeat = trial_lifecycle.report_measurements(self._app, study_id, number, token, measurements, uri)
@@ -155,29 +155,29 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     def CompleteTrial(
         self, request: pb.CompleteTrialRequest, context: grpc.ServicerContext
     ) -> pb.CompleteTrialResponse:
-        study_id, number = resource_names.trial_of(request.name, "name")
+        study_id, number = fields.trial_of(request.name, "name")
         outcome = trial_codec.outcome_from_wire(request)
         token = requests.lease_token_of(request.lease_token)
         key = requests.request_key("CompleteTrial", study_id, request, context)
-        labels = decoding.labels_from_wire(request.labels, "labels")
+        labels = fields.labels_from_wire(request.labels, "labels")
         ended = trial_lifecycle.complete_trial(self._app, study_id, number, token, outcome, key, labels)
         return pb.CompleteTrialResponse(trial=trial_to_wire(ended))
 
     def StopTrial(self, request: pb.StopTrialRequest, context: grpc.ServicerContext) -> pb.StopTrialResponse:
-        study_id, number = resource_names.trial_of(request.name, "name")
-        reason = decoding.text(request.reason, "reason", MAX_STOP_REASON)
+        study_id, number = fields.trial_of(request.name, "name")
+        reason = fields.text(request.reason, "reason", MAX_STOP_REASON)
         key = requests.request_key("StopTrial", study_id, request, context)
         return pb.StopTrialResponse(trial=trial_to_wire(trials.stop_trial(self._app, study_id, number, reason, key)))
 
     def GetTrial(self, request: pb.GetTrialRequest, context: grpc.ServicerContext) -> pb.GetTrialResponse:
-        study_id, number = resource_names.trial_of(request.name, "name")
+        study_id, number = fields.trial_of(request.name, "name")
         view = trials.get_trial(self._app, study_id, number, requests.is_full(request.view))
         return pb.GetTrialResponse(trial=_trial_view(view))
 
     def ListTrials(self, request: pb.ListTrialsRequest, context: grpc.ServicerContext) -> pb.ListTrialsResponse:
         page = trials.list_trials(
             self._app,
-            resource_names.study_id_of(request.parent, "parent"),
+            fields.study_id_of(request.parent, "parent"),
             {trial_codec.trial_state_from_wire(s, f"states[{i}]") for i, s in enumerate(request.states)},
             requests.number_token(request.page_token),
             requests.page_size(request.page_size),
@@ -188,15 +188,15 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         return pb.ListTrialsResponse(trials=messages, next_page_token="" if after is None else str(after))
 
     def DeleteTrial(self, request: pb.DeleteTrialRequest, context: grpc.ServicerContext) -> pb.DeleteTrialResponse:
-        study_id, number = resource_names.trial_of(request.name, "name")
+        study_id, number = fields.trial_of(request.name, "name")
         key = requests.request_key("DeleteTrial", study_id, request, context)
         trials.delete_trial(self._app, study_id, number, key)
         return pb.DeleteTrialResponse()
 
     def AddArtifact(self, request: pb.AddArtifactRequest, context: grpc.ServicerContext) -> pb.AddArtifactResponse:
-        study_id, number = resource_names.trial_of(request.name, "name")
+        study_id, number = fields.trial_of(request.name, "name")
         new = artifact_codec.artifact_from_wire(request)
-        token = decoding.text(request.lease_token, "lease_token", MAX_LEASE_TOKEN)
+        token = fields.text(request.lease_token, "lease_token", MAX_LEASE_TOKEN)
         key = requests.request_key("AddArtifact", study_id, request, context)
         author = request_context.principal().name
         added = artifacts.add_artifact(self._app, study_id, number, new, token, author, key)
@@ -205,7 +205,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     def ListArtifacts(
         self, request: pb.ListArtifactsRequest, context: grpc.ServicerContext
     ) -> pb.ListArtifactsResponse:
-        study_id, number = resource_names.trial_of(request.parent, "parent")
+        study_id, number = fields.trial_of(request.parent, "parent")
         if request.page_token:
             artifact_codec.check_artifact_id(request.page_token, "page_token")
         limit = requests.page_size(request.page_size)
@@ -219,14 +219,14 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         return pb.ListArtifactsResponse(artifacts=messages, next_page_token=token)
 
     def GetArtifact(self, request: pb.GetArtifactRequest, context: grpc.ServicerContext) -> pb.GetArtifactResponse:
-        study_id, number, artifact_id = resource_names.artifact_of(request.name, "name")
+        study_id, number, artifact_id = fields.artifact_of(request.name, "name")
         artifact, content = artifacts.get_artifact(self._app, study_id, number, artifact_id)
         message = artifact_codec.artifact_to_wire(artifact, study_id, number)
         return pb.GetArtifactResponse(artifact=message, content=content)
 
     def SetTrialNote(self, request: pb.SetTrialNoteRequest, context: grpc.ServicerContext) -> pb.SetTrialNoteResponse:
-        study_id, number = resource_names.trial_of(request.name, "name")
-        text = decoding.text(request.text, "text", MAX_NOTE)
+        study_id, number = fields.trial_of(request.name, "name")
+        text = fields.text(request.text, "text", MAX_NOTE)
         key = requests.request_key("SetTrialNote", study_id, request, context)
         author = request_context.principal().name
         noted = artifacts.set_note(self._app, study_id, number, text, author, key)
@@ -235,19 +235,19 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     def GetBestTrials(
         self, request: pb.GetBestTrialsRequest, context: grpc.ServicerContext
     ) -> pb.GetBestTrialsResponse:
-        study_id = resource_names.study_id_of(request.parent, "parent")
+        study_id = fields.study_id_of(request.parent, "parent")
         best = best_trials.best_trials(self._app, study_id, requests.count_of(request.count, MAX_BEST))
         return pb.GetBestTrialsResponse(trials=[trial_to_wire(trial) for trial in best])
 
     def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:
-        study_id = resource_names.study_id_of(request.parent, "parent")
+        study_id = fields.study_id_of(request.parent, "parent")
         if not 1 <= len(request.configurations) <= MAX_CONFIGURATIONS:
             count = len(request.configurations)
             raise InvalidArgument.of("configurations", f"has {count}; give 1 to {MAX_CONFIGURATIONS}")
-        configurations = decoding.each(
+        configurations = fields.each(
             request.configurations,
             "configurations",
-            lambda c, at: search_space.configuration_from_wire(c.parameters, f"{at}.parameters"),
+            lambda c, at: fields.configuration_from_wire(c.parameters, f"{at}.parameters"),
         )
         forecast = predict.predict(self._app, study_id, configurations, requests.timeout(context))
         predictions = [trial_codec.forecast_to_wire(point) for point in forecast.points]
@@ -256,20 +256,20 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         )
 
     def PredictSlice(self, request: pb.PredictSliceRequest, context: grpc.ServicerContext) -> pb.PredictSliceResponse:
-        study_id = resource_names.study_id_of(request.parent, "parent")
+        study_id = fields.study_id_of(request.parent, "parent")
         query = insight_codec.slice_from_wire(request)
         forecast = insight.predict_slice(self._app, study_id, query, requests.timeout(context))
         return insight_codec.slice_to_wire(forecast, study_id)
 
     def AnalyzeStudy(self, request: pb.AnalyzeStudyRequest, context: grpc.ServicerContext) -> pb.AnalyzeStudyResponse:
-        study_id = resource_names.study_id_of(request.name, "name")
+        study_id = fields.study_id_of(request.name, "name")
         analyses = insight.analyze(self._app, study_id, requests.timeout(context))
         return insight_codec.analyses_to_wire(analyses, study_id)
 
     def WatchStudy(
         self, request: pb.WatchStudyRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchStudyResponse]:
-        study_id = resource_names.study_id_of(request.name, "name")
+        study_id = fields.study_id_of(request.name, "name")
         if not self._watching.acquire(blocking=False):
             raise LimitExceeded(
                 f"this server already has {MAX_WATCHES} WatchStudy streams, the maximum; end one, or retry later"

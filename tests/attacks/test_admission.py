@@ -20,8 +20,7 @@ from benchmarks.attacks import REFLECTION, repeated, resets, unread
 from benchmarks.http2 import CONTINUATION, HEADERS, PING, RawConnection, frame, header_block, message
 from bo_service.domain.access import Role
 from bo_service.katib.server import RULES as KATIB_RULES
-from bo_service.rpc.admission import LANE_BY_METHOD, LANES
-from bo_service.rpc.authorization import RULES
+from bo_service.rpc.admission import LANE_BY_METHOD, LANES, RULES
 from tests.attacks.test_stalls import OWN, SERVICE, code_of, silent_calls, works
 
 pytestmark = pytest.mark.xdist_group("attacks-admission")  # its server is started once

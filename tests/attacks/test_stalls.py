@@ -140,7 +140,7 @@ def test_a_message_that_waits_for_a_starved_serving_thread_is_no_silence(
     entered, looks = [], []
 
     def starved(state, event):
-        if isinstance(event.tag, partial):  # of `first_message.py`
+        if isinstance(event.tag, partial):  # of `FirstMessage`
             has_arrived.set()
             assert goes_on.wait(120)
         return process(state, event)

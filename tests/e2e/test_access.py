@@ -17,9 +17,8 @@ from bo_service.application.tokens import NewToken, create_token
 from bo_service.bootstrap import running_server
 from bo_service.config import Config
 from bo_service.domain.access import Role
-from bo_service.rpc.authorization import RULES
-from bo_service.storage.clock import SystemClock
-from bo_service.storage.sqlite import SqliteStore
+from bo_service.rpc.admission import RULES
+from bo_service.storage.sqlite import SqliteStore, SystemClock
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 SERVICE = pb.DESCRIPTOR.services_by_name["OptimizationService"]

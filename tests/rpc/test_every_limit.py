@@ -26,10 +26,9 @@ from bo_service.application.context import AppContext
 from bo_service.domain import limits
 from bo_service.domain.errors import NotEnoughData
 from bo_service.optimizer.initial_design import quasi_random
-from bo_service.rpc import outbox
+from bo_service.rpc import handlers
 from bo_service.rpc.server import GrpcServer
-from bo_service.storage.clock import SystemClock
-from bo_service.storage.sqlite import SqliteStore
+from bo_service.storage.sqlite import SqliteStore, SystemClock
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "limits.md"
@@ -401,9 +400,9 @@ def test_an_answer_that_is_not_received_is_dropped_in_time(
     app: AppContext, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its time is a minute, and here a second, which the server alone ends: the caller would wait."""
-    assert (outbox.SEND_TIMEOUT_S, outbox.MIN_BYTES_PER_S) == (60.0, 65_536)
-    monkeypatch.setattr(outbox, "SEND_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(outbox, "MIN_BYTES_PER_S", 2**40)
+    assert (handlers.SEND_TIMEOUT_S, handlers.MIN_BYTES_PER_S) == (60.0, 65_536)
+    monkeypatch.setattr(handlers, "SEND_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(handlers, "MIN_BYTES_PER_S", 2**40)
     server = GrpcServer(app, Authenticator(app.store, app.clock, AuthMode.NONE), "127.0.0.1:0")
     server.start()
     ask = pb.GetStudyRequest(name="studies/s").SerializeToString()
@@ -443,9 +442,9 @@ def test_an_answer_too_large(channel: grpc.Channel, monkeypatch: pytest.MonkeyPa
     assert refusal(channel, "CreateStudy", study("answer")) is None
     ask = pb.GetStudyRequest(name="studies/answer")
     size = rpc.OptimizationServiceStub(channel).GetStudy(ask, timeout=60).ByteSize()
-    monkeypatch.setattr("bo_service.rpc.outbox.MAX_ANSWER_BYTES", size)
+    monkeypatch.setattr("bo_service.rpc.handlers.MAX_ANSWER_BYTES", size)
     assert refusal(channel, "GetStudy", ask) is None
-    monkeypatch.setattr("bo_service.rpc.outbox.MAX_ANSWER_BYTES", size - 1)
+    monkeypatch.setattr("bo_service.rpc.handlers.MAX_ANSWER_BYTES", size - 1)
     code, said = refusal(channel, "GetStudy", ask) or ("", {})
     assert code == "RESOURCE_EXHAUSTED"
     assert f"has {size} bytes; the limit is {size - 1}" in said[""]

@@ -12,8 +12,8 @@ from grpc._server import _RequestIterator
 
 from bo_service.bootstrap import running_server
 from bo_service.config import Config
-from bo_service.rpc import first_message
-from bo_service.rpc.first_message import FirstMessage
+from bo_service.rpc import lanes
+from bo_service.rpc.lanes import FirstMessage
 
 TIMEOUT_S = 120
 
@@ -63,12 +63,12 @@ def test_a_failure_of_ours_does_not_end_the_serving_thread(caplog: pytest.LogCap
 def test_the_installed_grpc_has_the_private_names() -> None:
     """With a new release that lacks one the server goes on, slower: this test says that it is time to look."""
     iterator = _RequestIterator(None, None, None)
-    assert [name for name in first_message.PRIVATE_NAMES if not hasattr(iterator, name)] == []
+    assert [name for name in lanes.PRIVATE_NAMES if not hasattr(iterator, name)] == []
 
 
 def test_without_the_private_names_calls_are_answered_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_message, "PRIVATE_NAMES", ("no_such_name",))
-    monkeypatch.setattr(first_message, "IS_EARLY", first_message.has_private_names())
+    monkeypatch.setattr(lanes, "PRIVATE_NAMES", ("no_such_name",))
+    monkeypatch.setattr(lanes, "IS_EARLY", lanes.has_private_names())
     config = Config("memory:", "127.0.0.1:0", processes=1)
     with running_server(config) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = rpc.OptimizationServiceStub(channel)

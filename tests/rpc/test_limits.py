@@ -6,8 +6,7 @@ from google.protobuf import json_format
 
 from bo_service.domain.errors import InvalidArgument
 from bo_service.domain.study import Metric, MetricRole
-from bo_service.rpc import resource_names
-from bo_service.rpc.codec import decoding, search_space, study, trial
+from bo_service.rpc.codec import fields, search_space, study, trial
 
 REAL = {"name": "x", "floatParameter": {"low": 0, "high": 10}}
 
@@ -35,15 +34,15 @@ AT_THE_LIMIT = {
         "space.constraints",
     ),
     "configuration": (
-        lambda n: search_space.configuration_from_wire({f"x{i}": search_space.value_to_wire(1) for i in range(n)}, "f"),
+        lambda n: fields.configuration_from_wire({f"x{i}": fields.value_to_wire(1) for i in range(n)}, "f"),
         256,
         "f",
     ),
-    "name of a study": (lambda n: resource_names.check_study_id("a" * n, "study_id"), 63, "study_id"),
+    "name of a study": (lambda n: fields.check_study_id("a" * n, "study_id"), 63, "study_id"),
     "display name": (lambda n: study.display_name_from_wire("ä" * n, "f"), 200, "f"),
-    "labels": (lambda n: decoding.labels_from_wire({str(i): "" for i in range(n)}, "f"), 64, "f"),
-    "key of a label": (lambda n: decoding.labels_from_wire({"k" * n: ""}, "f"), 63, "f"),
-    "value of a label": (lambda n: decoding.labels_from_wire({"k": "v" * n}, "f"), 256, 'f["k"]'),
+    "labels": (lambda n: fields.labels_from_wire({str(i): "" for i in range(n)}, "f"), 64, "f"),
+    "key of a label": (lambda n: fields.labels_from_wire({"k" * n: ""}, "f"), 63, "f"),
+    "value of a label": (lambda n: fields.labels_from_wire({"k": "v" * n}, "f"), 256, 'f["k"]'),
     "metrics": (lambda n: trial.measurement_from_wire(measurement(n), "f"), 64, "f.metrics"),
     "name of a metric": (
         lambda n: trial.measurement_from_wire(trial_pb2.Measurement(metrics={"m" * n: 1.0}), "f"),

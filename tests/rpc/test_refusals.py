@@ -6,8 +6,8 @@ from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 from google.protobuf import json_format
 
 from bo_service.domain.errors import InvalidArgument
-from bo_service.rpc import requests, resource_names
-from bo_service.rpc.codec import decoding, search_space, study, trial
+from bo_service.rpc import requests
+from bo_service.rpc.codec import fields, study, trial
 
 
 def spec(*parameters, **more):
@@ -196,7 +196,7 @@ def test_four_objectives_are_too_many() -> None:
 )
 def test_names_of_studies(name) -> None:
     with pytest.raises(InvalidArgument, match="studies/first"):
-        resource_names.study_id_of(name, "name")
+        fields.study_id_of(name, "name")
 
 
 @pytest.mark.parametrize(
@@ -204,11 +204,11 @@ def test_names_of_studies(name) -> None:
 )
 def test_names_of_trials(name) -> None:
     with pytest.raises(InvalidArgument, match="trials/1"):
-        resource_names.trial_of(name, "name")
+        fields.trial_of(name, "name")
 
 
 def test_a_name_that_is_right() -> None:
-    assert resource_names.trial_of("studies/a-b.c/trials/12", "name") == ("a-b.c", 12)
+    assert fields.trial_of("studies/a-b.c/trials/12", "name") == ("a-b.c", 12)
 
 
 @pytest.mark.parametrize(
@@ -229,10 +229,10 @@ def test_a_name_that_is_right() -> None:
         (lambda: trial.measurement_from_wire(trial_pb2.Measurement(step=-1, metrics={"a": 1}), "m"), "m.step"),
         (lambda: trial.measurement_from_wire(trial_pb2.Measurement(), "m"), "m.metrics"),
         (lambda: trial.trial_state_from_wire(0, "states[0]"), "states[0]"),
-        (lambda: search_space.value_from_wire(space_pb2.ParameterValue(), "v"), "v"),
+        (lambda: fields.value_from_wire(space_pb2.ParameterValue(), "v"), "v"),
         (lambda: study.update_from_wire(service_pb.UpdateStudyRequest()), "update_mask"),
-        (lambda: decoding.labels_from_wire({"k" * 64: "v"}, "labels"), "labels"),
-        (lambda: decoding.labels_from_wire({"k": "v" * 257}, "labels"), 'labels["k"]'),
+        (lambda: fields.labels_from_wire({"k" * 64: "v"}, "labels"), "labels"),
+        (lambda: fields.labels_from_wire({"k": "v" * 257}, "labels"), 'labels["k"]'),
         (lambda: study.display_name_from_wire("x" * 201, "display_name"), "display_name"),
     ],
 )

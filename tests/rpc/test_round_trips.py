@@ -30,10 +30,10 @@ from bo_service.domain.study import (
     SuggestionSettings,
 )
 from bo_service.domain.trial import Failure, FailureReason, Measurement, Origin, Trial, TrialState
-from bo_service.rpc.codec import search_space
+from bo_service.rpc.codec import fields
 from bo_service.rpc.codec import study as study_codec
 from bo_service.rpc.codec import trial as trial_codec
-from bo_service.rpc.resource_names import STUDY_ID
+from bo_service.rpc.codec.fields import STUDY_ID
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_./-]{0,20}", fullmatch=True)
 words = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=12)
@@ -139,8 +139,8 @@ def typed(values):
 
 @given(st.dictionaries(names, finite | st.integers(-(2**53), 2**53) | words | st.booleans(), max_size=6))
 def test_configurations_keep_their_types(configuration) -> None:
-    wire = search_space.configuration_to_wire(configuration)
-    assert typed(search_space.configuration_from_wire(wire, "f")) == typed(configuration)
+    wire = fields.configuration_to_wire(configuration)
+    assert typed(fields.configuration_from_wire(wire, "f")) == typed(configuration)
 
 
 @given(

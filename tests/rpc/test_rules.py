@@ -10,7 +10,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from bo_service.domain.access import Role
 from bo_service.domain.errors import InvalidArgument
-from bo_service.rpc.authorization import RULES, AccessRule
+from bo_service.rpc.admission import RULES, AccessRule
 
 SERVED = (pb, token_pb, health_pb2, reflection_pb2)
 METHODS = {

@@ -10,8 +10,7 @@ from bo_service.application.artifacts import NewArtifact
 from bo_service.domain.artifacts import Artifact, TrialNote
 from bo_service.domain.errors import InvalidArgument
 from bo_service.domain.limits import MAX_ARTIFACT_BYTES, MAX_ARTIFACT_ID, MAX_ARTIFACT_URI, MAX_INT, MAX_MEDIA_TYPE
-from bo_service.rpc.codec.decoding import ViolationCollector
-from bo_service.rpc.resource_names import ARTIFACT_ID, artifact_name
+from bo_service.rpc.codec.fields import ARTIFACT_ID, ViolationCollector, artifact_name
 
 _TOKEN = "[a-z0-9][a-z0-9!#$&^_.+-]*"  # noqa: S105 - a token of RFC 6838
 MEDIA_TYPE = re.compile(f"{_TOKEN}/{_TOKEN}")

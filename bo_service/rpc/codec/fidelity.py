@@ -5,7 +5,7 @@ from typing import Any
 from bo_api.v1 import study_pb2 as pb
 
 from bo_service.domain.fidelity import FidelitySettings, Promotion
-from bo_service.rpc.codec.decoding import ViolationCollector, choice
+from bo_service.rpc.codec.fields import ViolationCollector, choice
 from bo_service.rpc.codec.search_space import or_else
 
 PROMOTIONS: dict[Any, Promotion] = {

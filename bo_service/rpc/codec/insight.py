@@ -15,9 +15,8 @@ from bo_service.optimizer.insight.results import (
     Estimate,
     RegionImportance,
 )
-from bo_service.rpc.codec.search_space import configuration_from_wire, configuration_to_wire, value_to_wire
+from bo_service.rpc.codec.fields import configuration_from_wire, configuration_to_wire, trial_name, value_to_wire
 from bo_service.rpc.codec.trial import prediction_to_wire
-from bo_service.rpc.resource_names import trial_name
 
 
 def slice_from_wire(request: service_pb.PredictSliceRequest) -> SliceQuery:

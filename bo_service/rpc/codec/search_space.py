@@ -8,7 +8,6 @@ from typing import TypeVar
 from bo_api.v1 import space_pb2 as pb
 
 from bo_service.domain.constraints import (
-    Configuration,
     Constraint,
     EqualityConstraint,
     ForbiddenCombination,
@@ -26,55 +25,22 @@ from bo_service.domain.parameter_types import (
     Value,
 )
 from bo_service.domain.search_space import Activation, Parameter, SearchSpace
-from bo_service.rpc.codec.decoding import ViolationCollector, choice, each, each_value, text
+from bo_service.rpc.codec.fields import (
+    ViolationCollector,
+    choice,
+    configuration_from_wire,
+    configuration_to_wire,
+    each,
+    text,
+    value_from_wire,
+    value_to_wire,
+)
 
 T = TypeVar("T")
 
 SCALES = {pb.SCALE_UNSPECIFIED: Scale.LINEAR, pb.SCALE_LINEAR: Scale.LINEAR, pb.SCALE_LOG: Scale.LOG}
 SCALES_TO_WIRE = {Scale.LINEAR: pb.SCALE_LINEAR, Scale.LOG: pb.SCALE_LOG}
 INSIDE_KIND = re.compile(r"parameters\[(\d+)\]\.(low|high|values|scale)\b")
-
-
-def value_to_wire(value: Value) -> pb.ParameterValue:
-    """Return the message."""
-    if isinstance(value, bool):
-        return pb.ParameterValue(bool_value=value)
-    if isinstance(value, int):
-        return pb.ParameterValue(int_value=value)
-    if isinstance(value, float):
-        return pb.ParameterValue(float_value=value)
-    return pb.ParameterValue(string_value=value)
-
-
-def value_from_wire(message: pb.ParameterValue, field: str) -> Value:
-    """Return the value.
-
-    Raises:
-        InvalidArgument: the message is empty, or its text contains NUL, which not every database can store.
-    """
-    kind = message.WhichOneof("value")
-    if kind is None:
-        raise InvalidArgument.of(field, "is empty; set float_value, int_value, string_value or bool_value")
-    value: Value = getattr(message, kind)
-    if isinstance(value, str) and "\0" in value:
-        raise InvalidArgument.of(field, f"holds the character NUL at position {value.index(chr(0))}; leave it out")
-    return value
-
-
-def configuration_to_wire(configuration: Configuration) -> dict[str, pb.ParameterValue]:
-    """Return the messages by parameter name."""
-    return {name: value_to_wire(value) for name, value in configuration.items()}
-
-
-def configuration_from_wire(messages: Mapping[str, pb.ParameterValue], field: str) -> dict[str, Value]:
-    """Return the values by name, without a check against a space.
-
-    Raises:
-        InvalidArgument: a value is empty, or there are too many.
-    """
-    if len(messages) > MAX_PARAMETERS:
-        raise InvalidArgument.of(field, f"has {len(messages)} values; a space has at most {MAX_PARAMETERS} parameters")
-    return each_value(messages, field, value_from_wire)
 
 
 def space_to_wire(space: SearchSpace) -> pb.SearchSpace:

@@ -27,11 +27,19 @@ from bo_service.domain.study import (
     StudyState,
     SuggestionSettings,
 )
-from bo_service.rpc.codec.decoding import ViolationCollector, choice, labels_from_wire, seconds, text
 from bo_service.rpc.codec.early_stopping import stopping_from_wire, stopping_to_wire
 from bo_service.rpc.codec.fidelity import fidelity_from_wire, fidelity_to_wire
+from bo_service.rpc.codec.fields import (
+    ViolationCollector,
+    check_study_id,
+    choice,
+    labels_from_wire,
+    seconds,
+    study_id_of,
+    text,
+    trial_name,
+)
 from bo_service.rpc.codec.search_space import add_all, or_else, space_from_wire, space_to_wire
-from bo_service.rpc.resource_names import check_study_id, study_id_of, trial_name
 
 PLACEHOLDER_SPACE = SearchSpace((Parameter("any", FloatDomain(0.0, 1.0)),))
 PLACEHOLDER_METRICS: tuple[Metric, ...] = (Metric("any", Goal.MINIMIZE),)

@@ -30,10 +30,18 @@ from bo_service.domain.trial import (
     TrialState,
 )
 from bo_service.rpc.codec.artifact import note_to_wire
-from bo_service.rpc.codec.decoding import ViolationCollector, choice, each, labels_from_wire, seconds, text
 from bo_service.rpc.codec.early_stopping import RULES_TO_WIRE
-from bo_service.rpc.codec.search_space import configuration_from_wire, configuration_to_wire
-from bo_service.rpc.resource_names import trial_name
+from bo_service.rpc.codec.fields import (
+    ViolationCollector,
+    choice,
+    configuration_from_wire,
+    configuration_to_wire,
+    each,
+    labels_from_wire,
+    seconds,
+    text,
+    trial_name,
+)
 
 STATES = {pb.TrialState.Value(f"TRIAL_STATE_{state.name}"): state for state in TrialState}
 STATES_TO_WIRE: dict[TrialState, Any] = {state: number for number, state in STATES.items()}

@@ -14,7 +14,7 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import token_service_pb2 as token_pb
 from google.rpc import error_details_pb2
 
-from bo_service.rpc.authorization import RULES
+from bo_service.rpc.admission import RULES
 
 pytestmark = pytest.mark.xdist_group("dashboard-http")
 

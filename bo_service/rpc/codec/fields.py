@@ -1,17 +1,37 @@
-"""Decoding of requests that reports all violations at once."""
+"""Fields that many messages share: texts, choices, labels, values, and the names of resources.
 
+Names are `studies/{study}`, `studies/{study}/trials/{trial}`, and `…/artifacts/{artifact}` of a trial. Decoding reports
+all violations at once.
+"""
+
+import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
 
+from bo_api.v1 import space_pb2
 from google.protobuf.duration_pb2 import Duration
 
+from bo_service.domain.constraints import Configuration
 from bo_service.domain.errors import InvalidArgument, Violation
-from bo_service.domain.limits import MAX_LABEL_KEY, MAX_LABEL_VALUE, MAX_LABELS, MAX_SECONDS
+from bo_service.domain.limits import (
+    MAX_ARTIFACT_ID,
+    MAX_LABEL_KEY,
+    MAX_LABEL_VALUE,
+    MAX_LABELS,
+    MAX_PARAMETERS,
+    MAX_SECONDS,
+    MAX_STUDY_ID,
+)
+from bo_service.domain.parameter_types import Value
 
 M = TypeVar("M")
 T = TypeVar("T")
+
+STUDY_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_STUDY_ID - 1}}}")
+ARTIFACT_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_ARTIFACT_ID - 1}}}")
+TRIAL = re.compile(r"studies/([^/]*)/trials/([1-9][0-9]{0,17})")
 
 
 class ViolationCollector:
@@ -146,3 +166,113 @@ def labels_from_wire(labels: Mapping[str, str], field: str) -> dict[str, str]:
             violations.add(field, f"holds the character NUL in the key or value of {key[:80]!r}; leave it out")
     violations.check()
     return dict(sorted(labels.items()))
+
+
+def value_to_wire(value: Value) -> space_pb2.ParameterValue:
+    """Return the message."""
+    if isinstance(value, bool):
+        return space_pb2.ParameterValue(bool_value=value)
+    if isinstance(value, int):
+        return space_pb2.ParameterValue(int_value=value)
+    if isinstance(value, float):
+        return space_pb2.ParameterValue(float_value=value)
+    return space_pb2.ParameterValue(string_value=value)
+
+
+def value_from_wire(message: space_pb2.ParameterValue, field: str) -> Value:
+    """Return the value.
+
+    Raises:
+        InvalidArgument: the message is empty, or its text contains NUL, which not every database can store.
+    """
+    kind = message.WhichOneof("value")
+    if kind is None:
+        raise InvalidArgument.of(field, "is empty; set float_value, int_value, string_value or bool_value")
+    value: Value = getattr(message, kind)
+    if isinstance(value, str) and "\0" in value:
+        raise InvalidArgument.of(field, f"holds the character NUL at position {value.index(chr(0))}; leave it out")
+    return value
+
+
+def configuration_to_wire(configuration: Configuration) -> dict[str, space_pb2.ParameterValue]:
+    """Return the messages by parameter name."""
+    return {name: value_to_wire(value) for name, value in configuration.items()}
+
+
+def configuration_from_wire(messages: Mapping[str, space_pb2.ParameterValue], field: str) -> dict[str, Value]:
+    """Return the values by name, without a check against a space.
+
+    Raises:
+        InvalidArgument: a value is empty, or there are too many.
+    """
+    if len(messages) > MAX_PARAMETERS:
+        raise InvalidArgument.of(field, f"has {len(messages)} values; a space has at most {MAX_PARAMETERS} parameters")
+    return each_value(messages, field, value_from_wire)
+
+
+def check_study_id(study_id: str, field: str) -> str:
+    """Return the study id.
+
+    Raises:
+        InvalidArgument: it has another form.
+    """
+    if not STUDY_ID.fullmatch(study_id):
+        raise InvalidArgument.of(
+            field,
+            f"is {study_id[:80]!r}; give 1 to {MAX_STUDY_ID} letters, digits, '-', '_' or '.', "
+            "beginning with a letter or digit",
+        )
+    return study_id
+
+
+def study_id_of(name: str, field: str) -> str:
+    """Return the id in `studies/{study}`.
+
+    Raises:
+        InvalidArgument: the name has another form.
+    """
+    collection, _, study_id = name.partition("/")
+    if collection != "studies" or not STUDY_ID.fullmatch(study_id):
+        raise InvalidArgument.of(field, f"is {name[:120]!r}; give studies/STUDY, such as studies/first")
+    return study_id
+
+
+def trial_of(name: str, field: str) -> tuple[str, int]:
+    """Return the study id and the number in `studies/{study}/trials/{trial}`.
+
+    Raises:
+        InvalidArgument: the name has another form.
+    """
+    match = TRIAL.fullmatch(name)
+    if not match or not STUDY_ID.fullmatch(match[1]):
+        raise InvalidArgument.of(
+            field, f"is {name[:160]!r}; give studies/STUDY/trials/NUMBER, such as studies/first/trials/1"
+        )
+    return match[1], int(match[2])
+
+
+def artifact_of(name: str, field: str) -> tuple[str, int, str]:
+    """Return study id, trial number and artifact id in `studies/{study}/trials/{trial}/artifacts/{artifact}`.
+
+    Raises:
+        InvalidArgument: the name has another form.
+    """
+    trial, separator, artifact_id = name.rpartition("/artifacts/")
+    match = TRIAL.fullmatch(trial)
+    if not separator or not match or not STUDY_ID.fullmatch(match[1]) or not ARTIFACT_ID.fullmatch(artifact_id):
+        raise InvalidArgument.of(
+            field,
+            f"is {name[:320]!r}; give studies/STUDY/trials/NUMBER/artifacts/ARTIFACT, such as "
+            "studies/first/trials/1/artifacts/confusion.png",
+        )
+    return match[1], int(match[2]), artifact_id
+
+
+def artifact_name(study_id: str, number: int, artifact_id: str) -> str:
+    """Return `studies/{study}/trials/{trial}/artifacts/{artifact}`."""
+    return f"{trial_name(study_id, number)}/artifacts/{artifact_id}"
+
+
+def trial_name(study_id: str, number: int) -> str:
+    """Return `studies/{study}/trials/{trial}`."""
+    return f"studies/{study_id}/trials/{number}"
