@@ -29,10 +29,10 @@ from unittest.mock import patch
 import click
 import numpy as np
 
-from bo_service.application import best_trials, observations, studies, suggest_trials, trial_lifecycle
+from bo_service.application import best_trials, snapshot, studies, suggest_trials, trial_lifecycle
 from bo_service.application.context import AppContext
-from bo_service.application.observations import full_fidelity_values
 from bo_service.application.ports import ComputationHandle, Optimizer, TrialSummary
+from bo_service.application.snapshot import full_fidelity_values
 from bo_service.domain.constraints import Configuration
 from bo_service.domain.early_stopping import StoppingRule, StoppingSettings
 from bo_service.domain.parameter_types import DiscreteDomain, FloatDomain, IntDomain, Scale
@@ -199,7 +199,11 @@ class LocalOptimizer:
         return core.predict(inputs, configurations)
 
 
-def as_given(summaries: Sequence[TrialSummary], metric: Metric) -> dict[int, tuple[float, float]]:
+def as_given(
+    summaries: Sequence[TrialSummary],
+    metric: Metric,
+    most: float | None = None,  # noqa: ARG001
+) -> dict[int, tuple[float, float]]:
     """Count a stopped trial for what it had, for comparison."""
     assert metric.goal is not None
     return {
@@ -281,7 +285,7 @@ def main() -> None:
         for rule in given.rules.split(","):
             for credit in given.credits.split(",") if rule != "none" else ["-"]:
                 settings = StoppingSettings(RULES[rule], **json.loads(given.settings))
-                with patch.object(observations, "full_values", CREDITS.get(credit, full_fidelity_values)):
+                with patch.object(snapshot, "full_fidelity_values", CREDITS.get(credit, full_fidelity_values)):
                     found = [run_study(problem, settings, seed, given.trials) for seed in range(given.seeds)]
                 click.echo(f"| {name} | {rule} | {credit} | {table_row(found)} |")
 

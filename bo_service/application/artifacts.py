@@ -61,7 +61,7 @@ def add_artifact(
         artifact = Artifact(new.artifact_id, new.media_type, transaction.at, author, size, sha256, new.uri)
         _check_room(transaction, trial, stored, artifact)
         transaction.records.save_artifact(study_id, number, artifact, new.content)
-        transaction.annotate(trial)
+        transaction.save(trial, is_annotation=True)
         return artifact
 
     return change_idempotently(app, study_id, key, Artifact, add)
@@ -153,6 +153,7 @@ def set_note(app: AppContext, study_id: str, number: int, text: str, author: str
 
     def write(transaction: StudyTransaction) -> Trial:
         trial = transaction.records.get_trial(study_id, number)
-        return transaction.annotate(replace(trial, note=TrialNote(text, author, transaction.at) if text else None))
+        noted = replace(trial, note=TrialNote(text, author, transaction.at) if text else None)
+        return transaction.save(noted, is_annotation=True)
 
     return change_idempotently(app, study_id, key, Trial, write)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from bo_service.application.context import AppContext
-from bo_service.application.observations import is_cut_short
 from bo_service.application.snapshot import StudySnapshot
 from bo_service.domain.trial import Trial, TrialState
 from bo_service.optimizer.numerics.pareto import pareto_mask
@@ -29,7 +28,7 @@ def _best(known: StudySnapshot, count: int) -> list[int]:
     candidates = [(t, t.final_measurement.metrics) for t in ended if t.final_measurement]
     kept = [(t, m) for t, m in candidates if all(c.to_maximized(m[c.name]) >= 0.0 for c in spec.constraint_metrics)]
     values = np.array([[o.to_maximized(m[o.name]) for o in spec.objectives] for _, m in kept])
-    order = sorted(range(len(kept)), key=lambda i: (is_cut_short(kept[i][0]), -values[i, 0], kept[i][0].number))
+    order = sorted(range(len(kept)), key=lambda i: (kept[i][0].is_cut_short, -values[i, 0], kept[i][0].number))
     numbers = [kept[i][0].number for i in order]
     if len(spec.objectives) == 1 or not kept:
         return numbers[:count]

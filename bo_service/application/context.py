@@ -78,20 +78,19 @@ class StudyTransaction:
         """The study with its trials, as this transaction sees them."""
         return self._session.at(self.records, self.study)
 
-    def save(self, trial: Trial) -> Trial:
-        """Store a trial that was added or changed."""
-        self._count_up()
-        self._affects_surrogate |= trial.state is not TrialState.RUNNING or trial.is_pause_requested
-        saved = replace(trial, revision=self.study.revision)
-        self.records.save_trials(saved)
-        self._saved[saved.number] = saved
-        return saved
+    def save(self, trial: Trial, is_annotation: bool = False) -> Trial:
+        """Store a trial that was added or changed.
 
-    def annotate(self, trial: Trial) -> Trial:
-        """Store a trial of which only what people added has changed, which the optimizer does not see."""
-        self._count_up()
+        Args:
+            trial: the trial.
+            is_annotation: whether only what people added has changed, which the optimizer does not see.
+        """
+        self.study = replace(self.study, revision=self.study.revision + 1, update_time=self.at)
         saved = replace(trial, revision=self.study.revision)
         self.records.save_trials(saved)
+        if not is_annotation:
+            self._affects_surrogate |= trial.state is not TrialState.RUNNING or trial.is_pause_requested
+            self._saved[saved.number] = saved
         return saved
 
     def delete(self, trial: Trial) -> None:
@@ -102,7 +101,8 @@ class StudyTransaction:
     def update(self, **changes: Any) -> Study:
         """Change fields of the study."""
         self._affects_surrogate = True
-        return self._count_up(**changes)
+        self.study = replace(self.study, revision=self.study.revision + 1, update_time=self.at, **changes)
+        return self.study
 
     def remaining_capacity(self, wanted: int = 1) -> int:
         """Return how many more trials the study may have; exact where these are fewer than wanted."""
@@ -181,10 +181,6 @@ class StudyTransaction:
         curves = {} if self.study.spec.fidelity is None else read_curves(self.records, self.study, changed)
         return StudyDelta(self._opened, self.study, changed, self._deleted, self._affects_surrogate, curves)
 
-    def _count_up(self, **changes: Any) -> Study:
-        self.study = replace(self.study, revision=self.study.revision + 1, update_time=self.at, **changes)
-        return self.study
-
 
 @contextmanager
 def study_transaction(app: AppContext, study_id: str) -> Iterator[StudyTransaction]:
@@ -200,7 +196,7 @@ def study_transaction(app: AppContext, study_id: str) -> Iterator[StudyTransacti
             yield transaction
             delta = transaction.finish()
             if delta is not None:
-                records.on_commit(session.apply(delta))
+                records.on_commit.append(session.apply(delta))
     except (StorageUnavailable, TransactionConflict):
         session.undo()
         raise

@@ -4,7 +4,6 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from bo_service.application.observations import is_cut_short
 from bo_service.application.ports import TrialSummary, UnitOfWork
 from bo_service.domain.fidelity import FidelitySettings, Promotion
 from bo_service.domain.study import Metric, Study
@@ -46,7 +45,7 @@ def _curve(
     last = max(points, default=0)
     if trial.state in HELD:
         last = fidelity.last_stop(last) or 0
-    is_whole = trial.state is TrialState.SUCCEEDED and not is_cut_short(trial)
+    is_whole = trial.state is TrialState.SUCCEEDED and not trial.is_cut_short
     points = {step: v for step, v in points.items() if step <= min(last, fidelity.max_step - 1) and math.isfinite(v)}
     if is_whole and trial.final_measurement is not None:
         points[fidelity.max_step] = metric.to_maximized(trial.final_measurement.metrics[metric.name])

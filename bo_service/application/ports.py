@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isfinite, nan
 from typing import Protocol, TypeVar
@@ -12,10 +12,12 @@ from typing import Protocol, TypeVar
 from bo_service.application.records import Beat as Beat  # words of a unit of work
 from bo_service.application.records import IntermediateValue as IntermediateValue
 from bo_service.application.records import IssuedLease as IssuedLease
+from bo_service.application.records import RequestKey as RequestKey
 from bo_service.domain.access import Token
 from bo_service.domain.artifacts import Artifact
 from bo_service.domain.constraints import Configuration
-from bo_service.domain.errors import NotFound, RequestIdReused
+from bo_service.domain.early_stopping import StoppingRule
+from bo_service.domain.errors import NotFound
 from bo_service.domain.failures import EndedTrial
 from bo_service.domain.study import Study
 from bo_service.domain.trial import Measurement, Pause, StopRequest, Trial, TrialState
@@ -39,29 +41,26 @@ class Clock(Protocol):
         """Return the time in UTC, with its zone."""
 
 
+@dataclass(eq=False)
 class ComputationHandle:
     """A computation's place among others. Whoever computes listens: the place may change while it waits or runs."""
 
-    def __init__(self, is_urgent: bool) -> None:
-        self.is_urgent = is_urgent
-        """Somebody waits for it. What isn't urgent waits for what is, and may be stopped for it."""
-        self.is_cancelled = False
-        """Its result is of no use any more."""
-        self._on_change: Callable[[], None] = lambda: None
-
-    def subscribe(self, hear: Callable[[], None]) -> None:
-        """Call `hear` after each change from now on, instead of an earlier listener."""
-        self._on_change = hear
+    is_urgent: bool
+    """Somebody waits for it. What isn't urgent waits for what is, and may be stopped for it."""
+    is_cancelled: bool = False
+    """Its result is of no use any more."""
+    on_change: Callable[[], None] = field(default=lambda: None, repr=False)
+    """Called after each change; whoever computes sets it."""
 
     def raise_priority(self) -> None:
         """Mark the computation as awaited by a call."""
         self.is_urgent = True
-        self._on_change()
+        self.on_change()
 
     def cancel(self) -> None:
         """Ask the computation to end as soon as it can."""
         self.is_cancelled = True
-        self._on_change()
+        self.on_change()
 
 
 class Optimizer(Protocol):
@@ -95,25 +94,6 @@ class Optimizer(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class RequestKey:
-    """What makes a call safe to repeat: what its answer is kept under, and what was asked."""
-
-    request_id: str
-    """Tells apart callers, methods, studies, and the ids that callers give to their requests."""
-    method: str
-    digest: str
-    """Of the whole request."""
-
-    def require_same(self, method: str, digest: str) -> None:
-        """Raise RequestIdReused where the id was used before for another method or another request."""
-        if (method, digest) != (self.method, self.digest):
-            raise RequestIdReused(
-                f"request_id: you have sent another {method} request with it; choose a new one for each logical call, "
-                "and keep it for the retries of that call alone"
-            )
-
-
 @dataclass(frozen=True, slots=True)
 class TrialSummary:
     """What the optimizer needs of a trial: there may be thousands."""
@@ -127,15 +107,37 @@ class TrialSummary:
     end_time: datetime | None = None
     pause: Pause | None = None
 
-    @property
-    def is_running(self) -> bool:
-        return self.state is TrialState.RUNNING
-
     @classmethod
     def of(cls, trial: Trial) -> "TrialSummary":
         """Return the summary of a trial."""
         ended = trial.final_measurement, trial.stop_request, trial.start_time, trial.end_time, trial.pause
         return cls(trial.number, trial.state, trial.parameters, *ended)
+
+    @property
+    def has_forecast(self) -> bool:
+        """Whether it hasn't ended and was asked to pause: what is expected of it counts meanwhile."""
+        return not self.state.is_ended and self.pause is not None and self.pause.expected is not None
+
+    @property
+    def is_informative(self) -> bool:
+        """Whether it says something about its parameters; machines' failures don't."""
+        if not self.state.is_ended:
+            return self.has_forecast
+        return self.state is TrialState.INFEASIBLE or self.final_measurement is not None
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether a rule ended or paused it, so that its values are of less than its full length, as far as known."""
+        if not self.state.is_ended:
+            return self.has_forecast
+        request, pause, final = self.stop_request, self.pause, self.final_measurement
+        if final is None or self.state is TrialState.INFEASIBLE:
+            return False
+        if self.state is TrialState.STOPPED and pause is not None and final.step < pause.expected_step:
+            return True
+        if request is None or request.rule is StoppingRule.NONE:
+            return False
+        return request.expected_step is None or final.step < request.expected_step
 
     @property
     def seconds(self) -> float | None:
@@ -153,15 +155,12 @@ class UnitOfWork(Protocol):
     where it has a faster way. `docs/add-a-backend.md` shows how.
     """
 
-    committed: list[Callable[[], None]]
-    """What `on_commit` was given. A backend begins with an empty list, and calls each once the commit is durable."""
+    on_commit: list[Callable[[], None]]
+    """What is called once the writes of this transaction are durable, and never where that isn't certain.
 
-    def on_commit(self, act: Callable[[], None]) -> None:
-        """Call `act` once the writes of this transaction are durable, and never where that isn't certain.
-
-        The calls for one study, as far as this server makes its transactions, come in the order of the transactions.
-        """
-        self.committed.append(act)
+    A backend begins with an empty list. The calls for one study, as far as this server makes its transactions, come in
+    the order of the transactions.
+    """
 
     @abstractmethod
     def find_study(self, study_id: str) -> Study | None:

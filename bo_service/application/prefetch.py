@@ -73,7 +73,7 @@ class PrefetchedBatch:
 
     def remaining(self, snapshot: StudySnapshot) -> list[Suggestion] | None:
         """Return those that no trial of the snapshot has; None where they were made for something else."""
-        if snapshot.version != self.version:
+        if snapshot.basis.version != self.version:
             return None
         added = [c for number, c in snapshot.pending.items() if number not in self.pending]
         if len(snapshot.pending) - len(added) != len(self.pending):
@@ -88,7 +88,7 @@ class PrefetchedBatch:
 
     def matches(self, snapshot: StudySnapshot) -> bool:
         """Return whether they are made of exactly this snapshot."""
-        return self.version == snapshot.version and self.pending == snapshot.pending
+        return self.version == snapshot.basis.version and self.pending == snapshot.pending
 
 
 @dataclass
@@ -102,7 +102,7 @@ class SuggestionBuffer:
     failed: PrefetchedBatch | None = None
     """A batch whose computation failed; it is not tried again for the same snapshot."""
     version: int = 0
-    """Version of the basis that was asked about last; 0 after `invalidate`."""
+    """Version of the basis that was asked about last; 0 once the study has changed."""
     requested: int = 0
     """How many suggestions were requested for this version."""
     demand_history: deque[int] = field(default_factory=lambda: deque(maxlen=8))
@@ -116,12 +116,6 @@ class SuggestionBuffer:
             self.version, self.requested = version, 0
         self.requested += count
         self.requested_at = time.monotonic()
-
-    def invalidate(self) -> None:
-        """Note that the study changed: cancel the computation in flight, unless a call waits for it."""
-        self.version = 0
-        if self.in_flight is not None and not self.in_flight.handle.is_urgent:
-            self.in_flight.handle.cancel()
 
     def predicted_demand(self, version: int) -> int:
         """Return how many more suggestions are likely to be requested."""
@@ -153,7 +147,7 @@ class SuggestionBuffer:
     def begin(self, snapshot: StudySnapshot, count: int, is_urgent: bool) -> PrefetchedBatch:
         """Return a new batch, in flight from now on."""
         handle = ComputationHandle(is_urgent)
-        self.in_flight = PrefetchedBatch(snapshot.version, snapshot.pending, count, handle, is_used=is_urgent)
+        self.in_flight = PrefetchedBatch(snapshot.basis.version, snapshot.pending, count, handle, is_used=is_urgent)
         return self.in_flight
 
     def finish(self, batch: PrefetchedBatch, suggestions: list[Suggestion] | None) -> bool:
@@ -182,4 +176,4 @@ class SuggestionBuffer:
         left = self.ready.remaining(snapshot) if self.ready else None
         if left or (left is not None and self.ready is not None and self.ready.exhausts_space):
             return 0
-        return max(0, min(snapshot.remaining_trials, self.predicted_demand(snapshot.version)))
+        return max(0, min(snapshot.remaining_trials, self.predicted_demand(snapshot.basis.version)))

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from bo_service.domain.errors import RequestIdReused
+
 
 @dataclass(frozen=True)
 class IntermediateValue:
@@ -22,6 +24,25 @@ class IssuedLease:
     token: str
     worker_id: str
     attempt: int
+
+
+@dataclass(frozen=True)
+class RequestKey:
+    """What makes a call safe to repeat: what its answer is kept under, and what was asked."""
+
+    request_id: str
+    """Tells apart callers, methods, studies, and the ids that callers give to their requests."""
+    method: str
+    digest: str
+    """Of the whole request."""
+
+    def require_same(self, method: str, digest: str) -> None:
+        """Raise RequestIdReused where the id was used before for another method or another request."""
+        if (method, digest) != (self.method, self.digest):
+            raise RequestIdReused(
+                f"request_id: you have sent another {method} request with it; choose a new one for each logical call, "
+                "and keep it for the retries of that call alone"
+            )
 
 
 class Beat(Enum):

@@ -105,7 +105,7 @@ class StudySession:
         if not names and not snapshot.source_versions:
             return snapshot
         sources = [(name, self._observer.of(name)._as_source(records, is_committed)) for name in names]
-        versions = tuple(source.version if source else 0 for _, source in sources)
+        versions = tuple(source.basis.version if source else 0 for _, source in sources)
         if versions != snapshot.source_versions:
             trials = {name: list(source.summaries.values()) for name, source in sources if source}
             basis = snapshot.basis.with_sources(sources_from(trials, study.spec))
@@ -143,7 +143,7 @@ class StudySession:
         self._pool.clear()
         self._observer.keep(self)
 
-    def _recalled(self) -> StudySnapshot | None:
+    def recalled(self) -> StudySnapshot | None:
         """Return the study without reading it, if that will do: no suggestion depends on the results of others."""
         snapshot = None if self._is_outdated else self._snapshot
         if snapshot is None or snapshot.study.spec.suggestion.warm_start_studies:
@@ -194,7 +194,9 @@ class StudySession:
             ):
                 self._snapshot, self._is_outdated = staged or before, staged is None
             if delta.affects_surrogate:
-                self._buffer.invalidate()
+                self._buffer.version, in_flight = 0, self._buffer.in_flight
+                if in_flight is not None and not in_flight.handle.is_urgent:  # no call waits for it
+                    in_flight.handle.cancel()
             self.watchers.announce(study.revision)
         self._observer.keep(self)
         if delta.affects_surrogate and self.is_prefetched:
@@ -206,11 +208,6 @@ class StudySession:
     def is_prefetched(self) -> bool:
         """Whether suggestions are prefetched: a call has asked the surrogate for some."""
         return self._buffer.requested_at is not None
-
-    @property
-    def needs_no_surrogate(self) -> bool:
-        """Whether suggestions are quasi-random, as far as the session knows, so that they cost next to nothing."""
-        return self._recalled() is not None
 
     @property
     def num_waiting(self) -> int:
@@ -232,7 +229,7 @@ class StudySession:
             NotFound: no such study.
             AlgorithmNotInstalled: the study's own algorithm is not installed on this server.
         """
-        snapshot = self._recalled() or self.read()
+        snapshot = self.recalled() or self.read()
         turn: AbstractContextManager[bool] = nullcontext(False)
         if not snapshot.study.spec.suggestion.algorithm.is_blind:
             turn = self._surrogate_turn.taken(deadline - time.monotonic())
@@ -290,7 +287,7 @@ class StudySession:
 
     def _candidates(self, snapshot: StudySnapshot, count: int, deadline: float | None, is_final: bool) -> Candidates:
         """Choose candidates; the surrogate has until the deadline, if any."""
-        lacking = min(count - snapshot.num_queued, snapshot.remaining_trials)
+        lacking = min(count - len(snapshot.queued_numbers), snapshot.remaining_trials)
         if lacking <= 0 or snapshot.study.state is not StudyState.ACTIVE:
             return Candidates(snapshot, [], False, is_final)
         require_algorithm(snapshot.study)
@@ -312,14 +309,14 @@ class StudySession:
             self._observer.keep(self)
             return
         with self._lock:
-            demand = self._buffer.predicted_demand(candidates.snapshot.version)
+            demand = self._buffer.predicted_demand(candidates.snapshot.basis.version)
         if candidates.used is not None and demand > 0:
             self._observer.schedule_prefetch(self)
 
     def _ask_surrogate(self, snapshot: StudySnapshot, count: int, deadline: float) -> list[Suggestion] | None:
         """Return the surrogate's suggestions: those ready, those in flight, or computed now; None if too late."""
         with self._lock:
-            self._buffer.record_request(snapshot.version, count)
+            self._buffer.record_request(snapshot.basis.version, count)
             is_ready = self._buffer.take_ready(snapshot, count) is not None
             joined = None if is_ready else self._buffer.attach_to_in_flight(snapshot, count)
         if joined is not None:
@@ -328,7 +325,7 @@ class StudySession:
             suggestions = self._buffer.take_ready(snapshot, count)
             is_late = joined is not None and not joined.done.is_set()
             if suggestions is None and not is_late:
-                ahead = min(MAX_PREFETCH, count + self.num_waiting - 1)
+                ahead = min(MAX_PREFETCH, count + self._surrogate_turn.waiting - 1)
                 batch = self._buffer.begin(snapshot, max(count, ahead), is_urgent=True)
         if suggestions is not None:
             outcome = CacheOutcome.HIT if joined is None else CacheOutcome.JOINED
@@ -348,7 +345,9 @@ class StudySession:
             computed = self._optimizer.suggest(self._with_hyperparameters(snapshot), batch.count, timeout, batch.handle)
             if computed is not None:
                 suggestions = computed.suggestions
-                self._learn(computed.hyperparameters)
+                if computed.hyperparameters and computed.hyperparameters != self._hyperparameters:
+                    self._hyperparameters = computed.hyperparameters
+                    self._observer.learned(self)
         finally:
             with self._lock:
                 is_wasted = self._buffer.finish(batch, suggestions)
@@ -377,11 +376,6 @@ class StudySession:
             with self._store.write(self.study_id) as records:
                 if records.find_study(self.study_id) is not None:
                     records.save_hyperparameters(self.study_id, learned)
-
-    def _learn(self, hyperparameters: HyperparametersByDigest) -> None:
-        if hyperparameters and hyperparameters != self._hyperparameters:
-            self._hyperparameters = hyperparameters
-            self._observer.learned(self)
 
     # Watchers
 

@@ -79,7 +79,7 @@ def suggest_trials(app: AppContext, request: SuggestRequest, key: RequestKey | N
     while result is None:
         # 1. Repeat the answer of a request that had one, even if the study was deleted since. Where suggestions cost
         #    nothing, step 3 finds that out.
-        if key is not None and not session.needs_no_surrogate:
+        if key is not None and session.recalled() is None:
             with app.store.read() as records:
                 is_answered = records.find_answer(key, SuggestResult) is not None
             result = earlier_answer(app, request.study_id, key, SuggestResult) if is_answered else None
@@ -109,7 +109,8 @@ def _hand_out(
         if len(valid) < len(candidates.suggestions) and not candidates.is_final:
             return None
         candidates.suggestions = valid
-    _check_objective(transaction.study, request.objective)
+    if request.objective is not None:
+        _check_objective(transaction.study, request.objective)
     # 2. Hand out nothing while the study is paused or completed.
     if transaction.study.state in CLOSED:
         return CLOSED[transaction.study.state]
@@ -167,7 +168,7 @@ def _still_valid(transaction: StudyTransaction, suggestions: Sequence[Suggestion
     return [s for s in suggestions if s.continues is None or s.continues.number in paused]
 
 
-def _check_objective(study: Study, given: ObjectiveSpec | None) -> None:
+def _check_objective(study: Study, given: ObjectiveSpec) -> None:
     """Refuse a worker whose objective differs from the study's.
 
     Raises:

@@ -97,7 +97,11 @@ def complete_trial(
     def complete(transaction: StudyTransaction) -> Trial:
         trial, attempt = owned(transaction, number, token)
         if isinstance(outcome, Measurement):
-            return transaction.save(_succeed(transaction, trial.label(labels) if labels else trial, outcome, attempt))
+            labeled, last = trial.label(labels) if labels else trial, trial.latest_measurement
+            check_final(outcome, transaction.study.spec.metrics)
+            step = last.step if last is not None and outcome.step == 0 else outcome.step
+            final = replace(outcome, step=step, receive_time=transaction.at)
+            return transaction.save(labeled.complete(final, transaction.at, attempt))
         is_lost = not trial.is_held_by(token) and not trial.state.is_ended
         if isinstance(outcome, PauseOutcome):
             is_last = attempt == trial.attempt and trial.state is TrialState.PAUSED
@@ -112,13 +116,6 @@ def complete_trial(
         return transaction.save(labeled.fail(outcome, most, transaction.at, attempt))
 
     return change_idempotently(app, study_id, key, Trial, complete)
-
-
-def _succeed(transaction: StudyTransaction, trial: Trial, final: Measurement, attempt: int) -> Trial:
-    check_final(final, transaction.study.spec.metrics)
-    last = trial.latest_measurement
-    step = last.step if last is not None and final.step == 0 else final.step
-    return trial.complete(replace(final, step=step, receive_time=transaction.at), transaction.at, attempt)
 
 
 def owned(transaction: StudyTransaction, number: int, token: str) -> tuple[Trial, int]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bo_service.application.observations import full_fidelity_values
 from bo_service.application.ports import TrialSummary, UnitOfWork
+from bo_service.application.snapshot import full_fidelity_values
 from bo_service.domain.errors import InvalidArgument, Violation
 from bo_service.domain.parameter_types import format_values
 from bo_service.domain.search_space import SearchSpace

@@ -149,7 +149,7 @@ class Processes:
         if is_short:
             self._start_another()
         changed = threading.Event()
-        handle.subscribe(changed.set)  # whoever cancels the computation doesn't interrupt it: this thread does
+        handle.on_change = changed.set  # whoever cancels the computation doesn't interrupt it: this thread does
         future.add_done_callback(lambda _: self._release(running))
         future.add_done_callback(lambda _: changed.set())
         try:
@@ -167,11 +167,11 @@ class Processes:
                 self._watch(process, future)
             raise _deadline_passed() from None
         finally:
-            handle.subscribe(lambda: None)
+            handle.on_change = lambda: None
 
     def _acquire(self, deadline: float, handle: ComputationHandle, affinity_key: str) -> Process:
         """Wait for a free process, and return it once no task with a higher priority waits."""
-        handle.subscribe(lambda: self._preempt(handle))
+        handle.on_change = lambda: self._preempt(handle)
         self._preempt(handle)
         if self._running and not self._free:
             self._start_another()
@@ -187,21 +187,18 @@ class Processes:
                     raise DeadlinePassed("the server is shutting down; try again")
                 if not self._is_next(handle):
                     raise _deadline_passed()
-                return self._choose(affinity_key)
+                # the one that last ran the affinity key, or else the one that has been free longest
+                chosen = self._affinity.pop(affinity_key, self._free[0])
+                if chosen not in self._free:
+                    chosen = self._free[0]
+                self._free.remove(chosen)
+                self._affinity[affinity_key] = chosen
+                if len(self._affinity) > MAX_AFFINITY_KEYS:
+                    self._affinity.popitem(last=False)
+                return chosen
             finally:
                 self._waiting.remove(handle)
                 self._changed.notify_all()
-
-    def _choose(self, affinity_key: str) -> Process:
-        """Return the free process that last ran the affinity key, or else the one that has been free longest."""
-        chosen = self._affinity.pop(affinity_key, self._free[0])
-        if chosen not in self._free:
-            chosen = self._free[0]
-        self._free.remove(chosen)
-        self._affinity[affinity_key] = chosen
-        if len(self._affinity) > MAX_AFFINITY_KEYS:
-            self._affinity.popitem(last=False)
-        return chosen
 
     def _is_next(self, handle: ComputationHandle) -> bool:
         first = next((waiting for waiting in self._waiting if waiting.is_urgent), self._waiting[0])

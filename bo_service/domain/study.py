@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import cached_property
 
 from bo_service.domain.early_stopping import StoppingRule, StoppingSettings
 from bo_service.domain.errors import InvalidArgument, Violation
@@ -33,10 +34,9 @@ class Goal(Enum):
     MINIMIZE = "minimize"
     MAXIMIZE = "maximize"
 
-    @property
-    def sign(self) -> float:
+    def __init__(self, name: str) -> None:
+        self.sign = 1.0 if name == "maximize" else -1.0
         """Factor that turns the metric so that larger is better."""
-        return 1.0 if self is Goal.MAXIMIZE else -1.0
 
 
 class MetricRole(Enum):
@@ -70,7 +70,7 @@ class Metric:
         assert self.goal is not None
         return self.goal.sign * value + self._offset
 
-    @property
+    @cached_property
     def _offset(self) -> float:
         return self.bound if self.role is MetricRole.CONSTRAINT and self.bound is not None else 0.0
 
@@ -94,10 +94,9 @@ class Algorithm(Enum):
     CUSTOM = "custom"
     """The one that `SuggestionSettings.custom_algorithm` names."""
 
-    @property
-    def is_blind(self) -> bool:
+    def __init__(self, name: str) -> None:
+        self.is_blind = name in ("quasi_random", "random", "grid")
         """Whether it chooses without regard to results."""
-        return self in (Algorithm.QUASI_RANDOM, Algorithm.RANDOM, Algorithm.GRID)
 
 
 class Acquisition(Enum):
@@ -196,21 +195,21 @@ class StudySpec:
         if faults:
             raise InvalidArgument(faults)
 
-    @property
+    @cached_property
     def objectives(self) -> tuple[Metric, ...]:
         return tuple(m for m in self.metrics if m.role is MetricRole.OBJECTIVE)
 
-    @property
+    @cached_property
     def objective(self) -> Metric:
         """The metric that is optimized; the first of several."""
         return self.objectives[0]
 
-    @property
+    @cached_property
     def constraint_metrics(self) -> tuple[Metric, ...]:
         """The metrics that have a bound."""
         return tuple(m for m in self.metrics if m.role is MetricRole.CONSTRAINT)
 
-    @property
+    @cached_property
     def modelled_metrics(self) -> tuple[Metric, ...]:
         """The metrics that the surrogate models, in the optimizer's order."""
         return (*self.objectives, *self.constraint_metrics)

@@ -10,17 +10,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from bo_service.domain import attempts
 from bo_service.domain.artifacts import TrialNote
 from bo_service.domain.attempts import Attempt, AttemptOutcome
 from bo_service.domain.constraints import Configuration
-from bo_service.domain.early_stopping import StoppingRule
 from bo_service.domain.errors import InvalidArgument, Violation, WrongState
 from bo_service.domain.explanation import Explanation as Explanation
 from bo_service.domain.explanation import Intent as Intent
 from bo_service.domain.explanation import Origin as Origin
 from bo_service.domain.failures import Failure as Failure  # one of a trial's own words
 from bo_service.domain.failures import FailureReason as FailureReason
+from bo_service.domain.failures import shortened
 from bo_service.domain.interruptions import Pause as Pause
 from bo_service.domain.interruptions import Prediction as Prediction
 from bo_service.domain.interruptions import StopRequest as StopRequest
@@ -312,10 +311,14 @@ class Trial:
     ) -> tuple[Attempt, ...]:
         """Return the attempts with one of them ended, and also the last one if an earlier attempt ends the trial."""
         number = self.attempt if attempt is None else attempt
-        recorded = attempts.ended(self.attempts, number, outcome, at, failure)
-        if number != self.attempt and self.state is TrialState.RUNNING:
-            return attempts.ended(recorded, self.attempt, AttemptOutcome.SUPERSEDED, at)
-        return recorded
+        shown = None if failure is None else replace(failure, message=shortened(failure.message))
+        ends: dict[int, tuple[AttemptOutcome, Failure | None]] = {number: (outcome, shown)}
+        if self.state is TrialState.RUNNING:
+            ends.setdefault(self.attempt, (AttemptOutcome.SUPERSEDED, None))
+        return tuple(
+            replace(a, outcome=ends[a.number][0], end_time=at, failure=ends[a.number][1]) if a.number in ends else a
+            for a in self.attempts
+        )
 
     def _end(self, state: TrialState, at: datetime, **changes: object) -> "Trial":
         return replace(self, state=state, lease=None, end_time=at, until_step=None, **changes)  # type: ignore[arg-type]
@@ -329,26 +332,6 @@ class Trial:
     def _require_open(self, verb: str) -> None:
         if self.state.is_ended:
             raise WrongState(f"{self.name} can't {verb}: it has ended as {self.state.name}", state=self.state.name)
-
-
-def is_short(
-    state: TrialState, final: Measurement | None, request: StopRequest | None, pause: Pause | None = None
-) -> bool:
-    """Return whether a rule ended the trial before the full length, as far as that length is known.
-
-    Args:
-        state: the trial's state.
-        final: its final measurement.
-        request: the request to stop it.
-        pause: the last request to pause it.
-    """
-    if final is None:
-        return False
-    if state is TrialState.STOPPED and pause is not None and final.step < pause.expected_step:
-        return True
-    if request is None or request.rule is StoppingRule.NONE:
-        return False
-    return request.expected_step is None or final.step < request.expected_step
 
 
 def check_final(measurement: Measurement, metrics: Sequence[Metric]) -> None:

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import grpc
 from katib_api.v1beta1 import api_pb2 as pb
@@ -62,7 +63,7 @@ class SuggestionServicer(rpc.SuggestionServicer):
                 count,
                 SCHEDULER,
                 requests.timeout(context, count),
-                is_awaited=requests.is_awaited(context),
+                is_awaited=partial(requests.is_awaited, context),
             )
             trials = suggest_external_trials(self._app, suggest_request, received)
         reply = pb.GetSuggestionsReply()
@@ -92,7 +93,7 @@ class SuggestionServicer(rpc.SuggestionServicer):
         """
         turn = self._turns[zlib.crc32(study_id.encode()) % NUM_TURNS]
         with turn.taken(requests.timeout(context)) as is_mine:
-            if not is_mine or not requests.is_awaited(context)():
+            if not is_mine or not requests.is_awaited(context):
                 raise DeadlinePassed("another call for this experiment is in progress; nothing was changed: retry")
             yield
 

@@ -63,18 +63,14 @@ IS_EARLY = has_private_names()
 """Whether first messages are received before their calls have threads."""
 
 
+@dataclass(eq=False)
 class FirstMessage(Iterator[bytes]):
     """The messages of a call, of which the first is received by `receive`."""
 
-    def __init__(self, requests: Any) -> None:
-        """Take the messages of a call.
-
-        Args:
-            requests: gRPC's iterator over them, which has not begun.
-        """
-        self._requests = requests
-        self._call: Any = None
-        self._is_received = False
+    _requests: Any
+    """GRPC's iterator over them, which has not begun."""
+    _call: Any = None
+    _is_received: bool = False
 
     def receive(self, then: Callable[[], None]) -> None:
         """Begin to receive the first message, without waiting for it.

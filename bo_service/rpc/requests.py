@@ -153,14 +153,10 @@ def time_left(context: grpc.ServicerContext) -> float | None:
     return max(0.0, remaining - min(RESPONSE_MARGIN_S, RESPONSE_MARGIN_SHARE * remaining))
 
 
-def is_awaited(context: grpc.ServicerContext) -> Callable[[], bool]:
-    """Return a function that tells whether the client still waits: it has not canceled or timed out."""
-
-    def awaited() -> bool:
-        remaining: float | None = context.time_remaining()
-        return bool(context.is_active()) and (remaining is None or remaining > 0.0)
-
-    return awaited
+def is_awaited(context: grpc.ServicerContext) -> bool:
+    """Return whether the client still waits: it has not canceled or timed out."""
+    remaining: float | None = context.time_remaining()
+    return bool(context.is_active()) and (remaining is None or remaining > 0.0)
 
 
 def is_listening(context: grpc.ServicerContext, is_stopping: Callable[[], bool]) -> Callable[[], bool]:

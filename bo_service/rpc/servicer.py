@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import grpc
 from bo_api.v1 import optimization_service_pb2 as pb
@@ -22,7 +23,7 @@ from bo_service.application import (
     watch_study,
 )
 from bo_service.application.context import AppContext
-from bo_service.application.views import Shortfall, StudyChanges, StudyView, SuggestResult, TrialView
+from bo_service.application.views import Shortfall, StudyChanges, StudyView, TrialView
 from bo_service.domain.errors import InvalidArgument, LimitExceeded
 from bo_service.domain.limits import (
     MAX_BEST,
@@ -116,13 +117,19 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         may_wait = self._waiting.acquire(blocking=False)
         try:
             timeout = requests.timeout(context, count) if may_wait else 0.0
+            is_awaited = partial(requests.is_awaited, context)
             suggest_request = suggest_trials.SuggestRequest(
-                study_id, count, worker_id, timeout, objective, request.can_resume, requests.is_awaited(context)
+                study_id, count, worker_id, timeout, objective, request.can_resume, is_awaited
             )
-            return _suggest_response(suggest_trials.suggest_trials(self._app, suggest_request, key))
+            result = suggest_trials.suggest_trials(self._app, suggest_request, key)
         finally:
             if may_wait:
                 self._waiting.release()
+        return pb.SuggestTrialsResponse(
+            trials=[trial_to_wire(trial, token_visible=True) for trial in result.trials],
+            shortfall=SHORTFALLS[result.shortfall],
+            retry_delay=result.retry_delay,
+        )
 
     def CreateTrial(self, request: pb.CreateTrialRequest, context: grpc.ServicerContext) -> pb.CreateTrialResponse:
         study_id = fields.study_id_of(request.parent, "parent")
@@ -289,14 +296,6 @@ def _study(view: StudyView) -> study_pb2.Study:
 
 def _trial_view(view: TrialView) -> trial_pb2.Trial:
     return trial_to_wire(view.trial, view.measurements)
-
-
-def _suggest_response(result: SuggestResult) -> pb.SuggestTrialsResponse:
-    return pb.SuggestTrialsResponse(
-        trials=[trial_to_wire(trial, token_visible=True) for trial in result.trials],
-        shortfall=SHORTFALLS[result.shortfall],
-        retry_delay=result.retry_delay,
-    )
 
 
 def _changes(change: StudyChanges) -> pb.WatchStudyResponse:

@@ -60,7 +60,7 @@ class Json(TypeDecorator[Any]):
         self.kind = kind
 
     def process_bind_param(self, value: object, dialect: Dialect) -> str | None:  # noqa: ARG002
-        return None if value is None else to_text(value, self.kind)
+        return None if value is None else _encode(_CONVERTER.unstructure(value, unstructure_as=self.kind))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
         return None if value is None else from_text(value, self.kind)

@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
 from bo_service.domain.errors import StartupError, StorageUnavailable
-from bo_service.storage.errors import cause
+from bo_service.storage.statements import cause
 
 try:
     import fcntl
@@ -51,14 +51,6 @@ class Signature(NamedTuple):
     size: int
     written_ns: int
     log_size: int
-
-    def is_cut_from(self, before: "Signature") -> bool:
-        """Return whether the file or its log is shorter than it was."""
-        return self.size < before.size or self.log_size < before.log_size
-
-    def is_same_as(self, before: "Signature") -> bool:
-        """Return whether nobody has written the file since, nor cut its log; others may add to the log."""
-        return self[:2] == before[:2] and self.log_size >= before.log_size
 
 
 class DatabaseFile:
@@ -250,10 +242,10 @@ class FileGuard:
         Raises:
             StorageUnavailable: it is, the file is shorter than it was, or it is lost.
         """
-        signature = self._file.check()
+        signature, before = self._file.check(), self._last_written
         if self._damaged is not None:
             raise self._refusal(self._damaged[1])
-        if signature.is_cut_from(self._last_written):
+        if signature.size < before.size or signature.log_size < before.log_size:
             raise self._refusal("it is shorter than it was")
 
     def before(self) -> bool:
@@ -262,9 +254,10 @@ class FileGuard:
         Raises:
             StorageUnavailable: It is damaged, lost or read-only.
         """
-        signature = self._file.check()
+        signature, before = self._file.check(), self._last_written
         self._file.check_writable()
-        if signature.is_same_as(self._last_written) and self._damaged is None:
+        is_same = signature[:2] == before[:2] and signature.log_size >= before.log_size  # others may add to the log
+        if is_same and self._damaged is None:
             return False
         if self._damaged is None or self._damaged[0] != signature:
             self._damaged = None

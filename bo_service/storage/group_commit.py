@@ -17,10 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from bo_service.application.deadlines import within
 from bo_service.domain.errors import StorageUnavailable
 from bo_service.fair_lock import FairLock
-from bo_service.storage.errors import indeterminate_commit, no_turn
-from bo_service.storage.identity_map import IdentityMap
-from bo_service.storage.statements import CompiledStatement
-from bo_service.storage.unit_of_work import SqlUnitOfWork
+from bo_service.storage.statements import CompiledStatement, indeterminate_commit, no_turn
+from bo_service.storage.unit_of_work import IdentityMap, SqlUnitOfWork
 
 WAIT_TIMEOUT_S = 60.0
 """For the transactions before, where no call waits."""
@@ -29,6 +27,8 @@ MIN_GROUP_S, MAX_GROUP_S = 0.005, 0.02
 
 Its first transaction waits for the last one's commit, so this is at most half of the wait.
 """
+MAX_STUDIES, MAX_TRIALS = 1000, 5000
+"""Remembered at most; where there are more, all are read again."""
 _SAVEPOINT, _RELEASE = CompiledStatement(text("SAVEPOINT part")), CompiledStatement(text("RELEASE part"))
 _ROLL_BACK = CompiledStatement(text("ROLLBACK TO part"))
 _VERSION = CompiledStatement(text("PRAGMA data_version"))
@@ -164,7 +164,10 @@ class GroupCommit:
             work = SqlUnitOfWork(group.connection, self._stored)
             try:
                 if group.is_empty:
-                    self._forget_if_changed(group.connection)
+                    version = _VERSION.execute(group.connection).fetchone()
+                    if version != self._version:  # another program has written
+                        self._stored.clear()
+                        self._version = version
                 else:
                     group.begin_savepoint()
                 yield work
@@ -174,7 +177,7 @@ class GroupCommit:
                 self._undo(group, error)
                 raise
             group.is_empty = False
-            group.on_commit += work.committed
+            group.on_commit += work.on_commit
             self._finish_or_hand_over(group)
         finally:
             self._lock.release()
@@ -188,16 +191,11 @@ class GroupCommit:
             self.close()
             self._engine.dispose()
             self._connection = None
+        if len(self._stored.studies) > MAX_STUDIES or len(self._stored.trials) > MAX_TRIALS:
+            self._stored.clear()
         if self._connection is None or self._connection.closed:
             self._connection = self._engine.connect()
         return _CommitGroup(self._connection)
-
-    def _forget_if_changed(self, connection: Connection) -> None:
-        """Drop what was stored where another program has written."""
-        version = _VERSION.execute(connection).fetchone()
-        if version != self._version:
-            self._stored.clear()
-            self._version = version
 
     def _undo(self, group: _CommitGroup, error: BaseException) -> None:
         """Undo a transaction that has failed: alone, if that is possible."""

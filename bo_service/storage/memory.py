@@ -23,8 +23,8 @@ from bo_service.domain.trial import Measurement, Trial, TrialState
 from bo_service.fair_lock import FairLock
 from bo_service.optimizer.inputs import HyperparametersByDigest
 from bo_service.storage.backend import Backend
-from bo_service.storage.clock import SystemClock
-from bo_service.storage.errors import no_turn
+from bo_service.storage.sqlite import SystemClock
+from bo_service.storage.statements import no_turn
 
 T = TypeVar("T")
 Tables = dict[tuple[str, str], dict[Any, Any]]
@@ -39,7 +39,7 @@ class MemoryUnitOfWork(UnitOfWork):
 
     def __init__(self, tables: Tables, is_writable: bool) -> None:
         self.tables = tables
-        self.committed = []
+        self.on_commit = []
         self._is_writable = is_writable
         self._copied: set[tuple[str, str]] = set()
 
@@ -222,7 +222,7 @@ class MemoryStore:
             work = MemoryUnitOfWork(dict(self.tables), is_writable=True)
             yield work
             self.commit(work.tables)
-            for act in work.committed:
+            for act in work.on_commit:
                 act()
         finally:
             self._lock.release()

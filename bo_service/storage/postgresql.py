@@ -12,9 +12,10 @@ where it ends, and learns then what went wrong with a write.
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -25,13 +26,20 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from bo_service.application.deadlines import within
 from bo_service.domain.errors import StartupError
+from bo_service.domain.study import Study
 from bo_service.storage.backend import Backend
-from bo_service.storage.clock import DatabaseClock
-from bo_service.storage.columns import UtcTimestamp
-from bo_service.storage.errors import cause, indeterminate_commit, is_refused, no_turn, translate_errors
-from bo_service.storage.statements import CompiledStatement, call_driver
+from bo_service.storage.columns import EPOCH, UtcTimestamp
+from bo_service.storage.statements import (
+    CompiledStatement,
+    call_driver,
+    cause,
+    indeterminate_commit,
+    is_refused,
+    no_turn,
+    translate_errors,
+)
 from bo_service.storage.study_locks import StudyLocks
-from bo_service.storage.unit_of_work import SqlUnitOfWork
+from bo_service.storage.unit_of_work import STUDY, SqlUnitOfWork
 from bo_service.storage.upgrade import Migration, pending, upgrade
 
 T = TypeVar("T")
@@ -81,6 +89,22 @@ _LOCK_STUDY = CompiledStatement(
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(bindparam("key", type_=BigInteger))
 _BEGIN = CompiledStatement(text("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"))
 _COMMIT = CompiledStatement(text("COMMIT"))
+
+
+class DatabaseClock:
+    """The database's time as it was last set, counted on from there: every transaction that writes sets it anew."""
+
+    def __init__(self) -> None:
+        self._set = (EPOCH, time.monotonic())
+
+    def set(self, now: datetime) -> None:
+        """Take over the database's time, just received."""
+        self._set = (now, time.monotonic())
+
+    def now(self) -> datetime:
+        """Return the time in UTC, with its zone."""
+        moment, since = self._set
+        return moment + timedelta(seconds=time.monotonic() - since)
 
 
 class PostgresUnitOfWork(SqlUnitOfWork):
@@ -133,7 +157,7 @@ class PostgresStore:
                 commit()
             except DBAPIError as error:
                 raise (error if is_refused(error) else indeterminate_commit(error)) from error
-            for act in work.committed:  # while no other of this server changes the study
+            for act in work.on_commit:  # while no other of this server changes the study
                 act()
 
     def _opened(self, stack: ExitStack, opening: Callable[[], AbstractContextManager[T]]) -> T:
@@ -162,10 +186,10 @@ class PostgresStore:
                 self.clock.set(_now(connection))
             else:
                 lock = _LOCK_STUDY.send(connection, {"study": _lock_key(f"study {study_id}")})
-                receive_study = work.request_study(study_id)  # sent with it, and read when the lock is held
+                rows = STUDY.send(connection, {"study": study_id})  # sent with it, and read when the lock is held
                 ((now,),) = lock()
                 self.clock.set(now)
-                receive_study()
+                work.stored.studies.update((study_id, Study(*row)) for row in rows())
             yield work, commit
 
     @contextmanager

@@ -10,12 +10,13 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
@@ -23,11 +24,9 @@ from bo_service.application.deadlines import within
 from bo_service.domain.errors import StartupError, StorageUnavailable
 from bo_service.storage.backend import Backend
 from bo_service.storage.backup import backup, restore
-from bo_service.storage.clock import SystemClock
 from bo_service.storage.database_file import DatabaseFile, FileGuard, warn_of_others
-from bo_service.storage.errors import cause, no_turn, translate_errors
 from bo_service.storage.group_commit import GroupCommit
-from bo_service.storage.statements import CompiledStatement
+from bo_service.storage.statements import CompiledStatement, cause, no_turn, translate_errors
 from bo_service.storage.unit_of_work import SqlUnitOfWork
 from bo_service.storage.upgrade import Migration, pending, upgrade
 
@@ -40,6 +39,14 @@ BUSY_TIMEOUT_MS = 10_000
 TRANSIENT_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 """Errors of a sound database that can't be written for as long as the disk is full, fails, or is read-only."""
 VFS_WITHOUT_LOCKS = "unix-none" if os.name == "posix" else "win32-none"
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC, with its zone."""
+        return datetime.now(UTC)
 
 
 class SqliteStore:
@@ -80,7 +87,8 @@ class SqliteStore:
     def read(self) -> Iterator[SqlUnitOfWork]:
         """Open a transaction that reads."""
         (self._guard or self._file).check()
-        with translate_errors(), self._reading() as connection:
+        alone = self._switch() if self._commits is None else nullcontext()
+        with translate_errors(), alone, self._reader.begin() as connection:
             yield SqlUnitOfWork(connection)
 
     @contextmanager
@@ -120,17 +128,6 @@ class SqliteStore:
                     f"{migration.after}, but {error.message}"
                 ) from error
             logger.error("nothing can be saved, and what is stored can be read: %s", error.message)
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        if self._commits is None:
-            with self._switch():
-                if self._commits is None:
-                    with self._alone.begin() as connection:
-                        yield connection
-                    return
-        with self._reader.begin() as connection:
-            yield connection
 
     def _reopen(self) -> GroupCommit:
         """Open the file anew. Raises StorageUnavailable where it still can't be written."""

@@ -1,23 +1,29 @@
 """SQL statements that are compiled once for each dialect and go straight to the driver, for what every call does.
 
 SQLAlchemy's own way to the driver costs several times what SQLite takes to answer. Its knowledge is kept: the SQL of
-each dialect, how values are stored, the pool and the exceptions.
+each dialect, how values are stored, the pool and the exceptions, which `translate_errors` turns into the service's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from operator import methodcaller
 from typing import Any
 
 from sqlalchemy import Connection, Executable, SelectBase, Table
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+
+from bo_service.application.deadlines import has_passed
+from bo_service.domain.errors import StorageUnavailable, TransactionConflict
 
 Conversion = Callable[[Any], Any]
 """Converts a value on its way to the database or from there."""
 Insert = Callable[[Table], Any]
 """The dialect's `insert`, which knows ON CONFLICT."""
 NO_VALUES: Mapping[str, Any] = {}
+CONFLICT_CODES = {"40001", "40P01"}
+"""PostgreSQL's codes for a transaction broken off in favor of another: serialization_failure, deadlock_detected."""
 
 
 class CompiledStatement:
@@ -40,29 +46,27 @@ class CompiledStatement:
 
     def send(self, connection: Connection, values: Mapping[str, Any] = NO_VALUES) -> Callable[[], list[Any]]:
         """Send a query and return what fetches its rows: within a pipeline nothing is waited for until then."""
-        cursor = self.execute(connection, values)
-        return lambda: self._form(connection.dialect).decode(call_driver(connection, lambda _: cursor.fetchall()))
+        cursor, form = self.execute(connection, values), self._forms[type(connection.dialect)]
+        return lambda: form.decode(call_driver(connection, lambda _: cursor.fetchall()))
 
     def fetch_first(self, connection: Connection, values: Mapping[str, Any] = NO_VALUES) -> Any:
         """Return the first row of a query, or None."""
-        rows = self.fetch_all(connection, values)
+        rows = self.send(connection, values)()
         return rows[0] if rows else None
 
     def execute(self, connection: Connection, values: Mapping[str, Any] = NO_VALUES) -> Any:
         """Run the statement and return the driver's cursor."""
-        form = self._form(connection.dialect)
+        form = self._forms.get(type(connection.dialect)) or self._compile(connection.dialect)
         return call_driver(connection, methodcaller("execute", form.sql, form.encode(values)))
 
     def execute_many(self, connection: Connection, values: Sequence[Mapping[str, Any]]) -> None:
         """Run a statement that returns no rows with each of these values."""
-        form = self._form(connection.dialect)
+        form = self._forms.get(type(connection.dialect)) or self._compile(connection.dialect)
         rows = [form.encode(each) for each in values]
         call_driver(connection, lambda driver: driver.cursor().executemany(form.sql, rows))
 
-    def _form(self, dialect: Dialect) -> "_DialectForm":
-        form = self._forms.get(type(dialect))
-        if form is None:
-            form = self._forms[type(dialect)] = _DialectForm(self._statement, self._columns, dialect)
+    def _compile(self, dialect: Dialect) -> "_DialectForm":
+        form = self._forms[type(dialect)] = _DialectForm(self._statement, self._columns, dialect)
         return form
 
 
@@ -90,13 +94,15 @@ class _DialectForm:
 
     def decode(self, rows: list[Any]) -> list[Any]:
         """Return the rows with the domain's values."""
-        return [self._decode_row(row) for row in rows] if self._decoders else rows
-
-    def _decode_row(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        values = list(row)
-        for i, decode in self._decoders:
-            values[i] = decode(values[i])
-        return tuple(values)
+        if not self._decoders:
+            return rows
+        decoded = []
+        for row in rows:
+            values = list(row)
+            for i, decode in self._decoders:
+                values[i] = decode(values[i])
+            decoded.append(tuple(values))
+        return decoded
 
 
 @lru_cache
@@ -140,3 +146,56 @@ def _ends_session(error: BaseException) -> bool:
             return True
         cause = cause.__context__
     return False
+
+
+@contextmanager
+def translate_errors() -> Iterator[None]:
+    """Turn the database's errors into the service's.
+
+    Raises:
+        TransactionConflict: The transaction lost against another; done again, it may succeed.
+        StorageUnavailable: Anything else.
+    """
+    try:
+        yield
+    except SQLAlchemyError as error:
+        if _is_conflict(error):
+            raise TransactionConflict(
+                f"another transaction was in the way ({cause(error)}); nothing was changed"
+            ) from error
+        raise StorageUnavailable(
+            f"the database doesn't answer ({cause(error)}); nothing was changed: try again, and see the server's log"
+        ) from error
+
+
+def no_turn(cause: str) -> StorageUnavailable:
+    """Return the error for a transaction that could not begin within its call's deadline, or at all."""
+    if has_passed():
+        return StorageUnavailable(
+            f"{cause}, and this call's deadline has passed; nothing was changed: try again, with a longer deadline"
+        )
+    return StorageUnavailable(f"{cause}; nothing was changed: try again")
+
+
+def indeterminate_commit(error: Exception) -> StorageUnavailable:
+    """Return the error for a connection that broke while the transaction was being committed."""
+    return StorageUnavailable(
+        f"the database went away while it was saving ({cause(error)}), and may have saved it: "
+        "repeat the call with the same request_id, which is safe either way"
+    )
+
+
+def is_refused(error: DBAPIError) -> bool:
+    """Return whether PostgreSQL itself said that it has undone the transaction; it may also go away meanwhile."""
+    return getattr(getattr(error.orig, "diag", None), "severity_nonlocalized", None) == "ERROR"
+
+
+def cause(error: BaseException) -> str:
+    """Return the database's own words in one line, without statement and parameters."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
+def _is_conflict(error: SQLAlchemyError) -> bool:
+    if isinstance(error, IntegrityError):  # two answers to one request id, of different studies
+        return True
+    return isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) in CONFLICT_CODES

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -40,7 +40,6 @@ from bo_service.domain.trial import Measurement, Trial, TrialState
 from bo_service.optimizer.inputs import HyperparametersByDigest
 from bo_service.storage import schema
 from bo_service.storage.columns import from_text, to_text
-from bo_service.storage.identity_map import IdentityMap
 from bo_service.storage.statements import CompiledStatement, Insert, insert_new, upsert
 
 T = TypeVar("T")
@@ -61,7 +60,7 @@ BEATS = {
 ONLY_ROW = 1
 
 _EVERY_STUDY = select(*(_STUDIES.c[name] for name in STUDY_FIELDS))
-_STUDY = CompiledStatement(_EVERY_STUDY.where(_STUDIES.c.study_id == bindparam("study")))
+STUDY = CompiledStatement(_EVERY_STUDY.where(_STUDIES.c.study_id == bindparam("study")))
 _OF_STUDY = _TRIALS.c.study_id == bindparam("study")
 _EVERY_TRIAL = select(*(_TRIALS.c[name] for name in TRIAL_FIELDS))
 _TRIAL = CompiledStatement(_EVERY_TRIAL.where(_OF_STUDY, _TRIALS.c.number == bindparam("trial")))
@@ -97,6 +96,23 @@ _ANSWER = CompiledStatement(
 _ADD_ANSWER = CompiledStatement(insert(_ANSWERS), _ANSWERS.c.keys())
 
 
+@dataclass(frozen=True)
+class IdentityMap:
+    """Studies and trials as they are stored; what isn't certain has no entry.
+
+    Within one transaction that is what it has read and written. Where a single connection writes everything, as in
+    SQLite, it stays true from one transaction to the next, until something is undone.
+    """
+
+    studies: dict[str, Study] = field(default_factory=dict)
+    trials: dict[tuple[str, int], Trial] = field(default_factory=dict)
+
+    def clear(self) -> None:
+        """Note that nothing is certain any more."""
+        self.studies.clear()
+        self.trials.clear()
+
+
 class SqlUnitOfWork(UnitOfWork):
     """Everything stored, as one transaction of an SQL database sees it.
 
@@ -116,24 +132,16 @@ class SqlUnitOfWork(UnitOfWork):
             stored: Studies and trials as they are stored, where transactions before have left them.
         """
         self.connection = connection
-        self.committed = []
-        self._stored = IdentityMap() if stored is None else stored
+        self.on_commit = []
+        self.stored = IdentityMap() if stored is None else stored
 
     def find_study(self, study_id: str) -> Study | None:
-        study = self._stored.studies.get(study_id)
-        return self.request_study(study_id)() if study is None else study
-
-    def request_study(self, study_id: str) -> Callable[[], Study | None]:
-        """Send the query for a study and return what waits for it."""
-        fetch = _STUDY.send(self.connection, {"study": study_id})
-
-        def receive() -> Study | None:
-            studies = [Study(*row) for row in fetch()]
-            for study in studies:
-                self._stored.studies[study_id] = study
-            return studies[0] if studies else None
-
-        return receive
+        study = self.stored.studies.get(study_id)
+        if study is None:
+            row = STUDY.fetch_first(self.connection, {"study": study_id})
+            if row is not None:
+                study = self.stored.studies[study_id] = Study(*row)
+        return study
 
     def list_studies(self, after: str = "", limit: int | None = None) -> list[Study]:
         query = _EVERY_STUDY.where(_STUDIES.c.study_id > after).order_by(_STUDIES.c.study_id).limit(limit)
@@ -147,23 +155,23 @@ class SqlUnitOfWork(UnitOfWork):
         return {row.study_id: row.revision for row in self.connection.execute(query)}
 
     def save_study(self, study: Study) -> None:
-        before = self._stored.studies.get(study.study_id)
+        before = self.stored.studies.get(study.study_id)
         if before is None:
-            self._upsert(_STUDIES, [_row(study, STUDY_FIELDS)])
+            self._upsert(_STUDIES, [vars(study)])
         elif changes := _changes(before, study):
             _update_study(tuple(changes)).execute(self.connection, {"study": study.study_id, **changes})
-        self._stored.studies[study.study_id] = study
+        self.stored.studies[study.study_id] = study
 
     def delete_study(self, study_id: str) -> None:
         self.connection.execute(delete(_STUDIES).where(_STUDIES.c.study_id == study_id))
-        self._stored.clear()  # its trials are gone as well
+        self.stored.clear()  # its trials are gone as well
 
     def find_trial(self, study_id: str, number: int) -> Trial | None:
-        trial = self._stored.trials.get((study_id, number))
+        trial = self.stored.trials.get((study_id, number))
         if trial is None:
             row = _TRIAL.fetch_first(self.connection, {"study": study_id, "trial": number})
             if row is not None:
-                trial = self._stored.trials[study_id, number] = Trial(*row)
+                trial = self.stored.trials[study_id, number] = Trial(*row)
         return trial
 
     def list_trials(
@@ -197,23 +205,21 @@ class SqlUnitOfWork(UnitOfWork):
         return [EndedTrial(number, failure if state in FAILED_STATES else None) for number, state, failure in rows]
 
     def save_trials(self, *trials: Trial) -> None:
-        unknown = []
         for trial in trials:
-            before = self._stored.trials.get((trial.study_id, trial.number))
+            before = self.stored.trials.get((trial.study_id, trial.number))
             lease_end = trial.lease.expire_time if trial.lease else None
             if before is None:
-                unknown.append({**_row(trial, TRIAL_FIELDS), "lease_expire_time": lease_end})
+                row = {**vars(trial), "lease_expire_time": lease_end}
+                upsert(self.dialect_insert, _TRIALS, tuple(row)).execute(self.connection, row)
             elif changes := _changes(before, trial):
                 if "lease" in changes:
                     changes["lease_expire_time"] = lease_end
                 identity = {"study": trial.study_id, "trial": trial.number}
                 _update_trial(tuple(changes)).execute(self.connection, {**identity, **changes})
-        self._upsert(_TRIALS, unknown)
-        for trial in trials:
-            self._stored.trials[trial.study_id, trial.number] = trial
+            self.stored.trials[trial.study_id, trial.number] = trial
 
     def delete_trial(self, study_id: str, number: int, revision: int) -> None:
-        self._stored.trials.pop((study_id, number), None)
+        self.stored.trials.pop((study_id, number), None)
         self.connection.execute(delete(_TRIALS).where(_TRIALS.c.study_id == study_id, _TRIALS.c.number == number))
         tombstone = {"study_id": study_id, "number": number, "revision": revision}
         self.connection.execute(insert(_DELETED).values(tombstone))
@@ -353,10 +359,6 @@ class SqlUnitOfWork(UnitOfWork):
             upsert(self.dialect_insert, table, tuple(rows[0])).execute(self.connection, rows[0])
         elif rows:
             upsert(self.dialect_insert, table, tuple(rows[0])).execute_many(self.connection, rows)
-
-
-def _row(value: object, names: Sequence[str]) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in names}
 
 
 def _changes(before: object, after: object) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def test_the_curve_of_a_running_trial_is_seen_as_far_as_its_last_stop(app) -> No
         measured = Measurement({"loss": loss_at(trial.parameters, epoch)}, epoch)
         trial_lifecycle.report_measurements(app, "s", trial.number, trial.lease.token, [measured])
         snapshot = app.sessions.of("s").read()
-        versions.append(snapshot.version)
+        versions.append(snapshot.basis.version)
         seen.append(snapshot.basis.curves[trial.number].steps[-1])
     assert seen == [1, 2, 3, 3, 5, 5, 5, 5]
     assert len(set(versions)) == 4

@@ -183,7 +183,7 @@ class Gate:
     def suggest(self, inputs, count, timeout, handle):
         self.errands.append(handle)
         turn = threading.Event()
-        handle.subscribe(lambda: handle.is_cancelled and turn.set())
+        handle.on_change = lambda: handle.is_cancelled and turn.set()
         self.entered.release()
         while not self.opened.is_set() and not turn.wait(0.01):
             pass

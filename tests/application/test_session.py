@@ -51,8 +51,10 @@ class UnreliableRecords:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._records, name)
 
-    def on_commit(self, act: Callable[[], None]) -> None:
-        """Lose it: whoever commits doesn't learn how that ended."""
+    @property
+    def on_commit(self) -> list[Callable[[], None]]:
+        """A list that is lost: whoever commits doesn't learn how that ended."""
+        return []
 
 
 class UnreliableStore:
@@ -284,7 +286,7 @@ class SessionMachine(RuleBasedStateMachine):
             assert snapshot.inputs == inputs
             assert snapshot.counts == Counter(trial.state for trial in summaries)
             assert snapshot.num_running == snapshot.counts.get(TrialState.RUNNING, 0)
-            assert snapshot.num_queued == snapshot.counts.get(TrialState.QUEUED, 0)
+            assert len(snapshot.queued_numbers) == snapshot.counts.get(TrialState.QUEUED, 0)
         assert studies.get_study(app, study_id).counts == seen.counts
 
     def teardown(self) -> None:
@@ -360,7 +362,7 @@ def test_only_what_the_optimizer_hears_of_makes_another_version(app: AppContext,
 
     def version():
         with app.sessions.of("s").reading() as (_, known):
-            return known.version
+            return known.basis.version
 
     (trial,) = suggest_trials.suggest_trials(app, suggest_trials.SuggestRequest("s", 1, "w", 30.0), None).trials
     before = version()

@@ -5,12 +5,13 @@ import math
 import pytest
 
 from bo_service.application import best_trials, early_stopping, suggest_trials, trial_lifecycle
+from bo_service.application.ports import TrialSummary
 from bo_service.domain.early_stopping import StoppingRule, StoppingSettings
 from bo_service.domain.errors import InvalidArgument
 from bo_service.domain.parameter_types import FloatDomain
 from bo_service.domain.search_space import Parameter, SearchSpace
 from bo_service.domain.study import Goal, Metric, MetricRole, StudySpec
-from bo_service.domain.trial import Measurement, Origin, TrialState, is_short
+from bo_service.domain.trial import Measurement, Origin, TrialState
 from bo_service.storage.unit_of_work import SqlUnitOfWork
 
 RULES = [StoppingRule.MEDIAN, StoppingRule.SUCCESSIVE_HALVING, StoppingRule.CURVE]
@@ -89,7 +90,7 @@ def test_a_trial_that_went_on_to_the_end_all_the_same_is_whole(app, make, optimi
     report(app, trial, 5, 9.0)
     ended = complete(app, trial, 0.1, step=LAST)
     assert ended.state is TrialState.STOPPED
-    assert not is_short(ended.state, ended.final_measurement, ended.stop_request)
+    assert not TrialSummary.of(ended).is_cut_short
     assert best_trials.best_trials(app, "s", 1)[0].number == trial.number
     take(app)
     assert [(p.value, p.std) for p in optimizer.asked[-1].observations if p.number == trial.number] == [(-0.1, 0.0)]

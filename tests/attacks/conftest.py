@@ -12,8 +12,7 @@ from bo_service.application.context import AppContext
 from bo_service.application.tokens import NewToken, create_token
 from bo_service.domain.access import Role
 from bo_service.rpc.server import GrpcServer
-from bo_service.storage.clock import SystemClock
-from bo_service.storage.sqlite import SqliteStore
+from bo_service.storage.sqlite import SqliteStore, SystemClock
 from tests.e2e.conftest import (  # noqa: F401 - fixtures
     ServerProcess,
     authority,

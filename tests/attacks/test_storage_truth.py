@@ -17,8 +17,8 @@ from bo_service import bootstrap
 from bo_service.application.context import AppContext
 from bo_service.application.health import check_storage
 from bo_service.domain.errors import StorageUnavailable
-from bo_service.storage.clock import SystemClock
 from bo_service.storage.factory import open_store
+from bo_service.storage.sqlite import SystemClock
 from tests.attacks.conftest import SPACE
 from tests.e2e.conftest import ServerProcess
 

@@ -23,8 +23,7 @@ from bo_service.application.tokens import NewToken, create_token, revoke_token
 from bo_service.domain.access import Role
 from bo_service.domain.errors import Unauthenticated
 from bo_service.rpc import admission
-from bo_service.storage.clock import SystemClock
-from bo_service.storage.sqlite import SqliteStore
+from bo_service.storage.sqlite import SqliteStore, SystemClock
 from tests.attacks.conftest import SPACE, local_target
 from tests.attacks.test_stalls import OWN, SERVICE
 from tests.commands_page import PROGRAMS

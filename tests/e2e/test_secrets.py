@@ -12,8 +12,7 @@ from bo_api.v1 import optimization_service_pb2 as pb
 
 from bo_service.application.tokens import NewToken, create_token
 from bo_service.domain.access import Role
-from bo_service.storage.clock import SystemClock
-from bo_service.storage.sqlite import SqliteStore
+from bo_service.storage.sqlite import SqliteStore, SystemClock
 
 SPACE = bo_client.SearchSpace([bo_client.FloatParameter("x", 0.0, 1.0)])
 

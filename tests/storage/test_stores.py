@@ -260,13 +260,13 @@ class StorageContract:
 
         with store.write("s") as records:
             records.save_study(STUDY)
-            records.on_commit(read)
+            records.on_commit.append(read)
             assert done == []
         assert done == ["s"]
 
         def undone() -> None:
             with store.write("s") as records:
-                records.on_commit(read)
+                records.on_commit.append(read)
                 raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):

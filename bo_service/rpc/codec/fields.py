@@ -6,6 +6,7 @@ all violations at once.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
@@ -34,11 +35,11 @@ ARTIFACT_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_ARTIFACT_ID - 1}}}
 TRIAL = re.compile(r"studies/([^/]*)/trials/([1-9][0-9]{0,17})")
 
 
+@dataclass
 class ViolationCollector:
     """A collector of the violations of a request."""
 
-    def __init__(self) -> None:
-        self._violations: list[Violation] = []
+    _violations: list[Violation] = field(default_factory=list)
 
     def add(self, field: str, description: str) -> None:
         """Add a violation."""

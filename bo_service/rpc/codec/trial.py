@@ -20,7 +20,6 @@ from bo_service.domain.trial import (
     Failure,
     FailureReason,
     Intent,
-    Lease,
     Measurement,
     Origin,
     Pause,
@@ -181,7 +180,10 @@ def trial_to_wire(
         measurements: its learning curve; None to omit it.
         token_visible: whether to include the lease token, which only the worker that got the trial may see.
     """
-    lease = trial.lease
+    lease, wire_lease = trial.lease, None
+    if lease is not None:
+        token = lease.token if token_visible else ""
+        wire_lease = pb.Lease(worker_id=lease.worker_id, token=token, expire_time=lease.expire_time)
     return pb.Trial(
         name=trial.name,
         parameters=configuration_to_wire(trial.parameters),
@@ -190,7 +192,7 @@ def trial_to_wire(
         latest_measurement=measurement_to_wire(trial.latest_measurement) if trial.latest_measurement else None,
         final_measurement=measurement_to_wire(trial.final_measurement) if trial.final_measurement else None,
         failure=failure_to_wire(trial.failure) if trial.failure else None,
-        lease=lease_to_wire(lease, token_visible) if lease else None,
+        lease=wire_lease,
         attempt=trial.attempt,
         checkpoint_uri=trial.checkpoint_uri,
         labels=trial.labels,
@@ -218,12 +220,6 @@ def attempt_to_wire(attempt: Attempt) -> pb.TrialAttempt:
         outcome=OUTCOMES_TO_WIRE[attempt.outcome],
         failure=failure_to_wire(attempt.failure) if attempt.failure else None,
     )
-
-
-def lease_to_wire(lease: Lease, token_visible: bool) -> pb.Lease:
-    """Return the message, with or without the token."""
-    token = lease.token if token_visible else ""
-    return pb.Lease(worker_id=lease.worker_id, token=token, expire_time=lease.expire_time)
 
 
 def stop_request_to_wire(request: StopRequest) -> pb.StopRequest:

@@ -22,8 +22,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from bo_service.application.tokens import NewToken, create_token
 from bo_service.domain.access import Role
-from bo_service.storage.clock import SystemClock
-from bo_service.storage.sqlite import SqliteStore
+from bo_service.storage.sqlite import SqliteStore, SystemClock
 
 PATIENCE = 120
 SEEN = """
