@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from bo_api.v1 import optimization_service_pb2 as service_pb
@@ -10,15 +9,14 @@ from bo_api.v1 import study_pb2 as pb
 
 from bo_service.application.studies import NewStudy, StudyUpdate
 from bo_service.application.views import StudyView
+from bo_service.domain.early_stopping import StoppingSettings
 from bo_service.domain.errors import InvalidArgument
 from bo_service.domain.failures import RecentFailures
-from bo_service.domain.limits import MAX_DISPLAY_NAME, MAX_METRICS, MAX_SOURCES, MAX_UNIT
+from bo_service.domain.limits import MAX_DISPLAY_NAME, MAX_METRICS, MAX_UNIT
 from bo_service.domain.objective import ObjectiveSpec
 from bo_service.domain.parameter_types import FloatDomain
 from bo_service.domain.search_space import Parameter, SearchSpace
 from bo_service.domain.study import (
-    Acquisition,
-    Algorithm,
     ExecutionSettings,
     Goal,
     Metric,
@@ -27,19 +25,16 @@ from bo_service.domain.study import (
     StudyState,
     SuggestionSettings,
 )
-from bo_service.rpc.codec.early_stopping import stopping_from_wire, stopping_to_wire
-from bo_service.rpc.codec.fidelity import fidelity_from_wire, fidelity_to_wire
 from bo_service.rpc.codec.fields import (
     ViolationCollector,
     check_study_id,
     choice,
     labels_from_wire,
-    seconds,
-    study_id_of,
     text,
     trial_name,
 )
 from bo_service.rpc.codec.search_space import add_all, or_else, space_from_wire, space_to_wire
+from bo_service.rpc.codec.settings import fidelity_from_wire, fidelity_to_wire, settings_from_wire, settings_to_wire
 
 PLACEHOLDER_SPACE = SearchSpace((Parameter("any", FloatDomain(0.0, 1.0)),))
 PLACEHOLDER_METRICS: tuple[Metric, ...] = (Metric("any", Goal.MINIMIZE),)
@@ -51,13 +46,6 @@ ROLES = {
     pb.METRIC_ROLE_CONSTRAINT: MetricRole.CONSTRAINT,
     pb.METRIC_ROLE_INFORMATION: MetricRole.INFORMATION,
 }
-ALGORITHMS: dict[Any, Algorithm] = {
-    pb.Algorithm.Value(f"ALGORITHM_{algorithm.name}"): algorithm for algorithm in Algorithm
-}
-ACQUISITIONS: dict[Any, Acquisition | None] = {
-    pb.ACQUISITION_UNSPECIFIED: None,
-    **{pb.Acquisition.Value(f"ACQUISITION_{acquisition.name}"): acquisition for acquisition in Acquisition},
-}
 STATES = {
     pb.STUDY_STATE_ACTIVE: StudyState.ACTIVE,
     pb.STUDY_STATE_PAUSED: StudyState.PAUSED,
@@ -65,8 +53,6 @@ STATES = {
 }
 GOALS_TO_WIRE = {ours: number for number, ours in GOALS.items()}
 ROLES_TO_WIRE = {ours: number for number, ours in ROLES.items()}
-ALGORITHMS_TO_WIRE = {ours: number for number, ours in ALGORITHMS.items()}
-ACQUISITIONS_TO_WIRE = {ours: number for number, ours in ACQUISITIONS.items()}
 STATES_TO_WIRE = {ours: number for number, ours in STATES.items()}
 
 SETTINGS = {
@@ -96,9 +82,9 @@ def spec_from_wire(message: pb.StudySpec, field: str) -> StudySpec:
     metrics = or_else(
         violations, lambda: _metrics_from_wire(message, f"{field}.metrics", violations), PLACEHOLDER_METRICS
     )
-    suggestion = _suggestion_from_wire(message.suggestion, f"{field}.suggestion", violations)
-    execution = _execution_from_wire(message.execution, f"{field}.execution", violations)
-    stopping = stopping_from_wire(message.stopping, f"{field}.stopping", violations)
+    suggestion = settings_from_wire(SuggestionSettings, message.suggestion, f"{field}.suggestion", violations)
+    execution = settings_from_wire(ExecutionSettings, message.execution, f"{field}.execution", violations)
+    stopping = settings_from_wire(StoppingSettings, message.stopping, f"{field}.stopping", violations)
     fidelity = fidelity_from_wire(message, f"{field}.fidelity", violations)
     try:
         spec = StudySpec(space, metrics, suggestion, execution, stopping, fidelity)
@@ -113,9 +99,9 @@ def spec_to_wire(spec: StudySpec) -> pb.StudySpec:
     return pb.StudySpec(
         space=space_to_wire(spec.space),
         metrics=[_metric_to_wire(metric) for metric in spec.metrics],
-        suggestion=_suggestion_to_wire(spec.suggestion),
-        stopping=stopping_to_wire(spec.stopping),
-        execution=_execution_to_wire(spec.execution),
+        suggestion=settings_to_wire(pb.SuggestionSettings, spec.suggestion),
+        stopping=settings_to_wire(pb.StoppingSettings, spec.stopping),
+        execution=settings_to_wire(pb.ExecutionSettings, spec.execution),
         fidelity=fidelity_to_wire(spec.fidelity),
     )
 
@@ -283,65 +269,3 @@ def _metric_to_wire(metric: Metric) -> pb.Metric:
         bound=metric.bound,
         unit=metric.unit,
     )
-
-
-def _suggestion_from_wire(
-    message: pb.SuggestionSettings, field: str, violations: ViolationCollector
-) -> SuggestionSettings:
-    algorithm = message.algorithm or pb.ALGORITHM_GAUSSIAN_PROCESS
-    return SuggestionSettings(
-        or_else(violations, lambda: choice(algorithm, f"{field}.algorithm", ALGORITHMS), Algorithm.GAUSSIAN_PROCESS),
-        violations.attempt(lambda: choice(message.acquisition, f"{field}.acquisition", ACQUISITIONS)),
-        message.beta if message.HasField("beta") else None,
-        message.xi if message.HasField("xi") else None,
-        message.initial_trials if message.HasField("initial_trials") else None,
-        message.seed if message.HasField("seed") else None,
-        message.per_cost,
-        _sources_from_wire(message.warm_start_studies, f"{field}.warm_start_studies", violations),
-        message.custom_algorithm,
-        message.grid_points if message.HasField("grid_points") else None,
-    )
-
-
-def _sources_from_wire(names: Sequence[str], field: str, violations: ViolationCollector) -> tuple[str, ...]:
-    study_ids = []
-    for i, name in enumerate(names[: MAX_SOURCES + 1]):
-        try:
-            study_ids.append(study_id_of(name, f"{field}[{i}]"))
-        except InvalidArgument as error:
-            add_all(violations, error.violations)
-    return tuple(study_ids)
-
-
-def _suggestion_to_wire(settings: SuggestionSettings) -> pb.SuggestionSettings:
-    return pb.SuggestionSettings(
-        algorithm=ALGORITHMS_TO_WIRE[settings.algorithm],
-        acquisition=ACQUISITIONS_TO_WIRE[settings.acquisition],
-        beta=settings.beta,
-        xi=settings.xi,
-        initial_trials=settings.initial_trials,
-        seed=settings.seed,
-        per_cost=settings.per_cost,
-        warm_start_studies=[f"studies/{study_id}" for study_id in settings.warm_start_studies],
-        custom_algorithm=settings.custom_algorithm,
-        grid_points=settings.grid_points,
-    )
-
-
-def _execution_from_wire(
-    message: pb.ExecutionSettings, field: str, violations: ViolationCollector
-) -> ExecutionSettings:
-    settings: dict[str, Any] = {
-        name: getattr(message, name) for name in ("max_attempts", "max_trials") if message.HasField(name)
-    }
-    if message.HasField("lease_duration"):
-        lease = violations.attempt(lambda: seconds(message.lease_duration, f"{field}.lease_duration"))
-        if lease is not None:
-            settings["lease_duration"] = timedelta(seconds=lease)
-    return ExecutionSettings(**settings)
-
-
-def _execution_to_wire(settings: ExecutionSettings) -> pb.ExecutionSettings:
-    message = pb.ExecutionSettings(max_attempts=settings.max_attempts, max_trials=settings.max_trials)
-    message.lease_duration.FromTimedelta(settings.lease_duration)
-    return message

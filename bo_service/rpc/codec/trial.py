@@ -29,7 +29,6 @@ from bo_service.domain.trial import (
     TrialState,
 )
 from bo_service.rpc.codec.artifact import note_to_wire
-from bo_service.rpc.codec.early_stopping import RULES_TO_WIRE
 from bo_service.rpc.codec.fields import (
     ViolationCollector,
     choice,
@@ -41,6 +40,7 @@ from bo_service.rpc.codec.fields import (
     text,
     trial_name,
 )
+from bo_service.rpc.codec.settings import ENUMS_TO_WIRE
 
 STATES = {pb.TrialState.Value(f"TRIAL_STATE_{state.name}"): state for state in TrialState}
 STATES_TO_WIRE: dict[TrialState, Any] = {state: number for number, state in STATES.items()}
@@ -227,7 +227,7 @@ def stop_request_to_wire(request: StopRequest) -> pb.StopRequest:
     return pb.StopRequest(
         reason=request.reason,
         create_time=request.create_time,
-        rule=None if request.rule is StoppingRule.NONE else RULES_TO_WIRE[request.rule],
+        rule=None if request.rule is StoppingRule.NONE else ENUMS_TO_WIRE["rule"][request.rule],
         expected=prediction_to_wire(request.expected) if request.expected else None,
         expected_step=request.expected_step,
     )

@@ -161,25 +161,17 @@ _METRIC = {
     "unit": _TEXT,
 }
 _BOUNDS = {"at_most": Metric.at_most, "at_least": Metric.at_least}
-_SETTINGS = {
-    "max_trials": _WHOLE,
+_OF_TYPE: dict[Any, _Field] = {
+    int: _WHOLE,
+    float: _NUMBER,
+    str: _TEXT,
+    bool: _Field("true or false", lambda given: isinstance(given, bool)),
+}
+_SETTINGS = {name: _OF_TYPE[kind] for name, kind in StudySettings.__annotations__.items() if kind in _OF_TYPE} | {
     "lease_duration": _Field("a number of seconds", _is_number),
-    "max_attempts": _WHOLE,
-    "seed": _WHOLE,
-    "algorithm": _TEXT,
     "acquisition": _choice(*ACQUISITIONS),
-    "per_cost": _Field("true or false", lambda given: isinstance(given, bool)),
-    "initial_trials": _WHOLE,
-    "beta": _NUMBER,
-    "xi": _NUMBER,
-    "grid_points": _WHOLE,
     "warm_start_studies": _Field("a list of studies' ids such as [first]", _is_texts),
     "stopping": _choice("none", "median", "successive_halving", "curve"),
-    "stopping_min_step": _WHOLE,
-    "stopping_min_trials": _WHOLE,
-    "stopping_reduction_factor": _NUMBER,
-    "stopping_max_step": _WHOLE,
-    "stopping_confidence": _NUMBER,
     "fidelity": _MAPPING,
 }
 _FIDELITY = {"metric": _TEXT, "max": _WHOLE.needed, "min": _WHOLE, "promotion": _choice("asha", "forecast", "none")}

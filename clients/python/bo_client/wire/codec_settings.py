@@ -10,36 +10,21 @@ from bo_client.errors import InvalidRequest
 from bo_client.settings import StudySettings
 from bo_client.wire.codec_plain import build_or_raise, duration_to_wire, enum_to_wire, seconds_of
 
-SETTING_PATHS = {
-    "algorithm": "spec.suggestion.algorithm",
-    "acquisition": "spec.suggestion.acquisition",
-    "per_cost": "spec.suggestion.per_cost",
-    "beta": "spec.suggestion.beta",
-    "xi": "spec.suggestion.xi",
-    "initial_trials": "spec.suggestion.initial_trials",
-    "seed": "spec.suggestion.seed",
-    "grid_points": "spec.suggestion.grid_points",
-    "warm_start_studies": "spec.suggestion.warm_start_studies",
-    "lease_duration": "spec.execution.lease_duration",
-    "max_attempts": "spec.execution.max_attempts",
-    "max_trials": "spec.execution.max_trials",
-    "stopping": "spec.stopping.rule",
-    "stopping_min_step": "spec.stopping.min_step",
-    "stopping_min_trials": "spec.stopping.min_trials",
-    "stopping_reduction_factor": "spec.stopping.reduction_factor",
-    "stopping_max_step": "spec.stopping.max_step",
-    "stopping_confidence": "spec.stopping.confidence",
-    "fidelity": "spec.fidelity",
-}
-"""The path in a Study message of each key of StudySettings."""
-
+OWNERS = {"suggestion": "", "execution": "", "stopping": "stopping_"}
+"""The messages in a study's spec that hold settings, and how the keys of StudySettings for their fields begin."""
 CUSTOM_PATH = "spec.suggestion.custom_algorithm"
 """The path of the entry point of an algorithm that is installed beside the server."""
+_FIELDS = {
+    f"spec.{owner}.{field.name}": ("stopping" if field.name == "rule" else f"{prefix}{field.name}", field)
+    for owner, prefix in OWNERS.items()
+    for field in getattr(study_pb2.StudySpec(), owner).DESCRIPTOR.fields
+}
+SETTING_PATHS = {key: path for path, (key, _) in _FIELDS.items() if path != CUSTOM_PATH} | {"fidelity": "spec.fidelity"}
+"""The path in a Study message of each key of StudySettings."""
+_NUMBERS = [
+    key for key, field in _FIELDS.values() if field.has_presence and not (field.message_type or field.enum_type)
+]
 _ALGORITHMS = [name for name, number in study_pb2.Algorithm.items() if number not in (0, study_pb2.ALGORITHM_CUSTOM)]
-_NUMBERS = (
-    *("beta", "xi", "initial_trials", "seed", "max_attempts", "max_trials", "stopping_min_step", "stopping_min_trials"),
-    *("grid_points", "stopping_reduction_factor", "stopping_max_step", "stopping_confidence"),
-)
 
 
 def settings_to_wire(settings: StudySettings, spec: study_pb2.StudySpec) -> None:
