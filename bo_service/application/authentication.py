@@ -59,7 +59,11 @@ class Authenticator:
         return any(token.is_valid(now) for token in self._tokens.values())
 
     def reload(self) -> None:
-        """Read the tokens again; those made or revoked elsewhere count from then on."""
+        """Read the tokens again; those made or revoked elsewhere count from then on.
+
+        Raises:
+            StorageUnavailable: the database doesn't answer; the tokens stay as they were.
+        """
         if not self._refreshing.acquire(timeout=within(REFRESH_S)):
             raise StorageUnavailable("the tokens are being read, and the database doesn't answer; try again")
         try:  # one at a time, so that what was read later stays

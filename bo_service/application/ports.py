@@ -96,7 +96,7 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrialSummary:
-    """What the optimizer needs of a trial: there may be thousands."""
+    """Hold what the optimizer needs of a trial: there may be thousands."""
 
     number: int
     state: TrialState

@@ -12,7 +12,7 @@ from bo_service.domain.trial import Prediction
 
 @dataclass(frozen=True)
 class PointForecast:
-    """What the surrogate says of one configuration."""
+    """Hold the surrogate's predictions at one configuration."""
 
     predictions: tuple[Prediction, ...]
     """Of each objective metric, then of each constraint metric."""
@@ -21,7 +21,7 @@ class PointForecast:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """What the surrogate says of some configurations, in the metrics' own directions and units, in the order asked."""
+    """Hold the predictions at some configurations, in the metrics' own directions and units, in the order asked."""
 
     points: tuple[PointForecast, ...]
     acquisition: str

@@ -28,7 +28,7 @@ class IssuedLease:
 
 @dataclass(frozen=True)
 class RequestKey:
-    """What makes a call safe to repeat: what its answer is kept under, and what was asked."""
+    """Make a call safe to repeat: hold what its answer is kept under, and what was asked."""
 
     request_id: str
     """Tells apart callers, methods, studies, and the ids that callers give to their requests."""

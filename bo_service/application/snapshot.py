@@ -105,7 +105,7 @@ class StudySnapshot:
 
 @dataclass(frozen=True)
 class StudyDelta:
-    """What transactions, one or several, have made of a study."""
+    """Hold what one or several transactions have changed in a study."""
 
     before: Study
     after: Study

@@ -43,7 +43,7 @@ CLOSED = {
 
 @dataclass(frozen=True)
 class SuggestRequest:
-    """What a worker asks for."""
+    """Ask for trials, in the name of a worker."""
 
     study_id: str
     count: int

@@ -133,6 +133,11 @@ def owned(transaction: StudyTransaction, number: int, token: str) -> tuple[Trial
 
 
 def why_lost(trial: Trial) -> str:
+    """Return in one phrase why a worker has lost the lease of a trial.
+
+    Args:
+        trial: the trial as it is now.
+    """
     if trial.state.is_ended:
         return f"{trial.name} has ended as {trial.state.name}"
     if trial.state is TrialState.PAUSED:

@@ -63,7 +63,7 @@ class SuggestResult:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What a worker is told when it reports."""
+    """Answer a report of a worker: whether it goes on, and how long its lease lasts."""
 
     lease_valid: bool
     lease_expire_time: datetime | None = None
@@ -78,7 +78,7 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class PauseOutcome:
-    """That a worker gives a trial back at its checkpoint; without a URI at the one last reported."""
+    """Give a trial back at its checkpoint; without a URI at the one last reported."""
 
     checkpoint_uri: str = ""
 
@@ -90,7 +90,7 @@ class Empty:
 
 @dataclass(frozen=True)
 class StudyChanges:
-    """What changed in a study up to `revision`."""
+    """Hold what changed in a study up to `revision`."""
 
     study: StudyView
     trials: tuple[TrialView, ...]

@@ -26,7 +26,7 @@ class Promotion(Enum):
 
 @dataclass(frozen=True)
 class FidelitySettings:
-    """That trials are trained in parts. Steps are positions on the learning curve, such as epochs."""
+    """Make trials be trained in parts. Steps are positions on the learning curve, such as epochs."""
 
     max_step: int
     """Last step of a whole trial."""

@@ -47,7 +47,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """What a trial has measured so far, where trials are trained in parts; larger is better."""
+    """Hold what a trial has measured so far, where trials are trained in parts; larger is better."""
 
     number: int
     configuration: Configuration
@@ -80,7 +80,7 @@ class TrainingInParts:
 
 @dataclass(frozen=True)
 class Source:
-    """What an earlier study knows of one objective, in this study's space."""
+    """Hold the observations of one objective in an earlier study, converted to this study's space."""
 
     name: str
     objective: int
@@ -90,7 +90,7 @@ class Source:
 
 @dataclass(frozen=True)
 class OptimizerInput:
-    """All that a suggestion may depend on. The order of `past` and `pending` doesn't matter."""
+    """Hold all that a suggestion may depend on. The order of `observations` and `pending` doesn't matter."""
 
     space: SearchSpace
     settings: SuggestionSettings
@@ -158,7 +158,7 @@ def _about(trial: Observation, objective: int) -> Observation:
 
 @dataclass(frozen=True)
 class NormalPrediction:
-    """What is expected of a metric without its noise: posterior mean and standard deviation."""
+    """Predict a metric without its noise: hold the posterior mean and standard deviation."""
 
     mean: float
     std: float
@@ -209,7 +209,7 @@ class SuggestionBatch:
 
 @dataclass(frozen=True)
 class PointPrediction:
-    """What the surrogate says of one configuration."""
+    """Hold the surrogate's predictions of each metric at one configuration."""
 
     expected: tuple[NormalPrediction, ...]
     """Of each objective, larger being better, and of the margin of each constraint on outcomes."""
@@ -218,7 +218,7 @@ class PointPrediction:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the surrogate says of some configurations, in their order."""
+    """Hold the surrogate's predictions at some configurations, in their order."""
 
     points: tuple[PointPrediction, ...]
     acquisition: str

@@ -43,7 +43,16 @@ class BoundedConnection(psycopg.Connection[Any]):
 def bounded(
     gen: Generator[Any, Any, T], is_lost: Callable[[], bool], close: Callable[[], None]
 ) -> Generator[Any, Any, T]:
-    """Run the generator, and fail once its time has passed."""
+    """Run a generator of waits to its end.
+
+    Args:
+        gen: the generator.
+        is_lost: whether the connection is known to be lost.
+        close: closes the connection.
+
+    Raises:
+        psycopg.OperationalError: The call's deadline has passed, or the connection is lost; it is closed then.
+    """
     end = time.monotonic() + within(ANSWER_TIMEOUT_S)
     try:
         awaited = next(gen)

@@ -155,6 +155,12 @@ class GroupCommit:
         """Open a transaction: all of it is kept or, after an exception, nothing. It is durable once the block ends.
 
         Studies take turns: a study with a thousand transactions holds up another's by one, and by their commit.
+
+        Args:
+            study_id: whose turn it is; None for a transaction without a study.
+
+        Raises:
+            StorageUnavailable: The turn did not come in time, or the transaction is not certain to be durable.
         """
         if not self._lock.acquire(study_id or "", within(WAIT_TIMEOUT_S)):
             raise no_turn("other transactions are being written")
