@@ -38,8 +38,7 @@ def study(client) -> bo_client.Study:
 
 def show(browser, site, study: bo_client.Study, address: str = "overview") -> None:
     """Opens a study's page; the address may have a query."""
-    browser.open("about:blank")
-    browser.open(f"{site.url}/studies/{study.id}#{address}")
+    browser.load(f"{site.url}/studies/{study.id}#{address}")
     browser.one(f"#{address.partition('?')[0]}")
     browser.reads("#connection", "live")
 
