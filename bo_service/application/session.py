@@ -244,11 +244,11 @@ class StudySession:
             candidates = self._candidates(snapshot, count, deadline if may_ask else None, is_final)
             try:
                 yield candidates
-            except StorageUnavailable:
-                self._pool.clear()  # they may have become trials all the same
-                raise
-            except BoError:
-                self._settle(candidates)
+            except BoError as error:
+                if isinstance(error, StorageUnavailable) and error.has_begun:
+                    self._pool.clear()  # they may have become trials all the same
+                else:
+                    self._settle(candidates)
                 raise
             self._settle(candidates)
 
