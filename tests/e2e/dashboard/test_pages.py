@@ -9,6 +9,8 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from tests.e2e.dashboard.conftest import PATIENCE
+
 pytestmark = pytest.mark.xdist_group("dashboard-pages")
 
 EVIL = "<script>window.pwned = 1</script><img src=x onerror='window.pwned = 1'>"
@@ -53,7 +55,9 @@ def client(site):
 
 @pytest.fixture(scope="module")
 def study(client) -> bo_client.Study:
-    return filled(client, "pages", title=EVIL)
+    made = filled(client, "pages", title=EVIL)
+    made.analyze(timeout=2 * PATIENCE)  # the pages wait a minute for what has to be learned first
+    return made
 
 
 def show(browser, site, study: bo_client.Study | str, tab: str = "overview") -> None:
