@@ -290,7 +290,7 @@ class StudySession:
 
     def _candidates(self, snapshot: StudySnapshot, count: int, deadline: float | None, is_final: bool) -> Candidates:
         """Choose candidates; the surrogate has until the deadline, if any."""
-        lacking = min(count - snapshot.num_queued, snapshot.remaining_trials)
+        lacking = min(count - snapshot.num_queued, snapshot.remaining_search)
         if lacking <= 0 or snapshot.study.state is not StudyState.ACTIVE:
             return Candidates(snapshot, [], False, is_final)
         require_algorithm(snapshot.study)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from bo_service.application.confirmation import num_reserved
 from bo_service.application.learning_curves import read_curves
 from bo_service.application.observations import OptimizerBasis, has_forecast, replaced
 from bo_service.application.ports import TrialSummary, UnitOfWork
@@ -93,6 +94,12 @@ class StudySnapshot:
         """How many trials more it may have."""
         limit = self.study.spec.execution.max_trials
         return (MAX_TRIALS if limit is None else limit) - len(self.summaries)
+
+    @property
+    def remaining_search(self) -> int:
+        """How many trials more it may have that don't repeat the best configuration."""
+        is_reserved = self.study.spec.suggestion.confirming_trials is not None
+        return self.remaining_trials - (num_reserved(self.study, self.inputs) if is_reserved else 0)
 
     @property
     def num_queued(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
+from bo_service.application.confirmation import confirmations, num_reserved
 from bo_service.application.context import (
     UNFINISHED,
     AppContext,
@@ -118,7 +119,8 @@ def _hand_out(
     # 3. Take the oldest trials of the queue, the paused ones that go on, and new ones as far as there may be more.
     numbers = _waiting_trials(transaction, request)
     lacking = min(request.count - len(numbers), transaction.remaining_capacity(request.count))
-    suggestions = _suggestions(session, transaction, candidates, lacking)
+    repeated = _repetitions(transaction, lacking) if transaction.study.spec.suggestion.confirming_trials else []
+    suggestions = _suggestions(session, transaction, candidates, lacking - len(repeated)) + repeated
     is_idle = not numbers and not suggestions and not transaction.snapshot.counts.get(TrialState.RUNNING)
     if is_idle and request.can_resume:
         numbers = transaction.last_promotable()[:1]
@@ -180,6 +182,14 @@ def _check_objective(study: Study, given: ObjectiveSpec | None) -> None:
             "worker with the study's objective and options, or with another study",
             study=study.name,
         )
+
+
+def _repetitions(transaction: StudyTransaction, count: int) -> list[Suggestion]:
+    """Return those of the next `count` new trials that repeat the best configuration: the last of `max_trials`."""
+    inputs = transaction.snapshot.inputs
+    reserved = num_reserved(transaction.study, inputs) if count > 0 else 0
+    repeated = count + reserved - transaction.remaining_capacity(count + reserved) if reserved else 0
+    return confirmations(inputs, min(count, repeated))
 
 
 def _suggestions(

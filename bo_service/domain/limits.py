@@ -68,6 +68,8 @@ MAX_SOURCES = 8
 """Studies that one starts from"""
 MAX_INITIAL_TRIALS = 1000
 """Initial trials"""
+MAX_CONFIRMING_TRIALS = 100
+"""Confirming trials"""
 MAX_GRID_POINTS = 1000
 """Values of each interval on a grid"""
 MAX_GRID_SIZE = 4096

@@ -12,6 +12,7 @@ from bo_service.domain.fidelity import FidelitySettings, Promotion
 from bo_service.domain.grid import DEFAULT_POINTS, grid_size
 from bo_service.domain.limits import (
     MAX_ATTEMPTS,
+    MAX_CONFIRMING_TRIALS,
     MAX_GRID_POINTS,
     MAX_GRID_SIZE,
     MAX_INITIAL_TRIALS,
@@ -130,6 +131,8 @@ class SuggestionSettings:
     """Entry point of an algorithm that is installed beside the server; empty unless `algorithm` is CUSTOM."""
     grid_points: int | None = None
     """Values of each interval, where `algorithm` is GRID."""
+    confirming_trials: int | None = None
+    """How many of the last trials repeat the configuration that is best on average."""
 
     def faults(self) -> Iterator[Violation]:
         """Yield the violations of the settings' limits."""
@@ -153,6 +156,9 @@ class SuggestionSettings:
         elif self.grid_points is not None and self.algorithm is not Algorithm.GRID:
             what = f"is {self.grid_points}, but algorithm is ALGORITHM_{self.algorithm.name}"
             yield Violation("grid_points", f"{what}: choose ALGORITHM_GRID, or clear this field")
+        if self.confirming_trials is not None and not 1 <= self.confirming_trials <= MAX_CONFIRMING_TRIALS:
+            what = f"is {self.confirming_trials}; it must be from 1 to {MAX_CONFIRMING_TRIALS}"
+            yield Violation("confirming_trials", what)
 
 
 @dataclass(frozen=True)
@@ -244,6 +250,23 @@ class StudySpec:
                 "stopping.rule", f"is {rule}, which supports one objective without constraint metrics; {fix}"
             )
         yield from self._fidelity_faults()
+        yield from self._confirmation_faults()
+
+    def _confirmation_faults(self) -> Iterator[Violation]:
+        confirming, limit = self.suggestion.confirming_trials, self.execution.max_trials
+        if confirming is None:
+            return
+        fault = ""
+        if limit is None:
+            fault = "and the study has no max_trials, of which they would be the last: set execution.max_trials"
+        elif confirming >= limit:
+            fault = f"which leaves no trial of execution.max_trials, {limit}, to search with: lower it, or raise those"
+        elif len(self.objectives) > 1:
+            fault = f"which supports one objective, and the study has {len(self.objectives)}: clear this field"
+        elif self.fidelity is not None:
+            fault = "and trials of a study with a fidelity are not repeated: clear this field, or leave fidelity out"
+        if fault:
+            yield Violation("suggestion.confirming_trials", f"is {confirming}, {fault}")
 
     def _grid_faults(self) -> Iterator[Violation]:
         points = self.suggestion.grid_points or DEFAULT_POINTS

@@ -58,6 +58,7 @@ SETTINGS = st.fixed_dictionaries(
         "beta": FLOATS,
         "xi": FLOATS,
         "grid_points": st.integers(0, 2**31 - 1),
+        "confirming_trials": st.integers(0, 2**31 - 1),
         "warm_start_studies": st.lists(NAMES, min_size=1, max_size=3).map(tuple),
     },
 )

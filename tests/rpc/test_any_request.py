@@ -68,6 +68,7 @@ suggestions = made(
     seed=few,
     custom_algorithm=words,
     grid_points=few,
+    confirming_trials=few,
 )
 executions = made(study_pb2.ExecutionSettings, lease_duration=durations, max_attempts=few, max_trials=few)
 specs = made(

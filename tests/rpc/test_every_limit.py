@@ -238,6 +238,10 @@ CASES: dict[str, StoppingContext] = {
         lambda n, t: settings("suggestion.initial_trials", initialTrials=n),
         "study.spec.suggestion.initial_trials",
     ),
+    "MAX_CONFIRMING_TRIALS": (
+        lambda n, t: study("n", suggestion={"confirmingTrials": n}, execution={"maxTrials": 1000}),
+        "study.spec.suggestion.confirming_trials",
+    ),
     "MAX_GRID_POINTS": (
         lambda n, t: study("n", suggestion={"algorithm": "ALGORITHM_GRID", "gridPoints": n}),
         "study.spec.suggestion.grid_points",

@@ -101,15 +101,21 @@ def judge_best(view: SurrogateView) -> BestFinding:
     order = sorted(range(len(groups)), key=lambda i: (-probability[i], groups[i].trial))
     best = max(range(len(groups)), key=lambda i: (max(groups[i].values), -groups[i].trial))
     kept = [i for i in order[:MOST_CONTENDERS] if probability[i] >= LEAST_PROBABILITY or i == order[0]]
-    kept += [] if best in kept else [best]
+    kept += sorted({best, int(F.mean(axis=0).argmax())}.difference(kept))
     told = _contenders(view, [groups[i] for i in kept], F.max(axis=1), F[:, kept], probability[kept])
     repeats = [0, *(repeats_to_tell([b.of([order[0], i]) for b in beliefs]) for i in kept[1:])]
-    contenders = tuple(replace(c, repeats=r) for c, r in zip(told, repeats, strict=True))
+    recommended = min(range(len(kept)), key=lambda j: (told[j].expected_regret, j))
+    behind = (F[:, kept[recommended], None] > F[:, kept]).mean(axis=0)
+    contenders = tuple(
+        replace(c, repeats=r, probability_behind=None if j == recommended else float(p))
+        for j, (c, r, p) in enumerate(zip(told, repeats, behind, strict=True))
+    )
     few = order[: min(MOST_REPEATED, len(order))]
     return BestFinding(
         summary=_sentences(contenders, groups[best].trial),
         contenders=contenders,
         observed_best=groups[best].trial,
+        recommended=contenders[recommended].trial,
         noise_std=_noise_std(view, X[order[0]]),
         confidence=CONFIDENCE,
         repeats=repeats_to_tell([b.of(few) for b in beliefs]),

@@ -292,6 +292,7 @@ def _suggestion_from_wire(
         _sources_from_wire(message.warm_start_studies, f"{field}.warm_start_studies", violations),
         message.custom_algorithm,
         message.grid_points if message.HasField("grid_points") else None,
+        message.confirming_trials if message.HasField("confirming_trials") else None,
     )
 
 
@@ -317,6 +318,7 @@ def _suggestion_to_wire(settings: SuggestionSettings) -> pb.SuggestionSettings:
         warm_start_studies=[f"studies/{study_id}" for study_id in settings.warm_start_studies],
         custom_algorithm=settings.custom_algorithm,
         grid_points=settings.grid_points,
+        confirming_trials=settings.confirming_trials,
     )
 
 

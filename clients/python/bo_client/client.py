@@ -168,6 +168,7 @@ class Client:
         beta: float | None = None,
         xi: float | None = None,
         grid_points: int | None = None,
+        confirming_trials: int | None = None,
         warm_start_studies: Sequence[str | Study] | None = None,
         stopping: Literal["none", "median", "successive_halving", "curve"] | None = None,
         stopping_min_step: int | None = None,
@@ -199,6 +200,8 @@ class Client:
                 "log_ei", or "log_nei" where there is noise.
             grid_points: for "grid", how many values of each float, and of each integer that has more, are combined; by
                 default 5.
+            confirming_trials: how many of the last of `max_trials` repeat the configuration that is best on average,
+                1 to 100, where a single run is partly luck; `recommend()` then says which to take.
             per_cost: count improvement per second that a trial takes, so that cheap ones come first.
             warm_start_studies: earlier studies to start from, or their ids, at most 8; each counts as far as it
                 ranks this one's results.
@@ -227,6 +230,7 @@ class Client:
             "beta": beta,
             "xi": xi,
             "grid_points": grid_points,
+            "confirming_trials": confirming_trials,
             "warm_start_studies": warm_start_studies,
             "stopping": stopping,
             "stopping_min_step": stopping_min_step,

@@ -144,6 +144,7 @@ class Origin(StrEnum):
     CUSTOM_ALGORITHM = "CUSTOM_ALGORITHM"
     RANDOM = "RANDOM"
     GRID = "GRID"
+    CONFIRMATION = "CONFIRMATION"
 
 
 class StudyState(StrEnum):

@@ -38,6 +38,8 @@ class StudySettings(TypedDict, total=False):
     """"gaussian_process", "quasi_random", "random", "grid", or the name of one that is installed beside the server."""
     grid_points: int
     """For "grid": values of each float, and of each integer that has more."""
+    confirming_trials: int
+    """How many of the last of `max_trials` repeat the configuration that is best on average."""
     acquisition: str
     """One of ACQUISITIONS, for one objective; with several, the server maximizes the hypervolume that is dominated."""
     per_cost: bool

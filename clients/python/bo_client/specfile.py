@@ -173,6 +173,7 @@ _SETTINGS = {
     "beta": _NUMBER,
     "xi": _NUMBER,
     "grid_points": _WHOLE,
+    "confirming_trials": _WHOLE,
     "warm_start_studies": _Field("a list of studies' ids such as [first]", _is_texts),
     "stopping": _choice("none", "median", "successive_halving", "curve"),
     "stopping_min_step": _WHOLE,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bo_client.errors import FailedPrecondition, InvalidRequest, NotFound
+from bo_client.insight import Analysis, Recommendation
 from bo_client.models import (
     Failure,
     FailureReason,
@@ -47,6 +48,10 @@ class StudyShortcuts(ABC):
     def best(self) -> Trial | None: ...
     @abstractmethod
     def best_trials(self, count: int) -> Trials: ...
+    @abstractmethod
+    def trial(self, number: int, full: bool = True) -> Trial: ...
+    @abstractmethod
+    def analyze(self, timeout: float | None = None) -> Analysis: ...
     @abstractmethod
     def trials(self, states: Iterable[TrialState | str] | None = None, full: bool = False) -> TrialPages: ...
     @abstractmethod
@@ -100,6 +105,33 @@ class StudyShortcuts(ABC):
         value = self.best_trial.value(self.definition.objective.name)
         assert value is not None
         return value
+
+    def recommend(self, timeout: float | None = None) -> Recommendation:
+        """Return the configuration to take: of those tried, the one of the least expected regret, by all results.
+
+        Where there is noise that need not be the one of the best value, which is partly luck.
+
+        Args:
+            timeout: seconds to wait; see `analyze`.
+
+        Raises:
+            FailedPrecondition: there are too few results.
+            InvalidRequest: the study has several objectives; use `best_trials`.
+        """
+        names = [metric.name for metric in self.definition.objectives]
+        if len(names) > 1:
+            why = f"are {len(names)} ({', '.join(names)}), so no single configuration is the best; use best_trials(1)"
+            raise InvalidRequest.of("objectives", why)
+        best = self.analyze(timeout).best
+        ordered = sorted(best.contenders, key=lambda c: (c.trial != best.recommended, c.expected_regret))
+        leader, second = ordered[0], ordered[1] if len(ordered) > 1 else None
+        return Recommendation(
+            trial=self.trial(leader.trial),
+            prediction=leader.prediction,
+            probability=leader.probability,
+            runner_up=None if second is None else second.trial,
+            probability_over_runner_up=None if second is None else second.probability_behind,
+        )
 
     def trials_dataframe(self) -> "pd.DataFrame":
         """Return the trials as a pandas DataFrame, a row for each trial.

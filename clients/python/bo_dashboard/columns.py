@@ -23,6 +23,7 @@ ORIGINS = {
     Origin.CUSTOM_ALGORITHM: "own algorithm",
     Origin.RANDOM: "random",
     Origin.GRID: "grid",
+    Origin.CONFIRMATION: "repetition",
 }
 MAX_OTHER_METRICS = 50
 """Maximum number of metrics with columns that the study does not define."""

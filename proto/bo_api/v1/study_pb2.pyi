@@ -112,7 +112,7 @@ class Metric(_message.Message):
     def __init__(self, name: _Optional[str] = ..., goal: _Optional[_Union[Goal, str]] = ..., role: _Optional[_Union[MetricRole, str]] = ..., bound: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class SuggestionSettings(_message.Message):
-    __slots__ = ("algorithm", "acquisition", "beta", "xi", "initial_trials", "seed", "per_cost", "warm_start_studies", "custom_algorithm", "grid_points")
+    __slots__ = ("algorithm", "acquisition", "beta", "xi", "initial_trials", "seed", "per_cost", "warm_start_studies", "custom_algorithm", "grid_points", "confirming_trials")
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     ACQUISITION_FIELD_NUMBER: _ClassVar[int]
     BETA_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +123,7 @@ class SuggestionSettings(_message.Message):
     WARM_START_STUDIES_FIELD_NUMBER: _ClassVar[int]
     CUSTOM_ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     GRID_POINTS_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMING_TRIALS_FIELD_NUMBER: _ClassVar[int]
     algorithm: Algorithm
     acquisition: Acquisition
     beta: float
@@ -133,7 +134,8 @@ class SuggestionSettings(_message.Message):
     warm_start_studies: _containers.RepeatedScalarFieldContainer[str]
     custom_algorithm: str
     grid_points: int
-    def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ..., per_cost: bool = ..., warm_start_studies: _Optional[_Iterable[str]] = ..., custom_algorithm: _Optional[str] = ..., grid_points: _Optional[int] = ...) -> None: ...
+    confirming_trials: int
+    def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ..., per_cost: bool = ..., warm_start_studies: _Optional[_Iterable[str]] = ..., custom_algorithm: _Optional[str] = ..., grid_points: _Optional[int] = ..., confirming_trials: _Optional[int] = ...) -> None: ...
 
 class StoppingSettings(_message.Message):
     __slots__ = ("rule", "min_step", "min_trials", "reduction_factor", "max_step", "confidence")

@@ -54,6 +54,7 @@ class Origin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORIGIN_CUSTOM_ALGORITHM: _ClassVar[Origin]
     ORIGIN_RANDOM: _ClassVar[Origin]
     ORIGIN_GRID: _ClassVar[Origin]
+    ORIGIN_CONFIRMATION: _ClassVar[Origin]
 
 class Intent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -90,6 +91,7 @@ ORIGIN_WARM_START: Origin
 ORIGIN_CUSTOM_ALGORITHM: Origin
 ORIGIN_RANDOM: Origin
 ORIGIN_GRID: Origin
+ORIGIN_CONFIRMATION: Origin
 INTENT_UNSPECIFIED: Intent
 INTENT_EXPLORE: Intent
 INTENT_EXPLOIT: Intent

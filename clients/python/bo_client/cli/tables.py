@@ -54,6 +54,7 @@ ORIGINS = {
     Origin.CUSTOM_ALGORITHM: "the algorithm of the study",
     Origin.RANDOM: "a random draw",
     Origin.GRID: "the grid",
+    Origin.CONFIRMATION: "a repetition of the best configuration",
 }
 PIPED_WIDTH = 10_000
 """Width without a terminal: lines are never folded."""

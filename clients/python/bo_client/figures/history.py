@@ -32,6 +32,7 @@ KINDS: dict[Origin | None, tuple[str, Symbol]] = {
     Origin.CUSTOM_ALGORITHM: ("by the study's own algorithm", "circle"),
     Origin.RANDOM: ("by random search", "circle"),
     Origin.GRID: ("on the grid", "circle"),
+    Origin.CONFIRMATION: ("repeated", "square"),
 }
 """Name and symbol of trials, by origin."""
 

@@ -250,6 +250,7 @@ ORIGINS = {
     Origin.CUSTOM_ALGORITHM: "own algorithm",
     Origin.RANDOM: "random",
     Origin.GRID: "grid",
+    Origin.CONFIRMATION: "repetition",
 }
 
 

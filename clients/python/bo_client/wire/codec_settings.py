@@ -19,6 +19,7 @@ SETTING_PATHS = {
     "initial_trials": "spec.suggestion.initial_trials",
     "seed": "spec.suggestion.seed",
     "grid_points": "spec.suggestion.grid_points",
+    "confirming_trials": "spec.suggestion.confirming_trials",
     "warm_start_studies": "spec.suggestion.warm_start_studies",
     "lease_duration": "spec.execution.lease_duration",
     "max_attempts": "spec.execution.max_attempts",
@@ -38,7 +39,7 @@ CUSTOM_PATH = "spec.suggestion.custom_algorithm"
 _ALGORITHMS = [name for name, number in study_pb2.Algorithm.items() if number not in (0, study_pb2.ALGORITHM_CUSTOM)]
 _NUMBERS = (
     *("beta", "xi", "initial_trials", "seed", "max_attempts", "max_trials", "stopping_min_step", "stopping_min_trials"),
-    *("grid_points", "stopping_reduction_factor", "stopping_max_step", "stopping_confidence"),
+    *("grid_points", "confirming_trials", "stopping_reduction_factor", "stopping_max_step", "stopping_confidence"),
 )
 
 
