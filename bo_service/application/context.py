@@ -17,6 +17,7 @@ from bo_service.application.promotion import promotable
 from bo_service.application.session import StudySession
 from bo_service.application.sessions import Sessions
 from bo_service.application.snapshot import StudyDelta, StudySnapshot
+from bo_service.domain.budget import Limit, Spent
 from bo_service.domain.errors import BoError, StorageUnavailable, TransactionConflict
 from bo_service.domain.fidelity import FidelitySettings, Promotion
 from bo_service.domain.limits import MAX_TRIALS
@@ -79,8 +80,8 @@ class StudyTransaction:
         return self._session.at(self.records, self.study)
 
     def save(self, trial: Trial) -> Trial:
-        """Store a trial that was added or changed."""
-        self._count_up()
+        """Store a trial that was added or changed, and count what it has spent since it was stored."""
+        self._count_up(spent=self.study.spent + self._newly_spent(trial))
         self._affects_surrogate |= trial.state is not TrialState.RUNNING or trial.is_pause_requested
         saved = replace(trial, revision=self.study.revision)
         self.records.save_trials(saved)
@@ -111,6 +112,32 @@ class StudyTransaction:
         if most - self.study.last_number >= wanted:  # else it depends on how many were deleted
             return most - self.study.last_number
         return most - sum(self.records.count_trials(self.study.study_id).values())
+
+    def reached_limit(self) -> Limit | None:
+        """Return the limit that keeps further trials from beginning, as far as training was counted."""
+        execution = self.study.spec.execution
+        made = 0 if execution.max_trials is None else execution.max_trials - self.remaining_capacity()
+        return execution.reached_limit(made, self.study.spent)
+
+    def committed(self, reporting: Trial | None = None) -> Spent:
+        """Return what was spent, and what the running trials will have spent where they pause or end.
+
+        Args:
+            reporting: a running trial as it is now, where that isn't stored yet.
+        """
+        running = {t.number: t for t in self.records.list_trials(self.study.study_id, (TrialState.RUNNING,))}
+        total = self.study.spent
+        if reporting is not None:
+            total += self._newly_spent(reporting)
+            running[reporting.number] = reporting
+        fidelity = self.study.spec.fidelity
+        return sum((in_flight(trial, fidelity, self.at) for trial in running.values()), total)
+
+    def _newly_spent(self, trial: Trial) -> Spent:
+        if trial.spent == Spent():
+            return Spent()
+        before = self.records.find_trial(trial.study_id, trial.number)
+        return trial.spent if before is None else trial.spent - before.spent
 
     def next_number(self) -> int:
         """Return a number that the study has never used, not even for a trial deleted since."""
@@ -156,14 +183,19 @@ class StudyTransaction:
         self.records.save_measurements(trial.study_id, trial.number, received)
 
     def flush(self) -> None:
-        """Store the study; complete it once all of its trials have been made, and have ended or paused for good."""
-        limit = self.study.spec.execution.max_trials
-        if limit is not None and self.study.state is StudyState.ACTIVE and self.remaining_capacity() <= 0:
-            counts = self.records.count_trials(self.study.study_id)
-            is_open = any(counts.get(state) for state in UNFINISHED)
-            if not is_open and not (counts.get(TrialState.PAUSED) and self.last_promotable()):
-                self.update(state=StudyState.COMPLETED)
+        """Store the study; complete it once a limit is reached, and no trial will run any more."""
+        limit = self.reached_limit() if self.study.state is StudyState.ACTIVE else None
+        if limit is not None and self._has_ended(limit):
+            self.update(state=StudyState.COMPLETED)
         self.records.save_study(self.study)
+
+    def _has_ended(self, limit: Limit) -> bool:
+        """Return whether no trial runs, and none will: where training is spent, queued and paused ones stay."""
+        counts = self.records.count_trials(self.study.study_id)
+        if limit.is_spent:
+            return not counts.get(TrialState.RUNNING)
+        is_open = any(counts.get(state) for state in UNFINISHED)
+        return not is_open and not (counts.get(TrialState.PAUSED) and self.last_promotable())
 
     def last_promotable(self) -> list[int]:
         """Return which paused trials go on where no other trial is running, and no new one can be made.
@@ -184,6 +216,22 @@ class StudyTransaction:
     def _count_up(self, **changes: Any) -> Study:
         self.study = replace(self.study, revision=self.study.revision + 1, update_time=self.at, **changes)
         return self.study
+
+
+def in_flight(trial: Trial, fidelity: FidelitySettings | None, at: datetime) -> Spent:
+    """Return what a running trial will have spent, beyond what was counted, where it pauses or ends.
+
+    Args:
+        trial: the trial.
+        fidelity: of its study; without one, steps are not counted.
+        at: the current time, until which its time counts.
+    """
+    if trial.state is not TrialState.RUNNING or not trial.attempts:
+        return Spent()
+    attempt = trial.attempts[-1]
+    until = trial.until_step or (fidelity.max_step if fidelity is not None else 0)
+    reached = attempt.begin_step if attempt.last_step is None else attempt.last_step
+    return Spent(max(0, until - (reached or 0)), attempt.time_at(at) - attempt.time)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from bo_service.application.context import (
     StudyTransaction,
     change_idempotently,
     earlier_answer,
+    in_flight,
     retry_on_conflict,
 )
 from bo_service.application.early_stopping import in_words
@@ -21,6 +22,7 @@ from bo_service.application.promotion import promotable, waiting_for_resume
 from bo_service.application.session import StudySession
 from bo_service.application.trials import check_size
 from bo_service.application.views import Shortfall, SuggestResult
+from bo_service.domain.budget import Limit, Spent
 from bo_service.domain.errors import DeadlinePassed, NoConfigurationFound, ObjectiveMismatch
 from bo_service.domain.fidelity import Promotion
 from bo_service.domain.objective import ObjectiveSpec, differences
@@ -112,7 +114,7 @@ def _hand_out(
     _check_objective(transaction.study, request.objective)
     # 2. Hand out nothing while the study is paused or completed.
     if transaction.study.state in CLOSED:
-        return CLOSED[transaction.study.state]
+        return replace(CLOSED[transaction.study.state], reached_limit=transaction.reached_limit())
     if request.objective is not None and transaction.study.objective is None:
         transaction.update(objective=request.objective)
     # 3. Take the oldest trials of the queue, the paused ones that go on, and new ones as far as there may be more.
@@ -122,18 +124,37 @@ def _hand_out(
     is_idle = not numbers and not suggestions and not transaction.snapshot.counts.get(TrialState.RUNNING)
     if is_idle and request.can_resume:
         numbers = transaction.last_promotable()[:1]
-    # 4. Start them, unless the caller has gone, who would never know of them.
-    waiting = [transaction.records.get_trial(request.study_id, number) for number in numbers]
-    trials = waiting + [_trial_of(transaction, suggestion) for suggestion in suggestions]
-    holder = request.worker_id, request.can_resume
-    started = tuple(
-        transaction.start(trial.label(request.labels) if request.labels else trial, *holder, request.lease_duration)
-        for trial in trials
-    )
+    # 4. Start them, as far as the budget allows; unless the caller has gone, who would never know of them.
+    started = _start(transaction, request, [*numbers, *suggestions])
     if started and not request.is_awaited():
         raise DeadlinePassed("the caller has gone or its deadline has passed; no trial was handed out: ask again")
     # 5. Say why there are fewer than asked for.
     return SuggestResult(started) if len(started) == request.count else _shortfall(transaction, request, started)
+
+
+def _start(
+    transaction: StudyTransaction, request: SuggestRequest, choices: Sequence[int | Suggestion]
+) -> tuple[Trial, ...]:
+    """Start trials, by their numbers or from suggestions, until what they are committed to spends the budget."""
+    study, holder = transaction.study, (request.worker_id, request.can_resume)
+    committed = transaction.committed() if study.spec.execution.has_budget else Spent()
+    started: list[Trial] = []
+    for chosen in choices:
+        if _spent_limit(transaction, committed) is not None:
+            break
+        if isinstance(chosen, int):
+            trial = transaction.records.get_trial(study.study_id, chosen)
+        else:
+            trial = _trial_of(transaction, chosen)
+        labeled = trial.label(request.labels) if request.labels else trial
+        started.append(transaction.start(labeled, *holder, request.lease_duration))
+        committed += in_flight(started[-1], study.spec.fidelity, transaction.at)
+    return tuple(started)
+
+
+def _spent_limit(transaction: StudyTransaction, spent: Spent) -> Limit | None:
+    """Return which limit of training has been reached; None if none has."""
+    return transaction.study.spec.execution.reached_limit(0, spent)
 
 
 def _waiting_trials(transaction: StudyTransaction, request: SuggestRequest) -> list[int]:
@@ -242,15 +263,19 @@ def _shortfall(transaction: StudyTransaction, request: SuggestRequest, started: 
         NoConfigurationFound: no configuration was found, and it is not proven that none is left.
     """
     counts = transaction.records.count_trials(transaction.study.study_id)
+    if transaction.study.spec.execution.has_budget and (limit := _spent_limit(transaction, transaction.committed())):
+        if counts.get(TrialState.RUNNING):  # one may fail, and spend less than it is committed to
+            return SuggestResult(started, Shortfall.ALL_IN_PROGRESS, RETRY_DELAY, limit)
+        return SuggestResult(started, Shortfall.COMPLETED, reached_limit=limit)
     if _needs_resume(transaction, request, counts):
         return SuggestResult(started, Shortfall.NEEDS_RESUME)
     if any(counts.get(state) for state in UNFINISHED):  # one of these may come back to the queue
-        return SuggestResult(started, Shortfall.ALL_IN_PROGRESS, RETRY_DELAY)
+        return SuggestResult(started, Shortfall.ALL_IN_PROGRESS, RETRY_DELAY, transaction.reached_limit())
     is_full = transaction.remaining_capacity() <= 0
     if is_full and not started and transaction.study.spec.execution.max_trials is None:
         check_size(transaction.study, sum(counts.values()))
     if is_full:
-        return SuggestResult(started, Shortfall.COMPLETED)
+        return SuggestResult(started, Shortfall.COMPLETED, reached_limit=transaction.reached_limit())
     if not is_exhausted(transaction.snapshot.inputs):
         raise NoConfigurationFound(_no_configuration(transaction.study.spec.space), study=transaction.study.name)
     return SuggestResult(started, Shortfall.SPACE_EXHAUSTED)

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
+from bo_service.domain.budget import Spent
 from bo_service.domain.failures import Failure, shortened
+from bo_service.domain.measurement import Measurement
 
 
 class AttemptOutcome(Enum):
@@ -31,10 +33,100 @@ class Attempt:
     outcome: AttemptOutcome | None = None
     failure: Failure | None = None
     """The message has at most `failures.MAX_MESSAGE_SHOWN` characters."""
+    begin_step: int | None = None
+    """The step that it resumed from; None if an older server did not record it."""
+    last_step: int | None = None
+    """The largest step that it reported; None before its first report."""
+    checkpoint_step: int | None = None
+    """The largest step that it had reported when it reported its last checkpoint; None without one."""
+    time: timedelta = timedelta()
+    """Training time up to `count_time`: as its worker reported it, else as measured here."""
+    count_time: datetime | None = None
+    """The time up to which `time` counts; None: `start_time`."""
+    elapsed_before: timedelta = timedelta()
+    """The time of earlier attempts in what its worker reports as elapsed."""
+
+    @property
+    def spent(self) -> Spent:
+        """What was spent on the attempt, as far as it was counted."""
+        is_reported = self.last_step is not None and self.begin_step is not None
+        return Spent(self.last_step - self.begin_step if is_reported else 0, self.time)  # type: ignore[operator]
+
+    def time_at(self, at: datetime) -> timedelta:
+        """Return its training time at a later moment, if it is still alive then."""
+        counted = self.count_time or self.start_time or at
+        return self.time + max(timedelta(), at - counted)
+
+    def count(self, at: datetime, measured: Sequence[Measurement] = ()) -> "Attempt":
+        """Return the attempt with what was spent until now.
+
+        A worker that reports a step before `begin_step` did not resume there. One that reports less elapsed time than
+        the attempts before took counts from the beginning of its own.
+
+        Args:
+            at: the time of its worker's last sign of life.
+            measured: what the worker has reported.
+        """
+        steps = [m.step for m in measured]
+        begin, last, before, time = self.begin_step, self.last_step, self.elapsed_before, self.time_at(at)
+        if steps:
+            first = min(steps)
+            begin = first if begin is None or first == begin else min(begin, max(0, first - 1))
+            last = max(steps) if last is None else max(last, *steps)
+        elapsed = max((m.elapsed for m in measured if m.elapsed is not None), default=None)
+        if elapsed is not None:
+            before = timedelta() if elapsed < before else before
+            time = max(self.time, elapsed - before)
+        counted = max(at, self.count_time or at)
+        return replace(self, begin_step=begin, last_step=last, elapsed_before=before, time=time, count_time=counted)
+
+
+def begun(
+    attempts: Sequence[Attempt], number: int, worker_id: str, at: datetime, latest: Measurement | None
+) -> Attempt:
+    """Return an attempt that begins at the last checkpoint of the attempts before.
+
+    Args:
+        attempts: the attempts before.
+        number: its number.
+        worker_id: who runs it.
+        at: the current time.
+        latest: the trial's latest measurement.
+    """
+    step = next((a.checkpoint_step for a in reversed(attempts) if a.checkpoint_step is not None), 0)
+    elapsed = timedelta() if latest is None or latest.elapsed is None else latest.elapsed
+    return Attempt(number, worker_id, at, begin_step=step, elapsed_before=elapsed)
+
+
+def reported(
+    attempts: Sequence[Attempt], number: int, measured: Sequence[Measurement], has_checkpoint: bool
+) -> tuple[Attempt, ...]:
+    """Return the attempts after a report of one of them.
+
+    Args:
+        attempts: all attempts of the trial.
+        number: the attempt that reports.
+        measured: its measurements, with the times of their receipt.
+        has_checkpoint: whether it has written a checkpoint.
+    """
+
+    def after(attempt: Attempt) -> Attempt:
+        at = max((m.receive_time for m in measured if m.receive_time), default=attempt.count_time)
+        counted = attempt.count(at, measured) if at else attempt
+        step = counted.begin_step if counted.last_step is None else counted.last_step
+        return replace(counted, checkpoint_step=step) if has_checkpoint else counted
+
+    return tuple(after(attempt) if attempt.number == number else attempt for attempt in attempts)
 
 
 def ended(
-    attempts: Sequence[Attempt], number: int, outcome: AttemptOutcome, at: datetime, failure: Failure | None = None
+    attempts: Sequence[Attempt],
+    number: int,
+    outcome: AttemptOutcome,
+    at: datetime,
+    failure: Failure | None = None,
+    measured: Sequence[Measurement] = (),
+    alive_until: datetime | None = None,
 ) -> tuple[Attempt, ...]:
     """Return the attempts with one of them ended.
 
@@ -44,9 +136,13 @@ def ended(
         outcome: how it ended.
         at: when it ended.
         failure: the failure, unless it completed.
+        measured: its final measurement, if it has one.
+        alive_until: its worker's last sign of life; None: now.
     """
     shortened_failure = None if failure is None else replace(failure, message=shortened(failure.message))
     return tuple(
-        replace(a, outcome=outcome, end_time=at, failure=shortened_failure) if a.number == number else a
+        replace(a.count(alive_until or at, measured), outcome=outcome, end_time=at, failure=shortened_failure)
+        if a.number == number
+        else a
         for a in attempts
     )

@@ -69,7 +69,14 @@ suggestions = made(
     custom_algorithm=words,
     grid_points=few,
 )
-executions = made(study_pb2.ExecutionSettings, lease_duration=durations, max_attempts=few, max_trials=few)
+executions = made(
+    study_pb2.ExecutionSettings,
+    lease_duration=durations,
+    max_attempts=few,
+    max_trials=few,
+    max_steps=few,
+    max_seconds=numbers,
+)
 specs = made(
     study_pb2.StudySpec,
     space=spaces,

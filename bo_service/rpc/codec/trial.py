@@ -209,6 +209,8 @@ def attempt_to_wire(attempt: Attempt) -> pb.TrialAttempt:
         end_time=attempt.end_time,
         outcome=OUTCOMES_TO_WIRE[attempt.outcome],
         failure=failure_to_wire(attempt.failure) if attempt.failure else None,
+        steps=attempt.spent.steps,
+        seconds=attempt.time.total_seconds(),
     )
 
 
