@@ -17,6 +17,7 @@ from bo_service.application.promotion import promotable
 from bo_service.application.session import StudySession
 from bo_service.application.sessions import Sessions
 from bo_service.application.snapshot import StudyDelta, StudySnapshot
+from bo_service.domain.attempts import spent_on
 from bo_service.domain.budget import Limit, Spent
 from bo_service.domain.errors import BoError, StorageUnavailable, TransactionConflict
 from bo_service.domain.fidelity import FidelitySettings, Promotion
@@ -79,9 +80,14 @@ class StudyTransaction:
         """The study with its trials, as this transaction sees them."""
         return self._session.at(self.records, self.study)
 
-    def save(self, trial: Trial) -> Trial:
-        """Store a trial that was added or changed, and count what it has spent since it was stored."""
-        self._count_up(spent=self.study.spent + self._newly_spent(trial))
+    def save(self, trial: Trial, has_trained: bool = True) -> Trial:
+        """Store a trial that was added or changed.
+
+        Args:
+            trial: the trial.
+            has_trained: whether an attempt at it may have spent something since it was stored.
+        """
+        self._count_up(**({"spent": self._spent_with(trial)} if has_trained else {}))
         self._affects_surrogate |= trial.state is not TrialState.RUNNING or trial.is_pause_requested
         saved = replace(trial, revision=self.study.revision)
         self.records.save_trials(saved)
@@ -128,16 +134,19 @@ class StudyTransaction:
         running = {t.number: t for t in self.records.list_trials(self.study.study_id, (TrialState.RUNNING,))}
         total = self.study.spent
         if reporting is not None:
-            total += self._newly_spent(reporting)
+            total = self._spent_with(reporting)
             running[reporting.number] = reporting
         fidelity = self.study.spec.fidelity
         return sum((in_flight(trial, fidelity, self.at) for trial in running.values()), total)
 
-    def _newly_spent(self, trial: Trial) -> Spent:
-        if trial.spent == Spent():
-            return Spent()
+    def _spent_with(self, trial: Trial) -> Spent:
+        """Return what was spent on the study, with a trial as it is now."""
+        spent = self.study.spent
+        if not trial.attempts:
+            return spent
         before = self.records.find_trial(trial.study_id, trial.number)
-        return trial.spent if before is None else trial.spent - before.spent
+        old, new = spent_on(before.attempts if before is not None else ()), spent_on(trial.attempts)
+        return Spent(spent.steps + new.steps - old.steps, spent.time + new.time - old.time)
 
     def next_number(self) -> int:
         """Return a number that the study has never used, not even for a trial deleted since."""
@@ -161,16 +170,16 @@ class StudyTransaction:
         """
         duration = self.study.spec.execution.lease_duration if lease_duration is None else lease_duration
         lease = Lease(secrets.token_urlsafe(18), worker_id, self.at + duration, duration)
-        fidelity = self.study.spec.fidelity
-        until_step = self._until_step(fidelity, trial) if fidelity is not None and can_resume else None
-        started = self.save(trial.start(lease, self.at, until_step))
+        until_step = self.until_step(trial) if can_resume else None
+        started = self.save(trial.start(lease, self.at, until_step), has_trained=False)
         self.records.save_lease(started.study_id, started.number, IssuedLease(lease.token, worker_id, started.attempt))
         return started
 
-    def _until_step(self, fidelity: FidelitySettings, trial: Trial) -> int:
-        """Return how far a trial is trained before it may pause."""
-        if fidelity.promotion is Promotion.NONE:
-            return fidelity.max_step
+    def until_step(self, trial: Trial) -> int | None:
+        """Return how far a worker that can resume trains a trial before it may pause; None without a fidelity."""
+        fidelity = self.study.spec.fidelity
+        if fidelity is None or fidelity.promotion is Promotion.NONE:
+            return None if fidelity is None else fidelity.max_step
         return fidelity.next_stop(trial.latest_measurement.step if trial.latest_measurement else 0)
 
     def note_longer_curve(self) -> None:
@@ -184,9 +193,13 @@ class StudyTransaction:
 
     def flush(self) -> None:
         """Store the study; complete it once a limit is reached, and no trial will run any more."""
-        limit = self.reached_limit() if self.study.state is StudyState.ACTIVE else None
-        if limit is not None and self._has_ended(limit):
-            self.update(state=StudyState.COMPLETED)
+        execution = self.study.spec.execution
+        if self.study.state is StudyState.ACTIVE and (
+            execution.max_trials or execution.max_steps or execution.max_seconds
+        ):
+            limit = self.reached_limit()
+            if limit is not None and self._has_ended(limit):
+                self.update(state=StudyState.COMPLETED)
         self.records.save_study(self.study)
 
     def _has_ended(self, limit: Limit) -> bool:
@@ -230,8 +243,7 @@ def in_flight(trial: Trial, fidelity: FidelitySettings | None, at: datetime) -> 
         return Spent()
     attempt = trial.attempts[-1]
     until = trial.until_step or (fidelity.max_step if fidelity is not None else 0)
-    reached = attempt.begin_step if attempt.last_step is None else attempt.last_step
-    return Spent(max(0, until - (reached or 0)), attempt.time_at(at) - attempt.time)
+    return Spent(max(0, until - attempt.last_step), attempt.count(at).time - attempt.time)
 
 
 @contextmanager

@@ -68,7 +68,8 @@ def _wait_for_forecast(
         "expected to end with is among the best third of those that have come so far."
     )
     expected = _forecast(transaction, trial, {}, metric, fidelity.max_step)
-    return Pause(reason, transaction.at, rung, trial.attempt, expected, fidelity.max_step)
+    rate = trial.spent.seconds_per_step
+    return Pause(reason, transaction.at, rung, trial.attempt, expected, fidelity.max_step, rate)
 
 
 def _place(values: Mapping[int, float], trial: Trial, places: int) -> str:
@@ -83,7 +84,8 @@ def _pause(transaction: StudyTransaction, trial: Trial, values: Mapping[int, flo
     value, say = values[trial.number], in_words(metric)
     reason = f"Successive halving: at {fidelity.step_name} {rung} {metric.name} was {say(value)}, {why}."
     expected = _forecast(transaction, trial, values, metric, fidelity.max_step)
-    return Pause(reason, transaction.at, rung, trial.attempt, expected, fidelity.max_step)
+    rate = trial.spent.seconds_per_step
+    return Pause(reason, transaction.at, rung, trial.attempt, expected, fidelity.max_step, rate)
 
 
 def _forecast(

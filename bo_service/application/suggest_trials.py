@@ -28,7 +28,7 @@ from bo_service.domain.fidelity import Promotion
 from bo_service.domain.objective import ObjectiveSpec, differences
 from bo_service.domain.search_space import SearchSpace
 from bo_service.domain.study import Metric, Study, StudyState
-from bo_service.domain.trial import Explanation, Prediction, Trial, TrialState
+from bo_service.domain.trial import Explanation, Lease, Prediction, Trial, TrialState
 from bo_service.optimizer.initial_design import is_exhausted
 from bo_service.optimizer.inputs import NormalPrediction, Suggestion
 
@@ -125,31 +125,43 @@ def _hand_out(
     if is_idle and request.can_resume:
         numbers = transaction.last_promotable()[:1]
     # 4. Start them, as far as the budget allows; unless the caller has gone, who would never know of them.
-    started = _start(transaction, request, [*numbers, *suggestions])
+    waiting = [transaction.records.get_trial(request.study_id, number) for number in numbers]
+    if transaction.study.spec.execution.max_steps or transaction.study.spec.execution.max_seconds:
+        waiting, suggestions = _affordable(transaction, request, waiting, suggestions)
+    trials = waiting + [_trial_of(transaction, suggestion) for suggestion in suggestions]
+    holder = request.worker_id, request.can_resume
+    started = tuple(
+        transaction.start(trial.label(request.labels) if request.labels else trial, *holder, request.lease_duration)
+        for trial in trials
+    )
     if started and not request.is_awaited():
         raise DeadlinePassed("the caller has gone or its deadline has passed; no trial was handed out: ask again")
     # 5. Say why there are fewer than asked for.
     return SuggestResult(started) if len(started) == request.count else _shortfall(transaction, request, started)
 
 
-def _start(
-    transaction: StudyTransaction, request: SuggestRequest, choices: Sequence[int | Suggestion]
-) -> tuple[Trial, ...]:
-    """Start trials, by their numbers or from suggestions, until what they are committed to spends the budget."""
-    study, holder = transaction.study, (request.worker_id, request.can_resume)
-    committed = transaction.committed() if study.spec.execution.has_budget else Spent()
-    started: list[Trial] = []
-    for chosen in choices:
+def _affordable(
+    transaction: StudyTransaction, request: SuggestRequest, waiting: list[Trial], suggestions: list[Suggestion]
+) -> tuple[list[Trial], list[Suggestion]]:
+    """Return those that begin before the budget is spent by what all of them are committed to."""
+    committed, lease = transaction.committed(), Lease("", request.worker_id, transaction.at)
+    begun = 0
+    for trial in (*waiting, *(_trial_before(transaction, suggestion) for suggestion in suggestions)):
         if _spent_limit(transaction, committed) is not None:
             break
-        if isinstance(chosen, int):
-            trial = transaction.records.get_trial(study.study_id, chosen)
-        else:
-            trial = _trial_of(transaction, chosen)
-        labeled = trial.label(request.labels) if request.labels else trial
-        started.append(transaction.start(labeled, *holder, request.lease_duration))
-        committed += in_flight(started[-1], study.spec.fidelity, transaction.at)
-    return tuple(started)
+        until_step = transaction.until_step(trial) if request.can_resume else None
+        running = trial.start(lease, transaction.at, until_step)
+        committed += in_flight(running, transaction.study.spec.fidelity, transaction.at)
+        begun += 1
+    return waiting[:begun], suggestions[: max(0, begun - len(waiting))]
+
+
+def _trial_before(transaction: StudyTransaction, suggestion: Suggestion) -> Trial:
+    """Return the paused trial that a suggestion continues, or a new one that is not stored."""
+    study = transaction.study
+    if suggestion.continues is not None:
+        return transaction.records.get_trial(study.study_id, suggestion.continues.number)
+    return Trial(study.study_id, 0, suggestion.configuration, transaction.at, suggestion.origin)
 
 
 def _spent_limit(transaction: StudyTransaction, spent: Spent) -> Limit | None:

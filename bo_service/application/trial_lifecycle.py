@@ -118,8 +118,9 @@ def _succeed(transaction: StudyTransaction, trial: Trial, final: Measurement, at
     check_final(final, transaction.study.spec.metrics)
     last, fidelity = trial.latest_measurement, transaction.study.spec.fidelity
     step = last.step if last is not None and final.step == 0 else final.step
-    is_silent = all(a.last_step is None for a in trial.attempts if a.number == attempt) and final.step == 0
-    trained_to = fidelity.max_step if fidelity is not None and is_silent else None  # a result is of a whole trial
+    trained_to = None
+    if fidelity is not None and final.step == 0 and not any(a.steps for a in trial.attempts if a.number == attempt):
+        trained_to = fidelity.max_step  # no curve was reported, and a result is of a whole trial
     final = replace(final, step=step, receive_time=transaction.at)
     return trial.complete(final, transaction.at, attempt, trained_to)
 

@@ -35,8 +35,8 @@ class Attempt:
     """The message has at most `failures.MAX_MESSAGE_SHOWN` characters."""
     begin_step: int | None = None
     """The step that it resumed from; None if an older server did not record it."""
-    last_step: int | None = None
-    """The largest step that it reported; None before its first report."""
+    steps: int = 0
+    """Steps that it trained, from `begin_step` to the largest that it reported."""
     checkpoint_step: int | None = None
     """The largest step that it had reported when it reported its last checkpoint; None without one."""
     time: timedelta = timedelta()
@@ -47,15 +47,9 @@ class Attempt:
     """The time of earlier attempts in what its worker reports as elapsed."""
 
     @property
-    def spent(self) -> Spent:
-        """What was spent on the attempt, as far as it was counted."""
-        is_reported = self.last_step is not None and self.begin_step is not None
-        return Spent(self.last_step - self.begin_step if is_reported else 0, self.time)  # type: ignore[operator]
-
-    def time_at(self, at: datetime) -> timedelta:
-        """Return its training time at a later moment, if it is still alive then."""
-        counted = self.count_time or self.start_time or at
-        return self.time + max(timedelta(), at - counted)
+    def last_step(self) -> int:
+        """The largest step that it has trained."""
+        return (self.begin_step or 0) + self.steps
 
     def count(self, at: datetime, measured: Sequence[Measurement] = ()) -> "Attempt":
         """Return the attempt with what was spent until now.
@@ -67,35 +61,33 @@ class Attempt:
             at: the time of its worker's last sign of life.
             measured: what the worker has reported.
         """
-        steps = [m.step for m in measured]
-        begin, last, before, time = self.begin_step, self.last_step, self.elapsed_before, self.time_at(at)
-        if steps:
-            first = min(steps)
-            begin = first if begin is None or first == begin else min(begin, max(0, first - 1))
-            last = max(steps) if last is None else max(last, *steps)
-        elapsed = max((m.elapsed for m in measured if m.elapsed is not None), default=None)
+        begin, before, elapsed = self.begin_step, self.elapsed_before, None
+        last = self.last_step if self.steps else None
+        for m in measured:
+            begin = m.step if begin is None else begin if m.step >= begin else max(0, m.step - 1)
+            last = m.step if last is None else max(last, m.step)
+            elapsed = m.elapsed if elapsed is None or (m.elapsed is not None and m.elapsed > elapsed) else elapsed
+        counted = self.count_time or self.start_time or at
+        time = self.time + max(timedelta(), at - counted)
         if elapsed is not None:
             before = timedelta() if elapsed < before else before
             time = max(self.time, elapsed - before)
+        steps = 0 if begin is None or last is None else last - begin
         counted = max(at, self.count_time or at)
-        return replace(self, begin_step=begin, last_step=last, elapsed_before=before, time=time, count_time=counted)
+        return replace(self, begin_step=begin, steps=steps, time=time, count_time=counted, elapsed_before=before)
 
 
-def begun(
-    attempts: Sequence[Attempt], number: int, worker_id: str, at: datetime, latest: Measurement | None
-) -> Attempt:
-    """Return an attempt that begins at the last checkpoint of the attempts before.
+def resume_step(attempts: Sequence[Attempt]) -> int:
+    """Return the step of the last checkpoint that an attempt has reported; 0 without one."""
+    return next((a.checkpoint_step for a in reversed(attempts) if a.checkpoint_step is not None), 0)
 
-    Args:
-        attempts: the attempts before.
-        number: its number.
-        worker_id: who runs it.
-        at: the current time.
-        latest: the trial's latest measurement.
-    """
-    step = next((a.checkpoint_step for a in reversed(attempts) if a.checkpoint_step is not None), 0)
-    elapsed = timedelta() if latest is None or latest.elapsed is None else latest.elapsed
-    return Attempt(number, worker_id, at, begin_step=step, elapsed_before=elapsed)
+
+def spent_on(attempts: Sequence[Attempt]) -> Spent:
+    """Return what was spent on attempts, as far as it was counted."""
+    steps, time = 0, timedelta()
+    for attempt in attempts:
+        steps, time = steps + attempt.steps, time + attempt.time
+    return Spent(steps, time)
 
 
 def reported(
@@ -113,8 +105,7 @@ def reported(
     def after(attempt: Attempt) -> Attempt:
         at = max((m.receive_time for m in measured if m.receive_time), default=attempt.count_time)
         counted = attempt.count(at, measured) if at else attempt
-        step = counted.begin_step if counted.last_step is None else counted.last_step
-        return replace(counted, checkpoint_step=step) if has_checkpoint else counted
+        return replace(counted, checkpoint_step=counted.last_step) if has_checkpoint else counted
 
     return tuple(after(attempt) if attempt.number == number else attempt for attempt in attempts)
 

@@ -27,6 +27,11 @@ class Spent:
     time: timedelta = timedelta()
     """As workers reported it, else as the server measured it."""
 
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Seconds that a step took; None if no time or no step was counted."""
+        return self.time.total_seconds() / self.steps if self.steps and self.time else None
+
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(self.steps + other.steps, self.time + other.time)
 

@@ -4,6 +4,7 @@ Trials are immutable: each transition returns the new trial, or raises. A lease 
 worker of an earlier attempt may still deliver a late result, as long as the trial has not ended.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from bo_service.domain.attempts import Attempt, AttemptOutcome
 from bo_service.domain.budget import Spent
 from bo_service.domain.constraints import Configuration
 from bo_service.domain.early_stopping import StoppingRule
-from bo_service.domain.errors import InvalidArgument, WrongState
+from bo_service.domain.errors import InvalidArgument, Violation, WrongState
 from bo_service.domain.explanation import Explanation as Explanation
 from bo_service.domain.explanation import Intent as Intent
 from bo_service.domain.explanation import Origin as Origin
@@ -26,7 +27,7 @@ from bo_service.domain.interruptions import Prediction as Prediction
 from bo_service.domain.interruptions import StopRequest as StopRequest
 from bo_service.domain.limits import MAX_LABELS
 from bo_service.domain.measurement import Measurement as Measurement
-from bo_service.domain.measurement import check_final as check_final
+from bo_service.domain.study import Metric, MetricRole
 
 
 class TrialState(Enum):
@@ -102,7 +103,7 @@ class Trial:
     @property
     def spent(self) -> Spent:
         """What was spent on the trial, over all of its attempts."""
-        return sum((attempt.spent for attempt in self.attempts), Spent())
+        return attempts.spent_on(self.attempts)
 
     @property
     def is_pause_requested(self) -> bool:
@@ -122,7 +123,10 @@ class Trial:
         """
         if self.state is not TrialState.PAUSED:
             self._require(TrialState.QUEUED, "be started")
-        attempt = attempts.begun(self.attempts, self.attempt + 1, lease.worker_id, at, self.latest_measurement)
+        step = attempts.resume_step(self.attempts) if self.attempts else 0
+        latest = self.latest_measurement
+        elapsed = timedelta() if latest is None or latest.elapsed is None else latest.elapsed
+        attempt = Attempt(self.attempt + 1, lease.worker_id, at, begin_step=step, elapsed_before=elapsed)
         return replace(
             self,
             state=TrialState.RUNNING,
@@ -359,3 +363,25 @@ def is_short(
     if request is None or request.rule is StoppingRule.NONE:
         return False
     return request.expected_step is None or final.step < request.expected_step
+
+
+def check_final(measurement: Measurement, metrics: Sequence[Metric]) -> None:
+    """Check that a final measurement has a finite value for each objective and constraint metric.
+
+    Raises:
+        InvalidArgument: names each missing or non-finite metric.
+    """
+    violations = []
+    for name in (m.name for m in metrics if m.role is not MetricRole.INFORMATION):
+        value = measurement.metrics.get(name)
+        field = f'final_measurement.metrics["{name}"]'
+        if value is None:
+            names = ", ".join(map(repr, sorted(measurement.metrics))) or "none"
+            violations.append(
+                Violation(field, f"is missing; a final measurement needs it; metrics given: {names:.200}")
+            )
+        elif not math.isfinite(value):
+            what = "a result must be finite: complete the trial with failure DIVERGED instead"
+            violations.append(Violation(field, f"is {value!r}; {what}"))
+    if violations:
+        raise InvalidArgument(violations)

@@ -148,8 +148,8 @@ def _life_cycle_violations(study: Study, trial: Trial) -> Iterator[Violation]:
     for i, attempt in enumerate(trial.attempts):
         lowest = trial.attempts[i - 1].number + 1 if i else 1
         _check_range(violations, f"trial.attempts[{i}].number", attempt.number, lowest, trial.attempt)
-        _check_spent(violations, f"trial.attempts[{i}]", attempt.spent)
-        for name in ("begin_step", "last_step", "checkpoint_step"):
+        _check_spent(violations, f"trial.attempts[{i}]", Spent(attempt.steps, attempt.time))
+        for name in ("begin_step", "checkpoint_step"):
             if (step := getattr(attempt, name)) is not None:
                 _check_range(violations, f"trial.attempts[{i}].{name}", step, 0, MAX_STEP)
     yield from violations.violations
@@ -190,6 +190,8 @@ def _check_pause(violations: ViolationCollector, study: Study, trial: Trial) -> 
         _check_range(violations, "trial.pause.step", pause.step, fidelity.min_step, fidelity.max_step)
         _check_range(violations, "trial.pause.attempt", pause.attempt, 1, trial.attempt)
         _check_range(violations, "trial.pause.expected_step", pause.expected_step, 0, fidelity.max_step)
+        if pause.seconds_per_step is not None and not 0 < pause.seconds_per_step < math.inf:
+            violations.add("trial.pause.seconds_per_step", f"is {pause.seconds_per_step}; give a number above 0")
     if trial.until_step is not None:
         if trial.state is not TrialState.RUNNING:
             violations.add("trial.until_step", f"is set, but the state is {trial.state.name}; leave it out")

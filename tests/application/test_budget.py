@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bo_service.application import studies, suggest_trials, trial_lifecycle, trials
 from bo_service.application.context import AppContext
 from bo_service.application.views import PauseOutcome, Shortfall
+from bo_service.domain.attempts import spent_on
 from bo_service.domain.budget import Limit, Spent
 from bo_service.domain.errors import WrongState
 from bo_service.domain.fidelity import FidelitySettings, Promotion
@@ -37,9 +38,9 @@ FIDELITY = FidelitySettings(9)
 CRASH = Failure(FailureReason.CRASHED, "boom")
 
 
-def make(app, fidelity=FIDELITY, algorithm=Algorithm.QUASI_RANDOM, **execution):
-    limits = ExecutionSettings(LEASE, 2, **execution)
-    spec = StudySpec(SPACE, (Metric("loss", Goal.MINIMIZE),), SuggestionSettings(algorithm), limits, fidelity=fidelity)
+def make(app, fidelity=FIDELITY, algorithm=Algorithm.QUASI_RANDOM, per_cost=False, **execution):
+    limits, suggestion = ExecutionSettings(LEASE, 2, **execution), SuggestionSettings(algorithm, per_cost=per_cost)
+    spec = StudySpec(SPACE, (Metric("loss", Goal.MINIMIZE),), suggestion, limits, fidelity=fidelity)
     studies.create_study(app, studies.NewStudy("s", spec, "", {}), None)
 
 
@@ -222,6 +223,24 @@ def test_forecasts_keep_to_the_budget(app) -> None:
     assert view(app).reached_limit is Limit.MAX_STEPS
 
 
+def test_paused_trials_teach_what_a_whole_trial_costs(app) -> None:
+    by_forecast = FidelitySettings(9, promotion=Promotion.FORECAST)
+    make(app, by_forecast, Algorithm.GAUSSIAN_PROCESS, per_cost=True)
+    for _ in range(9):
+        trial = take(app)
+        seconds = 1.0 + 9.0 * trial.parameters["x"]
+        report(app, trial, 1, (trial.parameters["x"] - 0.5) ** 2, elapsed=seconds)
+        paused = end(app, trial, PauseOutcome())
+        assert paused.pause.seconds_per_step == pytest.approx(seconds, abs=1e-5)
+    inputs = app.sessions.of("s").read().inputs
+    assert [o.seconds for o in inputs.observations] == pytest.approx(
+        [9 * (1.0 + 9.0 * o.configuration["x"]) for o in inputs.observations], abs=1e-3
+    )
+    while (chosen := take(app)).number <= 9:  # paused trials that go on
+        pass
+    assert "A whole trial of it is expected to take" in chosen.explanation.summary
+
+
 def test_an_import_keeps_what_was_spent(app) -> None:
     make(app, max_steps=9)
     train(app, take(app))
@@ -303,5 +322,5 @@ def test_what_is_spent_is_the_sum_over_attempts(actions) -> None:
                 lost = [t for t in lost if t.number != trial.number]
         with app.store.read() as records:
             attempts = [a for t in records.list_trials("s") for a in t.attempts]
-        assert view(app).study.spent == sum((a.spent for a in attempts), gone)
-        assert all(a.spent.steps >= 0 and a.time >= timedelta() for a in attempts)
+        assert view(app).study.spent == spent_on(attempts) + gone
+        assert all(a.steps >= 0 and a.time >= timedelta() for a in attempts)

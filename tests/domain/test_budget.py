@@ -79,7 +79,7 @@ def test_a_late_result_counts_for_its_own_attempt() -> None:
     trial = begun().report([measured(1, 10)])
     second = trial.expire(3, after(61)).start(lease(70, "v"), after(70)).report([measured(1, 80)])
     done = second.complete(measured(9, 90), after(90), attempt=1)
-    assert [a.spent for a in done.attempts] == [spent(9, 90), spent(1, 20)]
+    assert [Spent(a.steps, a.time) for a in done.attempts] == [spent(9, 90), spent(1, 20)]
 
 
 def test_what_is_spent_never_shrinks() -> None:

@@ -1,4 +1,4 @@
-"""A budget of training over a real server: it ends the study with a named reason, also after kill -9 and for two clients."""
+"""A budget of training over a real server ends the study with a named reason, after kill -9 and for two clients."""
 
 import threading
 

@@ -70,7 +70,7 @@ attempts = st.builds(
     st.none() | st.sampled_from(AttemptOutcome),
     st.none() | st.builds(Failure, st.sampled_from(FailureReason), texts),
     begin_step=st.none() | st.integers(0, 5),
-    last_step=st.none() | st.integers(5, 2**53),
+    steps=st.integers(0, 2**53),
     time=st.timedeltas(timedelta(), timedelta(days=3650)),
 )
 ATTEMPT = ("number", "worker_id", "start_time", "end_time", "outcome", "failure")
@@ -144,7 +144,7 @@ def test_trials(trial, curve) -> None:
     expected |= {
         "name": f"studies/s-1/trials/{trial.number}",
         "attempts": [
-            {**{name: plain(getattr(a, name)) for name in ATTEMPT}, "steps": a.spent.steps, "seconds": plain(a.time)}
+            {**{name: plain(getattr(a, name)) for name in ATTEMPT}, "steps": a.steps, "seconds": plain(a.time)}
             for a in trial.attempts
         ],
         "measurements": plain(curve or []),

@@ -278,6 +278,7 @@ def _pause(message: trial_pb2.Pause) -> Pause:
         _predictions([message.expected])[0] if message.HasField("expected") else None,
         message.expected_step,
         moment_of(message, "create_time"),
+        message.seconds_per_step if message.HasField("seconds_per_step") else None,
     )
 
 
