@@ -226,19 +226,18 @@ def test_forecasts_keep_to_the_budget(app) -> None:
 def test_paused_trials_teach_what_a_whole_trial_costs(app) -> None:
     by_forecast = FidelitySettings(9, promotion=Promotion.FORECAST)
     make(app, by_forecast, Algorithm.GAUSSIAN_PROCESS, per_cost=True)
-    for _ in range(9):
-        trial = take(app)
-        seconds = 1.0 + 9.0 * trial.parameters["x"]
-        report(app, trial, 1, (trial.parameters["x"] - 0.5) ** 2, elapsed=seconds)
-        paused = end(app, trial, PauseOutcome())
-        assert paused.pause.seconds_per_step == pytest.approx(seconds, abs=1e-5)
-    inputs = app.sessions.of("s").read().inputs
-    assert [o.seconds for o in inputs.observations] == pytest.approx(
-        [9 * (1.0 + 9.0 * o.configuration["x"]) for o in inputs.observations], abs=1e-3
-    )
-    while (chosen := take(app)).number <= 9:  # paused trials that go on
-        pass
-    assert "A whole trial of it is expected to take" in chosen.explanation.summary
+    paused = {}
+    while (trial := take(app)).number <= 9:
+        x, step = trial.parameters["x"], trial.until_step
+        seconds, loss = step * (1.0 + 9.0 * x), (x - 0.5) ** 2
+        report(app, trial, step, loss, seconds)
+        whole = Measurement({"loss": loss}, step, timedelta(seconds=seconds))
+        paused[trial.number] = end(app, trial, whole if step == 9 else PauseOutcome())
+    assert paused[9].pause.seconds_per_step == pytest.approx(1.0 + 9.0 * paused[9].parameters["x"], abs=1e-5)
+    observed = app.sessions.of("s").read().inputs.observations
+    expected = [9 * (1.0 + 9.0 * o.configuration["x"]) for o in observed]
+    assert [o.seconds for o in observed] == pytest.approx(expected, abs=1e-3)
+    assert "A whole trial of it is expected to take" in trial.explanation.summary
 
 
 def test_an_import_keeps_what_was_spent(app) -> None:
