@@ -214,7 +214,10 @@ def observations_of(trials: Sequence[TrialSummary], spec: StudySpec, most: float
             found[trial.number] = Observation(trial.number, trial.parameters, *about)
         elif trial.number in values:  # it hasn't ended; a study with a fidelity has a single modelled metric
             value, std = values[trial.number]
-            found[trial.number] = Observation(trial.number, trial.parameters, value, std, is_short=True)
+            seconds = trial.seconds if spec.suggestion.per_cost else None
+            found[trial.number] = Observation(
+                trial.number, trial.parameters, value, std, seconds=seconds, is_short=True
+            )
     return found
 
 

@@ -116,9 +116,13 @@ def complete_trial(
 
 def _succeed(transaction: StudyTransaction, trial: Trial, final: Measurement, attempt: int) -> Trial:
     check_final(final, transaction.study.spec.metrics)
-    last = trial.latest_measurement
+    last, fidelity = trial.latest_measurement, transaction.study.spec.fidelity
     step = last.step if last is not None and final.step == 0 else final.step
-    return trial.complete(replace(final, step=step, receive_time=transaction.at), transaction.at, attempt)
+    trained_to = None
+    if fidelity is not None and final.step == 0 and not any(a.steps for a in trial.attempts if a.number == attempt):
+        trained_to = fidelity.max_step  # no curve was reported, and a result is of a whole trial
+    final = replace(final, step=step, receive_time=transaction.at)
+    return trial.complete(final, transaction.at, attempt, trained_to)
 
 
 def owned(transaction: StudyTransaction, number: int, token: str) -> tuple[Trial, int]:

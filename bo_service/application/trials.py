@@ -88,7 +88,7 @@ def _check_room(transaction: StudyTransaction, queued: bool) -> None:
     study = transaction.study
     if queued and study.state is StudyState.COMPLETED:
         raise WrongState(
-            f"{study.name} is completed: no worker would run the trial; set its state to ACTIVE, or raise max_trials",
+            f"{study.name} is completed: no worker would run the trial; {_how_to_reopen(transaction)}",
             state=study.state.name,
         )
     if transaction.remaining_capacity() > 0:
@@ -97,6 +97,11 @@ def _check_room(transaction: StudyTransaction, queued: bool) -> None:
     if limit is not None:
         raise LimitExceeded(f"{study.name} has all of its {limit} trials; raise spec.execution.max_trials")
     check_size(study, MAX_TRIALS - transaction.remaining_capacity())
+
+
+def _how_to_reopen(transaction: StudyTransaction) -> str:
+    limit = transaction.reached_limit()
+    return "set its state to ACTIVE" if limit is None else f"raise spec.execution.{limit.value}, which is reached"
 
 
 def check_size(study: Study, trials: int) -> None:

@@ -79,6 +79,8 @@ MAX_ATTEMPTS = 100
 MAX_LEASE_SECONDS = 86_400
 """Seconds of a lease"""
 
+MAX_TRAINING_SECONDS = 10**10
+"""Seconds of training in the budget of a study"""
 MAX_TRIALS = 1_000_000
 """Trials of a study"""
 MAX_SUGGESTIONS = 100

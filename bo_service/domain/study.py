@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from bo_service.domain.budget import Limit, Spent
 from bo_service.domain.early_stopping import StoppingRule, StoppingSettings
 from bo_service.domain.errors import InvalidArgument, Violation
 from bo_service.domain.fidelity import FidelitySettings, Promotion
@@ -20,6 +21,8 @@ from bo_service.domain.limits import (
     MAX_METRICS,
     MAX_OBJECTIVES,
     MAX_SOURCES,
+    MAX_STEP,
+    MAX_TRAINING_SECONDS,
     MAX_TRIALS,
 )
 from bo_service.domain.objective import ObjectiveSpec
@@ -168,6 +171,28 @@ class ExecutionSettings:
     lease_duration: timedelta = timedelta(seconds=60)
     max_attempts: int = 3
     max_trials: int | None = None
+    max_steps: int | None = None
+    """Steps of training, over all attempts at all trials, after which no more training begins."""
+    max_seconds: float | None = None
+    """The same in seconds of training."""
+
+    def reached_limit(self, num_trials: int, spent: Spent) -> Limit | None:
+        """Return the limit that keeps further trials from beginning; None if none does.
+
+        Args:
+            num_trials: how many trials the study has.
+            spent: what they have spent.
+        """
+        if self.max_steps is not None and spent.steps >= self.max_steps:
+            return Limit.MAX_STEPS
+        if self.max_seconds is not None and spent.time.total_seconds() >= self.max_seconds:
+            return Limit.MAX_SECONDS
+        return Limit.MAX_TRIALS if self.max_trials is not None and num_trials >= self.max_trials else None
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether training is limited, be it in steps or in seconds."""
+        return self.max_steps is not None or self.max_seconds is not None
 
     def faults(self) -> Iterator[Violation]:
         """Yield the violations of the settings' limits."""
@@ -179,6 +204,12 @@ class ExecutionSettings:
             yield Violation("max_attempts", f"is {self.max_attempts}; it must be from 1 to {MAX_ATTEMPTS}")
         if self.max_trials is not None and not 1 <= self.max_trials <= MAX_TRIALS:
             yield Violation("max_trials", f"is {self.max_trials}; it must be from 1 to {MAX_TRIALS:,}")
+        if self.max_steps is not None and not 1 <= self.max_steps <= MAX_STEP:
+            yield Violation("max_steps", f"is {self.max_steps}; it must be from 1 to 2^53")
+        if self.max_seconds is not None and not 0 < self.max_seconds <= MAX_TRAINING_SECONDS:
+            yield Violation(
+                "max_seconds", f"is {self.max_seconds:g}; it must be above 0 and at most {MAX_TRAINING_SECONDS:,}"
+            )
 
 
 @dataclass(frozen=True)
@@ -251,6 +282,7 @@ class StudySpec:
             )
         yield from self._fidelity_faults()
         yield from self._confirmation_faults()
+        yield from self._budget_faults()
 
     def _confirmation_faults(self) -> Iterator[Violation]:
         confirming, limit = self.suggestion.confirming_trials, self.execution.max_trials
@@ -267,6 +299,17 @@ class StudySpec:
             fault = "and trials of a study with a fidelity are not repeated: clear this field, or leave fidelity out"
         if fault:
             yield Violation("suggestion.confirming_trials", f"is {confirming}, {fault}")
+
+    def _budget_faults(self) -> Iterator[Violation]:
+        steps, fidelity = self.execution.max_steps, self.fidelity
+        if steps is None:
+            return
+        if fidelity is None:
+            what = f"is {steps}, and the study has no fidelity, which says what a step is and how many a trial has"
+            yield Violation("execution.max_steps", f"{what}: set max_seconds or max_trials instead, or give a fidelity")
+        elif steps < fidelity.max_step:
+            what = f"is {steps}, less than one whole trial, which has {fidelity.max_step} steps (fidelity.max)"
+            yield Violation("execution.max_steps", f"{what}: give at least that many, or a study with a lower max")
 
     def _grid_faults(self) -> Iterator[Violation]:
         points = self.suggestion.grid_points or DEFAULT_POINTS
@@ -319,6 +362,8 @@ class Study:
     """Number of the last trial created, including deleted trials."""
     objective: ObjectiveSpec | None = None
     """The objective that the metrics depend on; None if no worker has set it."""
+    spent: Spent = field(default_factory=Spent)
+    """What its trials have spent on training, deleted ones included."""
 
     @property
     def name(self) -> str:

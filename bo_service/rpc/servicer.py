@@ -296,6 +296,7 @@ def _suggest_response(result: SuggestResult) -> pb.SuggestTrialsResponse:
         trials=[trial_to_wire(trial, token_visible=True) for trial in result.trials],
         shortfall=SHORTFALLS[result.shortfall],
         retry_delay=result.retry_delay,
+        reached_limit=study.LIMITS_TO_WIRE[result.reached_limit],
     )
 
 

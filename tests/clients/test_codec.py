@@ -48,6 +48,8 @@ SETTINGS = st.fixed_dictionaries(
     {},
     optional={
         "max_trials": st.integers(0, 2**63 - 1),
+        "max_steps": st.integers(0, 2**63 - 1),
+        "max_seconds": FLOATS,
         "lease_duration": st.integers(0, 10**9).map(lambda micros: micros / 1e6),
         "max_attempts": st.integers(0, 2**31 - 1),
         "seed": st.integers(-(2**63), 2**63 - 1),

@@ -252,6 +252,10 @@ CASES: dict[str, StoppingContext] = {
         "study.spec.execution.max_attempts",
     ),
     "MAX_TRIALS": (lambda n, t: settings("execution.max_trials", maxTrials=n), "study.spec.execution.max_trials"),
+    "MAX_TRAINING_SECONDS": (
+        lambda n, t: settings("execution.max_seconds", maxSeconds=n),
+        "study.spec.execution.max_seconds",
+    ),
     "MAX_LEASE_SECONDS": (
         lambda n, t: settings("execution.lease_duration", leaseDuration=f"{n}s"),
         "study.spec.execution.lease_duration",

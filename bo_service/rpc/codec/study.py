@@ -10,8 +10,10 @@ from bo_api.v1 import study_pb2 as pb
 
 from bo_service.application.studies import NewStudy, StudyUpdate
 from bo_service.application.views import StudyView
+from bo_service.domain.budget import Limit, Spent
 from bo_service.domain.errors import InvalidArgument
 from bo_service.domain.failures import RecentFailures
+from bo_service.domain.fidelity import FidelitySettings
 from bo_service.domain.limits import MAX_DISPLAY_NAME, MAX_METRICS, MAX_SOURCES, MAX_UNIT
 from bo_service.domain.objective import ObjectiveSpec
 from bo_service.domain.parameter_types import FloatDomain
@@ -33,6 +35,8 @@ from bo_service.rpc.codec.fidelity import fidelity_from_wire, fidelity_to_wire
 from bo_service.rpc.codec.search_space import add_all, or_else, space_from_wire, space_to_wire
 from bo_service.rpc.resource_names import check_study_id, study_id_of, trial_name
 
+MAX_SPENT_STEPS = 2**63 - 1
+"""The largest number that the contract can hold."""
 PLACEHOLDER_SPACE = SearchSpace((Parameter("any", FloatDomain(0.0, 1.0)),))
 PLACEHOLDER_METRICS: tuple[Metric, ...] = (Metric("any", Goal.MINIMIZE),)
 """Placeholders for invalid parts, so that the rest of a spec can be validated."""
@@ -60,6 +64,10 @@ ROLES_TO_WIRE = {ours: number for number, ours in ROLES.items()}
 ALGORITHMS_TO_WIRE = {ours: number for number, ours in ALGORITHMS.items()}
 ACQUISITIONS_TO_WIRE = {ours: number for number, ours in ACQUISITIONS.items()}
 STATES_TO_WIRE = {ours: number for number, ours in STATES.items()}
+LIMITS_TO_WIRE: dict[Limit | None, Any] = {
+    None: pb.LIMIT_UNSPECIFIED,
+    **{limit: pb.Limit.Value(f"LIMIT_{limit.name}") for limit in Limit},
+}
 
 SETTINGS = {
     "spec.suggestion": pb.SuggestionSettings.DESCRIPTOR,
@@ -139,7 +147,11 @@ def study_to_wire(view: StudyView) -> pb.Study:
         trial_counts=pb.TrialCounts(**{state.value: count for state, count in view.counts.items()}),
         revision=study.revision,
         resumable_count=view.resumable_count,
+        reached_limit=LIMITS_TO_WIRE[view.reached_limit],
     )
+    if study.spent != Spent():
+        steps = min(study.spent.steps, MAX_SPENT_STEPS)
+        message.spent.CopyFrom(pb.Spent(steps=steps, seconds=study.spent.time.total_seconds()))
     if study.objective is not None:
         message.objective.CopyFrom(objective_to_wire(study.objective))
     if view.recent_failures is not None:
@@ -204,9 +216,9 @@ def update_from_wire(request: service_pb.UpdateStudyRequest) -> StudyUpdate:
     violations = ViolationCollector()
     settings = [path for path in paths if path.startswith("spec.")]
     if settings:  # each is judged by itself, so that any spec will do; the study's own is known later
-        violations.attempt(
-            lambda: merge_settings(StudySpec(PLACEHOLDER_SPACE, PLACEHOLDER_METRICS), study.spec, settings)
-        )
+        fidelity = FidelitySettings(2) if study.spec.execution.HasField("max_steps") else None
+        placeholder = StudySpec(PLACEHOLDER_SPACE, PLACEHOLDER_METRICS, fidelity=fidelity)
+        violations.attempt(lambda: merge_settings(placeholder, study.spec, settings))
     name = labels = state = None
     if "display_name" in paths:
         name = violations.attempt(lambda: display_name_from_wire(study.display_name, "study.display_name"))
@@ -326,7 +338,9 @@ def _execution_from_wire(
     message: pb.ExecutionSettings, field: str, violations: ViolationCollector
 ) -> ExecutionSettings:
     settings: dict[str, Any] = {
-        name: getattr(message, name) for name in ("max_attempts", "max_trials") if message.HasField(name)
+        name: getattr(message, name)
+        for name in ("max_attempts", "max_trials", "max_steps", "max_seconds")
+        if message.HasField(name)
     }
     if message.HasField("lease_duration"):
         lease = violations.attempt(lambda: seconds(message.lease_duration, f"{field}.lease_duration"))
@@ -336,6 +350,11 @@ def _execution_from_wire(
 
 
 def _execution_to_wire(settings: ExecutionSettings) -> pb.ExecutionSettings:
-    message = pb.ExecutionSettings(max_attempts=settings.max_attempts, max_trials=settings.max_trials)
+    message = pb.ExecutionSettings(
+        max_attempts=settings.max_attempts,
+        max_trials=settings.max_trials,
+        max_steps=settings.max_steps,
+        max_seconds=settings.max_seconds,
+    )
     message.lease_duration.FromTimedelta(settings.lease_duration)
     return message

@@ -209,6 +209,8 @@ def attempt_to_wire(attempt: Attempt) -> pb.TrialAttempt:
         end_time=attempt.end_time,
         outcome=OUTCOMES_TO_WIRE[attempt.outcome],
         failure=failure_to_wire(attempt.failure) if attempt.failure else None,
+        steps=attempt.steps,
+        seconds=attempt.time.total_seconds(),
     )
 
 
@@ -238,6 +240,7 @@ def pause_to_wire(pause: Pause) -> pb.Pause:
         attempt=pause.attempt,
         expected=prediction_to_wire(pause.expected) if pause.expected else None,
         expected_step=pause.expected_step,
+        seconds_per_step=pause.seconds_per_step,
     )
 
 

@@ -158,6 +158,8 @@ class Client:
         *,
         direction: str | None = None,
         max_trials: int | None = None,
+        max_steps: int | None = None,
+        max_seconds: float | None = None,
         lease_duration: float | None = None,
         max_attempts: int | None = None,
         seed: int | None = None,
@@ -193,6 +195,9 @@ class Client:
                 to three objectives, and constraints on what is measured.
             goal: "minimize" or "maximize".
             direction: the name of `goal` in Optuna.
+            max_trials: number of trials; together with `max_steps` and `max_seconds`, whichever runs out first.
+            max_steps: steps of the fidelity, such as epochs, that all trials together may train.
+            max_seconds: seconds that all trials together may train, summed over workers.
             lease_duration: seconds for which a worker owns a trial after each sign of life.
             algorithm: "gaussian_process", "quasi_random", "random", "grid", or the name of an algorithm that is
                 installed beside the server; by default "gaussian_process".
@@ -220,6 +225,8 @@ class Client:
         """
         settings = {
             "max_trials": max_trials,
+            "max_steps": max_steps,
+            "max_seconds": max_seconds,
             "lease_duration": lease_duration,
             "max_attempts": max_attempts,
             "seed": seed,

@@ -104,10 +104,9 @@ def optimize(study: "Study", objective: Callable[..., Any], options: RunOptions)
     """Run trials, and log why the run ended; see Study.optimize."""
     _check_objective(objective)
     options.check()
-    if options.n_trials is None and options.timeout is None and study.info().max_trials is None:
-        raise InvalidRequest.of(
-            "n_trials", "is missing, and the study has no max_trials; give one of them, or a timeout"
-        )
+    if options.n_trials is None and options.timeout is None and not study.info().has_limit:
+        what = "is missing, and the study has no max_trials, max_steps or max_seconds; give one of them, or a timeout"
+        raise InvalidRequest.of("n_trials", what)
     run = _Run(study, objective, options)
     with study.running(run.limit):
         run.execute()

@@ -30,6 +30,10 @@ class StudySettings(TypedDict, total=False):
     """Settings of suggestions and execution. Omitted settings get the server's default."""
 
     max_trials: int
+    max_steps: int
+    """Steps of the fidelity, such as epochs, that all trials together may train; needs a fidelity."""
+    max_seconds: float
+    """Seconds that all trials together may train, summed over workers."""
     lease_duration: float
     """Seconds."""
     max_attempts: int

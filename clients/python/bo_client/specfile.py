@@ -163,6 +163,8 @@ _METRIC = {
 _BOUNDS = {"at_most": Metric.at_most, "at_least": Metric.at_least}
 _SETTINGS = {
     "max_trials": _WHOLE,
+    "max_steps": _WHOLE,
+    "max_seconds": _NUMBER,
     "lease_duration": _Field("a number of seconds", _is_number),
     "max_attempts": _WHOLE,
     "seed": _WHOLE,

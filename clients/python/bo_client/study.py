@@ -142,7 +142,8 @@ class Study(TrialFiles, StudyRuns):
             self._return_trials(request, f"interrupted by {type(interrupt).__name__}")
             raise
         trials = [RunningTrial.from_wire(self, message, message.lease.token) for message in response.trials]
-        return Suggestions(trials, codec.shortfall_from_wire(response), codec_plain.seconds_of(response, "retry_delay"))
+        delay, limit = codec_plain.seconds_of(response, "retry_delay"), codec.limit_from_wire(response.reached_limit)
+        return Suggestions(trials, codec.shortfall_from_wire(response), delay, limit)
 
     def _return_trials(self, request: pb.SuggestTrialsRequest, why: str) -> None:
         """Return the trials of a request to the server; the repeated request gets the same response."""
@@ -294,7 +295,7 @@ class Study(TrialFiles, StudyRuns):
             display_name: A name to show beside the id.
             labels: All labels; those that are not given are removed.
             settings: The settings to change; the others stay.
-            max_trials: The most trials that may run, 0 for any number.
+            max_trials: The most trials that there may be. The budgets `max_steps` and `max_seconds` are settings.
             objective: What the values depend on besides the parameters.
 
         Returns:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bo_client.errors import FailedPrecondition, InvalidRequest, NotFound
 from bo_client.insight import Analysis, Recommendation
@@ -213,9 +213,13 @@ class StudyShortcuts(ABC):
         """Pause the study: running trials finish, and no new ones start."""
         return self.update(state=StudyState.PAUSED)
 
-    def resume(self, max_trials: int | None = None) -> StudyInfo:
-        """Continue a study that was paused or completed; `max_trials` is its new total, if given."""
-        return self.update(state=StudyState.ACTIVE, max_trials=max_trials)
+    def resume(
+        self, max_trials: int | None = None, max_steps: int | None = None, max_seconds: float | None = None
+    ) -> StudyInfo:
+        """Continue a study that was paused or completed; its new totals are given where they change."""
+        limits = {"max_trials": max_trials, "max_steps": max_steps, "max_seconds": max_seconds}
+        settings = {name: value for name, value in limits.items() if value is not None}
+        return self.update(state=StudyState.ACTIVE, settings=cast(StudySettings, settings))
 
     def finish(self) -> StudyInfo:
         """Mark the study as completed: workers exit after their current trial."""

@@ -129,14 +129,16 @@ class SuggestTrialsRequest(_message.Message):
     def __init__(self, parent: _Optional[str] = ..., count: _Optional[int] = ..., worker_id: _Optional[str] = ..., request_id: _Optional[str] = ..., objective: _Optional[_Union[_study_pb2.ObjectiveSpec, _Mapping]] = ..., can_resume: bool = ...) -> None: ...
 
 class SuggestTrialsResponse(_message.Message):
-    __slots__ = ("trials", "shortfall", "retry_delay")
+    __slots__ = ("trials", "shortfall", "retry_delay", "reached_limit")
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     SHORTFALL_FIELD_NUMBER: _ClassVar[int]
     RETRY_DELAY_FIELD_NUMBER: _ClassVar[int]
+    REACHED_LIMIT_FIELD_NUMBER: _ClassVar[int]
     trials: _containers.RepeatedCompositeFieldContainer[_trial_pb2.Trial]
     shortfall: Shortfall
     retry_delay: _duration_pb2.Duration
-    def __init__(self, trials: _Optional[_Iterable[_Union[_trial_pb2.Trial, _Mapping]]] = ..., shortfall: _Optional[_Union[Shortfall, str]] = ..., retry_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    reached_limit: _study_pb2.Limit
+    def __init__(self, trials: _Optional[_Iterable[_Union[_trial_pb2.Trial, _Mapping]]] = ..., shortfall: _Optional[_Union[Shortfall, str]] = ..., retry_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reached_limit: _Optional[_Union[_study_pb2.Limit, str]] = ...) -> None: ...
 
 class CreateTrialRequest(_message.Message):
     __slots__ = ("parent", "trial", "request_id")

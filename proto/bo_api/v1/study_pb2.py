@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62o_api/v1/study.proto\x12\tbo_api.v1\x1a\x15\x62o_api/v1/space.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x01\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x04goal\x18\x02 \x01(\x0e\x32\x0f.bo_api.v1.Goal\x12#\n\x04role\x18\x03 \x01(\x0e\x32\x15.bo_api.v1.MetricRole\x12\x12\n\x05\x62ound\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04unit\x18\x05 \x01(\tB\x08\n\x06_bound\"\x92\x03\n\x12SuggestionSettings\x12\'\n\talgorithm\x18\x01 \x01(\x0e\x32\x14.bo_api.v1.Algorithm\x12+\n\x0b\x61\x63quisition\x18\x02 \x01(\x0e\x32\x16.bo_api.v1.Acquisition\x12\x11\n\x04\x62\x65ta\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x02xi\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0einitial_trials\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x03\x88\x01\x01\x12\x10\n\x08per_cost\x18\x07 \x01(\x08\x12\x1a\n\x12warm_start_studies\x18\x08 \x03(\t\x12\x18\n\x10\x63ustom_algorithm\x18\t \x01(\t\x12\x18\n\x0bgrid_points\x18\n \x01(\x05H\x04\x88\x01\x01\x12\x1e\n\x11\x63onfirming_trials\x18\x0b \x01(\x05H\x05\x88\x01\x01\x42\x07\n\x05_betaB\x05\n\x03_xiB\x11\n\x0f_initial_trialsB\x07\n\x05_seedB\x0e\n\x0c_grid_pointsB\x14\n\x12_confirming_trials\"\x85\x02\n\x10StoppingSettings\x12%\n\x04rule\x18\x01 \x01(\x0e\x32\x17.bo_api.v1.StoppingRule\x12\x15\n\x08min_step\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\nmin_trials\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1d\n\x10reduction_factor\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x15\n\x08max_step\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12\x17\n\nconfidence\x18\x06 \x01(\x01H\x04\x88\x01\x01\x42\x0b\n\t_min_stepB\r\n\x0b_min_trialsB\x13\n\x11_reduction_factorB\x0b\n\t_max_stepB\r\n\x0b_confidence\"r\n\x10\x46idelitySettings\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x0b\n\x03max\x18\x02 \x01(\x03\x12\x10\n\x03min\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\'\n\tpromotion\x18\x04 \x01(\x0e\x32\x14.bo_api.v1.PromotionB\x06\n\x04_min\"\x9a\x01\n\x11\x45xecutionSettings\x12\x31\n\x0elease_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0cmax_attempts\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\nmax_trials\x18\x03 \x01(\x03H\x01\x88\x01\x01\x42\x0f\n\r_max_attemptsB\r\n\x0b_max_trials\"\x98\x02\n\tStudySpec\x12%\n\x05space\x18\x01 \x01(\x0b\x32\x16.bo_api.v1.SearchSpace\x12\"\n\x07metrics\x18\x02 \x03(\x0b\x32\x11.bo_api.v1.Metric\x12\x31\n\nsuggestion\x18\x03 \x01(\x0b\x32\x1d.bo_api.v1.SuggestionSettings\x12-\n\x08stopping\x18\x04 \x01(\x0b\x32\x1b.bo_api.v1.StoppingSettings\x12/\n\texecution\x18\x05 \x01(\x0b\x32\x1c.bo_api.v1.ExecutionSettings\x12-\n\x08\x66idelity\x18\x06 \x01(\x0b\x32\x1b.bo_api.v1.FidelitySettings\"\x86\x01\n\x0bTrialCounts\x12\x0e\n\x06queued\x18\x01 \x01(\x03\x12\x0f\n\x07running\x18\x02 \x01(\x03\x12\x11\n\tsucceeded\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12\x12\n\ninfeasible\x18\x05 \x01(\x03\x12\x0f\n\x07stopped\x18\x06 \x01(\x03\x12\x0e\n\x06paused\x18\x07 \x01(\x03\"\x85\x01\n\rObjectiveSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x36\n\x07options\x18\x02 \x03(\x0b\x32%.bo_api.v1.ObjectiveSpec.OptionsEntry\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"g\n\x0eRecentFailures\x12\x14\n\x0c\x66\x61iled_count\x18\x01 \x01(\x05\x12\x13\n\x0btrial_count\x18\x02 \x01(\x05\x12\x13\n\x0b\x66irst_trial\x18\x03 \x01(\t\x12\x15\n\rfirst_failure\x18\x04 \x01(\t\"\xee\x03\n\x05Study\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x04spec\x18\x02 \x01(\x0b\x32\x14.bo_api.v1.StudySpec\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12,\n\x06labels\x18\x04 \x03(\x0b\x32\x1c.bo_api.v1.Study.LabelsEntry\x12$\n\x05state\x18\x05 \x01(\x0e\x32\x15.bo_api.v1.StudyState\x12,\n\x0ctrial_counts\x18\x06 \x01(\x0b\x32\x16.bo_api.v1.TrialCounts\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\t \x01(\x03\x12+\n\tobjective\x18\n \x01(\x0b\x32\x18.bo_api.v1.ObjectiveSpec\x12\x32\n\x0frecent_failures\x18\x0b \x01(\x0b\x32\x19.bo_api.v1.RecentFailures\x12\x17\n\x0fresumable_count\x18\x0c \x01(\x05\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*B\n\x04Goal\x12\x14\n\x10GOAL_UNSPECIFIED\x10\x00\x12\x11\n\rGOAL_MINIMIZE\x10\x01\x12\x11\n\rGOAL_MAXIMIZE\x10\x02*}\n\nMetricRole\x12\x1b\n\x17METRIC_ROLE_UNSPECIFIED\x10\x00\x12\x19\n\x15METRIC_ROLE_OBJECTIVE\x10\x01\x12\x1a\n\x16METRIC_ROLE_CONSTRAINT\x10\x02\x12\x1b\n\x17METRIC_ROLE_INFORMATION\x10\x03*\xa2\x01\n\tAlgorithm\x12\x19\n\x15\x41LGORITHM_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41LGORITHM_GAUSSIAN_PROCESS\x10\x01\x12\x1a\n\x16\x41LGORITHM_QUASI_RANDOM\x10\x02\x12\x14\n\x10\x41LGORITHM_CUSTOM\x10\x03\x12\x14\n\x10\x41LGORITHM_RANDOM\x10\x04\x12\x12\n\x0e\x41LGORITHM_GRID\x10\x05*\xa3\x01\n\x0b\x41\x63quisition\x12\x1b\n\x17\x41\x43QUISITION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41\x43QUISITION_LOG_EI\x10\x01\x12\x13\n\x0f\x41\x43QUISITION_UCB\x10\x02\x12\x16\n\x12\x41\x43QUISITION_LOG_PI\x10\x03\x12\x19\n\x15\x41\x43QUISITION_PORTFOLIO\x10\x04\x12\x17\n\x13\x41\x43QUISITION_LOG_NEI\x10\x05*\x9e\x01\n\x0cStoppingRule\x12\x1d\n\x19STOPPING_RULE_UNSPECIFIED\x10\x00\x12\x16\n\x12STOPPING_RULE_NONE\x10\x01\x12\x18\n\x14STOPPING_RULE_MEDIAN\x10\x02\x12$\n STOPPING_RULE_SUCCESSIVE_HALVING\x10\x03\x12\x17\n\x13STOPPING_RULE_CURVE\x10\x04*f\n\tPromotion\x12\x19\n\x15PROMOTION_UNSPECIFIED\x10\x00\x12\x12\n\x0ePROMOTION_ASHA\x10\x01\x12\x16\n\x12PROMOTION_FORECAST\x10\x02\x12\x12\n\x0ePROMOTION_NONE\x10\x03*t\n\nStudyState\x12\x1b\n\x17STUDY_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12STUDY_STATE_ACTIVE\x10\x01\x12\x16\n\x12STUDY_STATE_PAUSED\x10\x02\x12\x19\n\x15STUDY_STATE_COMPLETED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62o_api/v1/study.proto\x12\tbo_api.v1\x1a\x15\x62o_api/v1/space.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x01\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x04goal\x18\x02 \x01(\x0e\x32\x0f.bo_api.v1.Goal\x12#\n\x04role\x18\x03 \x01(\x0e\x32\x15.bo_api.v1.MetricRole\x12\x12\n\x05\x62ound\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04unit\x18\x05 \x01(\tB\x08\n\x06_bound\"\x92\x03\n\x12SuggestionSettings\x12\'\n\talgorithm\x18\x01 \x01(\x0e\x32\x14.bo_api.v1.Algorithm\x12+\n\x0b\x61\x63quisition\x18\x02 \x01(\x0e\x32\x16.bo_api.v1.Acquisition\x12\x11\n\x04\x62\x65ta\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x02xi\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0einitial_trials\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x03\x88\x01\x01\x12\x10\n\x08per_cost\x18\x07 \x01(\x08\x12\x1a\n\x12warm_start_studies\x18\x08 \x03(\t\x12\x18\n\x10\x63ustom_algorithm\x18\t \x01(\t\x12\x18\n\x0bgrid_points\x18\n \x01(\x05H\x04\x88\x01\x01\x12\x1e\n\x11\x63onfirming_trials\x18\x0b \x01(\x05H\x05\x88\x01\x01\x42\x07\n\x05_betaB\x05\n\x03_xiB\x11\n\x0f_initial_trialsB\x07\n\x05_seedB\x0e\n\x0c_grid_pointsB\x14\n\x12_confirming_trials\"\x85\x02\n\x10StoppingSettings\x12%\n\x04rule\x18\x01 \x01(\x0e\x32\x17.bo_api.v1.StoppingRule\x12\x15\n\x08min_step\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\nmin_trials\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1d\n\x10reduction_factor\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x15\n\x08max_step\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12\x17\n\nconfidence\x18\x06 \x01(\x01H\x04\x88\x01\x01\x42\x0b\n\t_min_stepB\r\n\x0b_min_trialsB\x13\n\x11_reduction_factorB\x0b\n\t_max_stepB\r\n\x0b_confidence\"r\n\x10\x46idelitySettings\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x0b\n\x03max\x18\x02 \x01(\x03\x12\x10\n\x03min\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\'\n\tpromotion\x18\x04 \x01(\x0e\x32\x14.bo_api.v1.PromotionB\x06\n\x04_min\"\xea\x01\n\x11\x45xecutionSettings\x12\x31\n\x0elease_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0cmax_attempts\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\nmax_trials\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tmax_steps\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\x18\n\x0bmax_seconds\x18\x05 \x01(\x01H\x03\x88\x01\x01\x42\x0f\n\r_max_attemptsB\r\n\x0b_max_trialsB\x0c\n\n_max_stepsB\x0e\n\x0c_max_seconds\"\'\n\x05Spent\x12\r\n\x05steps\x18\x01 \x01(\x03\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\"\x98\x02\n\tStudySpec\x12%\n\x05space\x18\x01 \x01(\x0b\x32\x16.bo_api.v1.SearchSpace\x12\"\n\x07metrics\x18\x02 \x03(\x0b\x32\x11.bo_api.v1.Metric\x12\x31\n\nsuggestion\x18\x03 \x01(\x0b\x32\x1d.bo_api.v1.SuggestionSettings\x12-\n\x08stopping\x18\x04 \x01(\x0b\x32\x1b.bo_api.v1.StoppingSettings\x12/\n\texecution\x18\x05 \x01(\x0b\x32\x1c.bo_api.v1.ExecutionSettings\x12-\n\x08\x66idelity\x18\x06 \x01(\x0b\x32\x1b.bo_api.v1.FidelitySettings\"\x86\x01\n\x0bTrialCounts\x12\x0e\n\x06queued\x18\x01 \x01(\x03\x12\x0f\n\x07running\x18\x02 \x01(\x03\x12\x11\n\tsucceeded\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12\x12\n\ninfeasible\x18\x05 \x01(\x03\x12\x0f\n\x07stopped\x18\x06 \x01(\x03\x12\x0e\n\x06paused\x18\x07 \x01(\x03\"\x85\x01\n\rObjectiveSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x36\n\x07options\x18\x02 \x03(\x0b\x32%.bo_api.v1.ObjectiveSpec.OptionsEntry\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"g\n\x0eRecentFailures\x12\x14\n\x0c\x66\x61iled_count\x18\x01 \x01(\x05\x12\x13\n\x0btrial_count\x18\x02 \x01(\x05\x12\x13\n\x0b\x66irst_trial\x18\x03 \x01(\t\x12\x15\n\rfirst_failure\x18\x04 \x01(\t\"\xb8\x04\n\x05Study\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x04spec\x18\x02 \x01(\x0b\x32\x14.bo_api.v1.StudySpec\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12,\n\x06labels\x18\x04 \x03(\x0b\x32\x1c.bo_api.v1.Study.LabelsEntry\x12$\n\x05state\x18\x05 \x01(\x0e\x32\x15.bo_api.v1.StudyState\x12,\n\x0ctrial_counts\x18\x06 \x01(\x0b\x32\x16.bo_api.v1.TrialCounts\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\t \x01(\x03\x12+\n\tobjective\x18\n \x01(\x0b\x32\x18.bo_api.v1.ObjectiveSpec\x12\x32\n\x0frecent_failures\x18\x0b \x01(\x0b\x32\x19.bo_api.v1.RecentFailures\x12\x17\n\x0fresumable_count\x18\x0c \x01(\x05\x12\x1f\n\x05spent\x18\r \x01(\x0b\x32\x10.bo_api.v1.Spent\x12\'\n\rreached_limit\x18\x0e \x01(\x0e\x32\x10.bo_api.v1.Limit\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*B\n\x04Goal\x12\x14\n\x10GOAL_UNSPECIFIED\x10\x00\x12\x11\n\rGOAL_MINIMIZE\x10\x01\x12\x11\n\rGOAL_MAXIMIZE\x10\x02*}\n\nMetricRole\x12\x1b\n\x17METRIC_ROLE_UNSPECIFIED\x10\x00\x12\x19\n\x15METRIC_ROLE_OBJECTIVE\x10\x01\x12\x1a\n\x16METRIC_ROLE_CONSTRAINT\x10\x02\x12\x1b\n\x17METRIC_ROLE_INFORMATION\x10\x03*\xa2\x01\n\tAlgorithm\x12\x19\n\x15\x41LGORITHM_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41LGORITHM_GAUSSIAN_PROCESS\x10\x01\x12\x1a\n\x16\x41LGORITHM_QUASI_RANDOM\x10\x02\x12\x14\n\x10\x41LGORITHM_CUSTOM\x10\x03\x12\x14\n\x10\x41LGORITHM_RANDOM\x10\x04\x12\x12\n\x0e\x41LGORITHM_GRID\x10\x05*\xa3\x01\n\x0b\x41\x63quisition\x12\x1b\n\x17\x41\x43QUISITION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41\x43QUISITION_LOG_EI\x10\x01\x12\x13\n\x0f\x41\x43QUISITION_UCB\x10\x02\x12\x16\n\x12\x41\x43QUISITION_LOG_PI\x10\x03\x12\x19\n\x15\x41\x43QUISITION_PORTFOLIO\x10\x04\x12\x17\n\x13\x41\x43QUISITION_LOG_NEI\x10\x05*\x9e\x01\n\x0cStoppingRule\x12\x1d\n\x19STOPPING_RULE_UNSPECIFIED\x10\x00\x12\x16\n\x12STOPPING_RULE_NONE\x10\x01\x12\x18\n\x14STOPPING_RULE_MEDIAN\x10\x02\x12$\n STOPPING_RULE_SUCCESSIVE_HALVING\x10\x03\x12\x17\n\x13STOPPING_RULE_CURVE\x10\x04*f\n\tPromotion\x12\x19\n\x15PROMOTION_UNSPECIFIED\x10\x00\x12\x12\n\x0ePROMOTION_ASHA\x10\x01\x12\x16\n\x12PROMOTION_FORECAST\x10\x02\x12\x12\n\x0ePROMOTION_NONE\x10\x03*`\n\x05Limit\x12\x15\n\x11LIMIT_UNSPECIFIED\x10\x00\x12\x14\n\x10LIMIT_MAX_TRIALS\x10\x01\x12\x13\n\x0fLIMIT_MAX_STEPS\x10\x02\x12\x15\n\x11LIMIT_MAX_SECONDS\x10\x03*t\n\nStudyState\x12\x1b\n\x17STUDY_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12STUDY_STATE_ACTIVE\x10\x01\x12\x16\n\x12STUDY_STATE_PAUSED\x10\x02\x12\x19\n\x15STUDY_STATE_COMPLETED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,20 +38,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OBJECTIVESPEC_OPTIONSENTRY']._serialized_options = b'8\001'
   _globals['_STUDY_LABELSENTRY']._loaded_options = None
   _globals['_STUDY_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_GOAL']._serialized_start=2361
-  _globals['_GOAL']._serialized_end=2427
-  _globals['_METRICROLE']._serialized_start=2429
-  _globals['_METRICROLE']._serialized_end=2554
-  _globals['_ALGORITHM']._serialized_start=2557
-  _globals['_ALGORITHM']._serialized_end=2719
-  _globals['_ACQUISITION']._serialized_start=2722
-  _globals['_ACQUISITION']._serialized_end=2885
-  _globals['_STOPPINGRULE']._serialized_start=2888
-  _globals['_STOPPINGRULE']._serialized_end=3046
-  _globals['_PROMOTION']._serialized_start=3048
-  _globals['_PROMOTION']._serialized_end=3150
-  _globals['_STUDYSTATE']._serialized_start=3152
-  _globals['_STUDYSTATE']._serialized_end=3268
+  _globals['_GOAL']._serialized_start=2556
+  _globals['_GOAL']._serialized_end=2622
+  _globals['_METRICROLE']._serialized_start=2624
+  _globals['_METRICROLE']._serialized_end=2749
+  _globals['_ALGORITHM']._serialized_start=2752
+  _globals['_ALGORITHM']._serialized_end=2914
+  _globals['_ACQUISITION']._serialized_start=2917
+  _globals['_ACQUISITION']._serialized_end=3080
+  _globals['_STOPPINGRULE']._serialized_start=3083
+  _globals['_STOPPINGRULE']._serialized_end=3241
+  _globals['_PROMOTION']._serialized_start=3243
+  _globals['_PROMOTION']._serialized_end=3345
+  _globals['_LIMIT']._serialized_start=3347
+  _globals['_LIMIT']._serialized_end=3443
+  _globals['_STUDYSTATE']._serialized_start=3445
+  _globals['_STUDYSTATE']._serialized_end=3561
   _globals['_METRIC']._serialized_start=125
   _globals['_METRIC']._serialized_end=259
   _globals['_SUGGESTIONSETTINGS']._serialized_start=262
@@ -61,19 +63,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FIDELITYSETTINGS']._serialized_start=930
   _globals['_FIDELITYSETTINGS']._serialized_end=1044
   _globals['_EXECUTIONSETTINGS']._serialized_start=1047
-  _globals['_EXECUTIONSETTINGS']._serialized_end=1201
-  _globals['_STUDYSPEC']._serialized_start=1204
-  _globals['_STUDYSPEC']._serialized_end=1484
-  _globals['_TRIALCOUNTS']._serialized_start=1487
-  _globals['_TRIALCOUNTS']._serialized_end=1621
-  _globals['_OBJECTIVESPEC']._serialized_start=1624
-  _globals['_OBJECTIVESPEC']._serialized_end=1757
-  _globals['_OBJECTIVESPEC_OPTIONSENTRY']._serialized_start=1711
-  _globals['_OBJECTIVESPEC_OPTIONSENTRY']._serialized_end=1757
-  _globals['_RECENTFAILURES']._serialized_start=1759
-  _globals['_RECENTFAILURES']._serialized_end=1862
-  _globals['_STUDY']._serialized_start=1865
-  _globals['_STUDY']._serialized_end=2359
-  _globals['_STUDY_LABELSENTRY']._serialized_start=2314
-  _globals['_STUDY_LABELSENTRY']._serialized_end=2359
+  _globals['_EXECUTIONSETTINGS']._serialized_end=1281
+  _globals['_SPENT']._serialized_start=1283
+  _globals['_SPENT']._serialized_end=1322
+  _globals['_STUDYSPEC']._serialized_start=1325
+  _globals['_STUDYSPEC']._serialized_end=1605
+  _globals['_TRIALCOUNTS']._serialized_start=1608
+  _globals['_TRIALCOUNTS']._serialized_end=1742
+  _globals['_OBJECTIVESPEC']._serialized_start=1745
+  _globals['_OBJECTIVESPEC']._serialized_end=1878
+  _globals['_OBJECTIVESPEC_OPTIONSENTRY']._serialized_start=1832
+  _globals['_OBJECTIVESPEC_OPTIONSENTRY']._serialized_end=1878
+  _globals['_RECENTFAILURES']._serialized_start=1880
+  _globals['_RECENTFAILURES']._serialized_end=1983
+  _globals['_STUDY']._serialized_start=1986
+  _globals['_STUDY']._serialized_end=2554
+  _globals['_STUDY_LABELSENTRY']._serialized_start=2509
+  _globals['_STUDY_LABELSENTRY']._serialized_end=2554
 # @@protoc_insertion_point(module_scope)

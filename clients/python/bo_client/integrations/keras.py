@@ -64,7 +64,8 @@ class BoCallback(TrainingCallback, keras.callbacks.Callback):
         if not self._has_begun:
             self._has_begun, self._began = True, time.monotonic()
             if self._folder is not None:
-                self.history, self._elapsed_before = _restore(self.model, self._folder.last)
+                self.history, before = _restore(self.model, self._folder.last)
+                self._elapsed_before = max(before, self.trial.elapsed_before)
         self._begin()
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002 - the base's shape

@@ -17,6 +17,7 @@ from bo_client.formatting import (
     artifact_line,
     assignments,
     attempt_line,
+    budget,
     clock,
     duration,
     goals,
@@ -30,7 +31,8 @@ from bo_client.formatting import (
 )
 from bo_client.insight import Analysis
 from bo_client.machines import MachineAttempts, by_machine, machine_columns, machine_row, span, suspects
-from bo_client.models import Metric, Origin, StudyInfo, Trial
+from bo_client.models import Metric, Origin, StudyInfo, StudyState, Trial
+from bo_client.outcomes import completed
 from bo_client.parameters import Parameter
 from bo_client.ranking import best_of
 from bo_client.report.definition import Table, definition
@@ -142,6 +144,8 @@ def _facts(info: StudyInfo, trials: Sequence[Trial], best: Sequence[Trial], now:
         "state": f"{info.state.value}, {progress(info)} trials ended",
         "trials": counts or "none yet",
         "best": best_text,
+        "budget": budget(info),
+        "ended": completed(info) if info.state is StudyState.COMPLETED else "",
         "time of all trials": clock(took),
         "begins from": ", ".join(info.warm_start_studies),
         "objective": _objective(info),

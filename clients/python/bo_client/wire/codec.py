@@ -16,6 +16,7 @@ from bo_client.models import (
     Failure,
     FailureReason,
     Heartbeat,
+    Limit,
     Measurement,
     Metric,
     ObjectiveSpec,
@@ -24,6 +25,7 @@ from bo_client.models import (
     Prediction,
     RecentFailures,
     Shortfall,
+    Spent,
     StudyInfo,
     StudyState,
     Trial,
@@ -112,6 +114,8 @@ def study_from_wire(message: study_pb2.Study) -> StudyInfo:
         objective_spec=objective_from_wire(message.objective) if message.HasField("objective") else None,
         recent_failures=_recent(message.recent_failures) if message.HasField("recent_failures") else None,
         resumable_count=message.resumable_count,
+        spent=Spent(message.spent.steps, message.spent.seconds),
+        reached_limit=limit_from_wire(message.reached_limit),
     )
 
 
@@ -250,6 +254,8 @@ def attempt_from_wire(message: trial_pb2.TrialAttempt) -> Attempt:
         moment_of(message, "end_time"),
         enum_from_wire(trial_pb2.AttemptOutcome, "ATTEMPT_OUTCOME", message.outcome, AttemptOutcome),
         failure_from_wire(message.failure) if message.HasField("failure") else None,
+        message.steps,
+        message.seconds,
     )
 
 
@@ -272,6 +278,7 @@ def _pause(message: trial_pb2.Pause) -> Pause:
         _predictions([message.expected])[0] if message.HasField("expected") else None,
         message.expected_step,
         moment_of(message, "create_time"),
+        message.seconds_per_step if message.HasField("seconds_per_step") else None,
     )
 
 
@@ -332,6 +339,15 @@ def shortfall_from_wire(message: service_pb.SuggestTrialsResponse) -> Shortfall 
         UnexpectedError: the value is unknown.
     """
     return enum_from_wire(service_pb.Shortfall, "SHORTFALL", message.shortfall, Shortfall)
+
+
+def limit_from_wire(number: int) -> Limit | None:
+    """Return the limit; None without one.
+
+    Raises:
+        UnexpectedError: the value is unknown.
+    """
+    return enum_from_wire(study_pb2.Limit, "LIMIT", number, Limit)
 
 
 def heartbeat_from_wire(message: service_pb.ReportMeasurementsResponse) -> Heartbeat:

@@ -24,6 +24,8 @@ SETTING_PATHS = {
     "lease_duration": "spec.execution.lease_duration",
     "max_attempts": "spec.execution.max_attempts",
     "max_trials": "spec.execution.max_trials",
+    "max_steps": "spec.execution.max_steps",
+    "max_seconds": "spec.execution.max_seconds",
     "stopping": "spec.stopping.rule",
     "stopping_min_step": "spec.stopping.min_step",
     "stopping_min_trials": "spec.stopping.min_trials",
@@ -39,7 +41,15 @@ CUSTOM_PATH = "spec.suggestion.custom_algorithm"
 _ALGORITHMS = [name for name, number in study_pb2.Algorithm.items() if number not in (0, study_pb2.ALGORITHM_CUSTOM)]
 _NUMBERS = (
     *("beta", "xi", "initial_trials", "seed", "max_attempts", "max_trials", "stopping_min_step", "stopping_min_trials"),
-    *("grid_points", "confirming_trials", "stopping_reduction_factor", "stopping_max_step", "stopping_confidence"),
+    *(
+        "max_steps",
+        "max_seconds",
+        "grid_points",
+        "confirming_trials",
+        "stopping_reduction_factor",
+        "stopping_max_step",
+        "stopping_confidence",
+    ),
 )
 
 
