@@ -156,6 +156,42 @@ def test_an_exported_study_is_imported_once(bo, server, seen, tmp_path: Path) ->
     assert found == [(t.state, t.value("loss"), t.parameters, t.labels.get("role")) for t in list(seen.trials())[:3]]
 
 
+def curves(study: bo_client.Study) -> list[tuple[object, list[tuple[int, float | None, dict[str, str]]]]]:
+    """Return the learning curve of each result, and the step and time of its final measurement."""
+    trials = study.trials(["SUCCEEDED", "INFEASIBLE"], full=True)
+    finals = [(t.final_measurement.step, t.final_measurement.elapsed) if t.final_measurement else None for t in trials]
+    points = [[(m.step, m.elapsed, {k: repr(v) for k, v in m.metrics.items()}) for m in t.measurements] for t in trials]
+    return list(zip(finals, points, strict=True))
+
+
+def test_learning_curves_survive_export_import_and_copy(bo, server, seen, tmp_path: Path) -> None:
+    (trial,) = seen.suggest()
+    trial.report({"loss": 0.5}, 1, elapsed=2.5)
+    trial.report({"loss": float("nan"), "accuracy": float("inf")}, 7)
+    trial.complete({"loss": 0.25}, step=7, elapsed=9.0)
+    (failed,) = seen.suggest()
+    failed.report({"loss": 1e9}, 1)
+    failed.fail("DIVERGED")
+    bo("study", "export", "s", "-o", tmp_path / "s.json")
+    for _ in range(2):
+        assert bo("study", "import", "t", tmp_path / "s.json").output == "studies/t: 5 results imported\n"
+    bo("study", "copy", "t", "u")
+    expected = curves(seen)
+    assert [len(points) for _, points in expected] == [2, 1, 0, 2, 1]
+    assert expected[3][0] == (7, 9.0)
+    assert curves(server.client().study("t")) == expected
+    assert curves(server.client().study("u")) == expected
+
+
+def test_a_curve_that_is_too_large_for_a_request_keeps_each_second_step(study) -> None:
+    from bo_client.models import Measurement
+
+    metrics = {f"{'metric' * 20}_{i:02}": float(i) for i in range(64)}
+    curve = [Measurement(metrics, step) for step in range(400)]
+    added = study.add({"lr": 0.1, "norm": "batch"}, {"loss": 1.0, "accuracy": 1.0}, curve=curve)
+    assert [m.step for m in study.trial(added.number).measurements] == list(range(1, 400, 2))
+
+
 def test_a_table_of_results_is_imported(bo, server, study, tmp_path: Path) -> None:
     file = tmp_path / "past.csv"
     file.write_text(

@@ -1,9 +1,27 @@
 """The trials of a study as a sequence that is read page by page."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import overload
+from typing import TYPE_CHECKING, overload
+
+from bo_api.v1 import optimization_service_pb2 as pb
 
 from bo_client.models import Trial, Trials
+from bo_client.wire import codec
+
+if TYPE_CHECKING:
+    from bo_client.client import Client
+
+
+def read_pages(client: "Client", first: pb.ListTrialsRequest) -> Iterator[Trial]:
+    """Read page after page of trials, beginning with a request for the first."""
+    request = pb.ListTrialsRequest()
+    request.CopyFrom(first)
+    while True:
+        page = client.ask(request, pb.ListTrialsResponse)
+        yield from (codec.trial_from_wire(message) for message in page.trials)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
 
 
 class TrialPages(Sequence[Trial]):
