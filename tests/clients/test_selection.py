@@ -5,10 +5,13 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import bo_client
 import pytest
 from bo_client.cli.main import main
+from bo_client.testing import InProcessServer
+from click.testing import CliRunner
 
 State = bo_client.TrialState
 
@@ -33,6 +36,12 @@ def listed(output: str) -> list[int]:
         (("--where", "failure=diverged"), [3]),
         (("--where", "role=textbook-defaults"), [1]),
         (("--where", "trial>4"), [5]),
+        (("--where", "trial>1 loss=0.75,9"), [2]),
+        (("--where", "from=surrogate,quasi_random", "--where", "state != failed"), [2, 3, 4]),
+        (("--sort", "loss", "--limit", 2), [2, 1]),
+        (("--sort", "lr", "--reverse", "--limit", 1), [5]),
+        (("--sort", "loss", "--reverse", "--limit", 3, "--state", "succeeded", "--state", "queued"), [1, 2, 5]),
+        (("--sort", "role", "--limit", 2), [1, 2]),
     ],
 )
 def test_trials_are_selected_and_sorted(bo, seen, options, numbers) -> None:
@@ -45,7 +54,10 @@ def test_trials_are_selected_and_sorted(bo, seen, options, numbers) -> None:
 @pytest.mark.parametrize(
     ("options", "hint"),
     [
-        (("--sort", "depth"), "there is no column 'depth'; choose one of loss, accuracy, lr, norm, groups, trial"),
+        (
+            ("--sort", "depth"),
+            "there is no column 'depth'; choose one of number, state, loss, accuracy, lr, norm",
+        ),
         (("--where", "depth=1"), "there is no column 'depth'"),
         (("--where", "loss"), "is not a condition such as 'loss<0.3'"),
         (("--where", "loss<low"), "loss is a number, and 'low' is not"),
@@ -58,6 +70,48 @@ def test_a_selection_that_makes_no_sense_is_refused(bo, seen, options, hint) -> 
     done = bo("trial", "list", "s", *options)
     assert (done.exit_code, done.stdout) == (2, "")
     assert hint in done.stderr.lower() or hint in done.stderr
+
+
+class Recorded:
+    """A transport that keeps the orders of pages of trials; that of an old server ignores them."""
+
+    def __init__(self, server: InProcessServer, is_old: bool) -> None:
+        self.server, self.is_old, self.orders = server, is_old, []
+
+    def call(self, method: str, request: Any, timeout: float | None) -> Any:
+        if method == "ListTrials":
+            self.orders.append(request.order_by)
+        if self.is_old and method == "ListTrials":
+            request = type(request).FromString(request.SerializeToString())
+            request.ClearField("order_by")
+        answer = self.server.call(method, request, timeout)
+        if self.is_old and method == "ListTrials":
+            answer.ClearField("order_by")
+        return answer
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("options", "orders", "numbers"),
+    [
+        (("--sort", "loss", "--limit", 2), ["metrics.loss"], [2, 1]),
+        (("--sort", "time", "--reverse", "--limit", 9), ["duration desc"], None),
+        (("--limit", 2), ["number desc"], [4, 5]),
+        (("--limit", 2, "--reverse"), ["number desc"], [5, 4]),
+        (("--where", "loss<1", "--limit", 1), [""], [2]),
+        (("--sort", "role", "--limit", 1), [""], [1]),
+        (("--sort", "loss"), [""], [2, 1, 3, 4, 5]),
+    ],
+)
+def test_only_the_trials_that_are_shown_are_read(server, seen, options, orders, numbers) -> None:
+    for is_old in (False, True):
+        transport = Recorded(server, is_old)
+        arguments = ["trial", "list", "s", *map(str, options)]
+        listing = CliRunner().invoke(main, arguments, obj=bo_client.Client(transport, 30.0, 0.0))
+        assert listed(listing.output) == numbers or numbers is None
+        assert transport.orders == ([*orders, ""] if is_old and orders != [""] else orders)
+        assert "of 5 trials" in listing.output or len(listed(listing.output)) == 5
 
 
 def test_studies_are_filtered_sorted_and_limited(bo, server, space) -> None:

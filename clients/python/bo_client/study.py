@@ -164,17 +164,24 @@ class Study(TrialFiles, StudyRuns):
         """
         return RunningTrial.from_wire(self, self._get(number, pb.TRIAL_VIEW_BASIC), lease_token)
 
-    def trials(self, states: Iterable[TrialState | str] | None = None, full: bool = False) -> TrialPages:
-        """Return the trials by number: a sequence, which is read page by page.
+    def trials(
+        self, states: Iterable[TrialState | str] | None = None, full: bool = False, order_by: str = ""
+    ) -> TrialPages:
+        """Return the trials, by default by number: a sequence, which is read page by page.
 
         Args:
             states: states of the trials; by default all.
             full: whether to include learning curves.
+            order_by: `number`, `state`, `start_time`, `end_time`, `duration`, `metrics.NAME` or `parameters.NAME`, with
+                ` desc` to descend. Trials without a value come last.
 
         Raises:
             NotFound: the study was deleted.
+            InvalidRequest: there is no such order; raised when the first page is read.
+            NotSupported: the server is too old for an order.
         """
-        request = pb.ListTrialsRequest(parent=self.name, view=_view(full), page_size=FULL_PAGE if full else 0)
+        size = FULL_PAGE if full else 0
+        request = pb.ListTrialsRequest(parent=self.name, view=_view(full), page_size=size, order_by=order_by)
         for state in states or ():
             request.states.append(codec_plain.enum_to_wire(trial_pb2.TrialState, "TRIAL_STATE", state, "states"))
         return TrialPages(lambda: read_pages(self.client, request))
