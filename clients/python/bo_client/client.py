@@ -192,7 +192,7 @@ class Client:
                 to three objectives, and constraints on what is measured.
             goal: "minimize" or "maximize".
             direction: the name of `goal` in Optuna.
-            lease_duration: seconds for which a worker owns a trial after each sign of life.
+            lease_duration: seconds for which a worker owns a trial after each heartbeat.
             algorithm: "gaussian_process", "quasi_random", "random", "grid", or the name of an algorithm that is
                 installed beside the server; by default "gaussian_process".
             acquisition: "log_ei", "log_nei", "ucb", "log_pi" or "portfolio", where there is one objective; by default

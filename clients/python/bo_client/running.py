@@ -33,7 +33,7 @@ def default_worker_id() -> str:
 
 
 class RunningTrial:
-    """A trial under a lease. Signs of life (`report`, `heartbeat`) renew it; threads may share a trial."""
+    """A trial under a lease. `report` and `heartbeat` renew it; threads may share a trial."""
 
     def __init__(self, study: "Study", snapshot: Trial, lease_token: str, lease_seconds: float) -> None:
         self.study = study
@@ -42,7 +42,7 @@ class RunningTrial:
         self.lease_token = lease_token
         """Proves who holds the trial; with it, another process may complete it."""
         self.lease_seconds = lease_seconds
-        """How long the lease lasts after each sign of life: as the last one's answer said."""
+        """How long the lease lasts after each heartbeat: as the last one's answer said."""
         self.renewed_at = time.monotonic()
         """When the last call for it began, answered or not, on the monotonic clock."""
         self.last_report: tuple[Mapping[str, float], int] | None = None
