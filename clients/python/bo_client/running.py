@@ -32,6 +32,14 @@ def default_worker_id() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"[:MAX_WORKER_ID]
 
 
+def no_suggest(name: str) -> str:
+    """Return what is said to an objective that asks a trial for Optuna's `suggest_float` and the like."""
+    return (
+        f"a trial has no {name}: the search space is given to create_study, and the values are in "
+        'trial["NAME"]; to define it in the objective, use Optuna with bo_client.integrations.optuna.BoSampler'
+    )
+
+
 class RunningTrial:
     """A trial under a lease. `report` and `heartbeat` renew it; threads may share a trial."""
 
@@ -90,10 +98,7 @@ class RunningTrial:
     def __getattr__(self, name: str) -> Any:
         """Raise AttributeError; for Optuna's `suggest_…` it says where the search space is defined."""
         if name.startswith("suggest_"):
-            raise AttributeError(
-                f"a trial has no {name}: the search space is given to create_study, and the values are in "
-                'trial["NAME"]; to define it in the objective, use Optuna with bo_client.integrations.optuna.BoSampler'
-            )
+            raise AttributeError(no_suggest(name))
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
