@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bo_service.application.context import AppContext, StudyTransaction, change_idempotently, retry_on_conflict
 from bo_service.application.ports import RequestKey, UnitOfWork
+from bo_service.application.trial_order import Position, TrialOrder
 from bo_service.application.views import Empty, Page, TrialView, view_trials
 from bo_service.domain.constraints import Configuration
 from bo_service.domain.errors import InvalidArgument, LimitExceeded, Violation, WrongState
@@ -169,6 +170,32 @@ def list_trials(
         if full:
             kept = kept[: fitting(records, kept)]
         more = kept[-1].number if len(found) > len(kept) else None
+        return Page(view_trials(records, study_id, kept, full), more)
+
+
+def list_ordered_trials(
+    app: AppContext,
+    study_id: str,
+    states: Collection[TrialState],
+    order: TrialOrder,
+    after: Position | None,
+    limit: int,
+    full: bool,
+) -> Page:
+    """Return up to `limit` trials in one of the states (any, if empty) that follow a position in an order.
+
+    Raises:
+        NotFound: no such study.
+        InvalidArgument: the study has no metric or parameter of the order's name.
+    """
+    with app.sessions.of(study_id).reading() as (records, known):
+        order.check(known.study)
+        candidates = (t for t in known.summaries.values() if not states or t.state in states)
+        numbers = order.first(candidates, after, limit + 1)
+        kept = [records.get_trial(study_id, number) for number in numbers[:limit]]
+        if full:
+            kept = kept[: fitting(records, kept)]
+        more = kept[-1].number if len(numbers) > len(kept) else None
         return Page(view_trials(records, study_id, kept, full), more)
 
 

@@ -42,7 +42,7 @@ class TrialView:
 
 @dataclass(frozen=True)
 class Page:
-    """Some trials in the order of their numbers; `next_after` is where the next page begins, None on the last."""
+    """Some trials in order; `next_after` is the number of the last if there are more, else None."""
 
     trials: tuple[TrialView, ...]
     next_after: int | None

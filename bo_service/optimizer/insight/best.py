@@ -218,22 +218,24 @@ def _noise_std(view: SurrogateView, x: Array) -> float:
 
 def _sentences(contenders: Sequence[Contender], observed_best: int) -> str:
     leader, *others = contenders
-    said = f"Trial {leader.trial} is the best of those tried with probability {leader.probability:.2f}"
+    said = f"Trial {leader.trial} is the best of all trials with a probability of {leader.probability:.0%}"
     rival = next((c for c in others if c.probability >= LEAST_PROBABILITY), None)
     if leader.probability >= CONFIDENCE or rival is None:
         told = f"{said}."
     else:
-        told = f"{said}, and expected to be {leader.expected_regret:.2g} behind the best. {_to_tell(rival)}"
+        told = f"{said}. On average it is worse than the best by {leader.expected_regret:.2g}. {_decide(leader, rival)}"
     if observed_best == leader.trial:
         return told
     lucky = next(c for c in contenders if c.trial == observed_best)
     return (
-        f"{told} Trial {observed_best} has the best value seen, and is best with probability {lucky.probability:.2f}."
+        f"{told} Trial {observed_best} has the best observed value, and is the best with a probability of "
+        f"{lucky.probability:.0%}."
     )
 
 
-def _to_tell(rival: Contender) -> str:
+def _decide(leader: Contender, rival: Contender) -> str:
     if rival.repeats == 0:
-        return f"Trial {rival.trial} is no better, or by less than half the noise of a run."
+        return f"Trial {rival.trial} is not better by more than half of the noise of a run."
     times = "once" if rival.repeats == 1 else f"{rival.repeats} times"
-    return f"To tell it from trial {rival.trial} with {CONFIDENCE:.0%} confidence, repeat each {times}."
+    pair = f"trials {leader.trial} and {rival.trial}"
+    return f"Repeat {pair} {times} each to learn with {CONFIDENCE:.0%} confidence which is better."

@@ -88,7 +88,7 @@ export const sumEquals = (coefficients, value) => ({ equality: { coefficients, v
  * @property {number} [maxTrials] trials in all.
  * @property {number} [maxSteps] steps of the fidelity, such as epochs, that all trials together may train.
  * @property {number} [maxSeconds] seconds that all trials together may train, summed over workers.
- * @property {number} [leaseSeconds] how long a worker owns a trial after each sign of life; 60 by default.
+ * @property {number} [leaseSeconds] how long a worker owns a trial after each heartbeat; 60 by default.
  * @property {number} [maxAttempts]
  * @property {Record<string, any>} [suggestion] SuggestionSettings of the contract, in camelCase.
  * @property {Record<string, any>} [stopping] StoppingSettings of the contract, in camelCase.

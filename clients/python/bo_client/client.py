@@ -198,7 +198,7 @@ class Client:
             max_trials: number of trials; together with `max_steps` and `max_seconds`, whichever runs out first.
             max_steps: steps of the fidelity, such as epochs, that all trials together may train.
             max_seconds: seconds that all trials together may train, summed over workers.
-            lease_duration: seconds for which a worker owns a trial after each sign of life.
+            lease_duration: seconds for which a worker owns a trial after each heartbeat.
             algorithm: "gaussian_process", "quasi_random", "random", "grid", or the name of an algorithm that is
                 installed beside the server; by default "gaussian_process".
             acquisition: "log_ei", "log_nei", "ucb", "log_pi" or "portfolio", where there is one objective; by default

@@ -22,7 +22,7 @@ from bo_client.models import Failure, FailureReason, Heartbeat, Shortfall, Trial
 from bo_client.out_of_memory import MemoryKills
 from bo_client.outcomes import FinalMetrics, Outcomes, Paused, why_no_more
 from bo_client.progress_bar import progress_of
-from bo_client.running import RunningTrial
+from bo_client.running import RunningTrial, no_suggest
 from bo_client.trial_loop import HeartbeatThread, RunLimit, TrialSource, end, final_metrics, last_metrics
 
 if TYPE_CHECKING:
@@ -258,7 +258,8 @@ def evaluate(trial: ObjectiveTrial, objective: Callable[..., Any], outcomes: Out
                 return Evaluated(final, refusal)
         except (ServerUnavailable, DeadlineExceeded):
             raise  # no server is there to be told
-        except Exception as error:
+        except Exception as raised:
+            error = _explained(raised)
             failure = failure_of(error, kills)
             outcomes.fail(trial.number, failure, None if has_returned or isinstance(error, TrialFailed) else error)
             end(trial, failure)
@@ -269,6 +270,14 @@ def evaluate(trial: ObjectiveTrial, objective: Callable[..., Any], outcomes: Out
             raise
     outcomes.record(trial.number, final)
     return Evaluated(final)
+
+
+def _explained(error: Exception) -> Exception:
+    """Return the exception; if it is about `suggest_…` of the parameters, one that says where the space is defined."""
+    name = error.name or "" if isinstance(error, AttributeError) and isinstance(error.obj, Mapping) else ""
+    if name.startswith("suggest_"):
+        return AttributeError(no_suggest(name)).with_traceback(error.__traceback__)
+    return error
 
 
 def _end_early(trial: ObjectiveTrial, stop: StopTrial) -> tuple[FinalMetrics | Failure | Paused, InvalidRequest | None]:

@@ -32,8 +32,16 @@ def default_worker_id() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"[:MAX_WORKER_ID]
 
 
+def no_suggest(name: str) -> str:
+    """Return what is said to an objective that asks a trial for Optuna's `suggest_float` and the like."""
+    return (
+        f"a trial has no {name}: the search space is given to create_study, and the values are in "
+        'trial["NAME"]; to define it in the objective, use Optuna with bo_client.integrations.optuna.BoSampler'
+    )
+
+
 class RunningTrial:
-    """A trial under a lease. Signs of life (`report`, `heartbeat`) renew it; threads may share a trial."""
+    """A trial under a lease. `report` and `heartbeat` renew it; threads may share a trial."""
 
     def __init__(self, study: "Study", snapshot: Trial, lease_token: str, lease_seconds: float) -> None:
         self.study = study
@@ -42,7 +50,7 @@ class RunningTrial:
         self.lease_token = lease_token
         """Proves who holds the trial; with it, another process may complete it."""
         self.lease_seconds = lease_seconds
-        """How long the lease lasts after each sign of life: as the last one's answer said."""
+        """How long the lease lasts after each heartbeat: as the last one's answer said."""
         self.renewed_at = time.monotonic()
         """When the last call for it began, answered or not, on the monotonic clock."""
         self.last_report: tuple[Mapping[str, float], int] | None = None
@@ -90,10 +98,7 @@ class RunningTrial:
     def __getattr__(self, name: str) -> Any:
         """Raise AttributeError; for Optuna's `suggest_…` it says where the search space is defined."""
         if name.startswith("suggest_"):
-            raise AttributeError(
-                f"a trial has no {name}: the search space is given to create_study, and the values are in "
-                'trial["NAME"]; to define it in the objective, use Optuna with bo_client.integrations.optuna.BoSampler'
-            )
+            raise AttributeError(no_suggest(name))
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property

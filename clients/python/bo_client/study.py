@@ -16,6 +16,7 @@ from bo_client.models import (
     Change,
     ConfigurationPrediction,
     FailureReason,
+    Measurement,
     ObjectiveSpec,
     StudyInfo,
     StudyState,
@@ -29,7 +30,7 @@ from bo_client.running import RunningTrial, Suggestions, default_worker_id
 from bo_client.settings import StudySettings
 from bo_client.study_runs import StudyRuns
 from bo_client.trial_loop import RunLimit
-from bo_client.trial_pages import TrialPages
+from bo_client.trial_pages import TrialPages, read_pages
 from bo_client.watch import watch
 from bo_client.wire import codec, codec_insight, codec_plain
 from bo_client.wire.codec_space import values_to_wire
@@ -164,30 +165,27 @@ class Study(TrialFiles, StudyRuns):
         """
         return RunningTrial.from_wire(self, self._get(number, pb.TRIAL_VIEW_BASIC), lease_token)
 
-    def trials(self, states: Iterable[TrialState | str] | None = None, full: bool = False) -> TrialPages:
-        """Return the trials by number: a sequence, which is read page by page.
+    def trials(
+        self, states: Iterable[TrialState | str] | None = None, full: bool = False, order_by: str = ""
+    ) -> TrialPages:
+        """Return the trials, by default by number: a sequence, which is read page by page.
 
         Args:
             states: states of the trials; by default all.
             full: whether to include learning curves.
+            order_by: `number`, `state`, `start_time`, `end_time`, `duration`, `metrics.NAME` or `parameters.NAME`, with
+                ` desc` to descend. Trials without a value come last.
 
         Raises:
             NotFound: the study was deleted.
+            InvalidRequest: there is no such order; raised when the first page is read.
+            NotSupported: the server is too old for an order.
         """
-        request = pb.ListTrialsRequest(parent=self.name, view=_view(full), page_size=FULL_PAGE if full else 0)
+        size = FULL_PAGE if full else 0
+        request = pb.ListTrialsRequest(parent=self.name, view=_view(full), page_size=size, order_by=order_by)
         for state in states or ():
             request.states.append(codec_plain.enum_to_wire(trial_pb2.TrialState, "TRIAL_STATE", state, "states"))
-        return TrialPages(lambda: self._pages(request))
-
-    def _pages(self, first: pb.ListTrialsRequest) -> Iterator[Trial]:
-        request = pb.ListTrialsRequest()
-        request.CopyFrom(first)
-        while True:
-            page = self.client.ask(request, pb.ListTrialsResponse)
-            yield from (codec.trial_from_wire(message) for message in page.trials)
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
+        return TrialPages(lambda: read_pages(self.client, request))
 
     def trial(self, number: int, full: bool = True) -> Trial:
         """Return a trial.
@@ -229,30 +227,36 @@ class Study(TrialFiles, StudyRuns):
     def add(
         self,
         parameters: Mapping[str, Any],
-        metrics: float | Mapping[str, float] | None = None,
+        metrics: float | Mapping[str, float] | Measurement | None = None,
         failure: FailureReason | str | None = None,
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
+        *,
+        curve: Sequence[Measurement] = (),
     ) -> Trial:
         """Record an evaluation made elsewhere, with its final metrics or its failure, and return its trial.
 
         Args:
             parameters: a value for each active parameter.
-            metrics: the final metrics.
+            metrics: the final metrics, or a measurement of them with step and elapsed time.
             failure: the reason of the failure.
             labels: labels of the trial.
             request_id: programs that use the same id add one trial together.
+            curve: measurements made during the evaluation, one for each step. Of a curve that is too large for one
+                call, every second, third … step is kept.
 
         Raises:
-            InvalidRequest: the configuration or the metrics are invalid.
+            InvalidRequest: the configuration, the metrics or a measurement are invalid.
         """
         if (metrics is None) == (failure is None):
             raise InvalidRequest.of("metrics", "and failure: give exactly one of them")
         trial = trial_pb2.Trial(parameters=self._configuration(parameters), labels=labels or {})
         if metrics is not None:
-            trial.final_measurement.CopyFrom(codec.measurement_to_wire(self.metrics_of(metrics)))
+            final = metrics if isinstance(metrics, Measurement) else Measurement(self.metrics_of(metrics))
+            trial.final_measurement.CopyFrom(codec.measurement_to_wire(final.metrics, final.step, final.elapsed))
         if failure is not None:
             trial.failure.CopyFrom(codec.failure_to_wire(failure, ""))
+        trial.measurements.extend(codec.curve_to_wire(curve))
         return self._create(trial, request_id)
 
     def stop_trial(self, number: int, reason: str = "") -> Trial:

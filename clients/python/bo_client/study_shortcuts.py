@@ -53,7 +53,9 @@ class StudyShortcuts(ABC):
     @abstractmethod
     def analyze(self, timeout: float | None = None) -> Analysis: ...
     @abstractmethod
-    def trials(self, states: Iterable[TrialState | str] | None = None, full: bool = False) -> TrialPages: ...
+    def trials(
+        self, states: Iterable[TrialState | str] | None = None, full: bool = False, order_by: str = ""
+    ) -> TrialPages: ...
     @abstractmethod
     def metrics_of(self, metrics: float | Mapping[str, float]) -> Mapping[str, float]: ...
     @abstractmethod
@@ -238,8 +240,8 @@ class StudyShortcuts(ABC):
 
         Args:
             study_id: id of the new study.
-            trials: whether to copy the results, and the failures that the parameters caused. Learning curves and
-                times are not copied.
+            trials: whether to copy the results and the failures that the parameters caused, with their learning
+                curves. When they were evaluated, notes and artifacts are not copied.
 
         Raises:
             AlreadyExists: the id belongs to another study.
@@ -255,12 +257,14 @@ class StudyShortcuts(ABC):
             objective=info.objective_spec,
             **settings,
         )
-        for trial in self.trials(_COPIED) if trials else ():
+        for trial in self.trials(_COPIED, full=True) if trials else ():
             request_id = f"{new.name}/{trial.number}"[-64:]
-            if trial.final_measurement is not None and not trial.is_cut_short:
-                new.add(trial.parameters, trial.final_measurement.metrics, labels=trial.labels, request_id=request_id)
-            elif trial.state is TrialState.INFEASIBLE and trial.failure is not None:
-                new.add(trial.parameters, failure=trial.failure.reason, labels=trial.labels, request_id=request_id)
+            final, failure = trial.final_measurement, None
+            if trial.state is TrialState.INFEASIBLE and trial.failure is not None:
+                final, failure = None, trial.failure.reason
+            elif final is None or trial.is_cut_short:
+                continue
+            new.add(trial.parameters, final, failure, trial.labels, request_id, curve=trial.measurements)
         return new
 
 

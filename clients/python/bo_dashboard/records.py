@@ -4,12 +4,11 @@ import math
 from typing import Any
 
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
+from bo_client.tags import tags_in
 from bo_client.wire.codec import worker_of
 from bo_client.wire.codec_settings import settings_from_wire
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-
-from bo_dashboard.tags import tags_in
 
 Record = dict[str, Any]
 

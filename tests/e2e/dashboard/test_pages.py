@@ -345,7 +345,7 @@ def test_trials_are_sorted_filtered_and_paged(browser, site, client) -> None:
     browser.write("#trial-filter", "decay<0.2 norm=layer")
     browser.until(lambda: sorted(rows(browser), key=int) == ["1", "4", "7", "10"])
     browser.write("#trial-filter", "nope=1")
-    browser.reads("#trial-filter-fault", "no column is called nope")
+    browser.reads("#trial-filter-fault", "there is no column 'nope'")
     browser.write("#trial-filter", "layer")
     browser.reads("#trial-count", "20 of 60")
     choose(browser, "trial-state", "FAILED")

@@ -180,7 +180,8 @@ def update(client: Client, /, study_id: str, **given: object) -> None:
 def copy_command(client: Client, study_id: str, new_id: str, trials: bool) -> None:
     """Copy a study and its results into a new one.
 
-    Results, and failures that the parameters caused, are copied without learning curves and times.
+    Results, and failures that the parameters caused, are copied with their learning curves; when they were evaluated,
+    notes and artifacts are not copied.
     """
     info = client.study(study_id).copy(new_id, trials).info()
     click.echo(f"{info.name}: {len(info.space.parameters)} parameters, {info.ended} trials, {goals(info)}")

@@ -226,14 +226,14 @@ def _trust(analysis: Analysis | None) -> Iterator[Findings]:
     """Yield how certain the best configuration and the predictions are, for each objective."""
     for metric_analysis in analysis.metrics if analysis else ():
         likely = tuple(
-            f"trial {c.trial}: best with {c.probability:.0%}, observed {short(c.observed)}, "
+            f"trial {c.trial}: the best with a probability of {c.probability:.0%}, observed {short(c.observed)}, "
             f"predicted {short(c.prediction.mean)} ± {short(c.prediction.std)}"
             for c in metric_analysis.best.contenders
         )
         stopped = metric_analysis.best.stopped_count
         apart = (f"{stopped} trials that a stopping rule ended early are not included",) if stopped else ()
         yield Findings(
-            f"Is the best {metric_analysis.metric} really best?", (metric_analysis.best.summary, *likely, *apart)
+            f"Is the best {metric_analysis.metric} really the best?", (metric_analysis.best.summary, *likely, *apart)
         )
         yield Findings(f"How well is {metric_analysis.metric} predicted?", (metric_analysis.calibration.summary,))
 

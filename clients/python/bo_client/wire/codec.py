@@ -46,6 +46,9 @@ from bo_client.wire.codec_plain import (
 from bo_client.wire.codec_settings import mask_paths, settings_from_wire, settings_to_wire
 from bo_client.wire.codec_space import space_from_wire, space_to_wire, values_from_wire
 
+MAX_CURVE_BYTES = 3 * 2**20
+"""Maximum size of a learning curve in a request, of which a server accepts 4 MiB."""
+
 
 def spec_to_wire(space: SearchSpace, metrics: Sequence[Metric], settings: StudySettings) -> study_pb2.StudySpec:
     """Return the message.
@@ -188,6 +191,17 @@ def measurement_to_wire(
     if elapsed is not None:
         message.elapsed.CopyFrom(duration_to_wire(elapsed, "elapsed"))
     return message
+
+
+def curve_to_wire(curve: Sequence[Measurement]) -> list[trial_pb2.Measurement]:
+    """Return the messages of a learning curve; of one that is too large for a request every second, third … step.
+
+    Raises:
+        InvalidRequest: a value is no number.
+    """
+    messages = [measurement_to_wire(point.metrics, point.step, point.elapsed) for point in curve]
+    kept = 1 + sum(message.ByteSize() + 8 for message in messages) // MAX_CURVE_BYTES
+    return messages[::-1][::kept][::-1]  # with the last
 
 
 def measurement_from_wire(message: trial_pb2.Measurement) -> Measurement:

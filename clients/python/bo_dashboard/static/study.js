@@ -323,7 +323,7 @@ function bestTiles() {
 
 function running(all) {
   const workers = new Set(all.filter((trial) => trial.lease).map((trial) => trial.lease.worker));
-  return workers.size ? `on ${workers.size} workers` : "";
+  return workers.size ? `on ${workers.size} ${workers.size === 1 ? "worker" : "workers"}` : "";
 }
 
 function showBest() {
@@ -375,7 +375,7 @@ const ACTIONS = {
   pause: () => setState("PAUSED", "The study is paused: it gives out no trials, and running ones go on."),
   resume: () => setState("ACTIVE", "The study gives out trials."),
   finish: async () => {
-    if ((await ask("Stop the study? Workers go home when their trials end; it can be started again.", "Stop it")) !== null) await setState("COMPLETED", "The study is completed.");
+    if ((await ask("Stop the study? Workers exit after their current trials; it can be started again.", "Stop it")) !== null) await setState("COMPLETED", "The study is completed.");
   },
   enqueue: () => queue.open(study),
   remove: async () => {
