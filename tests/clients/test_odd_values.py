@@ -199,6 +199,13 @@ def test_a_pause_that_nobody_asked_for_leaves_no_trial_running(make: Make) -> No
     assert "leave it to trial.report" in trial.failure.message
 
 
+def test_a_study_is_called_by_its_name_too(make: Make, bo) -> None:
+    study = make()
+    assert study.client.study(study.name).definition == study.definition
+    assert bo("best", study.name).stderr.endswith("has a result yet\n")
+    study.client.delete_study(study.name)
+
+
 def test_trials_are_pickled_as_a_list(make: Make) -> None:
     study = make()
     study.optimize(lambda p: p["x"], n_trials=2)

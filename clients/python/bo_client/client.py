@@ -274,7 +274,7 @@ class Client:
         return self._created(request)
 
     def study(self, study_id: str) -> Study:
-        """Return a study.
+        """Return a study by its id or its name, `studies/{id}`.
 
         Raises:
             NotFound: the study does not exist.
@@ -287,7 +287,7 @@ class Client:
         Raises:
             NotFound: the study does not exist.
         """
-        response = self.ask(pb.GetStudyRequest(name=f"studies/{study_id}"), pb.GetStudyResponse)
+        response = self.ask(pb.GetStudyRequest(name=_study_name(study_id)), pb.GetStudyResponse)
         return codec.study_from_wire(response.study)
 
     def studies(self) -> Iterator[StudyInfo]:
@@ -311,7 +311,7 @@ class Client:
         Raises:
             NotFound: the study does not exist.
         """
-        request = pb.DeleteStudyRequest(name=f"studies/{study_id}", request_id=new_request_id())
+        request = pb.DeleteStudyRequest(name=_study_name(study_id), request_id=new_request_id())
         self.ask(request, pb.DeleteStudyResponse)
 
     def ask(
@@ -355,6 +355,10 @@ class Client:
             deadline=max(limit, patience) if timeout is None else limit,
             is_urgent=method == "ReportMeasurements",
         )
+
+
+def _study_name(study_id: str) -> str:
+    return f"studies/{str(study_id).removeprefix('studies/')}"
 
 
 def _in_users_words(error: InvalidRequest, space: SearchSpace) -> InvalidRequest:
