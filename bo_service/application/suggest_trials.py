@@ -311,6 +311,11 @@ def _needs_resume(transaction: StudyTransaction, request: SuggestRequest, counts
 
 
 def _no_configuration(space: SearchSpace) -> str:
+    if not space.constraints:
+        return (
+            "no further configuration was found between the parameters' bounds, which are so close that few numbers "
+            "are between them; widen them, list the values, or add configurations with CreateTrial"
+        )
     named = [f"constraints[{i}]: {c.description or c}"[:MOST_NAMED] for i, c in enumerate(space.constraints)]
     more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
     return (

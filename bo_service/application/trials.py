@@ -1,7 +1,7 @@
 """Trials: enqueue or record, look at, stop, delete, and the best of them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bo_service.application.context import AppContext, StudyTransaction, change_idempotently, retry_on_conflict
 from bo_service.application.ports import RequestKey, UnitOfWork
@@ -25,6 +25,8 @@ class NewTrial:
     measurements: tuple[Measurement, ...] = ()
     final_measurement: Measurement | None = None
     failure: Failure | None = None
+    stop_reason: str | None = None
+    """Why it was ended early, which makes a trial with a result STOPPED; None if it was not."""
 
     @property
     def is_ended(self) -> bool:
@@ -62,6 +64,8 @@ def _create(transaction: StudyTransaction, new: NewTrial) -> Trial:
     if new.failure is not None:
         trial = trial.fail(new.failure, max_attempts=0, at=transaction.at)
     elif new.final_measurement is not None:
+        if new.stop_reason is not None:
+            trial = replace(trial, stop_request=StopRequest(new.stop_reason, transaction.at))
         trial = trial.complete(new.final_measurement, transaction.at)
     saved = transaction.save(trial)
     transaction.add_measurements(saved, list(new.measurements))

@@ -26,7 +26,7 @@ from bo_service.domain.limits import (
     MAX_TRIALS,
 )
 from bo_service.domain.objective import ObjectiveSpec
-from bo_service.domain.search_space import NAME, SearchSpace
+from bo_service.domain.search_space import NAME, NAME_FORM, SearchSpace
 
 MIN_LEASE, MAX_LEASE = timedelta(seconds=1), timedelta(seconds=MAX_LEASE_SECONDS)
 
@@ -81,7 +81,7 @@ class Metric:
     def faults(self) -> Iterator[Violation]:
         """Yield the violations of the definition."""
         if not NAME.fullmatch(self.name):
-            yield Violation("name", f"is {self.name[:140]!r}; it needs the form of a parameter's name")
+            yield Violation("name", f"is {self.name[:140]!r}; {NAME_FORM}")
         if self.goal is None and self.role is not MetricRole.INFORMATION:
             yield Violation("goal", "is unspecified; set GOAL_MINIMIZE or GOAL_MAXIMIZE")
         if self.role is MetricRole.CONSTRAINT and (self.bound is None or not math.isfinite(self.bound)):
@@ -151,9 +151,7 @@ class SuggestionSettings:
         if len(set(self.warm_start_studies)) < count:
             yield Violation("warm_start_studies", "names a study twice; name each once")
         if self.custom_algorithm and not NAME.fullmatch(self.custom_algorithm):
-            yield Violation(
-                "custom_algorithm", f"is {self.custom_algorithm[:140]!r}; it needs the form of a parameter's name"
-            )
+            yield Violation("custom_algorithm", f"is {self.custom_algorithm[:140]!r}; {NAME_FORM}")
         if self.grid_points is not None and not 2 <= self.grid_points <= MAX_GRID_POINTS:
             yield Violation("grid_points", f"is {self.grid_points}; it must be from 2 to {MAX_GRID_POINTS:,}")
         elif self.grid_points is not None and self.algorithm is not Algorithm.GRID:

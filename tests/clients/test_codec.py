@@ -209,7 +209,7 @@ def test_a_whole_trial() -> None:
     [
         ([bo_client.FloatParameter("x", "low", 1.0)], "parameters[0].low"),
         ([bo_client.IntParameter("x", 0.5, 1)], "parameters[0].low"),
-        ([bo_client.IntParameter("x", 0, 2**64)], "parameters[0].low"),
+        ([bo_client.IntParameter("x", 0, 2**64)], "parameters[0].high"),
         ([bo_client.FloatParameter("x", 0.0, 1.0, scale="cube")], "parameters[0].scale"),
         ([bo_client.IntParameter("x", 0, 1, default=2**70)], "parameters[0].default"),
         ([bo_client.CategoricalParameter("x", [None])], "parameters[0].values[0]"),

@@ -9,14 +9,13 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import space_pb2, trial_pb2
 
 from bo_client.artifacts import TrialFiles
-from bo_client.errors import BoClientError, InvalidRequest
+from bo_client.errors import BoClientError
 from bo_client.insight import Analysis, Slice
 from bo_client.metric_values import metrics_by_name
 from bo_client.models import (
     Change,
     ConfigurationPrediction,
     FailureReason,
-    Measurement,
     ObjectiveSpec,
     StudyInfo,
     StudyState,
@@ -28,6 +27,7 @@ from bo_client.outcomes import logger, why_no_more
 from bo_client.retries import new_request_id
 from bo_client.running import RunningTrial, Suggestions, default_worker_id
 from bo_client.settings import StudySettings
+from bo_client.study_additions import StudyAdditions
 from bo_client.study_runs import StudyRuns
 from bo_client.trial_loop import RunLimit
 from bo_client.trial_pages import TrialPages, read_pages
@@ -44,7 +44,7 @@ FULL_PAGE = 20
 """Trials per page with learning curves."""
 
 
-class Study(TrialFiles, StudyRuns):
+class Study(StudyAdditions, TrialFiles, StudyRuns):
     """A study on a server. Threads may share it."""
 
     def __init__(self, client: "Client", info: StudyInfo) -> None:
@@ -131,8 +131,10 @@ class Study(TrialFiles, StudyRuns):
 
         After an interruption, trials that the server may already have assigned are returned.
         """
-        request = pb.SuggestTrialsRequest(parent=self.name, count=count, request_id=new_request_id())
-        request.worker_id, request.can_resume = worker_id or default_worker_id(), can_resume
+        request = pb.SuggestTrialsRequest(parent=self.name, request_id=new_request_id(), can_resume=can_resume)
+        worker_id = worker_id or default_worker_id()
+        codec_plain.build_or_raise("worker_id", worker_id, lambda: setattr(request, "worker_id", worker_id))
+        request.count = codec_plain.count_to_wire(count)
         if objective is not None:
             request.objective.CopyFrom(codec.objective_to_wire(objective))
         try:
@@ -205,59 +207,9 @@ class Study(TrialFiles, StudyRuns):
 
     def best_trials(self, count: int) -> Trials:
         """Return the best trials within all bounds, best first; with several objectives the whole Pareto set."""
-        response = self.client.ask(pb.GetBestTrialsRequest(parent=self.name, count=count), pb.GetBestTrialsResponse)
+        number = codec_plain.count_to_wire(count)
+        response = self.client.ask(pb.GetBestTrialsRequest(parent=self.name, count=number), pb.GetBestTrialsResponse)
         return Trials(codec.trial_from_wire(message) for message in response.trials)
-
-    def enqueue(
-        self, parameters: Mapping[str, Any], labels: Mapping[str, str] | None = None, request_id: str | None = None
-    ) -> Trial:
-        """Queue a configuration, which is assigned before any suggestion, and return its trial.
-
-        Args:
-            parameters: a value for each active parameter.
-            labels: labels of the trial.
-            request_id: programs that use the same id queue one trial together.
-
-        Raises:
-            InvalidRequest: the configuration does not belong to the study.
-        """
-        trial = trial_pb2.Trial(parameters=self._configuration(parameters), labels=labels or {})
-        return self._create(trial, request_id)
-
-    def add(
-        self,
-        parameters: Mapping[str, Any],
-        metrics: float | Mapping[str, float] | Measurement | None = None,
-        failure: FailureReason | str | None = None,
-        labels: Mapping[str, str] | None = None,
-        request_id: str | None = None,
-        *,
-        curve: Sequence[Measurement] = (),
-    ) -> Trial:
-        """Record an evaluation made elsewhere, with its final metrics or its failure, and return its trial.
-
-        Args:
-            parameters: a value for each active parameter.
-            metrics: the final metrics, or a measurement of them with step and elapsed time.
-            failure: the reason of the failure.
-            labels: labels of the trial.
-            request_id: programs that use the same id add one trial together.
-            curve: measurements made during the evaluation, one for each step. Of a curve that is too large for one
-                call, every second, third … step is kept.
-
-        Raises:
-            InvalidRequest: the configuration, the metrics or a measurement are invalid.
-        """
-        if (metrics is None) == (failure is None):
-            raise InvalidRequest.of("metrics", "and failure: give exactly one of them")
-        trial = trial_pb2.Trial(parameters=self._configuration(parameters), labels=labels or {})
-        if metrics is not None:
-            final = metrics if isinstance(metrics, Measurement) else Measurement(self.metrics_of(metrics))
-            trial.final_measurement.CopyFrom(codec.measurement_to_wire(final.metrics, final.step, final.elapsed))
-        if failure is not None:
-            trial.failure.CopyFrom(codec.failure_to_wire(failure, ""))
-        trial.measurements.extend(codec.curve_to_wire(curve))
-        return self._create(trial, request_id)
 
     def stop_trial(self, number: int, reason: str = "") -> Trial:
         """End a queued or paused trial immediately, or ask the worker of a running one to stop.
@@ -386,10 +338,6 @@ class Study(TrialFiles, StudyRuns):
 
     def _configuration(self, parameters: Mapping[str, Any]) -> dict[str, space_pb2.ParameterValue]:
         return values_to_wire(self.definition.space.coerce(parameters))
-
-    def _create(self, trial: trial_pb2.Trial, request_id: str | None = None) -> Trial:
-        request = pb.CreateTrialRequest(parent=self.name, trial=trial, request_id=request_id or new_request_id())
-        return codec.trial_from_wire(self.client.ask(request, pb.CreateTrialResponse).trial)
 
     def _get(self, number: int, view: pb.TrialView) -> trial_pb2.Trial:
         request = pb.GetTrialRequest(name=self._trial_name(number), view=view)

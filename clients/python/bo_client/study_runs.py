@@ -28,7 +28,7 @@ class StudyRuns(StudyShortcuts):
         *,
         n_jobs: int = 1,
         timeout: float | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | None = (),
         catch: Catch = (),
         progress: bool | None = None,
         can_resume: bool = False,

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, cast
 
 from bo_client.errors import FailedPrecondition, InvalidRequest, NotFound
@@ -195,10 +196,8 @@ class StudyShortcuts(ABC):
         """
         if (metrics is None) == (failure is None):
             raise InvalidRequest.of("metrics", "and failure: give exactly one of them")
-        number = trial if isinstance(trial, int) else trial.number
-        running = self._asked.get(number) if isinstance(trial, int) else trial
-        if running is None:
-            raise NotFound(f"trial {number} was not returned by this object's ask(); give the trial itself")
+        running = trial if isinstance(trial, RunningTrial) else self._asked_for(trial)
+        number = running.number
         if failure is not None:
             ended = running.fail(failure)
         else:
@@ -210,6 +209,14 @@ class StudyShortcuts(ABC):
                 ended = running.complete(final.metrics)
         self._asked.pop(number, None)
         return ended
+
+    def _asked_for(self, number: object) -> RunningTrial:
+        if not isinstance(number, Integral) or isinstance(number, bool):
+            raise InvalidRequest.of("trial", f"is {number!r}; give the trial that ask() returned, or its number")
+        if int(number) not in self._asked:
+            why = "was not returned by this object's ask(), or has been ended by tell(); give the trial itself"
+            raise NotFound(f"trial {number} {why}")
+        return self._asked[int(number)]
 
     def pause(self) -> StudyInfo:
         """Pause the study: running trials finish, and no new ones start."""

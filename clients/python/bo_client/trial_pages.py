@@ -44,6 +44,10 @@ class TrialPages(Sequence[Trial]):
         self._kept: Trials | None = None
         self._cursor: Iterator[Trial] | None = None
 
+    def __reduce__(self) -> tuple[type[Trials], tuple[list[Trial]]]:
+        """Pickle the trials as a list, which needs no server."""
+        return Trials, (list(self._all),)
+
     def __iter__(self) -> Iterator[Trial]:
         """Return an iterator of the trials; after `next`, of those that it has not taken."""
         if self._cursor is not None:

@@ -32,6 +32,7 @@ from bo_client.models import (
     TrialNote,
     TrialState,
 )
+from bo_client.outcomes import FinalMetrics
 from bo_client.retries import new_request_id
 from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
@@ -142,10 +143,10 @@ def update_to_wire(
         request.study.state = enum_to_wire(study_pb2.StudyState, "STUDY_STATE", state, "state")
         paths.append("state")
     if display_name is not None:
-        request.study.display_name = display_name
+        build_or_raise("display_name", display_name, lambda: setattr(request.study, "display_name", display_name))
         paths.append("display_name")
     if labels is not None:
-        request.study.labels.update(labels)
+        build_or_raise("labels", labels, lambda: request.study.labels.update(labels))
         paths.append("labels")
     if objective is not None:
         request.study.objective.CopyFrom(objective_to_wire(objective))
@@ -208,6 +209,25 @@ def measurement_from_wire(message: trial_pb2.Measurement) -> Measurement:
     """Return the measurement with its metrics sorted by name."""
     metrics = {name: message.metrics[name] for name in sorted(message.metrics)}
     return Measurement(metrics, message.step, seconds_of(message, "elapsed"), moment_of(message, "receive_time"))
+
+
+def result_to_wire(
+    result: FinalMetrics | Failure, trial: trial_pb2.Trial, stop_reason: str | None, elapsed: float | None = None
+) -> None:
+    """Set the result of a trial, and the seconds after which it was measured.
+
+    `stop_reason` is why the trial ended early, None if it did not.
+
+    Raises:
+        InvalidRequest: a value cannot be encoded.
+    """
+    if isinstance(result, Failure):
+        trial.failure.CopyFrom(failure_to_wire(result.reason, result.message))
+        return
+    trial.final_measurement.CopyFrom(measurement_to_wire(result.metrics, result.step, elapsed))
+    if stop_reason is not None:
+        build_or_raise("stop_reason", stop_reason, lambda: setattr(trial.stop_request, "reason", stop_reason))
+        trial.stop_request.SetInParent()
 
 
 def failure_to_wire(reason: str, message: str) -> trial_pb2.Failure:
