@@ -8,7 +8,8 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import space_pb2, trial_pb2
 
 from bo_client.errors import InvalidRequest
-from bo_client.models import FailureReason, Measurement, StudyInfo, Trial
+from bo_client.models import Failure, FailureReason, Measurement, StudyInfo, Trial
+from bo_client.outcomes import FinalMetrics
 from bo_client.retries import new_request_id
 from bo_client.trial_loop import final_metrics
 from bo_client.wire import codec
@@ -86,7 +87,7 @@ class StudyAdditions(ABC):
             last = max((m.step for m in curve), default=0) if stop_reason is not None else 0
             given = metrics if isinstance(metrics, Measurement) else Measurement(self.metrics_of(metrics), last)
             final = final_metrics(self.definition, given.metrics, given.step)
-            codec.result_to_wire(final, trial, stop_reason, given.elapsed)
+            _set_result(final, trial, stop_reason, given.elapsed)
         trial.measurements.extend(codec.curve_to_wire(curve))
         return self._create(trial, request_id)
 
@@ -97,3 +98,22 @@ class StudyAdditions(ABC):
     def _create(self, trial: trial_pb2.Trial, request_id: str | None = None) -> Trial:
         request = pb.CreateTrialRequest(parent=self.name, trial=trial, request_id=request_id or new_request_id())
         return codec.trial_from_wire(self.client.ask(request, pb.CreateTrialResponse).trial)
+
+
+def _set_result(
+    result: FinalMetrics | Failure, trial: trial_pb2.Trial, stop_reason: str | None, elapsed: float | None = None
+) -> None:
+    """Set the result of a trial, and the seconds after which it was measured.
+
+    `stop_reason` is why the trial ended early, None if it did not.
+
+    Raises:
+        InvalidRequest: a value cannot be encoded.
+    """
+    if isinstance(result, Failure):
+        trial.failure.CopyFrom(codec.failure_to_wire(result.reason, result.message))
+        return
+    trial.final_measurement.CopyFrom(codec.measurement_to_wire(result.metrics, result.step, elapsed))
+    if stop_reason is not None:
+        build_or_raise("stop_reason", stop_reason, lambda: setattr(trial.stop_request, "reason", stop_reason))
+        trial.stop_request.SetInParent()

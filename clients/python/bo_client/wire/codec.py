@@ -32,7 +32,6 @@ from bo_client.models import (
     TrialNote,
     TrialState,
 )
-from bo_client.outcomes import FinalMetrics
 from bo_client.retries import new_request_id
 from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
@@ -209,25 +208,6 @@ def measurement_from_wire(message: trial_pb2.Measurement) -> Measurement:
     """Return the measurement with its metrics sorted by name."""
     metrics = {name: message.metrics[name] for name in sorted(message.metrics)}
     return Measurement(metrics, message.step, seconds_of(message, "elapsed"), moment_of(message, "receive_time"))
-
-
-def result_to_wire(
-    result: FinalMetrics | Failure, trial: trial_pb2.Trial, stop_reason: str | None, elapsed: float | None = None
-) -> None:
-    """Set the result of a trial, and the seconds after which it was measured.
-
-    `stop_reason` is why the trial ended early, None if it did not.
-
-    Raises:
-        InvalidRequest: a value cannot be encoded.
-    """
-    if isinstance(result, Failure):
-        trial.failure.CopyFrom(failure_to_wire(result.reason, result.message))
-        return
-    trial.final_measurement.CopyFrom(measurement_to_wire(result.metrics, result.step, elapsed))
-    if stop_reason is not None:
-        build_or_raise("stop_reason", stop_reason, lambda: setattr(trial.stop_request, "reason", stop_reason))
-        trial.stop_request.SetInParent()
 
 
 def failure_to_wire(reason: str, message: str) -> trial_pb2.Failure:
