@@ -17,6 +17,8 @@ from bo_service.application.promotion import promotable
 from bo_service.application.session import StudySession
 from bo_service.application.sessions import Sessions
 from bo_service.application.snapshot import StudyDelta, StudySnapshot
+from bo_service.domain.attempts import spent_on
+from bo_service.domain.budget import Limit, Spent
 from bo_service.domain.errors import BoError, StorageUnavailable, TransactionConflict
 from bo_service.domain.fidelity import FidelitySettings, Promotion
 from bo_service.domain.limits import MAX_TRIALS
@@ -78,14 +80,16 @@ class StudyTransaction:
         """The study with its trials, as this transaction sees them."""
         return self._session.at(self.records, self.study)
 
-    def save(self, trial: Trial, is_annotation: bool = False) -> Trial:
+    def save(self, trial: Trial, is_annotation: bool = False, has_trained: bool = True) -> Trial:
         """Store a trial that was added or changed.
 
         Args:
             trial: the trial.
             is_annotation: whether only what people added has changed, which the optimizer does not see.
+            has_trained: whether an attempt at it may have spent something since it was stored.
         """
-        self.study = replace(self.study, revision=self.study.revision + 1, update_time=self.at)
+        spent = self._spent_with(trial) if has_trained and not is_annotation else self.study.spent
+        self.study = replace(self.study, revision=self.study.revision + 1, update_time=self.at, spent=spent)
         saved = replace(trial, revision=self.study.revision)
         self.records.save_trials(saved)
         if not is_annotation:
@@ -112,6 +116,35 @@ class StudyTransaction:
             return most - self.study.last_number
         return most - sum(self.records.count_trials(self.study.study_id).values())
 
+    def reached_limit(self) -> Limit | None:
+        """Return the limit that keeps further trials from beginning, as far as training was counted."""
+        execution = self.study.spec.execution
+        made = 0 if execution.max_trials is None else execution.max_trials - self.remaining_capacity()
+        return execution.reached_limit(made, self.study.spent)
+
+    def committed(self, reporting: Trial | None = None) -> Spent:
+        """Return what was spent, and what the running trials will have spent where they pause or end.
+
+        Args:
+            reporting: a running trial as it is now, where that isn't stored yet.
+        """
+        running = {t.number: t for t in self.records.list_trials(self.study.study_id, (TrialState.RUNNING,))}
+        total = self.study.spent
+        if reporting is not None:
+            total = self._spent_with(reporting)
+            running[reporting.number] = reporting
+        fidelity = self.study.spec.fidelity
+        return sum((in_flight(trial, fidelity, self.at) for trial in running.values()), total)
+
+    def _spent_with(self, trial: Trial) -> Spent:
+        """Return what was spent on the study, with a trial as it is now."""
+        spent = self.study.spent
+        if not trial.attempts:
+            return spent
+        before = self.records.find_trial(trial.study_id, trial.number)
+        old, new = spent_on(before.attempts if before is not None else ()), spent_on(trial.attempts)
+        return Spent(spent.steps + new.steps - old.steps, spent.time + new.time - old.time)
+
     def next_number(self) -> int:
         """Return a number that the study has never used, not even for a trial deleted since."""
         self.study = replace(self.study, last_number=self.study.last_number + 1)
@@ -134,16 +167,16 @@ class StudyTransaction:
         """
         duration = self.study.spec.execution.lease_duration if lease_duration is None else lease_duration
         lease = Lease(secrets.token_urlsafe(18), worker_id, self.at + duration, duration)
-        fidelity = self.study.spec.fidelity
-        until_step = self._until_step(fidelity, trial) if fidelity is not None and can_resume else None
-        started = self.save(trial.start(lease, self.at, until_step))
+        until_step = self.until_step(trial) if can_resume else None
+        started = self.save(trial.start(lease, self.at, until_step), has_trained=False)
         self.records.save_lease(started.study_id, started.number, IssuedLease(lease.token, worker_id, started.attempt))
         return started
 
-    def _until_step(self, fidelity: FidelitySettings, trial: Trial) -> int:
-        """Return how far a trial is trained before it may pause."""
-        if fidelity.promotion is Promotion.NONE:
-            return fidelity.max_step
+    def until_step(self, trial: Trial) -> int | None:
+        """Return how far a worker that can resume trains a trial before it may pause; None without a fidelity."""
+        fidelity = self.study.spec.fidelity
+        if fidelity is None or fidelity.promotion is Promotion.NONE:
+            return None if fidelity is None else fidelity.max_step
         return fidelity.next_stop(trial.latest_measurement.step if trial.latest_measurement else 0)
 
     def note_longer_curve(self) -> None:
@@ -156,14 +189,23 @@ class StudyTransaction:
         self.records.save_measurements(trial.study_id, trial.number, received)
 
     def flush(self) -> None:
-        """Store the study; complete it once all of its trials have been made, and have ended or paused for good."""
-        limit = self.study.spec.execution.max_trials
-        if limit is not None and self.study.state is StudyState.ACTIVE and self.remaining_capacity() <= 0:
-            counts = self.records.count_trials(self.study.study_id)
-            is_open = any(counts.get(state) for state in UNFINISHED)
-            if not is_open and not (counts.get(TrialState.PAUSED) and self.last_promotable()):
+        """Store the study; complete it once a limit is reached, and no trial will run any more."""
+        execution = self.study.spec.execution
+        if self.study.state is StudyState.ACTIVE and (
+            execution.max_trials or execution.max_steps or execution.max_seconds
+        ):
+            limit = self.reached_limit()
+            if limit is not None and self._has_ended(limit):
                 self.update(state=StudyState.COMPLETED)
         self.records.save_study(self.study)
+
+    def _has_ended(self, limit: Limit) -> bool:
+        """Return whether no trial runs, and none will: where training is spent, queued and paused ones stay."""
+        counts = self.records.count_trials(self.study.study_id)
+        if limit.is_spent:
+            return not counts.get(TrialState.RUNNING)
+        is_open = any(counts.get(state) for state in UNFINISHED)
+        return not is_open and not (counts.get(TrialState.PAUSED) and self.last_promotable())
 
     def last_promotable(self) -> list[int]:
         """Return which paused trials go on where no other trial is running, and no new one can be made.
@@ -180,6 +222,21 @@ class StudyTransaction:
         changed = [TrialSummary.of(trial) for trial in self._saved.values()]
         curves = {} if self.study.spec.fidelity is None else read_curves(self.records, self.study, changed)
         return StudyDelta(self._opened, self.study, changed, self._deleted, self._affects_surrogate, curves)
+
+
+def in_flight(trial: Trial, fidelity: FidelitySettings | None, at: datetime) -> Spent:
+    """Return what a running trial will have spent, beyond what was counted, where it pauses or ends.
+
+    Args:
+        trial: the trial.
+        fidelity: of its study; without one, steps are not counted.
+        at: the current time, until which its time counts.
+    """
+    if trial.state is not TrialState.RUNNING or not trial.attempts:
+        return Spent()
+    attempt = trial.attempts[-1]
+    until = trial.until_step or (fidelity.max_step if fidelity is not None else 0)
+    return Spent(max(0, until - attempt.last_step), attempt.count(at).time - attempt.time)
 
 
 @contextmanager

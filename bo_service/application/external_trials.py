@@ -114,6 +114,9 @@ def suggest_external_trials(app: AppContext, request: SuggestRequest, received: 
     if result.shortfall in (Shortfall.PAUSED, Shortfall.COMPLETED):
         state = result.shortfall.name
         raise WrongState(f"studies/{request.study_id} is {state}: set its state to ACTIVE to go on", state=state)
+    if result.reached_limit is not None and result.reached_limit.is_spent:
+        limit = result.reached_limit.value
+        raise WrongState(f"studies/{request.study_id} has spent its {limit}: raise it to go on", state="ACTIVE")
     if len(result.trials) < lacking:
         raise NoConfigurationFound(
             f"the search space has only {len(lost) + len(result.trials)} further configurations, and {request.count} "

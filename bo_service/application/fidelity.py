@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from bo_service.application.context import StudyTransaction
 from bo_service.application.early_stopping import in_words, not_finite, request_stop
 from bo_service.application.promotion import values_at_rung
+from bo_service.domain.budget import Limit
 from bo_service.domain.fidelity import FidelitySettings, Promotion, best_third
 from bo_service.domain.study import Metric
 from bo_service.domain.trial import Measurement, Pause, Prediction, Trial, TrialState
@@ -44,9 +45,17 @@ def apply_fidelity(transaction: StudyTransaction, trial: Trial, received: Sequen
     if trial.number not in values:
         return trial  # the rung's value comes with another report
     best = best_third(values)
-    if trial.number in best:
-        return trial.run_until(fidelity.next_stop(step))
-    return trial.request_pause(_pause(transaction, trial, values, rung, len(best)))
+    if trial.number not in best:
+        return trial.request_pause(_pause(transaction, trial, values, rung, _place(values, trial, len(best))))
+    if limit := _spent_limit(transaction, trial):
+        return trial.request_pause(_pause(transaction, trial, values, rung, f"the study's {limit.value} is spent"))
+    return trial.run_until(fidelity.next_stop(step))
+
+
+def _spent_limit(transaction: StudyTransaction, trial: Trial) -> Limit | None:
+    """Return the limit of training that is reached where the running trials come to their next rungs."""
+    execution = transaction.study.spec.execution
+    return execution.reached_limit(0, transaction.committed(trial)) if execution.has_budget else None
 
 
 def _wait_for_forecast(
@@ -59,21 +68,24 @@ def _wait_for_forecast(
         "expected to end with is among the best third of those that have come so far."
     )
     expected = _forecast(transaction, trial, {}, metric, fidelity.max_step)
-    return Pause(reason, transaction.at, rung, trial.attempt, expected, fidelity.max_step)
+    rate = trial.spent.seconds_per_step
+    return Pause(reason, transaction.at, rung, trial.attempt, expected, fidelity.max_step, rate)
 
 
-def _pause(transaction: StudyTransaction, trial: Trial, values: Mapping[int, float], rung: int, places: int) -> Pause:
+def _place(values: Mapping[int, float], trial: Trial, places: int) -> str:
+    place = best_third(values, len(values)).index(trial.number) + 1
+    named = f"the best {places} go on" if places > 1 else "the best goes on" if places else "none goes on yet"
+    return f"in place {place} of {len(values)}; {named}"
+
+
+def _pause(transaction: StudyTransaction, trial: Trial, values: Mapping[int, float], rung: int, why: str) -> Pause:
     fidelity, metric = transaction.study.spec.fidelity, transaction.study.spec.objective
     assert fidelity is not None
     value, say = values[trial.number], in_words(metric)
-    place = best_third(values, len(values)).index(trial.number) + 1
-    named = f"the best {places} go on" if places > 1 else "the best goes on" if places else "none goes on yet"
-    reason = (
-        f"Successive halving: at {fidelity.step_name} {rung} {metric.name} was {say(value)}, in place {place} of "
-        f"{len(values)}; {named}."
-    )
+    reason = f"Successive halving: at {fidelity.step_name} {rung} {metric.name} was {say(value)}, {why}."
     expected = _forecast(transaction, trial, values, metric, fidelity.max_step)
-    return Pause(reason, transaction.at, rung, trial.attempt, expected, fidelity.max_step)
+    rate = trial.spent.seconds_per_step
+    return Pause(reason, transaction.at, rung, trial.attempt, expected, fidelity.max_step, rate)
 
 
 def _forecast(

@@ -141,11 +141,20 @@ class TrialSummary:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took: as measured by its worker, else from start to end; None where that is nothing."""
+        """How long it took: as measured by its worker, else from start to end; None where that is nothing.
+
+        Of a trial that was paused and has not ended it is what its steps so far let expect of a whole one.
+        """
         elapsed = self.final_measurement.elapsed if self.final_measurement else None
-        if elapsed is None and self.start_time and self.end_time:
-            elapsed = self.end_time - self.start_time
-        return elapsed.total_seconds() or None if elapsed else None
+        if elapsed is not None:
+            return elapsed.total_seconds() or None
+        rate = self.pause.seconds_per_step if self.pause else None
+        if not self.state.is_ended:
+            return rate * self.pause.expected_step if rate and self.pause else None
+        if not (self.start_time and self.end_time):
+            return None
+        before = rate * self.pause.step if rate and self.pause else 0.0  # the start is that of its last part
+        return before + (self.end_time - self.start_time).total_seconds() or None
 
 
 class UnitOfWork(Protocol):

@@ -176,4 +176,4 @@ class SuggestionBuffer:
         left = self.ready.remaining(snapshot) if self.ready else None
         if left or (left is not None and self.ready is not None and self.ready.exhausts_space):
             return 0
-        return max(0, min(snapshot.remaining_trials, self.predicted_demand(snapshot.basis.version)))
+        return max(0, min(snapshot.remaining_search, self.predicted_demand(snapshot.basis.version)))

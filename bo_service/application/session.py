@@ -241,11 +241,11 @@ class StudySession:
             candidates = self._candidates(snapshot, count, deadline if may_ask else None, is_final)
             try:
                 yield candidates
-            except StorageUnavailable:
-                self._pool.clear()  # they may have become trials all the same
-                raise
-            except BoError:
-                self._settle(candidates)
+            except BoError as error:
+                if isinstance(error, StorageUnavailable) and error.has_begun:
+                    self._pool.clear()  # they may have become trials all the same
+                else:
+                    self._settle(candidates)
                 raise
             self._settle(candidates)
 
@@ -287,7 +287,7 @@ class StudySession:
 
     def _candidates(self, snapshot: StudySnapshot, count: int, deadline: float | None, is_final: bool) -> Candidates:
         """Choose candidates; the surrogate has until the deadline, if any."""
-        lacking = min(count - len(snapshot.queued_numbers), snapshot.remaining_trials)
+        lacking = min(count - len(snapshot.queued_numbers), snapshot.remaining_search)
         if lacking <= 0 or snapshot.study.state is not StudyState.ACTIVE:
             return Candidates(snapshot, [], False, is_final)
         require_algorithm(snapshot.study)

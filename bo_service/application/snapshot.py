@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import count
 from typing import Any, TypeVar
 
+from bo_service.application.confirmation import num_reserved
 from bo_service.application.learning_curves import read_curves
 from bo_service.application.ports import TrialSummary, UnitOfWork
 from bo_service.domain.constraints import Configuration
@@ -98,9 +99,18 @@ class StudySnapshot:
 
     @property
     def remaining_trials(self) -> int:
-        """How many trials more it may have."""
-        limit = self.study.spec.execution.max_trials
+        """How many trials more it may have; none once the budget of training is spent."""
+        execution = self.study.spec.execution
+        if (execution.max_steps or execution.max_seconds) and execution.reached_limit(0, self.study.spent):
+            return 0
+        limit = execution.max_trials
         return (MAX_TRIALS if limit is None else limit) - len(self.summaries)
+
+    @property
+    def remaining_search(self) -> int:
+        """How many trials more it may have that don't repeat the best configuration."""
+        is_reserved = self.study.spec.suggestion.confirming_trials is not None
+        return self.remaining_trials - (num_reserved(self.study, self.inputs) if is_reserved else 0)
 
 
 @dataclass(frozen=True)
@@ -275,7 +285,10 @@ def observations_of(trials: Sequence[TrialSummary], spec: StudySpec, most: float
             found[trial.number] = Observation(trial.number, trial.parameters, *about)
         elif trial.number in values:  # it hasn't ended; a study with a fidelity has a single modelled metric
             value, std = values[trial.number]
-            found[trial.number] = Observation(trial.number, trial.parameters, value, std, is_short=True)
+            seconds = trial.seconds if spec.suggestion.per_cost else None
+            found[trial.number] = Observation(
+                trial.number, trial.parameters, value, std, seconds=seconds, is_short=True
+            )
     return found
 
 

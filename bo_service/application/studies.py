@@ -155,11 +155,12 @@ def _algorithm(spec: StudySpec) -> tuple[Algorithm, str]:
 
 
 def _is_reopened(transaction: StudyTransaction, spec: StudySpec) -> bool:
-    """Return whether a study that was completed by its `max_trials` goes on because these were raised."""
-    made = sum(transaction.records.count_trials(transaction.study.study_id).values())
-    old, new = transaction.study.spec.execution.max_trials, spec.execution.max_trials
-    was_full = transaction.study.state is StudyState.COMPLETED and old is not None and made >= old
-    return was_full and (new is None or new > made)
+    """Return whether a study that was completed by a limit goes on because its limits were raised."""
+    study = transaction.study
+    made = sum(transaction.records.count_trials(study.study_id).values())
+    if study.state is not StudyState.COMPLETED or study.spec.execution.reached_limit(made, study.spent) is None:
+        return False
+    return spec.execution.reached_limit(made, study.spent) is None
 
 
 @retry_on_conflict

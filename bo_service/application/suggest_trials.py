@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 
+from bo_service.application.confirmation import confirmations, num_reserved
 from bo_service.application.context import (
     UNFINISHED,
     AppContext,
     StudyTransaction,
     change_idempotently,
     earlier_answer,
+    in_flight,
     retry_on_conflict,
 )
 from bo_service.application.early_stopping import in_words
@@ -21,12 +23,13 @@ from bo_service.application.promotion import promotable, waiting_for_resume
 from bo_service.application.session import StudySession
 from bo_service.application.trials import check_size
 from bo_service.application.views import Shortfall, SuggestResult
+from bo_service.domain.budget import Limit, Spent
 from bo_service.domain.errors import DeadlinePassed, NoConfigurationFound, ObjectiveMismatch
 from bo_service.domain.fidelity import Promotion
 from bo_service.domain.objective import ObjectiveSpec, differences
 from bo_service.domain.search_space import SearchSpace
 from bo_service.domain.study import Metric, Study, StudyState
-from bo_service.domain.trial import Explanation, Prediction, Trial, TrialState
+from bo_service.domain.trial import Explanation, Lease, Prediction, Trial, TrialState
 from bo_service.optimizer.initial_design import is_exhausted
 from bo_service.optimizer.inputs import NormalPrediction, Suggestion
 
@@ -113,18 +116,21 @@ def _hand_out(
         _check_objective(transaction.study, request.objective)
     # 2. Hand out nothing while the study is paused or completed.
     if transaction.study.state in CLOSED:
-        return CLOSED[transaction.study.state]
+        return replace(CLOSED[transaction.study.state], reached_limit=transaction.reached_limit())
     if request.objective is not None and transaction.study.objective is None:
         transaction.update(objective=request.objective)
     # 3. Take the oldest trials of the queue, the paused ones that go on, and new ones as far as there may be more.
     numbers = _waiting_trials(transaction, request)
     lacking = min(request.count - len(numbers), transaction.remaining_capacity(request.count))
-    suggestions = _suggestions(session, transaction, candidates, lacking)
+    repeated = _repetitions(transaction, lacking) if transaction.study.spec.suggestion.confirming_trials else []
+    suggestions = _suggestions(session, transaction, candidates, lacking - len(repeated)) + repeated
     is_idle = not numbers and not suggestions and not transaction.snapshot.counts.get(TrialState.RUNNING)
     if is_idle and request.can_resume:
         numbers = transaction.last_promotable()[:1]
-    # 4. Start them, unless the caller has gone, who would never know of them.
+    # 4. Start them, as far as the budget allows; unless the caller has gone, who would never know of them.
     waiting = [transaction.records.get_trial(request.study_id, number) for number in numbers]
+    if transaction.study.spec.execution.max_steps or transaction.study.spec.execution.max_seconds:
+        waiting, suggestions = _affordable(transaction, request, waiting, suggestions)
     trials = waiting + [_trial_of(transaction, suggestion) for suggestion in suggestions]
     holder = request.worker_id, request.can_resume
     started = tuple(
@@ -135,6 +141,35 @@ def _hand_out(
         raise DeadlinePassed("the caller has gone or its deadline has passed; no trial was handed out: ask again")
     # 5. Say why there are fewer than asked for.
     return SuggestResult(started) if len(started) == request.count else _shortfall(transaction, request, started)
+
+
+def _affordable(
+    transaction: StudyTransaction, request: SuggestRequest, waiting: list[Trial], suggestions: list[Suggestion]
+) -> tuple[list[Trial], list[Suggestion]]:
+    """Return those that begin before the budget is spent by what all of them are committed to."""
+    committed, lease = transaction.committed(), Lease("", request.worker_id, transaction.at)
+    begun = 0
+    for trial in (*waiting, *(_trial_before(transaction, suggestion) for suggestion in suggestions)):
+        if _spent_limit(transaction, committed) is not None:
+            break
+        until_step = transaction.until_step(trial) if request.can_resume else None
+        running = trial.start(lease, transaction.at, until_step)
+        committed += in_flight(running, transaction.study.spec.fidelity, transaction.at)
+        begun += 1
+    return waiting[:begun], suggestions[: max(0, begun - len(waiting))]
+
+
+def _trial_before(transaction: StudyTransaction, suggestion: Suggestion) -> Trial:
+    """Return the paused trial that a suggestion continues, or a new one that is not stored."""
+    study = transaction.study
+    if suggestion.continues is not None:
+        return transaction.records.get_trial(study.study_id, suggestion.continues.number)
+    return Trial(study.study_id, 0, suggestion.configuration, transaction.at, suggestion.origin)
+
+
+def _spent_limit(transaction: StudyTransaction, spent: Spent) -> Limit | None:
+    """Return which limit of training has been reached; None if none has."""
+    return transaction.study.spec.execution.reached_limit(0, spent)
 
 
 def _waiting_trials(transaction: StudyTransaction, request: SuggestRequest) -> list[int]:
@@ -181,6 +216,14 @@ def _check_objective(study: Study, given: ObjectiveSpec) -> None:
             "worker with the study's objective and options, or with another study",
             study=study.name,
         )
+
+
+def _repetitions(transaction: StudyTransaction, count: int) -> list[Suggestion]:
+    """Return those of the next `count` new trials that repeat the best configuration: the last of `max_trials`."""
+    inputs = transaction.snapshot.inputs
+    reserved = num_reserved(transaction.study, inputs) if count > 0 else 0
+    repeated = count + reserved - transaction.remaining_capacity(count + reserved) if reserved else 0
+    return confirmations(inputs, min(count, repeated))
 
 
 def _suggestions(
@@ -243,15 +286,19 @@ def _shortfall(transaction: StudyTransaction, request: SuggestRequest, started: 
         NoConfigurationFound: no configuration was found, and it is not proven that none is left.
     """
     counts = transaction.records.count_trials(transaction.study.study_id)
+    if transaction.study.spec.execution.has_budget and (limit := _spent_limit(transaction, transaction.committed())):
+        if counts.get(TrialState.RUNNING):  # one may fail, and spend less than it is committed to
+            return SuggestResult(started, Shortfall.ALL_IN_PROGRESS, RETRY_DELAY, limit)
+        return SuggestResult(started, Shortfall.COMPLETED, reached_limit=limit)
     if _needs_resume(transaction, request, counts):
         return SuggestResult(started, Shortfall.NEEDS_RESUME)
     if any(counts.get(state) for state in UNFINISHED):  # one of these may come back to the queue
-        return SuggestResult(started, Shortfall.ALL_IN_PROGRESS, RETRY_DELAY)
+        return SuggestResult(started, Shortfall.ALL_IN_PROGRESS, RETRY_DELAY, transaction.reached_limit())
     is_full = transaction.remaining_capacity() <= 0
     if is_full and not started and transaction.study.spec.execution.max_trials is None:
         check_size(transaction.study, sum(counts.values()))
     if is_full:
-        return SuggestResult(started, Shortfall.COMPLETED)
+        return SuggestResult(started, Shortfall.COMPLETED, reached_limit=transaction.reached_limit())
     if not is_exhausted(transaction.snapshot.inputs):
         raise NoConfigurationFound(_no_configuration(transaction.study.spec.space), study=transaction.study.name)
     return SuggestResult(started, Shortfall.SPACE_EXHAUSTED)
@@ -265,6 +312,11 @@ def _needs_resume(transaction: StudyTransaction, request: SuggestRequest, counts
 
 
 def _no_configuration(space: SearchSpace) -> str:
+    if not space.constraints:
+        return (
+            "no further configuration was found between the parameters' bounds, which are so close that few numbers "
+            "are between them; widen them, list the values, or add configurations with CreateTrial"
+        )
     named = [f"constraints[{i}]: {c.description or c}"[:MOST_NAMED] for i, c in enumerate(space.constraints)]
     more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
     return (

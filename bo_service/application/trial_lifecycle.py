@@ -97,11 +97,7 @@ def complete_trial(
     def complete(transaction: StudyTransaction) -> Trial:
         trial, attempt = owned(transaction, number, token)
         if isinstance(outcome, Measurement):
-            labeled, last = trial.label(labels) if labels else trial, trial.latest_measurement
-            check_final(outcome, transaction.study.spec.metrics)
-            step = last.step if last is not None and outcome.step == 0 else outcome.step
-            final = replace(outcome, step=step, receive_time=transaction.at)
-            return transaction.save(labeled.complete(final, transaction.at, attempt))
+            return transaction.save(_succeed(transaction, trial.label(labels) if labels else trial, outcome, attempt))
         is_lost = not trial.is_held_by(token) and not trial.state.is_ended
         if isinstance(outcome, PauseOutcome):
             is_last = attempt == trial.attempt and trial.state is TrialState.PAUSED
@@ -116,6 +112,17 @@ def complete_trial(
         return transaction.save(labeled.fail(outcome, most, transaction.at, attempt))
 
     return change_idempotently(app, study_id, key, Trial, complete)
+
+
+def _succeed(transaction: StudyTransaction, trial: Trial, final: Measurement, attempt: int) -> Trial:
+    check_final(final, transaction.study.spec.metrics)
+    last, fidelity = trial.latest_measurement, transaction.study.spec.fidelity
+    step = last.step if last is not None and final.step == 0 else final.step
+    trained_to = None
+    if fidelity is not None and final.step == 0 and not any(a.steps for a in trial.attempts if a.number == attempt):
+        trained_to = fidelity.max_step  # no curve was reported, and a result is of a whole trial
+    final = replace(final, step=step, receive_time=transaction.at)
+    return trial.complete(final, transaction.at, attempt, trained_to)
 
 
 def owned(transaction: StudyTransaction, number: int, token: str) -> tuple[Trial, int]:

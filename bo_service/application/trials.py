@@ -1,10 +1,11 @@
 """Trials: enqueue or record, look at, stop, delete, and the best of them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bo_service.application.context import AppContext, StudyTransaction, change_idempotently, retry_on_conflict
 from bo_service.application.ports import RequestKey, UnitOfWork
+from bo_service.application.trial_order import Position, TrialOrder
 from bo_service.application.views import Empty, Page, TrialView, view_trials
 from bo_service.domain.constraints import Configuration
 from bo_service.domain.errors import InvalidArgument, LimitExceeded, Violation, WrongState
@@ -24,6 +25,8 @@ class NewTrial:
     measurements: tuple[Measurement, ...] = ()
     final_measurement: Measurement | None = None
     failure: Failure | None = None
+    stop_reason: str | None = None
+    """Why it was ended early, which makes a trial with a result STOPPED; None if it was not."""
 
     @property
     def is_ended(self) -> bool:
@@ -61,6 +64,8 @@ def _create(transaction: StudyTransaction, new: NewTrial) -> Trial:
     if new.failure is not None:
         trial = trial.fail(new.failure, max_attempts=0, at=transaction.at)
     elif new.final_measurement is not None:
+        if new.stop_reason is not None:
+            trial = replace(trial, stop_request=StopRequest(new.stop_reason, transaction.at))
         trial = trial.complete(new.final_measurement, transaction.at)
     saved = transaction.save(trial)
     transaction.add_measurements(saved, list(new.measurements))
@@ -88,7 +93,7 @@ def _check_room(transaction: StudyTransaction, queued: bool) -> None:
     study = transaction.study
     if queued and study.state is StudyState.COMPLETED:
         raise WrongState(
-            f"{study.name} is completed: no worker would run the trial; set its state to ACTIVE, or raise max_trials",
+            f"{study.name} is completed: no worker would run the trial; {_how_to_reopen(transaction)}",
             state=study.state.name,
         )
     if transaction.remaining_capacity() > 0:
@@ -97,6 +102,11 @@ def _check_room(transaction: StudyTransaction, queued: bool) -> None:
     if limit is not None:
         raise LimitExceeded(f"{study.name} has all of its {limit} trials; raise spec.execution.max_trials")
     check_size(study, MAX_TRIALS - transaction.remaining_capacity())
+
+
+def _how_to_reopen(transaction: StudyTransaction) -> str:
+    limit = transaction.reached_limit()
+    return "set its state to ACTIVE" if limit is None else f"raise spec.execution.{limit.value}, which is reached"
 
 
 def check_size(study: Study, trials: int) -> None:
@@ -164,6 +174,32 @@ def list_trials(
         if full:
             kept = kept[: fitting(records, kept)]
         more = kept[-1].number if len(found) > len(kept) else None
+        return Page(view_trials(records, study_id, kept, full), more)
+
+
+def list_ordered_trials(
+    app: AppContext,
+    study_id: str,
+    states: Collection[TrialState],
+    order: TrialOrder,
+    after: Position | None,
+    limit: int,
+    full: bool,
+) -> Page:
+    """Return up to `limit` trials in one of the states (any, if empty) that follow a position in an order.
+
+    Raises:
+        NotFound: no such study.
+        InvalidArgument: the study has no metric or parameter of the order's name.
+    """
+    with app.sessions.of(study_id).reading() as (records, known):
+        order.check(known.study)
+        candidates = (t for t in known.summaries.values() if not states or t.state in states)
+        numbers = order.first(candidates, after, limit + 1)
+        kept = [records.get_trial(study_id, number) for number in numbers[:limit]]
+        if full:
+            kept = kept[: fitting(records, kept)]
+        more = kept[-1].number if len(numbers) > len(kept) else None
         return Page(view_trials(records, study_id, kept, full), more)
 
 

@@ -8,6 +8,7 @@ from enum import Enum
 from bo_service.application.ports import UnitOfWork
 from bo_service.application.promotion import waiting_for_resume
 from bo_service.application.sessions import Sessions
+from bo_service.domain.budget import Limit
 from bo_service.domain.failures import MIN_FAILED, NUM_RECENT, RecentFailures, recent_failures
 from bo_service.domain.study import Study, StudyState
 from bo_service.domain.trial import Measurement, Trial, TrialState
@@ -25,6 +26,11 @@ class StudyView:
     resumable_count: int = 0
     """How many trials wait for a worker that can resume; 0 while any runs."""
 
+    @property
+    def reached_limit(self) -> Limit | None:
+        """The limit that keeps further trials from beginning; None if none does."""
+        return self.study.spec.execution.reached_limit(sum(self.counts.values()), self.study.spent)
+
 
 @dataclass(frozen=True)
 class TrialView:
@@ -36,7 +42,7 @@ class TrialView:
 
 @dataclass(frozen=True)
 class Page:
-    """Some trials in the order of their numbers; `next_after` is where the next page begins, None on the last."""
+    """Some trials in order; `next_after` is the number of the last if there are more, else None."""
 
     trials: tuple[TrialView, ...]
     next_after: int | None
@@ -59,6 +65,8 @@ class SuggestResult:
     trials: tuple[Trial, ...]
     shortfall: Shortfall | None = None
     retry_delay: timedelta | None = None
+    reached_limit: Limit | None = None
+    """The limit of the study because of which there are fewer."""
 
 
 @dataclass(frozen=True)

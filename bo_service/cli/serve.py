@@ -139,7 +139,6 @@ def serve(
         with loading():  # only now, as it takes a second
             from bo_service.bootstrap import running_server
         with running_server(config) as port:
-            gc.collect()
             gc.freeze()  # a full collection holds up every call: it need not look at all that was imported
             click.echo(f"listening on {config.host}:{port}")
             if port_file is not None:

@@ -160,6 +160,8 @@ class StorageUnavailable(BoError):
     """The database does not respond. Nothing was changed; retry."""
 
     reason = "STORAGE_UNAVAILABLE"
+    has_begun = True
+    """Whether the transaction began. One that did not has certainly changed nothing."""
 
 
 class TransactionConflict(BoError):

@@ -17,6 +17,7 @@ class Origin(Enum):
     CUSTOM_ALGORITHM = "custom_algorithm"
     RANDOM = "random"
     GRID = "grid"
+    CONFIRMATION = "confirmation"
 
 
 class Intent(Enum):

@@ -7,7 +7,7 @@ from enum import Enum
 
 from bo_service.domain.errors import Violation
 from bo_service.domain.limits import MAX_STEP
-from bo_service.domain.search_space import NAME
+from bo_service.domain.search_space import NAME, NAME_FORM
 
 REDUCTION_FACTOR = 3
 """Of so many trials one goes on at each rung, and each rung is so many times as far as the one before."""
@@ -39,7 +39,7 @@ class FidelitySettings:
     def faults(self) -> Iterator[Violation]:
         """Yield the violations of the settings' limits, named as the fields of the contract."""
         if not NAME.fullmatch(self.step_name):
-            yield Violation("metric", f"is {self.step_name[:140]!r}; it needs the form of a parameter's name")
+            yield Violation("metric", f"is {self.step_name[:140]!r}; {NAME_FORM}")
         if not 2 <= self.max_step <= MAX_STEP:
             yield Violation("max", f"is {self.max_step}; it must be from 2 to 2^53: the last step of a whole trial")
         elif not 1 <= self.min_step < self.max_step:

@@ -43,3 +43,5 @@ class Pause:
     """The result that is predicted for the full length."""
     expected_step: int = 0
     """That length: the last step of a whole trial."""
+    seconds_per_step: float | None = None
+    """Training time of a step until then; None if no time or no step was counted."""

@@ -68,6 +68,8 @@ MAX_SOURCES = 8
 """Studies that one starts from"""
 MAX_INITIAL_TRIALS = 1000
 """Initial trials"""
+MAX_CONFIRMING_TRIALS = 100
+"""Confirming trials"""
 MAX_GRID_POINTS = 1000
 """Values of each interval on a grid"""
 MAX_GRID_SIZE = 4096
@@ -77,6 +79,8 @@ MAX_ATTEMPTS = 100
 MAX_LEASE_SECONDS = 86_400
 """Seconds of a lease"""
 
+MAX_TRAINING_SECONDS = 10**10
+"""Seconds of training in the budget of a study"""
 MAX_TRIALS = 1_000_000
 """Trials of a study"""
 MAX_SUGGESTIONS = 100

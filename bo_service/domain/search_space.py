@@ -14,6 +14,8 @@ from bo_service.domain.limits import MAX_COLUMNS, MAX_CONSTRAINTS, MAX_NAME, MAX
 from bo_service.domain.parameter_types import CategoricalDomain, Domain, Value, format_values, strict_equal
 
 NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_./-]{{0,{MAX_NAME - 1}}}")
+LETTERS = f"a letter or '_', then letters, digits, or any of '_.-/', at most {MAX_NAME}"
+NAME_FORM = f"it needs the form of a parameter's name: {LETTERS}"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Parameter:
         if not NAME.fullmatch(self.name):
             yield Violation(
                 "name",
-                f"is {self.name[:140]!r}; give a letter or '_', then letters, digits, or any of '_.-/', at most 128",
+                f"is {self.name[:140]!r}; give {LETTERS}",
             )
         violations = list(self.domain.faults())
         yield from violations

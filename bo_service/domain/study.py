@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import cached_property
 
+from bo_service.domain.budget import Limit, Spent
 from bo_service.domain.early_stopping import StoppingRule, StoppingSettings
 from bo_service.domain.errors import InvalidArgument, Violation
 from bo_service.domain.fidelity import FidelitySettings, Promotion
 from bo_service.domain.grid import DEFAULT_POINTS, grid_size
 from bo_service.domain.limits import (
     MAX_ATTEMPTS,
+    MAX_CONFIRMING_TRIALS,
     MAX_GRID_POINTS,
     MAX_GRID_SIZE,
     MAX_INITIAL_TRIALS,
@@ -20,10 +22,12 @@ from bo_service.domain.limits import (
     MAX_METRICS,
     MAX_OBJECTIVES,
     MAX_SOURCES,
+    MAX_STEP,
+    MAX_TRAINING_SECONDS,
     MAX_TRIALS,
 )
 from bo_service.domain.objective import ObjectiveSpec
-from bo_service.domain.search_space import NAME, SearchSpace
+from bo_service.domain.search_space import NAME, NAME_FORM, SearchSpace
 
 MIN_LEASE, MAX_LEASE = timedelta(seconds=1), timedelta(seconds=MAX_LEASE_SECONDS)
 
@@ -77,7 +81,7 @@ class Metric:
     def faults(self) -> Iterator[Violation]:
         """Yield the violations of the definition."""
         if not NAME.fullmatch(self.name):
-            yield Violation("name", f"is {self.name[:140]!r}; it needs the form of a parameter's name")
+            yield Violation("name", f"is {self.name[:140]!r}; {NAME_FORM}")
         if self.goal is None and self.role is not MetricRole.INFORMATION:
             yield Violation("goal", "is unspecified; set GOAL_MINIMIZE or GOAL_MAXIMIZE")
         if self.role is MetricRole.CONSTRAINT and (self.bound is None or not math.isfinite(self.bound)):
@@ -129,6 +133,8 @@ class SuggestionSettings:
     """Entry point of an algorithm that is installed beside the server; empty unless `algorithm` is CUSTOM."""
     grid_points: int | None = None
     """Values of each interval, where `algorithm` is GRID."""
+    confirming_trials: int | None = None
+    """How many of the last trials repeat the configuration that is best on average."""
 
     def faults(self) -> Iterator[Violation]:
         """Yield the violations of the settings' limits."""
@@ -144,14 +150,12 @@ class SuggestionSettings:
         if len(set(self.warm_start_studies)) < count:
             yield Violation("warm_start_studies", "names a study twice; name each once")
         if self.custom_algorithm and not NAME.fullmatch(self.custom_algorithm):
-            yield Violation(
-                "custom_algorithm", f"is {self.custom_algorithm[:140]!r}; it needs the form of a parameter's name"
-            )
+            yield Violation("custom_algorithm", f"is {self.custom_algorithm[:140]!r}; {NAME_FORM}")
         if self.grid_points is not None and not 2 <= self.grid_points <= MAX_GRID_POINTS:
             yield Violation("grid_points", f"is {self.grid_points}; it must be from 2 to {MAX_GRID_POINTS:,}")
-        elif self.grid_points is not None and self.algorithm is not Algorithm.GRID:
-            what = f"is {self.grid_points}, but algorithm is ALGORITHM_{self.algorithm.name}"
-            yield Violation("grid_points", f"{what}: choose ALGORITHM_GRID, or clear this field")
+        if self.confirming_trials is not None and not 1 <= self.confirming_trials <= MAX_CONFIRMING_TRIALS:
+            what = f"is {self.confirming_trials}; it must be from 1 to {MAX_CONFIRMING_TRIALS}"
+            yield Violation("confirming_trials", what)
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,28 @@ class ExecutionSettings:
     lease_duration: timedelta = timedelta(seconds=60)
     max_attempts: int = 3
     max_trials: int | None = None
+    max_steps: int | None = None
+    """Steps of training, over all attempts at all trials, after which no more training begins."""
+    max_seconds: float | None = None
+    """The same in seconds of training."""
+
+    def reached_limit(self, num_trials: int, spent: Spent) -> Limit | None:
+        """Return the limit that keeps further trials from beginning; None if none does.
+
+        Args:
+            num_trials: how many trials the study has.
+            spent: what they have spent.
+        """
+        if self.max_steps is not None and spent.steps >= self.max_steps:
+            return Limit.MAX_STEPS
+        if self.max_seconds is not None and spent.time.total_seconds() >= self.max_seconds:
+            return Limit.MAX_SECONDS
+        return Limit.MAX_TRIALS if self.max_trials is not None and num_trials >= self.max_trials else None
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether training is limited, be it in steps or in seconds."""
+        return self.max_steps is not None or self.max_seconds is not None
 
     def faults(self) -> Iterator[Violation]:
         """Yield the violations of the settings' limits."""
@@ -172,6 +198,12 @@ class ExecutionSettings:
             yield Violation("max_attempts", f"is {self.max_attempts}; it must be from 1 to {MAX_ATTEMPTS}")
         if self.max_trials is not None and not 1 <= self.max_trials <= MAX_TRIALS:
             yield Violation("max_trials", f"is {self.max_trials}; it must be from 1 to {MAX_TRIALS:,}")
+        if self.max_steps is not None and not 1 <= self.max_steps <= MAX_STEP:
+            yield Violation("max_steps", f"is {self.max_steps}; it must be from 1 to 2^53")
+        if self.max_seconds is not None and not 0 < self.max_seconds <= MAX_TRAINING_SECONDS:
+            yield Violation(
+                "max_seconds", f"is {self.max_seconds:g}; it must be above 0 and at most {MAX_TRAINING_SECONDS:,}"
+            )
 
 
 @dataclass(frozen=True)
@@ -243,10 +275,43 @@ class StudySpec:
                 "stopping.rule", f"is {rule}, which supports one objective without constraint metrics; {fix}"
             )
         yield from self._fidelity_faults()
+        yield from self._confirmation_faults()
+        yield from self._budget_faults()
+
+    def _confirmation_faults(self) -> Iterator[Violation]:
+        confirming, limit = self.suggestion.confirming_trials, self.execution.max_trials
+        if confirming is None:
+            return
+        fault = ""
+        if limit is None:
+            fault = "and the study has no max_trials, of which they would be the last: set execution.max_trials"
+        elif confirming >= limit:
+            fault = f"which leaves no trial of execution.max_trials, {limit}, to search with: lower it, or raise those"
+        elif len(self.objectives) > 1:
+            fault = f"which supports one objective, and the study has {len(self.objectives)}: clear this field"
+        elif self.fidelity is not None:
+            fault = "and trials of a study with a fidelity are not repeated: clear this field, or leave fidelity out"
+        if fault:
+            yield Violation("suggestion.confirming_trials", f"is {confirming}, {fault}")
+
+    def _budget_faults(self) -> Iterator[Violation]:
+        steps, fidelity = self.execution.max_steps, self.fidelity
+        if steps is None:
+            return
+        if fidelity is None:
+            what = f"is {steps}, and the study has no fidelity, which says what a step is and how many a trial has"
+            yield Violation("execution.max_steps", f"{what}: set max_seconds or max_trials instead, or give a fidelity")
+        elif steps < fidelity.max_step:
+            what = f"is {steps}, less than one whole trial, which has {fidelity.max_step} steps (fidelity.max)"
+            yield Violation("execution.max_steps", f"{what}: give at least that many, or a study with a lower max")
 
     def _grid_faults(self) -> Iterator[Violation]:
-        points = self.suggestion.grid_points or DEFAULT_POINTS
-        if self.suggestion.algorithm is not Algorithm.GRID or not 2 <= points <= MAX_GRID_POINTS:
+        given, algorithm = self.suggestion.grid_points, self.suggestion.algorithm
+        if given is not None and algorithm is not Algorithm.GRID:
+            what = f"is {given}, but algorithm is ALGORITHM_{algorithm.name}"
+            yield Violation("suggestion.grid_points", f"{what}: choose ALGORITHM_GRID, or clear this field")
+        points = given or DEFAULT_POINTS
+        if algorithm is not Algorithm.GRID or not 2 <= points <= MAX_GRID_POINTS:
             return
         if grid_size(self.space, points) > MAX_GRID_SIZE:
             what = f"is {points}, which gives a grid of more than {MAX_GRID_SIZE:,} combinations"
@@ -295,6 +360,8 @@ class Study:
     """Number of the last trial created, including deleted trials."""
     objective: ObjectiveSpec | None = None
     """The objective that the metrics depend on; None if no worker has set it."""
+    spent: Spent = field(default_factory=Spent)
+    """What its trials have spent on training, deleted ones included."""
 
     @property
     def name(self) -> str:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+from bo_service.domain import attempts
 from bo_service.domain.artifacts import TrialNote
 from bo_service.domain.attempts import Attempt, AttemptOutcome
+from bo_service.domain.budget import Spent
 from bo_service.domain.constraints import Configuration
 from bo_service.domain.errors import InvalidArgument, Violation, WrongState
 from bo_service.domain.explanation import Explanation as Explanation
@@ -19,11 +21,11 @@ from bo_service.domain.explanation import Intent as Intent
 from bo_service.domain.explanation import Origin as Origin
 from bo_service.domain.failures import Failure as Failure  # one of a trial's own words
 from bo_service.domain.failures import FailureReason as FailureReason
-from bo_service.domain.failures import shortened
 from bo_service.domain.interruptions import Pause as Pause
 from bo_service.domain.interruptions import Prediction as Prediction
 from bo_service.domain.interruptions import StopRequest as StopRequest
 from bo_service.domain.limits import MAX_LABELS
+from bo_service.domain.measurement import Measurement as Measurement
 from bo_service.domain.study import Metric, MetricRole
 
 
@@ -41,16 +43,6 @@ class TrialState(Enum):
     def __init__(self, name: str) -> None:
         self.is_ended = name not in ("queued", "running", "paused")
         """Whether no worker will run the trial any more."""
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """The metrics of a trial at one step."""
-
-    metrics: Mapping[str, float]
-    step: int = 0
-    elapsed: timedelta | None = None
-    receive_time: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +100,11 @@ class Trial:
         return f"studies/{self.study_id}/trials/{self.number}"
 
     @property
+    def spent(self) -> Spent:
+        """What was spent on the trial, over all of its attempts."""
+        return attempts.spent_on(self.attempts)
+
+    @property
     def is_pause_requested(self) -> bool:
         """Whether the worker that runs the trial was asked to pause it."""
         return self.state is TrialState.RUNNING and self.pause is not None and self.pause.attempt == self.attempt
@@ -125,7 +122,10 @@ class Trial:
         """
         if self.state is not TrialState.PAUSED:
             self._require(TrialState.QUEUED, "be started")
-        attempt = Attempt(self.attempt + 1, lease.worker_id, at)
+        step = attempts.resume_step(self.attempts) if self.attempts else 0
+        latest = self.latest_measurement
+        elapsed = timedelta() if latest is None or latest.elapsed is None else latest.elapsed
+        attempt = Attempt(self.attempt + 1, lease.worker_id, at, begin_step=step, elapsed_before=elapsed)
         return replace(
             self,
             state=TrialState.RUNNING,
@@ -166,7 +166,9 @@ class Trial:
         for measurement in measurements:
             if latest is None or measurement.step >= latest.step:
                 latest = measurement
-        return replace(self, latest_measurement=latest, checkpoint_uri=checkpoint_uri or self.checkpoint_uri)
+        recorded = attempts.reported(self.attempts, self.attempt, measurements, bool(checkpoint_uri))
+        checkpoint_uri = checkpoint_uri or self.checkpoint_uri
+        return replace(self, latest_measurement=latest, checkpoint_uri=checkpoint_uri, attempts=recorded)
 
     def run_until(self, step: int) -> "Trial":
         """Let the trial run up to another step.
@@ -204,7 +206,8 @@ class Trial:
         if not self.is_pause_requested:
             why = "can't be paused: it wasn't asked to; go on until ReportMeasurements answers should_pause"
             raise WrongState(f"{self.name} {why}", state=self.state.name)
-        ended = replace(waiting, attempts=waiting._ended_attempts(None, AttemptOutcome.PAUSED, at))
+        recorded = waiting._ended_attempts(None, AttemptOutcome.PAUSED, at)
+        ended = replace(waiting, attempts=attempts.reported(recorded, self.attempt, (), bool(checkpoint_uri)))
         if self.stop_request:
             return ended._end(TrialState.STOPPED, at)
         if not waiting.checkpoint_uri:
@@ -212,13 +215,16 @@ class Trial:
             raise InvalidArgument.of("pause.checkpoint_uri", what)
         return ended._at_rest()
 
-    def complete(self, measurement: Measurement, at: datetime, attempt: int | None = None) -> "Trial":
+    def complete(
+        self, measurement: Measurement, at: datetime, attempt: int | None = None, trained_to: int | None = None
+    ) -> "Trial":
         """End the trial with a result, as SUCCEEDED, or as STOPPED if a stop or a pause was requested.
 
         Args:
             measurement: the final measurement.
             at: the current time.
             attempt: the attempt that delivers; by default the last.
+            trained_to: the step up to which it has trained; by default that of the measurement.
 
         Raises:
             WrongState: the trial has ended.
@@ -227,7 +233,8 @@ class Trial:
         is_paused = self.state is TrialState.PAUSED or self.is_pause_requested
         is_short = is_paused and self.pause is not None and measurement.step < self.pause.expected_step
         state = TrialState.STOPPED if self.stop_request or is_short else TrialState.SUCCEEDED
-        recorded = self._ended_attempts(attempt, AttemptOutcome.COMPLETED, at)
+        trained = measurement if trained_to is None else replace(measurement, step=trained_to)
+        recorded = self._ended_attempts(attempt, AttemptOutcome.COMPLETED, at, measured=[trained])
         return self._end(state, at, attempts=recorded, final_measurement=measurement, latest_measurement=measurement)
 
     def label(self, labels: Mapping[str, str]) -> "Trial":
@@ -276,7 +283,8 @@ class Trial:
             f"worker {self.lease.worker_id!r} sent no heartbeat until {self.lease.expire_time:%Y-%m-%d %H:%M:%S} UTC"
         )
         failure = Failure(FailureReason.PREEMPTED, message)
-        recorded = self._ended_attempts(None, AttemptOutcome.EXPIRED, at, failure)
+        alive_until = None if self.lease.duration is None else min(at, self.lease.expire_time - self.lease.duration)
+        recorded = self._ended_attempts(None, AttemptOutcome.EXPIRED, at, failure, alive_until=alive_until)
         return replace(self, attempts=recorded)._fail(failure, max_attempts, at)
 
     def stop(self, request: StopRequest) -> "Trial":
@@ -307,18 +315,20 @@ class Trial:
         return replace(self, state=TrialState.PAUSED, lease=None, until_step=None)
 
     def _ended_attempts(
-        self, attempt: int | None, outcome: AttemptOutcome, at: datetime, failure: Failure | None = None
+        self,
+        attempt: int | None,
+        outcome: AttemptOutcome,
+        at: datetime,
+        failure: Failure | None = None,
+        measured: Sequence[Measurement] = (),
+        alive_until: datetime | None = None,
     ) -> tuple[Attempt, ...]:
         """Return the attempts with one of them ended, and also the last one if an earlier attempt ends the trial."""
         number = self.attempt if attempt is None else attempt
-        shown = None if failure is None else replace(failure, message=shortened(failure.message))
-        ends: dict[int, tuple[AttemptOutcome, Failure | None]] = {number: (outcome, shown)}
-        if self.state is TrialState.RUNNING:
-            ends.setdefault(self.attempt, (AttemptOutcome.SUPERSEDED, None))
-        return tuple(
-            replace(a, outcome=ends[a.number][0], end_time=at, failure=ends[a.number][1]) if a.number in ends else a
-            for a in self.attempts
-        )
+        recorded = attempts.ended(self.attempts, number, outcome, at, failure, measured, alive_until)
+        if number != self.attempt and self.state is TrialState.RUNNING:
+            return attempts.ended(recorded, self.attempt, AttemptOutcome.SUPERSEDED, at)
+        return recorded
 
     def _end(self, state: TrialState, at: datetime, **changes: object) -> "Trial":
         return replace(self, state=state, lease=None, end_time=at, until_step=None, **changes)  # type: ignore[arg-type]

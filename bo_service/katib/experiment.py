@@ -34,7 +34,7 @@ GOALS = {pb.MINIMIZE: Goal.MINIMIZE, pb.MAXIMIZE: Goal.MAXIMIZE}
 SPEC, SETTINGS = "experiment.spec", "experiment.spec.algorithm.algorithm_settings"
 ALIASES = {"random_state": "seed"}
 """Names that Katib's own algorithms give to settings of ours."""
-WITHHELD = {"warm_start_studies"}
+WITHHELD = {"warm_start_studies", "confirming_trials"}
 """Settings that would let a caller read other studies."""
 ALLOWED: dict[str, FieldDescriptor] = {
     field.name: field  # type: ignore[misc]  # the stubs know two classes of descriptors

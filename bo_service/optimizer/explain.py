@@ -41,6 +41,8 @@ def _caution(models: FittedModels, X: Array) -> str:
         told += f" It fulfills the constraints on metrics with a probability of {chance:.0%}."
     if models.feasibility is not None and models.feasibility.value(X)[0] < np.log(0.5):
         told += " It may fail, as configurations like it did."
+    if models.cost_penalty is not None:
+        told += f" A whole trial of it is expected to take {models.cost_penalty.seconds(X)[0]:.3g} s."
     return told
 
 

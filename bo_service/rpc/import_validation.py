@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -18,14 +18,22 @@ from bo_service.application.studies import SPACE
 from bo_service.application.trials import check_new
 from bo_service.application.views import StudyView
 from bo_service.domain.artifacts import Artifact
+from bo_service.domain.budget import Spent
 from bo_service.domain.errors import InvalidArgument, Violation
-from bo_service.domain.limits import MAX_ATTEMPTS, MAX_FAILURE_MESSAGE, MAX_INT, MAX_MESSAGE_BYTES, MAX_STOP_REASON
+from bo_service.domain.limits import (
+    MAX_ATTEMPTS,
+    MAX_FAILURE_MESSAGE,
+    MAX_INT,
+    MAX_MESSAGE_BYTES,
+    MAX_STEP,
+    MAX_STOP_REASON,
+)
 from bo_service.domain.study import MAX_LEASE, Study
 from bo_service.domain.trial import Measurement, Trial, TrialState
 from bo_service.optimizer.encoding.contradictions import contradictions
 from bo_service.rpc.codec.artifact import artifact_from_wire
 from bo_service.rpc.codec.fields import ViolationCollector, text, trial_of
-from bo_service.rpc.codec.study import new_study_from_wire, study_to_wire
+from bo_service.rpc.codec.study import MAX_SPENT_STEPS, new_study_from_wire, study_to_wire
 from bo_service.rpc.codec.trial import (
     failure_from_wire,
     measurement_from_wire,
@@ -68,6 +76,7 @@ class CallValidator:
         violations = ViolationCollector()
         _check_range(violations, "study.revision", study.revision, 1, MAX_INT)
         _check_range(violations, "last_number", study.last_number, 0, MAX_INT)
+        _check_spent(violations, "study.spent", study.spent)
         if study.study_id in new.spec.suggestion.warm_start_studies:
             violations.add("study.spec.suggestion.warm_start_studies", "names the study itself; name earlier ones")
         violations.check()
@@ -138,6 +147,10 @@ def _life_cycle_violations(study: Study, trial: Trial) -> Iterator[Violation]:
     for i, attempt in enumerate(trial.attempts):
         lowest = trial.attempts[i - 1].number + 1 if i else 1
         _check_range(violations, f"trial.attempts[{i}].number", attempt.number, lowest, trial.attempt)
+        _check_spent(violations, f"trial.attempts[{i}]", Spent(attempt.steps, attempt.time))
+        for name in ("begin_step", "checkpoint_step"):
+            if (step := getattr(attempt, name)) is not None:
+                _check_range(violations, f"trial.attempts[{i}].{name}", step, 0, MAX_STEP)
     yield from violations.violations
     state = trial.state.name
     if (trial.lease is None) is (trial.state is TrialState.RUNNING):
@@ -176,10 +189,18 @@ def _check_pause(violations: ViolationCollector, study: Study, trial: Trial) -> 
         _check_range(violations, "trial.pause.step", pause.step, fidelity.min_step, fidelity.max_step)
         _check_range(violations, "trial.pause.attempt", pause.attempt, 1, trial.attempt)
         _check_range(violations, "trial.pause.expected_step", pause.expected_step, 0, fidelity.max_step)
+        if pause.seconds_per_step is not None and not 0 < pause.seconds_per_step < math.inf:
+            violations.add("trial.pause.seconds_per_step", f"is {pause.seconds_per_step}; give a number above 0")
     if trial.until_step is not None:
         if trial.state is not TrialState.RUNNING:
             violations.add("trial.until_step", f"is set, but the state is {trial.state.name}; leave it out")
         _check_range(violations, "trial.until_step", trial.until_step, fidelity.min_step, fidelity.max_step)
+
+
+def _check_spent(violations: ViolationCollector, field: str, spent: Spent) -> None:
+    _check_range(violations, f"{field}.steps", spent.steps, 0, MAX_SPENT_STEPS)
+    if spent.time < timedelta():
+        violations.add(f"{field}.time", f"is {spent.time.total_seconds():g}; give 0 or more seconds")
 
 
 def _check_range(violations: ViolationCollector, field: str, value: int, low: int, high: int) -> None:

@@ -1,5 +1,6 @@
 """Fields that many requests share: request ids, pages, counts, deadlines."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from google.protobuf.message import Message
 from bo_service import request_context
 from bo_service.application.authentication import ANONYMOUS_ADMIN
 from bo_service.application.ports import RequestKey
+from bo_service.application.trial_order import Position, Rank, TrialOrder
 from bo_service.domain.errors import InvalidArgument
 from bo_service.domain.limits import MAX_LEASE_TOKEN, MAX_PAGE, MAX_PAGE_BYTES, MAX_REQUEST_ID, MAX_WORKER_ID
 from bo_service.rpc.codec.fields import text
@@ -19,6 +21,8 @@ from bo_service.rpc.codec.fields import text
 M = TypeVar("M", bound=Message)
 
 DEFAULT_PAGE = 100
+MAX_POSITION_TOKEN = 8192
+"""Characters of a page token that are read."""
 DEFAULT_TIMEOUT_S = 30.0
 """Timeout of the surrogate in seconds if the call has no deadline."""
 MAX_DEADLINE_S = 3600.0
@@ -85,6 +89,35 @@ def number_token(token: str) -> int:
     if not (token.isascii() and token.isdigit() and len(token) < 19):
         raise InvalidArgument.of("page_token", f"is {token[:80]!r}; give next_page_token of the page before, unchanged")
     return int(token)
+
+
+def position_token(order: TrialOrder, position: Position) -> str:
+    """Return the token of the page that begins after a position."""
+    content = json.dumps([order.text, position.rank, position.number], separators=(",", ":"))
+    return base64.urlsafe_b64encode(content.encode()).decode()
+
+
+def position_of(token: str, order: TrialOrder) -> Position | None:
+    """Return the position after which a page begins; None for the first page.
+
+    Raises:
+        InvalidArgument: the token has another form, or is of another order.
+    """
+    if not token:
+        return None
+    try:
+        content = json.loads(base64.b64decode(token[:MAX_POSITION_TOKEN], altchars=b"-_", validate=True))
+        text, rank, number = content
+        position = Position(None if rank is None else Rank(bool(rank[0]), float(rank[1]), str(rank[2])), int(number))
+    except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
+        raise InvalidArgument.of(
+            "page_token", f"is {token[:80]!r}; give next_page_token of the page before, unchanged"
+        ) from None
+    if text != order.text:
+        raise InvalidArgument.of(
+            "page_token", f"is of another order; give order_by as for the page before, {text!r:.80}"
+        )
+    return position
 
 
 def count_of(requested: int, limit: int) -> int:

@@ -23,6 +23,8 @@ from bo_service.application import (
     watch_study,
 )
 from bo_service.application.context import AppContext
+from bo_service.application.ports import TrialSummary
+from bo_service.application.trial_order import TrialOrder
 from bo_service.application.views import Shortfall, StudyChanges, StudyView, TrialView
 from bo_service.domain.errors import InvalidArgument, LimitExceeded
 from bo_service.domain.limits import (
@@ -129,6 +131,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
             trials=[trial_to_wire(trial, token_visible=True) for trial in result.trials],
             shortfall=SHORTFALLS[result.shortfall],
             retry_delay=result.retry_delay,
+            reached_limit=study.LIMITS_TO_WIRE[result.reached_limit],
         )
 
     def CreateTrial(self, request: pb.CreateTrialRequest, context: grpc.ServicerContext) -> pb.CreateTrialResponse:
@@ -182,17 +185,23 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         return pb.GetTrialResponse(trial=_trial_view(view))
 
     def ListTrials(self, request: pb.ListTrialsRequest, context: grpc.ServicerContext) -> pb.ListTrialsResponse:
-        page = trials.list_trials(
-            self._app,
-            fields.study_id_of(request.parent, "parent"),
-            {trial_codec.trial_state_from_wire(s, f"states[{i}]") for i, s in enumerate(request.states)},
-            requests.number_token(request.page_token),
-            requests.page_size(request.page_size),
-            requests.is_full(request.view),
-        )
+        study_id = fields.study_id_of(request.parent, "parent")
+        states = {trial_codec.trial_state_from_wire(s, f"states[{i}]") for i, s in enumerate(request.states)}
+        order = TrialOrder.parse(request.order_by)
+        size, full = requests.page_size(request.page_size), requests.is_full(request.view)
+        if order.is_by_number:
+            after = requests.number_token(request.page_token)
+            page = trials.list_trials(self._app, study_id, states, after, size, full)
+        else:
+            position = requests.position_of(request.page_token, order)
+            page = trials.list_ordered_trials(self._app, study_id, states, order, position, size, full)
         messages, is_truncated = requests.page_of(_trial_view(view) for view in page.trials)
-        after = page.trials[len(messages) - 1].trial.number if is_truncated else page.next_after
-        return pb.ListTrialsResponse(trials=messages, next_page_token="" if after is None else str(after))
+        token = ""
+        if is_truncated or page.next_after is not None:
+            last = TrialSummary.of(page.trials[len(messages) - 1].trial)
+            is_plain = order.is_by_number
+            token = str(last.number) if is_plain else requests.position_token(order, order.position_of(last))
+        return pb.ListTrialsResponse(trials=messages, next_page_token=token, order_by=order.text)
 
     def DeleteTrial(self, request: pb.DeleteTrialRequest, context: grpc.ServicerContext) -> pb.DeleteTrialResponse:
         study_id, number = fields.trial_of(request.name, "name")

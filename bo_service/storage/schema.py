@@ -21,6 +21,7 @@ from sqlalchemy import (
 from bo_service.domain.access import Role
 from bo_service.domain.artifacts import TrialNote
 from bo_service.domain.attempts import Attempt
+from bo_service.domain.budget import Spent
 from bo_service.domain.objective import ObjectiveSpec
 from bo_service.domain.parameter_types import Value
 from bo_service.domain.study import StudySpec, StudyState
@@ -52,6 +53,7 @@ studies = Table(
     Column("revision", BigInteger, nullable=False),
     Column("last_number", BigInteger, nullable=False, server_default="0"),
     Column("objective", Json(ObjectiveSpec)),
+    Column("spent", Json(Spent), nullable=False, server_default="{}"),
 )
 
 trials = Table(

@@ -171,10 +171,13 @@ def translate_errors() -> Iterator[None]:
 def no_turn(cause: str) -> StorageUnavailable:
     """Return the error for a transaction that could not begin within its call's deadline, or at all."""
     if has_passed():
-        return StorageUnavailable(
+        error = StorageUnavailable(
             f"{cause}, and this call's deadline has passed; nothing was changed: try again, with a longer deadline"
         )
-    return StorageUnavailable(f"{cause}; nothing was changed: try again")
+    else:
+        error = StorageUnavailable(f"{cause}; nothing was changed: try again")
+    error.has_begun = False
+    return error
 
 
 def indeterminate_commit(error: Exception) -> StorageUnavailable:

@@ -23,7 +23,7 @@ from bo_service.domain.study import Study
 from bo_service.domain.trial import Measurement, Trial
 from bo_service.storage.columns import structured_exactly, unstructured
 
-FORMAT, VERSION = "bo-service study", 3
+FORMAT, VERSION = "bo-service study", 4
 WITHOUT_ATTEMPTS = 1
 """The version in which trials have no attempts: their workers stand in the leases alone."""
 PAGE = 200

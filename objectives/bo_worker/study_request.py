@@ -19,6 +19,7 @@ from bo_client import (
     Value,
 )
 from bo_client.differences import metrics_difference, space_difference
+from bo_client.models import Limit, StudyInfo
 from bo_client.parameters import admits, parse
 from bo_client.settings import Fidelity
 from bo_client.specfile import Base, StudyFile, load
@@ -79,7 +80,7 @@ def get_or_create_study(
             "created %s: %d parameters, %s",
             study.name,
             len(space.parameters),
-            _limit_words(study.definition.max_trials),
+            _limit_words(study.definition),
         )
     if objective is not None:
         require_same(study, objective)
@@ -197,10 +198,11 @@ def _check(study: Study, space: SearchSpace, metrics: tuple[Metric, ...]) -> Non
         raise SetupError(f"{study.name} exists with other metrics ({different}); choose another --study")
 
 
-def _limit_words(max_trials: int | None) -> str:
-    """Return the number of trials of a new study in words."""
-    if max_trials is not None:
-        return f"max_trials {max_trials}"
+def _limit_words(info: StudyInfo) -> str:
+    """Return the limits of a new study in words."""
+    limits = [f"{limit.setting} {info.settings[limit.setting]}" for limit in Limit if limit.setting in info.settings]  # type: ignore[literal-required]
+    if limits:
+        return ", ".join(limits)
     return "no limit of trials (max_trials): it continues until Ctrl-C or `bo study finish`"
 
 

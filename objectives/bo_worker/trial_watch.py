@@ -62,8 +62,8 @@ class TrialWatch:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the evaluation began."""
-        return time.monotonic() - self._began
+        """Seconds of evaluation, those of the trial's earlier attempts included."""
+        return self.trial.elapsed_before + time.monotonic() - self._began
 
     def report(self, report: Report) -> None:
         """Send it, or keep it until the server is back."""

@@ -27,6 +27,7 @@ from bo_service.domain.study import (
 from bo_service.domain.trial import Failure, FailureReason
 from bo_service.optimizer.initial_design import quasi_random
 from bo_service.optimizer.inputs import OptimizerInput
+from bo_service.storage.statements import no_turn
 
 SMALL = SearchSpace((Parameter("a", CategoricalDomain(tuple(f"v{i}" for i in range(MIN_POOL + 8)))),))
 
@@ -158,6 +159,24 @@ def test_where_nobody_knows_whether_it_was_handed_out_it_is_looked_up(app) -> No
             suggested(app)
     event.remove(app.store._writer, "commit", fail)
     assert in_turn(app, 9) == sequence(app)[1:10]
+
+
+def test_what_was_made_for_calls_that_had_no_turn_to_write_is_kept(app, monkeypatch) -> None:
+    make(app, SMALL)
+    made = []
+    whole = app.optimizer.suggest_quasi_random
+    monkeypatch.setattr(app.optimizer, "suggest_quasi_random", lambda *a: made.append(a) or whole(*a))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise no_turn("other transactions are being written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app.store, "write", refuse)
+        for _ in range(3):
+            with pytest.raises(StorageUnavailable):
+                suggested(app)
+    assert in_turn(app, 9) == sequence(app)[:9]
+    assert len(made) == 1
 
 
 def test_another_server_makes_the_study_anew_and_no_suggestion_is_of_the_old_one(app, clock) -> None:

@@ -48,6 +48,8 @@ SETTINGS = st.fixed_dictionaries(
     {},
     optional={
         "max_trials": st.integers(0, 2**63 - 1),
+        "max_steps": st.integers(0, 2**63 - 1),
+        "max_seconds": FLOATS,
         "lease_duration": st.integers(0, 10**9).map(lambda micros: micros / 1e6),
         "max_attempts": st.integers(0, 2**31 - 1),
         "seed": st.integers(-(2**63), 2**63 - 1),
@@ -58,6 +60,7 @@ SETTINGS = st.fixed_dictionaries(
         "beta": FLOATS,
         "xi": FLOATS,
         "grid_points": st.integers(0, 2**31 - 1),
+        "confirming_trials": st.integers(0, 2**31 - 1),
         "warm_start_studies": st.lists(NAMES, min_size=1, max_size=3).map(tuple),
     },
 )
@@ -206,7 +209,7 @@ def test_a_whole_trial() -> None:
     [
         ([bo_client.FloatParameter("x", "low", 1.0)], "parameters[0].low"),
         ([bo_client.IntParameter("x", 0.5, 1)], "parameters[0].low"),
-        ([bo_client.IntParameter("x", 0, 2**64)], "parameters[0].low"),
+        ([bo_client.IntParameter("x", 0, 2**64)], "parameters[0].high"),
         ([bo_client.FloatParameter("x", 0.0, 1.0, scale="cube")], "parameters[0].scale"),
         ([bo_client.IntParameter("x", 0, 1, default=2**70)], "parameters[0].default"),
         ([bo_client.CategoricalParameter("x", [None])], "parameters[0].values[0]"),

@@ -75,3 +75,10 @@ def test_a_grid_that_is_too_large_is_refused_with_what_to_do(client: bo_client.C
     space = {f"x{i}": (0.0, 1.0) for i in range(6)}
     with pytest.raises(bo_client.InvalidRequest, match=r"grid_points.*more than 4,096 combinations: lower it"):
         client.create_study("s", space, "loss", goal="minimize", algorithm="grid")
+
+
+def test_one_setting_of_a_grid_is_changed_alone(client: bo_client.Client) -> None:
+    study = client.create_study("s", {"x": (0.0, 1.0)}, "loss", goal="minimize", algorithm="grid", grid_points=3)
+    assert study.update(settings={"grid_points": 5}).settings["grid_points"] == 5
+    with pytest.raises(bo_client.InvalidRequest, match=r"grid_points: is 5, but algorithm is ALGORITHM_RANDOM"):
+        study.update(settings={"algorithm": "random"})

@@ -122,7 +122,7 @@ def test_a_diagnosis_and_an_analysis_count_them_apart(stopped, bo) -> None:
     found = diagnose(stopped.info(), list(stopped.trials()), stopped.analyze())
     assert (found.results, found.failed, found.stopped) == (3, 0, 3)
     shown = bo("explain", "s")
-    assert "Not among them: 3 that a stopping rule cut short" in shown
+    assert "Not included: 3 trials that a stopping rule ended" in shown
     assert "0.01" not in shown
 
 

@@ -5,10 +5,13 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import bo_client
 import pytest
 from bo_client.cli.main import main
+from bo_client.testing import InProcessServer
+from click.testing import CliRunner
 
 State = bo_client.TrialState
 
@@ -33,6 +36,12 @@ def listed(output: str) -> list[int]:
         (("--where", "failure=diverged"), [3]),
         (("--where", "role=textbook-defaults"), [1]),
         (("--where", "trial>4"), [5]),
+        (("--where", "trial>1 loss=0.75,9"), [2]),
+        (("--where", "from=surrogate,quasi_random", "--where", "state != failed"), [2, 3, 4]),
+        (("--sort", "loss", "--limit", 2), [2, 1]),
+        (("--sort", "lr", "--reverse", "--limit", 1), [5]),
+        (("--sort", "loss", "--reverse", "--limit", 3, "--state", "succeeded", "--state", "queued"), [1, 2, 5]),
+        (("--sort", "role", "--limit", 2), [1, 2]),
     ],
 )
 def test_trials_are_selected_and_sorted(bo, seen, options, numbers) -> None:
@@ -45,7 +54,10 @@ def test_trials_are_selected_and_sorted(bo, seen, options, numbers) -> None:
 @pytest.mark.parametrize(
     ("options", "hint"),
     [
-        (("--sort", "depth"), "there is no column 'depth'; choose one of loss, accuracy, lr, norm, groups, trial"),
+        (
+            ("--sort", "depth"),
+            "there is no column 'depth'; choose one of number, state, loss, accuracy, lr, norm",
+        ),
         (("--where", "depth=1"), "there is no column 'depth'"),
         (("--where", "loss"), "is not a condition such as 'loss<0.3'"),
         (("--where", "loss<low"), "loss is a number, and 'low' is not"),
@@ -58,6 +70,48 @@ def test_a_selection_that_makes_no_sense_is_refused(bo, seen, options, hint) -> 
     done = bo("trial", "list", "s", *options)
     assert (done.exit_code, done.stdout) == (2, "")
     assert hint in done.stderr.lower() or hint in done.stderr
+
+
+class Recorded:
+    """A transport that keeps the orders of pages of trials; that of an old server ignores them."""
+
+    def __init__(self, server: InProcessServer, is_old: bool) -> None:
+        self.server, self.is_old, self.orders = server, is_old, []
+
+    def call(self, method: str, request: Any, timeout: float | None) -> Any:
+        if method == "ListTrials":
+            self.orders.append(request.order_by)
+        if self.is_old and method == "ListTrials":
+            request = type(request).FromString(request.SerializeToString())
+            request.ClearField("order_by")
+        answer = self.server.call(method, request, timeout)
+        if self.is_old and method == "ListTrials":
+            answer.ClearField("order_by")
+        return answer
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("options", "orders", "numbers"),
+    [
+        (("--sort", "loss", "--limit", 2), ["metrics.loss"], [2, 1]),
+        (("--sort", "time", "--reverse", "--limit", 9), ["duration desc"], None),
+        (("--limit", 2), ["number desc"], [4, 5]),
+        (("--limit", 2, "--reverse"), ["number desc"], [5, 4]),
+        (("--where", "loss<1", "--limit", 1), [""], [2]),
+        (("--sort", "role", "--limit", 1), [""], [1]),
+        (("--sort", "loss"), [""], [2, 1, 3, 4, 5]),
+    ],
+)
+def test_only_the_trials_that_are_shown_are_read(server, seen, options, orders, numbers) -> None:
+    for is_old in (False, True):
+        transport = Recorded(server, is_old)
+        arguments = ["trial", "list", "s", *map(str, options)]
+        listing = CliRunner().invoke(main, arguments, obj=bo_client.Client(transport, 30.0, 0.0))
+        assert listed(listing.output) == numbers or numbers is None
+        assert transport.orders == ([*orders, ""] if is_old and orders != [""] else orders)
+        assert "of 5 trials" in listing.output or len(listed(listing.output)) == 5
 
 
 def test_studies_are_filtered_sorted_and_limited(bo, server, space) -> None:
@@ -154,6 +208,42 @@ def test_an_exported_study_is_imported_once(bo, server, seen, tmp_path: Path) ->
     assert new.definition.settings == seen.definition.settings
     found = [(t.state, t.value("loss"), t.parameters, t.labels.get("role")) for t in new.trials()]
     assert found == [(t.state, t.value("loss"), t.parameters, t.labels.get("role")) for t in list(seen.trials())[:3]]
+
+
+def curves(study: bo_client.Study) -> list[tuple[object, list[tuple[int, float | None, dict[str, str]]]]]:
+    """Return the learning curve of each result, and the step and time of its final measurement."""
+    trials = study.trials(["SUCCEEDED", "INFEASIBLE"], full=True)
+    finals = [(t.final_measurement.step, t.final_measurement.elapsed) if t.final_measurement else None for t in trials]
+    points = [[(m.step, m.elapsed, {k: repr(v) for k, v in m.metrics.items()}) for m in t.measurements] for t in trials]
+    return list(zip(finals, points, strict=True))
+
+
+def test_learning_curves_survive_export_import_and_copy(bo, server, seen, tmp_path: Path) -> None:
+    (trial,) = seen.suggest()
+    trial.report({"loss": 0.5}, 1, elapsed=2.5)
+    trial.report({"loss": float("nan"), "accuracy": float("inf")}, 7)
+    trial.complete({"loss": 0.25}, step=7, elapsed=9.0)
+    (failed,) = seen.suggest()
+    failed.report({"loss": 1e9}, 1)
+    failed.fail("DIVERGED")
+    bo("study", "export", "s", "-o", tmp_path / "s.json")
+    for _ in range(2):
+        assert bo("study", "import", "t", tmp_path / "s.json").output == "studies/t: 5 results imported\n"
+    bo("study", "copy", "t", "u")
+    expected = curves(seen)
+    assert [len(points) for _, points in expected] == [2, 1, 0, 2, 1]
+    assert expected[3][0] == (7, 9.0)
+    assert curves(server.client().study("t")) == expected
+    assert curves(server.client().study("u")) == expected
+
+
+def test_a_curve_that_is_too_large_for_a_request_keeps_each_second_step(study) -> None:
+    from bo_client.models import Measurement
+
+    metrics = {f"{'metric' * 20}_{i:02}": float(i) for i in range(64)}
+    curve = [Measurement(metrics, step) for step in range(400)]
+    added = study.add({"lr": 0.1, "norm": "batch"}, {"loss": 1.0, "accuracy": 1.0}, curve=curve)
+    assert [m.step for m in study.trial(added.number).measurements] == list(range(1, 400, 2))
 
 
 def test_a_table_of_results_is_imported(bo, server, study, tmp_path: Path) -> None:

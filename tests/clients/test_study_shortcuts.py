@@ -83,6 +83,16 @@ def test_define_by_run_is_sent_to_the_adapter(study) -> None:
         _ = trial.color
 
 
+def test_an_objective_in_the_style_of_optuna_is_told_where_the_space_is_defined(study) -> None:
+    def objective(trial):
+        return trial.suggest_float("lr", 0.0, 1.0)
+
+    study.optimize(objective, n_trials=1)
+    failure = study.trials()[0].failure
+    assert failure is not None
+    assert "has no suggest_float: the search space is given to create_study" in failure.message
+
+
 def test_trials_as_a_data_frame(ended) -> None:
     pandas = pytest.importorskip("pandas")
     (trial,) = ended.suggest()

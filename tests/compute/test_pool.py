@@ -314,6 +314,21 @@ def test_a_subject_comes_back_to_the_process_that_remembers_it(pair: PoolOptimiz
     assert recovered(pair)
 
 
+def test_statistics_that_suggestions_do_without_are_loaded_by_their_first_call(pool: PoolOptimizer) -> None:
+    def in_process(expression: str) -> object:
+        return pool._processes.run(PATIENCE, eval, expression)
+
+    is_loaded = "'scipy.stats' in __import__('sys').modules"
+    assert pool.suggest(inputs(), 1, PATIENCE, ComputationHandle(is_urgent=True))
+    assert in_process(is_loaded) is False
+    assert in_process("__import__('sklearn.metrics', fromlist='_')._ranking.rankdata([3, 1, 1]).tolist()") == [
+        3,
+        1.5,
+        1.5,
+    ]
+    assert in_process(is_loaded) is True
+
+
 def test_what_was_learned_comes_back(pool: PoolOptimizer) -> None:
     found = pool.suggest(inputs(70), 1, PATIENCE, ComputationHandle(is_urgent=True))
     assert found is not None

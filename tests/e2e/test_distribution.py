@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.metadata import Metadata
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,6 +72,26 @@ def test_the_source_distribution_holds_what_the_wheel_is_made_of(built: Path) ->
     assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml"} <= tops
     assert not tops & {"tests", "benchmarks", "docs", "deploy", "scripts"}
     assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
+
+
+def test_a_registry_would_take_the_metadata(built: Path) -> None:
+    """As registries check it: valid fields, one version, and a description that is Markdown."""
+    (wheel,), (sdist,) = built.glob("*.whl"), built.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        of_wheel = Metadata.from_email(archive.read(name))
+    with tarfile.open(sdist) as archive:
+        (member,) = [m for m in archive.getmembers() if m.name.count("/") == 1 and m.name.endswith("/PKG-INFO")]
+        content = archive.extractfile(member)
+        assert content is not None
+        of_sdist = Metadata.from_email(content.read())
+    for metadata in (of_wheel, of_sdist):  # `from_email` refuses what is invalid
+        assert (metadata.name, metadata.description_content_type) == ("bo-service", "text/markdown")
+        assert metadata.summary
+        assert len(metadata.summary) <= 512
+        assert metadata.license_files
+    assert wheel.name == f"bo_service-{of_wheel.version}-py3-none-any.whl"
+    assert of_sdist.version == of_wheel.version
 
 
 def test_server_worker_and_client_run_from_another_folder(programs: Path, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ TERMS: dict[str, AcquisitionFunction] = {
     "mild fulfillment": LogProbabilityOfFeasibility(SLOPE, 0.2, 1.0),
     "hopeless fulfillment": LogProbabilityOfFeasibility(SLOPE, 8.0),
     "thrift": CostPenalty(BOWL, 0.8),
+    "thrift at the least": CostPenalty(BOWL, 0.8, least=float(BOWL.means.max()) + 1.0),
     "total": TotalAcquisition(PARETO, (LogProbabilityOfFeasibility(BOWL, -0.3), CostPenalty(SLOPE, 1.5))),
 }
 
@@ -94,6 +95,14 @@ def test_thrift_halves_what_costs_twice() -> None:
     scale = np.log(2.0) / float((BOWL.posterior(dear).mean - BOWL.posterior(cheap).mean)[0])
     term = CostPenalty(BOWL, scale)
     assert np.exp(term.value(dear) - term.value(cheap)) == pytest.approx(0.5)
+
+
+def test_no_configuration_is_expected_to_be_cheaper_than_the_cheapest_observed() -> None:
+    X = np.random.default_rng(2).random((50, 3))
+    least = float(np.median(BOWL.posterior(X).mean))
+    seconds = CostPenalty(BOWL, 2.0, center=np.log(60.0), least=least).seconds(X)
+    assert seconds.min() == pytest.approx(60.0 * np.exp(2.0 * least))
+    assert seconds == pytest.approx(60.0 * np.exp(2.0 * np.maximum(BOWL.posterior(X).mean, least)))
 
 
 def test_noisy_improvement_is_over_the_best_of_what_is_uncertain() -> None:

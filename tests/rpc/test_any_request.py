@@ -68,8 +68,16 @@ suggestions = made(
     seed=few,
     custom_algorithm=words,
     grid_points=few,
+    confirming_trials=few,
 )
-executions = made(study_pb2.ExecutionSettings, lease_duration=durations, max_attempts=few, max_trials=few)
+executions = made(
+    study_pb2.ExecutionSettings,
+    lease_duration=durations,
+    max_attempts=few,
+    max_trials=few,
+    max_steps=few,
+    max_seconds=numbers,
+)
 specs = made(
     study_pb2.StudySpec,
     space=spaces,

@@ -237,6 +237,10 @@ CASES: dict[str, StoppingContext] = {
         lambda n, t: settings("suggestion.initial_trials", initialTrials=n),
         "study.spec.suggestion.initial_trials",
     ),
+    "MAX_CONFIRMING_TRIALS": (
+        lambda n, t: study("n", suggestion={"confirmingTrials": n}, execution={"maxTrials": 1000}),
+        "study.spec.suggestion.confirming_trials",
+    ),
     "MAX_GRID_POINTS": (
         lambda n, t: study("n", suggestion={"algorithm": "ALGORITHM_GRID", "gridPoints": n}),
         "study.spec.suggestion.grid_points",
@@ -247,6 +251,10 @@ CASES: dict[str, StoppingContext] = {
         "study.spec.execution.max_attempts",
     ),
     "MAX_TRIALS": (lambda n, t: settings("execution.max_trials", maxTrials=n), "study.spec.execution.max_trials"),
+    "MAX_TRAINING_SECONDS": (
+        lambda n, t: settings("execution.max_seconds", maxSeconds=n),
+        "study.spec.execution.max_seconds",
+    ),
     "MAX_LEASE_SECONDS": (
         lambda n, t: settings("execution.lease_duration", leaseDuration=f"{n}s"),
         "study.spec.execution.lease_duration",

@@ -39,8 +39,10 @@ regions = st.builds(
     st.lists(st.builds(ParameterImportance, names, estimates, estimates), max_size=3).map(tuple),
     st.lists(st.builds(Interaction, st.tuples(names, names), estimates), max_size=2).map(tuple),
 )
-contenders = st.builds(Contender, trials, counts, finite, finite, finite, finite, finite, counts)
-bests = st.builds(BestFinding, texts, st.lists(contenders, max_size=3).map(tuple), trials, finite, finite, counts)
+contenders = st.builds(Contender, trials, counts, finite, finite, finite, finite, finite, counts, st.none() | finite)
+bests = st.builds(
+    BestFinding, texts, st.lists(contenders, max_size=3).map(tuple), trials, trials, finite, finite, counts
+)
 calibrations = st.builds(Calibration, texts, counts, finite, finite, finite)
 analyses = st.builds(Analysis, st.tuples(regions, regions), bests, calibrations, counts)
 values = finite | st.integers(-(2**53), 2**53) | texts | st.booleans()
@@ -94,7 +96,7 @@ def assert_same(found: Analysis, told: MetricAnalysis, metric: str) -> None:
     assert asdict(told.calibration) == {
         ("observation_count" if key == "count" else key): value for key, value in asdict(found.calibration).items()
     }
-    for name in ("summary", "observed_best", "noise_std", "confidence", "repeats"):
+    for name in ("summary", "observed_best", "recommended", "noise_std", "confidence", "repeats"):
         assert getattr(told.best, name) == getattr(found.best, name)
     for mine, other in zip(found.best.contenders, told.best.contenders, strict=True):
         prediction = other.prediction
@@ -107,6 +109,7 @@ def assert_same(found: Analysis, told: MetricAnalysis, metric: str) -> None:
             other.probability,
             other.expected_regret,
             other.repeats,
+            other.probability_behind,
         )
         assert prediction.metric == metric
 

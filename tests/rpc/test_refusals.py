@@ -57,6 +57,8 @@ def categories(*values, name="c"):
         (spec(real(), execution={"leaseDuration": "0.5s"}), "execution.lease_duration", "1 s to 24 h"),
         (spec(real(), execution={"leaseDuration": "-3s"}), "execution.lease_duration", "0 s"),
         (spec(real(), execution={"maxTrials": 0}), "execution.max_trials", "1,000,000"),
+        (spec(real(), execution={"maxSteps": 9}), "execution.max_steps", "set max_seconds or max_trials instead"),
+        (spec(real(), execution={"maxSeconds": 0}), "execution.max_seconds", "above 0"),
     ],
 )
 def test_a_spec_at_fault(message, field, hint) -> None:

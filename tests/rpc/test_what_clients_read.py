@@ -69,7 +69,11 @@ attempts = st.builds(
     st.none() | moments,
     st.none() | st.sampled_from(AttemptOutcome),
     st.none() | st.builds(Failure, st.sampled_from(FailureReason), texts),
+    begin_step=st.none() | st.integers(0, 5),
+    steps=st.integers(0, 2**53),
+    time=st.timedeltas(timedelta(), timedelta(days=3650)),
 )
+ATTEMPT = ("number", "worker_id", "start_time", "end_time", "outcome", "failure")
 trials = st.builds(
     Trial,
     study_id=st.just("s-1"),
@@ -139,6 +143,10 @@ def test_trials(trial, curve) -> None:
         explained["nearest_trial"] = "" if number is None else f"studies/s-1/trials/{number}"
     expected |= {
         "name": f"studies/s-1/trials/{trial.number}",
+        "attempts": [
+            {**{name: plain(getattr(a, name)) for name in ATTEMPT}, "steps": a.steps, "seconds": plain(a.time)}
+            for a in trial.attempts
+        ],
         "measurements": plain(curve or []),
         "worker_id": lease["worker_id"] if lease else read["worker_id"],
         "stop_reason": stop["reason"] if stop else None,

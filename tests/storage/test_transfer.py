@@ -264,7 +264,7 @@ def test_a_file_of_an_older_version_tells_the_workers_by_its_leases(store, runni
         (lambda lines: [lines[0], "PK\3\4", *lines[2:]], "line 2: is no JSON"),
         (lambda lines: [lines[0], "[]", *lines[2:]], "line 2: has none of trial, deleted"),
         (lambda lines: [changed(lines[0], format="x"), *lines[1:]], "line 1: names no format"),
-        (lambda lines: [changed(lines[0], version=4), *lines[1:]], "line 1: is of version 4.*upgrade"),
+        (lambda lines: [changed(lines[0], version=5), *lines[1:]], "line 1: is of version 5.*upgrade"),
         (lambda lines: [changed(lines[0], study={"study_id": 3}), *lines[1:]], "line 1: holds no"),
         (lambda lines: [lines[0], changed(lines[1], trial={"state": "lost"}), *lines[2:]], "line 2: holds no"),
     ],

@@ -1,5 +1,6 @@
 """What trials will cost, as learned from how long they took."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,17 +18,30 @@ LEAST_SPREAD = 1e-3
 
 @dataclass(frozen=True)
 class CostPenalty:
-    """Less the logarithm of the cost that is expected: `scale` times the surrogate's mean."""
+    """Less the logarithm of the cost that is expected, in units of the mean cost: `scale` times the surrogate's mean.
+
+    No configuration is expected to be cheaper than the cheapest that was observed.
+    """
 
     surrogate: Surrogate
     scale: float
+    center: float = 0.0
+    """Mean of the logarithms of the costs."""
+    least: float = -math.inf
+    """The surrogate's mean at the cheapest that was observed."""
 
     def value(self, X: Array) -> Array:
-        return -self.scale * self.surrogate.posterior(X).mean
+        return -self.scale * np.maximum(self.surrogate.posterior(X).mean, self.least)
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         at = self.surrogate.posterior_with_gradient(x)
+        if at.mean < self.least:
+            return -self.scale * self.least, np.zeros_like(at.d_mean)
         return -self.scale * at.mean, -self.scale * at.d_mean
+
+    def seconds(self, X: Array) -> Array:
+        """Return the seconds (m,) that a whole trial is expected to take at X (m, f)."""
+        return np.exp(self.center - self.value(X))
 
 
 def cost_penalty(encoded: EncodedData, X: Array) -> CostPenalty | None:
@@ -43,7 +57,8 @@ def cost_penalty(encoded: EncodedData, X: Array) -> CostPenalty | None:
     if scale < LEAST_SPREAD:
         return None
     now, then = (_standardized(X[known][:count], costs[:count]) for count in (len(costs), last_refit_size(len(costs))))
-    return CostPenalty(fit_on(encoded, now, then, 5), scale)
+    center = float(costs.mean())
+    return CostPenalty(fit_on(encoded, now, then, 5), scale, center, float((costs.min() - center) / scale))
 
 
 def _standardized(X: Array, costs: Array) -> TrainingData:

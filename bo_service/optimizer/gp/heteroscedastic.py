@@ -13,8 +13,7 @@ logarithm of a χ² over its degrees of freedom. It is learned only where varian
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, polygamma
-from scipy.stats import chi2
+from scipy.special import chdtrc, digamma, polygamma
 
 from bo_service.optimizer.encoding.encoded_data import EncodedData
 from bo_service.optimizer.gp.fitting import fit_on
@@ -54,4 +53,4 @@ def _chance_of_equal(variances: Array, freedom: Array) -> float:
     pooled = freedom @ variances / total
     statistic = total * np.log(pooled) - freedom @ np.log(variances)
     correction = 1.0 + ((1.0 / freedom).sum() - 1.0 / total) / (3.0 * (places - 1))
-    return float(chi2.sf(statistic / correction, places - 1))
+    return float(chdtrc(places - 1, statistic / correction))

@@ -227,7 +227,7 @@ def _has_gap(distances: Array, spread: float, gap: float = GAP) -> bool:
     """Return whether some of the distances are `gap` times as large as all others."""
     sizes = np.sort(np.maximum(_ratio(distances, spread), 1.0))
     with np.errstate(invalid="ignore"):
-        return bool((sizes[1:] > gap * sizes[:-1]).any())
+        return bool((sizes[1:] / gap > sizes[:-1]).any())  # a product would overflow
 
 
 def _standardized(

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy.stats import rankdata
 
 from bo_service.optimizer.encoding.encoded_data import EncodedData
 from bo_service.optimizer.encoding.encoding import Mask
@@ -106,8 +105,14 @@ class _Score:
 
 def _fisher_z(a: Array, b: Array) -> float:
     """Return artanh of the rank correlation of a (k,) and b (k,); 0 where either is constant."""
-    ranks = np.array([rankdata(a), rankdata(b)])
+    ranks = np.array([_ranks(a), _ranks(b)])
     ranks -= ranks.mean(axis=1, keepdims=True)
     size = float(np.sqrt((ranks[0] @ ranks[0]) * (ranks[1] @ ranks[1])))
     rho = float(ranks[0] @ ranks[1]) / size if size > 0.0 else 0.0
     return float(np.arctanh(np.clip(rho, -MOST_RANK, MOST_RANK)))
+
+
+def _ranks(values: Array) -> Array:
+    """Return the rank of each of the values (n,), from 1; equal values share the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - 0.5 * (counts - 1))[places])

@@ -101,15 +101,21 @@ def judge_best(view: SurrogateView) -> BestFinding:
     order = sorted(range(len(groups)), key=lambda i: (-probability[i], groups[i].trial))
     best = max(range(len(groups)), key=lambda i: (max(groups[i].values), -groups[i].trial))
     kept = [i for i in order[:MOST_CONTENDERS] if probability[i] >= LEAST_PROBABILITY or i == order[0]]
-    kept += [] if best in kept else [best]
+    kept += sorted({best, int(F.mean(axis=0).argmax())}.difference(kept))
     told = _contenders(view, [groups[i] for i in kept], F.max(axis=1), F[:, kept], probability[kept])
     repeats = [0, *(repeats_to_tell([b.of([order[0], i]) for b in beliefs]) for i in kept[1:])]
-    contenders = tuple(replace(c, repeats=r) for c, r in zip(told, repeats, strict=True))
+    recommended = min(range(len(kept)), key=lambda j: (told[j].expected_regret, j))
+    behind = (F[:, kept[recommended], None] > F[:, kept]).mean(axis=0)
+    contenders = tuple(
+        replace(c, repeats=r, probability_behind=None if j == recommended else float(p))
+        for j, (c, r, p) in enumerate(zip(told, repeats, behind, strict=True))
+    )
     few = order[: min(MOST_REPEATED, len(order))]
     return BestFinding(
         summary=_sentences(contenders, groups[best].trial),
         contenders=contenders,
         observed_best=groups[best].trial,
+        recommended=contenders[recommended].trial,
         noise_std=_noise_std(view, X[order[0]]),
         confidence=CONFIDENCE,
         repeats=repeats_to_tell([b.of(few) for b in beliefs]),
@@ -212,22 +218,24 @@ def _noise_std(view: SurrogateView, x: Array) -> float:
 
 def _sentences(contenders: Sequence[Contender], observed_best: int) -> str:
     leader, *others = contenders
-    said = f"Trial {leader.trial} is the best of those tried with probability {leader.probability:.2f}"
+    said = f"Trial {leader.trial} is the best of all trials with a probability of {leader.probability:.0%}"
     rival = next((c for c in others if c.probability >= LEAST_PROBABILITY), None)
     if leader.probability >= CONFIDENCE or rival is None:
         told = f"{said}."
     else:
-        told = f"{said}, and expected to be {leader.expected_regret:.2g} behind the best. {_to_tell(rival)}"
+        told = f"{said}. On average it is worse than the best by {leader.expected_regret:.2g}. {_decide(leader, rival)}"
     if observed_best == leader.trial:
         return told
     lucky = next(c for c in contenders if c.trial == observed_best)
     return (
-        f"{told} Trial {observed_best} has the best value seen, and is best with probability {lucky.probability:.2f}."
+        f"{told} Trial {observed_best} has the best observed value, and is the best with a probability of "
+        f"{lucky.probability:.0%}."
     )
 
 
-def _to_tell(rival: Contender) -> str:
+def _decide(leader: Contender, rival: Contender) -> str:
     if rival.repeats == 0:
-        return f"Trial {rival.trial} is no better, or by less than half the noise of a run."
+        return f"Trial {rival.trial} is not better by more than half of the noise of a run."
     times = "once" if rival.repeats == 1 else f"{rival.repeats} times"
-    return f"To tell it from trial {rival.trial} with {CONFIDENCE:.0%} confidence, repeat each {times}."
+    pair = f"trials {leader.trial} and {rival.trial}"
+    return f"Repeat {pair} {times} each to learn with {CONFIDENCE:.0%} confidence which is better."

@@ -42,12 +42,12 @@ def _observed(view: SurrogateView) -> Mask:
 def _sentence(count: int, coverage: float, explained: float) -> str:
     """Return a sentence on the figures. A coverage is too low where chance would hardly make it so."""
     if explained >= WELL:
-        begin = "The surrogate predicts results well that it has not seen"
+        begin = "The surrogate predicts held-out results well"
     elif explained >= ROUGHLY:
-        begin = "The surrogate predicts unseen results roughly"
+        begin = "The surrogate predicts held-out results roughly"
     else:
-        begin = "The surrogate can't predict unseen results yet: don't rely on it"
-    told = f"{begin} ({max(explained, 0.0):.0%} of their variation, {count} results)"
+        begin = "The surrogate does not predict held-out results yet, so do not rely on the tables above"
+    told = f"{begin} (it explains {max(explained, 0.0):.0%} of the variation of {count} results)"
     if coverage < 0.9 - 2.0 * np.sqrt(0.09 / count):
-        return f"{told}; it is too sure of itself: {coverage:.0%} lie within its 90 % intervals."
-    return f"{told}; {coverage:.0%} lie within its 90 % intervals."
+        return f"{told}. It is overconfident: only {coverage:.0%} of them lie within its 90% intervals."
+    return f"{told}. {coverage:.0%} of them lie within its 90% intervals."

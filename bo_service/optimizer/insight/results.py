@@ -73,6 +73,8 @@ class Contender:
     """By how much the truly best is expected to be better."""
     repeats: int
     """Of it and of the leader, each, after which one would know which is better; 0 for the leader."""
+    probability_behind: float | None = None
+    """That the recommended one is better than it; None for that one."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class BestFinding:
     """The likeliest first; the one with the best observed value is among them."""
     observed_best: int
     """Number of the trial with the best observed value."""
+    recommended: int
+    """Number of the trial whose configuration to take: the contender of the least expected regret."""
     noise_std: float
     """Of a single observation of the leader, around its noise-free value."""
     confidence: float

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from bo_service.optimizer.gp.base import Draws, DrawsWithGradient, Posterior, PosteriorWithGradient
 from bo_service.optimizer.gp.fantasies import FantasyModel
@@ -160,5 +159,7 @@ def rank_weight(mean: Array, y: Array) -> float:
     """
     if len(y) < 3 or float(mean.std()) < LEAST_SPREAD or float(y.std()) == 0.0:
         return 0.0
+    from scipy.stats import kendalltau  # which takes longer to load than all else, for the few studies with sources
+
     found = kendalltau(mean, y)
     return max(0.0, float(np.sin(0.5 * np.pi * found.statistic)) * (1.0 - float(found.pvalue)))

@@ -92,6 +92,7 @@ def _best(best: BestFinding, metric: str, study_id: str) -> pb.BestAnalysis:
         confidence=best.confidence,
         repeats=best.repeats,
         stopped_count=best.stopped,
+        recommended=trial_name(study_id, best.recommended),
     )
 
 
@@ -104,6 +105,7 @@ def _contender(contender: Contender, metric: str, study_id: str) -> pb.Contender
         probability=contender.probability,
         expected_regret=contender.expected_regret,
         repeats=contender.repeats,
+        probability_behind=contender.probability_behind,
     )
 
 

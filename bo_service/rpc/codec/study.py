@@ -9,6 +9,7 @@ from bo_api.v1 import study_pb2 as pb
 
 from bo_service.application.studies import NewStudy, StudyUpdate
 from bo_service.application.views import StudyView
+from bo_service.domain.budget import Limit, Spent
 from bo_service.domain.early_stopping import StoppingSettings
 from bo_service.domain.errors import InvalidArgument
 from bo_service.domain.failures import RecentFailures
@@ -36,6 +37,8 @@ from bo_service.rpc.codec.fields import (
 from bo_service.rpc.codec.search_space import add_all, or_else, space_from_wire, space_to_wire
 from bo_service.rpc.codec.settings import fidelity_from_wire, fidelity_to_wire, settings_from_wire, settings_to_wire
 
+MAX_SPENT_STEPS = 2**63 - 1
+"""The largest number that the contract can hold."""
 PLACEHOLDER_SPACE = SearchSpace((Parameter("any", FloatDomain(0.0, 1.0)),))
 PLACEHOLDER_METRICS: tuple[Metric, ...] = (Metric("any", Goal.MINIMIZE),)
 """Placeholders for invalid parts, so that the rest of a spec can be validated."""
@@ -54,11 +57,20 @@ STATES = {
 GOALS_TO_WIRE = {ours: number for number, ours in GOALS.items()}
 ROLES_TO_WIRE = {ours: number for number, ours in ROLES.items()}
 STATES_TO_WIRE = {ours: number for number, ours in STATES.items()}
+LIMITS_TO_WIRE: dict[Limit | None, Any] = {
+    None: pb.LIMIT_UNSPECIFIED,
+    **{limit: pb.Limit.Value(f"LIMIT_{limit.name}") for limit in Limit},
+}
 
 SETTINGS = {
     "spec.suggestion": pb.SuggestionSettings.DESCRIPTOR,
     "spec.stopping": pb.StoppingSettings.DESCRIPTOR,
     "spec.execution": pb.ExecutionSettings.DESCRIPTOR,
+}
+SETTINGS_CLASSES: dict[str, type[SuggestionSettings | ExecutionSettings | StoppingSettings]] = {
+    "suggestion": SuggestionSettings,
+    "execution": ExecutionSettings,
+    "stopping": StoppingSettings,
 }
 CHANGEABLE = {
     "display_name",
@@ -133,7 +145,11 @@ def study_to_wire(view: StudyView) -> pb.Study:
         trial_counts=pb.TrialCounts(**{state.value: count for state, count in view.counts.items()}),
         revision=study.revision,
         resumable_count=view.resumable_count,
+        reached_limit=LIMITS_TO_WIRE[view.reached_limit],
     )
+    if study.spent != Spent():
+        steps = min(study.spent.steps, MAX_SPENT_STEPS)
+        message.spent.CopyFrom(pb.Spent(steps=steps, seconds=study.spent.time.total_seconds()))
     if study.objective is not None:
         message.objective.CopyFrom(objective_to_wire(study.objective))
     if view.recent_failures is not None:
@@ -197,10 +213,7 @@ def update_from_wire(request: service_pb.UpdateStudyRequest) -> StudyUpdate:
         raise InvalidArgument.of("update_mask", f"names {unknown}; these may change: {', '.join(sorted(CHANGEABLE))}")
     violations = ViolationCollector()
     settings = [path for path in paths if path.startswith("spec.")]
-    if settings:  # each is judged by itself, so that any spec will do; the study's own is known later
-        violations.attempt(
-            lambda: merge_settings(StudySpec(PLACEHOLDER_SPACE, PLACEHOLDER_METRICS), study.spec, settings)
-        )
+    _check_ranges(study.spec, settings, violations)
     name = labels = state = None
     if "display_name" in paths:
         name = violations.attempt(lambda: display_name_from_wire(study.display_name, "study.display_name"))
@@ -231,6 +244,12 @@ def merge_settings(spec: StudySpec, changes: pb.StudySpec, paths: Sequence[str])
         InvalidArgument: a setting is invalid.
     """
     merged = spec_to_wire(spec)
+    _merge(merged, changes, paths)
+    validated = spec_from_wire(merged, "study.spec")
+    return replace(spec, suggestion=validated.suggestion, execution=validated.execution, stopping=validated.stopping)
+
+
+def _merge(merged: pb.StudySpec, changes: pb.StudySpec, paths: Sequence[str]) -> None:
     for path in paths:
         *owners, name = path.split(".")[1:]
         target: Any = merged
@@ -240,8 +259,16 @@ def merge_settings(spec: StudySpec, changes: pb.StudySpec, paths: Sequence[str])
         target.ClearField(name)
         if not target.DESCRIPTOR.fields_by_name[name].has_presence or source.HasField(name):
             target.MergeFrom(type(target)(**{name: getattr(source, name)}))
-    validated = spec_from_wire(merged, "study.spec")
-    return replace(spec, suggestion=validated.suggestion, execution=validated.execution, stopping=validated.stopping)
+
+
+def _check_ranges(changes: pb.StudySpec, paths: Sequence[str], violations: ViolationCollector) -> None:
+    """Add the settings that are invalid in every study; what depends on a study's other settings is judged with it."""
+    alone = pb.StudySpec()
+    _merge(alone, changes, paths)
+    for owner, kind in SETTINGS_CLASSES.items():
+        field = f"study.spec.{owner}"
+        given = settings_from_wire(kind, getattr(alone, owner), field, violations)
+        add_all(violations, (fault.inside(field) for fault in given.faults()))
 
 
 def _metrics_from_wire(message: pb.StudySpec, field: str, violations: ViolationCollector) -> tuple[Metric, ...]:

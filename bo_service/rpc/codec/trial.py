@@ -13,8 +13,14 @@ from bo_service.application.views import PauseOutcome
 from bo_service.domain.attempts import Attempt, AttemptOutcome
 from bo_service.domain.early_stopping import StoppingRule
 from bo_service.domain.errors import InvalidArgument
-from bo_service.domain.limits import MAX_CHECKPOINT_URI, MAX_FAILURE_MESSAGE, MAX_METRIC_VALUES, MAX_STEP
-from bo_service.domain.search_space import NAME
+from bo_service.domain.limits import (
+    MAX_CHECKPOINT_URI,
+    MAX_FAILURE_MESSAGE,
+    MAX_METRIC_VALUES,
+    MAX_STEP,
+    MAX_STOP_REASON,
+)
+from bo_service.domain.search_space import NAME, NAME_FORM
 from bo_service.domain.trial import (
     Explanation,
     Failure,
@@ -75,7 +81,7 @@ def measurement_from_wire(message: pb.Measurement, field: str) -> Measurement:
         violations.add(f"{field}.metrics", f"has {len(message.metrics)} values; give 1 to {MAX_METRIC_VALUES}")
     for name in sorted(message.metrics):
         if not NAME.fullmatch(name):
-            violations.add(f"{field}.metrics", f"has the name {name[:140]!r}; it needs the form of a parameter's name")
+            violations.add(f"{field}.metrics", f"has the name {name[:140]!r}; {NAME_FORM}")
     elapsed = None
     if message.HasField("elapsed"):
         elapsed = violations.attempt(lambda: timedelta(seconds=seconds(message.elapsed, f"{field}.elapsed")))
@@ -165,9 +171,13 @@ def new_trial_from_wire(message: pb.Trial, field: str) -> NewTrial:
         final = violations.attempt(lambda: measurement_from_wire(message.final_measurement, at))
     if message.HasField("failure"):
         failure = violations.attempt(lambda: failure_from_wire(message.failure, f"{field}.failure"))
+    reason = None
+    if message.HasField("stop_request"):
+        at_reason = f"{field}.stop_request.reason"
+        reason = violations.attempt(lambda: text(message.stop_request.reason, at_reason, MAX_STOP_REASON))
     violations.check()
     assert configuration is not None
-    return NewTrial(configuration, labels or {}, uri or "", curve or (), final, failure)
+    return NewTrial(configuration, labels or {}, uri or "", curve or (), final, failure, reason)
 
 
 def trial_to_wire(
@@ -219,6 +229,8 @@ def attempt_to_wire(attempt: Attempt) -> pb.TrialAttempt:
         end_time=attempt.end_time,
         outcome=OUTCOMES_TO_WIRE[attempt.outcome],
         failure=failure_to_wire(attempt.failure) if attempt.failure else None,
+        steps=attempt.steps,
+        seconds=attempt.time.total_seconds(),
     )
 
 
@@ -242,6 +254,7 @@ def pause_to_wire(pause: Pause) -> pb.Pause:
         attempt=pause.attempt,
         expected=prediction_to_wire(pause.expected) if pause.expected else None,
         expected_step=pause.expected_step,
+        seconds_per_step=pause.seconds_per_step,
     )
 
 

@@ -18,7 +18,7 @@ import { isOutOfMemory } from './out_of_memory.js'
  */
 /**
  * @typedef {object} OptimizeOptions
- * @property {number} [trials] how many to run here; else until the study has its maxTrials.
+ * @property {number} [trials] how many to run here; else until the study has its maxTrials, or maxSteps or maxSeconds are spent.
  * @property {number} [parallel] how many at once.
  * @property {string} [workerId]
  * @property {boolean} [canResume] the objective goes on from `run.trial.checkpointUri` and reports its checkpoints: in a
@@ -41,14 +41,15 @@ const NO_MORE = {
  */
 export async function optimize(study, objective, options) {
   const { trials = Infinity, parallel = 1, workerId, canResume = false, throwErrors = false } = options
-  if (trials === Infinity && !study.wire.spec.execution?.maxTrials) {
-    throw invalid('trials', 'is missing, and the study has no maxTrials; give one of them')
+  const { maxTrials, maxSteps, maxSeconds } = study.wire.spec.execution ?? {}
+  if (trials === Infinity && !maxTrials && !maxSteps && !maxSeconds) {
+    throw invalid('trials', 'is missing, and the study has no maxTrials, maxSteps or maxSeconds; give one of them')
   }
   const state = { left: trials, ran: 0, failed: 0, crashes: 0, isOver: false, why: 'all have run' }
   const slot = async () => {
     while (state.left > 0 && !state.isOver) {
       state.left--
-      const { trials: [trial], shortfall, retryDelay } = await study.suggest({ canResume, ...(workerId && { workerId }) })
+      const { trials: [trial], shortfall, retryDelay, reachedLimit } = await study.suggest({ canResume, ...(workerId && { workerId }) })
       if (trial) {
         const { reason, error } = await evaluate(trial, objective)
         state.ran++
@@ -60,7 +61,7 @@ export async function optimize(study, objective, options) {
       }
       state.left++
       if (shortfall !== null && shortfall in NO_MORE) {
-        state.why = `${NO_MORE[shortfall]} (${shortfall})`
+        state.why = `${NO_MORE[shortfall]} (${reachedLimit ? `${shortfall}: ${reachedLimit} is reached` : shortfall})`
         return
       }
       await sleep((retryDelay ?? PAUSE) * 1000)

@@ -86,7 +86,9 @@ export const sumEquals = (coefficients, value) => ({ equality: { coefficients, v
  * @property {Metric[]} metrics
  * @property {Constraint[]} [constraints]
  * @property {number} [maxTrials] trials in all.
- * @property {number} [leaseSeconds] how long a worker owns a trial after each sign of life; 60 by default.
+ * @property {number} [maxSteps] steps of the fidelity, such as epochs, that all trials together may train.
+ * @property {number} [maxSeconds] seconds that all trials together may train, summed over workers.
+ * @property {number} [leaseSeconds] how long a worker owns a trial after each heartbeat; 60 by default.
  * @property {number} [maxAttempts]
  * @property {Record<string, any>} [suggestion] SuggestionSettings of the contract, in camelCase.
  * @property {Record<string, any>} [stopping] StoppingSettings of the contract, in camelCase.
@@ -96,7 +98,8 @@ export const sumEquals = (coefficients, value) => ({ equality: { coefficients, v
 
 /** @param {Definition} definition */
 export function specToWire(definition) {
-  const { parameters, metrics, maxTrials, leaseSeconds, maxAttempts, suggestion = {}, stopping = {}, fidelity } = definition
+  const { parameters, metrics, maxTrials, maxSteps, maxSeconds, leaseSeconds, maxAttempts, suggestion = {}, stopping = {}, fidelity } =
+    definition
   const kinds = kindsOf(parameters)
   const constraints = (definition.constraints ?? []).map(({ forbidden, ...sums }) =>
     forbidden ? { forbidden: { parameters: parametersToWire(forbidden, kinds) } } : sums,
@@ -104,6 +107,8 @@ export function specToWire(definition) {
   const execution = {
     ...(leaseSeconds !== undefined && { leaseDuration: durationToWire(leaseSeconds) }),
     ...(maxTrials !== undefined && { maxTrials }),
+    ...(maxSteps !== undefined && { maxSteps }),
+    ...(maxSeconds !== undefined && { maxSeconds }),
     ...(maxAttempts !== undefined && { maxAttempts }),
   }
   const space = { parameters: parameters.map((parameter) => parameterToWire(parameter, kinds)), constraints }

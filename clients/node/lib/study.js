@@ -8,11 +8,18 @@ import { measurementToWire, secondsFromWire, stripped, trialFromWire } from './v
 
 /** @typedef {import('./values.js').Trial} Trial */
 /** @typedef {import('./values.js').TrialState} TrialState */
+/** @typedef {'MAX_TRIALS' | 'MAX_STEPS' | 'MAX_SECONDS'} Limit */
 /**
  * The trials handed out. `shortfall` says why they are fewer than asked for, such as 'COMPLETED'; null where they aren't.
- * `retryDelay` is in seconds, and null where there is no use in asking again.
- * @typedef {{ trials: RunningTrial[], shortfall: string | null, retryDelay: number | null }} Suggestions
+ * `retryDelay` is in seconds, and null where there is no use in asking again. `reachedLimit` is the limit of the study because
+ * of which they are fewer, such as 'MAX_STEPS'; null where it is another reason.
+ * @typedef {{ trials: RunningTrial[], shortfall: string | null, retryDelay: number | null, reachedLimit: Limit | null }} Suggestions
  */
+
+/** @param {string} limit @returns {Limit | null} */
+function limitFromWire(limit) {
+  return limit === 'LIMIT_UNSPECIFIED' ? null : stripped(limit, 'LIMIT_')
+}
 
 /** A study as it was when it was asked for; `refresh` asks again. */
 export class Study {
@@ -65,6 +72,16 @@ export class Study {
     return this.wire.resumableCount
   }
 
+  /** What its trials have spent on training, over all attempts. @returns {{ steps: number, seconds: number }} */
+  get spent() {
+    return { steps: 0, seconds: 0, ...this.wire.spent }
+  }
+
+  /** The limit because of which no further trials are made; null where there is none. @returns {Limit | null} */
+  get reachedLimit() {
+    return limitFromWire(this.wire.reachedLimit)
+  }
+
   /**
    * Trials to run, each under a lease. A worker that `canResume` is given paused trials too, and is asked to pause.
    * @param {{ count?: number, workerId?: string, canResume?: boolean, timeout?: number }} [options]
@@ -77,6 +94,7 @@ export class Study {
     return {
       trials: answer.trials.map((/** @type {any} */ trial) => new RunningTrial(this, trial)),
       shortfall: shortfall === 'UNSPECIFIED' ? null : shortfall,
+      reachedLimit: limitFromWire(answer.reachedLimit),
       retryDelay: answer.retryDelay ? secondsFromWire(answer.retryDelay) : null,
     }
   }

@@ -12,7 +12,7 @@ import { measurementToWire, secondsFromWire, trialFromWire } from './values.js'
  *   untilStep: number | null, leaseValid: boolean, leaseSeconds: number }} Heartbeat
  */
 
-/** A trial under a lease. Signs of life (`report`, `heartbeat`) renew it; `keep` sends them by itself. */
+/** A trial under a lease. `report` and `heartbeat` renew it; `keep` sends them by itself. */
 export class RunningTrial {
   /** @param {import('./study.js').Study} study @param {any} wire */
   constructor(study, wire) {
@@ -29,7 +29,7 @@ export class RunningTrial {
     this.untilStep = this.snapshot.untilStep
     /** Proves who holds the trial; with it, another process may complete it. @type {string} */
     this.leaseToken = wire.lease.token
-    /** How long the lease lasts after each sign of life: from the server's clock on both sides. */
+    /** How long the lease lasts after each heartbeat: from the server's clock on both sides. */
     this.leaseSeconds = secondsFromWire(wire.lease.expireTime) - secondsFromWire(wire.startTime) || 60
   }
 

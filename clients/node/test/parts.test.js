@@ -68,6 +68,27 @@ test('optimize: an objective that does not resume is trained in one go, and is t
   assert.deepEqual([again?.number, again?.checkpointUri, again?.untilStep], [1, 'at-1', 3])
 })
 
+test('optimize: a budget of epochs ends the study, which names it', async () => {
+  const study = await client.createStudy(`node-${randomUUID()}`, {
+    parameters: [float('x', 0, 1)],
+    metrics: [minimize('loss')],
+    maxSteps: 2 * LAST,
+    fidelity: { metric: 'epoch', max: LAST },
+    suggestion: { algorithm: 'ALGORITHM_QUASI_RANDOM' },
+  })
+  assert.deepEqual([study.spent, study.reachedLimit], [{ steps: 0, seconds: 0 }, null])
+  await study.optimize(async ({ x }, { trial, report }) => {
+    for (let epoch = Number(trial.checkpointUri || 0) + 1; epoch <= LAST; epoch++) {
+      await report(epoch, { loss: x }, { checkpointUri: String(epoch) })
+    }
+    return x
+  }, { canResume: true })
+  assert.deepEqual([(await study.refresh()).state, study.reachedLimit], ['COMPLETED', 'MAX_STEPS'])
+  assert.ok(study.spent.steps >= 2 * LAST && study.spent.steps < 3 * LAST)
+  const { trials, shortfall, reachedLimit } = await study.suggest({ canResume: true })
+  assert.deepEqual([trials, shortfall, reachedLimit], [[], 'COMPLETED', 'MAX_STEPS'])
+})
+
 test('optimize: a pause without a checkpoint is an error of the objective', async () => {
   const study = await inParts(3)
   const noCheckpoint = study.optimize(async (_, { report }) => { await report(1, { loss: 1 }); return 1 }, { canResume: true })

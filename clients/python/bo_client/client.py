@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from google.protobuf.message import Message
 
 from bo_client.definitions import SpaceLike, goal_of, space_of
-from bo_client.differences import study_differences
+from bo_client.differences import explained_conflict, is_same_space
 from bo_client.errors import AlreadyExists, BoClientError, InvalidRequest
 from bo_client.models import Goal, Metric, ObjectiveSpec, StudyInfo
 from bo_client.retries import call_with_retries, new_request_id
@@ -23,6 +23,8 @@ from bo_client.space import SearchSpace
 from bo_client.study import Study
 from bo_client.tokens import Tokens
 from bo_client.wire import codec
+from bo_client.wire.codec_plain import build_or_raise
+from bo_client.wire.codec_space import space_to_wire
 
 if TYPE_CHECKING:
     from bo_client.wire.transport import Transport
@@ -153,11 +155,13 @@ class Client:
         self,
         study_id: str,
         space: SpaceLike,
-        metrics: str | Sequence[Metric],
+        metrics: str | Mapping[str, str] | Sequence[Metric],
         goal: str | None = None,
         *,
         direction: str | None = None,
         max_trials: int | None = None,
+        max_steps: int | None = None,
+        max_seconds: float | None = None,
         lease_duration: float | None = None,
         max_attempts: int | None = None,
         seed: int | None = None,
@@ -168,6 +172,7 @@ class Client:
         beta: float | None = None,
         xi: float | None = None,
         grid_points: int | None = None,
+        confirming_trials: int | None = None,
         warm_start_studies: Sequence[str | Study] | None = None,
         stopping: Literal["none", "median", "successive_halving", "curve"] | None = None,
         stopping_min_step: int | None = None,
@@ -188,17 +193,22 @@ class Client:
             study_id: 1 to 63 letters, digits, '-', '_' or '.', beginning with a letter or digit.
             space: what may be tried: a SearchSpace, a list of parameters, or a dict of parameters by name, each a
                 parameter, (low, high), (low, high, "log"), range(low, high, step), or a list of values.
-            metrics: the name of the one to optimize, with its `goal`; or Metric values, which say their own goals: one
-                to three objectives, and constraints on what is measured.
+            metrics: the name of the one to optimize, with its `goal`; a dict of goals by name; or Metric values with
+                their goals, which are one to three objectives, and constraints on what is measured.
             goal: "minimize" or "maximize".
             direction: the name of `goal` in Optuna.
-            lease_duration: seconds for which a worker owns a trial after each sign of life.
+            max_trials: number of trials; together with `max_steps` and `max_seconds`, whichever runs out first.
+            max_steps: steps of the fidelity, such as epochs, that all trials together may train.
+            max_seconds: seconds that all trials together may train, summed over workers.
+            lease_duration: seconds for which a worker owns a trial after each heartbeat.
             algorithm: "gaussian_process", "quasi_random", "random", "grid", or the name of an algorithm that is
                 installed beside the server; by default "gaussian_process".
             acquisition: "log_ei", "log_nei", "ucb", "log_pi" or "portfolio", where there is one objective; by default
                 "log_ei", or "log_nei" where there is noise.
             grid_points: for "grid", how many values of each float, and of each integer that has more, are combined; by
                 default 5.
+            confirming_trials: how many of the last of `max_trials` repeat the configuration that is best on average,
+                1 to 100, where a single run is partly luck; `recommend()` then says which to take.
             per_cost: count improvement per second that a trial takes, so that cheap ones come first.
             warm_start_studies: earlier studies to start from, or their ids, at most 8; each counts as far as it
                 ranks this one's results.
@@ -217,6 +227,8 @@ class Client:
         """
         settings = {
             "max_trials": max_trials,
+            "max_steps": max_steps,
+            "max_seconds": max_seconds,
             "lease_duration": lease_duration,
             "max_attempts": max_attempts,
             "seed": seed,
@@ -227,6 +239,7 @@ class Client:
             "beta": beta,
             "xi": xi,
             "grid_points": grid_points,
+            "confirming_trials": confirming_trials,
             "warm_start_studies": warm_start_studies,
             "stopping": stopping,
             "stopping_min_step": stopping_min_step,
@@ -238,37 +251,41 @@ class Client:
         }
         space = space_of(space)
         settings_given = cast(StudySettings, {name: value for name, value in settings.items() if value is not None})
-        request = pb.CreateStudyRequest(study_id=study_id)
+        request = pb.CreateStudyRequest()
+        build_or_raise("study_id", study_id, lambda: setattr(request, "study_id", study_id))
+        build_or_raise("display_name", display_name, lambda: setattr(request.study, "display_name", display_name))
+        build_or_raise("labels", labels, lambda: request.study.labels.update(labels or {}))
         request.study.spec.CopyFrom(
             codec.spec_to_wire(space, metric_list(metrics, goal_of(goal, direction)), settings_given)
         )
-        request.study.display_name = display_name
-        request.study.labels.update(labels or {})
         if objective is not None:
             request.study.objective.CopyFrom(codec.objective_to_wire(objective))
         try:
-            response = self.ask(request, pb.CreateStudyResponse)
+            return Study(self, self._created(request))
         except InvalidRequest as error:
             raise _in_users_words(error, space) from None
-        except AlreadyExists as error:
-            raise self._explain_conflict(error, study_id, codec.study_from_wire(request.study)) from None
-        return Study(self, codec.study_from_wire(response.study))
 
-    def _explain_conflict(self, error: AlreadyExists, study_id: str, requested: StudyInfo) -> AlreadyExists:
-        """Return the error with the differences and what to do, if the existing study can be read."""
+    def _created(self, request: pb.CreateStudyRequest) -> StudyInfo:
+        """Return the study that was created, or that exists with the same spec; parameters may have another order.
+
+        Raises:
+            AlreadyExists: it differs; the message says in what, and what to do, if the existing study can be read.
+        """
         try:
-            existing = self.study_info(study_id)
-        except BoClientError:
-            return error
-        differences = study_differences(existing, requested)
-        if not differences:  # another objective, which the server tells
-            return error
-        what = f"{'other' if differences[0].startswith('metrics') else 'another'} {', '.join(differences)}"
-        how = f"use it as it is with client.study({study_id!r}), change settings with its update(), or choose another"
-        return AlreadyExists(f"{existing.name} exists with {what}; {how} id", error.reason, error.metadata)
+            return codec.study_from_wire(self.ask(request, pb.CreateStudyResponse).study)
+        except AlreadyExists as error:
+            try:
+                existing = self.study_info(request.study_id)
+            except BoClientError:
+                raise error from None
+            requested = codec.study_from_wire(request.study)
+            if existing.space == requested.space or not is_same_space(existing.space, requested.space):
+                raise explained_conflict(error, existing, requested) from None
+        request.study.spec.space.CopyFrom(space_to_wire(existing.space))
+        return self._created(request)
 
     def study(self, study_id: str) -> Study:
-        """Return a study.
+        """Return a study by its id or its name, `studies/{id}`.
 
         Raises:
             NotFound: the study does not exist.
@@ -281,7 +298,7 @@ class Client:
         Raises:
             NotFound: the study does not exist.
         """
-        response = self.ask(pb.GetStudyRequest(name=f"studies/{study_id}"), pb.GetStudyResponse)
+        response = self.ask(pb.GetStudyRequest(name=_study_name(study_id)), pb.GetStudyResponse)
         return codec.study_from_wire(response.study)
 
     def studies(self) -> Iterator[StudyInfo]:
@@ -305,7 +322,7 @@ class Client:
         Raises:
             NotFound: the study does not exist.
         """
-        request = pb.DeleteStudyRequest(name=f"studies/{study_id}", request_id=new_request_id())
+        request = pb.DeleteStudyRequest(name=_study_name(study_id), request_id=new_request_id())
         self.ask(request, pb.DeleteStudyResponse)
 
     def ask(
@@ -351,6 +368,10 @@ class Client:
         )
 
 
+def _study_name(study_id: str) -> str:
+    return f"studies/{str(study_id).removeprefix('studies/')}"
+
+
 def _in_users_words(error: InvalidRequest, space: SearchSpace) -> InvalidRequest:
     """Return the error with the names of parameters in its message; its violations keep their paths in the request."""
     named = []
@@ -363,15 +384,15 @@ def _in_users_words(error: InvalidRequest, space: SearchSpace) -> InvalidRequest
     return InvalidRequest("; ".join(named) or error.message, error.reason, error.metadata, error.violations)
 
 
-def metric_list(metrics: str | Sequence[Metric], goal: Goal | None) -> list[Metric]:
-    """Return the metrics of a study, from the name of one or from values.
+def metric_list(metrics: str | Mapping[str, str] | Sequence[Metric], goal: Goal | None) -> list[Metric]:
+    """Return the metrics of a study, from the name of one, from goals by name, or from values.
 
     Args:
-        metrics: The name of the only objective, or metrics with their goals and roles.
+        metrics: The name of the only objective, the goals of several, or metrics with their goals and roles.
         goal: Whether the only objective is minimized or maximized; None where `metrics` say it.
 
     Raises:
-        InvalidRequest: the goal is missing or superfluous.
+        InvalidRequest: the goal is missing or superfluous, or a metric has none of these forms.
     """
     if isinstance(metrics, str):
         if goal is None:
@@ -379,4 +400,10 @@ def metric_list(metrics: str | Sequence[Metric], goal: Goal | None) -> list[Metr
         return [Metric(metrics, goal)]
     if goal is not None:
         raise InvalidRequest.of("goal", "applies to a single metric given by name; Metric values have their own")
-    return list(metrics)
+    if isinstance(metrics, Mapping):
+        return [Metric(name, goal_of(str(its_goal))) for name, its_goal in metrics.items()]
+    listed = list(metrics) if isinstance(metrics, Iterable) else [metrics]
+    if not all(isinstance(metric, Metric) for metric in listed):
+        how = 'give a name with its goal, a dict such as {"loss": "minimize"}, or a list of bo_client.Metric'
+        raise InvalidRequest.of("metrics", f"are {metrics!r}; {how}")
+    return listed

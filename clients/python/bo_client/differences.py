@@ -2,19 +2,30 @@
 
 from collections.abc import Sequence
 
+from bo_client.errors import AlreadyExists
 from bo_client.models import Metric, StudyInfo
 from bo_client.space import SearchSpace
 
 MOST_NAMED = 5
 
 
+def explained_conflict(error: AlreadyExists, there: StudyInfo, here: StudyInfo) -> AlreadyExists:
+    """Return the refusal to create a study with what differs from the existing one, and what to do."""
+    differences = study_differences(there, here)
+    if not differences:  # another objective, which the server tells
+        return error
+    what = f"{'other' if differences[0].startswith('metrics') else 'another'} {', '.join(differences)}"
+    how = f"use it as it is with client.study({there.id!r}), change settings with its update(), or choose another id"
+    return AlreadyExists(f"{there.name} exists with {what}; {how}", error.reason, error.metadata)
+
+
 def study_differences(there: StudyInfo, here: StudyInfo) -> list[str]:
     """Return what differs between the definition of an existing study and the requested one, each in a few words.
 
-    Settings that were not requested don't count, except `max_trials`.
+    Settings that were not requested don't count, except `max_trials`, nor does the order of parameters and constraints.
     """
     found = []
-    if there.space != here.space:
+    if not is_same_space(there.space, here.space):
         found.append(f"search space ({space_difference(there.space, here.space)})")
     if there.metrics != here.metrics:
         found.append(f"metrics ({metrics_difference(there.metrics, here.metrics)})")
@@ -24,12 +35,20 @@ def study_differences(there: StudyInfo, here: StudyInfo) -> list[str]:
     return found + [f"{n} ({existing.get(n, 'none')} there, {requested.get(n, 'none')} here)" for n in different]
 
 
+def is_same_space(a: SearchSpace, b: SearchSpace) -> bool:
+    """Return whether two spaces have the same parameters and constraints, in any order."""
+    if {p.name: p for p in a.parameters} != {p.name: p for p in b.parameters}:
+        return False
+    has_same_number = len(a.parameters) == len(b.parameters) and len(a.constraints) == len(b.constraints)
+    return has_same_number and all(c in b.constraints for c in a.constraints)
+
+
 def space_difference(there: SearchSpace, here: SearchSpace) -> str:
     """Return which parameters of two spaces differ."""
     existing, requested = ({p.name: p for p in space.parameters} for space in (there, here))
     names = sorted(name for name in {*existing, *requested} if existing.get(name) != requested.get(name))
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return f"they differ in {', '.join(names[:MOST_NAMED])}{more}" if names else "they differ in order or constraints"
+    return f"they differ in {', '.join(names[:MOST_NAMED])}{more}" if names else "they differ in constraints"
 
 
 def metrics_difference(there: Sequence[Metric], here: Sequence[Metric]) -> str:

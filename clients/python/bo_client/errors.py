@@ -146,9 +146,23 @@ class PauseTrial(StopTrial):
 class TrialFailed(Exception):
     """Raise it in an objective whose trial has no result; the reason becomes the trial's failure."""
 
-    def __init__(self, reason: "FailureReason", message: str) -> None:
-        super().__init__(f"{reason.name}: {message}")
-        self.reason = reason
+    def __init__(self, reason: "FailureReason | str", message: str = "") -> None:
+        """Create the exception.
+
+        Args:
+            reason: a FailureReason, or its name.
+            message: what happened.
+
+        Raises:
+            InvalidRequest: there is no such reason.
+        """
+        from bo_client.models import FailureReason  # which imports this module
+
+        name = str(reason).upper()
+        if name not in FailureReason.__members__:
+            raise InvalidRequest.of("reason", f"is {reason!r}; give one of {', '.join(FailureReason.__members__)}")
+        super().__init__(f"{name}: {message}" if message else name)
+        self.reason = FailureReason(name)
         self.message = message
 
     def __reduce__(self) -> "tuple[type[TrialFailed], tuple[FailureReason, str]]":

@@ -21,6 +21,7 @@ MAX_MESSAGE = 2000
 NOT_FINITE = re.compile(
     r"Tensor had (?:NaN|Inf)|returned nan values in its|invalid value \((?:nan|inf)\) encountered"
     r"|non-finite parameter weights|math range error|Numerical result out of range"
+    r"|int too large to convert to float|result too large for a float"
     r"|probability tensor contains either `inf`|found invalid values:\s*tensor\(\[+\s*-?(?:nan|inf)"
     r"|cannot convert float (?:nan|infinity) to integer|array must not contain infs or nans"
     r"|\bloss (?:is|was|became) (?:now )?-?(?:nan|inf(?:inity)?)\b",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from bo_client.artifacts import Artifact
-from bo_client.models import Attempt, Metric, StudyInfo, Trial, TrialNote, TrialState
+from bo_client.models import Attempt, Limit, Metric, StudyInfo, Trial, TrialNote, TrialState
 from bo_client.parameters import Value
 from bo_client.space import SearchSpace
 
@@ -47,6 +47,27 @@ def goals(info: StudyInfo) -> str:
 def progress(info: StudyInfo) -> str:
     """Return the progress: `7 of 24`, or `7` without a limit."""
     return f"{info.ended} of {info.max_trials}" if info.max_trials else str(info.ended)
+
+
+def spent_of(info: StudyInfo, limit: Limit) -> str:
+    """Return what was spent of a limit of training: `12 of 540 epochs`, or `12 epochs` without the limit."""
+    is_steps = limit is Limit.MAX_STEPS
+    used, unit = (info.spent.steps, f"{info.step_name}s") if is_steps else (info.spent.seconds, "seconds")
+    most = info.settings.get("max_steps" if is_steps else "max_seconds")
+    return f"{used:,.10g} of {most:,.10g} {unit}" if isinstance(most, int | float) else f"{used:,.10g} {unit}"
+
+
+def budget(info: StudyInfo) -> str:
+    """Return what was spent of the study's budget, and what is left; empty without a budget.
+
+    As `12 of 540 epochs spent, 528 left; 31.5 of 3,600 seconds spent, 3,568.5 left`.
+    """
+    parts = []
+    for limit, used in ((Limit.MAX_STEPS, info.spent.steps), (Limit.MAX_SECONDS, info.spent.seconds)):
+        most = info.settings.get(limit.setting)
+        if isinstance(most, int | float):
+            parts.append(f"{spent_of(info, limit)} spent, {max(0, most - used):,.10g} left")
+    return "; ".join(parts)
 
 
 def resumable(info: StudyInfo) -> str:

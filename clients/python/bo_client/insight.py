@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bo_client.models import Prediction
+from bo_client.models import Prediction, Trial
 from bo_client.parameters import Value
 
 
@@ -68,6 +68,8 @@ class Contender:
     """Expected difference to the best configuration, in the metric's own units."""
     repeats: int
     """Number of repeats, each of it and the most likely best, that decide between them; 0 if that is known."""
+    probability_behind: float | None = None
+    """Probability that the recommended configuration is better than it; None for that one."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class BestAnalysis:
     """Number of repeats of each of the four most likely that would show the best of them; 0 if that is known."""
     stopped_count: int = 0
     """Number of trials excluded, as a stopping rule ended them early."""
+    recommended: int = 0
+    """Number of the trial whose configuration to take: the contender of the least expected regret."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,39 @@ class Analysis:
     def calibration(self) -> Calibration:
         """The calibration of the surrogate."""
         return self.metrics[0].calibration
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The configuration to take: of those tried, the one of the least expected regret."""
+
+    trial: Trial
+    """The one of its trials with the best value."""
+    prediction: Prediction
+    """Prediction of its noise-free value."""
+    probability: float
+    """Probability that no other tried configuration is better."""
+    runner_up: int | None
+    """Number of the trial whose configuration comes next; None without another contender."""
+    probability_over_runner_up: float | None
+    """Probability that it is better than the runner-up's; None if the server doesn't say, or without a runner-up."""
+
+    @property
+    def parameters(self) -> Mapping[str, Value]:
+        """The parameters to take."""
+        return self.trial.parameters
+
+    @property
+    def summary(self) -> str:
+        """What to take and why, in a sentence."""
+        take = f"Take the parameters of trial {self.trial.number}: {self.prediction.metric} is expected to be"
+        expected = f"{self.prediction.mean:.4g} ± {self.prediction.std:.2g}"
+        if self.runner_up is None or self.probability_over_runner_up is None:
+            return f"{take} {expected}, the best of those tried with probability {self.probability:.2f}."
+        return (
+            f"{take} {expected}, better than those of trial {self.runner_up} with probability "
+            f"{self.probability_over_runner_up:.2f}."
+        )
 
 
 @dataclass(frozen=True)

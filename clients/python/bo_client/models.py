@@ -13,6 +13,9 @@ from bo_client.predictions import Explanation as Explanation
 from bo_client.predictions import Pause as Pause
 from bo_client.predictions import Prediction as Prediction
 from bo_client.settings import StudySettings
+from bo_client.shortfall import Limit as Limit
+from bo_client.shortfall import Shortfall as Shortfall
+from bo_client.shortfall import Spent as Spent
 from bo_client.space import SearchSpace
 
 Goal = Literal["minimize", "maximize"]
@@ -113,6 +116,10 @@ class Attempt:
     outcome: AttemptOutcome | None = None
     failure: Failure | None = None
     """The failure or expiry; the middle of a long message is omitted."""
+    steps: int = 0
+    """Steps that it trained, from the checkpoint that it resumed from to the largest that it reported."""
+    seconds: float = 0.0
+    """Seconds that it trained, as its worker reported them, else as the server measured them."""
 
 
 class TrialState(StrEnum):
@@ -144,6 +151,7 @@ class Origin(StrEnum):
     CUSTOM_ALGORITHM = "CUSTOM_ALGORITHM"
     RANDOM = "RANDOM"
     GRID = "GRID"
+    CONFIRMATION = "CONFIRMATION"
 
 
 class StudyState(StrEnum):
@@ -152,35 +160,6 @@ class StudyState(StrEnum):
     ACTIVE = "ACTIVE"
     PAUSED = "PAUSED"
     COMPLETED = "COMPLETED"
-
-
-class Shortfall(StrEnum):
-    """The reason why fewer trials were assigned than requested."""
-
-    ALL_IN_PROGRESS = "ALL_IN_PROGRESS"
-    PAUSED = "PAUSED"
-    COMPLETED = "COMPLETED"
-    SPACE_EXHAUSTED = "SPACE_EXHAUSTED"
-    NEEDS_RESUME = "NEEDS_RESUME"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether further requests of this worker are useless."""
-        return self in (Shortfall.COMPLETED, Shortfall.SPACE_EXHAUSTED, Shortfall.NEEDS_RESUME)
-
-    @property
-    def explanation(self) -> str:
-        """The reason in words."""
-        return SHORTFALLS[self]
-
-
-SHORTFALLS = {
-    Shortfall.ALL_IN_PROGRESS: "all remaining trials are being run",
-    Shortfall.PAUSED: "the study is paused",
-    Shortfall.COMPLETED: "the study is complete",
-    Shortfall.SPACE_EXHAUSTED: "no configuration of the search space is left that has not been tried",
-    Shortfall.NEEDS_RESUME: "only paused trials are left, which wait for a worker that can resume",
-}
 
 
 @dataclass(frozen=True)
@@ -319,6 +298,21 @@ class StudyInfo:
     """Set if most recent trials failed."""
     resumable_count: int = 0
     """Number of trials that wait for a worker that can resume; 0 while any trial runs."""
+    spent: Spent = field(default_factory=Spent)
+    """What the trials have spent on training, those that failed and each lost attempt included."""
+    reached_limit: Limit | None = None
+    """The limit because of which no further trials are made; None if there is none."""
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether the study ends by itself."""
+        return any(limit.setting in self.settings for limit in Limit)
+
+    @property
+    def step_name(self) -> str:
+        """What a step of its trials is, such as "epoch"."""
+        fidelity = self.settings.get("fidelity")
+        return "step" if fidelity is None else fidelity.get("metric", "step")
 
     @property
     def max_trials(self) -> int | None:
@@ -353,6 +347,11 @@ class StudyInfo:
     def warm_start_studies(self) -> tuple[str, ...]:
         """Ids of the earlier studies whose observations are reused."""
         return tuple(str(study_id) for study_id in self.settings.get("warm_start_studies", ()))
+
+    @property
+    def paused(self) -> int:
+        """Number of trials that wait at a checkpoint."""
+        return self.counts.get(TrialState.PAUSED, 0)
 
     @property
     def ended(self) -> int:

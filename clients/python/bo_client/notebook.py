@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bo_api.v1 import optimization_service_pb2 as pb
 
 from bo_client.errors import BoClientError
-from bo_client.formatting import clock, duration, goals, heading, nothing_yet, progress, short
+from bo_client.formatting import budget, clock, duration, goals, heading, nothing_yet, progress, short
 from bo_client.wire import codec
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def study_html(info: "StudyInfo", best: "Sequence[Trial] | None" = None, remark:
         ("state", f"{info.state.value}, {progress(info)} trials ended"),
         ("goal", goals(info)),
         ("trials", counts or "none yet"),
+        *([("budget", budget(info))] if budget(info) else []),
         ("parameters", ", ".join(info.space.names)),
     ]
     if best is not None and not best:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from bo_client.errors import (
@@ -22,7 +23,7 @@ from bo_client.models import Failure, FailureReason, Heartbeat, Shortfall, Trial
 from bo_client.out_of_memory import MemoryKills
 from bo_client.outcomes import FinalMetrics, Outcomes, Paused, why_no_more
 from bo_client.progress_bar import progress_of
-from bo_client.running import RunningTrial
+from bo_client.running import RunningTrial, no_suggest
 from bo_client.trial_loop import HeartbeatThread, RunLimit, TrialSource, end, final_metrics, last_metrics
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class RunOptions:
     raise_errors: bool = False
     n_jobs: int = 1
     timeout: float | None = None
-    callbacks: Sequence[Callback] = ()
+    callbacks: Sequence[Callback] | None = ()
     catch: Catch = ()
     progress: bool | None = None
     can_resume: bool = False
@@ -60,21 +61,21 @@ class RunOptions:
             raise InvalidRequest.of("n_trials", f"is {self.n_trials!r}; give a whole number of trials, or None")
         if not (_is_whole(self.n_jobs) and (self.n_jobs >= 1 or self.n_jobs == -1)):
             raise InvalidRequest.of("n_jobs", f"is {self.n_jobs!r}; give the number of threads, or -1 for one per CPU")
-        is_number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
+        is_number = isinstance(self.timeout, Real) and not isinstance(self.timeout, bool)
         if self.timeout is not None and not (is_number and self.timeout > 0):
             raise InvalidRequest.of("timeout", f"is {self.timeout!r}; give seconds above 0, or None")
         kinds = self.catch if isinstance(self.catch, tuple) else (self.catch,)
         if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
             example = "such as catch=(ValueError, OSError)"
             raise InvalidRequest.of("catch", f"is {self.catch!r}; give classes of exceptions, {example}")
-        if callable(self.callbacks) or not all(callable(callback) for callback in self.callbacks):
+        if callable(self.callbacks) or not all(callable(callback) for callback in self.callbacks or ()):
             wanted = "give a list of functions of the study and the trial that has ended"
             raise InvalidRequest.of("callbacks", f"are {self.callbacks!r}; {wanted}")
 
     @property
     def threads(self) -> int:
         """Number of threads."""
-        return self.n_jobs if self.n_jobs > 0 else os.cpu_count() or 1
+        return int(self.n_jobs) if self.n_jobs > 0 else os.cpu_count() or 1
 
 
 class ObjectiveTrial(RunningTrial):
@@ -104,17 +105,24 @@ def optimize(study: "Study", objective: Callable[..., Any], options: RunOptions)
     """Run trials, and log why the run ended; see Study.optimize."""
     _check_objective(objective)
     options.check()
-    if options.n_trials is None and options.timeout is None and study.info().max_trials is None:
-        raise InvalidRequest.of(
-            "n_trials", "is missing, and the study has no max_trials; give one of them, or a timeout"
-        )
+    if options.n_trials is None and options.timeout is None and not study.info().has_limit:
+        what = "is missing, and the study has no max_trials, max_steps or max_seconds; give one of them, or a timeout"
+        raise InvalidRequest.of("n_trials", what)
     run = _Run(study, objective, options)
     with study.running(run.limit):
         run.execute()
 
 
 def _is_whole(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool)
+    return isinstance(number, Integral) and not isinstance(number, bool)
+
+
+_LATER = (
+    (inspect.iscoroutinefunction, "an async function"),
+    (inspect.isgeneratorfunction, "a generator"),
+    (inspect.isasyncgenfunction, "an async generator"),
+)
+"""Functions whose calls return at once, before they have a result."""
 
 
 def _check_objective(objective: object) -> None:
@@ -122,6 +130,10 @@ def _check_objective(objective: object) -> None:
     wanted = "give a function of the parameters, or of the parameters and the trial"
     if not callable(objective):
         raise InvalidRequest.of("objective", f"is {_brief(objective)}; {wanted}")
+    for is_kind, kind in _LATER:
+        if is_kind(objective):
+            what = f"is {kind}, whose result is no number; {wanted} that returns it"
+            raise InvalidRequest.of("objective", what)
     try:
         signature = inspect.signature(objective)
     except (TypeError, ValueError):
@@ -259,7 +271,8 @@ def evaluate(trial: ObjectiveTrial, objective: Callable[..., Any], outcomes: Out
                 return Evaluated(final, refusal)
         except (ServerUnavailable, DeadlineExceeded):
             raise  # no server is there to be told
-        except Exception as error:
+        except Exception as raised:
+            error = _explained(raised)
             failure = failure_of(error, kills)
             outcomes.fail(trial.number, failure, None if has_returned or isinstance(error, TrialFailed) else error)
             end(trial, failure)
@@ -272,11 +285,31 @@ def evaluate(trial: ObjectiveTrial, objective: Callable[..., Any], outcomes: Out
     return Evaluated(final)
 
 
+def _explained(error: Exception) -> Exception:
+    """Return the exception, with what an objective's argument is if the objective took it for an object.
+
+    If it is about `suggest_…` of the parameters, another is returned that says where the space is defined.
+    """
+    if not isinstance(error, AttributeError) or not isinstance(error.obj, Mapping):
+        return error
+    if str(error.name).startswith("suggest_"):
+        return AttributeError(no_suggest(str(error.name))).with_traceback(error.__traceback__)
+    error.add_note('The objective is called with a dict of its parameters: write parameters["NAME"].')
+    return error
+
+
 def _end_early(trial: ObjectiveTrial, stop: StopTrial) -> tuple[FinalMetrics | Failure | Paused, InvalidRequest | None]:
     """End a trial that should stop, or pause one that should pause; return what it ended with.
 
     A trial that can't be paused, as it has no checkpoint, fails with the error that is returned too.
     """
+    if isinstance(stop, PauseTrial) and trial.pause_reason is None:
+        refusal = InvalidRequest(
+            "PauseTrial was raised where nothing asked the trial to pause; leave it to trial.report"
+        )
+        unasked = Failure(FailureReason.CRASHED, str(refusal))
+        end(trial, unasked)
+        return unasked, refusal
     final: FinalMetrics | Failure | Paused = Paused(str(stop))
     if not isinstance(stop, PauseTrial):
         final = last_metrics(trial, str(stop))

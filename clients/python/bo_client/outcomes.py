@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bo_client.errors import BoClientError
-from bo_client.models import Failure, FailureReason, Shortfall, StudyInfo, TrialState
+from bo_client.formatting import spent_of
+from bo_client.models import Failure, FailureReason, Limit, Shortfall, StudyInfo, TrialState
 from bo_client.out_of_memory import storable
 
 if TYPE_CHECKING:
@@ -201,12 +202,22 @@ def why_no_more(study: "Study", shortfall: Shortfall | None) -> str:
 
 def completed(info: StudyInfo) -> str:
     """Return how a study was completed, and how to continue it."""
-    paused = info.counts.get(TrialState.PAUSED, 0)
-    if info.max_trials is None or info.ended + paused < info.max_trials:
+    limit = info.reached_limit
+    if limit is None and info.max_trials is not None and info.ended + info.paused >= info.max_trials:
+        limit = Limit.MAX_TRIALS  # a server of an older version names none
+    if limit is None:
         again = f'study.update(state="ACTIVE") or `bo study resume {info.id}`'
         return f"{info.name} was marked as completed; to go on with it, {again}"
-    left = f", and {paused} paused where they are not among the best" if paused else ""
-    return (
-        f"{info.name} is complete: {info.ended} of its {info.max_trials} trials (max_trials) have ended{left}; "
-        f"for more, study.update(max_trials=…) or `bo study resume {info.id} --max-trials …`"
-    )
+    verb = "update" if limit is Limit.MAX_TRIALS else "resume"
+    again = f"study.{verb}({limit.setting}=…) or `bo study resume {info.id} {limit.option} …`"
+    return f"{info.name} is complete: {_reached(info, limit)}; for more, {again}"
+
+
+def _reached(info: StudyInfo, limit: Limit) -> str:
+    """Return what has reached a limit, and which trials wait all the same."""
+    if limit is Limit.MAX_TRIALS:
+        left = f", and {info.paused} paused where they are not among the best" if info.paused else ""
+        return f"{info.ended} of its {info.max_trials} trials (max_trials) have ended{left}"
+    waiting = [(info.paused, "paused"), (info.counts.get(TrialState.QUEUED, 0), "queued")]
+    left = "".join(f", and {count} {state}" for count, state in waiting if count)
+    return f"{spent_of(info, limit)} ({limit.setting}) were trained; {info.ended} trials have ended{left}"

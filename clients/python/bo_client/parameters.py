@@ -167,10 +167,11 @@ def to_python(field: str, value: object) -> Value:
     """Return the value as a Python type, also if it is NumPy's.
 
     Raises:
-        InvalidRequest: it is neither number, string nor boolean.
+        InvalidRequest: it is neither number, string nor boolean, or the string is no text.
     """
-    item = getattr(value, "item", None)
-    raw = item() if callable(item) else value
+    raw = _scalar(value)
+    if isinstance(raw, str) and not _is_text(raw):
+        raise InvalidRequest.of(field, f"is {raw!r}, with characters that UTF-8 can't hold; leave them out")
     if isinstance(raw, bool | str):
         return raw
     if isinstance(raw, numbers.Integral):
@@ -180,33 +181,62 @@ def to_python(field: str, value: object) -> Value:
     raise InvalidRequest.of(field, f"is {value!r} ({type(value).__name__}); give a number, a string or a boolean")
 
 
+def _scalar(value: object) -> object:
+    """Return the Python value of a scalar or an array of one element of NumPy, pandas or PyTorch."""
+    item = getattr(value, "item", None)
+    try:
+        return item() if callable(item) else value
+    except (TypeError, ValueError, RuntimeError):  # of several elements
+        return value
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def metric_values(metrics: Mapping[str, object]) -> dict[str, float]:
-    """Return the values as floats, also if they are NumPy's.
+    """Return the values as floats, whatever library's numbers they are.
 
     Raises:
         InvalidRequest: a value is not a number.
     """
-    values: dict[str, float] = {}
-    for name, value in metrics.items():
-        number = to_python(f"metrics[{name!r}]", value)
-        if isinstance(number, str):
-            raise InvalidRequest.of(f"metrics[{name!r}]", f"is {number!r}; it must be a number")
-        values[str(name)] = float(number)
-    return values
+    return {str(name): _number(f"metrics[{name!r}]", value) for name, value in metrics.items()}
+
+
+def _number(field: str, value: object) -> float:
+    """Return a metric as a float; an integer beyond the floats is infinite."""
+    raw = _scalar(value)
+    is_number = isinstance(raw, numbers.Real) or (hasattr(raw, "__float__") and not isinstance(raw, numbers.Complex))
+    try:
+        if is_number:
+            return float(raw)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf if raw > 0 else -math.inf  # type: ignore[operator]
+    except (TypeError, ValueError):
+        pass  # such as a tensor of several elements
+    raise InvalidRequest.of(field, f"is {value!r} ({type(value).__name__}); it must be a number")
 
 
 def coerce(parameter: Parameter, value: object) -> Value:
     """Return the value as a Python type; an integer becomes a float if the parameter holds floats.
 
     Raises:
-        InvalidRequest: it is neither number, string nor boolean.
+        InvalidRequest: it is neither number, string nor boolean, or too large.
     """
     converted = to_python(parameter.name, value)
     if type(converted) is not int:
         return converted
+    try:
+        number = float(converted)
+    except OverflowError:
+        raise _misread(parameter, f"{str(converted)[:20]}…") from None
     if isinstance(parameter, DiscreteParameter) and all(type(v) is float for v in parameter.values):
-        return float(converted) if float(converted) == converted else converted  # a rounded one is another value
-    return float(converted) if isinstance(parameter, FloatParameter) else converted
+        return number if number == converted else converted  # a rounded one is another value
+    return number if isinstance(parameter, FloatParameter) else converted
 
 
 def parse(parameter: Parameter, text: str) -> Value:

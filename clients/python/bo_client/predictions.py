@@ -62,3 +62,5 @@ class Pause:
     expected_step: int = 0
     """The step of the full length."""
     create_time: datetime | None = None
+    seconds_per_step: float | None = None
+    """Training time of a step until then; None if none was counted."""

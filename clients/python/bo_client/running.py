@@ -13,7 +13,7 @@ from bo_api.v1 import trial_pb2
 from bo_client.artifacts import Artifact
 from bo_client.errors import FailedPrecondition, InvalidRequest, NotFound
 from bo_client.limits import MAX_WORKER_ID
-from bo_client.models import Explanation, FailureReason, Heartbeat, Origin, Shortfall, Trial
+from bo_client.models import Explanation, FailureReason, Heartbeat, Limit, Origin, Shortfall, Trial
 from bo_client.out_of_memory import storable
 from bo_client.parameters import Value, value_of
 from bo_client.retries import new_request_id
@@ -32,8 +32,16 @@ def default_worker_id() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"[:MAX_WORKER_ID]
 
 
+def no_suggest(name: str) -> str:
+    """Return what is said to an objective that asks a trial for Optuna's `suggest_float` and the like."""
+    return (
+        f"a trial has no {name}: the search space is given to create_study, and the values are in "
+        'trial["NAME"]; to define it in the objective, use Optuna with bo_client.integrations.optuna.BoSampler'
+    )
+
+
 class RunningTrial:
-    """A trial under a lease. Signs of life (`report`, `heartbeat`) renew it; threads may share a trial."""
+    """A trial under a lease. `report` and `heartbeat` renew it; threads may share a trial."""
 
     def __init__(self, study: "Study", snapshot: Trial, lease_token: str, lease_seconds: float) -> None:
         self.study = study
@@ -42,7 +50,7 @@ class RunningTrial:
         self.lease_token = lease_token
         """Proves who holds the trial; with it, another process may complete it."""
         self.lease_seconds = lease_seconds
-        """How long the lease lasts after each sign of life: as the last one's answer said."""
+        """How long the lease lasts after each heartbeat: as the last one's answer said."""
         self.renewed_at = time.monotonic()
         """When the last call for it began, answered or not, on the monotonic clock."""
         self.last_report: tuple[Mapping[str, float], int] | None = None
@@ -90,10 +98,7 @@ class RunningTrial:
     def __getattr__(self, name: str) -> Any:
         """Raise AttributeError; for Optuna's `suggest_…` it says where the search space is defined."""
         if name.startswith("suggest_"):
-            raise AttributeError(
-                f"a trial has no {name}: the search space is given to create_study, and the values are in "
-                'trial["NAME"]; to define it in the objective, use Optuna with bo_client.integrations.optuna.BoSampler'
-            )
+            raise AttributeError(no_suggest(name))
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
@@ -105,6 +110,12 @@ class RunningTrial:
     def attempt(self) -> int:
         """The number of the attempt, from 1 for the first worker that runs the trial."""
         return self.snapshot.attempt
+
+    @property
+    def elapsed_before(self) -> float:
+        """Seconds of training of the attempts before, as they reported them."""
+        latest = self.snapshot.latest_measurement
+        return latest.elapsed or 0.0 if latest is not None else 0.0
 
     @property
     def checkpoint_uri(self) -> str:
@@ -181,7 +192,7 @@ class RunningTrial:
         Args:
             metrics: by name, or the objective metric alone.
             step: the position on the curve, such as the epoch; a step reported before is replaced.
-            elapsed: seconds spent on the trial so far.
+            elapsed: seconds of training of the trial so far, `elapsed_before` included.
             checkpoint_uri: when given, where the next attempt could go on.
 
         Raises:
@@ -298,18 +309,26 @@ class Suggestions(list[RunningTrial]):
     """The trials handed out, and why they are fewer than asked for."""
 
     def __init__(
-        self, trials: list[RunningTrial], shortfall: Shortfall | None = None, retry_delay: float | None = None
+        self,
+        trials: list[RunningTrial],
+        shortfall: Shortfall | None = None,
+        retry_delay: float | None = None,
+        reached_limit: Limit | None = None,
     ) -> None:
         super().__init__(trials)
         self.shortfall = shortfall
         """None where there are as many as asked for."""
         self.retry_delay = retry_delay
         """Seconds after which to ask again; None where there is no use in it."""
+        self.reached_limit = reached_limit
+        """The limit of the study because of which there are fewer; None if it is another reason."""
 
     @property
     def explanation(self) -> str:
         """Why there are fewer than asked for, in words; empty where there are as many."""
-        return self.shortfall.explanation if self.shortfall else ""
+        words = self.shortfall.explanation if self.shortfall else ""
+        is_spent = self.reached_limit not in (None, Limit.MAX_TRIALS)
+        return f"{words} ({self.reached_limit.setting} is reached)" if self.reached_limit and is_spent else words
 
     def _repr_html_(self) -> str:
         from bo_client.notebook import trials_html

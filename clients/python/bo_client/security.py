@@ -125,6 +125,8 @@ def address_from(server: str | None, environment: Mapping[str, str] = os.environ
         InvalidRequest: the address is invalid.
     """
     address = (environment.get("BO_SERVER") or DEFAULT_SERVER) if server is None else server
+    if not isinstance(address, str):
+        raise InvalidRequest.of("server", f"is {address!r}; give HOST:PORT as text, such as {DEFAULT_SERVER}")
     check_address(address)
     return address
 

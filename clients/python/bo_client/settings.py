@@ -30,6 +30,10 @@ class StudySettings(TypedDict, total=False):
     """Settings of suggestions and execution. Omitted settings get the server's default."""
 
     max_trials: int
+    max_steps: int
+    """Steps of the fidelity, such as epochs, that all trials together may train; needs a fidelity."""
+    max_seconds: float
+    """Seconds that all trials together may train, summed over workers."""
     lease_duration: float
     """Seconds."""
     max_attempts: int
@@ -38,6 +42,8 @@ class StudySettings(TypedDict, total=False):
     """"gaussian_process", "quasi_random", "random", "grid", or the name of one that is installed beside the server."""
     grid_points: int
     """For "grid": values of each float, and of each integer that has more."""
+    confirming_trials: int
+    """How many of the last of `max_trials` repeat the configuration that is best on average."""
     acquisition: str
     """One of ACQUISITIONS, for one objective; with several, the server maximizes the hypervolume that is dominated."""
     per_cost: bool

@@ -111,8 +111,10 @@ class SearchSpace:
         The server validates the values.
 
         Raises:
-            InvalidRequest: a value is neither number, string nor boolean.
+            InvalidRequest: it is no dict of values by name, or a value is neither number, string nor boolean.
         """
+        if not isinstance(configuration, Mapping) or not all(isinstance(name, str) for name in configuration):
+            raise InvalidRequest.of("parameters", f"are {configuration!r}; give a dict with a value for each name")
         parameters = {p.name: p for p in self.parameters}
         return {n: coerce(parameters[n], v) if n in parameters else to_python(n, v) for n, v in configuration.items()}
 

@@ -9,7 +9,7 @@ from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import space_pb2, trial_pb2
 
 from bo_client.artifacts import TrialFiles
-from bo_client.errors import BoClientError, InvalidRequest
+from bo_client.errors import BoClientError
 from bo_client.insight import Analysis, Slice
 from bo_client.metric_values import metrics_by_name
 from bo_client.models import (
@@ -27,9 +27,10 @@ from bo_client.outcomes import logger, why_no_more
 from bo_client.retries import new_request_id
 from bo_client.running import RunningTrial, Suggestions, default_worker_id
 from bo_client.settings import StudySettings
+from bo_client.study_additions import StudyAdditions
 from bo_client.study_runs import StudyRuns
 from bo_client.trial_loop import RunLimit
-from bo_client.trial_pages import TrialPages
+from bo_client.trial_pages import TrialPages, read_pages
 from bo_client.watch import watch
 from bo_client.wire import codec, codec_insight, codec_plain
 from bo_client.wire.codec_space import values_to_wire
@@ -43,7 +44,7 @@ FULL_PAGE = 20
 """Trials per page with learning curves."""
 
 
-class Study(TrialFiles, StudyRuns):
+class Study(StudyAdditions, TrialFiles, StudyRuns):
     """A study on a server. Threads may share it."""
 
     def __init__(self, client: "Client", info: StudyInfo) -> None:
@@ -130,8 +131,10 @@ class Study(TrialFiles, StudyRuns):
 
         After an interruption, trials that the server may already have assigned are returned.
         """
-        request = pb.SuggestTrialsRequest(parent=self.name, count=count, request_id=new_request_id())
-        request.worker_id, request.can_resume = worker_id or default_worker_id(), can_resume
+        request = pb.SuggestTrialsRequest(parent=self.name, request_id=new_request_id(), can_resume=can_resume)
+        worker_id = worker_id or default_worker_id()
+        codec_plain.build_or_raise("worker_id", worker_id, lambda: setattr(request, "worker_id", worker_id))
+        request.count = codec_plain.count_to_wire(count)
         if objective is not None:
             request.objective.CopyFrom(codec.objective_to_wire(objective))
         try:
@@ -142,7 +145,8 @@ class Study(TrialFiles, StudyRuns):
             self._return_trials(request, f"interrupted by {type(interrupt).__name__}")
             raise
         trials = [RunningTrial.from_wire(self, message, message.lease.token) for message in response.trials]
-        return Suggestions(trials, codec.shortfall_from_wire(response), codec_plain.seconds_of(response, "retry_delay"))
+        delay, limit = codec_plain.seconds_of(response, "retry_delay"), codec.limit_from_wire(response.reached_limit)
+        return Suggestions(trials, codec.shortfall_from_wire(response), delay, limit)
 
     def _return_trials(self, request: pb.SuggestTrialsRequest, why: str) -> None:
         """Return the trials of a request to the server; the repeated request gets the same response."""
@@ -163,30 +167,27 @@ class Study(TrialFiles, StudyRuns):
         """
         return RunningTrial.from_wire(self, self._get(number, pb.TRIAL_VIEW_BASIC), lease_token)
 
-    def trials(self, states: Iterable[TrialState | str] | None = None, full: bool = False) -> TrialPages:
-        """Return the trials by number: a sequence, which is read page by page.
+    def trials(
+        self, states: Iterable[TrialState | str] | None = None, full: bool = False, order_by: str = ""
+    ) -> TrialPages:
+        """Return the trials, by default by number: a sequence, which is read page by page.
 
         Args:
             states: states of the trials; by default all.
             full: whether to include learning curves.
+            order_by: `number`, `state`, `start_time`, `end_time`, `duration`, `metrics.NAME` or `parameters.NAME`, with
+                ` desc` to descend. Trials without a value come last.
 
         Raises:
             NotFound: the study was deleted.
+            InvalidRequest: there is no such order; raised when the first page is read.
+            NotSupported: the server is too old for an order.
         """
-        request = pb.ListTrialsRequest(parent=self.name, view=_view(full), page_size=FULL_PAGE if full else 0)
+        size = FULL_PAGE if full else 0
+        request = pb.ListTrialsRequest(parent=self.name, view=_view(full), page_size=size, order_by=order_by)
         for state in states or ():
             request.states.append(codec_plain.enum_to_wire(trial_pb2.TrialState, "TRIAL_STATE", state, "states"))
-        return TrialPages(lambda: self._pages(request))
-
-    def _pages(self, first: pb.ListTrialsRequest) -> Iterator[Trial]:
-        request = pb.ListTrialsRequest()
-        request.CopyFrom(first)
-        while True:
-            page = self.client.ask(request, pb.ListTrialsResponse)
-            yield from (codec.trial_from_wire(message) for message in page.trials)
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
+        return TrialPages(lambda: read_pages(self.client, request))
 
     def trial(self, number: int, full: bool = True) -> Trial:
         """Return a trial.
@@ -206,53 +207,9 @@ class Study(TrialFiles, StudyRuns):
 
     def best_trials(self, count: int) -> Trials:
         """Return the best trials within all bounds, best first; with several objectives the whole Pareto set."""
-        response = self.client.ask(pb.GetBestTrialsRequest(parent=self.name, count=count), pb.GetBestTrialsResponse)
+        number = codec_plain.count_to_wire(count)
+        response = self.client.ask(pb.GetBestTrialsRequest(parent=self.name, count=number), pb.GetBestTrialsResponse)
         return Trials(codec.trial_from_wire(message) for message in response.trials)
-
-    def enqueue(
-        self, parameters: Mapping[str, Any], labels: Mapping[str, str] | None = None, request_id: str | None = None
-    ) -> Trial:
-        """Queue a configuration, which is assigned before any suggestion, and return its trial.
-
-        Args:
-            parameters: a value for each active parameter.
-            labels: labels of the trial.
-            request_id: programs that use the same id queue one trial together.
-
-        Raises:
-            InvalidRequest: the configuration does not belong to the study.
-        """
-        trial = trial_pb2.Trial(parameters=self._configuration(parameters), labels=labels or {})
-        return self._create(trial, request_id)
-
-    def add(
-        self,
-        parameters: Mapping[str, Any],
-        metrics: float | Mapping[str, float] | None = None,
-        failure: FailureReason | str | None = None,
-        labels: Mapping[str, str] | None = None,
-        request_id: str | None = None,
-    ) -> Trial:
-        """Record an evaluation made elsewhere, with its final metrics or its failure, and return its trial.
-
-        Args:
-            parameters: a value for each active parameter.
-            metrics: the final metrics.
-            failure: the reason of the failure.
-            labels: labels of the trial.
-            request_id: programs that use the same id add one trial together.
-
-        Raises:
-            InvalidRequest: the configuration or the metrics are invalid.
-        """
-        if (metrics is None) == (failure is None):
-            raise InvalidRequest.of("metrics", "and failure: give exactly one of them")
-        trial = trial_pb2.Trial(parameters=self._configuration(parameters), labels=labels or {})
-        if metrics is not None:
-            trial.final_measurement.CopyFrom(codec.measurement_to_wire(self.metrics_of(metrics)))
-        if failure is not None:
-            trial.failure.CopyFrom(codec.failure_to_wire(failure, ""))
-        return self._create(trial, request_id)
 
     def stop_trial(self, number: int, reason: str = "") -> Trial:
         """End a queued or paused trial immediately, or ask the worker of a running one to stop.
@@ -294,7 +251,7 @@ class Study(TrialFiles, StudyRuns):
             display_name: A name to show beside the id.
             labels: All labels; those that are not given are removed.
             settings: The settings to change; the others stay.
-            max_trials: The most trials that may run, 0 for any number.
+            max_trials: The most trials that there may be. The budgets `max_steps` and `max_seconds` are settings.
             objective: What the values depend on besides the parameters.
 
         Returns:
@@ -381,10 +338,6 @@ class Study(TrialFiles, StudyRuns):
 
     def _configuration(self, parameters: Mapping[str, Any]) -> dict[str, space_pb2.ParameterValue]:
         return values_to_wire(self.definition.space.coerce(parameters))
-
-    def _create(self, trial: trial_pb2.Trial, request_id: str | None = None) -> Trial:
-        request = pb.CreateTrialRequest(parent=self.name, trial=trial, request_id=request_id or new_request_id())
-        return codec.trial_from_wire(self.client.ask(request, pb.CreateTrialResponse).trial)
 
     def _get(self, number: int, view: pb.TrialView) -> trial_pb2.Trial:
         request = pb.GetTrialRequest(name=self._trial_name(number), view=view)

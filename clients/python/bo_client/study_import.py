@@ -6,13 +6,13 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bo_client.constraints import Constraint, EqualityConstraint, ForbiddenCombination, LinearConstraint
 from bo_client.errors import InvalidRequest
-from bo_client.models import FailureReason, Metric, ObjectiveSpec, StudyInfo, TrialState
+from bo_client.models import FailureReason, Measurement, Metric, ObjectiveSpec, StudyInfo, TrialState
 from bo_client.parameters import (
     Activation,
     CategoricalParameter,
@@ -45,18 +45,23 @@ BLAMES_PARAMETERS = (FailureReason.OUT_OF_MEMORY, FailureReason.DIVERGED, Failur
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a trial: metrics, or a failure that the parameters caused."""
+    """The end of a trial: its final measurement, or a failure that the parameters caused; and its learning curve."""
 
     number: int
     parameters: Mapping[str, Value]
-    metrics: Mapping[str, float] | None = None
+    final: Measurement | None = None
     failure: FailureReason | None = None
     labels: Mapping[str, str] | None = None
+    curve: tuple[Measurement, ...] = ()
 
     @property
     def request_id(self) -> str:
         """Id of the request that adds the result: the same for the same content, so that it is added once."""
-        content = json.dumps([self.number, self.parameters, self.metrics, self.failure, self.labels], sort_keys=True)
+        metrics = self.final.metrics if self.final else None
+        parts = [self.number, self.parameters, metrics, self.failure, self.labels]
+        if self.curve or (self.final and (self.final.step or self.final.elapsed is not None)):
+            parts += [astuple(self.final) if self.final else None, list(map(astuple, self.curve))]
+        content = json.dumps(parts, sort_keys=True)
         return f"import-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
@@ -145,7 +150,7 @@ def read_csv(path: Path, study: StudyInfo) -> list[Result]:
             results.append(Result(number, parameters, failure=FailureReason(failure)))
         elif state == TrialState.SUCCEEDED and all(row[name] for name in metrics):
             values = {name: _number(f"{place}: {name}", row[name]) for name in (*metrics, *others) if row.get(name)}
-            results.append(Result(number, parameters, values))
+            results.append(Result(number, parameters, Measurement(values)))
     return results
 
 
@@ -157,7 +162,7 @@ def add_results(study: "Study", results: Iterable[Result]) -> int:
     """
     count = 0
     for result in results:
-        study.add(result.parameters, result.metrics, result.failure, result.labels, result.request_id)
+        study.add(result.parameters, result.final, result.failure, result.labels, result.request_id, curve=result.curve)
         count += 1
     return count
 
@@ -193,10 +198,16 @@ def _built(kinds: Mapping[str, Callable[..., Any]], record: Mapping[str, Any]) -
 
 def _result(record: Mapping[str, Any]) -> Result | None:
     """Return the result of a trial's record; None if it has none, or a rule ended the trial early."""
-    parameters, labels = record["parameters"], record.get("labels")
+    number, parameters, labels = record["number"], record["parameters"], record.get("labels")
+    curve = tuple(_measurement(measurement) for measurement in record.get("measurements", ()))
     if record["state"] == TrialState.INFEASIBLE and "failure" in record:
-        return Result(record["number"], parameters, failure=FailureReason(record["failure"]["reason"]), labels=labels)
+        return Result(number, parameters, None, FailureReason(record["failure"]["reason"]), labels, curve)
     if record["state"] != TrialState.SUCCEEDED or "stop_rule" in record:
         return None
-    metrics = {name: float(value) for name, value in record["final_measurement"]["metrics"].items()}
-    return Result(record["number"], parameters, metrics, labels=labels)
+    return Result(number, parameters, _measurement(record["final_measurement"]), None, labels, curve)
+
+
+def _measurement(record: Mapping[str, Any]) -> Measurement:
+    """Return a measurement; numbers that are not finite are texts in JSON."""
+    metrics = {name: float(value) for name, value in record["metrics"].items()}
+    return Measurement(metrics, record["step"], record.get("elapsed"))

@@ -28,7 +28,7 @@ class StudyRuns(StudyShortcuts):
         *,
         n_jobs: int = 1,
         timeout: float | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | None = (),
         catch: Catch = (),
         progress: bool | None = None,
         can_resume: bool = False,
@@ -53,7 +53,7 @@ class StudyRuns(StudyShortcuts):
                 if the trial should stop. It returns metrics by name, or a single number if the study has no other
                 objective or constraint metric.
             n_trials: number of trials to run here, each resumption counted; may be omitted if the study has
-                `max_trials`, or with a timeout.
+                `max_trials`, `max_steps` or `max_seconds`, or with a timeout.
             worker_id: by default host and process.
             raise_errors: whether to raise every exception of the objective except TrialFailed.
             n_jobs: number of trials to run at once, each on a thread; -1 for one per CPU. Threads run in parallel while

@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, cast
 
 from bo_client.errors import FailedPrecondition, InvalidRequest, NotFound
+from bo_client.insight import Analysis, Recommendation
 from bo_client.models import (
     Failure,
     FailureReason,
@@ -48,7 +50,13 @@ class StudyShortcuts(ABC):
     @abstractmethod
     def best_trials(self, count: int) -> Trials: ...
     @abstractmethod
-    def trials(self, states: Iterable[TrialState | str] | None = None, full: bool = False) -> TrialPages: ...
+    def trial(self, number: int, full: bool = True) -> Trial: ...
+    @abstractmethod
+    def analyze(self, timeout: float | None = None) -> Analysis: ...
+    @abstractmethod
+    def trials(
+        self, states: Iterable[TrialState | str] | None = None, full: bool = False, order_by: str = ""
+    ) -> TrialPages: ...
     @abstractmethod
     def metrics_of(self, metrics: float | Mapping[str, float]) -> Mapping[str, float]: ...
     @abstractmethod
@@ -100,6 +108,33 @@ class StudyShortcuts(ABC):
         value = self.best_trial.value(self.definition.objective.name)
         assert value is not None
         return value
+
+    def recommend(self, timeout: float | None = None) -> Recommendation:
+        """Return the configuration to take: of those tried, the one of the least expected regret, by all results.
+
+        Where there is noise that need not be the one of the best value, which is partly luck.
+
+        Args:
+            timeout: seconds to wait; see `analyze`.
+
+        Raises:
+            FailedPrecondition: there are too few results.
+            InvalidRequest: the study has several objectives; use `best_trials`.
+        """
+        names = [metric.name for metric in self.definition.objectives]
+        if len(names) > 1:
+            why = f"are {len(names)} ({', '.join(names)}), so no single configuration is the best; use best_trials(1)"
+            raise InvalidRequest.of("objectives", why)
+        best = self.analyze(timeout).best
+        ordered = sorted(best.contenders, key=lambda c: (c.trial != best.recommended, c.expected_regret))
+        leader, second = ordered[0], ordered[1] if len(ordered) > 1 else None
+        return Recommendation(
+            trial=self.trial(leader.trial),
+            prediction=leader.prediction,
+            probability=leader.probability,
+            runner_up=None if second is None else second.trial,
+            probability_over_runner_up=None if second is None else second.probability_behind,
+        )
 
     def trials_dataframe(self) -> "pd.DataFrame":
         """Return the trials as a pandas DataFrame, a row for each trial.
@@ -161,10 +196,8 @@ class StudyShortcuts(ABC):
         """
         if (metrics is None) == (failure is None):
             raise InvalidRequest.of("metrics", "and failure: give exactly one of them")
-        number = trial if isinstance(trial, int) else trial.number
-        running = self._asked.get(number) if isinstance(trial, int) else trial
-        if running is None:
-            raise NotFound(f"trial {number} was not returned by this object's ask(); give the trial itself")
+        running = trial if isinstance(trial, RunningTrial) else self._asked_for(trial)
+        number = running.number
         if failure is not None:
             ended = running.fail(failure)
         else:
@@ -177,13 +210,25 @@ class StudyShortcuts(ABC):
         self._asked.pop(number, None)
         return ended
 
+    def _asked_for(self, number: object) -> RunningTrial:
+        if not isinstance(number, Integral) or isinstance(number, bool):
+            raise InvalidRequest.of("trial", f"is {number!r}; give the trial that ask() returned, or its number")
+        if int(number) not in self._asked:
+            why = "was not returned by this object's ask(), or has been ended by tell(); give the trial itself"
+            raise NotFound(f"trial {number} {why}")
+        return self._asked[int(number)]
+
     def pause(self) -> StudyInfo:
         """Pause the study: running trials finish, and no new ones start."""
         return self.update(state=StudyState.PAUSED)
 
-    def resume(self, max_trials: int | None = None) -> StudyInfo:
-        """Continue a study that was paused or completed; `max_trials` is its new total, if given."""
-        return self.update(state=StudyState.ACTIVE, max_trials=max_trials)
+    def resume(
+        self, max_trials: int | None = None, max_steps: int | None = None, max_seconds: float | None = None
+    ) -> StudyInfo:
+        """Continue a study that was paused or completed; its new totals are given where they change."""
+        limits = {"max_trials": max_trials, "max_steps": max_steps, "max_seconds": max_seconds}
+        settings = {name: value for name, value in limits.items() if value is not None}
+        return self.update(state=StudyState.ACTIVE, settings=cast(StudySettings, settings))
 
     def finish(self) -> StudyInfo:
         """Mark the study as completed: workers exit after their current trial."""
@@ -202,8 +247,8 @@ class StudyShortcuts(ABC):
 
         Args:
             study_id: id of the new study.
-            trials: whether to copy the results, and the failures that the parameters caused. Learning curves and
-                times are not copied.
+            trials: whether to copy the results and the failures that the parameters caused, with their learning
+                curves. When they were evaluated, notes and artifacts are not copied.
 
         Raises:
             AlreadyExists: the id belongs to another study.
@@ -219,12 +264,14 @@ class StudyShortcuts(ABC):
             objective=info.objective_spec,
             **settings,
         )
-        for trial in self.trials(_COPIED) if trials else ():
+        for trial in self.trials(_COPIED, full=True) if trials else ():
             request_id = f"{new.name}/{trial.number}"[-64:]
-            if trial.final_measurement is not None and not trial.is_cut_short:
-                new.add(trial.parameters, trial.final_measurement.metrics, labels=trial.labels, request_id=request_id)
-            elif trial.state is TrialState.INFEASIBLE and trial.failure is not None:
-                new.add(trial.parameters, failure=trial.failure.reason, labels=trial.labels, request_id=request_id)
+            final, failure = trial.final_measurement, None
+            if trial.state is TrialState.INFEASIBLE and trial.failure is not None:
+                final, failure = None, trial.failure.reason
+            elif final is None or trial.is_cut_short:
+                continue
+            new.add(trial.parameters, final, failure, trial.labels, request_id, curve=trial.measurements)
         return new
 
 

@@ -1,9 +1,34 @@
 """The trials of a study as a sequence that is read page by page."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
+from bo_api.v1 import optimization_service_pb2 as pb
+
+from bo_client.errors import NotSupported
 from bo_client.models import Trial, Trials
+from bo_client.wire import codec
+
+if TYPE_CHECKING:
+    from bo_client.client import Client
+
+
+def read_pages(client: "Client", first: pb.ListTrialsRequest) -> Iterator[Trial]:
+    """Read page after page of trials, beginning with a request for the first.
+
+    Raises:
+        NotSupported: the server ignores the order of the request.
+    """
+    request = pb.ListTrialsRequest()
+    request.CopyFrom(first)
+    while True:
+        page = client.ask(request, pb.ListTrialsResponse)
+        if request.order_by and not page.order_by:
+            raise NotSupported("the server is too old to sort trials; read them without order_by, and sort them here")
+        yield from (codec.trial_from_wire(message) for message in page.trials)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
 
 
 class TrialPages(Sequence[Trial]):
@@ -19,11 +44,19 @@ class TrialPages(Sequence[Trial]):
         self._kept: Trials | None = None
         self._cursor: Iterator[Trial] | None = None
 
+    def __reduce__(self) -> tuple[type[Trials], tuple[list[Trial]]]:
+        """Pickle the trials as a list, which needs no server."""
+        return Trials, (list(self._all),)
+
     def __iter__(self) -> Iterator[Trial]:
         """Return an iterator of the trials; after `next`, of those that it has not taken."""
         if self._cursor is not None:
             return self._cursor
-        return iter(self._kept) if self._kept is not None else self._read()
+        return self._each()
+
+    def _each(self) -> Iterator[Trial]:
+        """Yield the trials. `list` asks for the length after it has the iterator, and that reads them all."""
+        yield from self._read() if self._kept is None else self._kept
 
     def __next__(self) -> Trial:
         """Return the first trial, and with each further call the next one."""

@@ -1,24 +1,26 @@
 """A study as pages first show it, pages of its trials, parallel coordinates, and downloads."""
 
+import math
 import time
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from bo_api.v1 import optimization_service_pb2 as pb
 from bo_api.v1 import trial_pb2
 from bo_client.cli.records import as_csv
-from bo_client.errors import InvalidRequest
+from bo_client.errors import InvalidRequest, NotSupported
 from bo_client.figures.common import apart_words, brief, metrics_of
 from bo_client.figures.learning_curves import reported_metrics
 from bo_client.figures.parallel_axes import summary_of
 from bo_client.figures.parallel_content import ParallelAxis, ParallelLine, content_of
-from bo_client.models import StudyInfo, Trial
-from bo_client.study import Study
+from bo_client.models import StudyInfo
+from bo_client.trial_columns import columns_of
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bo_dashboard.artifacts import POLICY
 from bo_dashboard.background import json_of, json_response
-from bo_dashboard.columns import columns_of
 from bo_dashboard.insight import study_of
 from bo_dashboard.records import study_record, trial_record
 from bo_dashboard.session import token_of
@@ -58,8 +60,8 @@ async def overview(request: Request) -> Response:
 async def trials(request: Request) -> Response:
     """Return a page of the table of trials.
 
-    While many trials are not read yet, the newest are those that changed last, and `isComplete` is false; a request
-    with `wait` waits for all.
+    While many trials are not read yet, the server sorts the first page, which lacks columns for labels and metrics that
+    the study does not define, and `isComplete` is false; a request with `wait` waits for all.
 
     Raises:
         BoClientError: the request is invalid, or the server rejects it.
@@ -71,19 +73,14 @@ async def trials(request: Request) -> Response:
 def _trials(request: Request) -> dict[str, Any]:
     query, study = TableQuery.of(request.query_params), study_of(request)
     info, snapshots = study.definition, _snapshots(request)
-    if query.is_newest and "wait" not in request.query_params and snapshots.missing(info) > MANY:
-        page = page_of(info, _changed_last(study, info, query.rows), query)
-        return {**page, "isComplete": False, "total": sum(info.counts.values()), "count": sum(info.counts.values())}
+    if "wait" not in request.query_params and snapshots.missing(info) > MANY and (order := query.server_order(info)):
+        with suppress(NotSupported):  # the server is of an older version
+            states = [query.state] if query.state else None
+            first = list(islice(study.trials(states, order_by=order), query.rows))
+            pages = max(1, math.ceil(query.count(info) / query.rows))
+            counts = {"total": sum(info.counts.values()), "count": query.count(info), "pages": pages}
+            return {**page_of(info, first, query), **counts, "isComplete": False}
     return {**page_of(info, snapshots.trials(study, info), query), "isComplete": True}
-
-
-def _changed_last(study: Study, info: StudyInfo, count: int) -> list[Trial]:
-    """Return at least the trials that changed last, as many as a page has."""
-    changes = study.watch(after_revision=max(1, info.revision - count))
-    try:
-        return list(next(iter(changes)).trials)
-    finally:
-        changes.close()  # type: ignore[attr-defined]  # a generator
 
 
 async def metrics(request: Request) -> Response:

@@ -4,12 +4,11 @@ import math
 from typing import Any
 
 from bo_api.v1 import space_pb2, study_pb2, trial_pb2
+from bo_client.tags import tags_in
 from bo_client.wire.codec import worker_of
 from bo_client.wire.codec_settings import settings_from_wire
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-
-from bo_dashboard.tags import tags_in
 
 Record = dict[str, Any]
 
@@ -27,6 +26,10 @@ def study_record(study: study_pb2.Study) -> Record:
         "metrics": [_metric(metric) for metric in study.spec.metrics],
         "parameters": [_parameter(parameter) for parameter in study.spec.space.parameters],
         "maxTrials": execution.max_trials if execution.HasField("max_trials") else None,
+        "maxSteps": execution.max_steps if execution.HasField("max_steps") else None,
+        "maxSeconds": execution.max_seconds if execution.HasField("max_seconds") else None,
+        "spent": {"steps": study.spent.steps, "seconds": study.spent.seconds},
+        "reachedLimit": _enum(study_pb2.Limit, "LIMIT", study.reached_limit),
         "leaseSeconds": execution.lease_duration.ToTimedelta().total_seconds(),
         "settings": dict(settings_from_wire(study.spec)),
         "objective": _objective(study),

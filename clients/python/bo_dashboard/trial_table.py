@@ -5,12 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bo_client import trial_filter
 from bo_client.errors import InvalidRequest
 from bo_client.models import StudyInfo, Trial, TrialState
 from bo_client.parameters import Value
-
-from bo_dashboard import trial_filter
-from bo_dashboard.columns import TrialColumn, columns_of
+from bo_client.trial_columns import TrialColumn, columns_of, in_order
 
 MAX_ROWS = 500
 DEFAULT_ROWS = 50
@@ -55,10 +54,17 @@ class TableQuery:
             _whole("rows", query.get("rows", str(DEFAULT_ROWS))),
         )
 
-    @property
-    def is_newest(self) -> bool:
-        """Whether it asks for the newest trials of all."""
-        return not (self.filter.strip() or self.state or self.page) and self.order == NEWEST_FIRST
+    def server_order(self, study: StudyInfo) -> str:
+        """Return the server's name of the order; empty if the server cannot find the page, as with a filter."""
+        key = self.order.removeprefix("-")
+        order = next((column.order for column in columns_of(study, ()) if column.key == key), "")
+        if self.filter.strip() or self.page or not order:
+            return ""
+        return f"{order} desc" if self.order.startswith("-") else order
+
+    def count(self, study: StudyInfo) -> int:
+        """Return how many trials are in the wanted state, or in all."""
+        return study.counts.get(TrialState[self.state], 0) if self.state else sum(study.counts.values())
 
 
 def _whole(name: str, text: str) -> int:
@@ -81,17 +87,7 @@ def _found(trials: Sequence[Trial], query: TableQuery, columns: Sequence[TrialCo
     kept = [t for t in trials if (not query.state or t.state == query.state) and condition(t)]
     is_descending, key = query.order.startswith("-"), query.order.removeprefix("-")
     column = next((c for c in columns if c.key == key), columns[0])
-    present = [t for t in kept if column.read(t) is not None]
-    absent = [t for t in kept if column.read(t) is None]  # last, whatever the direction
-    return [*sorted(present, key=lambda t: _rank(column.read(t)), reverse=is_descending), *absent]
-
-
-def _rank(value: Value | Sequence[str] | None) -> tuple[bool, float, str]:
-    """Return a key that orders numbers before texts."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return False, value, ""
-    text = " ".join(value) if isinstance(value, tuple | list) else str(value)
-    return True, 0.0, text.lower()
+    return in_order(kept, column, is_descending)
 
 
 def page_of(study: StudyInfo, trials: Sequence[Trial], query: TableQuery) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from bo_api.v1 import space_pb2 as bo__api_dot_v1_dot_space__pb2
 from bo_api.v1 import trial_pb2 as bo__api_dot_v1_dot_trial__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x62o_api/v1/insight.proto\x12\tbo_api.v1\x1a\x15\x62o_api/v1/space.proto\x1a\x15\x62o_api/v1/trial.proto\"(\n\x08\x45stimate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\r\n\x05\x65rror\x18\x02 \x01(\x01\"v\n\x13ParameterImportance\x12\x11\n\tparameter\x18\x01 \x01(\t\x12(\n\x0b\x66irst_order\x18\x02 \x01(\x0b\x32\x13.bo_api.v1.Estimate\x12\"\n\x05total\x18\x03 \x01(\x0b\x32\x13.bo_api.v1.Estimate\"N\n\x14ParameterInteraction\x12\x12\n\nparameters\x18\x01 \x03(\t\x12\"\n\x05share\x18\x02 \x01(\x0b\x32\x13.bo_api.v1.Estimate\"\xb7\x01\n\x10RegionImportance\x12\r\n\x05share\x18\x01 \x01(\x01\x12\x12\n\x05\x62ound\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0b\n\x03std\x18\x03 \x01(\x01\x12\x32\n\nparameters\x18\x04 \x03(\x0b\x32\x1e.bo_api.v1.ParameterImportance\x12\x35\n\x0cinteractions\x18\x05 \x03(\x0b\x32\x1f.bo_api.v1.ParameterInteractionB\x08\n\x06_bound\"\xb1\x01\n\tContender\x12\r\n\x05trial\x18\x01 \x01(\t\x12\x19\n\x11observation_count\x18\x02 \x01(\x05\x12\x10\n\x08observed\x18\x03 \x01(\x01\x12)\n\nprediction\x18\x04 \x01(\x0b\x32\x15.bo_api.v1.Prediction\x12\x13\n\x0bprobability\x18\x05 \x01(\x01\x12\x17\n\x0f\x65xpected_regret\x18\x06 \x01(\x01\x12\x0f\n\x07repeats\x18\x07 \x01(\x05\"\xaf\x01\n\x0c\x42\x65stAnalysis\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12(\n\ncontenders\x18\x02 \x03(\x0b\x32\x14.bo_api.v1.Contender\x12\x15\n\robserved_best\x18\x03 \x01(\t\x12\x11\n\tnoise_std\x18\x04 \x01(\x01\x12\x12\n\nconfidence\x18\x05 \x01(\x01\x12\x0f\n\x07repeats\x18\x06 \x01(\x05\x12\x15\n\rstopped_count\x18\x07 \x01(\x05\"v\n\x0b\x43\x61libration\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12\x19\n\x11observation_count\x18\x02 \x01(\x05\x12\x13\n\x0b\x63overage_50\x18\x03 \x01(\x01\x12\x13\n\x0b\x63overage_90\x18\x04 \x01(\x01\x12\x11\n\texplained\x18\x05 \x01(\x01\"\xa5\x01\n\x0eMetricAnalysis\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12/\n\nimportance\x18\x02 \x03(\x0b\x32\x1b.bo_api.v1.RegionImportance\x12%\n\x04\x62\x65st\x18\x03 \x01(\x0b\x32\x17.bo_api.v1.BestAnalysis\x12+\n\x0b\x63\x61libration\x18\x04 \x01(\x0b\x32\x16.bo_api.v1.Calibration\"I\n\tSliceAxis\x12\x11\n\tparameter\x18\x01 \x01(\t\x12)\n\x06values\x18\x02 \x03(\x0b\x32\x19.bo_api.v1.ParameterValue\"e\n\nSlicePoint\x12*\n\x0bpredictions\x18\x01 \x03(\x0b\x32\x15.bo_api.v1.Prediction\x12\x19\n\x11\x61\x63quisition_value\x18\x02 \x01(\x01\x12\x10\n\x08\x66\x65\x61sible\x18\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x62o_api/v1/insight.proto\x12\tbo_api.v1\x1a\x15\x62o_api/v1/space.proto\x1a\x15\x62o_api/v1/trial.proto\"(\n\x08\x45stimate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\r\n\x05\x65rror\x18\x02 \x01(\x01\"v\n\x13ParameterImportance\x12\x11\n\tparameter\x18\x01 \x01(\t\x12(\n\x0b\x66irst_order\x18\x02 \x01(\x0b\x32\x13.bo_api.v1.Estimate\x12\"\n\x05total\x18\x03 \x01(\x0b\x32\x13.bo_api.v1.Estimate\"N\n\x14ParameterInteraction\x12\x12\n\nparameters\x18\x01 \x03(\t\x12\"\n\x05share\x18\x02 \x01(\x0b\x32\x13.bo_api.v1.Estimate\"\xb7\x01\n\x10RegionImportance\x12\r\n\x05share\x18\x01 \x01(\x01\x12\x12\n\x05\x62ound\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0b\n\x03std\x18\x03 \x01(\x01\x12\x32\n\nparameters\x18\x04 \x03(\x0b\x32\x1e.bo_api.v1.ParameterImportance\x12\x35\n\x0cinteractions\x18\x05 \x03(\x0b\x32\x1f.bo_api.v1.ParameterInteractionB\x08\n\x06_bound\"\xe9\x01\n\tContender\x12\r\n\x05trial\x18\x01 \x01(\t\x12\x19\n\x11observation_count\x18\x02 \x01(\x05\x12\x10\n\x08observed\x18\x03 \x01(\x01\x12)\n\nprediction\x18\x04 \x01(\x0b\x32\x15.bo_api.v1.Prediction\x12\x13\n\x0bprobability\x18\x05 \x01(\x01\x12\x17\n\x0f\x65xpected_regret\x18\x06 \x01(\x01\x12\x0f\n\x07repeats\x18\x07 \x01(\x05\x12\x1f\n\x12probability_behind\x18\x08 \x01(\x01H\x00\x88\x01\x01\x42\x15\n\x13_probability_behind\"\xc4\x01\n\x0c\x42\x65stAnalysis\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12(\n\ncontenders\x18\x02 \x03(\x0b\x32\x14.bo_api.v1.Contender\x12\x15\n\robserved_best\x18\x03 \x01(\t\x12\x11\n\tnoise_std\x18\x04 \x01(\x01\x12\x12\n\nconfidence\x18\x05 \x01(\x01\x12\x0f\n\x07repeats\x18\x06 \x01(\x05\x12\x15\n\rstopped_count\x18\x07 \x01(\x05\x12\x13\n\x0brecommended\x18\x08 \x01(\t\"v\n\x0b\x43\x61libration\x12\x0f\n\x07summary\x18\x01 \x01(\t\x12\x19\n\x11observation_count\x18\x02 \x01(\x05\x12\x13\n\x0b\x63overage_50\x18\x03 \x01(\x01\x12\x13\n\x0b\x63overage_90\x18\x04 \x01(\x01\x12\x11\n\texplained\x18\x05 \x01(\x01\"\xa5\x01\n\x0eMetricAnalysis\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12/\n\nimportance\x18\x02 \x03(\x0b\x32\x1b.bo_api.v1.RegionImportance\x12%\n\x04\x62\x65st\x18\x03 \x01(\x0b\x32\x17.bo_api.v1.BestAnalysis\x12+\n\x0b\x63\x61libration\x18\x04 \x01(\x0b\x32\x16.bo_api.v1.Calibration\"I\n\tSliceAxis\x12\x11\n\tparameter\x18\x01 \x01(\t\x12)\n\x06values\x18\x02 \x03(\x0b\x32\x19.bo_api.v1.ParameterValue\"e\n\nSlicePoint\x12*\n\x0bpredictions\x18\x01 \x03(\x0b\x32\x15.bo_api.v1.Prediction\x12\x19\n\x11\x61\x63quisition_value\x18\x02 \x01(\x01\x12\x10\n\x08\x66\x65\x61sible\x18\x03 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,15 +42,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGIONIMPORTANCE']._serialized_start=327
   _globals['_REGIONIMPORTANCE']._serialized_end=510
   _globals['_CONTENDER']._serialized_start=513
-  _globals['_CONTENDER']._serialized_end=690
-  _globals['_BESTANALYSIS']._serialized_start=693
-  _globals['_BESTANALYSIS']._serialized_end=868
-  _globals['_CALIBRATION']._serialized_start=870
-  _globals['_CALIBRATION']._serialized_end=988
-  _globals['_METRICANALYSIS']._serialized_start=991
-  _globals['_METRICANALYSIS']._serialized_end=1156
-  _globals['_SLICEAXIS']._serialized_start=1158
-  _globals['_SLICEAXIS']._serialized_end=1231
-  _globals['_SLICEPOINT']._serialized_start=1233
-  _globals['_SLICEPOINT']._serialized_end=1334
+  _globals['_CONTENDER']._serialized_end=746
+  _globals['_BESTANALYSIS']._serialized_start=749
+  _globals['_BESTANALYSIS']._serialized_end=945
+  _globals['_CALIBRATION']._serialized_start=947
+  _globals['_CALIBRATION']._serialized_end=1065
+  _globals['_METRICANALYSIS']._serialized_start=1068
+  _globals['_METRICANALYSIS']._serialized_end=1233
+  _globals['_SLICEAXIS']._serialized_start=1235
+  _globals['_SLICEAXIS']._serialized_end=1308
+  _globals['_SLICEPOINT']._serialized_start=1310
+  _globals['_SLICEPOINT']._serialized_end=1411
 # @@protoc_insertion_point(module_scope)

@@ -49,7 +49,7 @@ class RegionImportance(_message.Message):
     def __init__(self, share: _Optional[float] = ..., bound: _Optional[float] = ..., std: _Optional[float] = ..., parameters: _Optional[_Iterable[_Union[ParameterImportance, _Mapping]]] = ..., interactions: _Optional[_Iterable[_Union[ParameterInteraction, _Mapping]]] = ...) -> None: ...
 
 class Contender(_message.Message):
-    __slots__ = ("trial", "observation_count", "observed", "prediction", "probability", "expected_regret", "repeats")
+    __slots__ = ("trial", "observation_count", "observed", "prediction", "probability", "expected_regret", "repeats", "probability_behind")
     TRIAL_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_COUNT_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,7 @@ class Contender(_message.Message):
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_REGRET_FIELD_NUMBER: _ClassVar[int]
     REPEATS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_BEHIND_FIELD_NUMBER: _ClassVar[int]
     trial: str
     observation_count: int
     observed: float
@@ -64,10 +65,11 @@ class Contender(_message.Message):
     probability: float
     expected_regret: float
     repeats: int
-    def __init__(self, trial: _Optional[str] = ..., observation_count: _Optional[int] = ..., observed: _Optional[float] = ..., prediction: _Optional[_Union[_trial_pb2.Prediction, _Mapping]] = ..., probability: _Optional[float] = ..., expected_regret: _Optional[float] = ..., repeats: _Optional[int] = ...) -> None: ...
+    probability_behind: float
+    def __init__(self, trial: _Optional[str] = ..., observation_count: _Optional[int] = ..., observed: _Optional[float] = ..., prediction: _Optional[_Union[_trial_pb2.Prediction, _Mapping]] = ..., probability: _Optional[float] = ..., expected_regret: _Optional[float] = ..., repeats: _Optional[int] = ..., probability_behind: _Optional[float] = ...) -> None: ...
 
 class BestAnalysis(_message.Message):
-    __slots__ = ("summary", "contenders", "observed_best", "noise_std", "confidence", "repeats", "stopped_count")
+    __slots__ = ("summary", "contenders", "observed_best", "noise_std", "confidence", "repeats", "stopped_count", "recommended")
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     CONTENDERS_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_BEST_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +77,7 @@ class BestAnalysis(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     REPEATS_FIELD_NUMBER: _ClassVar[int]
     STOPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RECOMMENDED_FIELD_NUMBER: _ClassVar[int]
     summary: str
     contenders: _containers.RepeatedCompositeFieldContainer[Contender]
     observed_best: str
@@ -82,7 +85,8 @@ class BestAnalysis(_message.Message):
     confidence: float
     repeats: int
     stopped_count: int
-    def __init__(self, summary: _Optional[str] = ..., contenders: _Optional[_Iterable[_Union[Contender, _Mapping]]] = ..., observed_best: _Optional[str] = ..., noise_std: _Optional[float] = ..., confidence: _Optional[float] = ..., repeats: _Optional[int] = ..., stopped_count: _Optional[int] = ...) -> None: ...
+    recommended: str
+    def __init__(self, summary: _Optional[str] = ..., contenders: _Optional[_Iterable[_Union[Contender, _Mapping]]] = ..., observed_best: _Optional[str] = ..., noise_std: _Optional[float] = ..., confidence: _Optional[float] = ..., repeats: _Optional[int] = ..., stopped_count: _Optional[int] = ..., recommended: _Optional[str] = ...) -> None: ...
 
 class Calibration(_message.Message):
     __slots__ = ("summary", "observation_count", "coverage_50", "coverage_90", "explained")

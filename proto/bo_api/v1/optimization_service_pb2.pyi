@@ -129,14 +129,16 @@ class SuggestTrialsRequest(_message.Message):
     def __init__(self, parent: _Optional[str] = ..., count: _Optional[int] = ..., worker_id: _Optional[str] = ..., request_id: _Optional[str] = ..., objective: _Optional[_Union[_study_pb2.ObjectiveSpec, _Mapping]] = ..., can_resume: bool = ...) -> None: ...
 
 class SuggestTrialsResponse(_message.Message):
-    __slots__ = ("trials", "shortfall", "retry_delay")
+    __slots__ = ("trials", "shortfall", "retry_delay", "reached_limit")
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     SHORTFALL_FIELD_NUMBER: _ClassVar[int]
     RETRY_DELAY_FIELD_NUMBER: _ClassVar[int]
+    REACHED_LIMIT_FIELD_NUMBER: _ClassVar[int]
     trials: _containers.RepeatedCompositeFieldContainer[_trial_pb2.Trial]
     shortfall: Shortfall
     retry_delay: _duration_pb2.Duration
-    def __init__(self, trials: _Optional[_Iterable[_Union[_trial_pb2.Trial, _Mapping]]] = ..., shortfall: _Optional[_Union[Shortfall, str]] = ..., retry_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    reached_limit: _study_pb2.Limit
+    def __init__(self, trials: _Optional[_Iterable[_Union[_trial_pb2.Trial, _Mapping]]] = ..., shortfall: _Optional[_Union[Shortfall, str]] = ..., retry_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., reached_limit: _Optional[_Union[_study_pb2.Limit, str]] = ...) -> None: ...
 
 class CreateTrialRequest(_message.Message):
     __slots__ = ("parent", "trial", "request_id")
@@ -254,26 +256,30 @@ class GetTrialResponse(_message.Message):
     def __init__(self, trial: _Optional[_Union[_trial_pb2.Trial, _Mapping]] = ...) -> None: ...
 
 class ListTrialsRequest(_message.Message):
-    __slots__ = ("parent", "page_size", "page_token", "states", "view")
+    __slots__ = ("parent", "page_size", "page_token", "states", "view", "order_by")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
+    ORDER_BY_FIELD_NUMBER: _ClassVar[int]
     parent: str
     page_size: int
     page_token: str
     states: _containers.RepeatedScalarFieldContainer[_trial_pb2.TrialState]
     view: TrialView
-    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_trial_pb2.TrialState, str]]] = ..., view: _Optional[_Union[TrialView, str]] = ...) -> None: ...
+    order_by: str
+    def __init__(self, parent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_trial_pb2.TrialState, str]]] = ..., view: _Optional[_Union[TrialView, str]] = ..., order_by: _Optional[str] = ...) -> None: ...
 
 class ListTrialsResponse(_message.Message):
-    __slots__ = ("trials", "next_page_token")
+    __slots__ = ("trials", "next_page_token", "order_by")
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ORDER_BY_FIELD_NUMBER: _ClassVar[int]
     trials: _containers.RepeatedCompositeFieldContainer[_trial_pb2.Trial]
     next_page_token: str
-    def __init__(self, trials: _Optional[_Iterable[_Union[_trial_pb2.Trial, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    order_by: str
+    def __init__(self, trials: _Optional[_Iterable[_Union[_trial_pb2.Trial, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., order_by: _Optional[str] = ...) -> None: ...
 
 class DeleteTrialRequest(_message.Message):
     __slots__ = ("name", "request_id")

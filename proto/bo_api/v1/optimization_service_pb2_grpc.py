@@ -234,7 +234,7 @@ class OptimizationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTrials(self, request, context):
-        """The trials of a study, by number.
+        """The trials of a study, by number or in another order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -58,6 +58,13 @@ class Promotion(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PROMOTION_FORECAST: _ClassVar[Promotion]
     PROMOTION_NONE: _ClassVar[Promotion]
 
+class Limit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LIMIT_UNSPECIFIED: _ClassVar[Limit]
+    LIMIT_MAX_TRIALS: _ClassVar[Limit]
+    LIMIT_MAX_STEPS: _ClassVar[Limit]
+    LIMIT_MAX_SECONDS: _ClassVar[Limit]
+
 class StudyState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STUDY_STATE_UNSPECIFIED: _ClassVar[StudyState]
@@ -92,6 +99,10 @@ PROMOTION_UNSPECIFIED: Promotion
 PROMOTION_ASHA: Promotion
 PROMOTION_FORECAST: Promotion
 PROMOTION_NONE: Promotion
+LIMIT_UNSPECIFIED: Limit
+LIMIT_MAX_TRIALS: Limit
+LIMIT_MAX_STEPS: Limit
+LIMIT_MAX_SECONDS: Limit
 STUDY_STATE_UNSPECIFIED: StudyState
 STUDY_STATE_ACTIVE: StudyState
 STUDY_STATE_PAUSED: StudyState
@@ -112,7 +123,7 @@ class Metric(_message.Message):
     def __init__(self, name: _Optional[str] = ..., goal: _Optional[_Union[Goal, str]] = ..., role: _Optional[_Union[MetricRole, str]] = ..., bound: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class SuggestionSettings(_message.Message):
-    __slots__ = ("algorithm", "acquisition", "beta", "xi", "initial_trials", "seed", "per_cost", "warm_start_studies", "custom_algorithm", "grid_points")
+    __slots__ = ("algorithm", "acquisition", "beta", "xi", "initial_trials", "seed", "per_cost", "warm_start_studies", "custom_algorithm", "grid_points", "confirming_trials")
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     ACQUISITION_FIELD_NUMBER: _ClassVar[int]
     BETA_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +134,7 @@ class SuggestionSettings(_message.Message):
     WARM_START_STUDIES_FIELD_NUMBER: _ClassVar[int]
     CUSTOM_ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     GRID_POINTS_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMING_TRIALS_FIELD_NUMBER: _ClassVar[int]
     algorithm: Algorithm
     acquisition: Acquisition
     beta: float
@@ -133,7 +145,8 @@ class SuggestionSettings(_message.Message):
     warm_start_studies: _containers.RepeatedScalarFieldContainer[str]
     custom_algorithm: str
     grid_points: int
-    def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ..., per_cost: bool = ..., warm_start_studies: _Optional[_Iterable[str]] = ..., custom_algorithm: _Optional[str] = ..., grid_points: _Optional[int] = ...) -> None: ...
+    confirming_trials: int
+    def __init__(self, algorithm: _Optional[_Union[Algorithm, str]] = ..., acquisition: _Optional[_Union[Acquisition, str]] = ..., beta: _Optional[float] = ..., xi: _Optional[float] = ..., initial_trials: _Optional[int] = ..., seed: _Optional[int] = ..., per_cost: bool = ..., warm_start_studies: _Optional[_Iterable[str]] = ..., custom_algorithm: _Optional[str] = ..., grid_points: _Optional[int] = ..., confirming_trials: _Optional[int] = ...) -> None: ...
 
 class StoppingSettings(_message.Message):
     __slots__ = ("rule", "min_step", "min_trials", "reduction_factor", "max_step", "confidence")
@@ -164,14 +177,26 @@ class FidelitySettings(_message.Message):
     def __init__(self, metric: _Optional[str] = ..., max: _Optional[int] = ..., min: _Optional[int] = ..., promotion: _Optional[_Union[Promotion, str]] = ...) -> None: ...
 
 class ExecutionSettings(_message.Message):
-    __slots__ = ("lease_duration", "max_attempts", "max_trials")
+    __slots__ = ("lease_duration", "max_attempts", "max_trials", "max_steps", "max_seconds")
     LEASE_DURATION_FIELD_NUMBER: _ClassVar[int]
     MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     MAX_TRIALS_FIELD_NUMBER: _ClassVar[int]
+    MAX_STEPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SECONDS_FIELD_NUMBER: _ClassVar[int]
     lease_duration: _duration_pb2.Duration
     max_attempts: int
     max_trials: int
-    def __init__(self, lease_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_attempts: _Optional[int] = ..., max_trials: _Optional[int] = ...) -> None: ...
+    max_steps: int
+    max_seconds: float
+    def __init__(self, lease_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_attempts: _Optional[int] = ..., max_trials: _Optional[int] = ..., max_steps: _Optional[int] = ..., max_seconds: _Optional[float] = ...) -> None: ...
+
+class Spent(_message.Message):
+    __slots__ = ("steps", "seconds")
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    steps: int
+    seconds: float
+    def __init__(self, steps: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class StudySpec(_message.Message):
     __slots__ = ("space", "metrics", "suggestion", "stopping", "execution", "fidelity")
@@ -235,7 +260,7 @@ class RecentFailures(_message.Message):
     def __init__(self, failed_count: _Optional[int] = ..., trial_count: _Optional[int] = ..., first_trial: _Optional[str] = ..., first_failure: _Optional[str] = ...) -> None: ...
 
 class Study(_message.Message):
-    __slots__ = ("name", "spec", "display_name", "labels", "state", "trial_counts", "create_time", "update_time", "revision", "objective", "recent_failures", "resumable_count")
+    __slots__ = ("name", "spec", "display_name", "labels", "state", "trial_counts", "create_time", "update_time", "revision", "objective", "recent_failures", "resumable_count", "spent", "reached_limit")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -255,6 +280,8 @@ class Study(_message.Message):
     OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
     RECENT_FAILURES_FIELD_NUMBER: _ClassVar[int]
     RESUMABLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SPENT_FIELD_NUMBER: _ClassVar[int]
+    REACHED_LIMIT_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: StudySpec
     display_name: str
@@ -267,4 +294,6 @@ class Study(_message.Message):
     objective: ObjectiveSpec
     recent_failures: RecentFailures
     resumable_count: int
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[StudySpec, _Mapping]] = ..., display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., state: _Optional[_Union[StudyState, str]] = ..., trial_counts: _Optional[_Union[TrialCounts, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., objective: _Optional[_Union[ObjectiveSpec, _Mapping]] = ..., recent_failures: _Optional[_Union[RecentFailures, _Mapping]] = ..., resumable_count: _Optional[int] = ...) -> None: ...
+    spent: Spent
+    reached_limit: Limit
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[StudySpec, _Mapping]] = ..., display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., state: _Optional[_Union[StudyState, str]] = ..., trial_counts: _Optional[_Union[TrialCounts, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., objective: _Optional[_Union[ObjectiveSpec, _Mapping]] = ..., recent_failures: _Optional[_Union[RecentFailures, _Mapping]] = ..., resumable_count: _Optional[int] = ..., spent: _Optional[_Union[Spent, _Mapping]] = ..., reached_limit: _Optional[_Union[Limit, str]] = ...) -> None: ...

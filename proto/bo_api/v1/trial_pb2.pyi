@@ -54,6 +54,7 @@ class Origin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORIGIN_CUSTOM_ALGORITHM: _ClassVar[Origin]
     ORIGIN_RANDOM: _ClassVar[Origin]
     ORIGIN_GRID: _ClassVar[Origin]
+    ORIGIN_CONFIRMATION: _ClassVar[Origin]
 
 class Intent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -90,6 +91,7 @@ ORIGIN_WARM_START: Origin
 ORIGIN_CUSTOM_ALGORITHM: Origin
 ORIGIN_RANDOM: Origin
 ORIGIN_GRID: Origin
+ORIGIN_CONFIRMATION: Origin
 INTENT_UNSPECIFIED: Intent
 INTENT_EXPLORE: Intent
 INTENT_EXPLOIT: Intent
@@ -132,20 +134,24 @@ class Lease(_message.Message):
     def __init__(self, token: _Optional[str] = ..., worker_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class TrialAttempt(_message.Message):
-    __slots__ = ("attempt", "worker_id", "start_time", "end_time", "outcome", "failure")
+    __slots__ = ("attempt", "worker_id", "start_time", "end_time", "outcome", "failure", "steps", "seconds")
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
     attempt: int
     worker_id: str
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     outcome: AttemptOutcome
     failure: Failure
-    def __init__(self, attempt: _Optional[int] = ..., worker_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outcome: _Optional[_Union[AttemptOutcome, str]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
+    steps: int
+    seconds: float
+    def __init__(self, attempt: _Optional[int] = ..., worker_id: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outcome: _Optional[_Union[AttemptOutcome, str]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., steps: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class Prediction(_message.Message):
     __slots__ = ("metric", "mean", "std")
@@ -190,20 +196,22 @@ class StopRequest(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rule: _Optional[_Union[_study_pb2.StoppingRule, str]] = ..., expected: _Optional[_Union[Prediction, _Mapping]] = ..., expected_step: _Optional[int] = ...) -> None: ...
 
 class Pause(_message.Message):
-    __slots__ = ("reason", "create_time", "step", "attempt", "expected", "expected_step")
+    __slots__ = ("reason", "create_time", "step", "attempt", "expected", "expected_step", "seconds_per_step")
     REASON_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_STEP_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_PER_STEP_FIELD_NUMBER: _ClassVar[int]
     reason: str
     create_time: _timestamp_pb2.Timestamp
     step: int
     attempt: int
     expected: Prediction
     expected_step: int
-    def __init__(self, reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step: _Optional[int] = ..., attempt: _Optional[int] = ..., expected: _Optional[_Union[Prediction, _Mapping]] = ..., expected_step: _Optional[int] = ...) -> None: ...
+    seconds_per_step: float
+    def __init__(self, reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., step: _Optional[int] = ..., attempt: _Optional[int] = ..., expected: _Optional[_Union[Prediction, _Mapping]] = ..., expected_step: _Optional[int] = ..., seconds_per_step: _Optional[float] = ...) -> None: ...
 
 class TrialNote(_message.Message):
     __slots__ = ("text", "author", "update_time")

@@ -76,3 +76,11 @@ def test_what_is_not_there_is_left_out() -> None:
         "state",
         "attempt",
     }
+
+
+def test_a_budget_and_what_is_spent_of_it() -> None:
+    study = study_pb2.Study(name="studies/s", reached_limit=study_pb2.LIMIT_MAX_STEPS)
+    study.spec.execution.max_steps, study.spent.steps, study.spent.seconds = 540, 542, 3.5
+    found = study_record(study)
+    assert (found["maxSteps"], found["maxSeconds"], found["reachedLimit"]) == (540, None, "MAX_STEPS")
+    assert found["spent"] == {"steps": 542, "seconds": 3.5}

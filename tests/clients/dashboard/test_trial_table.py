@@ -1,13 +1,14 @@
 """The table of trials: what a filter finds and refuses, the order, the pages, and the tags of notes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import bo_client
 import pytest
 from bo_client.errors import InvalidRequest
-from bo_client.models import Measurement, Trial, TrialNote, TrialState
+from bo_client.models import Failure, FailureReason, Measurement, Origin, Trial, TrialNote, TrialState
+from bo_client.tags import tags_in
 from bo_client.testing import InProcessServer
-from bo_dashboard.tags import tags_in
 from bo_dashboard.trial_table import TableQuery, found, page_of
 
 SPACE = bo_client.SearchSpace(
@@ -63,6 +64,8 @@ TRIALS = [
         ("loss!=0.5", [2, 3, 4, 5]),
         ("extra>1.4", [1, 4]),
         ("lr<1e-9", []),
+        ("loss >= 0.5 norm == batch", [1]),
+        ('note="seen  =  #good"', []),
     ],
 )
 def test_a_filter_finds_the_trials_that_it_describes(info, text: str, numbers: list[int]) -> None:
@@ -72,13 +75,13 @@ def test_a_filter_finds_the_trials_that_it_describes(info, text: str, numbers: l
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("nope=1", "no column is called nope; there are number, state, loss"),
+        ("nope=1", "there is no column 'nope'; choose one of number, state, loss"),
         ("lr<", "lr< has no value; give one, such as lr<0.5"),
         ("norm=", "such as norm=batch"),
-        ("lr<abc", "'abc' is no number"),
-        ("lr=nan", "'nan' is no number"),
+        ("lr<abc", "lr is a number, and 'abc' is not"),
+        ("lr=nan", "lr is a number, and 'nan' is not"),
         ("lr<1,2", "has 2 values; give one"),
-        ("norm<batch", "norm has no numbers; use = or !="),
+        ("norm<batch", "norm is text; compare it with = or !="),
         ("norm=btch", "norm is never 'btch'; its values are batch, layer, group"),
         ("state=done", "its values are queued, running"),
         ('norm="batch', "a quotation mark that is not closed"),
@@ -91,6 +94,26 @@ def test_a_filter_without_a_meaning_is_refused(info, text: str, hint: str) -> No
     assert hint in str(refused.value)
     page = page_of(info, TRIALS, TableQuery(text))
     assert (page["rows"], hint in page["fault"]) == ([], True)
+
+
+def test_columns_of_one_name_are_told_apart() -> None:
+    space = [bo_client.FloatParameter("time", 0.0, 9.0), bo_client.FloatParameter("STATE", 0.0, 9.0)]
+    study = InProcessServer().client().create_study("t", space, "loss", goal="minimize").definition
+    labels = {"loss": "high", "host": "a1"}
+    one = replace(trial(1), parameters={"time": 3.0, "STATE": 4.0}, state=TrialState.FAILED, labels=labels)
+    one = replace(one, final_measurement=Measurement({"loss": 1.0}))
+    for text in ("time=3", "state=failed", "STATE=4", '"label loss"=high', "host=A1", "loss=1"):
+        assert found(study, [one], TableQuery(text)) == [one]
+    with pytest.raises(InvalidRequest, match="trial time, attempt"):
+        found(study, [one], TableQuery('"trial timed"=3'))
+
+
+def test_words_find_a_failure_and_an_origin_by_either_name(info) -> None:
+    failure = Failure(FailureReason.OUT_OF_MEMORY)
+    one = replace(trial(1), state=TrialState.INFEASIBLE, failure=failure, origin=Origin.QUASI_RANDOM)
+    for text in ("failure=out_of_memory", 'failure="out of memory"', "origin=QUASI_RANDOM", "from=quasi-random"):
+        assert found(info, [one], TableQuery(text)) == [one]
+        assert found(info, [one], TableQuery(text.replace("=", "!="))) == []
 
 
 @pytest.mark.parametrize(

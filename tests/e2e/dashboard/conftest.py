@@ -72,7 +72,7 @@ class Site:
         body = content if isinstance(content, bytes) or content is None else json.dumps(content).encode()
         if body is not None:
             given.setdefault("content-type", "application/json")
-        connection = HTTPConnection(urlsplit(self.url).netloc, timeout=60)
+        connection = HTTPConnection(urlsplit(self.url).netloc, timeout=2 * PATIENCE)
         try:
             connection.request(method or ("GET" if body is None else "POST"), path, body, given)
             answer = connection.getresponse()
@@ -123,6 +123,15 @@ class Browser:
 
     def open(self, url: str) -> None:
         self.driver.get(url)
+
+    def load(self, url: str) -> None:
+        """Load a page, also where its fragment alone differs. Loaded anew in its process it costs half as much."""
+        page = urlsplit(url)
+        if self.driver.current_url.startswith(f"{page.scheme}://{page.netloc}/"):
+            self.run("history.replaceState(null, '', arguments[0])", url)
+            self.driver.refresh()
+        else:
+            self.open(url)
 
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)

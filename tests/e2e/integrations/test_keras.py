@@ -45,6 +45,13 @@ def test_epochs_are_reported_with_all_metrics(make_study) -> None:
     assert (told.state, callback.stop_reason) == (TrialState.SUCCEEDED, None)
 
 
+@pytest.mark.parametrize("frequency", [2, [2, 4]])
+def test_epochs_without_validation_are_not_reported(make_study, frequency: Any) -> None:
+    (trial,) = (study := make_study()).suggest()
+    fit(BoCallback(trial), epochs=4, validation_freq=frequency)
+    assert [m.step for m in study.trial(trial.number).measurements] == [2, 4]
+
+
 def test_training_ends_when_the_service_says_so(make_study) -> None:
     study = make_study()
     (trial,) = study.suggest()

@@ -62,7 +62,7 @@ def test_a_space_of_one_configuration() -> None:
     found = analyze(OptimizerInput(space, SuggestionSettings(), 0, past))
     assert_sound(found, space)
     assert [(c.trial, c.observations, c.probability) for c in found.best.contenders] == [(4, 5, 1.0)]
-    assert found.best.summary == "Trial 4 is the best of those tried with probability 1.00."
+    assert found.best.summary == "Trial 4 is the best of all trials with a probability of 100%."
 
 
 @pytest.mark.parametrize(

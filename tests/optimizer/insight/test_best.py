@@ -129,7 +129,7 @@ def test_a_lucky_trial_is_told_from_the_best(studied, cube) -> None:
     assert found.contenders[0].trial != 99
     chance = next(c.probability for c in found.contenders if c.trial == 99)
     assert chance < 0.2
-    assert "Trial 99 has the best value seen" in found.summary
+    assert "Trial 99 has the best observed value" in found.summary
 
 
 def test_infeasible_configurations_are_no_contenders(studied, cube) -> None:

@@ -56,6 +56,18 @@ def fill(client: bo_client.Client) -> None:
         trial.report({"loss": 1.0 + i}, step=1, checkpoint_uri=f"gs://p/{i}")
         if trial.pause_reason is not None:
             trial.pause()
+    budget = client.create_study(
+        "budget",
+        SPACE,
+        "loss",
+        goal="minimize",
+        fidelity={"metric": "epoch", "max": 27},
+        max_steps=54,
+        max_seconds=90.5,
+    )
+    (spending,) = budget.suggest(worker_id="host:5", can_resume=True)
+    spending.report({"loss": 1.0}, step=1, elapsed=12.5, checkpoint_uri="gs://b")
+    spending.pause()
     first.set_note(1, "the first\nof all")
     first.add_artifact(1, b"\0\xff", name="bytes.bin")
     first.add_artifact(3, "gs://a/model.keras", media_type="application/zip")

@@ -81,15 +81,12 @@ def metric_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> lis
     return _items((metric.name for metric in study.definition.metrics) if study else (), incomplete)
 
 
-def column_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def column_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the names of the study's metrics and parameters with a prefix, and other columns of its trials."""
-    from bo_client.cli.selection import COLUMNS
+    from bo_client.trial_columns import columns_of
 
-    return [
-        *metric_names(ctx, parameter, incomplete),
-        *parameter_names(ctx, parameter, incomplete),
-        *_items(COLUMNS, incomplete),
-    ]
+    study = _study(ctx)
+    return _items((column.key for column in columns_of(study.definition, ())) if study else (), incomplete)
 
 
 def assigned(names: Completer) -> Completer:

@@ -8,6 +8,7 @@ import click
 from bo_client.cli.arguments import Pairs, json_option, parameters_argument, pass_client, study_argument
 from bo_client.cli.records import as_json, trial_record
 from bo_client.client import Client
+from bo_client.study import Study
 
 WATCH_PATIENCE_S = 60.0
 """Seconds for which a watched server may be unavailable, as during a restart."""
@@ -22,15 +23,23 @@ WATCH_PATIENCE_S = 60.0
     type=click.IntRange(1, 1000),
     help="Number of trials, with one objective.",
 )
+@click.option(
+    "--recommend",
+    is_flag=True,
+    help="Show the configuration to take, by all results, and the probability that it beats the runner-up.",
+)
 @json_option
 @pass_client
-def best(client: Client, study_id: str, count: int, as_json_: bool) -> None:
+def best(client: Client, study_id: str, count: int, recommend: bool, as_json_: bool) -> None:
     """Show the best trials of a study.
 
     Only trials within the bounds count. With several objectives the whole Pareto set is shown. The exit code is 1 if no
-    trial has a result.
+    trial has a result. Where results are noisy the best value is partly luck: --recommend judges by all of them.
     """
     study = client.study(study_id)
+    if recommend:
+        _show_recommendation(study, as_json_)
+        return
     trials = study.best_trials(count)
     if not trials:
         within = " within the bounds" if study.definition.limits else ""
@@ -45,6 +54,26 @@ def best(client: Client, study_id: str, count: int, as_json_: bool) -> None:
         return
     for trial in trials:
         tables.console().print(tables.trial_text(study.definition, trial))
+
+
+def _show_recommendation(study: Study, is_json: bool) -> None:
+    made = study.recommend()
+    if is_json:
+        record = {
+            "trial": trial_record(made.trial, study.definition),
+            "mean": made.prediction.mean,
+            "std": made.prediction.std,
+            "probability": made.probability,
+            "runner_up": made.runner_up,
+            "probability_over_runner_up": made.probability_over_runner_up,
+            "summary": made.summary,
+        }
+        click.echo(as_json(record))
+        return
+    from bo_client.cli import tables
+
+    tables.console().print(tables.trial_text(study.definition, made.trial))
+    click.echo(made.summary)
 
 
 @click.command()

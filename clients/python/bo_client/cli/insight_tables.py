@@ -53,23 +53,25 @@ def _metric(info: StudyInfo, analysis: MetricAnalysis) -> Iterator[RenderableTyp
     yield Text(f"What matters for {with_unit(metric)}", style="bold")
     yield _importance(analysis.importance, metric.goal)
     yield Text(
-        f"{ALONE} by itself, {TOGETHER} together with others: shares of the variation (±) predicted", style="dim"
+        f"Shares of the predicted variation, which is ± in the heading: {ALONE} of the parameter alone, {TOGETHER} of "
+        "its interactions.",
+        style="dim",
     )
     interactions = analysis.importance[0].interactions
     if interactions:
         pairs = (f"{' × '.join(i.parameters)} {i.share.value:.2f} ± {i.share.error:.2f}" for i in interactions)
-        yield Text(f"together: {', '.join(pairs)}")
+        yield Text(f"Interactions: {', '.join(pairs)}")
     yield Text("")
-    yield Text("Is the best really best?", style="bold")
+    yield Text("Is the best trial really the best?", style="bold")
     yield Text(analysis.best.summary)
     yield _contenders(analysis.best)
     if analysis.best.stopped_count:
         yield Text(
-            f"Not among them: {analysis.best.stopped_count} that a stopping rule cut short; none was observed whole."
+            f"Not included: {analysis.best.stopped_count} trials that a stopping rule ended before their full length."
         )
-    yield Text(f"Noise of a single run: ± {analysis.best.noise_std:.2g}{unit}. A star marks the best value observed.")
+    yield Text(f"The noise of a run is ± {analysis.best.noise_std:.2g}{unit}. A star marks the best observed value.")
     yield Text("")
-    yield Text("Is this to be trusted?", style="bold")
+    yield Text("How well does the surrogate predict?", style="bold")
     yield Text(analysis.calibration.summary)
 
 
@@ -100,7 +102,7 @@ def _share(importance: ParameterImportance) -> Text:
 
 
 def _contenders(analysis: BestAnalysis) -> Table:
-    table = table_of("trial", "best with", "observed", "predicted", "to tell")
+    table = table_of("trial", "is the best", "observed", "predicted", "to decide")
     for contender in analysis.contenders:
         prediction = contender.prediction
         times = f" (mean of {contender.observation_count})" if contender.observation_count > 1 else ""
@@ -117,7 +119,7 @@ def _contenders(analysis: BestAnalysis) -> Table:
 def _repeats(contender: Contender, analysis: BestAnalysis) -> str:
     if contender is analysis.contenders[0]:
         return ""
-    return f"repeat both {contender.repeats} ×" if contender.repeats else "known, or as good"
+    return f"repeat both {contender.repeats} ×" if contender.repeats else "no repeat needed"
 
 
 def _clean(value: Value, axis: SliceAxis) -> Value:

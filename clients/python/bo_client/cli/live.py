@@ -17,6 +17,7 @@ from bo_client.cli.sparkline import Sparkline
 from bo_client.cli.tables import STYLES, best_line, console, result, results
 from bo_client.formatting import (
     assignments,
+    budget,
     clock,
     duration,
     in_order,
@@ -80,6 +81,8 @@ def _as_lines(progress: Progress, changes: Iterator[Change], exit_when_done: boo
             end = "is completed" if progress.study.state is StudyState.COMPLETED else EXHAUSTED
             if trained := trained_in_parts(progress.study, list(progress.trials.values())):
                 click.echo(f"trained {trained}")
+            if progress.study.reached_limit and (left := budget(progress.study)):
+                click.echo(left)
             click.echo(f"{progress.study.id} {end}: {best_line(progress.study, progress.best)}")
             return
 
@@ -118,6 +121,8 @@ def render(progress: Progress, now: datetime) -> RenderableType:
     rows.add_row("trials", _bar(progress))
     if trained := trained_in_parts(progress.study, list(progress.trials.values())):
         rows.add_row("trained", Text(trained))
+    if left := budget(progress.study):
+        rows.add_row("budget", Text(left))
     rows.add_row("time", _times(progress, now))
     several = len(progress.study.objectives) > 1
     rows.add_row("Pareto set" if several else "best so far", _front(progress) if several else _best(progress))

@@ -38,6 +38,8 @@ def study_record(info: StudyInfo) -> dict[str, Any]:
         "objective": asdict(info.objective_spec) if info.objective_spec else None,
         "recent_failures": asdict(info.recent_failures) if info.recent_failures else None,
         "resumable_count": info.resumable_count,
+        "spent": asdict(info.spent),
+        "reached_limit": info.reached_limit.value if info.reached_limit else None,
         "create_time": _moment(info.create_time),
         "update_time": _moment(info.update_time),
     }

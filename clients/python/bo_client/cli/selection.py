@@ -1,43 +1,34 @@
 """Selection of trials for a table: by state and condition, sorted, and limited in number."""
 
 import functools
-import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar, cast
 
 import click
 
+from bo_client import trial_filter
 from bo_client.cli.completion import column_names
-from bo_client.formatting import duration
+from bo_client.errors import InvalidRequest, NotSupported
 from bo_client.models import StudyInfo, Trial, TrialState
+from bo_client.study import Study
+from bo_client.trial_columns import column_named, columns_of, in_order
 
 F = TypeVar("F", bound=Callable[..., Any])
-Cell = str | float | None
 
-CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*")
 TERMINAL_LIMIT = 30
 """Default number of trials on a terminal."""
-COLUMNS: dict[str, Callable[[Trial], Cell]] = {
-    "trial": lambda trial: trial.number,
-    "state": lambda trial: trial.state.value,
-    "time": duration,
-    "from": lambda trial: (trial.origin or "").lower(),
-    "worker": lambda trial: trial.worker_id,
-    "attempt": lambda trial: trial.attempt,
-    "failure": lambda trial: trial.failure.reason.value if trial.failure else None,
-}
-"""Columns besides the metrics, parameters and labels."""
-COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-    "=": lambda a, b: a == b,
-    "==": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-}
+
+
+class TrialListing(NamedTuple):
+    """Trials to show, the number of all that match, and the number of all."""
+
+    shown: list[Trial]
+    matching: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -45,7 +36,7 @@ class Selection:
     """What the options of a command select."""
 
     states: tuple[TrialState, ...] = ()
-    conditions: tuple[tuple[str, str, str], ...] = ()
+    conditions: tuple[str, ...] = ()
     sort: str | None = None
     reverse: bool = False
     limit: int | None = None
@@ -57,15 +48,54 @@ class Selection:
         Raises:
             click.BadParameter: a column does not exist, or has no order.
         """
+        columns = columns_of(info, trials)
         wanted = [trial for trial in trials if not self.states or trial.state in self.states]
-        for name, sign, text in self.conditions:
-            read = column(info, trials, name, "--where")
-            wanted = [trial for trial in wanted if _matches(name, read(trial), sign, text)]
+        for text in self.conditions:
+            with _parameter_error("--where"):
+                matches = trial_filter.parse(text, columns, has_words=False)
+            wanted = [trial for trial in wanted if matches(trial)]
         if self.sort is None:
             return wanted[::-1] if self.reverse else wanted
-        read = column(info, trials, self.sort, "--sort")
-        with_value = sorted((t for t in wanted if read(t) is not None), key=lambda t: _order(read(t)))
-        return [*(with_value[::-1] if self.reverse else with_value), *(t for t in wanted if read(t) is None)]
+        with _parameter_error("--sort"):
+            column = column_named(self.sort, columns, "sort")
+        return in_order(wanted, column, self.reverse)
+
+    def read(self, study: Study, full: bool, for_people: bool = True) -> TrialListing:
+        """Read the trials to show. Without conditions the server sorts them, and only these are read.
+
+        Args:
+            study: the study.
+            full: whether to include learning curves.
+            for_people: whether the default limit applies on a terminal.
+
+        Raises:
+            click.BadParameter: a column does not exist, or has no order.
+        """
+        info, limit, order = study.definition, self._limit(for_people), self._server_order(study.definition)
+        if limit and order:
+            with suppress(NotSupported):  # the server is of an older version
+                found = list(islice(study.trials(self.states, full, order), limit))
+                matching = sum(info.counts.get(state, 0) for state in self.states or info.counts)
+                is_by_number = self.sort is None and not self.reverse
+                return TrialListing(found[::-1] if is_by_number else found, matching, sum(info.counts.values()))
+        trials = list(study.trials(full=full))
+        selected = self.of(info, trials)
+        return TrialListing(self.limited(selected, for_people), len(selected), len(trials))
+
+    def _server_order(self, info: StudyInfo) -> str:
+        """Return the order in which the server lists the trials; empty if it cannot."""
+        if self.conditions:
+            return ""
+        if self.sort is None:
+            return "number desc"
+        with suppress(InvalidRequest):  # such as a label, which only trials have
+            order = column_named(self.sort, columns_of(info, ()), "sort").order
+            return f"{order} desc" if order and self.reverse else order
+        return ""
+
+    def _limit(self, for_people: bool) -> int:
+        default = TERMINAL_LIMIT if for_people and sys.stdout.isatty() else 0
+        return default if self.limit is None else self.limit
 
     def limited(self, selected: list[Trial], for_people: bool = True) -> list[Trial]:
         """Return as many as the limit allows: the last ones by number, or the first ones of a given order.
@@ -74,8 +104,7 @@ class Selection:
             selected: the trials, as `of` returns them.
             for_people: whether the default limit applies on a terminal.
         """
-        default = TERMINAL_LIMIT if for_people and sys.stdout.isatty() else 0
-        limit = default if self.limit is None else self.limit
+        limit = self._limit(for_people)
         if not limit or limit >= len(selected):
             return selected
         return selected[:limit] if self.sort or self.reverse else selected[-limit:]
@@ -88,7 +117,7 @@ def selection_options(command: F) -> F:
     def gathered(
         *args: Any,
         states: tuple[TrialState, ...],
-        conditions: tuple[tuple[str, str, str], ...],
+        conditions: tuple[str, ...],
         sort: str | None,
         reverse: bool,
         limit: int | None,
@@ -101,52 +130,13 @@ def selection_options(command: F) -> F:
     return cast(F, gathered)
 
 
-def column(info: StudyInfo, trials: Sequence[Trial], name: str, option: str) -> Callable[[Trial], Cell]:
-    """Return the function that reads a column of a trial.
-
-    Raises:
-        click.BadParameter: there is no such column.
-    """
-    if name in (metric.name for metric in info.metrics):
-        return lambda trial: trial.value(name)
-    if name in info.space.names:
-        return lambda trial: trial.parameters.get(name)
-    if name in COLUMNS:
-        return COLUMNS[name]
-    if any(name in trial.labels for trial in trials):
-        return lambda trial: trial.labels.get(name)
-    known = ", ".join([*(metric.name for metric in info.metrics), *info.space.names, *COLUMNS])
-    raise click.BadParameter(f"there is no column {name!r}; choose one of {known}, or a label", param_hint=option)
-
-
-def _condition(
-    _: click.Context, parameter: click.Parameter, given: tuple[str, ...]
-) -> tuple[tuple[str, str, str], ...]:
-    found = []
-    for text in given:
-        match = CONDITION.fullmatch(text)
-        if match is None or not match[3]:
-            raise click.BadParameter(f"{text!r} is not a condition such as 'loss<0.3'", param=parameter)
-        found.append((match[1], match[2], match[3]))
-    return tuple(found)
-
-
-def _matches(name: str, value: Cell, sign: str, text: str) -> bool:
-    """Return whether a value fulfills a condition; an absent value fulfills none."""
-    if value is None:
-        return False
-    if not isinstance(value, str):
-        try:
-            return COMPARISONS[sign](value, float(text))
-        except ValueError:
-            raise click.BadParameter(f"{name} is a number, and {text!r} is not", param_hint="--where") from None
-    if sign not in ("=", "==", "!="):
-        raise click.BadParameter(f"{name} is text; compare it with = or !=", param_hint="--where")
-    return COMPARISONS[sign](value.lower(), text.lower())
-
-
-def _order(value: Cell) -> tuple[bool, Any]:
-    return isinstance(value, str), value
+@contextmanager
+def _parameter_error(option: str) -> Iterator[None]:
+    """Raise what has no meaning as a fault of an option."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise click.BadParameter(error.violations[0].description, param_hint=option) from None
 
 
 _OPTIONS = [
@@ -162,9 +152,8 @@ _OPTIONS = [
         "--where",
         "conditions",
         multiple=True,
-        callback=_condition,
-        metavar="CONDITION",
-        help="Only trials that match, such as 'loss<0.3' or 'optimizer=adam'; repeatable.",
+        metavar="FILTER",
+        help="Only trials that match, such as 'loss<0.3 optimizer=adam,sgd', as on the dashboard; repeatable.",
     ),
     click.option(
         "--sort",

@@ -10,6 +10,7 @@ from bo_client.cli.completion import study_ids
 from bo_client.client import Client
 from bo_client.formatting import goals
 from bo_client.models import StudyState
+from bo_client.outcomes import completed
 from bo_client.settings import ACQUISITIONS, StudySettings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -17,6 +18,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 STOPPING_RULES = ("none", "median", "successive_halving", "curve")
 SETTING_OPTIONS = [
     click.option("--max-trials", type=click.IntRange(min=1), help="Total number of trials."),
+    click.option("--max-steps", type=click.IntRange(min=1), help="Total number of epochs, or steps, of all trials."),
+    click.option(
+        "--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Total training seconds of all trials."
+    ),
     click.option("--acquisition", type=click.Choice(ACQUISITIONS), help="Acquisition function, with one objective."),
     click.option(
         "--per-cost/--no-per-cost",
@@ -91,6 +96,9 @@ def create(
     metrics: {loss: minimize}
     settings: {max_trials: 30}
 
+    With `settings: {fidelity: {metric: epoch, max: 27}, max_steps: 540, max_seconds: 36000}` trials are trained in
+    parts, and 540 epochs or 36,000 seconds of training end the study.
+
     Up to three metrics may be minimized or maximized, and others bounded:
 
     \b
@@ -120,11 +128,18 @@ def pause(client: Client, study_id: str) -> None:
 @click.command()
 @study_argument
 @click.option("--max-trials", type=click.IntRange(min=1), help="New total number of trials.")
+@click.option("--max-steps", type=click.IntRange(min=1), help="New total number of epochs, or steps, of all trials.")
+@click.option(
+    "--max-seconds", type=click.FloatRange(min=0, min_open=True), help="New total of training seconds of all trials."
+)
 @pass_client
-def resume(client: Client, study_id: str, max_trials: int | None) -> None:
+def resume(
+    client: Client, study_id: str, max_trials: int | None, max_steps: int | None, max_seconds: float | None
+) -> None:
     """Resume a study that was paused or completed."""
-    study = client.study(study_id)
-    click.echo(f"study {study_id} is {study.update(state=StudyState.ACTIVE, max_trials=max_trials).state}")
+    info = client.study(study_id).resume(max_trials, max_steps, max_seconds)
+    why = f": {completed(info)}" if info.state is StudyState.COMPLETED else ""
+    click.echo(f"study {study_id} is {info.state}{why}")
 
 
 @click.command()
@@ -165,7 +180,8 @@ def update(client: Client, /, study_id: str, **given: object) -> None:
 def copy_command(client: Client, study_id: str, new_id: str, trials: bool) -> None:
     """Copy a study and its results into a new one.
 
-    Results, and failures that the parameters caused, are copied without learning curves and times.
+    Results, and failures that the parameters caused, are copied with their learning curves; when they were evaluated,
+    notes and artifacts are not copied.
     """
     info = client.study(study_id).copy(new_id, trials).info()
     click.echo(f"{info.name}: {len(info.space.parameters)} parameters, {info.ended} trials, {goals(info)}")

@@ -96,15 +96,14 @@ def list_trials(client: Client, study_id: str, selection: Selection, as_json_: b
     A star marks the best trial, and ✗ a violated bound. Columns that do not fit the terminal are left out.
     """
     study = client.study(study_id)
-    trials = list(study.trials(full=as_json_))
-    selected = selection.of(study.definition, trials)
-    shown = selection.limited(selected, for_people=not as_json_)
+    listed = selection.read(study, full=as_json_, for_people=not as_json_)
     if as_json_:
-        click.echo(as_json([trial_record(trial, study.definition) for trial in shown]))
+        click.echo(as_json([trial_record(trial, study.definition) for trial in listed.shown]))
         return
     from bo_client.cli import tables
 
-    table = tables.trials_table(study.definition, shown, study.best_trials(1), len(selected), len(trials))
+    best = study.best_trials(1)
+    table = tables.trials_table(study.definition, listed.shown, best, listed.matching, listed.total)
     tables.console().print(table)
 
 

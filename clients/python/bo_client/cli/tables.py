@@ -15,6 +15,7 @@ from bo_client.formatting import (
     artifact_line,
     assignments,
     attempt_line,
+    budget,
     clock,
     duration,
     goals,
@@ -30,7 +31,8 @@ from bo_client.formatting import (
     trained_in_parts,
 )
 from bo_client.machines import MachineAttempts, by_machine, machine_columns, machine_row, span, suspects
-from bo_client.models import ConfigurationPrediction, Metric, Origin, StudyInfo, Trial, TrialState
+from bo_client.models import ConfigurationPrediction, Metric, Origin, StudyInfo, StudyState, Trial, TrialState
+from bo_client.outcomes import completed
 
 STYLES = {
     TrialState.QUEUED: "dim",
@@ -54,6 +56,7 @@ ORIGINS = {
     Origin.CUSTOM_ALGORITHM: "the algorithm of the study",
     Origin.RANDOM: "a random draw",
     Origin.GRID: "the grid",
+    Origin.CONFIRMATION: "a repetition of the best configuration",
 }
 PIPED_WIDTH = 10_000
 """Width without a terminal: lines are never folded."""
@@ -111,6 +114,10 @@ def study_text(info: StudyInfo, best: Sequence[Trial], trials: Sequence[Trial] =
         lines.append(("labels", " ".join(f"{k}={v}" for k, v in sorted(info.labels.items()))))
     if trained := trained_in_parts(info, trials):
         lines.append(("trained", trained))
+    if left := budget(info):
+        lines.append(("budget", left))
+    if info.state is StudyState.COMPLETED:
+        lines.append(("ended", completed(info)))
     if info.resumable_count:
         lines.append(("waiting", resumable(info)))
     shown = [_field(name, Text(text)) for name, text in lines]

@@ -61,8 +61,9 @@ def import_command(client: Client, study_id: str, path: Path, form: str | None) 
 
     A JSON file of `bo study export` has the study, too, which is created if it does not exist. A CSV file needs an
     existing study, and a column for each parameter and metric; other columns are ignored, and so are rows without a
-    result. Results, and failures that the parameters caused, are added without learning curves and times. A file that
-    is imported again within a week adds only the rows that are new.
+    result. Results, and failures that the parameters caused, are added, from JSON with their learning curves; when they
+    were evaluated, notes and artifacts are left out. A file that is imported again within a week adds only the rows
+    that are new.
     """
     from bo_client.study_import import add_results, read_csv, read_json
 

@@ -21,7 +21,7 @@ from bo_client.cli.study_changes import delete_trial
 from bo_client.client import Client
 from bo_client.formatting import in_order
 from bo_client.models import FailureReason, Shortfall, Trial, TrialState
-from bo_client.running import RunningTrial
+from bo_client.running import RunningTrial, Suggestions
 
 checkpoint_option = click.option(
     "--checkpoint", metavar="URI", help="URI from which another attempt can resume; by default the last reported."
@@ -45,7 +45,7 @@ def suggest(client: Client, study_id: str, count: int, worker_id: str | None, ca
     study = client.study(study_id)
     trials = study._suggestions(count, worker_id, can_resume=can_resume)
     if not trials:
-        raise click.ClickException(_shortfall_message(study_id, trials.shortfall, trials.retry_delay))
+        raise click.ClickException(_shortfall_message(study_id, trials))
     if as_json_:
         click.echo(as_json([_suggestion(trial) for trial in trials]))
         return
@@ -61,11 +61,13 @@ def suggest(client: Client, study_id: str, count: int, worker_id: str | None, ca
         click.echo(f"  bo trial complete {study_id} {trial.number} --lease {trial.lease_token} {results}")
 
 
-def _shortfall_message(study_id: str, shortfall: Shortfall | None, retry_delay: float | None) -> str:
+def _shortfall_message(study_id: str, suggestions: Suggestions) -> str:
+    shortfall, retry_delay, limit = suggestions.shortfall, suggestions.retry_delay, suggestions.reached_limit
+    more = f"; {limit.setting} is reached: `bo study resume {study_id} {limit.option} …` raises it" if limit else ""
     reasons = {
-        Shortfall.ALL_IN_PROGRESS: "max_trials is reached, and some trials still run",
+        Shortfall.ALL_IN_PROGRESS: f"{limit.setting if limit else 'max_trials'} is reached, and some trials still run",
         Shortfall.PAUSED: f"it is paused; run `bo study resume {study_id}`",
-        Shortfall.COMPLETED: "it is completed",
+        Shortfall.COMPLETED: f"it is completed{more}",
         Shortfall.SPACE_EXHAUSTED: "every configuration of its space has been tried",
         Shortfall.NEEDS_RESUME: "only paused trials are left; resume them with --can-resume, or end them with "
         "`bo trial stop`",

@@ -134,6 +134,7 @@ ORIGINS: dict[Origin | None, str] = {
     Origin.CUSTOM_ALGORITHM: "the study's own algorithm",
     Origin.RANDOM: "random search",
     Origin.GRID: "the grid",
+    Origin.CONFIRMATION: "a repetition",
 }
 
 

@@ -24,14 +24,15 @@ from bo_client.models import Metric, Origin, StudyInfo, Trial
 from bo_client.ranking import is_better, is_defaults
 
 KINDS: dict[Origin | None, tuple[str, Symbol]] = {
-    Origin.QUASI_RANDOM: ("first design", "diamond"),
-    Origin.DEFAULT: ("first design", "diamond"),
-    Origin.WARM_START: ("first design", "diamond"),
+    Origin.QUASI_RANDOM: ("initial design", "diamond"),
+    Origin.DEFAULT: ("initial design", "diamond"),
+    Origin.WARM_START: ("initial design", "diamond"),
     Origin.USER: ("given by a user", "square"),
     Origin.SURROGATE: ("by the surrogate", "circle"),
     Origin.CUSTOM_ALGORITHM: ("by the study's own algorithm", "circle"),
     Origin.RANDOM: ("by random search", "circle"),
     Origin.GRID: ("on the grid", "circle"),
+    Origin.CONFIRMATION: ("repeated", "square"),
 }
 """Name and symbol of trials, by origin."""
 
@@ -67,6 +68,7 @@ def _panel(study: StudyInfo, trials: Sequence[Trial], metric: Metric, title: str
         worst = within[0][1]  # the line of the best begins there
     is_alone = len(study.objectives) == 1
     near = [v for _, v in observed if not is_better(worst, v, metric.goal)]
+    edge = [worst] if len(near) < len(observed) else []  # where outliers are drawn
     marks = [
         *_by_origin(study, [(t, v) for t, v in within if not is_better(worst, v, metric.goal)]),
         *_beyond(study, [(t, v) for t, v in beyond if not is_better(worst, v, metric.goal)]),
@@ -81,7 +83,7 @@ def _panel(study: StudyInfo, trials: Sequence[Trial], metric: Metric, title: str
     across = FigureAxis(title, window=(min(numbers) - 0.6, max(numbers) + 0.6), is_whole=True)
     levels = [mark.at for mark in marks if isinstance(mark, ReferenceLine)]
     room = 0.2 if any(map(is_lost, trials)) else 0.12  # those stand at the foot
-    return Panel(across, axis_over(directed(metric), [*near, *levels], room), marks)
+    return Panel(across, axis_over(directed(metric), [*near, *edge, *levels], room), marks)
 
 
 TrialValues = Sequence[tuple[Trial, float]]

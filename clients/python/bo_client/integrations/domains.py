@@ -31,6 +31,8 @@ from bo_client.parameters import (
 from bo_client.space import SearchSpace
 
 LABEL_LENGTH = 200
+MAX_WHOLE = 2**53
+"""Largest bound of an integer."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,9 @@ def whole(name: str, low: int, high: int, *, log: bool = False) -> Domain:
     Raises:
         InvalidRequest: the bounds are invalid.
     """
+    beyond = [bound for bound in (low, high) if abs(bound) > MAX_WHOLE]
+    if beyond:
+        raise InvalidRequest.of(name, f"goes to {beyond[-1]}; whole numbers are allowed from -2^53 to 2^53")
     return checked(Domain(name, IntParameter(service_name(name), int(low), int(high), scale_of(log))))
 
 
@@ -194,7 +199,7 @@ def chosen(name: str, values: Sequence[Any], *, ordered: bool | None = None) -> 
     """
     values = [_plain(value) for value in values]
     kinds = {type(value) for value in values}
-    if kinds and kinds <= {int, float} and ordered is not False:
+    if kinds and kinds <= {int, float} and ordered is not False and all(map(math.isfinite, values)):
         if len(kinds) == 1:
             return numbers(name, values)
         floats = tuple(sorted(map(float, values)))
@@ -224,9 +229,9 @@ def _counted(values: Sequence[Any]) -> tuple[Value, ...]:
 
 
 def equal(a: Any, b: Any) -> bool:
-    """Return whether two values of any type are equal; False if they cannot be compared."""
+    """Return whether two values of any type are equal, as NaN is to NaN; False if they cannot be compared."""
     try:
-        return bool(a == b)
+        return bool(a == b) or bool(a != a and b != b)
     except Exception:  # of arrays, for one
         return False
 

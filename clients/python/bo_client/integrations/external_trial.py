@@ -1,11 +1,15 @@
 """A trial that another tool runs, with heartbeats from a thread until the tool reports the outcome."""
 
+import atexit
 import hashlib
 import logging
 import math
+import os
 import threading
+import weakref
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from functools import cache
 
 from bo_client.errors import BoClientError, FailedPrecondition, InvalidRequest, LimitExceeded, NotFound
 from bo_client.models import Failure, FailureReason, Shortfall, TrialState
@@ -18,6 +22,22 @@ logger = logging.getLogger("bo_client.integrations")
 
 LATE_LABEL = "late-result-of"
 """Label of a trial that was added because its result came after its lease expired."""
+
+
+_running: "weakref.WeakSet[ExternalTrial]" = weakref.WeakSet()
+
+
+@cache
+def _return_at_exit() -> None:
+    """Return what still runs when the process ends, as after Ctrl-C in a tool that tells nobody of it."""
+
+    def return_running() -> None:
+        for external_trial in list(_running):
+            external_trial.fail(FailureReason.PREEMPTED, "its process has ended")
+
+    atexit.register(return_running)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_running.clear)  # they are the parent's
 
 
 class ExternalTrial:
@@ -34,6 +54,8 @@ class ExternalTrial:
         """The objective last reported as NaN or infinite, with its step; None if the last values were finite."""
         self._heartbeats = HeartbeatThread(trial)
         self._heartbeats.__enter__()
+        _return_at_exit()
+        _running.add(self)
 
     def report(self, metrics: Mapping[str, float], step: int) -> str | None:
         """Add the finite metrics to the learning curve.
@@ -106,6 +128,7 @@ class ExternalTrial:
 
     def release(self) -> None:
         """Stop the heartbeats."""
+        _running.discard(self)
         self._heartbeats.__exit__(None, None, None)
 
     def _add_late(self, metrics: Mapping[str, float]) -> None:

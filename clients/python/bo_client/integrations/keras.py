@@ -17,6 +17,7 @@ from typing import Any
 
 import keras
 
+from bo_client.integrations.callers import local_of
 from bo_client.integrations.training import TrainingCallback, unreadable
 from bo_client.running import RunningTrial
 
@@ -64,7 +65,8 @@ class BoCallback(TrainingCallback, keras.callbacks.Callback):
         if not self._has_begun:
             self._has_begun, self._began = True, time.monotonic()
             if self._folder is not None:
-                self.history, self._elapsed_before = _restore(self.model, self._folder.last)
+                self.history, before = _restore(self.model, self._folder.last)
+                self._elapsed_before = max(before, self.trial.elapsed_before)
         self._begin()
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002 - the base's shape
@@ -79,12 +81,14 @@ class BoCallback(TrainingCallback, keras.callbacks.Callback):
         """Report finite metrics; stop training if the service requests its end or a pause, or the loss is not finite.
 
         The trial is then DIVERGED once the program completes it with such a value, as `Study.optimize` does with the
-        objective's result.
+        objective's result. Epochs that fit's `validation_freq` leaves without validation are not reported.
 
         Raises:
             InvalidRequest: the study's objective is not among Keras's metrics.
         """
         measured = {name: float(value) for name, value in (logs or {}).items()}
+        if _is_between_validations(measured):
+            return
         if self._take(measured, epoch + 1):
             self.model.stop_training = True
 
@@ -95,6 +99,13 @@ class BoCallback(TrainingCallback, keras.callbacks.Callback):
         _backup(self.model, folder).on_epoch_end(step - 1)
         (folder / STATE).write_text(json.dumps({"history": self.history, "elapsed": self._elapsed}))
         return str(folder)
+
+
+def _is_between_validations(measured: Mapping[str, float]) -> bool:
+    """Return whether fit validates other epochs, and not this one."""
+    frequency = local_of("keras", "fit", "validation_freq")
+    has_validation = local_of("keras", "fit", "validation_data") is not None
+    return has_validation and frequency not in (None, 1) and not any(name.startswith("val_") for name in measured)
 
 
 def _restore(model: Any, uri: str) -> tuple[dict[str, list[float]], float]:

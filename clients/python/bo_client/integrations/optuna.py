@@ -24,14 +24,16 @@ from optuna.trial import FrozenTrial, TrialState
 from bo_client.client import Client
 from bo_client.errors import FailedPrecondition, InvalidRequest
 from bo_client.integrations.callers import local_of
-from bo_client.integrations.distributions import spaces_of, translated
+from bo_client.integrations.distributions import domain, spaces_of, translated
 from bo_client.integrations.domains import Translation
 from bo_client.integrations.external_trial import ExternalTrial, ask, ending
 from bo_client.integrations.optuna_study import (
     FAILURE_ATTRIBUTE,
+    PRUNED,
     ServiceStudy,
     failure_of_ending_trial,
     measured,
+    measured_until_pruned,
     metrics_of,
     stored_failure,
 )
@@ -129,7 +131,7 @@ class BoSampler(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         """Return the parameters that the service is asked for."""
         with self._lock:
-            distributions = self._spaces[0] if self._spaces else self._discover(_whole(study))
+            distributions = self._spaces[0] if self._spaces else self._expressible(self._discover(_whole(study)))
         return {name: d for name, d in distributions.items() if not d.single()}
 
     def sample_relative(
@@ -197,9 +199,8 @@ class BoSampler(BaseSampler):
         if external_trial is not None:
             self._end(external_trial, trial, state, values, failure)
         is_elsewhere = external_trial is None or current is None or external_trial.trial.study.id != current.study.id
-        if current is not None and is_elsewhere and state is not TrialState.PRUNED:
-            outcome = failure or measured(current.study.definition, trial, values or ())
-            current.add(study, trial, outcome)
+        if current is not None and is_elsewhere:
+            self._add(current, study, trial, state, values, failure)
 
     def should_stop(self, trial: FrozenTrial) -> bool:
         """Report new values of the trial, and return whether it should end, as it should after NaN.
@@ -230,15 +231,31 @@ class BoSampler(BaseSampler):
         outcome = failure or measured(external_trial.trial.study.definition, trial, values or ())
         if isinstance(outcome, Failure) and state is TrialState.PRUNED:
             reason = FailureReason.DIVERGED if external_trial.diverged else FailureReason.INVALID_CONFIGURATION
-            external_trial.fail(reason, f"pruned by Optuna; {external_trial.diverged or outcome.message}")
+            external_trial.fail(reason, f"{PRUNED}; {external_trial.diverged or outcome.message}")
         elif isinstance(outcome, Failure):
             if failure is None and outcome.reason is not FailureReason.DIVERGED:
                 logger.warning("trial %d: %s", trial.number, outcome.message)
             external_trial.fail(outcome.reason, outcome.message)
         elif state is TrialState.PRUNED:
-            external_trial.stop(outcome, "pruned by Optuna", trial.last_step)
+            external_trial.stop(outcome, PRUNED, trial.last_step)
         else:
             external_trial.succeed(outcome)
+
+    def _add(
+        self,
+        current: ServiceStudy,
+        study: OptunaStudy,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+        failure: Failure | None,
+    ) -> None:
+        """Add a trial that was not run as one of the service's."""
+        definition = current.study.definition
+        if state is TrialState.PRUNED:
+            current.add(study, trial, measured_until_pruned(definition, trial), PRUNED)
+        else:
+            current.add(study, trial, failure or measured(definition, trial, values or ()))
 
     def _discover(self, study: OptunaStudy) -> dict[str, BaseDistribution]:
         """Return the common parameters of all complete trials; without any, of those that failed or were pruned."""
@@ -252,6 +269,19 @@ class BoSampler(BaseSampler):
             if distributions
             else {}
         )
+
+    def _expressible(self, distributions: Mapping[str, BaseDistribution]) -> dict[str, BaseDistribution]:
+        """Return those that the service can have; the others are left to the independent sampler, and named once."""
+        kept: dict[str, BaseDistribution] = {}
+        for name, distribution in distributions.items():
+            try:
+                domain(name, distribution)
+                kept[name] = distribution
+            except InvalidRequest as refusal:
+                if (name, "") not in self._warned:
+                    self._warned.add((name, ""))
+                    logger.warning("%s; the independent sampler draws it", refusal)
+        return kept
 
     def _study_of(self, study: OptunaStudy, search_space: Mapping[str, BaseDistribution]) -> ServiceStudy:
         """Return the service's study for this space and these constraints, with all of Optuna's results."""
@@ -276,12 +306,13 @@ class BoSampler(BaseSampler):
 
     def _add_others(self, study: OptunaStudy, current: ServiceStudy) -> None:
         """Add the results that the service lacks: of earlier processes, other samplers, and `add_trial`."""
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL)):
+        ended = (TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)
+        for trial in study.get_trials(deepcopy=False, states=ended):
             if trial.number in current.seen:
                 continue
             failure = stored_failure(trial)
-            if not current.has(trial) and (failure is not None or trial.state is TrialState.COMPLETE):
-                current.add(study, trial, failure or measured(current.study.definition, trial, trial.values or ()))
+            if not current.has(trial) and (failure is not None or trial.state is not TrialState.FAIL):
+                self._add(current, study, trial, trial.state, trial.values, failure)
             current.seen.add(trial.number)
 
     def _independently(

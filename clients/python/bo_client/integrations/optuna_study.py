@@ -27,6 +27,8 @@ FAILURE_ATTRIBUTE = "bo:failure"
 """Attribute of a failed Optuna trial with the reason."""
 LABEL = "optuna-trial"
 """Label of a trial that was added: the Optuna study's name, the trial's number and its start."""
+PRUNED = "pruned by Optuna"
+"""Why a trial was stopped."""
 CAUSED_BY_PARAMETERS = (FailureReason.OUT_OF_MEMORY, FailureReason.DIVERGED, FailureReason.INVALID_CONFIGURATION)
 """Reasons that inform the surrogate about the parameters."""
 
@@ -53,8 +55,14 @@ class ServiceStudy:
         is_ours = str(trial.system_attrs.get(TRIAL_ATTRIBUTE, "")).startswith(f"{self.study.name}/")
         return is_ours and trial.system_attrs.get(STUDY_ATTRIBUTE, self._created) == self._created
 
-    def add(self, study: OptunaStudy, trial: FrozenTrial, outcome: Mapping[str, float] | Failure) -> None:
-        """Add a trial that the service lacks, once, whoever adds it.
+    def add(
+        self,
+        study: OptunaStudy,
+        trial: FrozenTrial,
+        outcome: Mapping[str, float] | Failure,
+        stop_reason: str | None = None,
+    ) -> None:
+        """Add a trial that the service lacks, once, whoever adds it; `stop_reason` is why it was ended early.
 
         Failures that the parameters did not cause, and trials with parameters of another space, are skipped.
         """
@@ -75,10 +83,15 @@ class ServiceStudy:
             return
         metrics = None if isinstance(outcome, Failure) else outcome
         failure = outcome.reason if isinstance(outcome, Failure) else None
+        objective = self.study.definition.objective.name
+        values = trial.intermediate_values if stop_reason is not None and metrics is not None else {}
+        curve = {step: {objective: value} for step, value in values.items() if math.isfinite(value)}
         origin = f"{self.study.name} {label}"  # processes may do so at the same moment
         request_id = f"optuna-{hashlib.sha256(origin.encode()).hexdigest()[:40]}"
         try:
-            self.study.add(configuration, metrics, failure, {LABEL: label}, request_id)
+            self.study.add(
+                configuration, metrics, failure, {LABEL: label}, request_id, stop_reason=stop_reason, curve=curve
+            )
             self._added.add(label)
         except (InvalidRequest, FailedPrecondition, LimitExceeded) as refusal:
             logger.warning("trial %d is not added to the service: %s", trial.number, refusal)
@@ -120,6 +133,15 @@ def measured(definition: StudyInfo, trial: FrozenTrial, values: Sequence[float])
         what = f"the trial has no {', '.join(missing)}; call trial.set_constraint for each constraint in every trial"
         return Failure(FailureReason.CRASHED, what)
     return metrics
+
+
+def measured_until_pruned(definition: StudyInfo, trial: FrozenTrial) -> Mapping[str, float] | Failure:
+    """Return the last value of a pruned trial; a failure of the parameters if it has none that is finite."""
+    last = [] if trial.last_step is None else [trial.intermediate_values[trial.last_step]]
+    outcome = measured(definition, trial, last)
+    if isinstance(outcome, Failure) and outcome.reason is not FailureReason.DIVERGED:
+        return Failure(FailureReason.INVALID_CONFIGURATION, f"{PRUNED}; {outcome.message}")
+    return outcome
 
 
 def failure_of_ending_trial(default: FailureReason) -> Failure:

@@ -241,6 +241,8 @@ def _build_node(path: str, node: Any) -> Node:
         return Leaf(domain(path, node))
     if isinstance(node, Mapping) and (_varies(node) or not path):
         return Branch(path, dict, {key: _build_node(_join(path, key), value) for key, value in node.items()})
+    if isinstance(node, set | frozenset) and any(map(_varies, node)):
+        raise InvalidRequest.of(path, "is a set with a distribution inside, and sets have no order; give a list")
     if isinstance(node, list | tuple) and _varies(node):
         kind = list if isinstance(node, list) else tuple
         return Branch(path, kind, {i: _build_node(_join(path, i), value) for i, value in enumerate(node)})

@@ -4,6 +4,7 @@ search = BOSearchCV(SVC(), {"C": loguniform(1e-3, 1e3), "kernel": ["linear", "rb
 search.fit(X, y)
 """
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -125,6 +126,21 @@ class BOSearchCV(BaseSearchCV):
             error_score=error_score,
             return_train_score=return_train_score,
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for another process: without the client of a database that only this one has open."""
+        state = super().__getstate__()
+        for name in ("server", "server_"):
+            if isinstance(state.get(name), Client) and getattr(state[name], "address", "") is None:
+                state[name] = None
+        return state
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "BOSearchCV":
+        """Return a copy in this process, which shares the client."""
+        new = type(self).__new__(type(self))
+        memo[id(self)] = new
+        new.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return new
 
     def __sklearn_tags__(self) -> Any:
         """Return the base's tags, and whether the estimator supports several outputs."""

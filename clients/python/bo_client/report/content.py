@@ -17,6 +17,7 @@ from bo_client.formatting import (
     artifact_line,
     assignments,
     attempt_line,
+    budget,
     clock,
     duration,
     goals,
@@ -30,7 +31,8 @@ from bo_client.formatting import (
 )
 from bo_client.insight import Analysis
 from bo_client.machines import MachineAttempts, by_machine, machine_columns, machine_row, span, suspects
-from bo_client.models import Metric, Origin, StudyInfo, Trial
+from bo_client.models import Metric, Origin, StudyInfo, StudyState, Trial
+from bo_client.outcomes import completed
 from bo_client.parameters import Parameter
 from bo_client.ranking import best_of
 from bo_client.report.definition import Table, definition
@@ -142,6 +144,8 @@ def _facts(info: StudyInfo, trials: Sequence[Trial], best: Sequence[Trial], now:
         "state": f"{info.state.value}, {progress(info)} trials ended",
         "trials": counts or "none yet",
         "best": best_text,
+        "budget": budget(info),
+        "ended": completed(info) if info.state is StudyState.COMPLETED else "",
         "time of all trials": clock(took),
         "begins from": ", ".join(info.warm_start_studies),
         "objective": _objective(info),
@@ -222,14 +226,14 @@ def _trust(analysis: Analysis | None) -> Iterator[Findings]:
     """Yield how certain the best configuration and the predictions are, for each objective."""
     for metric_analysis in analysis.metrics if analysis else ():
         likely = tuple(
-            f"trial {c.trial}: best with {c.probability:.0%}, observed {short(c.observed)}, "
+            f"trial {c.trial}: the best with a probability of {c.probability:.0%}, observed {short(c.observed)}, "
             f"predicted {short(c.prediction.mean)} ± {short(c.prediction.std)}"
             for c in metric_analysis.best.contenders
         )
         stopped = metric_analysis.best.stopped_count
         apart = (f"{stopped} trials that a stopping rule ended early are not included",) if stopped else ()
         yield Findings(
-            f"Is the best {metric_analysis.metric} really best?", (metric_analysis.best.summary, *likely, *apart)
+            f"Is the best {metric_analysis.metric} really the best?", (metric_analysis.best.summary, *likely, *apart)
         )
         yield Findings(f"How well is {metric_analysis.metric} predicted?", (metric_analysis.calibration.summary,))
 
@@ -250,6 +254,7 @@ ORIGINS = {
     Origin.CUSTOM_ALGORITHM: "own algorithm",
     Origin.RANDOM: "random",
     Origin.GRID: "grid",
+    Origin.CONFIRMATION: "repetition",
 }
 
 

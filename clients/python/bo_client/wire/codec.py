@@ -16,6 +16,7 @@ from bo_client.models import (
     Failure,
     FailureReason,
     Heartbeat,
+    Limit,
     Measurement,
     Metric,
     ObjectiveSpec,
@@ -24,6 +25,7 @@ from bo_client.models import (
     Prediction,
     RecentFailures,
     Shortfall,
+    Spent,
     StudyInfo,
     StudyState,
     Trial,
@@ -43,6 +45,9 @@ from bo_client.wire.codec_plain import (
 )
 from bo_client.wire.codec_settings import mask_paths, settings_from_wire, settings_to_wire
 from bo_client.wire.codec_space import space_from_wire, space_to_wire, values_from_wire
+
+MAX_CURVE_BYTES = 3 * 2**20
+"""Maximum size of a learning curve in a request, of which a server accepts 4 MiB."""
 
 
 def spec_to_wire(space: SearchSpace, metrics: Sequence[Metric], settings: StudySettings) -> study_pb2.StudySpec:
@@ -112,6 +117,8 @@ def study_from_wire(message: study_pb2.Study) -> StudyInfo:
         objective_spec=objective_from_wire(message.objective) if message.HasField("objective") else None,
         recent_failures=_recent(message.recent_failures) if message.HasField("recent_failures") else None,
         resumable_count=message.resumable_count,
+        spent=Spent(message.spent.steps, message.spent.seconds),
+        reached_limit=limit_from_wire(message.reached_limit),
     )
 
 
@@ -135,10 +142,10 @@ def update_to_wire(
         request.study.state = enum_to_wire(study_pb2.StudyState, "STUDY_STATE", state, "state")
         paths.append("state")
     if display_name is not None:
-        request.study.display_name = display_name
+        build_or_raise("display_name", display_name, lambda: setattr(request.study, "display_name", display_name))
         paths.append("display_name")
     if labels is not None:
-        request.study.labels.update(labels)
+        build_or_raise("labels", labels, lambda: request.study.labels.update(labels))
         paths.append("labels")
     if objective is not None:
         request.study.objective.CopyFrom(objective_to_wire(objective))
@@ -184,6 +191,17 @@ def measurement_to_wire(
     if elapsed is not None:
         message.elapsed.CopyFrom(duration_to_wire(elapsed, "elapsed"))
     return message
+
+
+def curve_to_wire(curve: Sequence[Measurement]) -> list[trial_pb2.Measurement]:
+    """Return the messages of a learning curve; of one that is too large for a request every second, third … step.
+
+    Raises:
+        InvalidRequest: a value is no number.
+    """
+    messages = [measurement_to_wire(point.metrics, point.step, point.elapsed) for point in curve]
+    kept = 1 + sum(message.ByteSize() + 8 for message in messages) // MAX_CURVE_BYTES
+    return messages[::-1][::kept][::-1]  # with the last
 
 
 def measurement_from_wire(message: trial_pb2.Measurement) -> Measurement:
@@ -250,6 +268,8 @@ def attempt_from_wire(message: trial_pb2.TrialAttempt) -> Attempt:
         moment_of(message, "end_time"),
         enum_from_wire(trial_pb2.AttemptOutcome, "ATTEMPT_OUTCOME", message.outcome, AttemptOutcome),
         failure_from_wire(message.failure) if message.HasField("failure") else None,
+        message.steps,
+        message.seconds,
     )
 
 
@@ -272,6 +292,7 @@ def _pause(message: trial_pb2.Pause) -> Pause:
         _predictions([message.expected])[0] if message.HasField("expected") else None,
         message.expected_step,
         moment_of(message, "create_time"),
+        message.seconds_per_step if message.HasField("seconds_per_step") else None,
     )
 
 
@@ -332,6 +353,15 @@ def shortfall_from_wire(message: service_pb.SuggestTrialsResponse) -> Shortfall 
         UnexpectedError: the value is unknown.
     """
     return enum_from_wire(service_pb.Shortfall, "SHORTFALL", message.shortfall, Shortfall)
+
+
+def limit_from_wire(number: int) -> Limit | None:
+    """Return the limit; None without one.
+
+    Raises:
+        UnexpectedError: the value is unknown.
+    """
+    return enum_from_wire(study_pb2.Limit, "LIMIT", number, Limit)
 
 
 def heartbeat_from_wire(message: service_pb.ReportMeasurementsResponse) -> Heartbeat:

@@ -90,6 +90,7 @@ def _best(message: insight_pb2.BestAnalysis) -> BestAnalysis:
         confidence=message.confidence,
         repeats=message.repeats,
         stopped_count=message.stopped_count,
+        recommended=_number(message.recommended or message.contenders[0].trial),
     )
 
 
@@ -102,6 +103,7 @@ def _contender(message: insight_pb2.Contender) -> Contender:
         probability=message.probability,
         expected_regret=message.expected_regret,
         repeats=message.repeats,
+        probability_behind=message.probability_behind if message.HasField("probability_behind") else None,
     )
 
 

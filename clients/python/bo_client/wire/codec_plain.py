@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from numbers import Integral
 from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -24,6 +25,17 @@ def build_or_raise(field: str, value: object, build: Callable[[], T]) -> T:
         return build()
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise InvalidRequest.of(field, f"is {value!r}, which has the wrong type or size: {error}") from error
+
+
+def count_to_wire(count: int) -> int:
+    """Return the number of trials to request. 0 is refused here, as a server takes it for its default.
+
+    Raises:
+        InvalidRequest: it is no whole number from 1.
+    """
+    if not isinstance(count, Integral) or isinstance(count, bool) or not 1 <= count < 2**31:
+        raise InvalidRequest.of("count", f"is {count!r}; give a whole number of trials from 1")
+    return int(count)
 
 
 def enum_to_wire(enum: Any, prefix: str, value: str, field: str) -> Any:

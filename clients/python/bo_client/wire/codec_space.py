@@ -97,6 +97,10 @@ def _parameter_to_wire(parameter: Parameter, at: str) -> pb.Parameter:
             message.float_parameter.CopyFrom(kind)
         case IntParameter(low=low, high=high):
             scale = _scale_to_wire(parameter.scale, at)
+            for field, bound in (("low", low), ("high", high)):
+                if isinstance(bound, int) and not -(2**63) <= bound < 2**63:  # a message can't hold it
+                    what = f"is {bound}; whole numbers are allowed from -2^53 to 2^53"
+                    raise InvalidRequest.of(f"{at}.{field}", what)
             whole = build_or_raise(f"{at}.low", (low, high), lambda: pb.IntParameter(low=low, high=high, scale=scale))
             message.int_parameter.CopyFrom(whole)
         case CategoricalParameter(values=values):

@@ -286,6 +286,7 @@ function showOverview(all) {
   const tiles = [
     ...bestTiles(),
     ["Trials ended", study.maxTrials ? `${ended} of ${study.maxTrials}` : String(ended), [counts.queued && `${counts.queued} queued`, counts.paused && `${counts.paused} paused`, study.resumable && `${study.resumable} for a worker that can resume`].filter(Boolean).join(", ")],
+    ...budgetTiles(study),
     ["Running", String(counts.running), running(all)],
     ["Without a result", String(lost), lost ? `${counts.failed} failed, ${counts.infeasible} infeasible` : ""],
     ["Last change", new Date(study.changed).toLocaleTimeString(), new Date(study.changed).toLocaleDateString(undefined, { dateStyle: "medium" })],
@@ -293,6 +294,14 @@ function showOverview(all) {
   fill(byId("tiles"), tiles.map(([name, main, more]) => h("div", { class: "tile" }, h("dt", { textContent: name }), h("dd", {}, h("b", {}, main), more && h("small", {}, more)))));
   showBest();
   showStart();
+}
+
+/** What was spent of each limit of training, and what is left. */
+function budgetTiles({ maxSteps, maxSeconds, spent, reachedLimit, settings }) {
+  const unit = `${settings.fidelity?.metric ?? "step"}s`;
+  const limits = [["MAX_STEPS", unit, spent.steps, maxSteps], ["MAX_SECONDS", "seconds", Math.round(spent.seconds), maxSeconds]];
+  return limits.filter(([, , , most]) => most !== null).map(([name, what, used, most]) =>
+    [`Trained ${what}`, `${used.toLocaleString()} of ${most.toLocaleString()}`, reachedLimit === name ? `${name.toLowerCase()} is reached: no trial begins` : `${Math.max(0, most - used).toLocaleString()} left`]);
 }
 
 /** A study without trials says how they are run. */
@@ -314,7 +323,7 @@ function bestTiles() {
 
 function running(all) {
   const workers = new Set(all.filter((trial) => trial.lease).map((trial) => trial.lease.worker));
-  return workers.size ? `on ${workers.size} workers` : "";
+  return workers.size ? `on ${workers.size} ${workers.size === 1 ? "worker" : "workers"}` : "";
 }
 
 function showBest() {
@@ -366,7 +375,7 @@ const ACTIONS = {
   pause: () => setState("PAUSED", "The study is paused: it gives out no trials, and running ones go on."),
   resume: () => setState("ACTIVE", "The study gives out trials."),
   finish: async () => {
-    if ((await ask("Stop the study? Workers go home when their trials end; it can be started again.", "Stop it")) !== null) await setState("COMPLETED", "The study is completed.");
+    if ((await ask("Stop the study? Workers exit after their current trials; it can be started again.", "Stop it")) !== null) await setState("COMPLETED", "The study is completed.");
   },
   enqueue: () => queue.open(study),
   remove: async () => {

@@ -131,7 +131,7 @@ export class TrialTable {
   renderPager() {
     const { count, total, page, pages, fault, rows, isComplete } = this.answer;
     const cut = columnsHidden(this.answer.columns.length - this.columns().length);
-    const which = isComplete === false ? `the ${rows.length} that changed last; reading all ${total} trials …` : `${count === total ? total : `${count} of ${total}`} trials, page ${page + 1} of ${pages}${cut}`;
+    const which = isComplete === false ? `the first ${rows.length}; reading all ${total} trials …` : `${count === total ? total : `${count} of ${total}`} trials, page ${page + 1} of ${pages}${cut}`;
     if (byId("trial-count").textContent !== which) byId("trial-count").textContent = which;
     byId("trial-filter-fault").textContent = fault ? `Filter not understood: ${fault.replace(/^filter: /, "")}` : "";
     if (fault) byId("trial-filter").setAttribute("aria-invalid", "true");

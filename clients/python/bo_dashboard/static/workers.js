@@ -9,7 +9,7 @@ export function showWorkers(study, trials, now) {
   const workers = Map.groupBy(running, (trial) => trial.lease.worker);
   fill(byId("worker-body"), [...workers].sort(([a], [b]) => a.localeCompare(b)).flatMap(([name, theirs]) => theirs.map((trial) => row(study, name, trial, now))));
   byId("worker-none").textContent = running.length ? "" : "No trial is running: no worker holds a lease.";
-  byId("worker-count").textContent = running.length ? `${workers.size} workers hold ${running.length} trials. A lease lasts ${number(study.leaseSeconds)} s from each sign of life.` : "";
+  byId("worker-count").textContent = running.length ? `${workers.size === 1 ? "One worker holds" : `${workers.size} workers hold`} ${running.length} ${running.length === 1 ? "trial" : "trials"}. A lease lasts ${number(study.leaseSeconds)} s from each heartbeat.` : "";
 }
 
 function row(study, name, trial, now) {
