@@ -13,14 +13,14 @@ from bo_service.application.records import Beat as Beat  # words of a unit of wo
 from bo_service.application.records import IntermediateValue as IntermediateValue
 from bo_service.application.records import IssuedLease as IssuedLease
 from bo_service.application.records import RequestKey as RequestKey
+from bo_service.application.records import TrialSummary as TrialSummary
 from bo_service.domain.access import Token
 from bo_service.domain.artifacts import Artifact
 from bo_service.domain.constraints import Configuration
-from bo_service.domain.early_stopping import StoppingRule
 from bo_service.domain.errors import NotFound
 from bo_service.domain.failures import EndedTrial
 from bo_service.domain.study import Study
-from bo_service.domain.trial import Measurement, Pause, StopRequest, Trial, TrialState
+from bo_service.domain.trial import Measurement, Trial, TrialState
 from bo_service.optimizer.inputs import (
     HyperparametersByDigest,
     OptimizerInput,
@@ -92,69 +92,6 @@ class Optimizer(Protocol):
             NotEnoughData: below three observations.
             DeadlinePassed: not done within `timeout` seconds.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class TrialSummary:
-    """Hold what the optimizer needs of a trial: there may be thousands."""
-
-    number: int
-    state: TrialState
-    parameters: Configuration
-    final_measurement: Measurement | None
-    stop_request: StopRequest | None
-    start_time: datetime | None = None
-    end_time: datetime | None = None
-    pause: Pause | None = None
-
-    @classmethod
-    def of(cls, trial: Trial) -> "TrialSummary":
-        """Return the summary of a trial."""
-        ended = trial.final_measurement, trial.stop_request, trial.start_time, trial.end_time, trial.pause
-        return cls(trial.number, trial.state, trial.parameters, *ended)
-
-    @property
-    def has_forecast(self) -> bool:
-        """Whether it hasn't ended and was asked to pause: what is expected of it counts meanwhile."""
-        return not self.state.is_ended and self.pause is not None and self.pause.expected is not None
-
-    @property
-    def is_informative(self) -> bool:
-        """Whether it says something about its parameters; machines' failures don't."""
-        if not self.state.is_ended:
-            return self.has_forecast
-        return self.state is TrialState.INFEASIBLE or self.final_measurement is not None
-
-    @property
-    def is_cut_short(self) -> bool:
-        """Whether a rule ended or paused it, so that its values are of less than its full length, as far as known."""
-        if not self.state.is_ended:
-            return self.has_forecast
-        request, pause, final = self.stop_request, self.pause, self.final_measurement
-        if final is None or self.state is TrialState.INFEASIBLE:
-            return False
-        if self.state is TrialState.STOPPED and pause is not None and final.step < pause.expected_step:
-            return True
-        if request is None or request.rule is StoppingRule.NONE:
-            return False
-        return request.expected_step is None or final.step < request.expected_step
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it took: as measured by its worker, else from start to end; None where that is nothing.
-
-        Of a trial that was paused and has not ended it is what its steps so far let expect of a whole one.
-        """
-        elapsed = self.final_measurement.elapsed if self.final_measurement else None
-        if elapsed is not None:
-            return elapsed.total_seconds() or None
-        rate = self.pause.seconds_per_step if self.pause else None
-        if not self.state.is_ended:
-            return rate * self.pause.expected_step if rate and self.pause else None
-        if not (self.start_time and self.end_time):
-            return None
-        before = rate * self.pause.step if rate and self.pause else 0.0  # the start is that of its last part
-        return before + (self.end_time - self.start_time).total_seconds() or None
 
 
 class UnitOfWork(Protocol):

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 from bo_api.v1 import optimization_service_pb2 as pb
 from google.protobuf.message import Message
 
-from bo_client.definitions import SpaceLike, goal_of, space_of
+from bo_client.definitions import SpaceLike, goal_of, metric_list, space_of
 from bo_client.differences import explained_conflict, is_same_space
 from bo_client.errors import AlreadyExists, BoClientError, InvalidRequest
-from bo_client.models import Goal, Metric, ObjectiveSpec, StudyInfo
+from bo_client.models import Metric, ObjectiveSpec, StudyInfo
 from bo_client.retries import call_with_retries, new_request_id
 from bo_client.security import address_from, security_from
 from bo_client.settings import Fidelity, StudySettings
@@ -382,28 +382,3 @@ def _in_users_words(error: InvalidRequest, space: SearchSpace) -> InvalidRequest
             field = f"space[{space.parameters[int(match[1])].name!r}]{field[match.end() :]}"
         named.append(f"{field}: {violation.description}")
     return InvalidRequest("; ".join(named) or error.message, error.reason, error.metadata, error.violations)
-
-
-def metric_list(metrics: str | Mapping[str, str] | Sequence[Metric], goal: Goal | None) -> list[Metric]:
-    """Return the metrics of a study, from the name of one, from goals by name, or from values.
-
-    Args:
-        metrics: The name of the only objective, the goals of several, or metrics with their goals and roles.
-        goal: Whether the only objective is minimized or maximized; None where `metrics` say it.
-
-    Raises:
-        InvalidRequest: the goal is missing or superfluous, or a metric has none of these forms.
-    """
-    if isinstance(metrics, str):
-        if goal is None:
-            raise InvalidRequest.of("goal", f'is missing; is {metrics!r} to "minimize" or "maximize"?')
-        return [Metric(metrics, goal)]
-    if goal is not None:
-        raise InvalidRequest.of("goal", "applies to a single metric given by name; Metric values have their own")
-    if isinstance(metrics, Mapping):
-        return [Metric(name, goal_of(str(its_goal))) for name, its_goal in metrics.items()]
-    listed = list(metrics) if isinstance(metrics, Iterable) else [metrics]
-    if not all(isinstance(metric, Metric) for metric in listed):
-        how = 'give a name with its goal, a dict such as {"loss": "minimize"}, or a list of bo_client.Metric'
-        raise InvalidRequest.of("metrics", f"are {metrics!r}; {how}")
-    return listed

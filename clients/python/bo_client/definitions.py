@@ -1,13 +1,13 @@
-"""Search spaces and goals in the forms in which users of other tools write them."""
+"""Search spaces, metrics and goals in the forms in which users of other tools write them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from bo_client.errors import InvalidRequest, Violation
 from bo_client.limits import MAX_VALUES
 from bo_client.metric_values import GOALS
-from bo_client.models import Goal
+from bo_client.models import Goal, Metric
 from bo_client.parameters import (
     CategoricalParameter,
     DiscreteParameter,
@@ -166,3 +166,28 @@ def _formless(name: str, form: object) -> InvalidRequest:
     text = repr(form)
     shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
     return InvalidRequest.of(f"space[{name!r}]", f"is {shown}; give {FORMS}")
+
+
+def metric_list(metrics: str | Mapping[str, str] | Sequence[Metric], goal: Goal | None) -> list[Metric]:
+    """Return the metrics of a study, from the name of one, from goals by name, or from values.
+
+    Args:
+        metrics: The name of the only objective, the goals of several, or metrics with their goals and roles.
+        goal: Whether the only objective is minimized or maximized; None where `metrics` say it.
+
+    Raises:
+        InvalidRequest: the goal is missing or superfluous, or a metric has none of these forms.
+    """
+    if isinstance(metrics, str):
+        if goal is None:
+            raise InvalidRequest.of("goal", f'is missing; is {metrics!r} to "minimize" or "maximize"?')
+        return [Metric(metrics, goal)]
+    if goal is not None:
+        raise InvalidRequest.of("goal", "applies to a single metric given by name; Metric values have their own")
+    if isinstance(metrics, Mapping):
+        return [Metric(name, goal_of(str(its_goal))) for name, its_goal in metrics.items()]
+    listed = list(metrics) if isinstance(metrics, Iterable) else [metrics]
+    if not all(isinstance(metric, Metric) for metric in listed):
+        how = 'give a name with its goal, a dict such as {"loss": "minimize"}, or a list of bo_client.Metric'
+        raise InvalidRequest.of("metrics", f"are {metrics!r}; {how}")
+    return listed
