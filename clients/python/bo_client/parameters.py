@@ -182,11 +182,19 @@ def to_python(field: str, value: object) -> Value:
 
 
 def _scalar(value: object) -> object:
-    """Return the Python value of a scalar or an array of one element of NumPy, pandas or PyTorch."""
+    """Return the Python value of a scalar or an array of one element of NumPy, pandas or PyTorch.
+
+    Raises:
+        RuntimeError: the value could not be read, as where the memory of a GPU is exhausted.
+    """
     item = getattr(value, "item", None)
     try:
         return item() if callable(item) else value
-    except (TypeError, ValueError, RuntimeError):  # of several elements
+    except (TypeError, ValueError):  # of several elements
+        return value
+    except RuntimeError:  # PyTorch's, of several elements
+        if math.prod(getattr(value, "shape", ())) == 1:
+            raise
         return value
 
 

@@ -17,13 +17,13 @@ def test_a_smooth_function_is_predicted(studied, cube) -> None:
     assert found.count == 40
     assert found.explained > 0.9
     assert found.coverage_90 > 0.8
-    assert found.summary.startswith("The surrogate predicts results well")
+    assert found.summary.startswith("The surrogate predicts held-out results well")
 
 
 def test_chance_is_not_predicted(studied, cube) -> None:
     found = calibrated(studied(cube(2), lambda c: 0.0, 40, noise=1.0))
     assert found.explained < 0.2
-    assert "don't rely on it" in found.summary
+    assert "do not rely on the tables above" in found.summary
 
 
 def test_coverage_over_many_studies(studied, cube) -> None:
