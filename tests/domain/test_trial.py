@@ -96,8 +96,9 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.is_in(TrialState.RUNNING) and self.is_asked_to_pause)
     @rule()
     def pause(self) -> None:
+        expected = TrialState.STOPPED if self.trial.stop_request else TrialState.PAUSED
         self.trial = self.trial.wait(self.now, "gs://b")
-        assert (self.trial.state, self.trial.checkpoint_uri) == (TrialState.PAUSED, "gs://b")
+        assert (self.trial.state, self.trial.checkpoint_uri) == (expected, "gs://b")
         self.pauses += 1
 
     @precondition(lambda self: self.is_in(TrialState.PAUSED))
