@@ -4,6 +4,7 @@ The two processes communicate over a pipe: Task → Message… → Outcome, and 
 trial should stop. The process is spawned, and ends with its parent.
 """
 
+import io
 import logging
 import multiprocessing
 import os
@@ -115,6 +116,8 @@ def _main(connection: Connection, evaluation: EvaluationTask, environment: Mappi
     os.environ.update(environment)
     _follow_parent()
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # standard output is the worker's
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a process that is killed has shown what it printed
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the worker; programs we start get their default back
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=guarded(sys.stderr))
     while True:
@@ -123,8 +126,11 @@ def _main(connection: Connection, evaluation: EvaluationTask, environment: Mappi
         except (EOFError, OSError):
             return
         if isinstance(message, Task):  # an Answer that nobody waited for is dropped
+            outcome = _evaluate(evaluation, message, connection)
+            with suppress(OSError, ValueError, AttributeError):  # the objective may have closed or replaced it
+                sys.stdout.flush()
             with suppress(OSError):  # the worker has gone
-                connection.send(_evaluate(evaluation, message, connection))
+                connection.send(outcome)
 
 
 def _evaluate(evaluation: EvaluationTask, task: Task, connection: Connection) -> Outcome:
