@@ -101,7 +101,7 @@ class StudySnapshot:
     def remaining_trials(self) -> int:
         """How many trials more it may have; none once the budget of training is spent."""
         execution = self.study.spec.execution
-        if (execution.max_steps or execution.max_seconds) and execution.reached_limit(0, self.study.spent):
+        if execution.has_budget and execution.reached_limit(0, self.study.spent):
             return 0
         limit = execution.max_trials
         return (MAX_TRIALS if limit is None else limit) - len(self.summaries)

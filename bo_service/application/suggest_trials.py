@@ -129,7 +129,7 @@ def _hand_out(
         numbers = transaction.last_promotable()[:1]
     # 4. Start them, as far as the budget allows; unless the caller has gone, who would never know of them.
     waiting = [transaction.records.get_trial(request.study_id, number) for number in numbers]
-    if transaction.study.spec.execution.max_steps or transaction.study.spec.execution.max_seconds:
+    if transaction.study.spec.execution.has_budget:
         waiting, suggestions = _affordable(transaction, request, waiting, suggestions)
     trials = waiting + [_trial_of(transaction, suggestion) for suggestion in suggestions]
     holder = request.worker_id, request.can_resume
