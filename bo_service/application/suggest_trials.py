@@ -271,11 +271,13 @@ def _continues(study: Study, suggestion: Suggestion) -> str:
     going, fidelity, say = suggestion.continues, study.spec.fidelity, in_words(study.spec.objective)
     assert going is not None
     assert fidelity is not None
-    (expected,) = suggestion.expected
+    (expected,), until = suggestion.expected, fidelity.next_stop(going.step)
+    takes = ""
+    if going.whole_seconds is not None:
+        takes = f" It is expected to take {going.whole_seconds * (until - going.step) / fidelity.max_step:.3g} s."
     return (
-        f"{CONTINUES} trial {going.number} from {fidelity.step_name} {going.step} to {fidelity.next_stop(going.step)}: "
-        f"expected "
-        f"{say(expected.mean)} ± {expected.std:.2g}, best {say(going.best)}."
+        f"{CONTINUES} trial {going.number} from {fidelity.step_name} {going.step} to {until}: expected "
+        f"{say(expected.mean)} ± {expected.std:.2g}, best {say(going.best)}.{takes}"
     )
 
 

@@ -173,6 +173,8 @@ class Continuation:
     """How far it is."""
     best: float
     """The best final value that is expected of any trial, paused ones included, without noise; larger is better."""
+    whole_seconds: float | None = None
+    """How long all steps of a trial of its configuration are expected to take, where that counts."""
 
 
 @dataclass(frozen=True)
