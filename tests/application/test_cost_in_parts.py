@@ -1,6 +1,7 @@
 """What trials cost, where they are trained in parts: gain for each second decides which of a rung go on."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 from bo_service.application import studies, suggest_trials, trial_lifecycle, trials
@@ -10,6 +11,7 @@ from bo_service.domain.parameter_types import FloatDomain
 from bo_service.domain.search_space import Parameter, SearchSpace
 from bo_service.domain.study import Goal, Metric, StudySpec, SuggestionSettings
 from bo_service.domain.trial import Measurement
+from bo_service.optimizer.suggest import suggest
 
 SPACE = SearchSpace(tuple(Parameter(name, FloatDomain(0.0, 1.0)) for name in ("width", "rate")))
 WIDE, NARROW = 0.9, 0.1
@@ -83,9 +85,12 @@ def test_cheap_trials_go_on_instead_of_dear_ones_that_are_hardly_better(app) -> 
     assert "expected to take" not in plain
 
 
-def test_the_unit_of_seconds_does_not_matter(app) -> None:
+def test_neither_the_unit_of_seconds_nor_the_order_of_trials_matters(app) -> None:
     make(app)
     pause_all(app, "s", lambda trial: 3600.0 * seconds_of(trial.parameters))
+    given = app.sessions.of("s").read().inputs
+    shuffled = replace(given, training=replace(given.training, curves=given.training.curves[::-1]))
+    assert [suggestion.continues.number for suggestion in suggest(shuffled, 4)] == PER_SECOND
     assert numbers(ask(app, "s", 4)) == PER_SECOND
 
 

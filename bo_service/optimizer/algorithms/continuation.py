@@ -48,10 +48,11 @@ def gain_per_second(models: FittedModels) -> Callable[[Forecasts], Forecasts] | 
     variance, less_log_cost = models.objectives[0].surrogate.posterior(X).std ** 2, models.cost_penalty.value(X)
 
     def gains(forecasts: Forecasts) -> Forecasts:
-        rows, means = [row[number] for number in forecasts], np.array(list(forecasts.values()))
+        numbers = sorted(forecasts)
+        rows, means = [row[number] for number in numbers], np.array([forecasts[number] for number in numbers])
         without_place = float(np.sort(means)[::-1][len(means) // REDUCTION_FACTOR])
         std = np.full(len(means), np.sqrt(variance[rows].mean()))
-        return dict(zip(forecasts, log_ei(means, std, without_place).value + less_log_cost[rows], strict=True))
+        return dict(zip(numbers, log_ei(means, std, without_place).value + less_log_cost[rows], strict=True))
 
     return gains
 
