@@ -6,7 +6,7 @@ A method's library is loaded when it is asked for.
 import hashlib
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.curves import points, table
 from benchmarks.fidelity import replay
+from benchmarks.fidelity.best_so_far import BestSoFar
 from benchmarks.peers.process import ROOT
 
 SERVICE = tuple(ROOT / "bo_service" / name for name in ("domain", "optimizer", "application"))
@@ -37,6 +38,8 @@ class Entry:
     """Packages that it imports; the first one's version is part of the method's version."""
     uses: tuple[str, ...] = ()
     """Further modules of `benchmarks.fidelity` whose code is part of the method's version."""
+    reports_best: bool = False
+    """Whether workers report the best loss of a trial so far, since they keep that checkpoint."""
 
 
 def _ours(**options: str) -> Entry:
@@ -48,16 +51,22 @@ def _optuna(sampler: str, pruner: str) -> Entry:
     return Entry("optuna_study", "Optuna", {"sampler": sampler, "pruner": pruner}, needs)
 
 
+def _best_so_far(entry: Entry) -> Entry:
+    return replace(entry, uses=(*entry.uses, "best_so_far"), reports_best=True)
+
+
 METHODS = {
     "random": Entry("random_search", "Random"),
     "ours": _ours(),
     "ours-asha": _ours(promotion="asha"),
     "ours-forecast": _ours(promotion="forecast"),
+    "ours-forecast-best": _best_so_far(_ours(promotion="forecast")),
     "ours-median": _ours(stopping="median"),
     "ours-halving": _ours(stopping="successive_halving"),
     "ours-curve": _ours(stopping="curve"),
     "optuna-tpe": _optuna("tpe", "none"),
     "optuna-tpe-halving": _optuna("tpe", "halving"),
+    "optuna-tpe-halving-best": _best_so_far(_optuna("tpe", "halving")),
     "optuna-tpe-hyperband": _optuna("tpe", "hyperband"),
     "optuna-gp": _optuna("gp", "none"),
     "optuna-gp-halving": _optuna("gp", "halving"),
@@ -85,7 +94,7 @@ def make_of(name: str) -> replay.Make:
     entry = entry_of(name)
     module = importlib.import_module(f"benchmarks.fidelity.{entry.module}")
     make: replay.Make = partial(getattr(module, entry.kind), **entry.options)
-    return make
+    return partial(BestSoFar, make) if entry.reports_best else make
 
 
 def version_of(name: str) -> str:

@@ -14,6 +14,7 @@ from benchmarks.curves.catalog import SPACES
 from benchmarks.curves.table import Ended, Table
 from benchmarks.fidelity import catalog, results, summary
 from benchmarks.fidelity.__main__ import main
+from benchmarks.fidelity.best_so_far import BestSoFar
 from benchmarks.fidelity.catalog import METHODS, MethodError, make_of, version_of
 from benchmarks.fidelity.replay import Answer, Ending, Part, Progress, Replayed, Snap, replay
 from benchmarks.fidelity.results import Key, Study
@@ -46,6 +47,20 @@ def test_every_method_spends_its_epochs_and_repeats_itself(name: str, toy: Table
         assert after.best <= after.final
     assert found.trials >= BUDGET
     assert replay(make_of(name), toy, 3, BUDGET, workers=2) == found
+
+
+def test_a_worker_that_keeps_its_best_checkpoint_reports_the_best_so_far(toy: Table) -> None:
+    scripted = Scripted(toy)
+    method = BestSoFar(lambda _table, _seed: scripted, toy, 0)
+    assert method.begin(lambda configuration: configuration) == Part(0, toy.configurations[0])
+    assert [method.report(0, 1, 0.5), method.report(0, 2, 0.7), method.report(0, 3, 0.4)] == [
+        Answer.GO_ON,
+        Answer.STOP,
+        Answer.GO_ON,
+    ]
+    method.end(0, Ending.STOPPED)
+    assert scripted.heard == [(0, 1, 0.5), (0, 2, 0.5), (0, 3, 0.4)]
+    assert scripted.ended == [(0, Ending.STOPPED)]
 
 
 @pytest.mark.filterwarnings("ignore")
