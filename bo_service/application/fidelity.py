@@ -64,8 +64,8 @@ def _wait_for_forecast(
     metric = transaction.study.spec.objective
     value = in_words(metric)(metric.to_maximized(last))
     reason = (
-        f"Forecast: at {fidelity.step_name} {rung} {metric.name} was {value}; the trial goes on once what it is "
-        "expected to end with is among the best third of those that have come so far."
+        f"Forecast: at {fidelity.step_name} {rung} {metric.name} was {value}; "
+        "goes on once its forecast is among the best third."
     )
     expected = _forecast(transaction, trial, {}, metric, fidelity.max_step)
     rate = trial.spent.seconds_per_step

@@ -92,7 +92,7 @@ def test_a_slow_starter_goes_on_that_ranking_would_drop(app) -> None:
     at_first = {t.number: loss_at(t.parameters, 1) for t in handed}
     slow = [t for i, t in enumerate(handed) if t.attempt > 1 and is_behind(at_first, t, handed[:i])]
     assert slow, [(t.number, t.attempt) for t in handed]
-    assert re.match(r"Forecast: at epoch 1 loss was [\d.]+; the trial goes on once", slow[0].pause.reason)
+    assert re.match(r"Forecast: at epoch 1 loss was [\d.]+; goes on once its forecast is", slow[0].pause.reason)
     said = slow[0].explanation.summary
     expected = (
         f"Continues trial {slow[0].number} from epoch {slow[0].latest_measurement.step} to {slow[0].until_step}: "
