@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.peers.catalog import REQUIREMENTS
 
 
-def install(environment: str, folder: Path) -> None:
+def install(environment: str, folder: Path, requirements: Path = REQUIREMENTS) -> None:
     """Makes the environment anew from its requirements, with pip as it is configured.
 
     What `<environment>-alone.txt` lists is installed without what it asks for.
@@ -18,7 +18,7 @@ def install(environment: str, folder: Path) -> None:
     target = folder / environment
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(target)], check=True)
     pip = [str(target / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-r", str(REQUIREMENTS / f"{environment}.txt")], check=True)
-    alone = REQUIREMENTS / f"{environment}-alone.txt"
+    subprocess.run([*pip, "-r", str(requirements / f"{environment}.txt")], check=True)
+    alone = requirements / f"{environment}-alone.txt"
     if alone.exists():
         subprocess.run([*pip, "--no-deps", "-r", str(alone)], check=True)

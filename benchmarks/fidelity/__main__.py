@@ -16,7 +16,7 @@ from benchmarks import selection
 from benchmarks.curves import table
 from benchmarks.curves.catalog import SPACES
 from benchmarks.curves.halves import DEVELOPMENT, VALIDATION, half_of
-from benchmarks.fidelity import catalog, results, summary
+from benchmarks.fidelity import catalog, environment, results, summary
 from benchmarks.fidelity.catalog import BASE, MethodError
 from benchmarks.fidelity.replay import replay
 from benchmarks.fidelity.results import Key, Study
@@ -49,6 +49,18 @@ def list_methods() -> None:
 
 
 @main.command()
+@click.argument("names", nargs=-1, required=True, type=click.Choice(environment.NAMES))
+def install(names: tuple[str, ...]) -> None:
+    """Make the environments NAMES of methods whose libraries can't be installed beside this project's packages.
+
+    They are in BENCHMARKS_ENVIRONMENTS, or in benchmarks/.environments. `run` enters them.
+    """
+    for name in names:
+        click.echo(f"{name} …")
+        environment.install(name)
+
+
+@main.command()
 @click.option("--methods", default=FIRST_METHODS, show_default=True, help="Names with commas, or all that can run.")
 @click.option("--tables", default="all", show_default=True, help="Names with commas, or all whole ones of the half.")
 @click.option("--seeds", default="0-9", show_default=True)
@@ -66,8 +78,10 @@ def run(
 ) -> None:
     """Replay the studies that are missing in the results, one after the other.
 
-    Each finished study is appended. However this command ends, the same command goes on where it was.
+    Each finished study is appended. However this command ends, the same command goes on where it was. Methods of one
+    environment run in it, if it has been made.
     """
+    environment.enter(methods.split(","))
     half = VALIDATION if is_validation else DEVELOPMENT
     path, named = path or results.default_file(half), _tables(tables, half)
     try:

@@ -1,6 +1,7 @@
 """The methods that are compared. A line of METHODS is all that a further one needs.
 
-A method's library is loaded when it is asked for.
+A method's library is loaded when it is asked for. One that can't be installed beside this project's packages has an
+environment of its own, in which this program runs too.
 """
 
 import hashlib
@@ -36,6 +37,10 @@ class Entry:
     options: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     """Packages that it imports; the first one's version is part of the method's version."""
+    distribution: str = ""
+    """What the first package is installed as, if not by its own name."""
+    environment: str = ""
+    """Environment that has them: a file of `requirements`; empty where the project's own has."""
     uses: tuple[str, ...] = ()
     """Further modules of `benchmarks.fidelity` whose code is part of the method's version."""
     reports_best: bool = False
@@ -47,8 +52,15 @@ def _ours(**options: str) -> Entry:
 
 
 def _optuna(sampler: str, pruner: str) -> Entry:
-    needs = ("optuna", "torch") if sampler == "gp" else ("optuna",)
-    return Entry("optuna_study", "Optuna", {"sampler": sampler, "pruner": pruner}, needs)
+    options = {"sampler": sampler, "pruner": pruner}
+    if sampler == "gp":
+        return Entry("optuna_study", "Optuna", options, ("optuna", "torch"), environment="optuna")
+    return Entry("optuna_study", "Optuna", options, ("optuna",))
+
+
+def _syne_tune(scheduler: str, **options: str) -> Entry:
+    options = {"scheduler": scheduler, **options}
+    return Entry("syne_tune_schedulers", "SyneTune", options, ("syne_tune",), environment="syne-tune")
 
 
 def _best_so_far(entry: Entry) -> Entry:
@@ -72,6 +84,10 @@ METHODS = {
     "optuna-gp-halving": _optuna("gp", "halving"),
     "optuna-gp-hyperband": _optuna("gp", "hyperband"),
     "ray-asha": Entry("ray_asha", "RayAsha", needs=("ray", "pyarrow"), uses=("random_search",)),
+    "syne-asha": _syne_tune("asha", type="promotion"),
+    "syne-mobster": _syne_tune("mobster"),
+    "syne-dyhpo": _syne_tune("dyhpo"),
+    "smac": Entry("smac_facade", "Smac", needs=("smac",), environment="smac"),
 }
 
 
@@ -83,10 +99,15 @@ def entry_of(name: str) -> Entry:
     """
     if name not in METHODS:
         raise MethodError(f"{name!r} is not a method; there are {', '.join(METHODS)}")
-    missing = [package for package in METHODS[name].needs if find_spec(package) is None]
-    if missing:
-        raise MethodError(f"{name} needs {', '.join(missing)}: install it, or leave the method out")
-    return METHODS[name]
+    entry = METHODS[name]
+    if missing := missing_packages(entry):
+        raise MethodError(f"{name} needs {', '.join(missing)}: {_advice(entry)}, or leave the method out")
+    return entry
+
+
+def missing_packages(entry: Entry) -> list[str]:
+    """Return the packages that a method needs and that are not installed here."""
+    return [package for package in entry.needs if find_spec(package) is None]
 
 
 def make_of(name: str) -> replay.Make:
@@ -113,4 +134,10 @@ def version_of(name: str) -> str:
     for file in files:
         content.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
     code = f"code-{content.hexdigest()[:DIGEST_LENGTH]}"
-    return f"{entry.needs[0]}-{version(entry.needs[0])} {code}" if entry.needs else code
+    return f"{entry.needs[0]}-{version(entry.distribution or entry.needs[0])} {code}" if entry.needs else code
+
+
+def _advice(entry: Entry) -> str:
+    if not entry.environment:
+        return "install it"
+    return f"make its environment with python -m benchmarks.fidelity install {entry.environment}, and run it apart"

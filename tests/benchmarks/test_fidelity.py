@@ -1,6 +1,8 @@
 """Replays on a small table: every method spends the same epochs, is told what was recorded, and is scored by hand."""
 
 import math
+import os
+import sys
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -12,10 +14,10 @@ from click.testing import CliRunner, Result
 from benchmarks.curves import halves, recording, table
 from benchmarks.curves.catalog import SPACES
 from benchmarks.curves.table import Ended, Table
-from benchmarks.fidelity import catalog, results, summary
+from benchmarks.fidelity import catalog, environment, results, summary
 from benchmarks.fidelity.__main__ import main
 from benchmarks.fidelity.best_so_far import BestSoFar
-from benchmarks.fidelity.catalog import METHODS, MethodError, make_of, version_of
+from benchmarks.fidelity.catalog import METHODS, MethodError, make_of, missing_packages, version_of
 from benchmarks.fidelity.replay import Answer, Ending, Part, Progress, Replayed, Snap, replay
 from benchmarks.fidelity.results import Key, Study
 from benchmarks.fidelity.scores import Comparer, Reference, Scale, Score, Spent
@@ -23,8 +25,14 @@ from benchmarks.tabular.scores import FLOOR
 from tests.benchmarks.toy_curves import EPOCHS, TOY
 
 BUDGET = 5
-LOCAL = [name for name, entry in METHODS.items() if "torch" not in entry.needs]
+LOCAL = [name for name, entry in METHODS.items() if not entry.environment]
+PEERS = [name for name, entry in METHODS.items() if entry.environment]
 SLOW_IMPORTS = {"ray-asha": pytest.mark.slow}
+
+
+def needing_its_environment(name: str) -> object:
+    missing = missing_packages(METHODS[name])
+    return pytest.param(name, marks=pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}"))
 
 
 @pytest.fixture
@@ -61,6 +69,20 @@ def test_a_worker_that_keeps_its_best_checkpoint_reports_the_best_so_far(toy: Ta
     method.end(0, Ending.STOPPED)
     assert scripted.heard == [(0, 1, 0.5), (0, 2, 0.5), (0, 3, 0.4)]
     assert scripted.ended == [(0, Ending.STOPPED)]
+
+
+@pytest.mark.parametrize("name", [needing_its_environment(name) for name in PEERS])
+@pytest.mark.filterwarnings("ignore")
+def test_a_peer_in_its_environment_spends_its_epochs_and_repeats_itself(name: str, toy: Table) -> None:
+    test_every_method_spends_its_epochs_and_repeats_itself(name, toy)
+
+
+@pytest.mark.parametrize("name", [needing_its_environment(name) for name in ("syne-asha", "syne-dyhpo", "smac")])
+@pytest.mark.filterwarnings("ignore")
+def test_a_peer_that_pauses_goes_on_with_paused_trials(name: str, toy: Table) -> None:
+    found = replay(make_of(name), toy, 0, BUDGET)
+    assert found.trials > BUDGET
+    assert found.whole > 0
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -282,3 +304,33 @@ def test_a_method_whose_library_is_missing_says_so(monkeypatch: pytest.MonkeyPat
     listed = run("list").output
     assert "optuna-gp              cannot run here" in listed
     assert f"random                 {version_of('random')}" in listed
+
+
+def test_run_continues_in_the_environment_of_methods_that_need_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHMARKS_ENVIRONMENTS", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["fidelity", "run", "--methods", "a,b"])
+    monkeypatch.setitem(METHODS, "a", catalog.Entry("a", "A", needs=("no_such_package",), environment="own"))
+    monkeypatch.setitem(METHODS, "b", catalog.Entry("b", "B", needs=("no_such_package",), environment="own"))
+    entered = []
+    monkeypatch.setattr(os, "execve", lambda *call: entered.append(call))
+    environment.enter(["a", "b"])
+    assert not entered  # it has not been made
+    python = tmp_path / "fidelity" / "own" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    environment.enter(["a", "random"])
+    assert not entered
+    environment.enter(["a", "b"])
+    ((path, command, given),) = entered
+    assert path == str(python)
+    assert command[-4:] == ["benchmarks.fidelity", "run", "--methods", "a,b"]
+    assert given["PYTHONHASHSEED"] == "0"
+    monkeypatch.setattr(sys, "prefix", str(python.parents[1]))
+    environment.enter(["a", "b"])
+    assert len(entered) == 1
+
+
+def test_an_environment_has_its_requirements() -> None:
+    assert all((environment.REQUIREMENTS / f"{name}.txt").exists() for name in environment.NAMES)
