@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from enum import Enum
 
-from bo_service.application.deadlines import within
 from bo_service.application.ports import Clock, Store
 from bo_service.application.tokens import PREFIX, digest_of
+from bo_service.application.waiting import within
 from bo_service.domain.access import Principal, Role, Token
 from bo_service.domain.errors import StorageUnavailable, Unauthenticated
 

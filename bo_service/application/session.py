@@ -15,11 +15,11 @@ from functools import partial
 from typing import Protocol
 
 from bo_service.application.algorithms import require_algorithm
-from bo_service.application.deadlines import Turn, Watchers
 from bo_service.application.ports import Optimizer, Store, UnitOfWork
 from bo_service.application.prefetch import MAX_PREFETCH, CacheOutcome, Candidates, PrefetchedBatch, SuggestionBuffer
 from bo_service.application.quasi_random_pool import QuasiRandomPool
 from bo_service.application.snapshot import StudyDelta, StudySnapshot, is_same_incarnation
+from bo_service.application.waiting import Turn, Watchers
 from bo_service.application.warm_start import sources_from
 from bo_service.domain.errors import BoError, NotFound, StorageUnavailable
 from bo_service.domain.study import Study, StudyState

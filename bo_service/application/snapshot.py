@@ -89,7 +89,7 @@ class StudySnapshot:
 
     @cached_property
     def inputs(self) -> OptimizerInput:
-        """What the optimizer may know."""
+        """What the optimizer is given."""
         return self.basis.inputs(self.pending.values())
 
     @property
@@ -98,19 +98,14 @@ class StudySnapshot:
         return self.counts.get(TrialState.RUNNING, 0)
 
     @property
-    def remaining_trials(self) -> int:
-        """How many trials more it may have; none once the budget of training is spent."""
+    def remaining_search(self) -> int:
+        """How many trials more it may have that don't repeat the best configuration; none once a budget is spent."""
         execution = self.study.spec.execution
         if execution.has_budget and execution.reached_limit(0, self.study.spent):
             return 0
-        limit = execution.max_trials
-        return (MAX_TRIALS if limit is None else limit) - len(self.summaries)
-
-    @property
-    def remaining_search(self) -> int:
-        """How many trials more it may have that don't repeat the best configuration."""
         is_reserved = self.study.spec.suggestion.confirming_trials is not None
-        return self.remaining_trials - (num_reserved(self.study, self.inputs) if is_reserved else 0)
+        reserved = num_reserved(self.study, self.inputs) if is_reserved else 0
+        return (MAX_TRIALS if execution.max_trials is None else execution.max_trials) - len(self.summaries) - reserved
 
 
 @dataclass(frozen=True)
@@ -235,11 +230,13 @@ class OptimizerBasis:
 
     def inputs(self, pending: Iterable[Configuration]) -> OptimizerInput:
         """Return the optimizer's input."""
-        settings = self.spec.suggestion
+        settings, seed = self.spec.suggestion, self.spec.suggestion.seed
+        if seed is None:  # the same for every server and at every start: from 0 to 2^63 - 1
+            seed = int.from_bytes(hashlib.sha256(self.study_id.encode()).digest()[:8], "big") >> 1
         return OptimizerInput(
             self.spec.space,
             settings,
-            seed_of(self.study_id) if settings.seed is None else settings.seed,
+            seed,
             self.past.trials,
             tuple(pending),
             self.sources,
@@ -290,11 +287,6 @@ def observations_of(trials: Sequence[TrialSummary], spec: StudySpec, most: float
                 trial.number, trial.parameters, value, std, seconds=seconds, is_short=True
             )
     return found
-
-
-def seed_of(study_id: str) -> int:
-    """Return the seed of a study that has none of its own, from 0 to 2^63 - 1."""
-    return int.from_bytes(hashlib.sha256(study_id.encode()).digest()[:8], "big") >> 1
 
 
 def full_fidelity_values(

@@ -194,7 +194,7 @@ class Admission(grpc.ServerInterceptor):
         if method is None:
             return None  # there is no such method
         call = RequestContext(method.name, details.invocation_metadata or ())
-        request_context.begin(call)
+        request_context.CURRENT.set(call)
         try:
             self._authorize(call, self._rules.get(details.method))
             method.lane.admit(call)
