@@ -79,8 +79,11 @@ class RequestContext:
         return next((value for name, value in reversed(self.metadata) if name == key and isinstance(value, str)), "")
 
 
-CURRENT: ContextVar[RequestContext] = ContextVar("call")
-"""The call that this thread answers; unset elsewhere. gRPC runs each call in its own `contextvars` context."""
+CURRENT: ContextVar[RequestContext] = ContextVar("call", default=RequestContext(""))  # noqa: B039 - never changed
+"""The call that this thread answers; elsewhere that of an anonymous administrator, or what `get` is given instead.
+
+gRPC runs each call in its own `contextvars` context.
+"""
 
 
 def timeout(context: grpc.ServicerContext, count: int = 0) -> float:

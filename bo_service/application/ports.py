@@ -257,8 +257,8 @@ class UnitOfWork(Protocol):
     def artifact_usage(self, study_id: str) -> tuple[int, int]:
         """Return how many artifacts the study has, and how many bytes of them are stored."""
         numbers = [trial.number for trial in self.list_trials(study_id)]
-        found = [artifact for each in self.list_artifacts(study_id, numbers).values() for artifact in each]
-        return len(found), sum(artifact.stored_bytes for artifact in found)
+        artifacts = [artifact for each in self.list_artifacts(study_id, numbers).values() for artifact in each]
+        return len(artifacts), sum(artifact.stored_bytes for artifact in artifacts)
 
     @abstractmethod
     def artifact_content(self, study_id: str, number: int, artifact_id: str) -> bytes | None:

@@ -208,7 +208,7 @@ class OptimizerBasis:
         if study.spec != self.spec:
             empty = OptimizerBasis(self.study_id, study.spec, sources=self.sources)
             return empty.after(study, {}, now, list(now), curves)
-        heard, discarded, failed = [], _without(self.discarded, touched), _without(self.failed, touched)
+        informative, discarded, failed = [], _without(self.discarded, touched), _without(self.failed, touched)
         for number in touched:
             was, trial = before.get(number), now.get(number)
             if trial is not None and not trial.is_informative:
@@ -216,8 +216,8 @@ class OptimizerBasis:
                     (failed if trial.state is TrialState.FAILED else discarded)[number] = trial.parameters
                 trial = None
             if trial != (was if was is not None and was.is_informative else None):
-                heard.append(number)
-        past = self.past.with_changes(now, heard, self.spec) if heard else self.past
+                informative.append(number)
+        past = self.past.with_changes(now, informative, self.spec) if informative else self.past
         return self._unless_equal(past=past, discarded=discarded, failed=failed, curves=curves)
 
     def with_sources(self, sources: tuple[Source, ...]) -> "OptimizerBasis":
@@ -270,23 +270,23 @@ def _without(values: Mapping[int, V], numbers: Iterable[int]) -> dict[int, V]:
 def observations_of(trials: Sequence[TrialSummary], spec: StudySpec, most: float) -> dict[int, Observation]:
     """Return the observations of the trials that count, by number. What was cut short counts for `most` at most."""
     values = full_fidelity_values(trials, spec.objective, most)
-    found = {}
+    observations = {}
     for trial in trials:
         if trial.state is TrialState.INFEASIBLE:
-            found[trial.number] = Observation(trial.number, trial.parameters, None)
+            observations[trial.number] = Observation(trial.number, trial.parameters, None)
         elif trial.number in values and trial.final_measurement is not None:
             metrics, (value, std) = trial.final_measurement.metrics, values[trial.number]
             further = tuple(m.to_maximized(metrics[m.name]) for m in spec.objectives[1:])
             margins = tuple(m.to_maximized(metrics[m.name]) for m in spec.constraint_metrics)
             about = value, std, further, margins, trial.seconds, trial.is_cut_short
-            found[trial.number] = Observation(trial.number, trial.parameters, *about)
+            observations[trial.number] = Observation(trial.number, trial.parameters, *about)
         elif trial.number in values:  # it hasn't ended; a study with a fidelity has a single modelled metric
             value, std = values[trial.number]
             seconds = trial.seconds if spec.suggestion.per_cost else None
-            found[trial.number] = Observation(
+            observations[trial.number] = Observation(
                 trial.number, trial.parameters, value, std, seconds=seconds, is_short=True
             )
-    return found
+    return observations
 
 
 def full_fidelity_values(

@@ -108,8 +108,8 @@ class StudyChanges:
 
 def view_study(records: UnitOfWork, study: Study, sessions: Sessions) -> StudyView:
     """Return the study as the transaction sees it; its trials are counted only without a session's counts."""
-    found = sessions.counts(study)
-    counts = records.count_trials(study.study_id) if found is None else found
+    held_counts = sessions.counts(study)
+    counts = records.count_trials(study.study_id) if held_counts is None else held_counts
     failures = None
     if sum(counts.get(state, 0) for state in FAILED) >= MIN_FAILED:
         failures = recent_failures(records.last_endings(study.study_id, NUM_RECENT))

@@ -100,12 +100,12 @@ class Interruption(Protocol):
         """Why the trial should pause now; None while it may go on."""
 
 
-def interrupt(told: Interruption) -> None:
+def interrupt(requests: Interruption) -> None:
     """Raise StopTrial or PauseTrial where the trial should end or pause."""
-    if told.stop_reason is not None:
-        raise StopTrial(told.stop_reason)
-    if told.pause_reason is not None:
-        raise PauseTrial(told.pause_reason)
+    if requests.stop_reason is not None:
+        raise StopTrial(requests.stop_reason)
+    if requests.pause_reason is not None:
+        raise PauseTrial(requests.pause_reason)
 
 
 class TaskRun:

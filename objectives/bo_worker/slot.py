@@ -30,7 +30,7 @@ from bo_worker.trial_watch import TrialWatch
 
 logger = logging.getLogger("bo_objectives")
 
-PATIENCE_S = 600.0
+DELIVERY_TIMEOUT_S = 600.0
 """How long a result is kept for a server that is away."""
 
 
@@ -120,7 +120,7 @@ class Slot:
             if watch.trial.is_lost:
                 self.outcomes.lose(trial.number, watch.stop_reason or "")
                 return
-            watch.flush(PATIENCE_S, self.ending.wait)
+            watch.flush(DELIVERY_TIMEOUT_S, self.ending.wait)
             add_artifacts(self._impatiently(trial), directory)
             final = self._end(trial, watch, final_outcome(outcome, watch.trial))
         self.outcomes.record(trial.number, final)
