@@ -40,7 +40,7 @@ from bo_client.parameters import (
     Value,
     format_values,
 )
-from bo_client.settings import ACQUISITIONS, StudySettings
+from bo_client.settings import ACQUISITIONS, STOPPING_RULES, StudySettings
 from bo_client.space import SearchSpace
 from bo_client.textfile import parse as parsed
 from bo_client.textfile import read
@@ -171,7 +171,7 @@ _SETTINGS = {name: _OF_TYPE[kind] for name, kind in StudySettings.__annotations_
     "lease_duration": _Field("a number of seconds", _is_number),
     "acquisition": _choice(*ACQUISITIONS),
     "warm_start_studies": _Field("a list of studies' ids such as [first]", _is_texts),
-    "stopping": _choice("none", "median", "successive_halving", "curve"),
+    "stopping": _choice(*STOPPING_RULES),
     "fidelity": _MAPPING,
 }
 _FIDELITY = {"metric": _TEXT, "max": _WHOLE.needed, "min": _WHOLE, "promotion": _choice("asha", "forecast", "none")}
