@@ -43,12 +43,12 @@ class Clock(Protocol):
 
 @dataclass(eq=False)
 class ComputationHandle:
-    """A computation's place among others. Whoever computes listens: the place may change while it waits or runs."""
+    """The priority of a computation, which may change or be cancelled while the computation waits or runs."""
 
     is_urgent: bool
-    """Somebody waits for it. What isn't urgent waits for what is, and may be stopped for it."""
+    """Whether a call waits for it. Other computations wait for urgent ones, and may be cancelled for them."""
     is_cancelled: bool = False
-    """Its result is of no use any more."""
+    """Whether its result is not needed any more."""
     on_change: Callable[[], None] = field(default=lambda: None, repr=False)
     """Called after each change; whoever computes sets it."""
 

@@ -12,7 +12,7 @@ from bo_service.domain.trial import Prediction
 
 @dataclass(frozen=True)
 class PointForecast:
-    """Hold the surrogate's predictions at one configuration."""
+    """The surrogate's predictions at one configuration."""
 
     predictions: tuple[Prediction, ...]
     """Of each objective metric, then of each constraint metric."""
@@ -21,7 +21,7 @@ class PointForecast:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Hold the predictions at some configurations, in the metrics' own directions and units, in the order asked."""
+    """The predictions at some configurations, in their order, in the metrics' own directions and units."""
 
     points: tuple[PointForecast, ...]
     acquisition: str

@@ -83,7 +83,7 @@ class PrefetchedBatch:
 
     @property
     def exhausts_space(self) -> bool:
-        """Whether nothing is left to suggest beyond it."""
+        """Whether the search space has no configuration beyond those of the batch."""
         return len(self.suggestions) < self.count
 
     def matches(self, snapshot: StudySnapshot) -> bool:

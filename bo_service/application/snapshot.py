@@ -89,17 +89,17 @@ class StudySnapshot:
 
     @cached_property
     def inputs(self) -> OptimizerInput:
-        """What the optimizer is given."""
+        """The input of the optimizer."""
         return self.basis.inputs(self.pending.values())
 
     @property
     def num_running(self) -> int:
-        """How many trials workers have."""
+        """The number of running trials."""
         return self.counts.get(TrialState.RUNNING, 0)
 
     @property
     def remaining_search(self) -> int:
-        """How many trials more it may have that don't repeat the best configuration; none once a budget is spent."""
+        """The number of further trials that may search, rather than confirm the best one; 0 once a budget is spent."""
         execution = self.study.spec.execution
         if execution.has_budget and execution.reached_limit(0, self.study.spent):
             return 0
@@ -110,7 +110,7 @@ class StudySnapshot:
 
 @dataclass(frozen=True)
 class StudyDelta:
-    """Hold what one or several transactions have changed in a study."""
+    """The changes that one or several transactions have made to a study."""
 
     before: Study
     after: Study
@@ -147,7 +147,7 @@ class ObservationHistory:
 
     @cached_property
     def trials(self) -> tuple[Observation, ...]:
-        """In the order of their numbers."""
+        """The observations in the order of their numbers."""
         return tuple(sorted(self.by_number.values(), key=lambda trial: trial.number))
 
     def with_changes(

@@ -46,7 +46,7 @@ CLOSED = {
 
 @dataclass(frozen=True)
 class SuggestRequest:
-    """Ask for trials, in the name of a worker."""
+    """A request of a worker for trials."""
 
     study_id: str
     count: int

@@ -71,7 +71,7 @@ class SuggestResult:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """Answer a report of a worker: whether it goes on, and how long its lease lasts."""
+    """The answer to a report of a worker: whether it goes on, and how long its lease lasts."""
 
     lease_valid: bool
     lease_expire_time: datetime | None = None
@@ -86,7 +86,7 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class PauseOutcome:
-    """Give a trial back at its checkpoint; without a URI at the one last reported."""
+    """The pause of a trial at its checkpoint; without a URI, at the checkpoint last reported."""
 
     checkpoint_uri: str = ""
 
@@ -98,7 +98,7 @@ class Empty:
 
 @dataclass(frozen=True)
 class StudyChanges:
-    """Hold what changed in a study up to `revision`."""
+    """The changes of a study up to `revision`."""
 
     study: StudyView
     trials: tuple[TrialView, ...]

@@ -44,7 +44,7 @@ def has_passed() -> bool:
 
 @dataclass
 class Turn:
-    """A right that one thread has at a time, for what takes long."""
+    """A lock for work that takes long: one thread has it at a time, and others wait until their deadlines."""
 
     waiting: int = 0
     """How many threads have it or wait for it."""
@@ -166,7 +166,7 @@ class FairLock:
         return ticket.acquire()  # it is given at this moment
 
     def release(self) -> None:
-        """Give the lock to whose turn it is."""
+        """Release the lock, and hand it to the next waiting thread."""
         with self._guard:
             self._is_reserved = False
             if self._queues:
@@ -176,12 +176,12 @@ class FairLock:
 
 
 class Watchers:
-    """Those who wait for the changes of something, and the revision that they were last told of."""
+    """The threads that wait for changes of a study, and the revision that was last announced to them."""
 
     def __init__(self, lock: threading.Lock) -> None:
         """Guard everything with a lock, which whoever announces a change holds."""
         self.num_changes = 0
-        """How many changes were announced: look at what is watched after asking this, then wait."""
+        """The number of announced changes. Read it before the study, and pass it to `wait`."""
         self.num_watching = 0
         self._changed = threading.Condition(lock)
         self._revision: int | None = None
@@ -199,7 +199,7 @@ class Watchers:
                 self.num_watching -= 1
 
     def mark_seen(self, revision: int) -> None:
-        """Note that the first watcher has seen this revision, and needn't be told of it."""
+        """Note that the first watcher has seen this revision, which is then not announced."""
         with self._changed:
             if self._revision is None:
                 self._revision = revision
@@ -210,7 +210,7 @@ class Watchers:
             return self._changed.wait_for(lambda: self.num_changes > num_changes, timeout)
 
     def announce(self, revision: int) -> None:
-        """Wake all watchers, unless they were told of this revision. The lock is held."""
+        """Wake all watchers, unless this revision was announced before. The caller holds the lock."""
         if revision != self._revision:
             self.num_changes, self._revision = self.num_changes + 1, revision
             self._changed.notify_all()

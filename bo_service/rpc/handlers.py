@@ -44,7 +44,7 @@ Studies = Callable[[Any], Sequence[str]]
 
 
 class CallObserver(Protocol):
-    """What observes calls, such as metrics."""
+    """An observer of calls, such as metrics."""
 
     def call(self, method: str, context: grpc.ServicerContext) -> AbstractContextManager[None]:
         """Observe a call, or a whole stream; the context has its status code afterwards."""

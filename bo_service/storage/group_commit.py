@@ -102,7 +102,7 @@ class _CommitGroup:
 
 
 class Guard(Protocol):
-    """Looks at the file before and after each group, while nobody else of this process writes it."""
+    """A check of the file before and after each group, while no other thread of this process writes it."""
 
     def before(self) -> bool:
         """Return whether somebody else has written the file, so that nothing read before is certain any more.

@@ -37,7 +37,7 @@ ENTRIES = (
 
 
 class Judge(Protocol):
-    """Says whether what a file holds could have come in by calls."""
+    """A check that a file holds nothing that calls would have refused."""
 
     def study(self, study: Study) -> Study:
         """Return the study as it is stored. Raises InvalidArgument."""

@@ -25,7 +25,7 @@ MAX_NAMED = 5
 
 @dataclass(frozen=True)
 class Migration:
-    """From one schema to another; `before` is None for a database without tables."""
+    """An upgrade from one schema to another; `before` is None for a database without tables."""
 
     before: str | None
     after: str

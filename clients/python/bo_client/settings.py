@@ -15,7 +15,7 @@ STOPPING_RULES = tuple(name.removeprefix("STOPPING_RULE_").lower() for name, num
 
 
 class Fidelity(TypedDict, total=False):
-    """That trials are trained in parts, and pause at steps between `min` and `max`."""
+    """Settings of training in parts: trials pause at steps between `min` and `max`."""
 
     metric: str
     """What a step is, such as "epoch"; by default "step"."""

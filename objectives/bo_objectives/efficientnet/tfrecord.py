@@ -42,7 +42,7 @@ class RecordedImage:
 
     @property
     def stamp(self) -> str:
-        """Changes with the file's content."""
+        """A text that changes with the file's content."""
         status = self.file.stat()
         return f"{status.st_size} {status.st_mtime_ns}"
 

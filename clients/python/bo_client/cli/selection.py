@@ -33,7 +33,7 @@ class TrialListing(NamedTuple):
 
 @dataclass(frozen=True)
 class Selection:
-    """What the options of a command select."""
+    """The trials that the options of a command select."""
 
     states: tuple[TrialState, ...] = ()
     conditions: tuple[str, ...] = ()
