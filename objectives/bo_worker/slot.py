@@ -126,8 +126,8 @@ class Slot:
         self.outcomes.record(trial.number, final)
         if isinstance(final, SetupFailure):
             self.ending.ask(final.message)
-        is_crash = isinstance(final, Failure) and final.reason is FailureReason.CRASHED
-        self.ending.count(final.message if is_crash else None)
+        crash = final if isinstance(final, Failure) and final.reason is FailureReason.CRASHED else None
+        self.ending.count(crash.message if crash else None)
 
     def _end(
         self, trial: RunningTrial, watch: TrialWatch, final: FinalMetrics | Failure | Paused
