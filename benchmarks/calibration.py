@@ -31,10 +31,10 @@ class Coverage:
 
 def coverage(problem: Problem, trials: int, seeds: list[int]) -> Coverage:
     """After `trials` random trials, over some seeds."""
-    found = [_errors(problem, trials, seed) for seed in seeds]
-    z = np.concatenate([errors for errors, _ in found])
+    runs = [_errors(problem, trials, seed) for seed in seeds]
+    z = np.concatenate([errors for errors, _ in runs])
     shares = tuple(float(np.mean(np.abs(z) <= norm.ppf(0.5 + level / 2))) for level in LEVELS)
-    return Coverage(problem.name, shares, float(np.mean([correlation for _, correlation in found])))
+    return Coverage(problem.name, shares, float(np.mean([correlation for _, correlation in runs])))
 
 
 def _errors(problem: Problem, trials: int, seed: int) -> tuple[np.ndarray, float]:
@@ -46,22 +46,22 @@ def _errors(problem: Problem, trials: int, seed: int) -> tuple[np.ndarray, float
         ours.tell(config, problem.evaluate(config, rng) if problem.is_feasible(config) else None)
     held = [draw(problem.space, rng) for _ in range(HELD_BACK)]
     held = [c for c in held if problem.is_feasible(c)]
-    told = predict(OptimizerInput(ours.space, SuggestionSettings(), seed, ours.past), held)
-    expected = [point.expected[0] for point in told.points]
+    predictions = predict(OptimizerInput(ours.space, SuggestionSettings(), seed, ours.past), held)
+    expected = [point.expected[0] for point in predictions.points]
     mean, std = np.array([e.mean for e in expected]), np.array([e.std for e in expected])
     true = -np.array([problem.true(c) for c in held])
     return (true - mean) / np.maximum(std, 1e-300), float(spearmanr(mean, true).statistic)
 
 
-def table(found: list[Coverage]) -> str:
+def table(coverages: list[Coverage]) -> str:
     """Yield a line for each problem, and one of the means."""
     heads = " | ".join(f"inside {level:.0%}" for level in LEVELS)
     lines = [f"| problem | {heads} | rank correlation |", "|---" * (len(LEVELS) + 2) + "|"]
     mean = Coverage(
         "**mean**",
-        tuple(float(np.mean([c.shares[i] for c in found])) for i in range(len(LEVELS))),
-        float(np.mean([c.correlation for c in found])),
+        tuple(float(np.mean([c.shares[i] for c in coverages])) for i in range(len(LEVELS))),
+        float(np.mean([c.correlation for c in coverages])),
     )
-    shown = [*found, mean]
+    shown = [*coverages, mean]
     lines += [f"| {c.problem} | {' | '.join(f'{s:.2f}' for s in c.shares)} | {c.correlation:.2f} |" for c in shown]
     return "\n".join(lines)

@@ -113,7 +113,7 @@ def main(clients: int, calls: int, rounds: int, others: tuple[str, ...]) -> None
             ours, theirs = context.Pipe()
             context.Process(target=work, args=(theirs, clients // PROCESSES), daemon=True).start()
             processes.append(ours)
-        found: dict[tuple[str, str], list[float]] = {(kind, label): [] for kind in KINDS for label in servers}
+        seconds: dict[tuple[str, str], list[float]] = {(kind, label): [] for kind in KINDS for label in servers}
         for i in range(rounds + 1):
             for server in servers.values():
                 with bo_client.connect(server.address) as client:
@@ -122,13 +122,13 @@ def main(clients: int, calls: int, rounds: int, others: tuple[str, ...]) -> None
                     )
             for kind in KINDS:
                 for label in list(servers) if i % 2 else reversed(servers):
-                    found[kind, label].append(measure(servers[label], f"round-{i}", kind, calls, clients, processes))
+                    seconds[kind, label].append(measure(servers[label], f"round-{i}", kind, calls, clients, processes))
         for process in processes:
             process.send(None)
     click.echo(f"| call | {' | '.join(f'{label}, ms' for label in commands)} |")
     click.echo(f"|---|{'---|' * len(commands)}")
     for kind in KINDS:
-        click.echo(f"| {kind} | {' | '.join(f'{median(found[kind, label][1:]):.2f}' for label in commands)} |")
+        click.echo(f"| {kind} | {' | '.join(f'{median(seconds[kind, label][1:]):.2f}' for label in commands)} |")
 
 
 if __name__ == "__main__":

@@ -170,9 +170,9 @@ def problems() -> dict[str, Callable[[], Problem]]:
 def scaled(space: SearchSpace, curve: Callable[..., Any], count: int = 4000, best: float | None = None) -> Problem:
     """With the median of random configurations; without a `best`, theirs less a thousandth of the range."""
     inputs = OptimizerInput(space, SuggestionSettings(), seed=99)
-    found = sorted(curve(s.configuration, 0)[1] for s in quasi_random(inputs, count))
-    median = found[len(found) // 2]
-    return Problem(space, curve, found[0] - 1e-3 * (median - found[0]) if best is None else best, median)
+    finals = sorted(curve(s.configuration, 0)[1] for s in quasi_random(inputs, count))
+    median = finals[len(finals) // 2]
+    return Problem(space, curve, finals[0] - 1e-3 * (median - finals[0]) if best is None else best, median)
 
 
 class Clock:
@@ -253,8 +253,8 @@ def run_study(problem: Problem, settings: StoppingSettings, seed: int, count: in
                 measured = Measurement({"loss": float(curves[trial.number][0][step - 1])}, step)
                 assert trial.lease is not None
                 call = (app, "s", trial.number, trial.lease.token)
-                told = trial_lifecycle.report_measurements(*call, [measured])
-                if told.should_stop or step == EPOCHS:
+                heartbeat = trial_lifecycle.report_measurements(*call, [measured])
+                if heartbeat.should_stop or step == EPOCHS:
                     trial_lifecycle.complete_trial(*call, measured, None)
                     held.remove(trial)
                     ended, spent = ended + 1, spent + step
@@ -286,14 +286,14 @@ def main() -> None:
             for credit in given.credits.split(",") if rule != "none" else ["-"]:
                 settings = StoppingSettings(RULES[rule], **json.loads(given.settings))
                 with patch.object(snapshot, "full_fidelity_values", CREDITS.get(credit, full_fidelity_values)):
-                    found = [run_study(problem, settings, seed, given.trials) for seed in range(given.seeds)]
-                click.echo(f"| {name} | {rule} | {credit} | {table_row(found)} |")
+                    studies = [run_study(problem, settings, seed, given.trials) for seed in range(given.seeds)]
+                click.echo(f"| {name} | {rule} | {credit} | {table_row(studies)} |")
 
 
-def table_row(found: Sequence[Mapping[str, float]]) -> str:
-    saved = np.mean([f["saved"] for f in found])
-    begun = np.mean([f["trials"] for f in found])
-    by_trials, by_epochs = (geometric([f[key] for f in found]) for key in ("regret_by_trials", "regret_by_epochs"))
+def table_row(studies: Sequence[Mapping[str, float]]) -> str:
+    saved = np.mean([f["saved"] for f in studies])
+    begun = np.mean([f["trials"] for f in studies])
+    by_trials, by_epochs = (geometric([f[key] for f in studies]) for key in ("regret_by_trials", "regret_by_epochs"))
     return f"{saved:.0%} | {by_trials:.4f} | {begun:.0f} | {by_epochs:.4f}"
 
 

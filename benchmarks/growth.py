@@ -45,12 +45,12 @@ def inputs(observations: int, parameters: int) -> OptimizerInput:
 
 def seconds(given: OptimizerInput, repeats: int) -> float:
     """Return the median seconds of one suggestion where nothing was learned before."""
-    found = []
+    durations = []
     for _ in range(repeats):
         begin = time.process_time()
         suggest(given, 1)
-        found.append(time.process_time() - begin)
-    return median(found)
+        durations.append(time.process_time() - begin)
+    return median(durations)
 
 
 def seconds_going_on(observations: int) -> float:

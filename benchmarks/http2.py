@@ -99,9 +99,9 @@ def _integer(number: int, prefix: int = 127) -> bytes:
     if number < prefix:
         return bytes([number])
     number -= prefix
-    found = bytearray([prefix])
+    encoded = bytearray([prefix])
     while number >= 128:
-        found.append(number % 128 + 128)
+        encoded.append(number % 128 + 128)
         number //= 128
-    found.append(number)
-    return bytes(found)
+    encoded.append(number)
+    return bytes(encoded)

@@ -80,12 +80,12 @@ def of_batch(count: int, pending: int = 8, batch: int = 8, repeats: int = REPEAT
 
 
 def _seconds(inputs: OptimizerInput, count: int, repeats: int) -> float:
-    found = []
+    durations = []
     for _ in range(repeats):
         begin = time.process_time()
         suggest(inputs, count)
-        found.append(time.process_time() - begin)
-    return median(found)
+        durations.append(time.process_time() - begin)
+    return median(durations)
 
 
 def table(timings: list[Timing]) -> str:

@@ -43,11 +43,11 @@ def regret(best: float, reference: Reference) -> float:
 
 def regrets(rows: Sequence[Row], reference: Reference) -> list[float]:
     """The regret after each trial."""
-    found, best = [], math.inf
+    values, best = [], math.inf
     for row in rows:
         best = min(best, math.inf if row.true is None else row.true)
-        found.append(regret(best, reference))
-    return found
+        values.append(regret(best, reference))
+    return values
 
 
 def duplicates(rows: Sequence[Row]) -> int:
@@ -57,11 +57,11 @@ def duplicates(rows: Sequence[Row]) -> int:
 
 def shorten(problem: str, seed: int, rows: Sequence[Row], reference: Reference) -> Run:
     """What is said of one run."""
-    found = [float(f"{r:.4g}") for r in regrets(rows, reference)]
-    n = len(found)
-    curve = tuple(found[max(n * stop // STOPS, 1) - 1] for stop in range(1, STOPS + 1))
+    shortened = [float(f"{r:.4g}") for r in regrets(rows, reference)]
+    n = len(shortened)
+    curve = tuple(shortened[max(n * stop // STOPS, 1) - 1] for stop in range(1, STOPS + 1))
     seconds = sum(row.seconds for row in rows) / n
-    return Run(problem, seed, found[n // 2 - 1], found[-1], curve, float(f"{seconds:.3g}"), duplicates(rows))
+    return Run(problem, seed, shortened[n // 2 - 1], shortened[-1], curve, float(f"{seconds:.3g}"), duplicates(rows))
 
 
 def geometric(values: Sequence[float]) -> float:

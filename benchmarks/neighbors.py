@@ -47,11 +47,11 @@ class Worker(threading.Thread):
 
 def worked(server: Server, study_id: str, workers: int, rest_s: float, seconds: float) -> list[float]:
     """Return the seconds that suggestions took."""
-    found = [Worker(server.address, study_id, rest_s) for _ in range(workers)]
+    threads = [Worker(server.address, study_id, rest_s) for _ in range(workers)]
     time.sleep(seconds)
-    for worker in found:
+    for worker in threads:
         worker.stop()
-    return [s for worker in found for s in worker.taken]
+    return [s for worker in threads for s in worker.taken]
 
 
 def row(label: str, taken: list[float]) -> str:

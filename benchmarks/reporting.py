@@ -53,8 +53,8 @@ def by_problem(peers: Mapping[str, Sequence[Run]], problems: Sequence[str]) -> s
     names = [peer for peer, runs in peers.items() if any(r.problem in problems for r in runs)]
     lines = [f"| problem | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for problem in problems:
-        found = [[r.full for r in peers[peer] if r.problem == problem] for peer in names]
-        lines.append(f"| {problem} | " + " | ".join(f"{geometric(v):.4f}" if v else "" for v in found) + " |")
+        runs = [[r.full for r in peers[peer] if r.problem == problem] for peer in names]
+        lines.append(f"| {problem} | " + " | ".join(f"{geometric(v):.4f}" if v else "" for v in runs) + " |")
     return "\n".join(lines) + "\n"
 
 

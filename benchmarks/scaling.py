@@ -74,14 +74,14 @@ def simulated(
     rng = random.Random(seed)
     methods, weights = zip(*work.rates().items(), strict=True)
     free_at = [0.0] * servers
-    now, found = 0.0, []
+    now, waits = 0.0, []
     for _ in range(calls):
         now += rng.expovariate(rate)
         held, beside = costs[rng.choices(methods, weights)[0]].draw(rng)
         done = max(now, heapq.heappop(free_at)) + held
         heapq.heappush(free_at, done)
-        found.append(done + beside - now)
-    return found[calls // 10 :]
+        waits.append(done + beside - now)
+    return waits[calls // 10 :]
 
 
 def capacity(costs: Mapping[str, Cost], work: Work) -> float:
@@ -126,15 +126,15 @@ class Caller:
 
 def measured(caller: Caller, pid: int, methods: Sequence[str], calls: int) -> dict[str, Cost]:
     """What each method costs, called alone."""
-    usage, found = Usage(pid), {}
+    usage, costs = Usage(pid), {}
     time.sleep(SETTLE_S)
     for method in methods:
         for _ in range(20):
             caller.act(method)
         before = usage.processor_s()
         latencies = [_seconds(caller.act, method) for _ in range(calls)]
-        found[method] = Cost(latencies, (usage.processor_s() - before) / calls)
-    return found
+        costs[method] = Cost(latencies, (usage.processor_s() - before) / calls)
+    return costs
 
 
 def replayed(caller: Caller, work: Work, rate: float, seconds: float, seed: int = 0) -> list[float]:
@@ -172,8 +172,8 @@ def _cost_rows(costs: Mapping[str, Cost]) -> Iterator[str]:
         yield f"| {method} | {p50:.2f} | {p99:.2f} | {1000 * cost.processor_s:.2f} |"
 
 
-def _row(servers: object, workers: float, rate: float, used: float, found: list[float]) -> str:
-    p50, p99 = (1000 * quantile(found, q) for q in (0.5, 0.99))
+def _row(servers: object, workers: float, rate: float, used: float, latencies: list[float]) -> str:
+    p50, p99 = (1000 * quantile(latencies, q) for q in (0.5, 0.99))
     return f"| {servers} | {workers:,.0f} | {rate:.0f} | {used:.0%} | {p50:.1f} | {p99:.1f} |"
 
 
@@ -204,8 +204,8 @@ def main(
         for used in (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95):
             rate = used * most * number
             click.echo(_row(number, rate / each, rate, used, simulated(costs, work, rate, number, 40_000)))
-    for rate, found in replays.items():
-        click.echo(_row("replayed on 1", rate / each, rate, rate / most, found))
+    for rate, latencies in replays.items():
+        click.echo(_row("replayed on 1", rate / each, rate, rate / most, latencies))
 
 
 if __name__ == "__main__":

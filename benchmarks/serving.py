@@ -55,7 +55,7 @@ class Server:
             text = page.read().decode()
         return sum(float(value) for value in re.findall(rf"^{re.escape(name)}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
 
-    def found(self, outcome: str) -> float:
+    def count_of(self, outcome: str) -> float:
         """Return how many calls came by suggestions in this way."""
         return self.metric(f'bo_prepared_suggestions_total{{outcome="{outcome}"}}')
 
@@ -116,7 +116,7 @@ def measure(server: Server, observations: int, times: int) -> Iterator[str]:
         fill(study, observations)
         (trial,) = study.suggest(timeout=300.0)
         for is_prepared in (True, False):
-            taken, before = [], server.found("ready")
+            taken, before = [], server.count_of("ready")
             for _ in range(times):
                 trial.complete({"loss": value(dict(trial.parameters))})
                 if is_prepared:
@@ -124,7 +124,7 @@ def measure(server: Server, observations: int, times: int) -> Iterator[str]:
                 begin = time.perf_counter()
                 (trial,) = study.suggest(timeout=300.0)
                 taken.append(1e3 * (time.perf_counter() - begin))
-            ready = server.found("ready") - before
+            ready = server.count_of("ready") - before
             late = quantiles(taken, n=100)[98]
             how = "prepared" if is_prepared else "at once"
             figures = f"{median(taken):.1f} | {late:.1f} | {ready:.0f} of {times} | {server.megabytes:.0f}"

@@ -51,7 +51,7 @@ def processor_seconds(pid: int) -> float:
 
 
 def work(
-    address: str, study_id: str, clients: int, seconds: float, found: "multiprocessing.Queue[list[float]]"
+    address: str, study_id: str, clients: int, seconds: float, results: "multiprocessing.Queue[list[float]]"
 ) -> None:
     """So many clients on threads; how long each pair of calls took, without those of the warm-up."""
     taken: list[float] = []
@@ -71,7 +71,7 @@ def work(
         thread.start()
     for thread in threads:
         thread.join()
-    found.put(taken)
+    results.put(taken)
 
 
 def measure(address: str, pid: int, clients: int, studies: int, seconds: float) -> str:
@@ -82,16 +82,16 @@ def measure(address: str, pid: int, clients: int, studies: int, seconds: float) 
         names = [f"c{clients}-{i}" for i in range(studies)]
         for name in names:
             client.create_study(name, SPACE, "loss", goal="minimize", algorithm="quasi_random")
-    found: multiprocessing.Queue[list[float]] = context.Queue()
+    results: multiprocessing.Queue[list[float]] = context.Queue()
     shares = [clients // processes + (i < clients % processes) for i in range(processes)]
     workers = [
-        context.Process(target=work, args=(address, names[i % studies], share, seconds, found))
+        context.Process(target=work, args=(address, names[i % studies], share, seconds, results))
         for i, share in enumerate(shares)
     ]
     for worker in workers:
         worker.start()
     used, begin = processor_seconds(pid), time.monotonic()
-    taken = [t for _ in workers for t in found.get()]
+    taken = [t for _ in workers for t in results.get()]
     used, passed = processor_seconds(pid) - used, time.monotonic() - begin
     for worker in workers:
         worker.join()

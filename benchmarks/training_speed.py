@@ -60,14 +60,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def measured(objective: EfficientNetObjective, parameters: Mapping[str, Value], is_first: bool) -> dict[str, float]:
     """Measure one repeat: ours and the bare one, in this order or the other."""
     sides = [ours, bare] if is_first else [bare, ours]
-    found: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for side in sides:
-        found |= side(objective, parameters)
-    found["ratio"] = found["images_per_second"] / found["bare_images_per_second"]
-    found["cpu_ratio"] = found["bare_cpu_seconds"] / found["cpu_seconds"]
-    found["overhead_of_a_minute"] = (found["cpu_seconds"] - found["bare_cpu_seconds"]) / MINUTE
-    print({name: round(value, 3) for name, value in found.items()}, flush=True)  # noqa: T201
-    return found
+        seconds |= side(objective, parameters)
+    seconds["ratio"] = seconds["images_per_second"] / seconds["bare_images_per_second"]
+    seconds["cpu_ratio"] = seconds["bare_cpu_seconds"] / seconds["cpu_seconds"]
+    seconds["overhead_of_a_minute"] = (seconds["cpu_seconds"] - seconds["bare_cpu_seconds"]) / MINUTE
+    print({name: round(value, 3) for name, value in seconds.items()}, flush=True)  # noqa: T201
+    return seconds
 
 
 def ours(objective: EfficientNetObjective, parameters: Mapping[str, Value]) -> dict[str, float]:

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results.append(study(seed, asked.trials, asked.confirm, asked.option))
         if asked.output:
             asked.output.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
-        print(told(results[-1]), flush=True)  # noqa: T201
+        print(in_words(results[-1]), flush=True)  # noqa: T201
     if len(results) > 1:
         print(spread(results))  # noqa: T201
 
@@ -55,11 +55,11 @@ def study(seed: int, trials: int, confirmed: int, options: Sequence[str]) -> dic
         began = time.monotonic()
         command("bo_worker.cli", "run", *common, "--space", str(space), "--max-trials", str(trials))
         seconds = time.monotonic() - began
-        found = json.loads(command("bo_worker.cli", "best", *common, "--json", "--confirm", str(confirmed)))
+        best = json.loads(command("bo_worker.cli", "best", *common, "--json", "--confirm", str(confirmed)))
         confirming = time.monotonic() - began - seconds
-        found[UNCONFIRMED] = json.loads(command("bo_worker.cli", "best", *common, "--json"))[BEST]
+        best[UNCONFIRMED] = json.loads(command("bo_worker.cli", "best", *common, "--json"))[BEST]
     spent = {"seconds": round(seconds), "confirming_seconds": round(confirming)}
-    return {"seed": seed, "trials": trials, **spent, **{title: found[title] for title in TITLES}}
+    return {"seed": seed, "trials": trials, **spent, **{title: best[title] for title in TITLES}}
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def held_back(result: Mapping[str, Any], title: str, metric: str) -> float:
     return float(result[title]["held_back"][metric])
 
 
-def told(result: Mapping[str, Any]) -> str:
+def in_words(result: Mapping[str, Any]) -> str:
     """One line."""
     parts = [
         f"{title}: test loss {held_back(result, title, 'test_loss'):.3f}, accuracy "

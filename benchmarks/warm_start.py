@@ -198,8 +198,8 @@ def regrets(problem: Problem, kind: str, seeds: int) -> list[list[float]]:
     return [[max((value - problem.minimum) / span, FLOOR) for value in row] for row in best]
 
 
-def table_row(name: str, kind: str, found: Sequence[Sequence[float]]) -> str:
-    means = " | ".join(f"{geometric(column):.4f}" for column in zip(*found, strict=True))
+def table_row(name: str, kind: str, regrets: Sequence[Sequence[float]]) -> str:
+    means = " | ".join(f"{geometric(column):.4f}" for column in zip(*regrets, strict=True))
     return f"| {name} | {kind} | {means} |"
 
 
@@ -216,9 +216,9 @@ def main() -> None:
     for name in given.problems.split(","):
         problem = PROBLEMS[name]()
         for kind in kinds:
-            found = regrets(problem, kind, given.seeds)
-            everything[kind] += found
-            click.echo(table_row(name, kind, found))
+            regrets_by_arm = regrets(problem, kind, given.seeds)
+            everything[kind] += regrets_by_arm
+            click.echo(table_row(name, kind, regrets_by_arm))
     for kind in kinds:
         click.echo(table_row("all", kind, everything[kind]))
 

@@ -143,7 +143,7 @@ class InProcessService:
 
 
 class _AdjustableClock:
-    """The machine's time, and so much more."""
+    """The machine's time plus an offset that tests set."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
@@ -153,7 +153,7 @@ class _AdjustableClock:
 
 
 class _Call:
-    """What the servicers ask a call's `grpc.ServicerContext`."""
+    """The part of `grpc.ServicerContext` that the servicers use."""
 
     def __init__(self, is_active: Callable[[], bool] = lambda: True, timeout: float | None = None) -> None:
         self.is_active = is_active

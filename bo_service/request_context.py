@@ -1,4 +1,4 @@
-"""The context of the call that a thread answers, for logs, traces and authorization."""
+"""The context of the call that a thread answers: who makes it, and how long its client waits."""
 
 import hashlib
 import re
@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 
+import grpc
+
 from bo_service.application.authentication import ANONYMOUS_ADMIN
 from bo_service.domain.access import Principal
 from bo_service.domain.errors import BoError, Unauthenticated
@@ -15,6 +17,13 @@ from bo_service.domain.errors import BoError, Unauthenticated
 TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 HASH_DIGITS = 16
 """Hexadecimal digits shown of a request id's hash."""
+DEFAULT_TIMEOUT_S = 30.0
+"""Timeout of the surrogate in seconds if the call has no deadline."""
+MAX_DEADLINE_S = 3600.0
+MARGIN_S, MARGIN_SHARE, MARGIN_EACH_S = 0.3, 0.15, 0.005
+"""Time reserved before a deadline for quasi-random suggestions, the commit and the response."""
+RESPONSE_MARGIN_S, RESPONSE_MARGIN_SHARE = 0.1, 0.05
+"""Time reserved before a deadline for the error response."""
 
 
 def hash_of(request_id: str) -> str:
@@ -70,32 +79,48 @@ class RequestContext:
         return next((value for name, value in reversed(self.metadata) if name == key and isinstance(value, str)), "")
 
 
-_CURRENT: ContextVar[RequestContext | None] = ContextVar("call", default=None)
+CURRENT: ContextVar[RequestContext] = ContextVar("call", default=RequestContext(""))  # noqa: B039 - never changed
+"""The call that this thread answers; elsewhere that of an anonymous administrator, or what `get` is given instead.
+
+gRPC runs each call in its own `contextvars` context.
+"""
 
 
-def begin(call: RequestContext) -> None:
-    """Set the context of this thread's call; gRPC runs each call in its own `contextvars` context."""
-    _CURRENT.set(call)
+def timeout(context: grpc.ServicerContext, count: int = 0) -> float:
+    """Return the timeout of the surrogate in seconds.
 
-
-def current() -> RequestContext | None:
-    """Return the context of this thread's call; None outside of calls."""
-    return _CURRENT.get()
-
-
-def required() -> RequestContext:
-    """Return the context of this thread's call.
-
-    Raises:
-        LookupError: the thread answers no call.
+    Args:
+        context: the call.
+        count: number of trials that are stored afterwards.
     """
-    call = _CURRENT.get()
-    if call is None:
-        raise LookupError("this thread answers no call")
-    return call
+    remaining: float | None = context.time_remaining()
+    if remaining is None or remaining > MAX_DEADLINE_S:  # without a deadline it is far beyond
+        return DEFAULT_TIMEOUT_S
+    margin = max(MARGIN_S, MARGIN_SHARE * remaining) + MARGIN_EACH_S * count
+    return max(0.0, remaining - min(margin, remaining / 2))
 
 
-def principal() -> Principal:
-    """Return the principal of this thread's call; the anonymous administrator outside of calls."""
-    call = _CURRENT.get()
-    return call.principal if call else ANONYMOUS_ADMIN
+def time_left(context: grpc.ServicerContext) -> float | None:
+    """Return the seconds that the call may still wait; None without a deadline.
+
+    The time is slightly shorter than the deadline, so that an error still arrives.
+    """
+    remaining: float | None = context.time_remaining()
+    if remaining is None or remaining > MAX_DEADLINE_S:
+        return None
+    return max(0.0, remaining - min(RESPONSE_MARGIN_S, RESPONSE_MARGIN_SHARE * remaining))
+
+
+def is_awaited(context: grpc.ServicerContext) -> bool:
+    """Return whether the client still waits: it has not canceled or timed out."""
+    remaining: float | None = context.time_remaining()
+    return bool(context.is_active()) and (remaining is None or remaining > 0.0)
+
+
+def is_listening(context: grpc.ServicerContext, is_stopping: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a function that tells whether a stream continues.
+
+    It ends if the client leaves or loses its authorization, or the server stops.
+    """
+    call = CURRENT.get(None)
+    return lambda: bool(context.is_active()) and not is_stopping() and (call is None or call.is_authorized())

@@ -15,20 +15,20 @@ from requirements.locks import pins, wanted
 
 def versions() -> dict[str, set[str]]:
     """Return the versions of each package, but for this project itself."""
-    found: defaultdict[str, set[str]] = defaultdict(set)
+    versions_by_name: defaultdict[str, set[str]] = defaultdict(set)
     for package in distributions():
-        found[canonicalize_name(package.name)].add(package.version)
+        versions_by_name[canonicalize_name(package.name)].add(package.version)
     for pin in (pin for name in wanted() for pin in pins(name)):
-        found[pin.name].add(pin.version)
-    found.pop("bo-service", None)
-    return found
+        versions_by_name[pin.name].add(pin.version)
+    versions_by_name.pop("bo-service", None)
+    return versions_by_name
 
 
 def write(folder: Path) -> None:
     """Write as many lists as the package with the most versions needs: a list names each package once."""
-    rows = {name: sorted(known) for name, known in versions().items()}
+    rows = {name: sorted(numbers) for name, numbers in versions().items()}
     for row in range(max(map(len, rows.values()))):
-        lines = [f"{name}=={known[row]}\n" for name, known in sorted(rows.items()) if row < len(known)]
+        lines = [f"{name}=={numbers[row]}\n" for name, numbers in sorted(rows.items()) if row < len(numbers)]
         (folder / f"{row}.txt").write_text("".join(lines))
 
 

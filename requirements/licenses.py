@@ -63,7 +63,7 @@ def wanted() -> set[str]:
     return {f"{pin.name}=={pin.version}" for lock in IMAGES for pin in held(lock)}
 
 
-def known() -> dict[str, str]:
+def read_licenses() -> dict[str, str]:
     """Return the license of each NAME==VERSION."""
     licenses: dict[str, str] = tomllib.loads(LICENSES.read_text()) if LICENSES.exists() else {}
     return licenses
@@ -82,9 +82,9 @@ def said(metadata: dict[str, Any]) -> str:
     name = canonicalize_name(metadata["name"])
     if metadata.get("license_expression"):
         return str(metadata["license_expression"])
-    told = [text.rpartition(" :: ")[2] for text in metadata.get("classifier", ()) if text.startswith("License ::")]
-    told = [text for text in told if text != "OSI Approved"] or [(metadata.get("license") or "").partition("\n")[0]]
-    return UNDECLARED.get(name) or " AND ".join(sorted({SPELLINGS.get(text, text) for text in told}))
+    names = [text.rpartition(" :: ")[2] for text in metadata.get("classifier", ()) if text.startswith("License ::")]
+    names = [text for text in names if text != "OSI Approved"] or [(metadata.get("license") or "").partition("\n")[0]]
+    return UNDECLARED.get(name) or " AND ".join(sorted({SPELLINGS.get(text, text) for text in names}))
 
 
 def ask(packages: set[str]) -> dict[str, str]:
@@ -95,12 +95,12 @@ def ask(packages: set[str]) -> dict[str, str]:
     with tempfile.NamedTemporaryFile() as report:
         subprocess.run([*command, *how, "--report", report.name, *sorted(packages)], check=True)
         installs = json.loads(Path(report.name).read_text())["install"]
-    found = [item["metadata"] for item in installs]
-    return {f"{canonicalize_name(one['name'])}=={one['version']}": said(one) for one in found}
+    packages_metadata = [item["metadata"] for item in installs]
+    return {f"{canonicalize_name(one['name'])}=={one['version']}": said(one) for one in packages_metadata}
 
 
 def main(arguments: list[str]) -> None:
-    licenses = known()
+    licenses = read_licenses()
     missing = wanted() - licenses.keys()
     if "--check" in arguments:
         if missing:

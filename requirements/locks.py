@@ -64,7 +64,7 @@ def pins(name: str) -> list[Pin]:
     Raises:
         ValueError: A line is something else than a pinned version with hashes.
     """
-    found = []
+    pins_of_file = []
     text = re.sub(r"^ *#.*\n", "", (HERE / f"{name}.txt").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     for line in text.splitlines():
         said, *hashes = re.split(r"\s+--hash=sha256:", line.strip())
@@ -73,8 +73,8 @@ def pins(name: str) -> list[Pin]:
         if pin is None or pin.operator != "==" or not hashes:
             raise ValueError(f"requirements/{name}.txt: {said!r} is not NAME==VERSION with hashes; run scripts/lock")
         marker = str(requirement.marker or "")
-        found.append(Pin(canonicalize_name(requirement.name), pin.version, marker, tuple(hashes)))
-    return found
+        pins_of_file.append(Pin(canonicalize_name(requirement.name), pin.version, marker, tuple(hashes)))
+    return pins_of_file
 
 
 def stale() -> list[str]:

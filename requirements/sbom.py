@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from requirements.licenses import IMAGES, held, known, spdx
+from requirements.licenses import IMAGES, held, read_licenses, spdx
 from requirements.locks import ROOT, Pin
 
 
@@ -42,7 +42,7 @@ def component(pin: Pin, licenses: dict[str, str]) -> dict[str, Any]:
 def bill(lock: str) -> dict[str, Any]:
     """Return the bill of materials of the image that a lock is for; the same locks give the same bill."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    licenses = known()
+    licenses = read_licenses()
     packages = [component(pin, licenses) for pin in held(lock)]
     ours = f"pkg:pypi/{project['name']}@{project['version']}"
     itself = {

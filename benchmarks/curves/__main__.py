@@ -75,12 +75,12 @@ def list_tables(folder: Path) -> None:
 def show(space: str, folder: Path, png: Path | None) -> None:
     """Print the figures of SPACE, and a small picture of its curves."""
     try:
-        found = table.load(space, folder)
+        recorded = table.load(space, folder)
     except table.TableError as error:
         raise click.ClickException(str(error)) from error
-    click.echo("\n".join(showing.details(found, halves.half_of(SPACES[space]))))
+    click.echo("\n".join(showing.details(recorded, halves.half_of(SPACES[space]))))
     if png is not None:
-        showing.picture(found, png)
+        showing.picture(recorded, png)
         click.echo(f"written: {png}")
 
 

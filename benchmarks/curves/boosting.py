@@ -58,12 +58,12 @@ class Boosting:
             warnings.simplefilter("ignore")
             try:
                 model.fit(data.x, data.y)
-                found = [self._validated(out) for out in islice(self._stages(model), ROUNDS - 1, None, ROUNDS)]
+                scores = [self._validated(out) for out in islice(self._stages(model), ROUNDS - 1, None, ROUNDS)]
             except ValueError as error:  # the gradients became infinite
                 return diverged(epochs) if "NaN" in str(error) or "inf" in str(error) else failed(epochs, str(error))
         seconds = np.full(epochs, (time.process_time() - began) / epochs, np.float32)
         with np.errstate(over="ignore"):  # what float32 can't hold has diverged
-            losses, metrics = (np.array(v, np.float32) for v in zip(*found, strict=True))
+            losses, metrics = (np.array(v, np.float32) for v in zip(*scores, strict=True))
         return Curve(losses, metrics, seconds)
 
     def _stages(self, model: Any) -> Iterator[RowIndex]:

@@ -121,17 +121,17 @@ def diamonds(train: int = 1500, validation: int = 800) -> Data:
 @cache
 def vowels(train: int = 270, validation: int = 370) -> Data:
     """Return utterances as (n, 13 steps, 12 channels), every second step of them, and who of 9 speaks."""
-    found, labels = [], []
+    frames, labels = [], []
     for part in ("TRAIN", "TEST"):
         path = _shipped("aeon", "datasets", "data", "JapaneseVowels", f"JapaneseVowels_eq_{part}.ts")
         text = path.read_text("utf-8")
         for line in text[text.index("@data") :].splitlines()[1:]:
             if line.strip():
                 *channels, label = line.strip().split(":")
-                found.append(np.array([[float(v) for v in c.split(",")] for c in channels]).T)
+                frames.append(np.array([[float(v) for v in c.split(",")] for c in channels]).T)
                 labels.append(label)
     _, y = np.unique(labels, return_inverse=True)
-    return split(np.stack(found)[:, ::2], y, train, validation, 9)
+    return split(np.stack(frames)[:, ::2], y, train, validation, 9)
 
 
 @cache

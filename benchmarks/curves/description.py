@@ -61,14 +61,14 @@ def read_space(parameters: Sequence[dict[str, Any]]) -> SearchSpace:
 def _written(parameter: Parameter) -> dict[str, Any]:
     domain, rule = parameter.domain, parameter.activation
     kind = next(kind for kind, made in KINDS.items() if isinstance(domain, made))
-    found: dict[str, Any] = {"name": parameter.name, "kind": kind}
+    content: dict[str, Any] = {"name": parameter.name, "kind": kind}
     if isinstance(domain, CategoricalDomain | DiscreteDomain):
-        found["values"] = list(domain.values)
+        content["values"] = list(domain.values)
     else:
-        found |= {"low": domain.low, "high": domain.high}
+        content |= {"low": domain.low, "high": domain.high}
     if not isinstance(domain, CategoricalDomain):
-        found["scale"] = domain.scale.value
-    return found | ({"when": [rule.parameter, list(rule.values)]} if rule else {})
+        content["scale"] = domain.scale.value
+    return content | ({"when": [rule.parameter, list(rule.values)]} if rule else {})
 
 
 def _read(given: dict[str, Any]) -> Parameter:

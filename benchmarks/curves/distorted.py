@@ -8,15 +8,15 @@ from benchmarks.curves import data
 from benchmarks.curves.data import Data
 
 
-def first(found: Data, count: int) -> Data:
+def first(data: Data, count: int) -> Data:
     """Return so many of the rows that are trained on."""
-    return replace(found, x=found.x[:count], y=found.y[:count])
+    return replace(data, x=data.x[:count], y=data.y[:count])
 
 
-def noisy(found: Data, deviation: float) -> Data:
+def noisy(data: Data, deviation: float) -> Data:
     """Return targets with normal noise of a standard deviation, theirs being 1."""
-    noise = np.random.default_rng(11).normal(0, deviation, len(found.y))
-    return replace(found, y=(found.y + noise).astype(np.float32))
+    noise = np.random.default_rng(11).normal(0, deviation, len(data.y))
+    return replace(data, y=(data.y + noise).astype(np.float32))
 
 
 def segment() -> Data:

@@ -31,17 +31,17 @@ def features(name: str, train: int, validation: int) -> Data:
     pixels, labels = images(name, train + validation)
     network = backbone.load("efficientnet_lite0", "imagenet", SIDE).bottom(0)
     maps = [np.asarray(network(pixels[at : at + 50])) for at in range(0, len(pixels), 50)]
-    found = np.concatenate(maps).mean(axis=(1, 2)).astype(np.float64)
-    return data.split(found, labels, train, validation, int(labels.max()) + 1)
+    means = np.concatenate(maps).mean(axis=(1, 2)).astype(np.float64)
+    return data.split(means, labels, train, validation, int(labels.max()) + 1)
 
 
 def images(name: str, count: int) -> tuple[RowIndex, RowIndex]:
     """Return so many images (n, 64, 64, 3) of 0 to 255, float32, and their labels."""
     order = np.random.default_rng(5)
     if name == data.EMOJI.name:
-        found = data_sources.load(data_sources.EMOJI, SIDE)
-        rows = order.permutation(len(found))[:count]
-        return np.asarray(found.pixels[rows], np.float32), np.asarray(found.labels[rows])
+        emoji = data_sources.load(data_sources.EMOJI, SIDE)
+        rows = order.permutation(len(emoji))[:count]
+        return np.asarray(emoji.pixels[rows], np.float32), np.asarray(emoji.labels[rows])
     grey, labels = data.mnist_images()
     rows = order.permutation(len(grey))[:count]
     padded = np.pad(grey[rows], ((0, 0), (2, 2), (2, 2)))

@@ -78,8 +78,8 @@ class Networks:
         losses, metrics, seconds = [], [], []
         for epoch in range(epochs):
             began = time.process_time()
-            state, found = program(state, numbers, factors[:, epoch], keys, np.int32(epoch))
-            loss, metric = (np.asarray(v, np.float32) for v in found)
+            state, measured = program(state, numbers, factors[:, epoch], keys, np.int32(epoch))
+            loss, metric = (np.asarray(v, np.float32) for v in measured)
             seconds.append(np.full(len(lanes), (time.process_time() - began) / len(lanes), np.float32))
             losses.append(loss)
             metrics.append(metric)

@@ -69,75 +69,75 @@ def _recorded(space: Space, folder: Path, count: int, seeds: int, jobs: int) -> 
     for left in folder.glob(f".{space.name}.*.[0-9]*"):  # of a process that was killed while it wrote
         left.unlink()
     path = folder / f"{space.name}.npz"
-    found = planned(space, folder, count, seeds)
-    todo = list(_missing(space, found))
+    table_of_curves = planned(space, folder, count, seeds)
+    todo = list(_missing(space, table_of_curves))
     if not todo:
-        return found
+        return table_of_curves
     entry: dict[str, Any] = {"since": _now(), "runs": 0, **_circumstances(space)}
-    found.about["recordings"].append(entry)
-    telling = _Telling(space.name, found)
+    table_of_curves.about["recordings"].append(entry)
+    telling = _Telling(space.name, table_of_curves)
     saved = time.monotonic()
     try:
         for runs, curves in _trained(space, todo, jobs):
-            _enter(found, runs, curves)
+            _enter(table_of_curves, runs, curves)
             entry["runs"] += len(runs)
             entry["until"] = _now()
             telling.tell()
             if time.monotonic() - saved > SAVE_S:
-                found.save(path)
+                table_of_curves.save(path)
                 saved = time.monotonic()
     finally:
         if entry["runs"]:
-            found.save(path)
+            table_of_curves.save(path)
         telling.tell(is_last=True)
-    return found
+    return table_of_curves
 
 
 def planned(space: Space, folder: Path, count: int, seeds: int) -> Table:
     """Return the table that is there, or an empty one, grown to so many configurations and seeds."""
     about = space.description()
     try:
-        found = table.load(space.name, folder)
+        curves = table.load(space.name, folder)
     except TableError:
         if (folder / f"{space.name}.npz").exists():
             raise
-        found = Table.empty(about | {"waves": [], "recordings": []}, [], 0, space.epochs)
-    changed = [name for name, value in about.items() if found.about.get(name) != value]
+        curves = Table.empty(about | {"waves": [], "recordings": []}, [], 0, space.epochs)
+    changed = [name for name, value in about.items() if curves.about.get(name) != value]
     if changed:
         raise TableError(
             f"{folder / space.name}.npz is of another recipe ({', '.join(changed)} differ); move it away to record anew"
         )
-    waves: list[list[int]] = found.about["waves"]
-    n, s = found.ended.shape
+    waves: list[list[int]] = curves.about["waves"]
+    n, s = curves.ended.shape
     more = [[n, count, 0, s or seeds]] if count > n else []
     more += [[0, max(n, count), s, seeds]] if 0 < s < seeds else []
     if more:
         waves += more
-        configurations = [*found.configurations, *points.sobol(space.search, max(n, count))[n:]]
-        found = found.grown(configurations, max(s, seeds))
-    return found
+        configurations = [*curves.configurations, *points.sobol(space.search, max(n, count))[n:]]
+        curves = curves.grown(configurations, max(s, seeds))
+    return curves
 
 
-def _missing(space: Space, found: Table) -> Iterator[list[Run]]:
+def _missing(space: Space, recorded: Table) -> Iterator[list[Run]]:
     trainer = _trainer(space.name)
-    for wave in found.about["waves"]:
-        for runs in Wave(*wave).chunks(found.configurations, trainer):
-            if any(found.ended[run.index, run.seed] == Ended.MISSING for run in runs):
+    for wave in recorded.about["waves"]:
+        for runs in Wave(*wave).chunks(recorded.configurations, trainer):
+            if any(recorded.ended[run.index, run.seed] == Ended.MISSING for run in runs):
                 yield runs
 
 
-def _enter(found: Table, runs: Sequence[Run], curves: Sequence[Curve]) -> None:
+def _enter(recorded: Table, runs: Sequence[Run], curves: Sequence[Curve]) -> None:
     for run, curve in zip(runs, curves, strict=True):
         at = (run.index, run.seed)
         is_lost = ~np.isfinite(curve.losses)
         first = int(np.argmax(is_lost)) if is_lost.any() else len(is_lost)
-        for kept, given in ((found.losses, curve.losses), (found.metrics, curve.metrics)):
+        for kept, given in ((recorded.losses, curve.losses), (recorded.metrics, curve.metrics)):
             kept[at] = np.where(np.arange(len(given)) < first, given, np.nan)
-        found.seconds[at] = curve.seconds
+        recorded.seconds[at] = curve.seconds
         whole = Ended.DIVERGED if is_lost.any() else Ended.WHOLE
-        found.ended[at] = Ended.FAILED if curve.failure else whole
+        recorded.ended[at] = Ended.FAILED if curve.failure else whole
         if curve.failure:
-            found.about.setdefault("failures", {})[f"{run.index}/{run.seed}"] = curve.failure[:200]
+            recorded.about.setdefault("failures", {})[f"{run.index}/{run.seed}"] = curve.failure[:200]
 
 
 @cache
@@ -180,9 +180,9 @@ def _ends_with(parent: int) -> None:
 class _Telling:
     """Progress: what is done, how fast, and how long the rest takes at this rate."""
 
-    def __init__(self, name: str, found: Table) -> None:
-        self._name, self._table = name, found
-        self._first, self._began = found.done, time.monotonic()
+    def __init__(self, name: str, recorded: Table) -> None:
+        self._name, self._table = name, recorded
+        self._first, self._began = recorded.done, time.monotonic()
         self._told = -TELL_S
 
     def tell(self, is_last: bool = False) -> None:

@@ -29,68 +29,69 @@ def overview(folder: Path) -> Iterator[str]:
         if name not in there:
             yield f"{begins} {'-':>14} {'-':>5} {space.epochs:6}  no"
             continue
-        found = table.load(name, folder)
-        n, s = found.ended.shape
-        state = "whole" if found.is_whole else f"{found.done / found.ended.size:.0%} part"
-        lost = float((found.ended == Ended.DIVERGED).sum() / max(found.done, 1))
-        best = np.nanmin(found.losses) if np.isfinite(found.losses).any() else np.nan
-        yield f"{begins} {n:14} {s:5} {found.epochs:6}  {state:9} {lost:8.1%}  {best:.4g}"
+        curves = table.load(name, folder)
+        n, s = curves.ended.shape
+        state = "whole" if curves.is_whole else f"{curves.done / curves.ended.size:.0%} part"
+        lost = float((curves.ended == Ended.DIVERGED).sum() / max(curves.done, 1))
+        best = np.nanmin(curves.losses) if np.isfinite(curves.losses).any() else np.nan
+        yield f"{begins} {n:14} {s:5} {curves.epochs:6}  {state:9} {lost:8.1%}  {best:.4g}"
     yield from (f"{name}: unknown to this program" for name in sorted(there - set(SPACES)))
 
 
-def details(found: Table, half: str) -> Iterator[str]:
+def details(curves: Table, half: str) -> Iterator[str]:
     """Yield what was recorded, the figures, the best configurations, and a picture of their curves."""
-    about = found.about
-    n, s = found.ended.shape
+    about = curves.about
+    n, s = curves.ended.shape
     yield f"{about['name']} ({half}{', crossing' if about['is_crossing'] else ''})"
     yield f"{about['data']['origin']}; {about['data']['license']}"
     yield about["recipe"]
     yield f"loss: {about['loss']}; metric: {about['metric']}"
     counts = ", ".join(
-        f"{(found.ended == end).sum()} {end.name.lower()}" for end in Ended if (found.ended == end).any()
+        f"{(curves.ended == end).sum()} {end.name.lower()}" for end in Ended if (curves.ended == end).any()
     )
-    yield f"{n} configurations × {s} seeds × {found.epochs} epochs; runs: {counts}"
-    if not (found.ended == Ended.WHOLE).any():
+    yield f"{n} configurations × {s} seeds × {curves.epochs} epochs; runs: {counts}"
+    is_whole = curves.ended == Ended.WHOLE
+    if not is_whole.any():
         return
-    yield f"seconds of processor an epoch: {_quartiles(found.seconds[found.ended == Ended.WHOLE])}; all {_hours(found)}"
-    finals = found.losses[found.ended == Ended.WHOLE][:, -1]
-    yield f"final loss: {_quartiles(finals)}; best {finals.min():.4g}; best of any epoch {np.nanmin(found.losses):.4g}"
-    yield f"spread of the best twenty's final loss over seeds: {_noise(found):.2g}"
+    yield f"seconds of processor an epoch: {_quartiles(curves.seconds[is_whole])}; all {_hours(curves)}"
+    finals = curves.losses[is_whole][:, -1]
+    yield f"final loss: {_quartiles(finals)}; best {finals.min():.4g}; best of any epoch {np.nanmin(curves.losses):.4g}"
+    yield f"spread of the best twenty's final loss over seeds: {_noise(curves):.2g}"
     yield "early ranks (Spearman's correlation with the last epoch; share ahead of the final best twentieth):"
-    yield "  " + "; ".join(f"epoch {e}: {r:.2f}, {behind:.0%}" for e, r, behind in early_ranks(found))
-    means = mean_finals(found)
+    yield "  " + "; ".join(f"epoch {e}: {r:.2f}, {behind:.0%}" for e, r, behind in early_ranks(curves))
+    means = mean_finals(curves)
     order = np.argsort(means)[: min(len(LETTERS), int(np.isfinite(means).sum()))]
     yield "best, by their mean final loss:"
     for letter, row in zip(LETTERS, order, strict=False):
-        yield f"  {letter} {means[row]:.4g} {_told(found.configurations[row])}"
-    yield from _picture(found.losses[order].mean(axis=1))
+        yield f"  {letter} {means[row]:.4g} {_in_words(curves.configurations[row])}"
+    yield from _picture(curves.losses[order].mean(axis=1))
 
 
-def mean_finals(found: Table) -> NDArray[np.float64]:
+def mean_finals(curves: Table) -> NDArray[np.float64]:
     """Return mean final losses over the seeds, (N,); infinite where one is missing or diverged."""
-    finals = found.losses[:, :, -1].astype(np.float64)
+    finals = curves.losses[:, :, -1].astype(np.float64)
     return np.asarray(np.where(np.isfinite(finals), finals, np.inf).mean(axis=1))
 
 
-def early_ranks(found: Table) -> list[tuple[int, float, float]]:
+def early_ranks(curves: Table) -> list[tuple[int, float, float]]:
     """Return of some epochs the rank correlation with the end, and how many are ahead of the final best twentieth."""
-    told = []
-    for epoch in (e for e in RUNGS if e <= found.epochs):
+    ranks = []
+    for epoch in (e for e in RUNGS if e <= curves.epochs):
         pairs = []
-        for seed in range(found.seeds):
-            losses = np.where(np.isfinite(found.losses[:, seed]), found.losses[:, seed], np.inf)
-            rows = found.ended[:, seed] != Ended.MISSING
+        for seed in range(curves.seeds):
+            losses = np.where(np.isfinite(curves.losses[:, seed]), curves.losses[:, seed], np.inf)
+            rows = curves.ended[:, seed] != Ended.MISSING
             if rows.sum() < 2:
                 continue
             early, final = (_ranks(losses[rows, at]) for at in (epoch - 1, -1))
             best = final < max(len(final) // 20, 1)
             pairs.append((np.corrcoef(early, final)[0, 1], early[best].mean() / len(early)))
         correlation, behind = np.mean(pairs, axis=0)
-        told.append((epoch, float(correlation), float(behind)))
-    return told
+        ranks.append((epoch, float(correlation), float(behind)))
+    return ranks
 
 
-def picture(found: Table, path: Path) -> None:
+def picture(curves: Table, path: Path) -> None:
     """Write a picture of all curves of the first seed, the best five in color. Needs matplotlib."""
     import matplotlib as mpl
 
@@ -98,16 +99,16 @@ def picture(found: Table, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    epochs = np.arange(1, found.epochs + 1)
-    for row in range(len(found.configurations)):
-        axes.plot(epochs, found.losses[row, 0], color="0.8", linewidth=0.5)
-    for row in np.argsort(mean_finals(found))[:5]:
-        axes.plot(epochs, found.losses[row, 0], linewidth=1.5)
-    finals = found.losses[:, 0, -1]
+    epochs = np.arange(1, curves.epochs + 1)
+    for row in range(len(curves.configurations)):
+        axes.plot(epochs, curves.losses[row, 0], color="0.8", linewidth=0.5)
+    for row in np.argsort(mean_finals(curves))[:5]:
+        axes.plot(epochs, curves.losses[row, 0], linewidth=1.5)
+    finals = curves.losses[:, 0, -1]
     if np.isfinite(finals).any():
-        low, high = np.nanmin(found.losses[:, 0]), np.nanpercentile(found.losses[:, 0], 90)
+        low, high = np.nanmin(curves.losses[:, 0]), np.nanpercentile(curves.losses[:, 0], 90)
         axes.set_ylim(low - 0.02 * (high - low), high)
-    axes.set(xlabel="epoch", ylabel=found.about["loss"], title=found.about["name"])
+    axes.set(xlabel="epoch", ylabel=curves.about["loss"], title=curves.about["name"])
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -120,18 +121,18 @@ def _quartiles(values: NDArray[Any]) -> str:
     return " / ".join(f"{v:.3g}" for v in np.nanquantile(values, (0.25, 0.5, 0.75))) + " (quartiles)"
 
 
-def _hours(found: Table) -> str:
-    total = float(np.nansum(found.seconds))
+def _hours(curves: Table) -> str:
+    total = float(np.nansum(curves.seconds))
     return f"{total / 3600:.1f} h" if total > 3600 else f"{total:.0f} s"
 
 
-def _noise(found: Table) -> float:
-    means = mean_finals(found)
+def _noise(curves: Table) -> float:
+    means = mean_finals(curves)
     rows = np.argsort(means)[: min(20, int(np.isfinite(means).sum()))]
-    return float(np.median(found.losses[rows, :, -1].std(axis=1))) if len(rows) else float("nan")
+    return float(np.median(curves.losses[rows, :, -1].std(axis=1))) if len(rows) else float("nan")
 
 
-def _told(configuration: Mapping[str, Value]) -> str:
+def _in_words(configuration: Mapping[str, Value]) -> str:
     return json.dumps({n: float(f"{v:.3g}") if isinstance(v, float) else v for n, v in configuration.items()})
 
 

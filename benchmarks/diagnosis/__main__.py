@@ -28,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     running.add_argument("--share", default="0/1", help="0/3, 1/3 and 2/3 for three processes side by side")
     running.add_argument("--results", type=Path, default=RESULTS / "diagnosis.jsonl")
     running.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "bo-benchmarks")
-    told = commands.add_parser("report", help="diagnose the records anew, and write the tables")
-    told.add_argument("--results", type=Path, default=RESULTS / "diagnosis.jsonl")
-    told.add_argument("--half", choices=HALVES, help="print this half's cases instead")
+    report = commands.add_parser("report", help="diagnose the records anew, and write the tables")
+    report.add_argument("--results", type=Path, default=RESULTS / "diagnosis.jsonl")
+    report.add_argument("--half", choices=HALVES, help="print this half's cases instead")
     asked = parser.parse_args(arguments)
     if asked.command == "run":
         run(asked.half, asked.only, asked.share, asked.results, asked.cache)

@@ -34,24 +34,24 @@ def write(path: Path, data: str, half: str, change: Change | None) -> None:
 
 
 def _emoji(half: str, _: np.random.Generator) -> tuple[Pixels, Labels]:
-    found = data_sources.load(data_sources.EMOJI, SIDE)
-    rows = np.arange(HALVES.index(half), len(found), 2)
-    return np.asarray(found.pixels[rows]), found.labels[rows]
+    emoji = data_sources.load(data_sources.EMOJI, SIDE)
+    rows = np.arange(HALVES.index(half), len(emoji), 2)
+    return np.asarray(emoji.pixels[rows]), emoji.labels[rows]
 
 
 def _digits(half: str, _: np.random.Generator) -> tuple[Pixels, Labels]:
     from sklearn.datasets import load_digits
 
-    found = load_digits()
+    digits = load_digits()
     rows: list[int] = []
     for digit in range(10):
-        of_digit = np.flatnonzero(found.target == digit)
+        of_digit = np.flatnonzero(digits.target == digit)
         rows += (of_digit[:PER_DIGIT] if half == DEVELOPMENT else of_digit[-PER_DIGIT:]).tolist()
-    grey = (found.images[rows] * 255 / 16).astype(np.uint8)
+    grey = (digits.images[rows] * 255 / 16).astype(np.uint8)
     pixels = [
         np.asarray(Image.fromarray(g).resize((SIDE, SIDE), Image.Resampling.BICUBIC).convert("RGB")) for g in grey
     ]
-    return np.stack(pixels), found.target[rows].astype(np.int64)
+    return np.stack(pixels), digits.target[rows].astype(np.int64)
 
 
 def _drawn(half: str, rng: np.random.Generator) -> tuple[Pixels, Labels]:

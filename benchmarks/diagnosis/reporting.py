@@ -27,7 +27,7 @@ run, as all of its rare images were found. The threshold of the rule was moved o
 Made by `python -m benchmarks.diagnosis report` from `diagnosis.jsonl`."""
 
 
-def found(row: Mapping[str, Any]) -> list[str]:
+def findings_of(row: Mapping[str, Any]) -> list[str]:
     """Kinds that the present thresholds find in a record, causes first, and then the notes."""
     setting = Setting(**{**row["setting"], "pixel_range": tuple(row["setting"]["pixel_range"])})
     record = TrainingHistory.of(row["record"])
@@ -51,7 +51,7 @@ def lines(cases: Sequence[StoppingContext], rows: RowIndex) -> Iterator[str]:
     """Yield a line for each case, for whoever sets thresholds."""
     for case in cases:
         if case.key in rows:
-            kinds = found(rows[case.key])
+            kinds = findings_of(rows[case.key])
             mark = "ok " if is_right(case, kinds) else "BAD"
             yield f"{mark} {case.name} [{case.data}] {'|'.join(case.expected)}: {', '.join(kinds)}"
 
@@ -71,19 +71,19 @@ def _counts(rows: RowIndex) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for half in (DEVELOPMENT, TEST):
         cases = [case for case in plan.cases(half) if case.key in rows]
-        right = {case.key: is_right(case, found(rows[case.key])) for case in cases}
+        right = {case.key: is_right(case, findings_of(rows[case.key])) for case in cases}
         plants, controls = [c for c in cases if c.expected], [c for c in cases if not c.expected]
         hits, false = sum(right[c.key] for c in plants), sum(not right[c.key] for c in controls)
         yield f"| {half} | {len(plants)} | {hits} | {len(controls)} | {false} |"
 
 
 def _confusion(plants: Sequence[StoppingContext], rows: RowIndex) -> Iterator[str]:
-    counts = Counter((min(c.expected), first(c, found(rows[c.key]))) for c in plants)
+    counts = Counter((min(c.expected), first(c, findings_of(rows[c.key]))) for c in plants)
     yield "| planted | found first |"
     yield "|---|---|"
     for planted in dict.fromkeys(min(c.expected) for c in plants):
-        told = [f"{kind} {count}" for (of, kind), count in counts.most_common() if of == planted]
-        yield f"| {planted} | {', '.join(told)} |"
+        others = [f"{kind} {count}" for (of, kind), count in counts.most_common() if of == planted]
+        yield f"| {planted} | {', '.join(others)} |"
 
 
 def _runs(cases: Sequence[StoppingContext], rows: RowIndex) -> Iterator[str]:
@@ -91,9 +91,9 @@ def _runs(cases: Sequence[StoppingContext], rows: RowIndex) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for case in cases:
         row = rows[case.key]
-        kinds = found(row)
+        kinds = findings_of(row)
         curve = row["record"]["curve"]
         best = min(curve, key=lambda point: point["val_loss"]) if curve else None
-        told = f"{best['val_loss']:.3g}, {best['val_accuracy']:.2f}" if best else row["failure"]
+        result = f"{best['val_loss']:.3g}, {best['val_accuracy']:.2f}" if best else row["failure"]
         mark = "" if is_right(case, kinds) else "wrong"
-        yield f"| {case.name} | {case.data} | {', '.join(kinds) or NOTHING} | {told} | {mark} |"
+        yield f"| {case.name} | {case.data} | {', '.join(kinds) or NOTHING} | {result} | {mark} |"

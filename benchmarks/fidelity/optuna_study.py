@@ -64,15 +64,15 @@ class Optuna:
 
 def suggested(trial: Any, space: SearchSpace) -> dict[str, Value]:
     """Return what Optuna's trial suggests of the parameters that are active."""
-    found: dict[str, Value] = {}
+    configuration: dict[str, Value] = {}
     for parameter in space.parameters:
-        if not parameter.is_active(found):
+        if not parameter.is_active(configuration):
             continue
         name, domain = parameter.name, parameter.domain
         if isinstance(domain, CategoricalDomain | DiscreteDomain):
-            found[name] = trial.suggest_categorical(name, domain.values)
+            configuration[name] = trial.suggest_categorical(name, domain.values)
         elif isinstance(domain, IntDomain):
-            found[name] = trial.suggest_int(name, domain.low, domain.high, log=domain.scale is Scale.LOG)
+            configuration[name] = trial.suggest_int(name, domain.low, domain.high, log=domain.scale is Scale.LOG)
         else:
-            found[name] = trial.suggest_float(name, domain.low, domain.high, log=domain.scale is Scale.LOG)
-    return found
+            configuration[name] = trial.suggest_float(name, domain.low, domain.high, log=domain.scale is Scale.LOG)
+    return configuration

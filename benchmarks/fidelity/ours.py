@@ -58,10 +58,10 @@ class Ours:
     def report(self, number: int, epoch: int, loss: float) -> Answer:
         """Report a measurement."""
         self._last[number] = Measurement({"loss": loss}, epoch)
-        told = trial_lifecycle.report_measurements(*self._call(number), [self._last[number]])
-        if told.should_stop:
+        heartbeat = trial_lifecycle.report_measurements(*self._call(number), [self._last[number]])
+        if heartbeat.should_stop:
             return Answer.STOP
-        return Answer.PAUSE if told.should_pause else Answer.GO_ON
+        return Answer.PAUSE if heartbeat.should_pause else Answer.GO_ON
 
     def end(self, number: int, ending: Ending) -> None:
         """Complete the trial, give it back, or fail it."""
@@ -88,12 +88,12 @@ class _Snapping(LocalOptimizer):
         self, inputs: OptimizerInput, count: int, timeout: float, handle: ComputationHandle
     ) -> SuggestionBatch | None:
         """Suggest what is recorded."""
-        found = super().suggest(inputs, count, timeout, handle)
-        return found and replace(found, suggestions=self._snapped(found.suggestions))
+        batch = super().suggest(inputs, count, timeout, handle)
+        return batch and replace(batch, suggestions=self._snapped(batch.suggestions))
 
     def suggest_quasi_random(self, inputs: OptimizerInput, count: int) -> list[Suggestion]:
         """Suggest what is recorded."""
         return self._snapped(super().suggest_quasi_random(inputs, count))
 
-    def _snapped(self, found: list[Suggestion]) -> list[Suggestion]:
-        return [s if s.continues else replace(s, configuration=dict(self.snap(s.configuration))) for s in found]
+    def _snapped(self, suggestions: list[Suggestion]) -> list[Suggestion]:
+        return [s if s.continues else replace(s, configuration=dict(self.snap(s.configuration))) for s in suggestions]

@@ -36,12 +36,12 @@ class Study:
 
     def at(self, is_reached: Callable[[Progress], bool]) -> Progress:
         """Return the last progress that holds a condition; a study that ended before has what it had at its end."""
-        found = Progress(0, 0.0, math.inf, math.inf)
+        latest_progress = Progress(0, 0.0, math.inf, math.inf)
         for progress in self.replayed.progress:
             if not is_reached(progress):
                 break
-            found = progress
-        return found
+            latest_progress = progress
+        return latest_progress
 
 
 def default_file(half: str) -> Path:

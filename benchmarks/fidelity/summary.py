@@ -60,9 +60,9 @@ def markdown(studies: Sequence[Study], scales: Mapping[str, Scale], base: str, h
 
 def _introduction(studies: Sequence[Study], tables: Sequence[str], base: str) -> str:
     counts = sorted({*WORKERS, *(study.key.workers for study in studies)})
-    found = {workers: latest(studies, tables, workers) for workers in counts}
-    kept = sum(len(of) for methods in found.values() for of in methods.values())
-    versions = sorted({f"{m} {s.key.version}" for of in found.values() for m, o in of.items() for s in o.values()})
+    by_workers = {workers: latest(studies, tables, workers) for workers in counts}
+    kept = sum(len(of) for methods in by_workers.values() for of in methods.values())
+    versions = sorted({f"{m} {s.key.version}" for of in by_workers.values() for m, o in of.items() for s in o.values()})
     lines = [
         f"Regret at equal epochs: those of {', '.join(map(str, MOMENTS))} whole trials; the two columns of seconds "
         f"are at the recorded seconds of {FIRST} and {LAST} whole trials. Regret 1 is the median best of ten random "
@@ -72,12 +72,12 @@ def _introduction(studies: Sequence[Study], tables: Sequence[str], base: str) ->
         "studies, ratios can be compared and regrets cannot. [The plan](../fidelity/plan.md) says more, and which "
         "peers are missing.",
         f"**Preliminary.** A comparison with fewer than {ENOUGH_SEEDS} paired seeds on any table supports no claim."
-        if _is_preliminary(found, tables)
+        if _is_preliminary(by_workers, tables)
         else "",
         f"Versions: {'; '.join(versions) or 'none'}."
         + (f" Studies of earlier versions, left out: {len(studies) - kept}." if len(studies) > kept else ""),
-        *(f"Studies with {_workers(workers)}: {_counts(found[workers])}." for workers in counts),
-        f"Methods without any study: {', '.join(_missing(found)) or 'none'}.",
+        *(f"Studies with {_workers(workers)}: {_counts(by_workers[workers])}." for workers in counts),
+        f"Methods without any study: {', '.join(_missing(by_workers)) or 'none'}.",
     ]
     return "\n\n".join(filter(None, lines)) + "\n"
 
@@ -90,15 +90,15 @@ def _counts(methods: Mapping[str, Studies]) -> str:
     return ", ".join(f"{name} {len(methods[name])}" for name in METHODS if name in methods) or "none"
 
 
-def _missing(found: Mapping[int, Mapping[str, Studies]]) -> list[str]:
-    there = {name for methods in found.values() for name in methods}
+def _missing(by_workers: Mapping[int, Mapping[str, Studies]]) -> list[str]:
+    there = {name for methods in by_workers.values() for name in methods}
     return [name for name in METHODS if name not in there]
 
 
-def _is_preliminary(found: Mapping[int, Mapping[str, Studies]], tables: Sequence[str]) -> bool:
+def _is_preliminary(by_workers: Mapping[int, Mapping[str, Studies]], tables: Sequence[str]) -> bool:
     seeds = [
         sum(table == name for table, _ in of)
-        for methods in found.values()
+        for methods in by_workers.values()
         for of in methods.values()
         for name in tables
     ]
@@ -130,6 +130,6 @@ def _by_table(methods: Mapping[str, Studies], scales: Mapping[str, Scale], score
     order = [name for name in METHODS if name in methods]
     lines = [f"| {score.value} | " + " | ".join(order) + " |", "|---" * (len(order) + 1) + "|"]
     for table, scale in scales.items():
-        found = [[scale.regret(s, LAST, score) for key, s in methods[m].items() if key[0] == table] for m in order]
-        lines.append(f"| {table} | " + " | ".join(f"{geometric({table: v}):.3f}" if v else "" for v in found) + " |")
+        regrets = [[scale.regret(s, LAST, score) for key, s in methods[m].items() if key[0] == table] for m in order]
+        lines.append(f"| {table} | " + " | ".join(f"{geometric({table: v}):.3f}" if v else "" for v in regrets) + " |")
     return "\n".join(lines) + "\n"

@@ -24,16 +24,16 @@ DEFAULT = Load()
 def main(systems: str, make: bool, folder: Path | None, **given: object) -> None:
     """Milliseconds of each call, errors, lost leases and memory, for many workers with heartbeats."""
     load = Load(**given)  # type: ignore[arg-type]  # click has checked them
-    found = []
+    loads = []
     for system in systems.split(","):
         if system == "ours":
-            found.append(ours.measure(load))
+            loads.append(ours.measure(load))
         else:
-            found.append(of_peer(system, load, folder, make))
-        click.echo(found[-1].summary(), err=True)
-    click.echo("\n".join([HEAD, *(figures.table() for figures in found)]))
+            loads.append(of_peer(system, load, folder, make))
+        click.echo(loads[-1].summary(), err=True)
+    click.echo("\n".join([HEAD, *(figures.table() for figures in loads)]))
     click.echo()
-    for figures in found:
+    for figures in loads:
         click.echo(f"- {figures.summary()}")
 
 

@@ -56,7 +56,7 @@ class Figures:
             self.seconds[method].append(perf_counter() - began)
 
     def to_json(self) -> str:
-        seconds = {method: sorted(found) for method, found in self.seconds.items()}
+        seconds = {method: sorted(durations) for method, durations in self.seconds.items()}
         return json.dumps({**vars(self), "load": asdict(self.load), "seconds": seconds})
 
     @classmethod
@@ -67,11 +67,11 @@ class Figures:
     def table(self) -> str:
         """Rows of Markdown: calls, calls per second, milliseconds."""
         lines = []
-        for method, found in sorted(self.seconds.items()):
-            rate = len(found) / self.load.seconds
-            p50, p99, most = (1000 * quantile(found, q) for q in (0.5, 0.99, 1.0))
-            told = f"{len(found)} | {rate:.1f} | {p50:.1f} | {p99:.1f} | {most:.0f}"
-            lines.append(f"| {self.system} | {method} | {told} |")
+        for method, durations in sorted(self.seconds.items()):
+            rate = len(durations) / self.load.seconds
+            p50, p99, most = (1000 * quantile(durations, q) for q in (0.5, 0.99, 1.0))
+            figures = f"{len(durations)} | {rate:.1f} | {p50:.1f} | {p99:.1f} | {most:.0f}"
+            lines.append(f"| {self.system} | {method} | {figures} |")
         return "\n".join(lines)
 
     def summary(self) -> str:
@@ -110,11 +110,11 @@ class Usage:
 
     def family(self) -> list[int]:
         """The process and all below it."""
-        found = [self.pid]
-        for pid in found:
+        pids = [self.pid]
+        for pid in pids:
             for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += [int(child) for child in _read(listing).split()]
-        return found
+                pids += [int(child) for child in _read(listing).split()]
+        return pids
 
 
 def _read(path: Path) -> str:

@@ -108,8 +108,8 @@ async def _live(stub: Any, trial: Any, rng: random.Random, end: float, figures: 
         report = pb.ReportMeasurementsRequest(name=trial.name, lease_token=trial.lease.token)
         report.measurements.add(step=step, metrics={"loss": rng.random()})
         with figures.timed("ReportMeasurements"):
-            told = await stub.ReportMeasurements(report, timeout=DEADLINE_S)
-        if not told.lease_valid:
+            heartbeat = await stub.ReportMeasurements(report, timeout=DEADLINE_S)
+        if not heartbeat.lease_valid:
             figures.leases_lost += 1
             return
     await asyncio.sleep(max(0.0, min(until, end) - time.monotonic()))

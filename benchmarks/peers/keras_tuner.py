@@ -14,11 +14,11 @@ class KerasTuner:
     """One oracle, asked by one tuner."""
 
     def __init__(self, space: Space, seed: int, budget: int) -> None:
-        known = keras_tuner.HyperParameters()
+        hyperparameters = keras_tuner.HyperParameters()
         for p in space:
-            declare(known, p)
+            declare(hyperparameters, p)
         self._oracle = BayesianOptimizationOracle(
-            keras_tuner.Objective("loss", "min"), max_trials=budget + 1, hyperparameters=known, seed=seed,
+            keras_tuner.Objective("loss", "min"), max_trials=budget + 1, hyperparameters=hyperparameters, seed=seed,
             max_retries_per_trial=0, max_consecutive_failed_trials=10_000,
         )  # fmt: skip
         self._oracle._set_project_dir(tempfile.mkdtemp(), "study")
@@ -53,12 +53,12 @@ class KerasTuner:
         return trial
 
 
-def declare(known: Any, p: Any) -> None:
+def declare(hyperparameters: Any, p: Any) -> None:
     """Return a parameter in its words."""
     if p["kind"] == "category":
-        known.Choice(p["name"], p["values"])
+        hyperparameters.Choice(p["name"], p["values"])
         return
-    declared = known.Int if p["kind"] == "integer" else known.Float
+    declared = hyperparameters.Int if p["kind"] == "integer" else hyperparameters.Float
     declared(p["name"], p["low"], p["high"], sampling="log" if p["log"] else "linear")
 
 

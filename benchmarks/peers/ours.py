@@ -26,9 +26,9 @@ class Ours:
     def ask(self) -> Config:
         """Return the optimizer's suggestion."""
         inputs = OptimizerInput(self.space, self.settings, self.seed, self.past, hyperparameters=self._learned)
-        found = suggest_with(inputs, 1, self._factors)
-        self._learned = found.hyperparameters
-        return dict(found.suggestions[0].configuration)
+        batch = suggest_with(inputs, 1, self._factors)
+        self._learned = batch.hyperparameters
+        return dict(batch.suggestions[0].configuration)
 
     def tell(self, config: Config, value: float | None) -> None:
         """Add one more past trial; the optimizer maximizes."""

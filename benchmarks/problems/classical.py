@@ -25,8 +25,8 @@ def on_box(
 ) -> Problem:
     """A problem over real numbers x1 … xd."""
     space = box(bounds)
-    known = {p.name: x for p, x in zip(space, optimizer, strict=True)}
-    return Problem(name, space, lambda c: formula(vector(c)), budget, split, known, noise, fails)
+    parameters = {p.name: x for p, x in zip(space, optimizer, strict=True)}
+    return Problem(name, space, lambda c: formula(vector(c)), budget, split, parameters, noise, fails)
 
 
 def development() -> list[Problem]:

@@ -42,11 +42,11 @@ def references() -> dict[str, Reference]:
 def measure(problem: Problem) -> Reference:
     """A problem's reference: long, where its minimum must be searched for."""
     rng = np.random.default_rng(1)
-    known = problem.optimizer or known_optimizer(problem)
-    draws = [draw(problem.space, rng) for _ in range(DRAWS if known else SEARCHED_DRAWS)]
+    optimum = problem.optimizer or known_optimizer(problem)
+    draws = [draw(problem.space, rng) for _ in range(DRAWS if optimum else SEARCHED_DRAWS)]
     values = [problem.true(c) if problem.is_feasible(c) else math.inf for c in draws]
     random = float(np.quantile(values, QUANTILE, method="lower"))
-    best, optimizer = (problem.true(known), known) if known else search(problem, draws, values, rng)
+    best, optimizer = (problem.true(optimum), optimum) if optimum else search(problem, draws, values, rng)
     return Reference(best, optimizer, random)
 
 
@@ -54,13 +54,13 @@ def search(
     problem: Problem, draws: list[dict[str, Value]], values: list[float], rng: np.random.Generator
 ) -> tuple[float, Config]:
     """The best of steps of all sizes from the five best so far."""
-    found = sorted(zip(values, draws, strict=True), key=lambda pair: pair[0])[:5]
+    leaders = sorted(zip(values, draws, strict=True), key=lambda pair: pair[0])[:5]
     for step in range(SEARCHED_STEPS):
-        config = moved(problem, found[step % 5][1], rng)
+        config = moved(problem, leaders[step % 5][1], rng)
         value = problem.true(config) if problem.is_feasible(config) else math.inf
-        if value < found[-1][0] and config not in [c for _, c in found]:
-            found = sorted([*found, (value, config)], key=lambda pair: pair[0])[:5]
-    return found[0]
+        if value < leaders[-1][0] and config not in [c for _, c in leaders]:
+            leaders = sorted([*leaders, (value, config)], key=lambda pair: pair[0])[:5]
+    return leaders[0]
 
 
 def moved(problem: Problem, config: Config, rng: np.random.Generator) -> dict[str, Value]:

@@ -82,6 +82,6 @@ def _by_table(peers: Mapping[str, Runs], tables: Sequence[str], score: Score) ->
     order = sorted(peers)
     lines = [f"| {score.value} | " + " | ".join(order) + " |", "|---" * (len(order) + 1) + "|"]
     for name in tables:
-        found = [[regret(run, score) for key, run in peers[peer].items() if key[0] == name] for peer in order]
-        lines.append(f"| {name} | " + " | ".join(f"{geometric({name: v}):.3f}" if v else "" for v in found) + " |")
+        regrets = [[regret(run, score) for key, run in peers[peer].items() if key[0] == name] for peer in order]
+        lines.append(f"| {name} | " + " | ".join(f"{geometric({name: v}):.3f}" if v else "" for v in regrets) + " |")
     return "\n".join(lines) + "\n"

@@ -67,8 +67,8 @@ def scores(table: Table, trials: Sequence[str], values: Sequence[float]) -> tupl
         trials: Digits of the configurations that were tried, (n,).
         values: What was measured, (n,); of equal ones the first counts.
     """
-    told = min(range(len(trials)), key=lambda i: values[i])
-    return rounded(min(map(table.regret, trials))), rounded(table.regret(trials[told]))
+    best = min(range(len(trials)), key=lambda i: values[i])
+    return rounded(min(map(table.regret, trials))), rounded(table.regret(trials[best]))
 
 
 def rounded(value: float) -> float:

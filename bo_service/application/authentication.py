@@ -1,4 +1,4 @@
-"""The door: who calls, from the token that they show."""
+"""Authentication: the caller of a request, from its bearer token."""
 
 import hmac
 import threading
@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from enum import Enum
 
-from bo_service.application.deadlines import within
 from bo_service.application.ports import Clock, Store
 from bo_service.application.tokens import PREFIX, digest_of
+from bo_service.application.waiting import within
 from bo_service.domain.access import Principal, Role, Token
 from bo_service.domain.errors import StorageUnavailable, Unauthenticated
 
@@ -32,11 +32,11 @@ class AuthMode(Enum):
 
 
 ANONYMOUS_ADMIN = Principal("anyone", Role.ADMIN)
-"""Who calls a server that asks for no tokens."""
+"""The caller of a server that requires no tokens."""
 
 
 class Authenticator:
-    """Knows the tokens as they were a moment ago, so that asking costs no transaction. Threads may share it."""
+    """A cache of the stored tokens, so that authentication needs no transaction. Threads may share it."""
 
     def __init__(self, store: Store, clock: Clock, mode: AuthMode) -> None:
         self._store = store
@@ -54,7 +54,7 @@ class Authenticator:
 
     @property
     def has_tokens(self) -> bool:
-        """Whether there is one that is worth something."""
+        """Whether any token is neither revoked nor expired."""
         now = self._clock.now()
         return any(token.is_valid(now) for token in self._tokens.values())
 
@@ -78,7 +78,7 @@ class Authenticator:
         """Return the caller of a value of the header `authorization`, None without one.
 
         Raises:
-            Unauthenticated: a token is needed, and there is none, or none that is worth something.
+            Unauthenticated: a token is required, and it is missing, unknown, revoked or expired.
         """
         if self.allows_anonymous:
             return ANONYMOUS_ADMIN

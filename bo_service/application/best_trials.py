@@ -17,14 +17,14 @@ def best_trials(app: AppContext, study_id: str, count: int) -> list[Trial]:
     Raises:
         NotFound: no such study.
     """
-    with app.sessions.of(study_id).reading() as (records, known):
-        return [records.get_trial(study_id, number) for number in _best(known, count)]
+    with app.sessions.of(study_id).reading() as (records, snapshot):
+        return [records.get_trial(study_id, number) for number in _best(snapshot, count)]
 
 
-def _best(known: StudySnapshot, count: int) -> list[int]:
+def _best(snapshot: StudySnapshot, count: int) -> list[int]:
     """Return their numbers."""
-    spec = known.study.spec
-    ended = (t for t in known.summaries.values() if t.state in (TrialState.SUCCEEDED, TrialState.STOPPED))
+    spec = snapshot.study.spec
+    ended = (t for t in snapshot.summaries.values() if t.state in (TrialState.SUCCEEDED, TrialState.STOPPED))
     candidates = [(t, t.final_measurement.metrics) for t in ended if t.final_measurement]
     kept = [(t, m) for t, m in candidates if all(c.to_maximized(m[c.name]) >= 0.0 for c in spec.constraint_metrics)]
     values = np.array([[o.to_maximized(m[o.name]) for o in spec.objectives] for _, m in kept])

@@ -33,16 +33,16 @@ def apply_stopping_rule(
     wild = not_finite(received, metric)
     if wild:
         return request_stop(transaction, trial, wild)
-    known = [m.step for m in received if math.isfinite(m.metrics.get(metric.name, math.nan))]
-    if trial.origin is Origin.DEFAULT or not known:
+    steps = [m.step for m in received if math.isfinite(m.metrics.get(metric.name, math.nan))]
+    if trial.origin is Origin.DEFAULT or not steps:
         return trial
     trials = transaction.snapshot.summaries.values()
     last_step = settings.max_step or _length(trials)
     seen = before.latest_measurement.step if before.latest_measurement else -1
-    step = step_to_judge(settings, seen, max(known), last_step)
+    step = step_to_judge(settings, seen, max(steps), last_step)
     if step is None:
         return trial
-    verdict = should_stop(_case(transaction, trial, trials, max(known), step, last_step))
+    verdict = should_stop(_case(transaction, trial, trials, max(steps), step, last_step))
     return trial if verdict is None else trial.stop(_request(transaction, metric, verdict, last_step))
 
 

@@ -48,19 +48,19 @@ def analyze(app: AppContext, study_id: str, timeout: float) -> dict[str, Analysi
     """
     study, inputs = app.sessions.of(study_id).inputs()
     began = time.monotonic()
-    told = {}
+    analyses = {}
     for k, metric in enumerate(study.spec.objectives):
         left = timeout - (time.monotonic() - began)
-        told[metric.name] = _in_metric_direction(app.optimizer.analyze(inputs.for_objective(k), left), metric)
-    return told
+        analyses[metric.name] = _in_metric_direction(app.optimizer.analyze(inputs.for_objective(k), left), metric)
+    return analyses
 
 
-def _in_metric_direction(found: Analysis, metric: Metric) -> Analysis:
+def _in_metric_direction(analysis: Analysis, metric: Metric) -> Analysis:
     assert metric.goal is not None
     return replace(
-        found,
-        importance=tuple(_turned_region(region, metric.goal) for region in found.importance),
-        best=_turned_best(found.best, metric.goal),
+        analysis,
+        importance=tuple(_turned_region(region, metric.goal) for region in analysis.importance),
+        best=_turned_best(analysis.best, metric.goal),
     )
 
 
@@ -75,10 +75,10 @@ def predict_slice(app: AppContext, study_id: str, ask: SliceQuery, timeout: floa
         DeadlinePassed: not computed within `timeout` seconds.
     """
     study, inputs = app.sessions.of(study_id).inputs()
-    found = app.optimizer.predict_slice(inputs, _checked(study.spec.space, ask), timeout)
+    computed = app.optimizer.predict_slice(inputs, _checked(study.spec.space, ask), timeout)
     metrics = study.spec.modelled_metrics
-    points = tuple(PointForecast(predictions_of(p.expected, metrics), p.acquisition_value) for p in found.points)
-    return SliceForecast(found, points)
+    points = tuple(PointForecast(predictions_of(p.expected, metrics), p.acquisition_value) for p in computed.points)
+    return SliceForecast(computed, points)
 
 
 def _turned_region(region: RegionImportance, goal: Goal) -> RegionImportance:
@@ -101,13 +101,14 @@ def _checked(space: SearchSpace, ask: SliceQuery) -> SliceRequest:
     names, count = tuple(ask.parameters), len(ask.parameters)
     if not 1 <= count <= MOST_SLICED:
         raise InvalidArgument.of("parameters", f"has {count}; name one or two that vary")
-    known = [p.name for p in space.parameters]
+    parameters = [p.name for p in space.parameters]
     faults = [
         Violation(
-            f"parameters[{i}]", f"is {name[:140]!r}, which is no parameter of this study; it has {format_values(known)}"
+            f"parameters[{i}]",
+            f"is {name[:140]!r}, which is no parameter of this study; it has {format_values(parameters)}",
         )
         for i, name in enumerate(names)
-        if name not in known
+        if name not in parameters
     ]
     if count != len(set(names)):
         faults.append(Violation("parameters", f"are {names[0]!r} twice; name two different ones, or one"))

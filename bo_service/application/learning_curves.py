@@ -28,14 +28,14 @@ def read_curves(records: UnitOfWork, study: Study, trials: Sequence[TrialSummary
     if fidelity is None or fidelity.promotion is not Promotion.FORECAST:
         return {}
     there = {trial.number: trial for trial in trials if trial.state in TEACHING}
-    numbers, found = sorted(there), {}
+    numbers, curves = sorted(there), {}
     for i in range(0, len(numbers), AT_ONCE):
         measured = records.get_measurements(study.study_id, numbers[i : i + AT_ONCE])
         for n in numbers[i : i + AT_ONCE]:
             curve = _curve(there[n], measured.get(n, ()), fidelity, study.spec.objective)
             if curve is not None:
-                found[n] = curve
-    return found
+                curves[n] = curve
+    return curves
 
 
 def _curve(

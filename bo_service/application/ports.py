@@ -43,12 +43,12 @@ class Clock(Protocol):
 
 @dataclass(eq=False)
 class ComputationHandle:
-    """A computation's place among others. Whoever computes listens: the place may change while it waits or runs."""
+    """The priority of a computation, which may change or be cancelled while the computation waits or runs."""
 
     is_urgent: bool
-    """Somebody waits for it. What isn't urgent waits for what is, and may be stopped for it."""
+    """Whether a call waits for it. Other computations wait for urgent ones, and may be cancelled for them."""
     is_cancelled: bool = False
-    """Its result is of no use any more."""
+    """Whether its result is not needed any more."""
     on_change: Callable[[], None] = field(default=lambda: None, repr=False)
     """Called after each change; whoever computes sets it."""
 
@@ -257,8 +257,8 @@ class UnitOfWork(Protocol):
     def artifact_usage(self, study_id: str) -> tuple[int, int]:
         """Return how many artifacts the study has, and how many bytes of them are stored."""
         numbers = [trial.number for trial in self.list_trials(study_id)]
-        found = [artifact for each in self.list_artifacts(study_id, numbers).values() for artifact in each]
-        return len(found), sum(artifact.stored_bytes for artifact in found)
+        artifacts = [artifact for each in self.list_artifacts(study_id, numbers).values() for artifact in each]
+        return len(artifacts), sum(artifact.stored_bytes for artifact in artifacts)
 
     @abstractmethod
     def artifact_content(self, study_id: str, number: int, artifact_id: str) -> bytes | None:

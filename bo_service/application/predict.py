@@ -12,7 +12,7 @@ from bo_service.domain.trial import Prediction
 
 @dataclass(frozen=True)
 class PointForecast:
-    """Hold the surrogate's predictions at one configuration."""
+    """The surrogate's predictions at one configuration."""
 
     predictions: tuple[Prediction, ...]
     """Of each objective metric, then of each constraint metric."""
@@ -21,7 +21,7 @@ class PointForecast:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Hold the predictions at some configurations, in the metrics' own directions and units, in the order asked."""
+    """The predictions at some configurations, in their order, in the metrics' own directions and units."""
 
     points: tuple[PointForecast, ...]
     acquisition: str
@@ -42,7 +42,7 @@ def predict(app: AppContext, study_id: str, configurations: Sequence[Configurati
         checked(study.spec.space, given, f"configurations[{i}].parameters", must_be_feasible=False)
         for i, given in enumerate(configurations)
     ]
-    found = app.optimizer.predict(inputs, asked, timeout)
+    predictions = app.optimizer.predict(inputs, asked, timeout)
     metrics = study.spec.modelled_metrics
-    points = tuple(PointForecast(predictions_of(p.expected, metrics), p.acquisition_value) for p in found.points)
-    return Forecasts(points, found.acquisition, found.observation_count)
+    points = tuple(PointForecast(predictions_of(p.expected, metrics), p.acquisition_value) for p in predictions.points)
+    return Forecasts(points, predictions.acquisition, predictions.observation_count)

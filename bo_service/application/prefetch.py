@@ -48,8 +48,8 @@ class Candidates:
 
     def fits(self, study: Study) -> bool:
         """Return whether they were made for the study as this is."""
-        known = self.snapshot.study
-        return known.create_time == study.create_time and known.spec == study.spec
+        before = self.snapshot.study
+        return before.create_time == study.create_time and before.spec == study.spec
 
     def is_outdated(self, study: Study) -> bool:
         """Return whether they should be made again: the surrogate would choose the same as other servers' trials."""
@@ -83,7 +83,7 @@ class PrefetchedBatch:
 
     @property
     def exhausts_space(self) -> bool:
-        """Whether nothing is left to suggest beyond it."""
+        """Whether the search space has no configuration beyond those of the batch."""
         return len(self.suggestions) < self.count
 
     def matches(self, snapshot: StudySnapshot) -> bool:

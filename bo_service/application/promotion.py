@@ -27,16 +27,16 @@ def promotable(
         at_least: how many of a rung go on in any case; see `best_third`.
     """
     paused = {number for number, trial in summaries.items() if trial.state is TrialState.PAUSED}
-    found: list[int] = []
+    numbers: list[int] = []
     if study.spec.fidelity is None or not paused:
-        return found
+        return numbers
     for rung in reversed(study.spec.fidelity.rungs):
         values = values_at_rung(records, study, summaries, rung)
-        found += [number for number in best_third(values, at_least) if number in paused]
+        numbers += [number for number in best_third(values, at_least) if number in paused]
         paused.difference_update(values)  # a trial counts at the last rung that it has reached
         if not paused:
             break
-    return found
+    return numbers
 
 
 def waiting_for_resume(records: UnitOfWork, study: Study, summaries: Mapping[int, TrialSummary]) -> list[int]:

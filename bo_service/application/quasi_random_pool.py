@@ -31,7 +31,7 @@ class QuasiRandomPool:
 
     @property
     def has_points(self) -> bool:
-        """Whether points are in reserve."""
+        """Whether points are ready that no call has taken."""
         return bool(self._unused)
 
     def take(

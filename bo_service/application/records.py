@@ -1,4 +1,4 @@
-"""What a unit of work keeps besides studies and trials, and what it returns of trials in short."""
+"""Records that a unit of work keeps besides studies and trials, and its summaries of trials."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,18 +12,18 @@ from bo_service.domain.trial import Measurement, Pause, StopRequest, Trial, Tria
 
 @dataclass(frozen=True)
 class IntermediateValue:
-    """How a trial did up to some step, by one metric."""
+    """The value of a trial's metric at a step of its learning curve."""
 
     number: int
     value: float
     """The last finite value at or before the step."""
     last_step: int
-    """The largest step that the trial has measured, be it beyond."""
+    """The largest step that the trial has measured, which may be after that step."""
 
 
 @dataclass(frozen=True)
 class IssuedLease:
-    """A lease that was given out for a trial, be it over."""
+    """A lease that was given out for a trial; it may have ended."""
 
     token: str
     worker_id: str
@@ -32,7 +32,7 @@ class IssuedLease:
 
 @dataclass(frozen=True)
 class RequestKey:
-    """Make a call safe to repeat: hold what its answer is kept under, and what was asked."""
+    """The identity of a request, under which its answer is stored, so that the call is safe to repeat."""
 
     request_id: str
     """Tells apart callers, methods, studies, and the ids that callers give to their requests."""
@@ -50,7 +50,7 @@ class RequestKey:
 
 
 class Beat(Enum):
-    """A moment that all servers over one database keep up to date."""
+    """A time in the database that all of its servers keep up to date."""
 
     SERVER = 1
     """When a server last answered the calls of workers."""
@@ -60,7 +60,7 @@ class Beat(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TrialSummary:
-    """Hold what the optimizer needs of a trial: there may be thousands."""
+    """The part of a trial that the optimizer needs. A server holds thousands of them."""
 
     number: int
     state: TrialState
@@ -79,19 +79,19 @@ class TrialSummary:
 
     @property
     def has_forecast(self) -> bool:
-        """Whether it hasn't ended and was asked to pause: what is expected of it counts meanwhile."""
+        """Whether the trial has not ended, and the forecast with which it was asked to pause counts as its value."""
         return not self.state.is_ended and self.pause is not None and self.pause.expected is not None
 
     @property
     def is_informative(self) -> bool:
-        """Whether it says something about its parameters; machines' failures don't."""
+        """Whether the trial is an observation for the surrogate. A trial that a machine's failure ended is none."""
         if not self.state.is_ended:
             return self.has_forecast
         return self.state is TrialState.INFEASIBLE or self.final_measurement is not None
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether a rule ended or paused it, so that its values are of less than its full length, as far as known."""
+        """Whether a rule ended or paused the trial before its full length, so that its final value is not known."""
         if not self.state.is_ended:
             return self.has_forecast
         request, pause, final = self.stop_request, self.pause, self.final_measurement
@@ -105,9 +105,9 @@ class TrialSummary:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took: as measured by its worker, else from start to end; None where that is nothing.
+        """The duration of the trial: as its worker measured it, else from its start to its end; None if unknown or 0.
 
-        Of a trial that was paused and has not ended it is what its steps so far let expect of a whole one.
+        For a trial that was paused and has not ended, it is the expected duration of the whole trial.
         """
         elapsed = self.final_measurement.elapsed if self.final_measurement else None
         if elapsed is not None:

@@ -15,11 +15,11 @@ from functools import partial
 from typing import Protocol
 
 from bo_service.application.algorithms import require_algorithm
-from bo_service.application.deadlines import Turn, Watchers
 from bo_service.application.ports import Optimizer, Store, UnitOfWork
 from bo_service.application.prefetch import MAX_PREFETCH, CacheOutcome, Candidates, PrefetchedBatch, SuggestionBuffer
 from bo_service.application.quasi_random_pool import QuasiRandomPool
 from bo_service.application.snapshot import StudyDelta, StudySnapshot, is_same_incarnation
+from bo_service.application.waiting import Turn, Watchers
 from bo_service.application.warm_start import sources_from
 from bo_service.domain.errors import BoError, NotFound, StorageUnavailable
 from bo_service.domain.study import Study, StudyState
@@ -34,7 +34,7 @@ DELETED = 0
 
 
 class SessionObserver(Protocol):
-    """What a session tells the registry that it belongs to, never while it holds its own lock."""
+    """The registry of a session, as the session sees it. A session never calls it while it holds its own lock."""
 
     def of(self, study_id: str) -> "StudySession":
         """Return the session of another study."""
@@ -74,7 +74,7 @@ class StudySession:
 
     @property
     def num_trials(self) -> int:
-        """How many trials it holds; 1 where it has none, and quasi-random points ready for the study's first trials."""
+        """The number of trials that the session holds; 1 if it holds none, but quasi-random points for the first."""
         snapshot = self._snapshot
         return len(snapshot.summaries if snapshot is not None else ()) or int(self._pool.has_points)
 
@@ -206,7 +206,7 @@ class StudySession:
 
     @property
     def is_prefetched(self) -> bool:
-        """Whether suggestions are prefetched: a call has asked the surrogate for some."""
+        """Whether suggestions are prefetched, as they are once a call has asked the surrogate for some."""
         return self._buffer.requested_at is not None
 
     @property
@@ -301,7 +301,7 @@ class StudySession:
         return Candidates(snapshot, points, False, is_final)
 
     def _settle(self, candidates: Candidates) -> None:
-        """Take note of which candidates have become trials."""
+        """Return unused candidates, and schedule a prefetch where more are likely to be requested."""
         if candidates.used is None:
             self._is_outdated = True  # perhaps; the next call reads the study
         if not candidates.by_surrogate:

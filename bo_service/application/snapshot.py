@@ -89,33 +89,28 @@ class StudySnapshot:
 
     @cached_property
     def inputs(self) -> OptimizerInput:
-        """What the optimizer may know."""
+        """The input of the optimizer."""
         return self.basis.inputs(self.pending.values())
 
     @property
     def num_running(self) -> int:
-        """How many trials workers have."""
+        """The number of running trials."""
         return self.counts.get(TrialState.RUNNING, 0)
 
     @property
-    def remaining_trials(self) -> int:
-        """How many trials more it may have; none once the budget of training is spent."""
+    def remaining_search(self) -> int:
+        """The number of further trials that may search, rather than confirm the best one; 0 once a budget is spent."""
         execution = self.study.spec.execution
         if execution.has_budget and execution.reached_limit(0, self.study.spent):
             return 0
-        limit = execution.max_trials
-        return (MAX_TRIALS if limit is None else limit) - len(self.summaries)
-
-    @property
-    def remaining_search(self) -> int:
-        """How many trials more it may have that don't repeat the best configuration."""
         is_reserved = self.study.spec.suggestion.confirming_trials is not None
-        return self.remaining_trials - (num_reserved(self.study, self.inputs) if is_reserved else 0)
+        reserved = num_reserved(self.study, self.inputs) if is_reserved else 0
+        return (MAX_TRIALS if execution.max_trials is None else execution.max_trials) - len(self.summaries) - reserved
 
 
 @dataclass(frozen=True)
 class StudyDelta:
-    """Hold what one or several transactions have changed in a study."""
+    """The changes that one or several transactions have made to a study."""
 
     before: Study
     after: Study
@@ -152,7 +147,7 @@ class ObservationHistory:
 
     @cached_property
     def trials(self) -> tuple[Observation, ...]:
-        """In the order of their numbers."""
+        """The observations in the order of their numbers."""
         return tuple(sorted(self.by_number.values(), key=lambda trial: trial.number))
 
     def with_changes(
@@ -213,7 +208,7 @@ class OptimizerBasis:
         if study.spec != self.spec:
             empty = OptimizerBasis(self.study_id, study.spec, sources=self.sources)
             return empty.after(study, {}, now, list(now), curves)
-        heard, discarded, failed = [], _without(self.discarded, touched), _without(self.failed, touched)
+        informative, discarded, failed = [], _without(self.discarded, touched), _without(self.failed, touched)
         for number in touched:
             was, trial = before.get(number), now.get(number)
             if trial is not None and not trial.is_informative:
@@ -221,8 +216,8 @@ class OptimizerBasis:
                     (failed if trial.state is TrialState.FAILED else discarded)[number] = trial.parameters
                 trial = None
             if trial != (was if was is not None and was.is_informative else None):
-                heard.append(number)
-        past = self.past.with_changes(now, heard, self.spec) if heard else self.past
+                informative.append(number)
+        past = self.past.with_changes(now, informative, self.spec) if informative else self.past
         return self._unless_equal(past=past, discarded=discarded, failed=failed, curves=curves)
 
     def with_sources(self, sources: tuple[Source, ...]) -> "OptimizerBasis":
@@ -235,11 +230,13 @@ class OptimizerBasis:
 
     def inputs(self, pending: Iterable[Configuration]) -> OptimizerInput:
         """Return the optimizer's input."""
-        settings = self.spec.suggestion
+        settings, seed = self.spec.suggestion, self.spec.suggestion.seed
+        if seed is None:  # the same for every server and at every start: from 0 to 2^63 - 1
+            seed = int.from_bytes(hashlib.sha256(self.study_id.encode()).digest()[:8], "big") >> 1
         return OptimizerInput(
             self.spec.space,
             settings,
-            seed_of(self.study_id) if settings.seed is None else settings.seed,
+            seed,
             self.past.trials,
             tuple(pending),
             self.sources,
@@ -273,28 +270,23 @@ def _without(values: Mapping[int, V], numbers: Iterable[int]) -> dict[int, V]:
 def observations_of(trials: Sequence[TrialSummary], spec: StudySpec, most: float) -> dict[int, Observation]:
     """Return the observations of the trials that count, by number. What was cut short counts for `most` at most."""
     values = full_fidelity_values(trials, spec.objective, most)
-    found = {}
+    observations = {}
     for trial in trials:
         if trial.state is TrialState.INFEASIBLE:
-            found[trial.number] = Observation(trial.number, trial.parameters, None)
+            observations[trial.number] = Observation(trial.number, trial.parameters, None)
         elif trial.number in values and trial.final_measurement is not None:
             metrics, (value, std) = trial.final_measurement.metrics, values[trial.number]
             further = tuple(m.to_maximized(metrics[m.name]) for m in spec.objectives[1:])
             margins = tuple(m.to_maximized(metrics[m.name]) for m in spec.constraint_metrics)
             about = value, std, further, margins, trial.seconds, trial.is_cut_short
-            found[trial.number] = Observation(trial.number, trial.parameters, *about)
+            observations[trial.number] = Observation(trial.number, trial.parameters, *about)
         elif trial.number in values:  # it hasn't ended; a study with a fidelity has a single modelled metric
             value, std = values[trial.number]
             seconds = trial.seconds if spec.suggestion.per_cost else None
-            found[trial.number] = Observation(
+            observations[trial.number] = Observation(
                 trial.number, trial.parameters, value, std, seconds=seconds, is_short=True
             )
-    return found
-
-
-def seed_of(study_id: str) -> int:
-    """Return the seed of a study that has none of its own, from 0 to 2^63 - 1."""
-    return int.from_bytes(hashlib.sha256(study_id.encode()).digest()[:8], "big") >> 1
+    return observations
 
 
 def full_fidelity_values(

@@ -64,28 +64,28 @@ def create_study(app: AppContext, new: NewStudy, key: RequestKey | None) -> Stud
         now = app.clock.now()
 
         def create() -> StudyView:
-            found = records.find_study(new.study_id)
-            if found is None:
+            study = records.find_study(new.study_id)
+            if study is None:
                 if wrong:
                     raise InvalidArgument([violation.inside(SPACE) for violation in wrong])
                 check_algorithm(new.spec.suggestion)
                 check_sources(records, new.study_id, new.spec)
-                found = Study(new.study_id, new.spec, now, now, new.display_name or new.study_id, new.labels)
-                found = replace(found, objective=new.objective)
-                records.save_study(found)
-            elif found.spec != new.spec:
+                study = Study(new.study_id, new.spec, now, now, new.display_name or new.study_id, new.labels)
+                study = replace(study, objective=new.objective)
+                records.save_study(study)
+            elif study.spec != new.spec:
                 raise AlreadyExists(
-                    f"{found.name} exists with another spec; choose another study_id, use the study as it is, "
+                    f"{study.name} exists with another spec; choose another study_id, use the study as it is, "
                     "or change its settings with UpdateStudy",
-                    study=found.name,
+                    study=study.name,
                 )
-            elif different := differences(found.objective, new.objective):
+            elif different := differences(study.objective, new.objective):
                 raise AlreadyExists(
-                    f"{found.name} exists with another objective: {'; '.join(different)}; choose another study_id, or "
+                    f"{study.name} exists with another objective: {'; '.join(different)}; choose another study_id, or "
                     "give the study's own objective and options",
-                    study=found.name,
+                    study=study.name,
                 )
-            return view_study(records, found, app.sessions)
+            return view_study(records, study, app.sessions)
 
         return idempotently(records, key, StudyView, now, create)
 
@@ -109,9 +109,9 @@ def list_studies(
     """
     with app.store.read() as records:
         seen = (study for study in _studies_after(records, after, limit + 1) if is_seen(study.study_id))
-        found = list(islice(seen, limit + 1))
-        more = found[limit - 1].study_id if len(found) > limit else ""
-        return [view_study(records, study, app.sessions) for study in found[:limit]], more
+        studies = list(islice(seen, limit + 1))
+        more = studies[limit - 1].study_id if len(studies) > limit else ""
+        return [view_study(records, study, app.sessions) for study in studies[:limit]], more
 
 
 def _studies_after(records: UnitOfWork, after: str, at_once: int) -> Iterator[Study]:

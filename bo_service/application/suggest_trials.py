@@ -46,7 +46,7 @@ CLOSED = {
 
 @dataclass(frozen=True)
 class SuggestRequest:
-    """Ask for trials, in the name of a worker."""
+    """A request of a worker for trials."""
 
     study_id: str
     count: int
@@ -254,8 +254,10 @@ def _trial_of(transaction: StudyTransaction, suggestion: Suggestion) -> Trial:
     if suggestion.continues is not None:
         trial = transaction.records.get_trial(study.study_id, suggestion.continues.number)
         before = "" if trial.explanation is None else trial.explanation.summary.split(CONTINUES)[0].rstrip()
-        told = explanation_of(suggestion, study.spec.modelled_metrics)
-        return replace(trial, explanation=replace(told, summary=f"{before} {_continues(study, suggestion)}".strip()))
+        explanation = explanation_of(suggestion, study.spec.modelled_metrics)
+        return replace(
+            trial, explanation=replace(explanation, summary=f"{before} {_continues(study, suggestion)}".strip())
+        )
     return Trial(
         study.study_id,
         transaction.next_number(),

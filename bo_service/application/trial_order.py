@@ -60,7 +60,7 @@ class TrialOrder:
 
     @property
     def is_by_number(self) -> bool:
-        """Whether it is the order in which trials are stored."""
+        """Whether trials are sorted by their numbers, ascending, which is the order in which they are stored."""
         return self.column == "number" and not self.is_descending
 
     def check(self, study: Study) -> None:

@@ -169,11 +169,11 @@ def list_trials(
     """
     with app.store.read() as records:
         records.get_study(study_id)
-        found = records.list_trials(study_id, states, after, limit + 1)
-        kept = found[:limit]
+        trials = records.list_trials(study_id, states, after, limit + 1)
+        kept = trials[:limit]
         if full:
             kept = kept[: fitting(records, kept)]
-        more = kept[-1].number if len(found) > len(kept) else None
+        more = kept[-1].number if len(trials) > len(kept) else None
         return Page(view_trials(records, study_id, kept, full), more)
 
 
@@ -192,9 +192,9 @@ def list_ordered_trials(
         NotFound: no such study.
         InvalidArgument: the study has no metric or parameter of the order's name.
     """
-    with app.sessions.of(study_id).reading() as (records, known):
-        order.check(known.study)
-        candidates = (t for t in known.summaries.values() if not states or t.state in states)
+    with app.sessions.of(study_id).reading() as (records, snapshot):
+        order.check(snapshot.study)
+        candidates = (t for t in snapshot.summaries.values() if not states or t.state in states)
         numbers = order.first(candidates, after, limit + 1)
         kept = [records.get_trial(study_id, number) for number in numbers[:limit]]
         if full:

@@ -71,7 +71,7 @@ class SuggestResult:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """Answer a report of a worker: whether it goes on, and how long its lease lasts."""
+    """The answer to a report of a worker: whether it goes on, and how long its lease lasts."""
 
     lease_valid: bool
     lease_expire_time: datetime | None = None
@@ -86,7 +86,7 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class PauseOutcome:
-    """Give a trial back at its checkpoint; without a URI at the one last reported."""
+    """The pause of a trial at its checkpoint; without a URI, at the checkpoint last reported."""
 
     checkpoint_uri: str = ""
 
@@ -98,7 +98,7 @@ class Empty:
 
 @dataclass(frozen=True)
 class StudyChanges:
-    """Hold what changed in a study up to `revision`."""
+    """The changes of a study up to `revision`."""
 
     study: StudyView
     trials: tuple[TrialView, ...]
@@ -108,8 +108,8 @@ class StudyChanges:
 
 def view_study(records: UnitOfWork, study: Study, sessions: Sessions) -> StudyView:
     """Return the study as the transaction sees it; its trials are counted only without a session's counts."""
-    found = sessions.counts(study)
-    counts = records.count_trials(study.study_id) if found is None else found
+    held_counts = sessions.counts(study)
+    counts = records.count_trials(study.study_id) if held_counts is None else held_counts
     failures = None
     if sum(counts.get(state, 0) for state in FAILED) >= MIN_FAILED:
         failures = recent_failures(records.last_endings(study.study_id, NUM_RECENT))

@@ -47,13 +47,13 @@ def _fault(records: UnitOfWork, study_id: str, spec: StudySpec, source_id: str) 
 
 def sources_from(trials: Mapping[str, Sequence[TrialSummary]], spec: StudySpec) -> tuple[Source, ...]:
     """Return the trials of the studies that `spec` names; those deleted since have none."""
-    found = []
+    sources = []
     for source_id in spec.suggestion.warm_start_studies:
         for k, metric in enumerate(spec.objectives):
             past = tuple(_past(trials.get(source_id, ()), metric, spec.space))
             if any(trial.value is not None for trial in past):
-                found.append(Source(source_id, k, past))
-    return tuple(found)
+                sources.append(Source(source_id, k, past))
+    return tuple(sources)
 
 
 def _past(trials: Sequence[TrialSummary], metric: Metric, space: SearchSpace) -> Iterator[Observation]:

@@ -17,16 +17,16 @@ KEEPALIVE_S = 15.0
 
 
 def watch_study(
-    app: AppContext, study_id: str, after_revision: int, full: bool, is_heard: Callable[[], bool]
+    app: AppContext, study_id: str, after_revision: int, full: bool, is_active: Callable[[], bool]
 ) -> Iterator[StudyChanges]:
-    """Yield what changed after a revision, then every further change, while `is_heard()`.
+    """Yield what changed after a revision, then every further change, while `is_active()`.
 
     Raises:
         NotFound: no such study, or it was deleted meanwhile.
     """
     seen, session = after_revision, app.sessions.of(study_id)
     with session.watchers.watching():
-        while is_heard():
+        while is_active():
             num_changes = session.watchers.num_changes
             with _READING:
                 change = _changes(app, study_id, seen, full)
@@ -34,12 +34,12 @@ def watch_study(
             yield change
             seen = change.revision
             if change.revision == change.study.study.revision:
-                _wait(session, num_changes, is_heard)
+                _wait(session, num_changes, is_active)
 
 
-def _wait(session: StudySession, num_changes: int, is_heard: Callable[[], bool]) -> None:
+def _wait(session: StudySession, num_changes: int, is_active: Callable[[], bool]) -> None:
     for _ in range(int(KEEPALIVE_S)):
-        if session.watchers.wait(num_changes, timeout=1.0) or not is_heard():
+        if session.watchers.wait(num_changes, timeout=1.0) or not is_active():
             return
 
 
@@ -48,12 +48,11 @@ def _changes(app: AppContext, study_id: str, after: int, full: bool) -> StudyCha
         study = records.get_study(study_id)
         if after > study.revision:  # another study had the name
             after = 0
-        found = records.list_changed_trials(study_id, after, PAGE + 1)
-        kept = found[:PAGE]
+        changed = records.list_changed_trials(study_id, after, PAGE + 1)
+        kept = changed[:PAGE]
         if full:
             kept = kept[: fitting(records, kept)]
-        more, found = len(found) > len(kept), kept
-        revision = found[-1].revision if more else study.revision
+        revision = kept[-1].revision if len(changed) > len(kept) else study.revision
         deleted = records.deleted_trials(study_id, after, revision) if after else {}
-        trials = view_trials(records, study_id, found, full)
+        trials = view_trials(records, study_id, kept, full)
         return StudyChanges(view_study(records, study, app.sessions), trials, tuple(deleted), revision)

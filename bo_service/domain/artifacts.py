@@ -32,5 +32,5 @@ class Artifact:
 
     @property
     def stored_bytes(self) -> int:
-        """How many bytes of it are stored here."""
+        """The number of its bytes in the database; 0 if they are elsewhere."""
         return 0 if self.uri or self.size is None else self.size

@@ -14,7 +14,7 @@ class Limit(Enum):
 
     @property
     def is_spent(self) -> bool:
-        """Whether the limit is on training, so that queued and paused trials wait too once it is reached."""
+        """Whether this is a limit on training. Once such a limit is reached, queued and paused trials wait too."""
         return self is not Limit.MAX_TRIALS
 
 

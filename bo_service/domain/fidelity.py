@@ -26,7 +26,7 @@ class Promotion(Enum):
 
 @dataclass(frozen=True)
 class FidelitySettings:
-    """Make trials be trained in parts. Steps are positions on the learning curve, such as epochs."""
+    """Settings of training in parts. Steps are positions on the learning curve, such as epochs."""
 
     max_step: int
     """Last step of a whole trial."""
@@ -55,7 +55,7 @@ class FidelitySettings:
 
     @property
     def stops(self) -> tuple[int, ...]:
-        """The rungs, and one step between each two of them: where the curve of a running trial is looked at."""
+        """The steps at which the curve of a running trial is read: the rungs, and one step between each two of them."""
         between = (round(rung * math.sqrt(REDUCTION_FACTOR)) for rung in self.rungs)
         return tuple(sorted({step for step in (*self.rungs, *between) if step < self.max_step}))
 

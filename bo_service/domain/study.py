@@ -185,7 +185,7 @@ class ExecutionSettings:
 
     @property
     def has_budget(self) -> bool:
-        """Whether training is limited, be it in steps or in seconds."""
+        """Whether training is limited, in steps or in seconds."""
         return self.max_steps is not None or self.max_seconds is not None
 
     def faults(self) -> Iterator[Violation]:

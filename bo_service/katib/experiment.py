@@ -85,8 +85,8 @@ class KatibExperiment:
             return Failure(FailureReason.CRASHED, NO_VALUE + objective)
         if not math.isfinite(value):
             return Failure(FailureReason.DIVERGED, f"{objective} is {value}")
-        known = {metric.name for metric in self.spec.metrics}
-        finite = {name: v for name, v in metrics.items() if name in known and v is not None and math.isfinite(v)}
+        names = {metric.name for metric in self.spec.metrics}
+        finite = {name: v for name, v in metrics.items() if name in names and v is not None and math.isfinite(v)}
         return Measurement(finite, elapsed=_elapsed(status))
 
 

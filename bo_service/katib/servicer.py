@@ -11,14 +11,13 @@ from katib_api.v1beta1 import api_pb2_grpc as rpc
 
 from bo_service import request_context
 from bo_service.application.context import AppContext
-from bo_service.application.deadlines import Turn
 from bo_service.application.external_trials import record_external_trials, suggest_external_trials
 from bo_service.application.studies import create_study, get_study
 from bo_service.application.suggest_trials import SuggestRequest
+from bo_service.application.waiting import Turn
 from bo_service.domain.errors import DeadlinePassed, InvalidArgument, NotFound
 from bo_service.domain.limits import MAX_SUGGESTIONS
 from bo_service.katib.experiment import KatibExperiment, check_experiment, experiment_from_wire
-from bo_service.rpc import requests
 from bo_service.rpc.codec.fields import each
 
 SCHEDULER = "katib"
@@ -62,8 +61,8 @@ class SuggestionServicer(rpc.SuggestionServicer):
                 experiment.study_id,
                 count,
                 SCHEDULER,
-                requests.timeout(context, count),
-                is_awaited=partial(requests.is_awaited, context),
+                request_context.timeout(context, count),
+                is_awaited=partial(request_context.is_awaited, context),
             )
             trials = suggest_external_trials(self._app, suggest_request, received)
         reply = pb.GetSuggestionsReply()
@@ -92,15 +91,15 @@ class SuggestionServicer(rpc.SuggestionServicer):
             DeadlinePassed: the turn came too late, or nobody waits for the answer: what the call reports is outdated.
         """
         turn = self._turns[zlib.crc32(study_id.encode()) % NUM_TURNS]
-        with turn.taken(requests.timeout(context)) as is_mine:
-            if not is_mine or not requests.is_awaited(context):
+        with turn.taken(request_context.timeout(context)) as is_mine:
+            if not is_mine or not request_context.is_awaited(context):
                 raise DeadlinePassed("another call for this experiment is in progress; nothing was changed: retry")
             yield
 
 
 def _authorize(study_id: str) -> None:
     """Check that the caller may change the study, and name it in the call's log lines. Raises PermissionDenied."""
-    call = request_context.current()
+    call = request_context.CURRENT.get(None)
     if call is not None:
         call.principal.require_study(study_id)
         call.study = study_id

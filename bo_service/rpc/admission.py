@@ -68,7 +68,7 @@ def _no_studies(_: Any) -> Sequence[str]:
 
 @dataclass(frozen=True)
 class AccessRule:
-    """Of one method."""
+    """Who may call one method, and for which studies."""
 
     role: Role | None
     """None: anybody may."""
@@ -151,7 +151,7 @@ RULES: dict[str, AccessRule] = {
 
 
 class Callers(Protocol):
-    """Who may call, such as an `Authenticator`."""
+    """The authentication of callers, such as an `Authenticator`."""
 
     def authenticate(self, authorization: str | None) -> Principal:
         """Return the caller of a value of the header `authorization`, None without one. Raises Unauthenticated."""
@@ -194,7 +194,7 @@ class Admission(grpc.ServerInterceptor):
         if method is None:
             return None  # there is no such method
         call = RequestContext(method.name, details.invocation_metadata or ())
-        request_context.begin(call)
+        request_context.CURRENT.set(call)
         try:
             self._authorize(call, self._rules.get(details.method))
             method.lane.admit(call)

@@ -22,12 +22,11 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from bo_service import request_context
-from bo_service.application.deadlines import set_deadline
+from bo_service.application.waiting import set_deadline
 from bo_service.domain.errors import InvalidArgument, LimitExceeded, Overloaded
 from bo_service.domain.limits import MAX_ANSWER_BYTES, MAX_CALLER_UNSENT_BYTES, MAX_UNSENT_BYTES
-from bo_service.request_context import RequestContext
+from bo_service.request_context import RequestContext, time_left
 from bo_service.rpc.lanes import Lane
-from bo_service.rpc.requests import time_left
 from bo_service.rpc.status import STATUS, to_status
 
 logger, calls = logging.getLogger("bo_service.access"), logging.getLogger("bo_service.grpc")
@@ -45,7 +44,7 @@ Studies = Callable[[Any], Sequence[str]]
 
 
 class CallObserver(Protocol):
-    """What observes calls, such as metrics."""
+    """An observer of calls, such as metrics."""
 
     def call(self, method: str, context: grpc.ServicerContext) -> AbstractContextManager[None]:
         """Observe a call, or a whole stream; the context has its status code afterwards."""
@@ -116,44 +115,30 @@ class Outbox:
             )
         self.check(caller, size)
 
-    def put(self, caller: str, size: int, context: grpc.ServicerContext) -> None:
-        """Count a response until its call has ended."""
-        answer = self._add(caller, size, context)
-        if not context.add_callback(partial(self._remove, answer)):
-            self._remove(answer)
-
-    @contextmanager
-    def sending(self, caller: str, size: int, context: grpc.ServicerContext) -> Iterator[None]:
-        """Count a message of a stream inside the block."""
-        answer = self._add(caller, size, context)
-        try:
-            yield
-        finally:
-            self._remove(answer)
+    def add(self, caller: str, size: int, context: grpc.ServicerContext) -> Callable[[], None]:
+        """Count a response, and return what to call once it was sent or can't be sent any more."""
+        response = _UnsentResponse(caller, size, context, time.monotonic() + SEND_TIMEOUT_S + size / MIN_BYTES_PER_S)
+        with self._guard:
+            self._total += size
+            self._bytes[caller] = self._bytes.get(caller, 0) + size
+            self._responses.add(response)
+        return partial(self._remove, response)
 
     def cancel_stalled(self) -> None:
         """Cancel the calls whose responses are not read in time."""
         now = time.monotonic()
         with self._guard:
-            stalled = [answer.context for answer in self._responses if answer.deadline < now]
+            stalled = [response.context for response in self._responses if response.deadline < now]
         for context in stalled:
             context.cancel()
 
-    def _add(self, caller: str, size: int, context: grpc.ServicerContext) -> _UnsentResponse:
-        answer = _UnsentResponse(caller, size, context, time.monotonic() + SEND_TIMEOUT_S + size / MIN_BYTES_PER_S)
+    def _remove(self, response: _UnsentResponse) -> None:
         with self._guard:
-            self._total += size
-            self._bytes[caller] = self._bytes.get(caller, 0) + size
-            self._responses.add(answer)
-        return answer
-
-    def _remove(self, answer: _UnsentResponse) -> None:
-        with self._guard:
-            self._responses.discard(answer)
-            self._total -= answer.size
-            self._bytes[answer.caller] -= answer.size
-            if not self._bytes[answer.caller]:
-                del self._bytes[answer.caller]
+            self._responses.discard(response)
+            self._total -= response.size
+            self._bytes[response.caller] -= response.size
+            if not self._bytes[response.caller]:
+                del self._bytes[response.caller]
 
 
 class MethodHandlers:
@@ -198,7 +183,7 @@ class MethodHandlers:
         return grpc.stream_unary_rpc_method_handler(behavior, None, self._inner.response_serializer)
 
     def _refuse(self, _: Iterator[bytes], context: grpc.ServicerContext) -> Any:
-        refusal = request_context.required().refusal
+        refusal = request_context.CURRENT.get().refusal
         assert refusal is not None
         if self._observer is not None:
             self._observer.refused(self.name, STATUS[type(refusal)].name)
@@ -213,7 +198,9 @@ class MethodHandlers:
             size = message.ByteSize()
             if self._is_read:
                 self._outbox.check_read(call.client, size)
-            self._outbox.put(call.client, size, context)
+            remove = self._outbox.add(call.client, size, context)
+            if not context.add_callback(remove):  # the call has ended
+                remove()
             return message
 
     def _stream(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
@@ -222,13 +209,16 @@ class MethodHandlers:
                 call.require_authorized()
                 size = message.ByteSize()
                 self._outbox.check_read(call.client, size)
-                with self._outbox.sending(call.client, size, context):
+                remove = self._outbox.add(call.client, size, context)
+                try:
                     yield message
+                finally:
+                    remove()
             call.require_authorized()
 
     @contextmanager
     def _around(self, context: grpc.ServicerContext) -> Iterator[RequestContext]:
-        call = request_context.required()
+        call = request_context.CURRENT.get()
         with nullcontext() if self._observer is None else self._observer.call(self.name, context):
             began = time.perf_counter()
             try:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from bo_service.application.deadlines import deadline
+from bo_service.application.waiting import deadline
 
 logger = logging.getLogger("bo_service.health")
 

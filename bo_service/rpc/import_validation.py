@@ -32,7 +32,7 @@ from bo_service.domain.study import MAX_LEASE, Study
 from bo_service.domain.trial import Measurement, Trial, TrialState
 from bo_service.optimizer.encoding.contradictions import contradictions
 from bo_service.rpc.codec.artifact import artifact_from_wire
-from bo_service.rpc.codec.fields import ViolationCollector, text, trial_of
+from bo_service.rpc.codec.fields import ViolationCollector, lease_token_of, text, trial_of, worker_id_of
 from bo_service.rpc.codec.study import MAX_SPENT_STEPS, new_study_from_wire, study_to_wire
 from bo_service.rpc.codec.trial import (
     failure_from_wire,
@@ -40,7 +40,6 @@ from bo_service.rpc.codec.trial import (
     new_trial_from_wire,
     trial_to_wire,
 )
-from bo_service.rpc.requests import lease_token_of, worker_id_of
 
 WITH_RESULT = (TrialState.SUCCEEDED, TrialState.STOPPED)
 WITH_FAILURE = (TrialState.FAILED, TrialState.INFEASIBLE)

@@ -26,8 +26,8 @@ import grpc
 from grpc import _server
 
 from bo_service.application.authentication import ANONYMOUS_ADMIN
+from bo_service.application.waiting import RoundRobinQueues
 from bo_service.domain.errors import Overloaded
-from bo_service.fair_lock import RoundRobinQueues
 from bo_service.request_context import RequestContext
 
 T = TypeVar("T")

@@ -37,7 +37,7 @@ from bo_service.domain.limits import (
     MAX_SUGGESTIONS,
     MAX_WATCHES,
 )
-from bo_service.rpc import requests
+from bo_service.rpc import pages
 from bo_service.rpc.codec import artifact as artifact_codec
 from bo_service.rpc.codec import fields, study
 from bo_service.rpc.codec import insight as insight_codec
@@ -79,7 +79,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
 
     def CreateStudy(self, request: pb.CreateStudyRequest, context: grpc.ServicerContext) -> pb.CreateStudyResponse:
         new = study.new_study_from_wire(request)
-        key = requests.request_key("CreateStudy", new.study_id, request, context)
+        key = fields.request_key("CreateStudy", new.study_id, request, context)
         return pb.CreateStudyResponse(study=_study(studies.create_study(self._app, new, key)))
 
     def GetStudy(self, request: pb.GetStudyRequest, context: grpc.ServicerContext) -> pb.GetStudyResponse:
@@ -89,37 +89,37 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     def ListStudies(self, request: pb.ListStudiesRequest, context: grpc.ServicerContext) -> pb.ListStudiesResponse:
         if request.page_token:
             fields.check_study_id(request.page_token, "page_token")
-        limit = requests.page_size(request.page_size)
+        limit = pages.page_size(request.page_size)
         views, next_page_token = studies.list_studies(
-            self._app, request.page_token, limit, request_context.principal().sees
+            self._app, request.page_token, limit, request_context.CURRENT.get().principal.sees
         )
-        page, is_truncated = requests.page_of(_study(view) for view in views)
+        page, is_truncated = pages.page_of(_study(view) for view in views)
         token = views[len(page) - 1].study.study_id if is_truncated else next_page_token
         return pb.ListStudiesResponse(studies=page, next_page_token=token)
 
     def UpdateStudy(self, request: pb.UpdateStudyRequest, context: grpc.ServicerContext) -> pb.UpdateStudyResponse:
         study_id = fields.study_id_of(request.study.name, "study.name")
         change = study.update_from_wire(request)
-        key = requests.request_key("UpdateStudy", study_id, request, context)
+        key = fields.request_key("UpdateStudy", study_id, request, context)
         return pb.UpdateStudyResponse(study=_study(studies.update_study(self._app, study_id, change, key)))
 
     def DeleteStudy(self, request: pb.DeleteStudyRequest, context: grpc.ServicerContext) -> pb.DeleteStudyResponse:
         study_id = fields.study_id_of(request.name, "name")
-        studies.delete_study(self._app, study_id, requests.request_key("DeleteStudy", study_id, request, context))
+        studies.delete_study(self._app, study_id, fields.request_key("DeleteStudy", study_id, request, context))
         return pb.DeleteStudyResponse()
 
     def SuggestTrials(
         self, request: pb.SuggestTrialsRequest, context: grpc.ServicerContext
     ) -> pb.SuggestTrialsResponse:
         study_id = fields.study_id_of(request.parent, "parent")
-        count = requests.count_of(request.count, MAX_SUGGESTIONS)
-        worker_id = requests.worker_id_of(request.worker_id)
+        count = fields.count_of(request.count, MAX_SUGGESTIONS)
+        worker_id = fields.worker_id_of(request.worker_id)
         objective = study.objective_from_wire(request, "objective")
-        key = requests.request_key("SuggestTrials", study_id, request, context)
+        key = fields.request_key("SuggestTrials", study_id, request, context)
         may_wait = self._waiting.acquire(blocking=False)
         try:
-            timeout = requests.timeout(context, count) if may_wait else 0.0
-            is_awaited = partial(requests.is_awaited, context)
+            timeout = request_context.timeout(context, count) if may_wait else 0.0
+            is_awaited = partial(request_context.is_awaited, context)
             suggest_request = suggest_trials.SuggestRequest(
                 study_id, count, worker_id, timeout, objective, request.can_resume, is_awaited
             )
@@ -137,7 +137,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     def CreateTrial(self, request: pb.CreateTrialRequest, context: grpc.ServicerContext) -> pb.CreateTrialResponse:
         study_id = fields.study_id_of(request.parent, "parent")
         new = trial_codec.new_trial_from_wire(request.trial, "trial")
-        key = requests.request_key("CreateTrial", study_id, request, context)
+        key = fields.request_key("CreateTrial", study_id, request, context)
         return pb.CreateTrialResponse(trial=trial_to_wire(trials.create_trial(self._app, study_id, new, key)))
 
     def ReportMeasurements(
@@ -149,7 +149,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
             raise InvalidArgument.of("measurements", f"has {count}; a call takes at most {MAX_CALL_MEASUREMENTS}")
         measurements = fields.each(request.measurements, "measurements", trial_codec.measurement_from_wire)
         uri = trial_codec.checkpoint_uri_from_wire(request.checkpoint_uri, "checkpoint_uri")
-        token = requests.lease_token_of(request.lease_token)
+        token = fields.lease_token_of(request.lease_token)
         heartbeat = trial_lifecycle.report_measurements(self._app, study_id, number, token, measurements, uri)
         return pb.ReportMeasurementsResponse(
             should_stop=heartbeat.should_stop,
@@ -167,8 +167,8 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     ) -> pb.CompleteTrialResponse:
         study_id, number = fields.trial_of(request.name, "name")
         outcome = trial_codec.outcome_from_wire(request)
-        token = requests.lease_token_of(request.lease_token)
-        key = requests.request_key("CompleteTrial", study_id, request, context)
+        token = fields.lease_token_of(request.lease_token)
+        key = fields.request_key("CompleteTrial", study_id, request, context)
         labels = fields.labels_from_wire(request.labels, "labels")
         ended = trial_lifecycle.complete_trial(self._app, study_id, number, token, outcome, key, labels)
         return pb.CompleteTrialResponse(trial=trial_to_wire(ended))
@@ -176,36 +176,36 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     def StopTrial(self, request: pb.StopTrialRequest, context: grpc.ServicerContext) -> pb.StopTrialResponse:
         study_id, number = fields.trial_of(request.name, "name")
         reason = fields.text(request.reason, "reason", MAX_STOP_REASON)
-        key = requests.request_key("StopTrial", study_id, request, context)
+        key = fields.request_key("StopTrial", study_id, request, context)
         return pb.StopTrialResponse(trial=trial_to_wire(trials.stop_trial(self._app, study_id, number, reason, key)))
 
     def GetTrial(self, request: pb.GetTrialRequest, context: grpc.ServicerContext) -> pb.GetTrialResponse:
         study_id, number = fields.trial_of(request.name, "name")
-        view = trials.get_trial(self._app, study_id, number, requests.is_full(request.view))
+        view = trials.get_trial(self._app, study_id, number, _is_full(request.view))
         return pb.GetTrialResponse(trial=_trial_view(view))
 
     def ListTrials(self, request: pb.ListTrialsRequest, context: grpc.ServicerContext) -> pb.ListTrialsResponse:
         study_id = fields.study_id_of(request.parent, "parent")
         states = {trial_codec.trial_state_from_wire(s, f"states[{i}]") for i, s in enumerate(request.states)}
         order = TrialOrder.parse(request.order_by)
-        size, full = requests.page_size(request.page_size), requests.is_full(request.view)
+        size, full = pages.page_size(request.page_size), _is_full(request.view)
         if order.is_by_number:
-            after = requests.number_token(request.page_token)
+            after = pages.number_token(request.page_token)
             page = trials.list_trials(self._app, study_id, states, after, size, full)
         else:
-            position = requests.position_of(request.page_token, order)
+            position = pages.position_of(request.page_token, order)
             page = trials.list_ordered_trials(self._app, study_id, states, order, position, size, full)
-        messages, is_truncated = requests.page_of(_trial_view(view) for view in page.trials)
+        messages, is_truncated = pages.page_of(_trial_view(view) for view in page.trials)
         token = ""
         if is_truncated or page.next_after is not None:
             last = TrialSummary.of(page.trials[len(messages) - 1].trial)
             is_plain = order.is_by_number
-            token = str(last.number) if is_plain else requests.position_token(order, order.position_of(last))
+            token = str(last.number) if is_plain else pages.position_token(order, order.position_of(last))
         return pb.ListTrialsResponse(trials=messages, next_page_token=token, order_by=order.text)
 
     def DeleteTrial(self, request: pb.DeleteTrialRequest, context: grpc.ServicerContext) -> pb.DeleteTrialResponse:
         study_id, number = fields.trial_of(request.name, "name")
-        key = requests.request_key("DeleteTrial", study_id, request, context)
+        key = fields.request_key("DeleteTrial", study_id, request, context)
         trials.delete_trial(self._app, study_id, number, key)
         return pb.DeleteTrialResponse()
 
@@ -213,8 +213,8 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         study_id, number = fields.trial_of(request.name, "name")
         new = artifact_codec.artifact_from_wire(request)
         token = fields.text(request.lease_token, "lease_token", MAX_LEASE_TOKEN)
-        key = requests.request_key("AddArtifact", study_id, request, context)
-        author = request_context.principal().name
+        key = fields.request_key("AddArtifact", study_id, request, context)
+        author = request_context.CURRENT.get().principal.name
         added = artifacts.add_artifact(self._app, study_id, number, new, token, author, key)
         return pb.AddArtifactResponse(artifact=artifact_codec.artifact_to_wire(added, study_id, number))
 
@@ -224,7 +224,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         study_id, number = fields.trial_of(request.parent, "parent")
         if request.page_token:
             artifact_codec.check_artifact_id(request.page_token, "page_token")
-        limit = requests.page_size(request.page_size)
+        limit = pages.page_size(request.page_size)
         left = [
             artifact
             for artifact in artifacts.list_artifacts(self._app, study_id, number)
@@ -243,8 +243,8 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     def SetTrialNote(self, request: pb.SetTrialNoteRequest, context: grpc.ServicerContext) -> pb.SetTrialNoteResponse:
         study_id, number = fields.trial_of(request.name, "name")
         text = fields.text(request.text, "text", MAX_NOTE)
-        key = requests.request_key("SetTrialNote", study_id, request, context)
-        author = request_context.principal().name
+        key = fields.request_key("SetTrialNote", study_id, request, context)
+        author = request_context.CURRENT.get().principal.name
         noted = artifacts.set_note(self._app, study_id, number, text, author, key)
         return pb.SetTrialNoteResponse(trial=trial_to_wire(noted))
 
@@ -252,7 +252,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
         self, request: pb.GetBestTrialsRequest, context: grpc.ServicerContext
     ) -> pb.GetBestTrialsResponse:
         study_id = fields.study_id_of(request.parent, "parent")
-        best = best_trials.best_trials(self._app, study_id, requests.count_of(request.count, MAX_BEST))
+        best = best_trials.best_trials(self._app, study_id, fields.count_of(request.count, MAX_BEST))
         return pb.GetBestTrialsResponse(trials=[trial_to_wire(trial) for trial in best])
 
     def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:
@@ -265,7 +265,7 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
             "configurations",
             lambda c, at: fields.configuration_from_wire(c.parameters, f"{at}.parameters"),
         )
-        forecast = predict.predict(self._app, study_id, configurations, requests.timeout(context))
+        forecast = predict.predict(self._app, study_id, configurations, request_context.timeout(context))
         predictions = [trial_codec.forecast_to_wire(point) for point in forecast.points]
         return pb.PredictResponse(
             predictions=predictions, acquisition=forecast.acquisition, observation_count=forecast.observation_count
@@ -274,12 +274,12 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
     def PredictSlice(self, request: pb.PredictSliceRequest, context: grpc.ServicerContext) -> pb.PredictSliceResponse:
         study_id = fields.study_id_of(request.parent, "parent")
         query = insight_codec.slice_from_wire(request)
-        forecast = insight.predict_slice(self._app, study_id, query, requests.timeout(context))
+        forecast = insight.predict_slice(self._app, study_id, query, request_context.timeout(context))
         return insight_codec.slice_to_wire(forecast, study_id)
 
     def AnalyzeStudy(self, request: pb.AnalyzeStudyRequest, context: grpc.ServicerContext) -> pb.AnalyzeStudyResponse:
         study_id = fields.study_id_of(request.name, "name")
-        analyses = insight.analyze(self._app, study_id, requests.timeout(context))
+        analyses = insight.analyze(self._app, study_id, request_context.timeout(context))
         return insight_codec.analyses_to_wire(analyses, study_id)
 
     def WatchStudy(
@@ -291,12 +291,17 @@ class OptimizationServicer(rpc.OptimizationServiceServicer):
                 f"this server already has {MAX_WATCHES} WatchStudy streams, the maximum; end one, or retry later"
             )
         try:
-            is_listening = requests.is_listening(context, self._stopping.is_set)
-            full = requests.is_full(request.view)
+            is_listening = request_context.is_listening(context, self._stopping.is_set)
+            full = _is_full(request.view)
             for change in watch_study.watch_study(self._app, study_id, request.after_revision, full, is_listening):
                 yield _changes(change)
         finally:
             self._watching.release()
+
+
+def _is_full(view: "pb.TrialView") -> bool:
+    """Return whether the view includes learning curves."""
+    return view == pb.TRIAL_VIEW_FULL
 
 
 def _study(view: StudyView) -> study_pb2.Study:

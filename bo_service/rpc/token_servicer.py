@@ -8,7 +8,7 @@ from bo_service import request_context
 from bo_service.application import tokens
 from bo_service.application.authentication import Authenticator
 from bo_service.application.context import AppContext
-from bo_service.rpc import requests
+from bo_service.rpc import pages
 from bo_service.rpc.codec.token import caller_to_wire, new_token_from_wire, token_id_from_wire, token_to_wire
 
 
@@ -28,7 +28,7 @@ class TokenServicer(rpc.TokenServiceServicer):
         return pb.CreateTokenResponse(token=token_to_wire(issued.token), text=issued.text)
 
     def ListTokens(self, request: pb.ListTokensRequest, context: grpc.ServicerContext) -> pb.ListTokensResponse:
-        begin, size = requests.number_token(request.page_token), requests.page_size(request.page_size)
+        begin, size = pages.number_token(request.page_token), pages.page_size(request.page_size)
         all_tokens = tokens.list_tokens(self._store)
         next_page_token = str(begin + size) if begin + size < len(all_tokens) else ""
         page = [token_to_wire(token) for token in all_tokens[begin : begin + size]]
@@ -40,4 +40,4 @@ class TokenServicer(rpc.TokenServiceServicer):
         return pb.RevokeTokenResponse(token=token_to_wire(revoked))
 
     def GetCaller(self, request: pb.GetCallerRequest, context: grpc.ServicerContext) -> pb.GetCallerResponse:
-        return caller_to_wire(request_context.principal())
+        return caller_to_wire(request_context.CURRENT.get().principal)

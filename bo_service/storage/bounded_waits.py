@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.pq import ConnStatus
 
-from bo_service.application.deadlines import within
+from bo_service.application.waiting import within
 
 T = TypeVar("T")
 

@@ -46,7 +46,7 @@ _files: "WeakSet[DatabaseFile]" = WeakSet()
 
 
 class Signature(NamedTuple):
-    """What changes when somebody writes a database's file, or cuts its log."""
+    """Properties of a database's file that change when a program writes it, or cuts its log."""
 
     size: int
     written_ns: int
@@ -224,7 +224,7 @@ class DatabaseFile:
 
 
 class FileGuard:
-    """Notice when somebody else has written or cut the file: only this process makes checkpoints.
+    """A guard that notices when another program has written or cut the file: only this process makes checkpoints.
 
     SQLite doesn't notice: it would go on with the pages that it remembers. A file that was changed is used again once
     it is proven sound, by connections that remember nothing.

@@ -9,14 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, RootTransaction, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from bo_service.application.deadlines import within
+from bo_service.application.waiting import FairLock, within
 from bo_service.domain.errors import StorageUnavailable
-from bo_service.fair_lock import FairLock
 from bo_service.storage.statements import CompiledStatement, indeterminate_commit, no_turn
 from bo_service.storage.unit_of_work import IdentityMap, SqlUnitOfWork
 
@@ -35,31 +35,21 @@ _VERSION = CompiledStatement(text("PRAGMA data_version"))
 """Changes whenever another connection has written."""
 
 
+@dataclass
 class _CommitGroup:
-    """Transactions that are committed together or not at all."""
+    """Transactions that are committed together or not at all. All but the first begin with a savepoint."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self._driver: Any = connection.connection.driver_connection
-        self.transaction = connection.begin()
-        self.began = time.monotonic()
-        self.is_empty = True
-        self.on_commit: list[Callable[[], None]] = []
-        self._done = threading.Lock()
-        """Held until the end. Those who wait for it pass it one after the other, so as not to wake all at once."""
-        self._done.acquire()
-        self.error: Exception | None = None
-
-    def begin_savepoint(self) -> None:
-        """Begin another transaction, which can be undone alone."""
-        _SAVEPOINT.execute(self.connection)
-
-    def release_savepoint(self) -> None:
-        """Make that transaction part of the group."""
-        _RELEASE.execute(self.connection)
+    connection: Connection
+    transaction: RootTransaction
+    began: float
+    done: threading.Lock
+    """Held until the end. Those who wait for it pass it one after the other, so as not to wake all at once."""
+    is_empty: bool = True
+    on_commit: list[Callable[[], None]] = field(default_factory=list)
+    error: Exception | None = None
 
     def roll_back_to_savepoint(self) -> SQLAlchemyError | None:
-        """Undo that transaction alone, or return why it can't be: SQLite undoes everything where the disk is full."""
+        """Undo one transaction alone, or return why it can't be: SQLite undoes everything where the disk is full."""
         try:
             _ROLL_BACK.execute(self.connection)
             _RELEASE.execute(self.connection)
@@ -69,11 +59,12 @@ class _CommitGroup:
 
     def commit(self, check_written: Callable[[], None]) -> None:
         """Commit what there is, and check the file before anybody hears of it."""
+        driver: Any = self.connection.connection.driver_connection
         try:
             self.transaction.commit()
         except Exception as error:
             self.error = error  # raised for every member by `wait_durable`
-            self._driver.rollback()  # SQLite may have kept the transaction open
+            driver.rollback()  # SQLite may have kept the transaction open
             self.connection.close()
         else:
             for act in self.on_commit:
@@ -83,7 +74,7 @@ class _CommitGroup:
             except StorageUnavailable as error:
                 self.error = error
         finally:
-            self._done.release()
+            self.done.release()
 
     def wait_durable(self, own_error: BaseException | None) -> None:
         """Wait for the commit: what a transaction wrote, or read and refused, is durable before its caller hears of it.
@@ -92,9 +83,9 @@ class _CommitGroup:
             StorageUnavailable: The group commit failed for a reason other than `own_error`, this transaction's own, or
                 the file was lost.
         """
-        if not self._done.acquire(timeout=within(WAIT_TIMEOUT_S)):
+        if not self.done.acquire(timeout=within(WAIT_TIMEOUT_S)):
             raise indeterminate_commit(TimeoutError("the disk doesn't answer"))
-        self._done.release()
+        self.done.release()
         if isinstance(self.error, StorageUnavailable):
             raise StorageUnavailable(self.error.message) from self.error
         if self.error is not None and self.error is not own_error:
@@ -107,11 +98,11 @@ class _CommitGroup:
             self.transaction.rollback()
         finally:
             self.connection.close()
-            self._done.release()
+            self.done.release()
 
 
 class Guard(Protocol):
-    """Looks at the file before and after each group, while nobody else of this process writes it."""
+    """A check of the file before and after each group, while no other thread of this process writes it."""
 
     def before(self) -> bool:
         """Return whether somebody else has written the file, so that nothing read before is certain any more.
@@ -175,10 +166,10 @@ class GroupCommit:
                         self._stored.clear()
                         self._version = version
                 else:
-                    group.begin_savepoint()
+                    _SAVEPOINT.execute(group.connection)
                 yield work
                 if not group.is_empty:
-                    group.release_savepoint()
+                    _RELEASE.execute(group.connection)
             except BaseException as error:
                 self._undo(group, error)
                 raise
@@ -201,7 +192,9 @@ class GroupCommit:
             self._stored.clear()
         if self._connection is None or self._connection.closed:
             self._connection = self._engine.connect()
-        return _CommitGroup(self._connection)
+        done = threading.Lock()
+        done.acquire()
+        return _CommitGroup(self._connection, self._connection.begin(), time.monotonic(), done)
 
     def _undo(self, group: _CommitGroup, error: BaseException) -> None:
         """Undo a transaction that has failed: alone, if that is possible."""

@@ -13,14 +13,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from bo_service.application.deadlines import within
 from bo_service.application.ports import Beat, IssuedLease, RequestKey, UnitOfWork
+from bo_service.application.waiting import FairLock, within
 from bo_service.domain.access import Token
 from bo_service.domain.artifacts import Artifact
 from bo_service.domain.errors import StartupError, StorageUnavailable, TransactionConflict
 from bo_service.domain.study import Study
 from bo_service.domain.trial import Measurement, Trial, TrialState
-from bo_service.fair_lock import FairLock
 from bo_service.optimizer.inputs import HyperparametersByDigest
 from bo_service.storage.backend import Backend
 from bo_service.storage.sqlite import SystemClock

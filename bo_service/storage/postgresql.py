@@ -24,7 +24,7 @@ from sqlalchemy import URL, BigInteger, Connection, Engine, bindparam, create_en
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from bo_service.application.deadlines import within
+from bo_service.application.waiting import within
 from bo_service.domain.errors import StartupError
 from bo_service.domain.study import Study
 from bo_service.storage.backend import Backend

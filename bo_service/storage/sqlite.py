@@ -20,7 +20,7 @@ from sqlalchemy import URL, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
-from bo_service.application.deadlines import within
+from bo_service.application.waiting import within
 from bo_service.domain.errors import StartupError, StorageUnavailable
 from bo_service.storage.backend import Backend
 from bo_service.storage.backup import backup, restore

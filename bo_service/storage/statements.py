@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Executable, SelectBase, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
-from bo_service.application.deadlines import has_passed
+from bo_service.application.waiting import has_passed
 from bo_service.domain.errors import StorageUnavailable, TransactionConflict
 
 Conversion = Callable[[Any], Any]

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bo_service.application.deadlines import within
+from bo_service.application.waiting import within
 
 
 class StudyLocks:

@@ -37,7 +37,7 @@ ENTRIES = (
 
 
 class Judge(Protocol):
-    """Says whether what a file holds could have come in by calls."""
+    """A check that a file holds nothing that calls would have refused."""
 
     def study(self, study: Study) -> Study:
         """Return the study as it is stored. Raises InvalidArgument."""
@@ -206,9 +206,9 @@ class _Reader:
             raise self.fault(f"is no JSON ({error})") from error
         if not isinstance(entry, dict) or not any(name in entry for name in wanted):
             raise self.fault(f"has none of {', '.join(wanted)}; give a file that export-study has written")
-        known = next(names for names in ENTRIES if any(name in names and name in entry for name in wanted))
-        if unknown := sorted(set(entry) - known):
-            raise self.fault(f"has {unknown[0]!r:.80}, which is unknown; it may have {', '.join(sorted(known))}")
+        fields = next(names for names in ENTRIES if any(name in names and name in entry for name in wanted))
+        if unknown := sorted(set(entry) - fields):
+            raise self.fault(f"has {unknown[0]!r:.80}, which is unknown; it may have {', '.join(sorted(fields))}")
         return entry
 
     def check_end(self) -> None:

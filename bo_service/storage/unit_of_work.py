@@ -293,8 +293,8 @@ class SqlUnitOfWork(UnitOfWork):
         return int(count), int(size)
 
     def artifact_content(self, study_id: str, number: int, artifact_id: str) -> bytes | None:
-        found = and_(_ARTIFACTS.c.study_id == study_id, _ARTIFACTS.c.number == number)
-        query = select(_ARTIFACTS.c.content).where(found, _ARTIFACTS.c.artifact_id == artifact_id)
+        of_trial = and_(_ARTIFACTS.c.study_id == study_id, _ARTIFACTS.c.number == number)
+        query = select(_ARTIFACTS.c.content).where(of_trial, _ARTIFACTS.c.artifact_id == artifact_id)
         content: bytes | None = self.connection.execute(query).scalar_one_or_none()
         return content
 

@@ -25,7 +25,7 @@ MAX_NAMED = 5
 
 @dataclass(frozen=True)
 class Migration:
-    """From one schema to another; `before` is None for a database without tables."""
+    """An upgrade from one schema to another; `before` is None for a database without tables."""
 
     before: str | None
     after: str
@@ -46,10 +46,10 @@ def pending(connection: Connection, name: str, is_exclusive: bool) -> Migration:
     Raises:
         StartupError: The database is another program's, or was written by a newer version of the service.
     """
-    tables, known = set(inspect(connection).get_table_names()), revisions()
-    current, head = _current(connection, tables), known[-1]
+    tables, revisions_here = set(inspect(connection).get_table_names()), revisions()
+    current, head = _current(connection, tables), revisions_here[-1]
     _require_ours(current, tables, name, is_exclusive)
-    if current is not None and current not in known:
+    if current is not None and current not in revisions_here:
         raise StartupError(
             f"--storage: {name} has schema {current}, which a newer bo-service has made; upgrade bo-service"
         )
@@ -71,8 +71,8 @@ def _current(connection: Connection, tables: set[str]) -> str | None:
     """Return the revision of the database, or None for one without."""
     if VERSION_TABLE not in tables:
         return None
-    found: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()  # noqa: S608
-    return found
+    revision: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()  # noqa: S608
+    return revision
 
 
 def _require_ours(current: str | None, tables: set[str], name: str, is_exclusive: bool) -> None:

@@ -28,7 +28,7 @@ def configure(level: str, style: str) -> None:
 
 def call_fields() -> dict[str, str]:
     """Return the fields of the call that this thread answers; empty without a call."""
-    call = request_context.current()
+    call = request_context.CURRENT.get(None)
     if call is None:
         return {}
     fields = {

@@ -38,7 +38,7 @@ class Tracing:
         with self._tracer.start_as_current_span(
             method, parent, SpanKind.SERVER, attributes, record_exception=False, set_status_on_exception=False
         ) as span:
-            call = request_context.current()
+            call = request_context.CURRENT.get(None)
             if call is not None:
                 call.trace_id = f"{span.get_span_context().trace_id:032x}"
             try:

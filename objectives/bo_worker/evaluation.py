@@ -20,7 +20,7 @@ logger = logging.getLogger("bo_objectives")
 
 @dataclass(frozen=True)
 class EvaluationTask:
-    """How an objective is made, in any process."""
+    """What a process needs to make an objective."""
 
     name: str
     options: tuple[tuple[str, str | tuple[str, ...]], ...] = ()
@@ -63,7 +63,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Labels:
-    """To be kept with the trial when it ends."""
+    """Labels that the trial gets when it ends."""
 
     labels: Mapping[str, str]
 
@@ -79,7 +79,7 @@ class SetupFailure(Failure):
 
 @dataclass(frozen=True)
 class Stopped:
-    """It ended early because it was told to stop or to pause, or because the worker ends."""
+    """An evaluation that ended early, because the trial should stop or pause, or because the worker ends."""
 
     is_at_checkpoint: bool = False
     """Whether the objective has paused it, so that its process can evaluate the next."""
@@ -89,7 +89,7 @@ Outcome = FinalMetrics | Failure | Stopped
 
 
 class Interruption(Protocol):
-    """What an evaluation is told in answer to a report."""
+    """The answer to a report of an evaluation."""
 
     @property
     def stop_reason(self) -> str | None:
@@ -100,12 +100,12 @@ class Interruption(Protocol):
         """Why the trial should pause now; None while it may go on."""
 
 
-def interrupt(told: Interruption) -> None:
+def interrupt(requests: Interruption) -> None:
     """Raise StopTrial or PauseTrial where the trial should end or pause."""
-    if told.stop_reason is not None:
-        raise StopTrial(told.stop_reason)
-    if told.pause_reason is not None:
-        raise PauseTrial(told.pause_reason)
+    if requests.stop_reason is not None:
+        raise StopTrial(requests.stop_reason)
+    if requests.pause_reason is not None:
+        raise PauseTrial(requests.pause_reason)
 
 
 class TaskRun:

@@ -30,7 +30,7 @@ END_GRACE_S = 3.0
 
 
 class Watch(Interruption, Protocol):
-    """Who follows a trial while it is evaluated. Nothing here waits long, and nothing raises."""
+    """An observer of a trial while it is evaluated. Its methods return soon, and raise nothing."""
 
     def report(self, report: Report) -> None: ...
 
@@ -41,15 +41,15 @@ class Watch(Interruption, Protocol):
 
     @property
     def until_step(self) -> int | None:
-        """How far to train; None: to the end in one go."""
+        """The step up to which the trial is trained now; None to train it to its end in one go."""
 
     @property
     def has_unsent(self) -> bool:
-        """Whether the server doesn't have all reports yet."""
+        """Whether reports wait to be sent to the server."""
 
     @property
     def is_over(self) -> bool:
-        """Whether the result is of no use any more: the trial is another worker's, or this worker ends."""
+        """Whether the result is not needed any more, as the trial is another worker's, or this worker ends."""
 
 
 class Evaluator(Protocol):
@@ -61,7 +61,7 @@ class Evaluator(Protocol):
 
 
 class ChildEvaluator:
-    """In a child process, which is replaced after some trials, because memory grows, and after every failure."""
+    """An evaluator in a child process, which is replaced after some trials, as memory grows, and after each failure."""
 
     def __init__(
         self, recipe: EvaluationTask, trials_per_process: int, environment: Mapping[str, str] | None = None
@@ -128,7 +128,7 @@ def _answer(watch: Watch, decided_step: int | None = None) -> Answer:
 
 
 class LocalEvaluator:
-    """In this process, as debuggers like it."""
+    """An evaluator in this process, as debuggers need it."""
 
     def __init__(self, recipe: EvaluationTask) -> None:
         self._recipe = recipe

@@ -30,7 +30,7 @@ from bo_worker.trial_watch import TrialWatch
 
 logger = logging.getLogger("bo_objectives")
 
-PATIENCE_S = 600.0
+DELIVERY_TIMEOUT_S = 600.0
 """How long a result is kept for a server that is away."""
 
 
@@ -120,14 +120,14 @@ class Slot:
             if watch.trial.is_lost:
                 self.outcomes.lose(trial.number, watch.stop_reason or "")
                 return
-            watch.flush(PATIENCE_S, self.ending.wait)
+            watch.flush(DELIVERY_TIMEOUT_S, self.ending.wait)
             add_artifacts(self._impatiently(trial), directory)
             final = self._end(trial, watch, final_outcome(outcome, watch.trial))
         self.outcomes.record(trial.number, final)
         if isinstance(final, SetupFailure):
             self.ending.ask(final.message)
-        is_crash = isinstance(final, Failure) and final.reason is FailureReason.CRASHED
-        self.ending.count(final.message if is_crash else None)
+        crash = final if isinstance(final, Failure) and final.reason is FailureReason.CRASHED else None
+        self.ending.count(crash.message if crash else None)
 
     def _end(
         self, trial: RunningTrial, watch: TrialWatch, final: FinalMetrics | Failure | Paused

@@ -53,7 +53,7 @@ class TrialWatch:
 
     @property
     def has_unsent(self) -> bool:
-        """Whether the server doesn't have all reports yet."""
+        """Whether reports wait to be sent to the server."""
         return bool(self._unsent) and not self.trial.is_lost
 
     @property

@@ -17,7 +17,7 @@ from bo_objectives.errors import SetupError
 from bo_worker.evaluation import EvaluationTask
 from bo_worker.evaluators import ChildEvaluator, Evaluator, LocalEvaluator
 from bo_worker.objective_comparison import objective_spec
-from bo_worker.slot import PATIENCE_S, ShutdownSignal, Slot
+from bo_worker.slot import DELIVERY_TIMEOUT_S, ShutdownSignal, Slot
 from bo_worker.study_request import StudyRequest, get_or_create_study
 
 logger = logging.getLogger("bo_objectives")
@@ -120,7 +120,7 @@ def _slots(
     can_resume: bool,
 ) -> Iterator[Slot]:
     study_with_retries = Study(
-        Client(client.transport, client.timeout, PATIENCE_S, wait=shutdown.wait), study.definition
+        Client(client.transport, client.timeout, DELIVERY_TIMEOUT_S, wait=shutdown.wait), study.definition
     )
     study_without_retries = Study(Client(client.transport, SHUTDOWN_CALL_TIMEOUT_S, 0.0), study.definition)
     for i in range(settings.parallel):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from bo_service.fair_lock import FairLock, RoundRobinQueues
+from bo_service.application.waiting import FairLock, RoundRobinQueues
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from bo_service.application.ports import TrialSummary
 from bo_service.application.trial_order import Position, TrialOrder
 from bo_service.domain.errors import InvalidArgument
 from bo_service.domain.trial import Measurement, TrialState
-from bo_service.rpc import requests
+from bo_service.rpc import pages
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -69,12 +69,12 @@ VALUES = st.one_of(st.none(), st.floats(), st.sampled_from([0.0, 1.0]))
 def test_pages_hold_each_trial_once_in_order(values: list[float | None], size: int, is_descending: bool) -> None:
     order = TrialOrder("metrics.loss", is_descending)
     listed = {number: summary(number, value) for number, value in enumerate(values, start=1)}
-    pages, after = [], None
+    numbers, after = [], None
     while page := order.first(listed.values(), after, size):
-        pages += page
-        token = requests.position_token(order, order.position_of(listed[page[-1]]))
-        after = requests.position_of(token, order)
-    assert pages == order.first(listed.values(), None, 99)
+        numbers += page
+        token = pages.position_token(order, order.position_of(listed[page[-1]]))
+        after = pages.position_of(token, order)
+    assert numbers == order.first(listed.values(), None, 99)
 
 
 def test_a_page_begins_after_its_position_also_if_that_trial_has_changed(app, make_study) -> None:
@@ -98,8 +98,8 @@ def test_a_page_begins_after_its_position_also_if_that_trial_has_changed(app, ma
 
 
 @pytest.mark.parametrize(
-    "token", ["12", "?", "bm8=", "W10=", "W1sxXV0=", requests.position_token(TrialOrder("state"), Position(None, 1))]
+    "token", ["12", "?", "bm8=", "W10=", "W1sxXV0=", pages.position_token(TrialOrder("state"), Position(None, 1))]
 )
 def test_a_token_of_another_form_or_order_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgument, match="page_token"):
-        requests.position_of(token, TrialOrder("metrics.loss"))
+        pages.position_of(token, TrialOrder("metrics.loss"))

@@ -28,7 +28,7 @@ PATIENCE_S = 280
 BACKGROUND = {"periodic_task.py", "sessions.py"}
 """Files whose functions threads begin with that do something on their own."""
 
-CEILINGS = {"SuggestTrials": (34, 180, 14), "CompleteTrial": (29, 145, 14)}
+CEILINGS = {"SuggestTrials": (32, 170, 14), "CompleteTrial": (27, 137, 14)}
 """Files, functions, and own functions on the stack at once. Targets: (35, 160, 14) and (20, 80, 14)."""
 
 SPEC = {

@@ -41,7 +41,7 @@ def test_a_plant_in_the_images_is_there(tmp_path) -> None:
 def test_the_records_are_diagnosed_as_the_report_says(half: str) -> None:
     """Of the trainings that were recorded, nine tenths of the plants have the right cause, and no control a finding."""
     cases = [case for case in plan.cases(half) if case.key in ROWS]
-    right = {case.key: reporting.is_right(case, reporting.found(ROWS[case.key])) for case in cases}
+    right = {case.key: reporting.is_right(case, reporting.findings_of(ROWS[case.key])) for case in cases}
     plants, controls = [c for c in cases if c.expected], [c for c in cases if not c.expected]
     assert len(plants) >= 30
     assert len(controls) >= 15

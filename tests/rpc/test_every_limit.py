@@ -506,7 +506,7 @@ def filled(channel: grpc.Channel, parent: str, count: int, **trial: Any) -> None
 
 def test_pages_are_cut(channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(channel, "studies/p", 5)
-    monkeypatch.setattr("bo_service.rpc.requests.MAX_PAGE", 2)
+    monkeypatch.setattr("bo_service.rpc.pages.MAX_PAGE", 2)
     found = pages(channel, size=limits.MAX_PAGE)
     assert [[t.name.rpartition("/")[2] for t in page] for page in found] == [["1", "2"], ["3", "4"], ["5"]]
 

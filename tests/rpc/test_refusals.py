@@ -6,7 +6,7 @@ from bo_api.v1 import space_pb2, study_pb2, trial_pb2
 from google.protobuf import json_format
 
 from bo_service.domain.errors import InvalidArgument
-from bo_service.rpc import requests
+from bo_service.rpc import pages
 from bo_service.rpc.codec import fields, study, trial
 
 
@@ -216,14 +216,14 @@ def test_a_name_that_is_right() -> None:
 @pytest.mark.parametrize(
     ("read", "field"),
     [
-        (lambda: requests.page_size(-1), "page_size"),
-        (lambda: requests.number_token("x"), "page_token"),
-        (lambda: requests.number_token("9" * 30), "page_token"),
-        (lambda: requests.count_of(101, 100), "count"),
-        (lambda: requests.count_of(-1, 100), "count"),
-        (lambda: requests.worker_id_of(""), "worker_id"),
-        (lambda: requests.worker_id_of("a\nb"), "worker_id"),
-        (lambda: requests.request_key("M", "s", service_pb.StopTrialRequest(request_id="r" * 129), None), "request_id"),
+        (lambda: pages.page_size(-1), "page_size"),
+        (lambda: pages.number_token("x"), "page_token"),
+        (lambda: pages.number_token("9" * 30), "page_token"),
+        (lambda: fields.count_of(101, 100), "count"),
+        (lambda: fields.count_of(-1, 100), "count"),
+        (lambda: fields.worker_id_of(""), "worker_id"),
+        (lambda: fields.worker_id_of("a\nb"), "worker_id"),
+        (lambda: fields.request_key("M", "s", service_pb.StopTrialRequest(request_id="r" * 129), None), "request_id"),
         (lambda: trial.outcome_from_wire(service_pb.CompleteTrialRequest()), "outcome"),
         (lambda: trial.failure_from_wire(trial_pb2.Failure(), "failure"), "failure.reason"),
         (lambda: trial.failure_from_wire(trial_pb2.Failure(reason=1, message="x" * 10_001), "f"), "f.message"),

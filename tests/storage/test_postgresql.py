@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import make_url, text
 
-from bo_service.application.deadlines import deadline
 from bo_service.application.ports import Beat, RequestKey
 from bo_service.application.views import Empty
+from bo_service.application.waiting import deadline
 from bo_service.domain.errors import NotFound, StorageUnavailable, TransactionConflict
 from bo_service.domain.parameter_types import FloatDomain
 from bo_service.domain.search_space import Parameter, SearchSpace

@@ -12,9 +12,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, func, select, text
 
-from bo_service.application.deadlines import deadline
 from bo_service.application.ports import Beat, IssuedLease, RequestKey, Store, TrialSummary, UnitOfWork
 from bo_service.application.views import Empty, Shortfall, SuggestResult
+from bo_service.application.waiting import deadline
 from bo_service.domain.access import Role, Token
 from bo_service.domain.artifacts import Artifact, TrialNote
 from bo_service.domain.constraints import ForbiddenCombination, LinearConstraint

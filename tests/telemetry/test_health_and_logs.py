@@ -76,9 +76,9 @@ def call():
     """This thread answers a call."""
     metadata = [("x-request-id", "mine"), ("traceparent", f"00-{TRACE}-00f067aa0ba902b7-01")]
     made = request_context.RequestContext("GetStudy", metadata)
-    request_context.begin(made)
+    token = request_context.CURRENT.set(made)
     yield made
-    request_context._CURRENT.set(None)
+    request_context.CURRENT.reset(token)
 
 
 def test_a_line_of_a_call_says_which_in_either_form(call) -> None:

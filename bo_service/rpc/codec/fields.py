@@ -1,9 +1,11 @@
-"""Fields that many messages share: texts, choices, labels, values, and the names of resources.
+"""Fields that many messages share: texts, choices, counts, request ids, labels, values, and the names of resources.
 
 Names are `studies/{study}`, `studies/{study}/trials/{trial}`, and `…/artifacts/{artifact}` of a trial. Decoding reports
 all violations at once.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,9 +13,13 @@ from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
 
+import grpc
 from bo_api.v1 import space_pb2
 from google.protobuf.duration_pb2 import Duration
 
+from bo_service import request_context
+from bo_service.application.authentication import ANONYMOUS_ADMIN
+from bo_service.application.ports import RequestKey
 from bo_service.domain.constraints import Configuration
 from bo_service.domain.errors import InvalidArgument, Violation
 from bo_service.domain.limits import (
@@ -21,9 +27,12 @@ from bo_service.domain.limits import (
     MAX_LABEL_KEY,
     MAX_LABEL_VALUE,
     MAX_LABELS,
+    MAX_LEASE_TOKEN,
     MAX_PARAMETERS,
+    MAX_REQUEST_ID,
     MAX_SECONDS,
     MAX_STUDY_ID,
+    MAX_WORKER_ID,
 )
 from bo_service.domain.parameter_types import Value
 
@@ -118,6 +127,62 @@ def text(value: str, field: str, max_length: int) -> str:
     if "\0" in value:
         raise InvalidArgument.of(field, f"holds the character NUL at position {value.index(chr(0))}; leave it out")
     return value
+
+
+def count_of(requested: int, limit: int) -> int:
+    """Return the count; 1 if the request has none.
+
+    Raises:
+        InvalidArgument: it is out of range.
+    """
+    if not 0 <= requested <= limit:
+        raise InvalidArgument.of("count", f"is {requested}; give 1 to {limit}")
+    return requested or 1
+
+
+def worker_id_of(worker_id: str) -> str:
+    """Return the worker id.
+
+    Raises:
+        InvalidArgument: it is empty, too long or not printable.
+    """
+    if not 1 <= len(worker_id) <= MAX_WORKER_ID or not worker_id.isprintable():
+        raise InvalidArgument.of(
+            "worker_id",
+            f"is {worker_id[:140]!r}; give 1 to {MAX_WORKER_ID} printable characters, such as host and process",
+        )
+    return worker_id
+
+
+def lease_token_of(token: str) -> str:
+    """Return the lease token.
+
+    Raises:
+        InvalidArgument: it is empty or too long.
+    """
+    if not token:
+        raise InvalidArgument.of("lease_token", "is empty; send the token that SuggestTrials returned")
+    return text(token, "lease_token", MAX_LEASE_TOKEN)
+
+
+def request_key(method: str, study_id: str, request: Any, context: grpc.ServicerContext) -> RequestKey | None:
+    """Return the key of a request; None without a request id.
+
+    Its id is a hash over caller, method, study and request id, so that no caller gets the stored response of another.
+
+    Raises:
+        InvalidArgument: the request id is too long.
+    """
+    request_id = text(request.request_id, "request_id", MAX_REQUEST_ID)
+    if not request_id:
+        return None
+    caller = request_context.CURRENT.get().principal
+    identity = [caller.name]
+    if caller is ANONYMOUS_ADMIN:  # without authentication only the client's certificate tells callers apart
+        identity += sorted(name.hex() for name in context.peer_identities() or ())
+    scope = json.dumps([identity, method, study_id, request_id]).encode()
+    body = request.SerializeToString(deterministic=True)
+    return RequestKey(hashlib.sha256(scope).hexdigest(), method, hashlib.sha256(body).hexdigest())
 
 
 def choice(number: int, field: str, choices: Mapping[Any, T]) -> T:

@@ -195,7 +195,7 @@ def trial_to_wire(
         token = lease.token if token_visible else ""
         wire_lease = pb.Lease(worker_id=lease.worker_id, token=token, expire_time=lease.expire_time)
     return pb.Trial(
-        name=trial.name,
+        name=trial_name(trial.study_id, trial.number),
         parameters=configuration_to_wire(trial.parameters),
         state=STATES_TO_WIRE[trial.state],
         measurements=[measurement_to_wire(m) for m in measurements or ()],

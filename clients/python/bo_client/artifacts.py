@@ -112,12 +112,12 @@ class TrialFiles(ABC):
 
     def artifacts(self, number: int) -> list[Artifact]:
         """Return the files of a trial by name, without their bytes. Raises NotFound if it does not exist."""
-        request, found = pb.ListArtifactsRequest(parent=self._trial_name(number)), []
+        request, artifacts = pb.ListArtifactsRequest(parent=self._trial_name(number)), []
         while True:
             page = self.client.ask(request, pb.ListArtifactsResponse)
-            found += [Artifact.from_wire(message) for message in page.artifacts]
+            artifacts += [Artifact.from_wire(message) for message in page.artifacts]
             if not page.next_page_token:
-                return found
+                return artifacts
             request.page_token = page.next_page_token
 
     def read_artifact(self, number: int, name: str) -> bytes:

@@ -201,6 +201,8 @@ class Client:
             max_steps: steps of the fidelity, such as epochs, that all trials together may train.
             max_seconds: seconds that all trials together may train, summed over workers.
             lease_duration: seconds for which a worker owns a trial after each heartbeat.
+            max_attempts: attempts at a trial before failures of machines end it, 1 to 100; by default 3.
+            seed: makes suggestions reproducible; by default it is derived from the study's id.
             algorithm: "gaussian_process", "quasi_random", "random", "grid", or the name of an algorithm that is
                 installed beside the server; by default "gaussian_process".
             acquisition: "log_ei", "log_nei", "ucb", "log_pi" or "portfolio", where there is one objective; by default
@@ -209,13 +211,21 @@ class Client:
                 default 5.
             confirming_trials: how many of the last of `max_trials` repeat the configuration that is best on average,
                 1 to 100, where a single run is partly luck; `recommend()` then says which to take.
+            initial_trials: trials before the surrogate is used, 1 to 1000; by default as many as parameters, but 3
+                to 10.
+            beta: for "ucb", the exploration weight in standard deviations, at most 100; by default 2.
+            xi: how far beyond the best value an improvement begins, in standard deviations, 0 to 10; by default 0.
             per_cost: count improvement per second that a trial takes, so that cheap ones come first.
             warm_start_studies: earlier studies to start from, or their ids, at most 8; each counts as far as it
                 ranks this one's results.
             stopping: the rule that tells unpromising trials to stop early, judging what they report at each step.
             stopping_min_step: no trial is stopped before this step; by default a tenth of `stopping_max_step`.
             stopping_min_trials: no trial is stopped before so many others can be compared with; by default 5.
+            stopping_reduction_factor: for "successive_halving", of how many trials one goes on at each rung, above 1,
+                at most 100; by default 3.
             stopping_max_step: last step of a whole trial; by default the largest at which one has succeeded.
+            stopping_confidence: for "curve", how sure it must be that a trial will not become the best, 0.5 to below 1;
+                by default 0.95.
             fidelity: trains trials in parts, such as {"metric": "epoch", "max": 27, "min": 1}: they pause at 1, 3 and 9
                 epochs, and the best third goes on. For workers that can resume; never changes.
             objective: what the values depend on besides the parameters. Workers with another objective, or with other

@@ -24,15 +24,15 @@ def study_differences(there: StudyInfo, here: StudyInfo) -> list[str]:
 
     Settings that were not requested don't count, except `max_trials`, nor does the order of parameters and constraints.
     """
-    found = []
+    differences = []
     if not is_same_space(there.space, here.space):
-        found.append(f"search space ({space_difference(there.space, here.space)})")
+        differences.append(f"search space ({space_difference(there.space, here.space)})")
     if there.metrics != here.metrics:
-        found.append(f"metrics ({metrics_difference(there.metrics, here.metrics)})")
+        differences.append(f"metrics ({metrics_difference(there.metrics, here.metrics)})")
     existing, requested = dict[str, object](there.settings), dict[str, object](here.settings)
     names = ("max_trials", *sorted({*requested} - {"max_trials"}))
     different = [name for name in names if existing.get(name) != requested.get(name)]
-    return found + [f"{n} ({existing.get(n, 'none')} there, {requested.get(n, 'none')} here)" for n in different]
+    return differences + [f"{n} ({existing.get(n, 'none')} there, {requested.get(n, 'none')} here)" for n in different]
 
 
 def is_same_space(a: SearchSpace, b: SearchSpace) -> bool:

@@ -35,7 +35,7 @@ class MachineAttempts:
 
     @property
     def failed(self) -> tuple[tuple[Trial, Attempt], ...]:
-        """Return the attempts that failed, unless by their parameters alone, or whose worker was lost."""
+        """Attempts whose worker was lost, or that failed for another reason than their parameters."""
         return tuple((trial, attempt) for trial, attempt in self.attempts if has_failed(attempt))
 
     @property

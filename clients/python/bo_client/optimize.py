@@ -239,7 +239,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """How the objective ended."""
+    """The outcome of an evaluation of the objective."""
 
     final: FinalMetrics | Failure | Paused | None = None
     """None if the trial was lost."""

@@ -78,7 +78,7 @@ class RunningTrial:
 
     @property
     def number(self) -> int:
-        """Counts from 1 in the study."""
+        """The trial's number in its study, from 1."""
         return self.snapshot.number
 
     @property
@@ -119,12 +119,12 @@ class RunningTrial:
 
     @property
     def checkpoint_uri(self) -> str:
-        """Where an earlier attempt left what it needs to go on; empty where there is none."""
+        """The URI of the checkpoint that an earlier attempt reported last; empty without one."""
         return self.snapshot.checkpoint_uri
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The user's own marks."""
+        """The labels of the trial, which users choose."""
         return self.snapshot.labels
 
     def set_label(self, name: str, value: str | float | bool) -> None:

@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-from bo_api.v1.study_pb2 import Acquisition
+from bo_api.v1.study_pb2 import Acquisition, StoppingRule
 
 if TYPE_CHECKING:
     from bo_client.study import Study
 
 ACQUISITIONS = tuple(name.removeprefix("ACQUISITION_").lower() for name, number in Acquisition.items() if number)
 """The acquisition functions that the contract has."""
+STOPPING_RULES = tuple(name.removeprefix("STOPPING_RULE_").lower() for name, number in StoppingRule.items() if number)
+"""The rules that stop trials early."""
 
 
 class Fidelity(TypedDict, total=False):
-    """That trials are trained in parts, and pause at steps between `min` and `max`."""
+    """Settings of training in parts: trials pause at steps between `min` and `max`."""
 
     metric: str
     """What a step is, such as "epoch"; by default "step"."""

@@ -40,7 +40,7 @@ from bo_client.parameters import (
     Value,
     format_values,
 )
-from bo_client.settings import ACQUISITIONS, StudySettings
+from bo_client.settings import ACQUISITIONS, STOPPING_RULES, StudySettings
 from bo_client.space import SearchSpace
 from bo_client.textfile import parse as parsed
 from bo_client.textfile import read
@@ -93,14 +93,14 @@ def parse(text: str, name: str = "the text") -> StudyFile:
 
 def _studied(content: object, name: str, extends: Base | None) -> StudyFile:
     reader = _SpecReader(extends)
-    found = reader.study(content)
-    if reader.faults or found is None:
+    study = reader.study(content)
+    if reader.faults or study is None:
         faults = reader.faults[:MOST_FAULTS]
         if len(reader.faults) > MOST_FAULTS:
             more = len(reader.faults) - MOST_FAULTS
             faults.append(Violation("the file", f"has {more} more mistakes; correct these first"))
         raise InvalidRequest("; ".join(f"{name}: {f.field}: {f.description}" for f in faults), violations=faults)
-    return found
+    return study
 
 
 def _is_number(value: object) -> bool:
@@ -171,7 +171,7 @@ _SETTINGS = {name: _OF_TYPE[kind] for name, kind in StudySettings.__annotations_
     "lease_duration": _Field("a number of seconds", _is_number),
     "acquisition": _choice(*ACQUISITIONS),
     "warm_start_studies": _Field("a list of studies' ids such as [first]", _is_texts),
-    "stopping": _choice("none", "median", "successive_halving", "curve"),
+    "stopping": _choice(*STOPPING_RULES),
     "fidelity": _MAPPING,
 }
 _FIDELITY = {"metric": _TEXT, "max": _WHOLE.needed, "min": _WHOLE, "promotion": _choice("asha", "forecast", "none")}
@@ -272,17 +272,17 @@ class _SpecReader:
         (kind,), description = kinds, fields.get("description", "")
         if kind == "forbidden":
             return ForbiddenCombination(fields["forbidden"], description)
-        found = self._fields(f"{at}.{kind}", fields[kind], _SUMS[kind])
-        if found is None:
+        arguments = self._fields(f"{at}.{kind}", fields[kind], _SUMS[kind])
+        if arguments is None:
             return None
-        terms = found["coefficients"]
+        terms = arguments["coefficients"]
         wild = [name for name, value in terms.items() if not _is_number(value)]
         if wild:
             self._fault(f"{at}.{kind}.coefficients.{wild[0]}", f"is {_shown(terms[wild[0]])}; give a number")
             return None
         if kind == "equality":
-            return EqualityConstraint(terms, found["value"], description)
-        return LinearConstraint(terms, found["upper_bound"], description)
+            return EqualityConstraint(terms, arguments["value"], description)
+        return LinearConstraint(terms, arguments["upper_bound"], description)
 
     def _metric(self, name: object, given: object) -> Metric | None:
         at = f"metrics.{name}"
@@ -361,10 +361,10 @@ _PLACES = {"default_value": "default", "activation.parameter": "when", "activati
 
 def _place(field: str, space: SearchSpace) -> str:
     """Return the path in the file of a field such as `parameters[0].default_value`."""
-    found = re.fullmatch(r"parameters\[(\d+)\]\.(.+)", field)
-    if found is None:
+    match = re.fullmatch(r"parameters\[(\d+)\]\.(.+)", field)
+    if match is None:
         return field
-    return f"parameters.{space.parameters[int(found[1])].name}.{_PLACES.get(found[2], found[2])}"
+    return f"parameters.{space.parameters[int(match[1])].name}.{_PLACES.get(match[2], match[2])}"
 
 
 def _shown(value: object) -> str:

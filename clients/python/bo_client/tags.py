@@ -18,5 +18,5 @@ def tags_in(text: str) -> tuple[str, ...] | None:
     """Return the tags in a text, in lower case and in order; None without any."""
     if "#" not in text:
         return None
-    found = dict.fromkeys(tag.lower() for tag in TAG.findall(text))
-    return tuple(found)[:MAX_TAGS] or None
+    tags = dict.fromkeys(tag.lower() for tag in TAG.findall(text))
+    return tuple(tags)[:MAX_TAGS] or None

@@ -25,7 +25,7 @@ from bo_dashboard.insight import study_of
 from bo_dashboard.records import study_record, trial_record
 from bo_dashboard.session import token_of
 from bo_dashboard.snapshots import Snapshots
-from bo_dashboard.trial_table import TableQuery, found, page_of
+from bo_dashboard.trial_table import TableQuery, page_of, select_trials
 from bo_dashboard.upstream import Upstream
 
 OPEN_STATES = (trial_pb2.TRIAL_STATE_QUEUED, trial_pb2.TRIAL_STATE_RUNNING, trial_pb2.TRIAL_STATE_PAUSED)
@@ -118,7 +118,7 @@ def _parallel(request: Request) -> dict[str, Any]:
     query = TableQuery(filter=request.query_params.get("filter", ""), state=request.query_params.get("state", ""))
     fault = ""
     try:
-        matching = {trial.number for trial in found(info, all_trials, query)}
+        matching = {trial.number for trial in select_trials(info, all_trials, query)}
     except InvalidRequest as error:
         fault, matching = str(error), set()
     content = content_of(info, all_trials, chosen, matching)
@@ -167,7 +167,7 @@ async def csv(request: Request) -> Response:
     def text() -> bytes:
         query, study = TableQuery.of(request.query_params), study_of(request)
         info = study.definition
-        return as_csv(info, found(info, _snapshots(request).trials(study, info), query)).encode()
+        return as_csv(info, select_trials(info, _snapshots(request).trials(study, info), query)).encode()
 
     content = await request.app.state.task_limits.in_thread(token_of(request), text)
     return _download(request, content, "text/csv; charset=utf-8", "trials.csv")

@@ -23,7 +23,7 @@ from bo_dashboard.background import json_of, json_response
 from bo_dashboard.session import token_of
 from bo_dashboard.snapshots import Snapshots
 
-PATIENCE_S = 2.0
+RETRY_TIMEOUT_S = 2.0
 TIMEOUT_S = 60.0
 """Timeout in seconds of a call; an analysis of thousands of results takes several seconds."""
 MAX_STUDIES = 8
@@ -206,4 +206,4 @@ def study_of(request: Request) -> Study:
 
 
 def _client(request: Request) -> Client:
-    return Client(request.app.state.transport.showing(token_of(request)), TIMEOUT_S, PATIENCE_S)
+    return Client(request.app.state.transport.showing(token_of(request)), TIMEOUT_S, RETRY_TIMEOUT_S)

@@ -73,16 +73,16 @@ def _whole(name: str, text: str) -> int:
     return int(text)
 
 
-def found(study: StudyInfo, trials: Sequence[Trial], query: TableQuery) -> list[Trial]:
+def select_trials(study: StudyInfo, trials: Sequence[Trial], query: TableQuery) -> list[Trial]:
     """Return the trials that the query asks for, in its order.
 
     Raises:
         InvalidRequest: the filter has a part without a meaning.
     """
-    return _found(trials, query, columns_of(study, trials))
+    return _selected(trials, query, columns_of(study, trials))
 
 
-def _found(trials: Sequence[Trial], query: TableQuery, columns: Sequence[TrialColumn]) -> list[Trial]:
+def _selected(trials: Sequence[Trial], query: TableQuery, columns: Sequence[TrialColumn]) -> list[Trial]:
     condition = trial_filter.parse(query.filter, columns)
     kept = [t for t in trials if (not query.state or t.state == query.state) and condition(t)]
     is_descending, key = query.order.startswith("-"), query.order.removeprefix("-")
@@ -95,7 +95,7 @@ def page_of(study: StudyInfo, trials: Sequence[Trial], query: TableQuery) -> dic
     columns = columns_of(study, trials)
     content: dict[str, Any] = {"columns": [_head(column) for column in columns], "total": len(trials)}
     try:
-        kept = _found(trials, query, columns)
+        kept = _selected(trials, query, columns)
     except InvalidRequest as error:
         return {**content, "fault": str(error), "rows": [], "count": 0, "page": 0, "pages": 1}
     pages = max(1, math.ceil(len(kept) / query.rows))

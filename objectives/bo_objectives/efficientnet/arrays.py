@@ -90,20 +90,20 @@ def from_arrays(
             f"there are {len(pixels)} images and {len(labels)} labels (in {fields[0]} and {fields[1]}); give one label "
             "for each image"
         )
-    found = None
+    target_values = None
     if task == SINGLE_LABEL:
         class_indices, names = _classes(labels, fields[1], classes, given_parts, remarks)
     else:
         columns = () if classes is None else _names(classes)
-        found, names = targets.of_array(labels, fields[1], columns, task)
-        class_indices = np.zeros(len(found), np.int64)
-        check_other_targets(task, found, names, given_parts=given_parts)
+        target_values, names = targets.of_array(labels, fields[1], columns, task)
+        class_indices = np.zeros(len(target_values), np.int64)
+        check_other_targets(task, target_values, names, given_parts=given_parts)
     decoded_images = [_decoded(picture, image_size) for picture in pixels]
     return Images(
         np.stack([one for one, _ in decoded_images]), class_indices, names,
         digests=np.array([d for _, d in decoded_images], np.uint64),
         given_parts=given_parts, names=tuple(f"{fields[0]}[{i}]" for i in range(len(pixels))), remarks=tuple(remarks),
-        bits=bits, task=task, targets=found,
+        bits=bits, task=task, targets=target_values,
     )  # fmt: skip
 
 

@@ -118,8 +118,8 @@ def imagenet_file(name: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with urllib.request.urlopen(network.url, timeout=TIMEOUT_S) as response, partial.open("wb") as file:  # noqa: S310 - a fixed address
             shutil.copyfileobj(response, file)
-        if (found := _md5(partial)) != network.md5:
-            raise OSError(f"what arrived has the MD5 {found}, not {network.md5}")
+        if (digest := _md5(partial)) != network.md5:
+            raise OSError(f"what arrived has the MD5 {digest}, not {network.md5}")
         partial.replace(path)
     except (OSError, HTTPException) as error:
         raise SetupError(
@@ -155,10 +155,10 @@ def check(name: str, path: Path) -> None:
     Raises:
         SetupError: it does not.
     """
-    expected, found = NETWORKS[name].elements, _contents(path).elements
-    if found != expected:
+    expected, elements = NETWORKS[name].elements, _contents(path).elements
+    if elements != expected:
         raise SetupError(
-            f"option weights is {str(path)!r}, whose weights have {found:,} elements; {name} without its classifier "
+            f"option weights is {str(path)!r}, whose weights have {elements:,} elements; {name} without its classifier "
             f"has {expected:,}. Give {NETWORKS[name].file}, or what `save_weights` writes of "
             f"keras.applications.{class_name(name)}(include_top=False)"
         )

@@ -43,7 +43,7 @@ class Row:
     label: str
     part: str = ""
     group: str = ""
-    found: tuple[Any, ...] = ()
+    target: tuple[Any, ...] = ()
     """The labels or the numbers, of other tasks than single-label."""
 
     def value(self, column: str) -> str:
@@ -71,7 +71,7 @@ class Manifest:
         if self.spec.has_flags or self.spec.task == REGRESSION:
             return self.spec.columns or (LABEL,)
         if self.spec.task == MULTI_LABEL:
-            return tuple(sorted({name for row in self.rows for name in row.found}))
+            return tuple(sorted({name for row in self.rows for name in row.target}))
         return tuple(sorted(set(self.labels)))
 
     @property
@@ -79,8 +79,8 @@ class Manifest:
         """Labels of 0 and 1, or numbers, (n, k); None for the task single-label."""
         if self.spec.task == SINGLE_LABEL:
             return None
-        found = [row.found for row in self.rows]
-        return targets.indicator(found, self.classes) if self.spec.task == MULTI_LABEL else np.array(found, np.float64)
+        rows = [row.target for row in self.rows]
+        return targets.indicator(rows, self.classes) if self.spec.task == MULTI_LABEL else np.array(rows, np.float64)
 
     @property
     def given_parts(self) -> tuple[str, ...]:
@@ -164,26 +164,26 @@ def _is_used(column: str, records: Iterable[Record]) -> bool:
 
 def _row(folder: Path, record: Record, used: set[str], spec: TargetSpec) -> Row:
     file = _file(folder, record.values.get(PATH))
-    label, found = _target(record, spec)
+    label, target = _target(record, spec)
     part = _part(record.values.get(SPLIT)) if SPLIT in used else ""
     group = _name(GROUP, record.values.get(GROUP)) if GROUP in used else ""
-    return Row(record.line, file, label, part, group, found)
+    return Row(record.line, file, label, part, group, target)
 
 
 def _target(record: Record, spec: TargetSpec) -> tuple[str, tuple[Any, ...]]:
     """Return the text of a row's target, and its labels or numbers."""
     values = {name: record.values.get(name.strip().casefold()) for name in spec.columns or (LABEL,)}
     column, value = next(iter(values.items()))
-    found: list[Any]
+    target: list[Any]
     if spec.task == SINGLE_LABEL:
         return _name(column, value), ()
     if spec.task == REGRESSION:
-        found = [targets.number(name, one) for name, one in values.items()]
+        target = [targets.number(name, one) for name, one in values.items()]
     elif spec.has_flags:
-        found = [name for name, one in values.items() if targets.flag(name, one)]
+        target = [name for name, one in values.items() if targets.flag(name, one)]
     else:
-        found = sorted({_name(column, one) for one in targets.label_texts(column, value)})
-    return json.dumps(found, ensure_ascii=False), tuple(found)
+        target = sorted({_name(column, one) for one in targets.label_texts(column, value)})
+    return json.dumps(target, ensure_ascii=False), tuple(target)
 
 
 def _file(folder: Path, value: Any) -> Path:
@@ -260,7 +260,7 @@ def _check_class(rows: list[Row], spec: TargetSpec) -> Callable[[Row], Row]:
 
 def _names(row: Row, spec: TargetSpec) -> tuple[str, ...]:
     """Return the names of a row's classes or labels; none for numbers."""
-    return {SINGLE_LABEL: (row.label,), MULTI_LABEL: row.found}.get(spec.task, ())
+    return {SINGLE_LABEL: (row.label,), MULTI_LABEL: row.target}.get(spec.task, ())
 
 
 def _check_group(row: Row, by_group: dict[str, Row]) -> Row:

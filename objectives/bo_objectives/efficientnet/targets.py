@@ -100,12 +100,12 @@ def number(column: str, value: Any) -> float:
     if not is_number and (not isinstance(value, str) or "_" in value):
         raise wrong(column, value, allowed)
     try:
-        found = float(value)
+        parsed = float(value)
     except (ValueError, OverflowError):
         raise wrong(column, value, allowed) from None
-    if not abs(found) <= MAX_MAGNITUDE:  # also where it is NaN
+    if not abs(parsed) <= MAX_MAGNITUDE:  # also where it is NaN
         raise wrong(column, value, allowed)
-    return found
+    return parsed
 
 
 def flag(column: str, value: Any) -> bool:
@@ -157,10 +157,10 @@ def label_texts(column: str, value: Any) -> list[Any]:
 def indicator(rows: Sequence[Sequence[str]], names: Sequence[str]) -> Targets:
     """Return (n, k) 1 where an image has a label."""
     places = {name: i for i, name in enumerate(names)}
-    found = np.zeros((len(rows), len(names)))
+    table = np.zeros((len(rows), len(names)))
     for i, labels in enumerate(rows):
-        found[i, [places[label] for label in labels]] = 1
-    return found
+        table[i, [places[label] for label in labels]] = 1
+    return table
 
 
 # ── arrays
@@ -288,8 +288,8 @@ def binary_losses(logits: Targets, targets: Targets) -> Targets:
 
 def counts_by_label(logits: Targets, targets: Targets) -> NDArray[np.int64]:
     """Return (k, 4) true positives, false negatives, false positives and true negatives at a probability of 0.5."""
-    has, found = targets > 0.5, logits > 0
-    cells = [has & found, has & ~found, ~has & found, ~has & ~found]
+    has, is_predicted = targets > 0.5, logits > 0
+    cells = [has & is_predicted, has & ~is_predicted, ~has & is_predicted, ~has & ~is_predicted]
     return np.stack([cell.sum(0) for cell in cells], -1).astype(np.int64)
 
 
@@ -317,10 +317,10 @@ def _average_precision(scores: Targets, targets: Targets) -> float:
 def multi_label_figures(logits: Targets, targets: Targets) -> dict[str, float]:
     """Return F1 and average precision, as means over labels; the latter over those that an image has."""
     precisions = average_precision_by_label(logits, targets)
-    known = precisions[~np.isnan(precisions)]
+    defined = precisions[~np.isnan(precisions)]
     return {
         "f1": float(f1_by_label(logits, targets).mean()),
-        "average_precision": float(known.mean()) if len(known) else 0.0,
+        "average_precision": float(defined.mean()) if len(defined) else 0.0,
     }
 
 

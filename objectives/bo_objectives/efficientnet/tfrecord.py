@@ -42,7 +42,7 @@ class RecordedImage:
 
     @property
     def stamp(self) -> str:
-        """Changes with the file's content."""
+        """A text that changes with the file's content."""
         status = self.file.stat()
         return f"{status.st_size} {status.st_mtime_ns}"
 
@@ -147,8 +147,8 @@ def _label(example: Mapping[str, Any], name: str, where: str) -> str:
     if not label and len(numbers) == 1 and numbers[0] >= 0:
         label = str(numbers[0])
     if not label.strip():
-        found = repr(text) if text is not None else list(numbers)
-        raise SetupError(f"{name} of {printable(where)} is {found}; allowed is one text, or one number from 0")
+        content = repr(text) if text is not None else list(numbers)
+        raise SetupError(f"{name} of {printable(where)} is {content}; allowed is one text, or one number from 0")
     return label
 
 

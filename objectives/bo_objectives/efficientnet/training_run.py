@@ -214,7 +214,7 @@ class TrainingRun:
 
     @property
     def _trained_norm(self) -> str:
-        """The norm whose statistics come from this trial's batches; none where the user's head has what it likes."""
+        """The norm whose statistics come from this trial's batches; none with a head of the user's own."""
         is_batch = self.config.mode == SCRATCH and self.config.norm_scope != NETWORK
         return BATCH if is_batch else NONE if HEAD in self.context.user_functions else self.config.norm
 

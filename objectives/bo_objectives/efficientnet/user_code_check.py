@@ -72,9 +72,9 @@ def _check_training(
         head = model.Head("glorot_uniform", "batch", 8, 0.0, settings.head_width, classes)
         network = model.network(features, [], head, seed=0)
     pixels, numbers = np.zeros((2, 1, 1, 3), np.uint8), np.array([[-1.0] * classes, [1.0] * classes])
-    known = None if settings.task == SINGLE_LABEL else numbers
+    targets = None if settings.task == SINGLE_LABEL else numbers
     names = tuple(map(str, range(classes)))
-    task = tasks.task_of(data.Images(pixels, np.zeros(2, np.int64), names, task=settings.task, targets=known))
+    task = tasks.task_of(data.Images(pixels, np.zeros(2, np.int64), names, task=settings.task, targets=targets))
     compiles = functions.get("compile")
     recorder = (
         optimizer.make(optimizer.Rates(1e-3, None, STEPS))

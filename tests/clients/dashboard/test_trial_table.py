@@ -9,7 +9,7 @@ from bo_client.errors import InvalidRequest
 from bo_client.models import Failure, FailureReason, Measurement, Origin, Trial, TrialNote, TrialState
 from bo_client.tags import tags_in
 from bo_client.testing import InProcessServer
-from bo_dashboard.trial_table import TableQuery, found, page_of
+from bo_dashboard.trial_table import TableQuery, page_of, select_trials
 
 SPACE = bo_client.SearchSpace(
     [
@@ -69,7 +69,7 @@ TRIALS = [
     ],
 )
 def test_a_filter_finds_the_trials_that_it_describes(info, text: str, numbers: list[int]) -> None:
-    assert [t.number for t in found(info, TRIALS, TableQuery(text, order="number"))] == numbers
+    assert [t.number for t in select_trials(info, TRIALS, TableQuery(text, order="number"))] == numbers
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_filter_finds_the_trials_that_it_describes(info, text: str, numbers: l
 )
 def test_a_filter_without_a_meaning_is_refused(info, text: str, hint: str) -> None:
     with pytest.raises(InvalidRequest, match="filter") as refused:
-        found(info, TRIALS, TableQuery(text))
+        select_trials(info, TRIALS, TableQuery(text))
     assert hint in str(refused.value)
     page = page_of(info, TRIALS, TableQuery(text))
     assert (page["rows"], hint in page["fault"]) == ([], True)
@@ -103,17 +103,17 @@ def test_columns_of_one_name_are_told_apart() -> None:
     one = replace(trial(1), parameters={"time": 3.0, "STATE": 4.0}, state=TrialState.FAILED, labels=labels)
     one = replace(one, final_measurement=Measurement({"loss": 1.0}))
     for text in ("time=3", "state=failed", "STATE=4", '"label loss"=high', "host=A1", "loss=1"):
-        assert found(study, [one], TableQuery(text)) == [one]
+        assert select_trials(study, [one], TableQuery(text)) == [one]
     with pytest.raises(InvalidRequest, match="trial time, attempt"):
-        found(study, [one], TableQuery('"trial timed"=3'))
+        select_trials(study, [one], TableQuery('"trial timed"=3'))
 
 
 def test_words_find_a_failure_and_an_origin_by_either_name(info) -> None:
     failure = Failure(FailureReason.OUT_OF_MEMORY)
     one = replace(trial(1), state=TrialState.INFEASIBLE, failure=failure, origin=Origin.QUASI_RANDOM)
     for text in ("failure=out_of_memory", 'failure="out of memory"', "origin=QUASI_RANDOM", "from=quasi-random"):
-        assert found(info, [one], TableQuery(text)) == [one]
-        assert found(info, [one], TableQuery(text.replace("=", "!="))) == []
+        assert select_trials(info, [one], TableQuery(text)) == [one]
+        assert select_trials(info, [one], TableQuery(text.replace("=", "!="))) == []
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_words_find_a_failure_and_an_origin_by_either_name(info) -> None:
     ],
 )
 def test_absent_values_come_last_in_either_direction(info, order: str, numbers: list[int]) -> None:
-    assert [t.number for t in found(info, TRIALS, TableQuery(order=order))] == numbers
+    assert [t.number for t in select_trials(info, TRIALS, TableQuery(order=order))] == numbers
 
 
 def test_a_page_tells_what_it_leaves_out(info) -> None:

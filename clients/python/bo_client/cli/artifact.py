@@ -54,13 +54,13 @@ def add(
 @pass_client
 def list_command(client: Client, study_id: str, number: int, as_json_: bool) -> None:
     """List the files of a trial."""
-    found = client.study(study_id).artifacts(number)
+    artifacts = client.study(study_id).artifacts(number)
     if as_json_:
-        click.echo(as_json([artifact_record(each) for each in found]))
+        click.echo(as_json([artifact_record(each) for each in artifacts]))
         return
-    if not found:
+    if not artifacts:
         click.echo(f"trial {number} has no artifacts", err=True)
-    for each in found:
+    for each in artifacts:
         click.echo(artifact_line(each))
 
 

@@ -61,8 +61,8 @@ def trial_numbers(*states: TrialState) -> Completer:
         study = _study(ctx)
         try:
             trials = study.trials(states or None) if study else ()
-            found = islice((t for t in trials if str(t.number).startswith(incomplete)), MAX_ITEMS)
-            return [CompletionItem(str(trial.number), help=trial.state.lower()) for trial in found]
+            matching = islice((t for t in trials if str(t.number).startswith(incomplete)), MAX_ITEMS)
+            return [CompletionItem(str(trial.number), help=trial.state.lower()) for trial in matching]
         except BoClientError:
             return []
 
@@ -137,9 +137,9 @@ def _study(ctx: click.Context) -> "Study | None":
 
 def _client(ctx: click.Context) -> Client:
     """Return a client for the connection options of the command, or of one of its groups."""
-    found = ctx.find_object(Client)
-    if found is not None:
-        return found
+    client = ctx.find_object(Client)
+    if client is not None:
+        return client
     options = next(each.params for each in _upwards(ctx) if "server" in each.params)
     return connected(options["server"], TIMEOUT_S, 0.0, {name: options.get(name) for name in NAMES})
 

@@ -62,7 +62,7 @@ def _on_terminal(progress: Progress, changes: Iterator[Change], exit_when_done: 
 
 
 def _as_lines(progress: Progress, changes: Iterator[Change], exit_when_done: bool) -> None:
-    told = 0
+    last_waiting = 0
     for change in changes:
         is_quiet = change.revision == progress.study.revision  # nothing has changed for some seconds
         for trial in change.trials:  # one by one: each line tells the best until then
@@ -74,9 +74,9 @@ def _as_lines(progress: Progress, changes: Iterator[Change], exit_when_done: boo
                 click.echo(f"trial {trial.number} paused  {trial.pause.reason if trial.pause else ''}".rstrip())
         progress = progress.after(change)
         waiting = change.study.resumable_count if is_quiet else 0
-        if waiting and waiting != told:
+        if waiting and waiting != last_waiting:
             click.echo(resumable(change.study))
-        told = waiting
+        last_waiting = waiting
         if exit_when_done and _is_last(progress, change):
             end = "is completed" if progress.study.state is StudyState.COMPLETED else EXHAUSTED
             if trained := trained_in_parts(progress.study, list(progress.trials.values())):

@@ -61,13 +61,13 @@ class Progress:
         """
         name, sign = self.study.objective.name, self.study.objective.sign
         most = max((sign * value for value, *_ in results), default=math.inf)
-        found: list[tuple[Configuration, tuple[float, ...]]] = []
+        ranked: list[tuple[Configuration, tuple[float, ...]]] = []
         for trial in self.trials.values():
             forecast = trial.expected or (trial.pause.expected if trial.pause else None)
             value = forecast.mean if forecast else trial.value(name)
             if value is not None and (trial.is_cut_short or not trial.state.is_ended):
-                found.append((trial.parameters, (sign * min(sign * value, most),)))
-        return found
+                ranked.append((trial.parameters, (sign * min(sign * value, most),)))
+        return ranked
 
     @property
     def ended(self) -> int:

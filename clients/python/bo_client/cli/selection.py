@@ -33,7 +33,7 @@ class TrialListing(NamedTuple):
 
 @dataclass(frozen=True)
 class Selection:
-    """What the options of a command select."""
+    """The trials that the options of a command select."""
 
     states: tuple[TrialState, ...] = ()
     conditions: tuple[str, ...] = ()
@@ -74,10 +74,10 @@ class Selection:
         info, limit, order = study.definition, self._limit(for_people), self._server_order(study.definition)
         if limit and order:
             with suppress(NotSupported):  # the server is of an older version
-                found = list(islice(study.trials(self.states, full, order), limit))
+                trials = list(islice(study.trials(self.states, full, order), limit))
                 matching = sum(info.counts.get(state, 0) for state in self.states or info.counts)
                 is_by_number = self.sort is None and not self.reverse
-                return TrialListing(found[::-1] if is_by_number else found, matching, sum(info.counts.values()))
+                return TrialListing(trials[::-1] if is_by_number else trials, matching, sum(info.counts.values()))
         trials = list(study.trials(full=full))
         selected = self.of(info, trials)
         return TrialListing(self.limited(selected, for_people), len(selected), len(trials))

@@ -1,51 +1,14 @@
 """Commands of `bo study` that change studies."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
 import click
 
 from bo_client.cli.arguments import Pairs, label_option, pass_client, study_argument
-from bo_client.cli.completion import study_ids
+from bo_client.cli.setting_options import given_settings, setting_options
 from bo_client.client import Client
 from bo_client.formatting import goals
 from bo_client.models import StudyState
 from bo_client.outcomes import completed
-from bo_client.settings import ACQUISITIONS, StudySettings
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-STOPPING_RULES = ("none", "median", "successive_halving", "curve")
-SETTING_OPTIONS = [
-    click.option("--max-trials", type=click.IntRange(min=1), help="Total number of trials."),
-    click.option("--max-steps", type=click.IntRange(min=1), help="Total number of epochs, or steps, of all trials."),
-    click.option(
-        "--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Total training seconds of all trials."
-    ),
-    click.option("--acquisition", type=click.Choice(ACQUISITIONS), help="Acquisition function, with one objective."),
-    click.option(
-        "--per-cost/--no-per-cost",
-        default=None,
-        help="Whether to divide the improvement by the duration of a trial.",
-    ),
-    click.option(
-        "--stopping",
-        type=click.Choice(STOPPING_RULES),
-        help="Rule that stops unpromising trials early.",
-    ),
-]
-
-
-def setting_options(command: F) -> F:
-    """Add the options of settings that may change; the command passes them to `given_settings`."""
-    for option in reversed(SETTING_OPTIONS):
-        command = option(command)
-    return command
-
-
-def given_settings(**options: object) -> StudySettings:
-    """Return the settings that were given."""
-    return cast(StudySettings, {name: value for name, value in options.items() if value is not None})
+from bo_client.settings import StudySettings
 
 
 @click.command()
@@ -59,15 +22,6 @@ def given_settings(**options: object) -> StudySettings:
     help="YAML or JSON file with the study; see below.",
 )
 @setting_options
-@click.option("--seed", type=int, help="Seed that makes suggestions reproducible.")
-@click.option(
-    "--warm-start",
-    "sources",
-    multiple=True,
-    metavar="STUDY",
-    shell_complete=study_ids,
-    help="Earlier study whose observations are reused; repeatable.",
-)
 @click.option("--display-name", default="", help="Name for display.")
 @label_option
 @pass_client
@@ -76,8 +30,6 @@ def create(
     /,
     study_id: str,
     path: str,
-    seed: int | None,
-    sources: tuple[str, ...],
     display_name: str,
     labels: Pairs,
     **given: object,
@@ -107,9 +59,7 @@ def create(
     from bo_client import specfile  # YAML is loaded by those who read it
 
     file = specfile.load(path)
-    settings: StudySettings = {**file.settings, **given_settings(seed=seed, **given)}
-    if sources:
-        settings["warm_start_studies"] = sources
+    settings: StudySettings = {**file.settings, **given_settings(**given)}
     study = client.create_study(
         study_id, file.space, file.metrics, display_name=display_name, labels=dict(labels), **settings
     )

@@ -62,7 +62,7 @@ class BoOracle(keras_tuner.Oracle):
         default_settings: StudySettings = {} if seed is None else {"seed": seed}
         self._studies = StudyConnection(server, study_id, {**default_settings, **(settings or {})})
         self._runs: dict[str, ExternalTrial] = {}
-        self._told: dict[str, str] = {}
+        self._study_ids: dict[str, str] = {}
         """The study that has each trial as its own, by trial id."""
         self._raised: dict[str, Failure] = {}
         """The failure of each trial's last exception, if a BoTuner caught it."""
@@ -139,7 +139,7 @@ class BoOracle(keras_tuner.Oracle):
     def get_state(self) -> dict[str, Any]:
         """Return the state with running trials and their leases."""
         external_trials = {i: [h.trial.study.id, h.trial.number, h.trial.lease_token] for i, h in self._runs.items()}
-        return {**super().get_state(), "held": external_trials, "told": self._told}
+        return {**super().get_state(), "held": external_trials, "told": self._study_ids}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restore the state with the trials that ran.
@@ -148,7 +148,7 @@ class BoOracle(keras_tuner.Oracle):
             BoClientError: the call failed.
         """
         super().set_state(state)
-        self._told = dict(state.get("told", {}))
+        self._study_ids = dict(state.get("told", {}))
         for trial_id, (study_id, number, token) in state.get("held", {}).items():
             try:
                 self._runs[trial_id] = ExternalTrial(self._studies.client.study(study_id).attach(number, token))
@@ -176,7 +176,7 @@ class BoOracle(keras_tuner.Oracle):
         outcome = self._outcome(trial)
         score = None if trial.score is None else float(trial.score)  # a reloaded trial has no NumPy scalar
         label = f"{trial.trial_id}/{score!r}"
-        if label in self._added or self._told.get(trial.trial_id) == study.id:
+        if label in self._added or self._study_ids.get(trial.trial_id) == study.id:
             return
         if isinstance(outcome, Failure) and outcome.reason in (FailureReason.CRASHED, FailureReason.PREEMPTED):
             return
@@ -194,7 +194,7 @@ class BoOracle(keras_tuner.Oracle):
         external_trial = self._runs.pop(trial.trial_id, None)
         if external_trial is None:
             return
-        self._told[trial.trial_id] = external_trial.trial.study.id
+        self._study_ids[trial.trial_id] = external_trial.trial.study.id
         outcome = self._outcome(trial)
         if isinstance(outcome, Failure):
             external_trial.fail(outcome.reason, outcome.message)

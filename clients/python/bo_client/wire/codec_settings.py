@@ -21,6 +21,8 @@ _FIELDS = {
 }
 SETTING_PATHS = {key: path for path, (key, _) in _FIELDS.items() if path != CUSTOM_PATH} | {"fidelity": "spec.fidelity"}
 """The path in a Study message of each key of StudySettings."""
+SETTING_FIELDS = {key: field for path, (key, field) in _FIELDS.items() if path != CUSTOM_PATH}
+"""The field of the contract for each key of StudySettings but `fidelity`, which is a message of its own."""
 _NUMBERS = [
     key for key, field in _FIELDS.values() if field.has_presence and not (field.message_type or field.enum_type)
 ]

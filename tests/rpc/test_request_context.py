@@ -2,7 +2,7 @@
 
 import pytest
 
-from bo_service.rpc import requests
+from bo_service import request_context
 
 
 class Context:
@@ -18,7 +18,7 @@ class Context:
 @pytest.mark.parametrize(
     ("remaining", "count", "expected"),
     [
-        (None, 1, requests.DEFAULT_TIMEOUT_S),
+        (None, 1, request_context.DEFAULT_TIMEOUT_S),
         (20.0, 0, 17.0),
         (1.0, 0, 0.7),
         (2.0, 100, 1.2),
@@ -27,4 +27,4 @@ class Context:
     ],
 )
 def test_what_is_kept_of_a_deadline(remaining: float | None, count: int, expected: float) -> None:
-    assert requests.timeout(Context(remaining), count) == pytest.approx(expected)  # type: ignore[arg-type]
+    assert request_context.timeout(Context(remaining), count) == pytest.approx(expected)  # type: ignore[arg-type]
