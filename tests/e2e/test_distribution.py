@@ -69,7 +69,7 @@ def test_the_source_distribution_holds_what_the_wheel_is_made_of(built: Path) ->
         names = {name.partition("/")[2] for name in archive.getnames()}
     tops = {name.partition("/")[0] for name in names}
     assert {"bo_service", "clients", "objectives", "proto"} <= tops
-    assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml"} <= tops
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "hatch_build.py", "pyproject.toml"} <= tops
     assert not tops & {"tests", "benchmarks", "docs", "deploy", "scripts"}
     assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
 
@@ -90,6 +90,8 @@ def test_a_registry_would_take_the_metadata(built: Path) -> None:
         assert metadata.summary
         assert len(metadata.summary) <= 512
         assert metadata.license_files
+        assert metadata.description
+        assert not re.search(r"\]\((?!https?://|#)", metadata.description)  # relative links lead nowhere there
     assert wheel.name == f"bo_service-{of_wheel.version}-py3-none-any.whl"
     assert of_sdist.version == of_wheel.version
 
