@@ -186,8 +186,10 @@ def _katib_server(config: Config, app: AppContext, observer: Instruments | None)
     if address is None:
         return None
     from bo_service.katib.server import KatibServer
+    from bo_service.katib.trial_status import TrialStatusWriter
 
-    server = KatibServer(app, address.text, config.katib_namespace, observer)
+    database = config.katib_db_manager
+    server = KatibServer(app, address.text, config.katib_namespace, database, TrialStatusWriter.of_pod(), observer)
     logger.info("Katib's suggestion service at %s:%d", address.host, server.port)
     return server
 

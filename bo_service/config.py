@@ -11,6 +11,8 @@ from pathlib import Path
 from bo_service.domain.errors import StartupError
 
 EXAMPLES = {"--metrics": "127.0.0.1:9464", "--dashboard": "127.0.0.1:8080", "--katib": "127.0.0.1:6789"}
+KATIB_DB_MANAGER = "katib-db-manager.kubeflow:6789"
+"""Where Katib's manifests install its database."""
 
 
 def default_processes() -> int:
@@ -122,9 +124,11 @@ class Config:
     dashboard_origins: Sequence[str] = ()
     """Web origins that may call the methods over HTTP."""
     katib: str | None = None
-    """HOST:PORT of Katib's suggestion service; None disables it."""
+    """HOST:PORT of Katib's suggestion and early stopping services; None disables them."""
     katib_insecure: bool = False
-    """Whether it may use a non-loopback address."""
+    """Whether they may use a non-loopback address."""
+    katib_db_manager: str = KATIB_DB_MANAGER
+    """HOST:PORT of Katib's database, where early stopping reads learning curves."""
     katib_namespace: str = ""
     """Kubernetes namespace of Katib's experiments; part of the ids of their studies."""
     drain_seconds: float = 0.0
@@ -158,6 +162,7 @@ class Config:
                 "authenticated; listen on 127.0.0.1, or allow it with --katib-insecure where a network policy admits "
                 "Katib's controller alone"
             )
+        Address("--katib-db-manager", self.katib_db_manager)
         if self.katib_namespace and not NAMESPACE.fullmatch(self.katib_namespace):
             raise StartupError(
                 f"--katib-namespace: is {self.katib_namespace!r}; give the name of a Kubernetes namespace"

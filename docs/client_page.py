@@ -17,6 +17,7 @@ TITLES = {
     "local_client": "Without a server",
     "study": "Study",
     "study_runs": "Study: run trials",
+    "study_additions": "Study: add trials",
     "study_shortcuts": "Study, by the names of other tools",
     "trial_pages": "Trials of a study",
     "artifacts": "Files of trials",
@@ -31,6 +32,8 @@ TITLES = {
     "errors": "Errors",
 }
 """The heading of each module that defines names of `bo_client`, in the order of the page."""
+INHERITING = {"constraints"}
+"""Modules whose classes have members of a base class that is not public."""
 MODULES: dict[str, list[str] | None] = {
     "specfile": ["load", "parse", "StudyFile", "Base"],
     "failures": ["failure_of", "failure_in", "described"],
@@ -68,7 +71,8 @@ def parts() -> Iterator[str]:
         raise ValueError(f"give these modules a heading in TITLES: {sorted(unlisted)}")
     for module, title in TITLES.items():
         yield f"## {title}"
-        yield from (directive(f"{PACKAGE}.{name}") for name, origin in package.items() if origin == module)
+        options = {"inherited_members": True} if module in INHERITING else {}
+        yield from (directive(f"{PACKAGE}.{name}", **options) for name, origin in package.items() if origin == module)
     for module, names in MODULES.items():
         yield f"## {PACKAGE}.{module} {{ #{PACKAGE}.{module}.module }}"
         yield directive(f"{PACKAGE}.{module}", show_root_heading=False, members=False)

@@ -74,13 +74,18 @@ SECOND_SIGNAL_STATUS = 130
     metavar="ORIGIN",
     help="Web origin (https://…) that may call the methods over HTTP; repeatable.",
 )
-@click.option(
-    "--katib", metavar="HOST:PORT", help="Address of Kubeflow Katib's suggestion service, such as 127.0.0.1:6789."
-)
+@click.option("--katib", metavar="HOST:PORT", help="Address of Kubeflow Katib's services, such as 127.0.0.1:6789.")
 @click.option(
     "--katib-insecure",
     is_flag=True,
     help="Allow a non-loopback address for Katib, whose calls have neither encryption nor authentication.",
+)
+@click.option(
+    "--katib-db-manager",
+    default="katib-db-manager.kubeflow:6789",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Address of Katib's database, from which early stopping reads learning curves.",
 )
 @click.option(
     "--katib-namespace",

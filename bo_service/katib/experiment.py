@@ -78,7 +78,7 @@ class KatibExperiment:
 
     def _outcome(self, status: pb.TrialStatus) -> Measurement | Failure:
         """Return the final measurement, or why there is none."""
-        metrics = {metric.name: _float(metric.value) for metric in status.observation.metrics}
+        metrics = {metric.name: number_from_wire(metric.value) for metric in status.observation.metrics}
         objective = self.spec.objective.name
         value = metrics.get(objective)
         if value is None:
@@ -249,7 +249,7 @@ ENDS: dict[Any, Callable[[ExternalTrial, Measurement | Failure], ExternalTrial]]
 """How trials of each condition ended; trials of other conditions run."""
 
 
-def _float(text: str) -> float | None:
+def number_from_wire(text: str) -> float | None:
     """Return a number; None for a text that is none, such as Katib's "unavailable"."""
     with suppress(ValueError):
         return float(text)

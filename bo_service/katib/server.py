@@ -11,9 +11,10 @@ from bo_service.application.authentication import ANONYMOUS_ADMIN
 from bo_service.application.context import AppContext
 from bo_service.domain.access import Principal, Role
 from bo_service.domain.errors import StartupError
-from bo_service.katib.early_stopping_servicer import early_stopping_handler
+from bo_service.katib.early_stopping_servicer import EarlyStoppingServicer
 from bo_service.katib.experiment import PREFIX
 from bo_service.katib.servicer import SuggestionServicer
+from bo_service.katib.trial_status import TrialStatusWriter
 from bo_service.rpc.admission import HEALTH, AccessRule, Admission
 from bo_service.rpc.handlers import CallObserver
 from bo_service.rpc.server import MAX_CALLS, OPTIONS, SPARE_THREADS
@@ -53,7 +54,13 @@ class KatibServer:
     """
 
     def __init__(
-        self, app: AppContext, address: str, namespace: str = "", observer: CallObserver | None = None
+        self,
+        app: AppContext,
+        address: str,
+        namespace: str,
+        db_manager: str,
+        writer: TrialStatusWriter | None = None,
+        observer: CallObserver | None = None,
     ) -> None:
         """Create the server.
 
@@ -61,6 +68,8 @@ class KatibServer:
             app: the application.
             address: HOST:PORT.
             namespace: Kubernetes namespace of the experiments; part of the ids of their studies.
+            db_manager: HOST:PORT of Katib's database, where early stopping reads learning curves.
+            writer: marks trials as stopped early; None outside of a cluster.
             observer: observes each call.
         """
         self._health = health.HealthServicer(experimental_non_blocking=False)
@@ -69,7 +78,8 @@ class KatibServer:
         around: list[grpc.ServerInterceptor] = [self._admission]
         self._server = grpc.server(spare, interceptors=around, options=OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         rpc.add_SuggestionServicer_to_server(SuggestionServicer(app, namespace), self._server)
-        self._server.add_generic_rpc_handlers((early_stopping_handler(),))
+        early_stopping = EarlyStoppingServicer(db_manager, writer)
+        rpc.add_EarlyStoppingServicer_to_server(early_stopping, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         try:
             self.port = int(self._server.add_insecure_port(address))

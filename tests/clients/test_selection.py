@@ -186,6 +186,7 @@ def test_a_table_says_when_it_is_cut(server, wide, monkeypatch) -> None:
 
 
 # Files.
+ONE_LEFT, TWO_LEFT = "; 1 trial without a result left out\n", "; 2 trials without a result left out\n"
 
 
 def test_the_format_of_an_export_is_that_of_the_files_ending(bo, seen, tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ def test_the_format_of_an_export_is_that_of_the_files_ending(bo, seen, tmp_path:
 def test_an_exported_study_is_imported_once(bo, server, seen, tmp_path: Path) -> None:
     bo("study", "export", "s", "-o", tmp_path / "s.json")
     for _ in range(2):
-        assert bo("study", "import", "t", tmp_path / "s.json").output == "studies/t: 3 results imported\n"
+        assert bo("study", "import", "t", tmp_path / "s.json").output == "studies/t: 3 results imported" + TWO_LEFT
     new = server.client().study("t")
     assert new.definition.space == seen.definition.space
     assert new.definition.metrics == seen.definition.metrics
@@ -228,13 +229,42 @@ def test_learning_curves_survive_export_import_and_copy(bo, server, seen, tmp_pa
     failed.fail("DIVERGED")
     bo("study", "export", "s", "-o", tmp_path / "s.json")
     for _ in range(2):
-        assert bo("study", "import", "t", tmp_path / "s.json").output == "studies/t: 5 results imported\n"
+        assert bo("study", "import", "t", tmp_path / "s.json").output == "studies/t: 5 results imported" + ONE_LEFT
     bo("study", "copy", "t", "u")
     expected = curves(seen)
     assert [len(points) for _, points in expected] == [2, 1, 0, 2, 1]
     assert expected[3][0] == (7, 9.0)
     assert curves(server.client().study("t")) == expected
     assert curves(server.client().study("u")) == expected
+
+
+def test_stopped_trials_and_notes_survive_export_import_and_copy(bo, server, seen, tmp_path: Path) -> None:
+    reported, silent = seen.suggest(2)
+    reported.report({"loss": 0.5, "accuracy": 0.1}, 3, elapsed=2.5)
+    for trial in (reported, silent):
+        seen.stop_trial(trial.number, "no hope")
+    reported.complete({"loss": 0.5, "accuracy": 0.1}, step=3)
+    silent.fail("PREEMPTED")
+    assert [seen.trial(n).state for n in (reported.number, silent.number)] == [State.STOPPED] * 2
+    seen.set_note(reported.number, "as expected #slow")
+    bo("study", "export", "s", "-o", tmp_path / "s.json")
+    left_out = len(seen.trials()) - 4
+    end = f"; {left_out} trials without a result left out\n"
+    assert bo("study", "import", "t", tmp_path / "s.json").output == f"studies/t: 4 results imported{end}"
+    assert bo("study", "copy", "s", "u").output.endswith(end)
+    for name in ("t", "u"):
+        new = server.client().study(name)
+        (trial,) = new.trials(["STOPPED"], full=True)
+        assert (trial.value("loss"), trial.stop_reason, trial.note.text) == (0.5, "no hope", "as expected #slow")
+        assert [(m.step, m.elapsed) for m in trial.measurements] == [(3, 2.5)]
+    new.set_note(trial.number, "edited")
+    bo("study", "copy", "s", "u")
+    assert (new.trial(trial.number).note.text, len(new.trials())) == ("edited", 4)
+    bo("study", "export", "s", "-o", tmp_path / "s.csv")
+    server.client().create_study("v", seen.definition.space, seen.definition.metrics)
+    assert bo("study", "import", "v", tmp_path / "s.csv").output == f"studies/v: 4 results imported{end}"
+    (trial,) = server.client().study("v").trials(["STOPPED"])
+    assert (trial.value("loss"), trial.stop_reason) == (0.5, "stopped by USER")
 
 
 def test_a_curve_that_is_too_large_for_a_request_keeps_each_second_step(study) -> None:
@@ -254,7 +284,7 @@ def test_a_table_of_results_is_imported(bo, server, study, tmp_path: Path) -> No
         "0.2,group,3,,,,INFEASIBLE,OUT_OF_MEMORY\n"
         "0.3,batch,,,,never finished,,\n"
     )
-    assert bo("study", "import", "s", file).output == "studies/s: 2 results imported\n"
+    assert bo("study", "import", "s", file).output == "studies/s: 2 results imported" + ONE_LEFT
     file.write_text(file.read_text() + "0.4,batch,,0.25,,,,\n")
     bo("study", "import", "s", file)
     (file := tmp_path / "more.csv").write_text("lr,norm,groups,loss\n0.5,batch,,0.75\n")

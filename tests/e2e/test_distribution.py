@@ -37,11 +37,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def programs(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of programs of an environment with the wheel and what its extra `server` brings."""
-    venv = tmp_path_factory.mktemp("installed") / "venv"
+    return installed(built, tmp_path_factory.mktemp("installed") / "venv", "[server]")
+
+
+def installed(built: Path, venv: Path, extras: str) -> Path:
+    """The folder of programs of a new environment with the wheel."""
     run(sys.executable, "-m", "venv", venv, folder=built)
     (wheel,) = built.glob("*.whl")
     pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(venv / "bin" / "python", *pip, f"bo-service[server] @ {wheel.as_uri()}", folder=built)
+    run(venv / "bin" / "python", *pip, f"bo-service{extras} @ {wheel.as_uri()}", folder=built)
     return venv / "bin"
 
 
@@ -69,7 +73,7 @@ def test_the_source_distribution_holds_what_the_wheel_is_made_of(built: Path) ->
         names = {name.partition("/")[2] for name in archive.getnames()}
     tops = {name.partition("/")[0] for name in names}
     assert {"bo_service", "clients", "objectives", "proto"} <= tops
-    assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml"} <= tops
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "hatch_build.py", "pyproject.toml"} <= tops
     assert not tops & {"tests", "benchmarks", "docs", "deploy", "scripts"}
     assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
 
@@ -90,8 +94,27 @@ def test_a_registry_would_take_the_metadata(built: Path) -> None:
         assert metadata.summary
         assert len(metadata.summary) <= 512
         assert metadata.license_files
+        assert metadata.description
+        assert not re.search(r"\]\((?!https?://|#)", metadata.description)  # relative links lead nowhere there
     assert wheel.name == f"bo_service-{of_wheel.version}-py3-none-any.whl"
     assert of_sdist.version == of_wheel.version
+
+
+def test_without_extras_it_is_the_client_and_says_what_else_to_install(built: Path, tmp_path: Path) -> None:
+    alone = installed(built, tmp_path / "alone", "")
+    assert "Create a study" in run(alone / "bo", "study", "--help", folder=tmp_path)
+    assert "branin" in run(alone / "bo-worker", "objectives", folder=tmp_path)
+    assert "serve" in run(alone / "bo-service", "--help", folder=tmp_path)
+    run(alone / "python", "-c", "import bo_client, bo_client.specfile, bo_client.report", folder=tmp_path)
+    for command, extra in (
+        (("bo-service", "serve"), "server"),
+        (("bo", "dashboard"), "dashboard"),
+        (("python", "-c", "import bo_client; bo_client.local('memory:')"), "server"),
+    ):
+        words = [str(alone / command[0]), *command[1:]]
+        done = subprocess.run(words, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert re.search(rf"pip install ['\"]bo-service\[{extra}\]", done.stderr), done.stderr
 
 
 def test_server_worker_and_client_run_from_another_folder(programs: Path, tmp_path: Path) -> None:

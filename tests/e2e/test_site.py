@@ -1,6 +1,8 @@
 """The documentation as a site: it builds without a warning, loads nothing from elsewhere, and its first page runs."""
 
+import html
 import inspect
+import operator
 import os
 import pkgutil
 import re
@@ -57,12 +59,53 @@ def reference(site: Path) -> set[str]:
 
 def test_the_reference_has_every_public_name_of_the_client(reference: set[str]) -> None:
     public = {f"bo_client.{name}": getattr(bo_client, name) for name in bo_client.__all__}
-    for name, value in list(public.items()):
-        if inspect.isclass(value):
-            own = {key: member for key, member in vars(value).items() if not key.startswith("_")}
-            public |= {f"{name}.{key}": member for key, member in own.items() if getattr(member, "__doc__", None)}
+    members = {name: places(value) for name, value in public.items() if inspect.isclass(value)}
+    for name in members:
+        own = {key: member for key, member in vars(public[name]).items() if not key.startswith("_")}
+        public |= {f"{name}.{key}": member for key, member in own.items() if getattr(member, "__doc__", None)}
     assert len(public) > 200
     assert sorted(set(public) - reference) == []
+    missing = [(name, m) for name, found in members.items() for m, where in found.items() if not where & reference]
+    assert missing == []
+
+
+def places(of: type) -> dict[str, set[str]]:
+    """The public members of a class, each with the names under which the reference may have it: a base has its own."""
+    bases = [base for base in of.__mro__ if base.__module__.startswith("bo_client")]
+    own = {key for base in bases for key, member in vars(base).items() if getattr(member, "__doc__", None)}
+    return {key: {f"bo_client.{base.__name__}.{key}" for base in bases} for key in own if not key.startswith("_")}
+
+
+TYPED = """
+local LocalClient.serve Study.optimize Study.ask Study.tell Study.add Study.enqueue Study.best_params Study.best_value
+Study.best_trial Study.trials_dataframe Study.trials Study.finish Study.pause Study.resume Study.delete Study.copy
+Study.rename Study.set_note Study.add_artifact Study.artifacts Study.read_artifact Trial.params RunningTrial.params
+RunningTrial.set_note RunningTrial.set_label RunningTrial.add_artifact
+"""
+"""What users of Optuna, scikit-learn and pandas type."""
+ARGUMENTS = {
+    "Study.optimize": "n_trials n_jobs timeout callbacks progress catch",
+    "Client.create_study": "direction goal",
+    "FloatParameter": "log",
+    "IntParameter": "log",
+}
+
+
+@pytest.mark.parametrize("name", TYPED.split())
+def test_what_users_of_other_tools_type_is_there_and_in_the_reference(reference: set[str], name: str) -> None:
+    owner, _, member = name.rpartition(".")
+    assert hasattr(getattr(bo_client, owner) if owner else bo_client, member)
+    assert ({f"bo_client.{name}"} if not owner else places(getattr(bo_client, owner))[member]) & reference
+
+
+def test_their_arguments_are_there_and_in_the_reference(site: Path) -> None:
+    page = text_of(site / "reference" / "python" / "index.html")
+    for name, arguments in ARGUMENTS.items():
+        signature = inspect.signature(operator.attrgetter(name)(bo_client))
+        assert not set(arguments.split()) - set(signature.parameters), name
+        assert [argument for argument in arguments.split() if argument not in page] == []
+    for algorithm in ("gaussian_process", "quasi_random", "random", "grid"):
+        assert f'"{algorithm}"' in html.unescape(page)
 
 
 def test_the_reference_has_the_public_modules_of_the_client(reference: set[str]) -> None:

@@ -23,6 +23,8 @@ NOT_RUN = {
     ("docs/fleet.md", "docker build"): "needs Kubernetes and a registry; tests/deploy checks chart and images' files",
     ("docs/fleet.md", "export BO_SERVER"): "needs Slurm; tests/deploy runs the script in a shell",
     ("docs/fleet.md", "ssh gpu7"): "needs another machine",
+    ("docs/katib.md", "docker build"): "as in fleet.md; tests/katib checks what the image starts",
+    ("docs/katib.md", "earlyStopping:"): "part of an experiment; tests/katib/test_early_stopping.py",
     ("docs/katib.md", "kubectl -n kubeflow"): "needs Kubernetes with Katib; tests/katib checks the files",
     (
         "docs/languages.md",

@@ -15,6 +15,7 @@ from katib_api.v1beta1 import api_pb2_grpc as rpc
 from bo_service.application.context import AppContext
 from bo_service.in_process import _LocalOptimizer
 from bo_service.katib.server import KatibServer
+from bo_service.katib.trial_status import TrialStatusWriter
 from bo_service.storage.factory import open_store
 
 PATIENCE_S = 280
@@ -117,10 +118,10 @@ class Service:
 
 
 @contextmanager
-def served(storage: str) -> Iterator[Service]:
+def served(storage: str, db_manager: str = "127.0.0.1:1", writer: TrialStatusWriter | None = None) -> Iterator[Service]:
     store = open_store(storage)
     app = AppContext.of(store, store.clock, _LocalOptimizer())
-    server = KatibServer(app, "127.0.0.1:0", "team")
+    server = KatibServer(app, "127.0.0.1:0", "team", db_manager, writer)
     server.start()
     server.announce(True)
     yield Service(app, f"127.0.0.1:{server.port}")

@@ -1,5 +1,6 @@
 """Katib's port: where it may listen, what it admits, and what it leaves to others."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from katib_api.v1beta1 import api_pb2 as pb
 from katib_api.v1beta1 import api_pb2_grpc as rpc
 
 from bo_service.cli.serve import serve
-from bo_service.config import Config
+from bo_service.config import KATIB_DB_MANAGER, Config
 from bo_service.domain.errors import PermissionDenied, StartupError
 from bo_service.katib.server import KATIB, RULES
 from tests.e2e.conftest import ServerProcess, making_servers
@@ -33,6 +34,8 @@ def test_other_machines_reach_the_port_only_where_that_is_allowed_by_its_own_opt
     assert Config(*HERE, katib="0.0.0.0:6789", katib_insecure=True).katib_address is not None
     with pytest.raises(StartupError, match=r"--katib: is '6789'; give HOST:PORT, such as 127\.0\.0\.1:6789"):
         Config(*HERE, katib="6789")
+    with pytest.raises(StartupError, match="--katib-db-manager: is 'katib'; give HOST:PORT"):
+        Config(*HERE, katib_db_manager="katib")
     with pytest.raises(StartupError, match="--katib-namespace: is 'Team/1'"):
         Config(*HERE, katib_namespace="Team/1")
 
@@ -44,30 +47,15 @@ def test_a_caller_reaches_no_study_but_katibs() -> None:
 
 
 def test_every_method_has_a_rule_and_the_port_has_no_others(service: Service) -> None:
-    methods = {f"/{s.full_name}/{m.name}" for s in pb.DESCRIPTOR.services_by_name.values() for m in s.methods}
+    services = [pb.DESCRIPTOR.services_by_name[name] for name in ("Suggestion", "EarlyStopping")]
+    methods = {f"/{s.full_name}/{m.name}" for s in services for m in s.methods}
     assert {name for name in RULES if "Health" not in name} == methods
+    others = ("/api.v1.beta1.DBManager/GetObservationLog",)  # which is Katib's own
     with grpc.insecure_channel(service.address) as channel:
-        for method in ("/bo_api.v1.OptimizationService/ListStudies", "/bo_api.v1.TokenService/CreateToken"):
+        for method in (*others, "/bo_api.v1.OptimizationService/ListStudies", "/bo_api.v1.TokenService/CreateToken"):
             with pytest.raises(grpc.RpcError) as error:
                 channel.unary_unary(method)(b"", timeout=PATIENCE_S)
             assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
-def test_early_stopping_is_refused_before_an_experiment_begins(service: Service) -> None:
-    with grpc.insecure_channel(service.address) as channel:
-        stub = rpc.EarlyStoppingStub(channel)
-        assert not stub.GetEarlyStoppingRules(
-            pb.GetEarlyStoppingRulesRequest(experiment=experiment()), timeout=PATIENCE_S
-        ).early_stopping_rules
-        settings = pb.EarlyStoppingSpec(algorithm_name="medianstop")
-        with pytest.raises(grpc.RpcError, match="Katib's own medianstop service") as refused:
-            stub.ValidateEarlyStoppingSettings(
-                pb.ValidateEarlyStoppingSettingsRequest(early_stopping=settings), timeout=PATIENCE_S
-            )
-        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        with pytest.raises(grpc.RpcError) as missing:
-            stub.SetTrialStatus(pb.SetTrialStatusRequest(trial_name="any"), timeout=PATIENCE_S)
-        assert missing.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +123,17 @@ def test_the_config_starts_a_server_that_its_own_options_allow() -> None:
     assert given["listen"].startswith("127.0.0.1:")
     experiment_file = yaml.safe_load((DEPLOY / "experiment.yaml").read_text())
     assert experiment_file["spec"]["algorithm"]["algorithmName"] == suggestion()["algorithmName"]
+
+
+def test_the_image_of_early_stopping_starts_a_server_beside_that_of_suggestions() -> None:
+    """They share the pod's addresses, and Katib gives it no arguments."""
+    last = (DEPLOY.parent / "container" / "Dockerfile").read_text().rpartition("AS katib-early-stopping")[2]
+    command, *arguments = json.loads(last.rpartition("CMD ")[2])
+    given = serve.make_context(command, [*arguments, "--storage=sqlite:////data/bo.db"]).params
+    assert (given["katib"], given["katib_insecure"], given["listen"]) == ("0.0.0.0:6788", True, "127.0.0.1:0")
+    assert given["katib_db_manager"] == KATIB_DB_MANAGER
+    (entry,) = yaml.safe_load((DEPLOY / "katib-config.yaml").read_text())["runtime"]["earlyStoppings"]
+    assert entry.keys() == {"algorithmName", "image", "resources"}  # Katib reads no other but imagePullPolicy
 
 
 @pytest.mark.xdist_group("kubernetes")

@@ -66,6 +66,7 @@ from bo_client.running import RunningTrial, Suggestions
 from bo_client.settings import Fidelity, StudySettings
 from bo_client.space import SearchSpace
 from bo_client.study import Study
+from bo_client.study_additions import StudyAdditions
 from bo_client.study_runs import StudyRuns
 from bo_client.study_shortcuts import StudyShortcuts
 from bo_client.tokens import NewToken, TokenInfo, Tokens
@@ -121,6 +122,7 @@ __all__ = [
     "Slice",
     "StopTrial",
     "Study",
+    "StudyAdditions",
     "StudyInfo",
     "StudyRuns",
     "StudySettings",

@@ -1,4 +1,4 @@
-"""Studies and results in files that `bo study export` writes."""
+"""Results of trials as they are added to another study: from files that `bo study export` writes, or from a study."""
 
 import csv
 import hashlib
@@ -6,13 +6,23 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bo_client.constraints import Constraint, EqualityConstraint, ForbiddenCombination, LinearConstraint
 from bo_client.errors import InvalidRequest
-from bo_client.models import FailureReason, Measurement, Metric, ObjectiveSpec, StudyInfo, TrialState
+from bo_client.models import (
+    Failure,
+    FailureReason,
+    Measurement,
+    Metric,
+    ObjectiveSpec,
+    StudyInfo,
+    Trial,
+    TrialNote,
+    TrialState,
+)
 from bo_client.parameters import (
     Activation,
     CategoricalParameter,
@@ -40,12 +50,15 @@ CONSTRAINTS: dict[str, Callable[..., Constraint]] = {
     "equality": EqualityConstraint,
     "forbidden": ForbiddenCombination,
 }
+RESULTS = (TrialState.SUCCEEDED, TrialState.STOPPED)
+STOPPED = "stopped"
+"""The reason of a trial whose reason is not recorded."""
 BLAMES_PARAMETERS = (FailureReason.OUT_OF_MEMORY, FailureReason.DIVERGED, FailureReason.INVALID_CONFIGURATION)
 
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a trial: its final measurement, or a failure that the parameters caused; and its learning curve."""
+    """The end of a trial: its final measurement, or a failure that the parameters caused; its curve and its note."""
 
     number: int
     parameters: Mapping[str, Value]
@@ -53,6 +66,26 @@ class Result:
     failure: FailureReason | None = None
     labels: Mapping[str, str] | None = None
     curve: tuple[Measurement, ...] = ()
+    stop_reason: str | None = None
+    """Why it was ended early; None if it was not."""
+    note: str | None = None
+
+    @classmethod
+    def of(cls, trial: Trial) -> "Result | None":
+        """Return the result of a trial; None if it has none."""
+        about: dict[str, Any] = {
+            "labels": trial.labels,
+            "curve": tuple(map(_measured, trial.measurements)),
+            "note": trial.note.text if trial.note else None,
+        }
+        if trial.state is TrialState.INFEASIBLE and trial.failure is not None:
+            return cls(trial.number, trial.parameters, failure=trial.failure.reason, **about)
+        final = trial.final_measurement
+        if trial.state not in RESULTS or final is None:
+            return None
+        is_stopped = trial.state is TrialState.STOPPED or trial.is_cut_short
+        reason = (trial.stop_reason or STOPPED) if is_stopped else None
+        return cls(trial.number, trial.parameters, _measured(final), stop_reason=reason, **about)
 
     @property
     def request_id(self) -> str:
@@ -61,6 +94,8 @@ class Result:
         parts = [self.number, self.parameters, metrics, self.failure, self.labels]
         if self.curve or (self.final and (self.final.step or self.final.elapsed is not None)):
             parts += [astuple(self.final) if self.final else None, list(map(astuple, self.curve))]
+        if self.stop_reason is not None:
+            parts.append(self.stop_reason)
         content = json.dumps(parts, sort_keys=True)
         return f"import-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
@@ -76,6 +111,8 @@ class ExportedStudy:
     labels: Mapping[str, str]
     objective: ObjectiveSpec | None
     results: tuple[Result, ...]
+    left_out: int
+    """Number of trials without a result."""
 
     def create(self, client: "Client", study_id: str) -> "Study":
         """Create the study with an id, or find the one that was created so.
@@ -107,6 +144,7 @@ def read_json(path: Path) -> ExportedStudy:
         parameters = [_parameter(record) for record in study["parameters"]]
         constraints = [_built(CONSTRAINTS, record) for record in study["constraints"]]
         objective = study["objective"]
+        results = [result for record in content["trials"] if (result := _result(record)) is not None]
         return ExportedStudy(
             SearchSpace(parameters, constraints),
             tuple(Metric(**record) for record in study["metrics"]),
@@ -114,30 +152,34 @@ def read_json(path: Path) -> ExportedStudy:
             study["display_name"],
             study["labels"],
             ObjectiveSpec(**objective) if objective else None,
-            tuple(result for record in content["trials"] if (result := _result(record)) is not None),
+            tuple(results),
+            len(content["trials"]) - len(results),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else repr(error)
         raise InvalidRequest.of(str(path), f"is not a JSON file of `bo study export` ({what})") from None
 
 
-def read_csv(path: Path, study: StudyInfo) -> list[Result]:
+def read_csv(path: Path, study: StudyInfo) -> tuple[tuple[Result, ...], int]:
     """Read a CSV file with a column for each parameter and modelled metric of a study.
 
-    Rows whose column `state`, if there is one, is neither SUCCEEDED nor INFEASIBLE are left out, and so are rows
-    without a metric.
+    Rows whose column `state`, if there is one, is none of SUCCEEDED, STOPPED and INFEASIBLE are left out, and so are
+    rows without a metric.
+
+    Returns:
+        The results, and the number of rows that were left out.
 
     Raises:
         InvalidRequest: the file cannot be read, lacks a column, or has a value that does not fit; the message names the
             row.
     """
-    rows = csv.DictReader(io.StringIO(_text(path), newline=""))
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
     metrics = [metric.name for metric in study.modelled_metrics]
-    missing = [name for name in (*study.space.names, *metrics) if name not in (rows.fieldnames or ())]
+    missing = [name for name in (*study.space.names, *metrics) if name not in (reader.fieldnames or ())]
     if missing:
         raise InvalidRequest.of(str(path), f"has no column {', '.join(missing)}; each parameter and metric needs one")
     others = [metric.name for metric in study.metrics if metric.name not in metrics]
-    results = []
+    results, rows = [], list(reader)
     for number, row in enumerate(rows, start=1):
         place = f"{path}: row {number}"
         given = {name: row[name] for name in study.space.names if row[name]}
@@ -148,21 +190,35 @@ def read_csv(path: Path, study: StudyInfo) -> list[Result]:
         state, failure = row.get("state") or TrialState.SUCCEEDED, row.get("failure")
         if state == TrialState.INFEASIBLE and failure in BLAMES_PARAMETERS:
             results.append(Result(number, parameters, failure=FailureReason(failure)))
-        elif state == TrialState.SUCCEEDED and all(row[name] for name in metrics):
+        elif state in RESULTS and all(row[name] for name in metrics):
+            by = row.get("stopped_by")
+            reason = f"{STOPPED} by {by}" if by else STOPPED if state == TrialState.STOPPED else None
             values = {name: _number(f"{place}: {name}", row[name]) for name in (*metrics, *others) if row.get(name)}
-            results.append(Result(number, parameters, Measurement(values)))
-    return results
+            results.append(Result(number, parameters, Measurement(values), stop_reason=reason))
+    return tuple(results), len(rows) - len(results)
 
 
 def add_results(study: "Study", results: Iterable[Result]) -> int:
     """Add results to a study, and return their number. A result that was added within a week is not added again.
+
+    A note is written where the trial has none.
 
     Raises:
         InvalidRequest: a result does not fit the study.
     """
     count = 0
     for result in results:
-        study.add(result.parameters, result.final, result.failure, result.labels, result.request_id, curve=result.curve)
+        trial = study.add(
+            result.parameters,
+            result.final,
+            result.failure,
+            result.labels,
+            result.request_id,
+            stop_reason=result.stop_reason,
+            curve=result.curve,
+        )
+        if result.note and study.trial(trial.number).note is None:
+            study.set_note(trial.number, result.note)
         count += 1
     return count
 
@@ -197,14 +253,29 @@ def _built(kinds: Mapping[str, Callable[..., Any]], record: Mapping[str, Any]) -
 
 
 def _result(record: Mapping[str, Any]) -> Result | None:
-    """Return the result of a trial's record; None if it has none, or a rule ended the trial early."""
-    number, parameters, labels = record["number"], record["parameters"], record.get("labels")
-    curve = tuple(_measurement(measurement) for measurement in record.get("measurements", ()))
-    if record["state"] == TrialState.INFEASIBLE and "failure" in record:
-        return Result(number, parameters, None, FailureReason(record["failure"]["reason"]), labels, curve)
-    if record["state"] != TrialState.SUCCEEDED or "stop_rule" in record:
-        return None
-    return Result(number, parameters, _measurement(record["final_measurement"]), None, labels, curve)
+    """Return the result of a trial's record; None if it has none."""
+    final, failure, note = (record.get(name) for name in ("final_measurement", "failure", "note"))
+    return Result.of(
+        Trial(
+            number=record["number"],
+            name="",
+            state=TrialState(record["state"]),
+            parameters=record["parameters"],
+            labels=record.get("labels", {}),
+            final_measurement=_measurement(final) if final else None,
+            measurements=tuple(map(_measurement, record.get("measurements", ()))),
+            failure=Failure(FailureReason(failure["reason"])) if failure else None,
+            stop_reason=record.get("stop_reason"),
+            stop_rule=record.get("stop_rule"),
+            expected_step=record.get("expected_step"),
+            note=TrialNote(note["text"], "", None) if note else None,
+        )
+    )
+
+
+def _measured(measurement: Measurement) -> Measurement:
+    """Return the measurement without the time at which a server received it."""
+    return replace(measurement, receive_time=None)
 
 
 def _measurement(record: Mapping[str, Any]) -> Measurement:

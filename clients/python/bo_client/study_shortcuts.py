@@ -1,7 +1,7 @@
 """The parts of a study that Optuna, scikit-learn and pandas have by the same names."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +20,7 @@ from bo_client.models import (
 from bo_client.parameters import Value
 from bo_client.running import RunningTrial, Suggestions
 from bo_client.settings import StudySettings
+from bo_client.study_import import Result, add_results
 from bo_client.trial_loop import final_metrics
 from bo_client.trial_pages import TrialPages
 
@@ -247,8 +248,9 @@ class StudyShortcuts(ABC):
 
         Args:
             study_id: id of the new study.
-            trials: whether to copy the results and the failures that the parameters caused, with their learning
-                curves. When they were evaluated, notes and artifacts are not copied.
+            trials: whether to copy the results, also of stopped trials, and the failures that the parameters caused,
+                with their learning curves and notes. Trials without a result, artifacts, and when trials were
+                evaluated are not copied.
 
         Raises:
             AlreadyExists: the id belongs to another study.
@@ -264,18 +266,9 @@ class StudyShortcuts(ABC):
             objective=info.objective_spec,
             **settings,
         )
-        for trial in self.trials(_COPIED, full=True) if trials else ():
-            request_id = f"{new.name}/{trial.number}"[-64:]
-            final, failure = trial.final_measurement, None
-            if trial.state is TrialState.INFEASIBLE and trial.failure is not None:
-                final, failure = None, trial.failure.reason
-            elif final is None or trial.is_cut_short:
-                continue
-            new.add(trial.parameters, final, failure, trial.labels, request_id, curve=trial.measurements)
+        if trials:
+            add_results(new, filter(None, map(Result.of, self.trials(full=True))))
         return new
-
-
-_COPIED: Sequence[TrialState] = (TrialState.SUCCEEDED, TrialState.INFEASIBLE)
 
 
 def _row(trial: Trial, objective: str | None) -> dict[str, Any]:

@@ -335,3 +335,35 @@ class SetTrialStatusRequest(_message.Message):
 class SetTrialStatusReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class GetObservationLogRequest(_message.Message):
+    __slots__ = ("trial_name", "metric_name", "start_time", "end_time")
+    TRIAL_NAME_FIELD_NUMBER: _ClassVar[int]
+    METRIC_NAME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    trial_name: str
+    metric_name: str
+    start_time: str
+    end_time: str
+    def __init__(self, trial_name: _Optional[str] = ..., metric_name: _Optional[str] = ..., start_time: _Optional[str] = ..., end_time: _Optional[str] = ...) -> None: ...
+
+class GetObservationLogReply(_message.Message):
+    __slots__ = ("observation_log",)
+    OBSERVATION_LOG_FIELD_NUMBER: _ClassVar[int]
+    observation_log: ObservationLog
+    def __init__(self, observation_log: _Optional[_Union[ObservationLog, _Mapping]] = ...) -> None: ...
+
+class ObservationLog(_message.Message):
+    __slots__ = ("metric_logs",)
+    METRIC_LOGS_FIELD_NUMBER: _ClassVar[int]
+    metric_logs: _containers.RepeatedCompositeFieldContainer[MetricLog]
+    def __init__(self, metric_logs: _Optional[_Iterable[_Union[MetricLog, _Mapping]]] = ...) -> None: ...
+
+class MetricLog(_message.Message):
+    __slots__ = ("time_stamp", "metric")
+    TIME_STAMP_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    time_stamp: str
+    metric: Metric
+    def __init__(self, time_stamp: _Optional[str] = ..., metric: _Optional[_Union[Metric, _Mapping]] = ...) -> None: ...

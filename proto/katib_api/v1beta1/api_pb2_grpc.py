@@ -307,3 +307,79 @@ class EarlyStopping(object):
             timeout,
             metadata,
             _registered_method=True)
+
+
+class DBManagerStub(object):
+    """Katib's database.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GetObservationLog = channel.unary_unary(
+                '/api.v1.beta1.DBManager/GetObservationLog',
+                request_serializer=katib__api_dot_v1beta1_dot_api__pb2.GetObservationLogRequest.SerializeToString,
+                response_deserializer=katib__api_dot_v1beta1_dot_api__pb2.GetObservationLogReply.FromString,
+                _registered_method=True)
+
+
+class DBManagerServicer(object):
+    """Katib's database.
+    """
+
+    def GetObservationLog(self, request, context):
+        """Returns the reports of a trial.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_DBManagerServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetObservationLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetObservationLog,
+                    request_deserializer=katib__api_dot_v1beta1_dot_api__pb2.GetObservationLogRequest.FromString,
+                    response_serializer=katib__api_dot_v1beta1_dot_api__pb2.GetObservationLogReply.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'api.v1.beta1.DBManager', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('api.v1.beta1.DBManager', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class DBManager(object):
+    """Katib's database.
+    """
+
+    @staticmethod
+    def GetObservationLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/api.v1.beta1.DBManager/GetObservationLog',
+            katib__api_dot_v1beta1_dot_api__pb2.GetObservationLogRequest.SerializeToString,
+            katib__api_dot_v1beta1_dot_api__pb2.GetObservationLogReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,9 @@ def test_a_point_with_a_name_that_the_space_lacks_is_refused(make_search, trials
     assert trials() == []
 
 
-@pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5), np.array(0.5), np.int64(1), True, 1])
+@pytest.mark.parametrize(
+    "value", [np.float32(0.5), np.float64(0.5), np.array(0.5), np.int64(1), Decimal("0.5"), True, 1]
+)
 def test_numbers_of_other_libraries_are_numbers(make_search, trials, value: Any) -> None:
     search = make_search()
     search.suggest("a")
@@ -187,6 +190,28 @@ def test_nan_and_infinity_diverge_also_on_the_way(make_search, trials) -> None:
         search.on_trial_complete(trial_id, {"loss": value, "training_iteration": 2, "done": True})
     assert [(t.state, t.failure.reason.value) for t in trials()] == [(TrialState.INFEASIBLE, "DIVERGED")] * 2
     assert [[m.step for m in t.measurements] for t in trials(full=True)] == [[1], [1]]
+
+
+def test_numbers_beyond_the_floats_have_diverged(make_search, trials) -> None:
+    search = make_search()
+    search.suggest("a")
+    search.on_trial_result("a", {"loss": 10**400, "training_iteration": 1})
+    search.on_trial_complete("a", {"loss": -(10**400), "training_iteration": 1, "done": True})
+    for value in (10**400, float("nan"), Decimal("Infinity")):
+        search.add_evaluated_point({"x": 0.5}, value)
+    search.add_evaluated_point({"x": 0.5}, Decimal("0.5"))
+    *failed, done = trials()
+    assert [(t.state, t.failure.reason.value) for t in failed] == [(TrialState.INFEASIBLE, "DIVERGED")] * 4
+    assert done.value("loss") == 0.5
+
+
+@pytest.mark.parametrize("value", ["0.5", None, 1 + 2j, [0.5, 1.0], np.array([1.0, 2.0])])
+def test_what_is_no_number_is_no_result(make_search, trials, value: Any) -> None:
+    search = make_search()
+    search.suggest("a")
+    search.on_trial_complete("a", {"loss": value, "done": True})
+    (failed,) = trials()
+    assert (failed.failure.reason.value, failed.failure.message) == ("CRASHED", "no result had loss")
 
 
 def test_metrics_of_the_tuner_are_taken_beside_a_space_of_the_search(make_search, trials) -> None:

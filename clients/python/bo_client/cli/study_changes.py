@@ -4,6 +4,7 @@ import click
 
 from bo_client.cli.arguments import Pairs, label_option, pass_client, study_argument
 from bo_client.cli.setting_options import given_settings, setting_options
+from bo_client.cli.transfer import without_result
 from bo_client.client import Client
 from bo_client.formatting import goals
 from bo_client.models import StudyState
@@ -130,11 +131,14 @@ def update(client: Client, /, study_id: str, **given: object) -> None:
 def copy_command(client: Client, study_id: str, new_id: str, trials: bool) -> None:
     """Copy a study and its results into a new one.
 
-    Results, and failures that the parameters caused, are copied with their learning curves; when they were evaluated,
-    notes and artifacts are not copied.
+    Results, also of stopped trials, and failures that the parameters caused, are copied with their learning curves and
+    notes. Trials without a result, artifacts, and when trials were evaluated are not copied.
     """
-    info = client.study(study_id).copy(new_id, trials).info()
-    click.echo(f"{info.name}: {len(info.space.parameters)} parameters, {info.ended} trials, {goals(info)}")
+    study = client.study(study_id)
+    info = study.copy(new_id, trials).info()
+    left_out = sum(study.info().counts.values()) - info.ended if trials else 0
+    summary = f"{info.name}: {len(info.space.parameters)} parameters, {info.ended} trials, {goals(info)}"
+    click.echo(f"{summary}{without_result(left_out)}")
 
 
 @click.command()

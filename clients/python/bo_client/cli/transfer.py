@@ -61,9 +61,10 @@ def import_command(client: Client, study_id: str, path: Path, form: str | None) 
 
     A JSON file of `bo study export` has the study, too, which is created if it does not exist. A CSV file needs an
     existing study, and a column for each parameter and metric; other columns are ignored, and so are rows without a
-    result. Results, and failures that the parameters caused, are added, from JSON with their learning curves; when they
-    were evaluated, notes and artifacts are left out. A file that is imported again within a week adds only the rows
-    that are new.
+    result. Results, also of stopped trials, and failures that the parameters caused, are added, from JSON with their
+    learning curves and notes. Trials without a result, artifacts, and when trials were evaluated are left out;
+    `bo-service export-study` writes a file with all of it. A file that is imported again within a week adds only the
+    rows that are new.
     """
     from bo_client.study_import import add_results, read_csv, read_json
 
@@ -73,12 +74,17 @@ def import_command(client: Client, study_id: str, path: Path, form: str | None) 
     if chosen == "json":
         file = read_json(path)
         study = file.create(client, study_id)
-        results = file.results
+        results, left_out = file.results, file.left_out
     else:
         study = client.study(study_id)
-        results = tuple(read_csv(path, study.definition))
+        results, left_out = read_csv(path, study.definition)
     added = add_results(study, results)
-    click.echo(f"{study.name}: {added} {'result' if added == 1 else 'results'} imported")
+    click.echo(f"{study.name}: {added} {'result' if added == 1 else 'results'} imported{without_result(left_out)}")
+
+
+def without_result(left_out: int) -> str:
+    """Return the end of the line that says how many trials of a study another one did not get."""
+    return f"; {left_out} {'trial' if left_out == 1 else 'trials'} without a result left out" if left_out else ""
 
 
 def _ending(path: str) -> str | None:

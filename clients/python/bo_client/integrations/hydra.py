@@ -18,6 +18,7 @@ from bo_client.integrations.external_trial import ExternalTrial, ask_for, ending
 from bo_client.integrations.studies import StudyConnection
 from bo_client.models import FailureReason, Metric, Shortfall
 from bo_client.optimize import CRASHES_IN_A_ROW
+from bo_client.parameters import metric_values
 from bo_client.study import Study
 
 logger = logging.getLogger("bo_client.hydra")
@@ -147,10 +148,10 @@ class Sweep:
         names = [metric.name for metric in self._metrics]
         try:
             if isinstance(returned, Mapping):
-                return {str(name): float(value) for name, value in returned.items()}
+                return metric_values(returned)
             values = [returned] if len(names) == 1 else list(returned)
-            return dict(zip(names, map(float, values), strict=True))
-        except (TypeError, ValueError):
+            return metric_values(dict(zip(names, values, strict=True)))
+        except (TypeError, ValueError):  # InvalidRequest is a ValueError
             wanted = "a number" if len(names) == 1 else f"{len(names)} numbers"
             what = f"{returned!r:.100}; return {wanted}, or a dictionary with {', '.join(names)}"
             raise InvalidRequest.of("metrics", f"the job returned {what}") from None

@@ -8,10 +8,9 @@ Only the driver communicates with the service; it sends the heartbeats of all ru
 
 import json
 import logging
-import math
-import numbers
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from bo_client.integrations.ray_space import RaySpace
 from bo_client.integrations.studies import StudyConnection
 from bo_client.models import Failure, FailureReason, Metric, Shortfall
 from bo_client.outcomes import Waiting
-from bo_client.parameters import Value, strict_equal
+from bo_client.parameters import Value, metric_values, strict_equal
 from bo_client.running import RunningTrial
 from bo_client.settings import StudySettings
 from bo_client.space import SearchSpace
@@ -209,7 +208,7 @@ class BoSearch(Searcher):
         study = self._study_of_search()
         assert self._space is not None
         configuration = _in_space(self._space, parameters, "parameters")
-        if error or not math.isfinite(value):
+        if error:
             study.add(configuration, failure=FailureReason.DIVERGED)
         elif not pruned:
             study.add(configuration, value)
@@ -339,13 +338,10 @@ def _in_space(space: RaySpace, config: Mapping[str, Any], argument: str, which: 
 
 
 def _number(value: Any) -> float | None:
-    """Return a number of Python, NumPy, PyTorch or JAX as a float; None for other values."""
-    item = getattr(value, "item", None)
-    try:
-        plain = item() if callable(item) else value
-    except (TypeError, ValueError, RuntimeError):
-        return None
-    return float(plain) if isinstance(plain, numbers.Real) else None
+    """Return a number of whatever library as a float; None for other values."""
+    with suppress(InvalidRequest, RuntimeError):  # RuntimeError: the memory of its device is exhausted
+        return metric_values({"": value})[""]
+    return None
 
 
 def _plain(names: str | Sequence[str] | None) -> str | list[str] | None:
