@@ -13,11 +13,11 @@ import grpc
 from katib_api.v1beta1 import api_pb2 as pb
 from katib_api.v1beta1 import api_pb2_grpc as rpc
 
+from bo_service import request_context
 from bo_service.domain.early_stopping import MAX_COMPARED_TRIALS, StoppingSettings
 from bo_service.domain.errors import InvalidArgument, Violation, WrongState
 from bo_service.katib.experiment import GOALS, number_from_wire
 from bo_service.katib.trial_status import TrialStatusWriter
-from bo_service.rpc import requests
 
 logger = logging.getLogger("bo_service.katib")
 
@@ -106,7 +106,7 @@ class EarlyStoppingServicer(rpc.EarlyStoppingServicer):
         Raises:
             grpc.RpcError: Katib's database does not answer.
         """
-        end = time.monotonic() + requests.timeout(context)
+        end = time.monotonic() + request_context.timeout(context)
         values = []
         options = [("grpc.max_receive_message_length", MAX_LOG_BYTES)]
         with grpc.insecure_channel(self._db_manager, options=options) as channel:
