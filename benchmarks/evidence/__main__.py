@@ -68,7 +68,7 @@ def run(
     names = recorded(folder) if tables == "all" else tables.split(",")
     failed = 0
     try:
-        loaded = [Evidence.load(name, folder) for name in names]
+        loaded = [evidence for name in names if (evidence := Evidence.load(name, folder)).recorded.any()]
         with results.appending(path):
             done = {replay.key for replay in read(path)}
             for seed in selection.seeds(seeds):

@@ -80,7 +80,8 @@ class Evidence:
     def digest(self) -> str:
         """Of what can be looked up."""
         content = np.where(self.recorded[:, None], self.values, -1.0).astype(np.float32)
-        return hashlib.sha256(content[: int(np.flatnonzero(self.recorded)[-1]) + 1].tobytes()).hexdigest()[:10]
+        count = int(np.flatnonzero(self.recorded).max(initial=-1)) + 1
+        return hashlib.sha256(content[:count].tobytes()).hexdigest()[:10]
 
     @cached_property
     def space(self) -> Space:

@@ -77,6 +77,14 @@ def test_a_table_that_grew_makes_new_replays(folder: Path) -> None:
     assert int(part.recorded.sum()) == 20
 
 
+def test_a_table_without_a_whole_configuration_is_reported_and_not_searched(tmp_path: Path) -> None:
+    table = toy()
+    table.ended[:, 1] = Ended.MISSING
+    table.save(tmp_path / "emoji-frozen.npz")
+    assert command(tmp_path, *RUN).output == ""
+    assert "0 of 512 configurations are recorded" in command(tmp_path, "report").output
+
+
 def test_a_score_is_of_the_recordings_that_the_search_did_not_see(folder: Path) -> None:
     """By hand: after row 5 comes 3, which diverged where it was seen, then 1, then 7."""
     evidence = Evidence.load("emoji-frozen", folder)
