@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from bo_objectives.efficientnet.names import INITIALIZERS, NORMS
+
 from benchmarks.curves import data, distorted
 from benchmarks.curves.description import one_of, real, step, whole
 from benchmarks.curves.space import Space, Trainer
@@ -48,6 +50,12 @@ def _tuning(name: str) -> Trainer:
     return lite0.FineTuning(name)
 
 
+def _frozen(name: str, images: int, width: int) -> Trainer:
+    from benchmarks.curves import lite0
+
+    return lite0.FrozenHead(name, images, width)
+
+
 def _rates(low: float = 1e-4, high: float = 3.0) -> tuple[Parameter, ...]:
     return (
         one_of("optimizer", "adam", "sgd"),
@@ -62,6 +70,7 @@ def _space(*parameters: Parameter) -> SearchSpace:
 
 DECAY = real("weight_decay", 1e-6, 0.1, log=True)
 DROPOUT = real("dropout", 0.0, 0.6)
+DROPOUT_OF_HEAD = real("dropout", 0.0, 0.7)
 SCHEDULE = one_of("schedule", "constant", "cosine", "steps")
 
 NETWORKS = (
@@ -219,6 +228,21 @@ TUNING = tuple(
     )
     for source, count in ((data.EMOJI, 914), (data.MNIST, 1200))
 )  # fmt: skip
+EVIDENCE = tuple(
+    Space(
+        f"{source.name}-frozen", source,
+        _space(
+            one_of("kernel_initializer", *INITIALIZERS), one_of("norm", *NORMS),
+            step("groups", 2, 4, 8, 16, 32, when=("norm", ("group",))), real("lr_head", 1e-4, 1e-2, log=True),
+            DROPOUT_OF_HEAD, step("batch_size", 16, 32, 64),
+        ),
+        partial(_frozen, source.name, images, 64),
+        f"The bundled objective's default space with mode=frozen: a head of 64 channels on the cached features of "
+        f"EfficientNet-Lite0 at 64 px, {images} images. Seed s trains with the objective's seed s, fold s validates.",
+        *CLASSES, epochs=epochs, backend="tensorflow", is_slow=True, sources=("lite0.py",),
+    )
+    for source, images, epochs in ((data.EMOJI, 914, 5), (data.MNIST, 2400, 3))
+)  # fmt: skip
 CROSSING = (
     Space(
         "names-crossing", data.NAMES,
@@ -266,4 +290,4 @@ CROSSING = (
         *CLASSES, is_crossing=True, sources=DISTORTED,
     ),
 )  # fmt: skip
-SPACES = {space.name: space for space in (*NETWORKS, *TREES, *HEADS, *CROSSING, *TUNING)}
+SPACES = {space.name: space for space in (*NETWORKS, *TREES, *HEADS, *CROSSING, *TUNING, *EVIDENCE)}

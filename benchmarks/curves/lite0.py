@@ -7,6 +7,7 @@ a trial for each run.
 import tempfile
 import time
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 from bo_client import FailureReason
 from bo_objectives.base import TrialFailed
 from bo_objectives.efficientnet import backbone, data_sources
+from bo_objectives.efficientnet.names import FROZEN
 from bo_objectives.efficientnet.objective import EfficientNetObjective
 
 from benchmarks.curves import data
@@ -71,11 +73,12 @@ class FineTuning:
 
     lanes = 1
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, count: int = MNIST_IMAGES, width: int = 64) -> None:
+        self._width = width
         self._folder = tempfile.TemporaryDirectory(prefix="curves-")
         self._data = data_sources.EMOJI
         if name != data.EMOJI.name:
-            pixels, labels = images(name, MNIST_IMAGES)
+            pixels, labels = images(name, count)
             self._data = str(Path(self._folder.name) / "images.npz")
             np.savez(self._data, images=pixels.astype(np.uint8), labels=labels)
 
@@ -86,8 +89,9 @@ class FineTuning:
     @cache  # noqa: B019
     def _objective(self, seed: int, epochs: int) -> EfficientNetObjective:
         return EfficientNetObjective(
-            data=self._data, image_size=str(SIDE), head_width="64", epochs=str(epochs), seed=str(seed),
+            data=self._data, image_size=str(SIDE), head_width=str(self._width), epochs=str(epochs), seed=str(seed),
             checkpoints="off", logs="", threads="1", cache_dir=str(Path(self._folder.name) / "features"),
+            **self._further(seed),
         )  # fmt: skip
 
     def train(self, runs: Sequence[Run], epochs: int) -> list[Curve]:
@@ -109,3 +113,21 @@ class FineTuning:
         seconds = np.diff(rows[:, 2], prepend=began)
         losses, errors = rows[:, 0].astype(np.float32), rows[:, 1].astype(np.float32)
         return Curve(losses, errors, seconds.astype(np.float32), failure)
+
+    def _further(self, seed: int) -> Mapping[str, str]:  # noqa: ARG002
+        """Return options of the objective beside those that all have."""
+        return {}
+
+
+class FrozenHead(FineTuning):
+    """Trials with a frozen backbone; the seed is the fold, too. Runs of one network come one after the other."""
+
+    def shape(self, configuration: Configuration) -> Hashable:
+        """Return what decides on the network, so that its compiled step stays warm."""
+        return str(configuration["norm"]), int(configuration.get("groups", 0))
+
+    def _further(self, seed: int) -> Mapping[str, str]:
+        return {"fold": str(seed), "artifacts": "off"}
+
+    def _trained(self, run: Run, epochs: int) -> Curve:
+        return super()._trained(replace(run, configuration={"mode": FROZEN, **run.configuration}), epochs)

@@ -14,7 +14,7 @@ from bo_objectives.efficientnet import backbone
 from bo_objectives.efficientnet.backbone import Backbone
 from bo_objectives.efficientnet.findings import Finding
 from bo_objectives.efficientnet.history import TrainingHistory
-from bo_objectives.efficientnet.model import Part
+from bo_objectives.efficientnet.model import DropoutRate, Part
 from bo_objectives.efficientnet.objective import EfficientNetObjective
 from bo_objectives.efficientnet.training_context import DataAndBackbone, TrainingContext
 from bo_objectives.efficientnet.training_run import TrainingRun
@@ -124,8 +124,8 @@ def _dead_bias(bench: TrainingContext) -> None:
     """Make the head's biases so negative that no unit is ever above 0."""
     network = bench.network
 
-    def made(config: TrialConfig, shape: tuple[int, ...]) -> Any:
-        model = network(config, shape)
+    def made(config: TrialConfig, shape: tuple[int, ...], dropout: DropoutRate | None = None) -> Any:
+        model = network(config, shape, dropout)
         layer = model.get_layer("head_conv")
         layer.bias.assign(layer.bias - 60.0)
         return model

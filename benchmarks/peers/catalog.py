@@ -22,6 +22,7 @@ CATALOG = {
     "ours": Entry("ours"),
     "random": Entry("random_search"),
     "sobol": Entry("sobol"),
+    "grid": Entry("grid"),
     "optuna-gp": Entry("optuna", "optuna", "gp"),
     "optuna-tpe": Entry("optuna", "optuna", "tpe"),
     "ax": Entry("ax", "ax"),

@@ -26,6 +26,7 @@ class KerasTuner:
         self._asked = 0
         self._names = [p["name"] for p in space]
         self._open: dict[str, Any] = {}
+        self._withdrawn: list[Any] = []
 
     def ask(self) -> Config:
         """Return the next trial."""
@@ -36,6 +37,10 @@ class KerasTuner:
         self._open[name_of(config)] = trial
         return config
 
+    def withdraw(self, config: Config) -> None:
+        """Keep its trial for what is run in its place."""
+        self._withdrawn.append(self._open.pop(name_of(config)))
+
     def tell(self, config: Config, value: float | None) -> None:
         """End its trial."""
         trial = self._open.pop(name_of(config), None) or self._elsewhere(config)
@@ -44,7 +49,11 @@ class KerasTuner:
         self._oracle.end_trial(trial)
 
     def _elsewhere(self, config: Config) -> Any:
-        """A trial of its own for what was tried elsewhere."""
+        """A trial of its own for what was tried elsewhere, or one that was withdrawn."""
+        if self._withdrawn:
+            trial = self._withdrawn.pop()
+            trial.hyperparameters.values = dict(config)
+            return trial
         self._asked += 1
         usual, self._oracle.num_initial_points = self._oracle.num_initial_points, 10**9  # at random: it isn't wanted
         trial = self._oracle.create_trial(f"tuner{self._asked}")

@@ -25,6 +25,10 @@ class Optuna:
         self._open[name_of(trial.params)] = trial
         return dict(trial.params)
 
+    def withdraw(self, config: Config) -> None:
+        """Fail its trial: the samplers ignore failed ones, and the Gaussian process not those that run."""
+        self._study.tell(self._open.pop(name_of(config)), state=optuna.trial.TrialState.FAIL)
+
     def tell(self, config: Config, value: float | None) -> None:
         """End its trial; a config that it didn't ask for is one more past trial."""
         trial = self._open.pop(name_of(config), None)

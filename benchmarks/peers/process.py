@@ -99,6 +99,14 @@ class PeerProcess:
         """
         return float(self._call({"do": "tell", "config": dict(config), "value": value})["seconds"])
 
+    def withdraw(self, config: Mapping[str, Any]) -> None:
+        """Say that another config is run, and told next, in the place of the one that the peer asked for last.
+
+        Raises:
+            PeerError: the peer is gone.
+        """
+        self._call({"do": "withdraw", "config": dict(config)})
+
     def recommend(self) -> dict[str, Any] | None:
         """Return the configuration that the peer recommends after what it was told, or None if it recommends none.
 

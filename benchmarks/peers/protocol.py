@@ -36,6 +36,14 @@ class Recommender(Protocol):
         """Return one of the configurations that it was told of."""
 
 
+@runtime_checkable
+class Withdrawing(Protocol):
+    """An optimizer that reckons with the configurations that it asked for, until it is told of them."""
+
+    def withdraw(self, config: Config) -> None:
+        """Forget a config that it asked for: another one is run in its place, and will be told."""
+
+
 class WorstForFailures:
     """A peer that knows no failures is told the worst value so far instead; until there is one, nothing."""
 
@@ -47,6 +55,11 @@ class WorstForFailures:
     def ask(self) -> Config:
         """Return what the peer asks for."""
         return self._inner.ask()
+
+    def withdraw(self, config: Config) -> None:
+        """Pass it on to a peer that reckons with what it asked for."""
+        if isinstance(self._inner, Withdrawing):
+            self._inner.withdraw(config)
 
     def tell(self, config: Config, value: float | None) -> None:
         """Pass a value on, and after the first one the failures before it."""

@@ -1,9 +1,10 @@
 """A peer at the other end of a pipe: `python -m benchmarks.peers.serve MODULE VARIANT`.
 
 It reads JSON lines: first {"space", "seed", "budget"}; then {"do": "ask"}, answered by {"config", "seconds"}, and
-{"do": "tell", "config", "value"}, answered by {"seconds"}; and {"do": "recommend"}, answered by {"config", "seconds"},
-with a config of null from a peer that recommends none. The seconds are the processor's, so that other work on the
-machine doesn't count. What libraries print goes to stderr.
+{"do": "tell", "config", "value"}, answered by {"seconds"}; {"do": "withdraw", "config"}, answered by {"seconds"},
+where another configuration than the one asked for is run and told next; and {"do": "recommend"}, answered by
+{"config", "seconds"}, with a config of null from a peer that recommends none. The seconds are the processor's, so that
+other work on the machine doesn't count. What libraries print goes to stderr.
 """
 
 import importlib
@@ -15,7 +16,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from benchmarks.peers.protocol import Config, Peer, Recommender, plain
+from benchmarks.peers.protocol import Config, Peer, Recommender, Withdrawing, plain
 
 
 def answers(peer: Peer, lines: Iterable[str]) -> Iterable[dict[str, Any]]:
@@ -28,6 +29,9 @@ def answers(peer: Peer, lines: Iterable[str]) -> Iterable[dict[str, Any]]:
             answer["config"] = plain_config(peer.ask())
         elif request["do"] == "recommend":
             answer["config"] = plain_config(peer.recommend()) if isinstance(peer, Recommender) else None
+        elif request["do"] == "withdraw":
+            if isinstance(peer, Withdrawing):
+                peer.withdraw(request["config"])
         else:
             peer.tell(request["config"], request["value"])
         yield answer | {"seconds": round(time.process_time() - begin, 6)}

@@ -27,6 +27,8 @@ MAX_FEATURES, MAX_PIXELS = 64, 16
 MAX_EVALUATED_FEATURES, MAX_EVALUATED_PIXELS = 512, 128
 """Number of images of each part predicted after training, likewise."""
 EVALUATION_BATCH = 32
+EVALUATION_BYTES = 2**24
+"""Size of a batch of cached features, which has no fewer than EVALUATION_BATCH images: each call has a cost."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,9 @@ def _outcome(network: keras.Model, inputs: Inputs, targets: Array, task: Learnin
 
 def logits(network: keras.Model, inputs: Inputs, rows: Array) -> Array:
     """Return the network's outputs for some of the inputs, computed in small batches."""
-    batches = np.array_split(rows, math.ceil(len(rows) / EVALUATION_BATCH))
+    each = math.prod(inputs.shape[1:]) * inputs.dtype.itemsize
+    size = EVALUATION_BATCH if inputs.dtype == np.uint8 else max(EVALUATION_BATCH, EVALUATION_BYTES // each)
+    batches = np.array_split(rows, math.ceil(len(rows) / size))
     return np.concatenate([_array(network(np.asarray(inputs[batch]), training=False)) for batch in batches])
 
 

@@ -31,6 +31,35 @@ SCALES = {
 """Variance times fan, which fan, and the distribution."""
 
 
+class DropoutRate:
+    """A dropout rate that may change after the training step was traced, in which a plain rate is a constant."""
+
+    def __init__(self) -> None:
+        self.rate, self.scale = (keras.Variable(0.0, dtype="float32", trainable=False) for _ in range(2))
+
+    def assign(self, rate: float) -> None:
+        """Set the rate, in [0, 1)."""
+        self.rate.assign(rate)
+        self.scale.assign(1 / (1 - rate))
+
+
+class VariableDropout(keras.layers.Dropout):
+    """Dropout at a variable rate. On TensorFlow it drops and scales as Keras's own of this rate does, bit for bit."""
+
+    def __init__(self, rate: DropoutRate, seed: int, name: str) -> None:
+        super().__init__(0.5, seed=seed, name=name)
+        # hidden from Keras, which would count it among the network's weights
+        self._variable_rate: Callable[[], DropoutRate] = lambda: rate
+
+    def call(self, inputs: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+        """Return the inputs, in training with a share of them set to 0 and the rest scaled up."""
+        if not training:
+            return inputs
+        variable = self._variable_rate()
+        is_kept = keras.random.uniform(keras.ops.shape(inputs), seed=self.seed_generator) >= variable.rate
+        return keras.ops.where(is_kept, inputs * variable.scale, 0.0)
+
+
 @dataclass(frozen=True)
 class Head:
     """The settings of the head. `dropout` is the fraction of features that is dropped."""
@@ -45,6 +74,8 @@ class Head:
     shares: tuple[float, ...] = ()
     """Relative frequency of each class or label in training, for the bias initializer "prior"."""
     task: str = SINGLE_LABEL
+    variable_dropout: DropoutRate | None = None
+    """The rate in the place of `dropout`, unless that is 0."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +169,19 @@ def _own_head(head: Head, x: keras.KerasTensor, seed: int) -> keras.KerasTensor:
     x = x if norm is None else norm(x)
     x = keras.layers.ReLU(name=f"{HEAD}relu")(x)
     x = keras.layers.GlobalAveragePooling2D(name=f"{HEAD}pool")(x)
-    x = keras.layers.Dropout(head.dropout, seed=seed, name=f"{HEAD}dropout")(x)
+    x = _dropout(head, seed)(x)
     logits = keras.layers.Dense(
         head.classes, kernel_initializer=kernel[1], bias_initializer=_logit_bias(head, seed), dtype="float32",
         name=LOGITS,
     )  # fmt: skip
     return logits(x)
+
+
+def _dropout(head: Head, seed: int) -> keras.layers.Dropout:
+    name = f"{HEAD}dropout"
+    if head.variable_dropout is None or head.dropout == 0:
+        return keras.layers.Dropout(head.dropout, seed=seed, name=name)
+    return VariableDropout(head.variable_dropout, seed, name)
 
 
 def _logit_bias(head: Head, seed: int) -> keras.initializers.Initializer:

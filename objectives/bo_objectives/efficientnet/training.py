@@ -171,6 +171,15 @@ class TrainingState:
         self.network.set_weights(self.best)
 
 
+Stepping = Callable[[TrainingState], AbstractContextManager[None]]
+"""Gives a training another network and optimizer inside the block, which leave it the values that they reach."""
+
+
+def own_step(state: TrainingState) -> AbstractContextManager[None]:  # noqa: ARG001
+    """Let a training compile its own network."""
+    return nullcontext()
+
+
 class RecordingCallback(keras.callbacks.Callback):
     """A callback that records the history, keeps the best weights, and ends a training that diverges or stagnates."""
 
@@ -304,6 +313,7 @@ def train(
     plan: Plan,
     data: tuple[LabeledInputs, LabeledInputs],
     listener: EpochCallback,
+    step: Stepping = own_step,
 ) -> TrainingHistory:
     """Train and validate; afterwards the network has the weights of its best epoch.
 
@@ -313,6 +323,7 @@ def train(
         plan: its length, batches and loss.
         data: training and validation data.
         listener: called after each epoch.
+        step: gives each stage a network and an optimizer that are compiled already, if it has them.
 
     Raises:
         TrialFailed: DIVERGED, as a loss became infinite or NaN.
@@ -326,7 +337,8 @@ def train(
         if not is_over():
             if state.stage is not stage:
                 state.enter(stage)
-            _run(state, stage, plan, data, listener, is_over)
+            with step(state):
+                _run(state, stage, plan, data, listener, is_over)
     state.end()
     return record
 
@@ -359,9 +371,11 @@ def _run(
     assert state.recorder is not None
     first_epoch = state.record.epoch
     together = steps_together(plan.steps_per_execution, len(batches))
-    compiled(
-        model, state.optimizer, plan.label_smoothing, together, plan.jit_compile, state.recorder.loss, plan.task
-    ).fit(
+    if not (model.compiled and model.optimizer is state.optimizer):
+        compiled(
+            model, state.optimizer, plan.label_smoothing, together, plan.jit_compile, state.recorder.loss, plan.task
+        )
+    model.fit(
         batches.stream(plan.seed, first_epoch), steps_per_epoch=len(batches), initial_epoch=first_epoch,
         epochs=stage.last_epoch,
         validation_data=Batches(validation.inputs, validation.targets, max(plan.batch_size, 64), None, *shared),

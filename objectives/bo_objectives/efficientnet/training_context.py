@@ -1,7 +1,8 @@
 """Resources that a process shares between trials (images, backbones, features), and the networks that use them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 
 import keras
@@ -22,14 +23,25 @@ from bo_objectives.efficientnet import (
 )
 from bo_objectives.efficientnet.backbone import Backbone
 from bo_objectives.efficientnet.batches import bounds
+from bo_objectives.efficientnet.compiled_steps import CompiledStep, CompiledSteps
 from bo_objectives.efficientnet.data import Images, Split
-from bo_objectives.efficientnet.names import BALANCED, BATCH, GROUP, IMAGE_STEP, NETWORK, SCRATCH, TWO_STAGE
+from bo_objectives.efficientnet.names import (
+    BALANCED,
+    BATCH,
+    CONSTANT,
+    FROZEN,
+    GROUP,
+    IMAGE_STEP,
+    NETWORK,
+    SCRATCH,
+    TWO_STAGE,
+)
 from bo_objectives.efficientnet.network_surgery import FeatureMap, InitializerFactory, Norms, normalized_maps
 from bo_objectives.efficientnet.set_size import is_constant, positions
-from bo_objectives.efficientnet.settings import TrainingSettings
+from bo_objectives.efficientnet.settings import FLOAT32, TrainingSettings
 from bo_objectives.efficientnet.space import WITHOUT
 from bo_objectives.efficientnet.tasks import LearningTask, task_of
-from bo_objectives.efficientnet.training import LabeledInputs, Plan, TrainingStage
+from bo_objectives.efficientnet.training import LabeledInputs, Plan, TrainingStage, TrainingState, steps_together
 from bo_objectives.efficientnet.trial_config import TrialConfig, invalid
 from bo_objectives.efficientnet.user_code import COMPILE, HEAD
 from bo_objectives.errors import SetupError
@@ -65,6 +77,7 @@ class TrainingContext:
         """Batch sizes are multiples of this number of devices."""
         self._features = features.FeatureCache(settings.features_directory, settings.precision, self.share)
         self.user_functions = {function.option: function for function in settings.user_functions()}
+        self.steps = CompiledSteps()
         self._data_by_size: dict[int, DataAndBackbone] = {}
 
     def data_and_backbone(self, image_size: int = 0) -> DataAndBackbone:
@@ -170,7 +183,53 @@ class TrainingContext:
         shared = self.data_and_backbone(config.image_size)
         return LabeledInputs(self._features.get(shared.backbone, config.unfreeze_top, images), targets)
 
-    def network(self, config: TrialConfig, shape: tuple[int, ...]) -> keras.Model:
+    @contextmanager
+    def step(self, config: TrialConfig, state: TrainingState) -> Iterator[None]:
+        """Let a training use a compiled step that earlier trials left, inside the block, where that is exact."""
+        if not self._shares_step(config):
+            yield
+            return
+        shape = state.network.input_shape[1:]
+        with (
+            self.steps.lent((shape, self._structure(config)), partial(self._step, config, shape)) as step,
+            step.training(state, config.dropout),
+        ):
+            yield
+
+    def _shares_step(self, config: TrialConfig) -> bool:
+        """Return whether a trial's step may be another's: of the objective's own head on cached features."""
+        is_plain = (
+            self.settings.precision == FLOAT32 and self.settings.strategy == devices.SINGLE and not self.user_functions
+        )
+        is_head = config.mode == FROZEN and self.is_cached(config) and config.ema_momentum == 0
+        return is_plain and is_head and keras.backend.backend() == "tensorflow"
+
+    def _structure(self, config: TrialConfig) -> Hashable:
+        """Return what the compiled step of a frozen trial has as constants; the rest is in variables and batches."""
+        images = len(self.data_and_backbone(config.image_size).split.train)
+        steps = len(bounds(images, config.batch_size, self._merges_single(config))) - 1
+        is_constant = config.schedule == CONSTANT and config.warmup == 0  # else the rates of all steps are constants
+        structure = replace(
+            config,
+            kernel_initializer="",
+            bias_initializer="",
+            lr_head=0.0 if is_constant else config.lr_head,
+            batch_size=0 if is_constant else config.batch_size,
+            dropout=float(config.dropout > 0),
+        )
+        return structure, steps_together(self.settings.steps_per_execution, steps)
+
+    def _step(self, config: TrialConfig, shape: tuple[int, ...]) -> CompiledStep:
+        rate = model.DropoutRate()
+        network = self.network(config, shape, rate)
+        (stage,) = self.stages(config, network)
+        optimizer = stage.begin()
+        optimizer.build(network.trainable_variables)
+        return CompiledStep(network, optimizer, rate)
+
+    def network(
+        self, config: TrialConfig, shape: tuple[int, ...], dropout: model.DropoutRate | None = None
+    ) -> keras.Model:
         """Return the network of a trial before training, for inputs (B, *shape) of `labeled`.
 
         All its layers are new or copies, and random generators start at the seed, so that it depends only on the
@@ -181,7 +240,7 @@ class TrainingContext:
             _ = source.backbone  # loads it now, as that may draw random numbers
         keras.utils.set_random_seed(self.settings.seed)
         below = self._untrained(config) if source is None else self._pretrained(config, source)
-        head = self._head(config) if HEAD not in self.user_functions else partial(self._user_head, config)
+        head = self._head(config, dropout) if HEAD not in self.user_functions else partial(self._user_head, config)
         return model.network(shape, below, head, self.settings.seed, config.augmentation, config.rand_augment)
 
     def _user_head(self, config: TrialConfig, features: keras.KerasTensor) -> keras.KerasTensor:
@@ -214,11 +273,11 @@ class TrainingContext:
             lambda i: model.initializer(config.bias_initializer, seed + 3000 + i),
         )
 
-    def _head(self, config: TrialConfig) -> model.Head:
+    def _head(self, config: TrialConfig, dropout: model.DropoutRate | None) -> model.Head:
         images = self.data_and_backbone(config.image_size).split.train
         return model.Head(
             config.kernel_initializer, config.norm, config.groups, config.dropout, self.settings.head_width,
-            len(images.classes), config.bias_initializer, images.shares, images.task,
+            len(images.classes), config.bias_initializer, images.shares, images.task, dropout,
         )  # fmt: skip
 
     def plan(self, config: TrialConfig) -> Plan:

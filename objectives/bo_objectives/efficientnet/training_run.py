@@ -106,6 +106,7 @@ class TrainingRun:
                 self.context.plan(self.config),
                 (train, validation),
                 partial(self._on_epoch_end, checkpoints, state),
+                partial(self.context.step, self.config),
             )
         except StopTrial:
             self._diagnose(record)

@@ -43,17 +43,26 @@ def make_objective(colored_npz: Path, features_folder: Path) -> Callable[..., Ef
 
 @pytest.fixture
 def make_small(
-    make_objective: Callable[..., EfficientNetObjective], monkeypatch: pytest.MonkeyPatch
+    make_compiled: Callable[..., EfficientNetObjective], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., EfficientNetObjective]:
     """Objectives on a Lite0 of three blocks and random weights, which trains in a second.
 
     On TensorFlow no graph is made, which takes longer than the training.
     """
     import keras
-    from bo_objectives.efficientnet import lite0  # which loads Keras
 
     if keras.backend.backend() == "tensorflow":
         monkeypatch.setattr(keras.Model, "compile", partialmethod(keras.Model.compile, run_eagerly=True))
+    return make_compiled
+
+
+@pytest.fixture
+def make_compiled(
+    make_objective: Callable[..., EfficientNetObjective], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., EfficientNetObjective]:
+    """Objectives on the Lite0 of `make_small`, whose steps are compiled."""
+    from bo_objectives.efficientnet import lite0  # which loads Keras
+
     stages = (lite0.BlockGroup(1, 3, 1, 1, 16), lite0.BlockGroup(2, 5, 2, 2, 24))
     monkeypatch.setattr(lite0, "STAGES", stages)
     monkeypatch.setattr(lite0, "BLOCKS", ("block1a", "block2a", "block2b"))
