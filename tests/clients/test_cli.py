@@ -549,7 +549,7 @@ def test_a_trial_is_trained_in_parts_by_hand(server, space, bo) -> None:
     assert (given["until_step"], given["checkpoint_uri"]) == (1, "")
     lease = ("--lease", given["lease_token"])
     told = bo("report", "parts", 1, *lease, "--step", 1, "loss=0.5")
-    assert told.stdout.startswith("pause: Forecast: at epoch 1 loss was 0.5; the trial goes on once")
+    assert told.stdout.startswith("pause: Forecast: at epoch 1 loss was 0.5; goes on once")
     assert bo("pause", "parts", 1).exit_code == 2  # neither the study nor a trial
     assert bo("pause", "parts", 1, *lease, "--checkpoint", "gs://a").stdout == "trial 1 PAUSED\n"
     assert "1 paused" in bo("show", "parts").stdout
