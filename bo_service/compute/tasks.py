@@ -81,8 +81,19 @@ def _cholesky_cache() -> "CholeskyCache":
 
 
 def load() -> None:
-    """Import the optimizer, which takes about a second, before the first task."""
+    """Import the optimizer, which takes about a second, and let BLAS get its buffers, before the first task.
+
+    OpenBLAS asks without end for a buffer that it is refused: a process at its limit of memory would hang.
+    """
+    import numpy as np
+    from scipy.linalg import cholesky
+    from threadpoolctl import threadpool_limits
+
     import bo_service.optimizer.suggest  # noqa: F401
+
+    matrix = np.eye(256)  # smaller ones need no buffer
+    with threadpool_limits(1):
+        cholesky(matrix @ matrix)  # NumPy and SciPy have an OpenBLAS each
 
 
 def suggest(inputs: OptimizerInput, count: int) -> SuggestionBatch:
