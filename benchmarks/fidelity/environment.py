@@ -12,6 +12,8 @@ from benchmarks.peers.process import ONE_THREAD, QUIET, ROOT
 
 NAMES = sorted({entry.environment for entry in METHODS.values()} - {""})
 REQUIREMENTS = Path(__file__).with_name("requirements")
+PROJECT = os.pathsep.join(str(ROOT / part) for part in (".", "objectives"))
+"""What an environment has of this project on its path: the benchmarks and the server, and the objective's names."""
 
 
 def folder() -> Path:
@@ -40,6 +42,6 @@ def enter(methods: Sequence[str]) -> None:
     python = home / "bin" / "python"
     if Path(sys.prefix) == home or not python.exists():
         return
-    fixed = {**ONE_THREAD, **QUIET, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
+    fixed = {**ONE_THREAD, **QUIET, "PYTHONPATH": PROJECT, "PYTHONHASHSEED": "0"}
     command = [str(python), "-W", "ignore", "-m", "benchmarks.fidelity", *sys.argv[1:]]
     os.execve(command[0], command, {**os.environ, **fixed})  # noqa: S606

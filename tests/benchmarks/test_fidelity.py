@@ -2,6 +2,7 @@
 
 import math
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from itertools import pairwise
@@ -330,6 +331,17 @@ def test_run_continues_in_the_environment_of_methods_that_need_one(
     monkeypatch.setattr(sys, "prefix", str(python.parents[1]))
     environment.enter(["a", "b"])
     assert len(entered) == 1
+
+
+def test_an_environment_finds_what_it_needs_of_the_project() -> None:
+    """With -S no package is found that pip has linked to this project, as this one is."""
+    paths = os.pathsep.join([environment.PROJECT, str(Path(np.__file__).parents[1])])
+    program = [sys.executable, "-S", "-m", "benchmarks.fidelity", "list"]
+    done = subprocess.run(
+        program, env={**os.environ, "PYTHONPATH": paths}, cwd="/", capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    assert "syne-asha" in done.stdout
 
 
 def test_an_environment_has_its_requirements() -> None:
