@@ -113,23 +113,26 @@ class EarlyStoppingServicer(rpc.EarlyStoppingServicer):
             stub = rpc.DBManagerStub(channel)
             for trial in ended:
                 key = (trial.name, metric, step)
-                if key not in self._kept:
+                kept = self._kept.get(key)
+                if kept is None:
                     request = pb.GetObservationLogRequest(trial_name=trial.name, metric_name=metric)
                     reply = stub.GetObservationLog(request, timeout=max(0.0, end - time.monotonic()))
-                    self._keep(key, [log.metric for log in reply.observation_log.metric_logs])
-                value, has_come_so_far = self._kept[key]
+                    kept = self._keep(key, [log.metric for log in reply.observation_log.metric_logs])
+                value, has_come_so_far = kept
                 if math.isfinite(value) and (has_come_so_far or trial.status.condition == Status.SUCCEEDED):
                     values.append(value)
         return values
 
-    def _keep(self, key: tuple[str, str, int], reports: Sequence[pb.Metric]) -> None:
-        """Keep the last finite value up to a report, and whether the trial came so far."""
+    def _keep(self, key: tuple[str, str, int], reports: Sequence[pb.Metric]) -> tuple[float, bool]:
+        """Keep and return the last finite value up to a report, and whether the trial came so far."""
         _, metric, step = key
         numbers = [number_from_wire(report.value) for report in reports if report.name == metric]
         first = [number for number in numbers if number is not None][:step]
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
-        self._kept[key] = next((n for n in reversed(first) if math.isfinite(n)), math.nan), len(first) == step
+        kept = next((n for n in reversed(first) if math.isfinite(n)), math.nan), len(first) == step
+        self._kept[key] = kept
+        return kept
 
 
 def settings_from_wire(given: Sequence[pb.EarlyStoppingSetting], path: str) -> dict[str, int]:
