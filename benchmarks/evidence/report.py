@@ -40,7 +40,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Target:
-    """What ours may need at most, as a share of another arm's trials."""
+    """A limit on the trials of ours, as a share of those of another arm, and the share that was measured."""
 
     other: str
     limit: float
@@ -50,7 +50,7 @@ class Target:
 
     @property
     def verdict(self) -> str:
-        """Whether the target is met, and whether the interval shows it."""
+        """Say whether the target is met, and whether the interval shows it."""
         if self.ratio > self.limit:
             return "not met"
         return "met, and shown" if self.high <= self.limit else "met, not shown"

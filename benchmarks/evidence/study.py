@@ -44,7 +44,7 @@ class Replay:
 
     @property
     def key(self) -> tuple[str, str, str, int, str, int]:
-        """What identifies it."""
+        """Identify the replay: table and its digest, arm, seed, version and number of trials."""
         return self.table, self.digest, self.arm, self.seed, self.version, self.trials
 
 
@@ -78,14 +78,14 @@ class Evidence:
 
     @cached_property
     def digest(self) -> str:
-        """Of what can be looked up."""
+        """Hash the values that can be looked up, so that replays of an earlier part of the table are told apart."""
         content = np.where(self.recorded[:, None], self.values, -1.0).astype(np.float32)
         count = int(np.flatnonzero(self.recorded).max(initial=-1)) + 1
         return hashlib.sha256(content[:count].tobytes()).hexdigest()[:10]
 
     @cached_property
     def space(self) -> Space:
-        """What every arm is told: without conditions, and with the index of ordered values."""
+        """Give the space as every arm gets it: without conditions, ordered values by their index."""
         return tuple(_flat(parameter) for parameter in self.table.space.parameters)
 
     def unseen(self, seen: int) -> NDArray[np.float64]:
